@@ -1,0 +1,36 @@
+/*
+ * The one place that syncs and renames. What each function promises, it promises across a power cut, given a disk that
+ * keeps what it acknowledged. All of them block for as long as the disk takes: in a daemon, only worker threads call
+ * them.
+ */
+#ifndef SLUICE_BASE_DURABLE_H
+#define SLUICE_BASE_DURABLE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Flush a file's data and what is needed to read it back (fdatasync), or all of its metadata besides (fsync; also for
+ * directories). 0: on disk. -errno: the kernel may have dropped the dirty pages and a second call would lie, so the
+ * caller must treat the bytes since the last success as gone and never sync this descriptor again.
+ */
+int durable_sync_data(int fd);
+int durable_sync(int fd);
+
+/* mkdir `name` in `dir_fd` (existing is fine) and sync `dir_fd`, so that the name is there after a power cut. */
+int durable_mkdir_at(int dir_fd, const char *name, mode_t mode);
+
+/*
+ * Replace the content of `name` in `dir_fd` in one step: temporary file, sync, rename, sync of the directory. After any
+ * failure or cut the name holds the old content or the new, whole. 0: the new is durable.
+ */
+int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode);
+
+/*
+ * Move `src_name` to `dst_name` without replacing anything (renameat2 RENAME_NOREPLACE, else linkat and unlinkat).
+ * -EEXIST: the target is there and the source is untouched. 0: moved, not yet durable; sync the target directory and
+ * then the source directory with durable_sync(), which serves any number of moves.
+ */
+int durable_move_at(int src_dir_fd, const char *src_name, int dst_dir_fd, const char *dst_name);
+
+#endif

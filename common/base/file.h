@@ -1,0 +1,46 @@
+/*
+ * Files and directories, relative to a directory descriptor and never through a symbolic link. What must reach the disk
+ * goes through durable.h instead.
+ */
+#ifndef SLUICE_BASE_FILE_H
+#define SLUICE_BASE_FILE_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "common/base/buf.h"
+
+/*
+ * Open a regular file with one link in `dir_fd`. `flags` as for openat(2); O_NOFOLLOW, O_CLOEXEC and O_NONBLOCK (so
+ * that a FIFO cannot hang us) are added. -ELOOP: a symbolic link; -EINVAL: not a regular file, or one with more than
+ * one link. `ret_st` may be NULL. The caller owns the descriptor.
+ */
+int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st);
+
+/* Open a directory in `dir_fd` (no symbolic link). With `make`, mkdir it first (mode 0755); existing is fine. */
+int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd);
+
+/* Write all of it, going on after short writes and EINTR. `ret_written` counts what was accepted, also on failure. */
+int file_write_all(int fd, const void *data, size_t len, size_t *ret_written);
+
+/* The same at an offset that stays where it is put: 0 or -errno (-EIO for a write of 0 bytes). */
+int file_pwrite_all(int fd, const void *data, size_t len, uint64_t offset);
+
+/* Read exactly `len` bytes unless the file or stream ends first: `ret_len` tells. 0 or -errno. May block on a pipe. */
+int file_read_full(int fd, void *data, size_t len, size_t *ret_len);
+int file_pread_full(int fd, void *data, size_t len, uint64_t offset, size_t *ret_len);
+
+/* Append the content of a small regular file to `out`. -EFBIG when it is over `max` bytes. */
+int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out);
+
+/*
+ * Remove a directory in `dir_fd` with the files directly in it. It holds no directories: one that does gives
+ * -ENOTEMPTY. 0 also when it is gone already.
+ */
+int dir_remove_at(int dir_fd, const char *name);
+
+/* Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno. */
+int file_space_left(int fd, uint64_t *ret_bytes);
+
+#endif

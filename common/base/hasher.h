@@ -1,0 +1,59 @@
+/*
+ * Running digests that can be saved and restored. The only file that knows OpenSSL is hasher.c: it uses the low-level
+ * SHA contexts, which OpenSSL 3 deprecates and keeps, because EVP contexts cannot be saved before OpenSSL 4
+ * (EVP_MD_CTX_serialize).
+ */
+#ifndef SLUICE_BASE_HASHER_H
+#define SLUICE_BASE_HASHER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum hash_alg { /* the numbers are on disk, in checkpoints */
+		HASH_SHA256 = 1,
+		HASH_SHA512 = 2,
+};
+
+#define HASH_MAX_BYTES   64
+#define HASH_BLOCK_MAX   128
+#define HASH_STATE_WORDS 8
+
+/* The whole state of a digest after `total_bytes`. SHA-256 uses the low 32 bits of each word. */
+struct hash_state {
+	enum hash_alg alg;
+	uint64_t words[HASH_STATE_WORDS];
+	uint64_t total_bytes;
+	uint8_t partial[HASH_BLOCK_MAX]; /* the bytes past the last whole block; the rest is zero */
+};
+
+struct hasher;
+
+/* 32 or 64 bytes of digest, 64 or 128 bytes of block. */
+size_t hash_size(enum hash_alg alg);
+size_t hash_block_size(enum hash_alg alg);
+
+/* -ENOMEM or 0. The caller frees it; NULL is fine. */
+int hasher_new(enum hash_alg alg, struct hasher **ret_hasher);
+void hasher_free(struct hasher *h);
+
+/* Start over. */
+void hasher_reset(struct hasher *h);
+
+void hasher_update(struct hasher *h, const void *data, size_t len);
+
+/* The digest of everything so far (hash_size() bytes); the running digest goes on undisturbed. */
+void hasher_digest(const struct hasher *h, uint8_t ret_digest[static HASH_MAX_BYTES]);
+
+void hasher_save(const struct hasher *h, struct hash_state *ret_state);
+
+/* -EINVAL: another algorithm than the hasher's. The caller vouches for the state (a CRC, and a read-back at the end).
+ */
+int hasher_restore(struct hasher *h, const struct hash_state *state);
+
+/* In one go. */
+void hash_bytes(enum hash_alg alg, const void *data, size_t len, uint8_t ret_digest[static HASH_MAX_BYTES]);
+
+/* Lower-case hex with a terminator; `ret_hex` has room for 2 * len + 1. */
+void hex_encode(const uint8_t *data, size_t len, char *ret_hex);
+
+#endif

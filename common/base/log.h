@@ -1,0 +1,49 @@
+/*
+ * Log lines on stderr. Only stage code logs, once, where the thing is decided. Under systemd (JOURNAL_STREAM names
+ * stderr) each line begins with the kernel's "<N>" level; elsewhere with the program's name. Control bytes in a line
+ * are written as \xNN: a name from the network cannot forge a line or colour a terminal.
+ */
+#ifndef SLUICE_BASE_LOG_H
+#define SLUICE_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { /* the numbers are those of syslog(3) */
+		 LOG_LEVEL_ERROR = 3,
+		 LOG_LEVEL_WARNING = 4,
+		 LOG_LEVEL_NOTICE = 5,
+		 LOG_LEVEL_INFO = 6,
+		 LOG_LEVEL_DEBUG = 7,
+};
+
+#define LOG_LINE_MAX 2048 /* bytes; longer lines are cut */
+
+/* Borrow `program` for the life of the process. Level starts at LOG_LEVEL_NOTICE. */
+void log_init(const char *program);
+void log_set_level(enum log_level level);
+
+/* "error", "warning", "notice", "info" or "debug". 0 or -EINVAL. */
+int log_level_parse(const char *text, enum log_level *ret_level);
+
+void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...)   log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) log_at(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_notice(...)  log_at(LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(...)    log_at(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)   log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/* Log at error level with ": " and the text of -r behind it. Returns r, so that a caller can return it. */
+int log_errno(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* At most one line a second from one place; what was held back is counted. Zero-initialise. */
+struct log_limit {
+	uint64_t next_ms;
+	uint64_t held_back;
+};
+
+/* Whether a line may be written now; `ret_held_back` is how many were not since the last one. */
+bool log_limit_pass(struct log_limit *limit, uint64_t *ret_held_back);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * Options as rows of a table. A row's value comes from its default, then the configuration file (where the program
+ * reads one), then the environment, then the command line; each later one wins. Every value goes through the row's
+ * bounds.
+ */
+#ifndef SLUICE_BASE_OPT_H
+#define SLUICE_BASE_OPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/base/reason.h"
+
+enum opt_kind {
+	OPT_FLAG,    /* bool: "--name"; in files and the environment yes/no, true/false, on/off, 1/0 */
+	OPT_TEXT,    /* const char *: borrowed from argv or the environment, or kept for the life of the process */
+	OPT_COUNT,   /* uint64_t: a plain decimal number */
+	OPT_BYTES,   /* uint64_t: a number with an optional K, M, G or T (powers of 1024) */
+	OPT_TIME_MS, /* uint64_t milliseconds: a number with ms, s, m or h; plain numbers are seconds */
+};
+
+struct opt {
+	const char *name; /* "max-retries": --max-retries, and max_retries in a file; NULL ends the table */
+	char letter;      /* 'v' for -v, or 0 */
+	enum opt_kind kind;
+	void *var;       /* bool, const char * or uint64_t, by kind */
+	const char *def; /* as it would be written; NULL: leave the variable alone */
+	uint64_t min, max;
+	const char *env; /* an environment variable, or NULL */
+	const char *arg; /* its name in the help: "BYTES"; NULL for flags */
+	const char *help;
+};
+
+/* All rows of all tables have their defaults, then their environment. -EINVAL with a reason that names the row. */
+int opt_defaults(const struct opt *table, struct reason *why);
+int opt_environment(const struct opt *table, struct reason *why);
+
+/* Set one row by its name (dashes or underscores) from text. -ENOENT: no such row; -EINVAL: a bad value. */
+int opt_set(const struct opt *table, const char *name, const char *value, struct reason *why);
+
+/*
+ * Take the options out of argv up to "--": `argv` is left with the operands in their order and `ret_argc` says how
+ * many. Options may stand before and after operands ("--name value", "--name=value", "-v"). -EINVAL with a reason.
+ */
+int opt_command_line(const struct opt *table, int argc, char **argv, int *ret_argc, struct reason *why);
+
+/* The rows of a table, aligned, a line each, for --help. */
+void opt_print_help(const struct opt *table, FILE *out);
+
+/* Parse one value as a row of that kind would. 0 or -EINVAL. */
+int opt_parse_number(enum opt_kind kind, const char *text, uint64_t *ret_value);
+
+#endif

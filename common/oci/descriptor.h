@@ -1,0 +1,36 @@
+/*
+ * Content descriptors and media types: OCI image spec, descriptor.md and media-types.md; Docker's are those of the
+ * image manifest v2, schema 2.
+ */
+#ifndef SLUICE_OCI_DESCRIPTOR_H
+#define SLUICE_OCI_DESCRIPTOR_H
+
+#include "common/oci/digest.h"
+#include "common/oci/json.h"
+#include "common/oci/platform.h"
+
+#define MEDIA_TYPE_MAX             255
+
+#define MEDIA_TYPE_OCI_INDEX       "application/vnd.oci.image.index.v1+json"
+#define MEDIA_TYPE_OCI_MANIFEST    "application/vnd.oci.image.manifest.v1+json"
+#define MEDIA_TYPE_DOCKER_INDEX    "application/vnd.docker.distribution.manifest.list.v2+json"
+#define MEDIA_TYPE_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
+
+struct descriptor {
+	char media_type[MEDIA_TYPE_MAX + 1];
+	struct digest digest;
+	uint64_t size; /* bytes; at most INT64_MAX */
+	bool has_platform;
+	struct platform platform; /* normalised */
+};
+
+bool media_type_is_index(const char *media_type);
+bool media_type_is_manifest(const char *media_type);
+
+/* -EINVAL with a reason: no digest, no size, a size below 0 or not whole, a media type too long. */
+int descriptor_parse(const struct json_t *value, struct descriptor *ret_descriptor, struct reason *why);
+
+/* The caller owns the value; NULL when memory is out. */
+struct json_t *descriptor_to_json(const struct descriptor *d);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * JSON by jansson, which only json.c includes. Parsing is strict: one value, no duplicate keys, valid UTF-8, no NUL, a
+ * bounded depth, nothing behind it.
+ */
+#ifndef SLUICE_OCI_JSON_H
+#define SLUICE_OCI_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/reason.h"
+#include "common/base/span.h"
+
+#define JSON_DOCUMENT_MAX (4u << 20) /* bytes: manifests, indexes, credentials; what the distribution spec asks for */
+
+struct json_t; /* jansson's; a value is borrowed from its parent unless the prototype says that the caller owns it */
+
+void json_free(struct json_t *value);
+static inline void json_cleanup(struct json_t **value)
+{
+	json_free(*value);
+}
+#define AUTO_JSON CLEANUP(json_cleanup) struct json_t *
+
+/* -EINVAL with a reason (line and column), -EFBIG over JSON_DOCUMENT_MAX. The caller owns the value. */
+int json_parse(struct span text, struct json_t **ret_value, struct reason *why);
+
+/* Members of an object. NULL, or false, where it is absent or of another type. */
+struct json_t *json_member(const struct json_t *object, const char *key);
+const char *json_member_text(const struct json_t *object, const char *key);
+bool json_member_u64(const struct json_t *object, const char *key, uint64_t *ret_value);
+bool json_has(const struct json_t *object, const char *key);
+bool json_is_object(const struct json_t *value);
+bool json_is_array(const struct json_t *value);
+const char *json_text(const struct json_t *value);
+
+/* Arrays. The length of anything else is 0. */
+size_t json_len(const struct json_t *array);
+struct json_t *json_at(const struct json_t *array, size_t i);
+int json_remove_at(struct json_t *array, size_t i);
+
+/* Visit an object's members in their order; stop at the first non-zero answer and return it. */
+int json_each(const struct json_t *object, int (*visit)(void *self, const char *key, const struct json_t *value),
+	      void *self);
+
+/* Building. The caller owns what _new returns, NULL when memory is out; _set and _append take `value` over, also on
+ * failure. */
+struct json_t *json_object_make(void);
+struct json_t *json_array_make(void);
+int json_set(struct json_t *object, const char *key, struct json_t *value);
+int json_append(struct json_t *array, struct json_t *value);
+int json_set_text(struct json_t *object, const char *key, const char *text);
+int json_set_u64(struct json_t *object, const char *key, uint64_t number);
+int json_set_bool(struct json_t *object, const char *key, bool value);
+
+/* Append the text in one line to `out`. 0 or -ENOMEM. */
+int json_format(const struct json_t *value, struct buf *out);
+
+#endif

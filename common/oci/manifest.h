@@ -1,0 +1,34 @@
+/*
+ * Image manifests and indexes (OCI image spec, manifest.md and image-index.md; Docker schema 2 and manifest lists). A
+ * document that is both, or that calls itself something else than what it came as, is refused (GHSA-5j5w-g665-5m35).
+ */
+#ifndef SLUICE_OCI_MANIFEST_H
+#define SLUICE_OCI_MANIFEST_H
+
+#include "common/oci/descriptor.h"
+
+#define MANIFEST_ENTRIES_MAX 4096 /* layers of a manifest, manifests of an index */
+
+enum manifest_kind {
+	MANIFEST_IMAGE, /* entries: the config, then the layers in their order */
+	MANIFEST_INDEX, /* entries: manifests, or further indexes */
+};
+
+struct manifest {
+	enum manifest_kind kind;
+	char media_type[MEDIA_TYPE_MAX + 1]; /* its own word, else the one it came under, else OCI's for its kind */
+	struct descriptor *entries;          /* owned */
+	size_t entries_len;
+};
+
+/*
+ * Parse a document. `came_as` is the media type that it was served or described under, NULL or empty if none.
+ * -EINVAL with a reason, -EFBIG over JSON_DOCUMENT_MAX, -ENOMEM. Only on 0 there is something to release.
+ */
+int manifest_parse(struct span text, const char *came_as, struct manifest *ret_manifest, struct reason *why);
+void manifest_release(struct manifest *m);
+
+/* The entry of an index that serves `want` best, the first of equals; NULL when none does. Borrowed. */
+const struct descriptor *manifest_pick(const struct manifest *index, const struct platform *want);
+
+#endif

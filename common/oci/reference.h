@@ -1,0 +1,34 @@
+/*
+ * Image references: [HOST[:PORT]/]NAME[:TAG][@DIGEST], with the grammar of the distribution spec (spec.md, "Pulling
+ * manifests") and Docker's short names: "alpine" is docker.io/library/alpine:latest.
+ */
+#ifndef SLUICE_OCI_REFERENCE_H
+#define SLUICE_OCI_REFERENCE_H
+
+#include <stdbool.h>
+
+#include "common/oci/digest.h"
+
+#define REFERENCE_HOST_MAX  255
+#define REFERENCE_NAME_MAX  255
+#define REFERENCE_TAG_MAX   128
+#define REFERENCE_TEXT_SIZE (REFERENCE_HOST_MAX + 1 + REFERENCE_NAME_MAX + 1 + REFERENCE_TAG_MAX + 1 + DIGEST_TEXT_SIZE)
+
+struct reference {
+	char host[REFERENCE_HOST_MAX + 1]; /* "docker.io", "localhost:5000", "[::1]:5000" */
+	char name[REFERENCE_NAME_MAX + 1]; /* "library/alpine" */
+	char tag[REFERENCE_TAG_MAX + 1];   /* empty where only a digest was given */
+	bool has_digest;
+	struct digest digest;
+};
+
+/* -EINVAL with a reason that quotes the text. Neither tag nor digest given: the tag is "latest". */
+int reference_parse(struct span text, struct reference *ret_reference, struct reason *why);
+
+/* The full form, with host; what index.json calls the image. */
+void reference_format(const struct reference *r, char ret_text[static REFERENCE_TEXT_SIZE]);
+
+/* Whether "host" or "host:port" is this machine: localhost, 127.0.0.0/8 in dotted form, [::1]. */
+bool host_is_loopback(const char *host);
+
+#endif

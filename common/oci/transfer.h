@@ -1,0 +1,96 @@
+/*
+ * The record of a transfer: what is asked for, from where, and how far it got. On disk it is the text file `transfer`
+ * of an ingest directory, one key=value a line:
+ *
+ *   ref=sha256:…            what it is asked for under; always first
+ *   source=blob://…         where from
+ *   digest=sha256:…         what it must hash to, if known
+ *   size=N                  bytes in all, if known
+ *   media_type=… validator=…  as the server said
+ *   started=2026-01-31T12:34:56Z
+ *   attempt=N               the last order to fetchd; only grows
+ *   restarts=N              how often it went back to zero because of a wrong digest or changed content
+ *   sealed=sha256:…         all bytes are there and synced, and this is their digest
+ *   state=failed class=N error=…  why it rests
+ *
+ * A later line replaces an earlier one, so a change is an append of a few bytes and never puts at risk what stands
+ * before it. A last line without its newline was torn and does not count.
+ */
+#ifndef SLUICE_OCI_TRANSFER_H
+#define SLUICE_OCI_TRANSFER_H
+
+#include "common/oci/descriptor.h"
+#include "common/oci/source.h"
+
+#define REF_MAX           1024 /* bytes; printable ASCII without spaces */
+#define VALIDATOR_MAX     512
+#define TRANSFER_FILE_MAX (64u << 10) /* bytes; a longer file is written anew, compact, when it is opened */
+#define SIZE_UNKNOWN      UINT64_MAX
+
+enum transfer_state {                         /* the numbers go over the wire */
+		      TRANSFER_QUEUED = 1,    /* accepted; its turn comes */
+		      TRANSFER_FETCHING = 2,  /* ordered from fetchd; data grows */
+		      TRANSFER_SEALED = 3,    /* data complete; being synced, verified, named */
+		      TRANSFER_COMMITTED = 4, /* a name in blobs/, no ingest directory */
+		      TRANSFER_WAITING =
+			  5, /* rests: for space, for a retry time, for a peer, for somebody to ask; `why` says */
+		      TRANSFER_FAILED = 6, /* rests: `why` says; a new pull resumes from the bytes that are there */
+};
+
+/* Why something failed, and so what a person or a program can do. The numbers go over the wire and to disk. */
+enum fail_class {
+	FAIL_NONE = 0,
+	FAIL_AGAIN = 1,       /* the network or the server, for now: what arrived is kept. Exit code 75 */
+	FAIL_NOT_FOUND = 2,   /* 404, 410. 66 */
+	FAIL_DENIED = 3,      /* 401, 403. 77 */
+	FAIL_BAD_DATA = 4,    /* a wrong digest or size, a broken answer. 65 */
+	FAIL_UNAVAILABLE = 5, /* cannot connect, cannot resolve, TLS. 69 */
+	FAIL_CHANGED = 6,     /* the content is not what the bytes so far came from: start over */
+	FAIL_IO = 7,          /* errno and path in the text. 74 */
+	FAIL_SPACE = 8,       /* disk full, quota. 75 */
+	FAIL_USAGE = 9,       /* a source or a ref that nobody can serve. 64 */
+	FAIL_MISSING = 10,    /* commitd: the sealed bytes are not where the seal says. 75 */
+	FAIL_CLASS_MAX = 10,
+};
+
+struct transfer {
+	char ref[REF_MAX + 1];
+	char source[SOURCE_MAX + 1]; /* empty: bytes come by hand (ingestd put) */
+	bool has_expected;
+	struct digest expected;
+	uint64_t size; /* SIZE_UNKNOWN until somebody says */
+	char media_type[MEDIA_TYPE_MAX + 1];
+	char validator[VALIDATOR_MAX + 1]; /* a strong ETag or a Last-Modified, for If-Range */
+	uint64_t started_s;                /* wall clock */
+	uint64_t attempt;
+	uint32_t restarts;
+	bool has_sealed;
+	struct digest sealed;
+	bool failed;
+	enum fail_class fail_class;
+	struct reason why;
+};
+
+/* "queued", "fetching", ... for status and logs. */
+const char *transfer_state_name(enum transfer_state s);
+
+/* The exit code of sysexits(3) for a class. */
+int fail_exit_code(enum fail_class c);
+
+/* Whether a ref is one: 1 to REF_MAX bytes of printable ASCII, no space. A ref that contains ':' after "sha256" or
+ * "sha512" must be a whole digest. */
+int ref_check(struct span ref, struct reason *why);
+
+/* All keys empty, unknown or zero. */
+void transfer_init(struct transfer *t);
+
+/*
+ * Read a file's text. -EINVAL with a reason: no ref, an unknown key, a value out of bounds, a NUL; a ref that is a
+ * digest beside another expected digest. Only on 0 `ret_transfer` is whole.
+ */
+int transfer_parse(struct span text, struct transfer *ret_transfer, struct reason *why);
+
+/* Append the whole record as text to `out`. 0 or -ENOMEM. */
+int transfer_format(const struct transfer *t, struct buf *out);
+
+#endif

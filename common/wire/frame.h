@@ -1,0 +1,26 @@
+/*
+ * The same messages over stdin and stdout, each with its length in four big-endian bytes before it, for people who pipe
+ * the stages by hand. Blocking.
+ */
+#ifndef SLUICE_WIRE_FRAME_H
+#define SLUICE_WIRE_FRAME_H
+
+#include "common/wire/codec.h"
+
+struct frame_reader;
+
+/* Borrows `fd`. */
+int frame_reader_new(int fd, struct frame_reader **ret_reader);
+void frame_reader_free(struct frame_reader *r);
+
+/*
+ * Read the next message. 1: there is one, its views hold until the next call. 0: a clean end between two frames.
+ * -EBADMSG: no frame of ours, or one that is cut off (`ret_verdict`, may be NULL, says why); the stream is of no use
+ * any more. Another -errno: the read failed.
+ */
+int frame_read(struct frame_reader *r, struct message *ret_message, enum decode_verdict *ret_verdict);
+
+/* Write a message, its payload included, in one go. 0 or -errno (-EPIPE: nobody reads). */
+int frame_write(int fd, const struct message *m);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * Every message of the project, defined once.
+ *
+ * A transfer, from order to receipt:
+ *
+ *   sluice              ingestd                        fetchd                       commitd
+ *     │ GET ─────────────► │                              │                            │
+ *     │ ◄───────── RECORD  │ HELLO, FETCH ──── orders ──► │                            │
+ *     │                    │ ◄── chunks ─── HELLO, OPENED │                            │
+ *     │                    │ ◄── chunks ──── CHUNK, CHUNK │                            │
+ *     │ ◄─ events ─ RECORD │ ◄── chunks ───── BEAT … END  │                            │
+ *     │                    │ SEALED ──────────────────────┼────────────────── seals ─► │
+ *     │                    │ ◄──────────────── receipts ──┼──── COMMITTED or REJECTED  │
+ *     │ ◄─ events ─ RECORD │                              │                            │
+ *     │ SET_NAME ──────────┼──────────────────────────────┼──────────── commit.ctl ──► │
+ *     │ ◄──────────────────┼──────────────────────────────┼──────────────────────── OK │
+ *
+ * Starting, in any order: fetchd sends HELLO on `chunks` (commitd on `receipts`) with its own incarnation and the last
+ * one that it heard of ingestd, 0 at first, and again every HELLO_AGAIN_MS until ingestd has answered with a HELLO on
+ * `orders` (on `seals`) that names it. ingestd answers every HELLO with its own and with all that the peer should have
+ * in hand: what a dead incarnation had counts as lost, and so does what went into a dying pipe. A HELLO of another
+ * ingestd makes fetchd drop every transfer that the former one ordered.
+ *
+ * Offsets drive everything. ingestd takes a CHUNK only under the current attempt and at exactly its own offset; what is
+ * below is a duplicate and dropped, what is above is a gap and ordered again. A FETCH with a higher attempt replaces
+ * the transfer of that ref; one with the attempt in hand is a repetition and changes nothing.
+ *
+ * Bytes: "SL", a version, a type, then the fields in the order of the table in codec.c, fixed-width big-endian; a text
+ * is its length in two bytes and that many bytes; a payload is the rest. nanomsg carries a message as it is; on stdin
+ * and stdout a length in four bytes goes before it (frame.h).
+ */
+#ifndef SLUICE_WIRE_MESSAGE_H
+#define SLUICE_WIRE_MESSAGE_H
+
+#include "common/base/span.h"
+#include "common/oci/transfer.h"
+
+#define WIRE_VERSION 1
+
+/*
+ * The most bytes that a CHUNK carries. Messages of 64 KiB to 256 KiB go fastest through a socket, and what is in a
+ * process's hands when it is killed is a few of these.
+ */
+#define CHUNK_PAYLOAD_MAX (256u << 10)
+#define TEXT_MAX          (REASON_MAX - 1)
+#define HELLO_AGAIN_MS    250u
+#define BEAT_EVERY_MS     2000u /* a live transfer that sends no chunk says so this often */
+
+enum message_type {
+	/* orders: ingestd → fetchd; HELLO also fetchd → ingestd on chunks, and between ingestd and commitd */
+	MSG_HELLO = 1,  /* incarnation, peer */
+	MSG_FETCH = 2,  /* ref, attempt, source, offset, size, expected, validator */
+	MSG_CANCEL = 3, /* ref, attempt: stop; nothing more is sent for it */
+
+	/* chunks: fetchd → ingestd */
+	MSG_OPENED =
+	    4, /* ref, attempt, offset, size, digest, media_type, validator: the answer is valid, bytes follow */
+	MSG_CHUNK = 5, /* ref, attempt, offset, payload */
+	MSG_END = 6,   /* ref, attempt, size: the body is complete and this long in all */
+	MSG_FAIL = 7,  /* ref, attempt, fail_class, http_status, text: fetchd gave up */
+	MSG_BEAT = 8,  /* ref, attempt, until_s, text: alive; what it waits for, and until when if that is known */
+
+	/* seals: ingestd → commitd */
+	MSG_SEALED = 9, /* ref, digest, size, provenance: all bytes are in the ingest's data, read-only and synced */
+
+	/* receipts: commitd → ingestd */
+	MSG_COMMITTED = 10, /* ref, digest: named, durably */
+	MSG_REJECTED = 11,  /* ref, digest, fail_class, text */
+
+	/* ingest.ctl: sluice → ingestd */
+	MSG_GET = 12,    /* ref, source, expected, size: start, join or resume; answered by RECORD or ERROR */
+	MSG_STATUS = 13, /* ref: RECORD, or ERROR with FAIL_NOT_FOUND */
+	MSG_NEXT =
+	    14, /* ref, may be empty: the RECORD after it in byte order, or ERROR with FAIL_NOT_FOUND at the end */
+	MSG_ABORT = 15, /* ref: drop the ingest; OK also when there is none */
+	MSG_RESET = 16, /* ref: drop its bytes and digest state, keep the ref; RECORD or ERROR */
+
+	/* commit.ctl: sluice → commitd */
+	MSG_SET_NAME = 17, /* name, digest, media_type, size, platform: OK once durable; all content must be stored */
+	MSG_REMOVE_NAME = 18, /* name: OK, also when nobody had it */
+
+	/* both ctl pipes */
+	MSG_PING = 19, /* answered by PONG */
+	MSG_PONG = 20, /* incarnation, dev, ino, text: which store it serves; the text is its path */
+	MSG_OK = 21,
+	MSG_ERROR = 22, /* fail_class, text */
+
+	/* answers on ingest.ctl; ingest.events: ingestd → sluice */
+	MSG_RECORD = 23, /* ref, state, offset, size, digest, media_type, started, updated, attempts, rate, rehashed,
+			    until, fail_class, text */
+
+	/* commit.events: commitd → sluice */
+	MSG_NAMED = 24, /* name, digest: the name now points there; an empty digest: it is gone */
+};
+#define MESSAGE_TYPE_MAX 24
+
+enum provenance {                          /* how the bytes of a sealed ingest came to be there: bits */
+		  PROVENANCE_MENDED = 1,   /* a restart found a record that did not match the file */
+		  PROVENANCE_REBOOTED = 2, /* some bytes crossed a reboot */
+		  PROVENANCE_MASK = 3,
+};
+
+/*
+ * A message in the program's hands. Spans are borrowed: from the caller when encoding, from the received bytes when
+ * decoded. A field that the type does not have is empty or 0. Digests may be empty where they are not known.
+ */
+struct message {
+	enum message_type type;
+	uint64_t incarnation; /* unique per start of a process; never 0 */
+	uint64_t peer;        /* the incarnation of the other side that was last heard of, or 0 */
+	struct span ref;
+	uint64_t attempt;
+	struct span source;
+	uint64_t offset;      /* bytes from the start of the content */
+	uint64_t size;        /* bytes in all, or SIZE_UNKNOWN */
+	struct span expected; /* a digest */
+	struct span digest;   /* a digest */
+	struct span media_type;
+	struct span validator;
+	struct span platform; /* "os/arch[/variant]", or empty */
+	struct span name;     /* of an image */
+	uint8_t state;        /* enum transfer_state */
+	uint8_t fail_class;   /* enum fail_class */
+	uint8_t provenance;   /* bits of enum provenance */
+	uint16_t http_status; /* 0 where there was no answer */
+	uint64_t started_s;   /* wall clock, as are updated_s and until_s */
+	uint64_t updated_s;
+	uint64_t until_s;  /* 0: not known */
+	uint64_t rate;     /* bytes a second, smoothed */
+	uint64_t rehashed; /* bytes that restarts hashed again, over the life of the ingest */
+	uint64_t dev, ino;
+	struct span text; /* for a person */
+	struct span payload;
+};
+
+#endif

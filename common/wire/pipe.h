@@ -1,0 +1,83 @@
+/*
+ * The pipes between the processes: nanomsg sockets in the runtime directory. Only pipe.c knows nanomsg. Nothing here
+ * blocks, except pipe_ask(). One thread of a process uses them.
+ *
+ * What a send accepted is lost when either end dies before it was received; whoever sends knows how to say it again.
+ */
+#ifndef SLUICE_WIRE_PIPE_H
+#define SLUICE_WIRE_PIPE_H
+
+#include "common/wire/codec.h"
+
+enum pipe_name {
+	PIPE_ORDERS,        /* ingestd binds and pushes, fetchd pulls */
+	PIPE_CHUNKS,        /* ingestd binds and pulls, fetchd pushes */
+	PIPE_SEALS,         /* commitd binds and pulls, ingestd pushes */
+	PIPE_RECEIPTS,      /* ingestd binds and pulls, commitd pushes */
+	PIPE_INGEST_CTL,    /* ingestd binds and replies */
+	PIPE_COMMIT_CTL,    /* commitd binds and replies */
+	PIPE_INGEST_EVENTS, /* ingestd binds and publishes */
+	PIPE_COMMIT_EVENTS, /* commitd binds and publishes */
+};
+
+enum pipe_end {
+	PIPE_PUSH,
+	PIPE_PULL,
+	PIPE_REQUEST,
+	PIPE_REPLY,
+	PIPE_PUBLISH,
+	PIPE_SUBSCRIBE,
+};
+
+struct pipe;
+
+/*
+ * Open one end; whether it binds or connects follows from the table above. A connecting end reconnects by itself for
+ * ever. -ENAMETOOLONG: the directory is too long for a socket; -ENOMEM, -EMFILE, -EACCES, ... The name of the socket is
+ * the pipe's: "orders", "ingest.ctl".
+ */
+int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, struct pipe **ret_pipe);
+
+/* NULL is fine. A bound socket's file goes too. */
+void pipe_close(struct pipe *p);
+
+/*
+ * Descriptors for an event loop or poll(2), readable while something can be received, or sent. Level-triggered; never
+ * read from them. -1 where the end cannot do that.
+ */
+int pipe_receive_fd(const struct pipe *p);
+int pipe_send_fd(const struct pipe *p);
+
+/*
+ * Take the next message. -EAGAIN: none. -EBADMSG: bytes came that are no message (`ret_verdict`, may be NULL, says
+ * why); they are gone, go on. On 0 the views of `ret_message` hold until the next receive on this pipe or its close.
+ */
+int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdict *ret_verdict);
+
+/* Send a message without a payload. -EAGAIN: no peer, or it is not taking any now. */
+int pipe_send(struct pipe *p, const struct message *m);
+
+/*
+ * A CHUNK without copying: get a message with room for CHUNK_PAYLOAD_MAX bytes of payload behind the encoded head, fill
+ * `payload`, send `payload_len` bytes of it.
+ */
+struct chunk {
+	uint8_t *payload;   /* CHUNK_PAYLOAD_MAX bytes of room */
+	size_t payload_len; /* how many are filled */
+	void *msg;          /* the pipe's */
+	size_t head_len;
+};
+
+/* `head` is a CHUNK with its payload empty. 0 or -ENOMEM; the caller owns the chunk until it is sent or freed. */
+int pipe_chunk_new(const struct message *head, struct chunk *ret_chunk);
+/* 0: the chunk is gone (`c` is cleared). -EAGAIN: still the caller's. */
+int pipe_chunk_send(struct pipe *p, struct chunk *c);
+void pipe_chunk_free(struct chunk *c);
+
+/*
+ * For a PIPE_REQUEST end: send `request` and wait for the answer. Blocks up to `timeout_ms`. -ETIMEDOUT: nobody
+ * answered; a later ask on the same pipe forgets this one. The views of the answer hold until the next ask.
+ */
+int pipe_ask(struct pipe *p, const struct message *request, unsigned timeout_ms, struct message *ret_answer);
+
+#endif

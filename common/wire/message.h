@@ -86,7 +86,7 @@ enum message_type {
 	MSG_ERROR = 22, /* fail_class, text */
 
 	/* answers on ingest.ctl; ingest.events: ingestd → sluice */
-	MSG_RECORD = 23, /* ref, state, offset, size, digest, media_type, started, updated, attempts, rate, rehashed,
+	MSG_RECORD = 23, /* ref, state, offset, size, digest, media_type, started, updated, attempt, rate, rehashed,
 			    until, fail_class, text */
 
 	/* commit.events: commitd → sluice */

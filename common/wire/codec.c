@@ -1,0 +1,338 @@
+#include "common/wire/codec.h"
+
+/* System */
+#include <assert.h>
+#include <stddef.h>
+
+/* Base */
+#include "common/base/be.h"
+
+#define HEADER_BYTES    4 /* 'S', 'L', version, type */
+#define FIELDS_MAX      14
+#define TEXT_LEN_BYTES  2
+#define NAME_BYTES_MAX  1024
+#define PLATFORM_MAX    (PLATFORM_TEXT_SIZE - 1)
+#define HTTP_STATUS_MAX 999
+#define STATE_MAX       TRANSFER_FAILED
+
+enum field_kind {
+	KIND_NUMBER,  /* `width` bytes; min and max are its bounds */
+	KIND_TEXT,    /* min and max are bounds of its length; no control bytes */
+	KIND_PAYLOAD, /* the rest of the message; min and max are bounds of its length */
+};
+
+struct field {
+	enum field_kind kind;
+	unsigned width; /* bytes; of the length, for a text */
+	size_t at;      /* where it is in struct message */
+	size_t size;    /* of that member */
+	uint64_t min, max;
+};
+
+#define NUMBER(member, width_, min_, max_)                                                                             \
+	{                                                                                                              \
+		KIND_NUMBER, width_, offsetof(struct message, member), sizeof(((struct message *)0)->member), min_,    \
+		    max_                                                                                               \
+	}
+#define TEXT(member, min_, max_)                                                                                       \
+	{                                                                                                              \
+		KIND_TEXT, TEXT_LEN_BYTES, offsetof(struct message, member), sizeof(struct span), min_, max_           \
+	}
+
+enum field_id { /* 0 ends a list of fields */
+		F_INCARNATION = 1,
+		F_PEER,
+		F_REF,
+		F_REF_OR_NONE,
+		F_ATTEMPT,
+		F_SOURCE,
+		F_OFFSET,
+		F_SIZE,
+		F_EXPECTED,
+		F_DIGEST,
+		F_DIGEST_OR_NONE,
+		F_MEDIA_TYPE,
+		F_VALIDATOR,
+		F_PLATFORM,
+		F_NAME,
+		F_STATE,
+		F_FAIL_CLASS,
+		F_PROVENANCE,
+		F_HTTP_STATUS,
+		F_STARTED,
+		F_UPDATED,
+		F_UNTIL,
+		F_RATE,
+		F_REHASHED,
+		F_DEV,
+		F_INO,
+		F_TEXT,
+		F_PAYLOAD,
+};
+
+static const struct field fields[] = {
+    [F_INCARNATION] = NUMBER(incarnation, 8, 1, UINT64_MAX),
+    [F_PEER] = NUMBER(peer, 8, 0, UINT64_MAX),
+    [F_REF] = TEXT(ref, 1, REF_MAX),
+    [F_REF_OR_NONE] = TEXT(ref, 0, REF_MAX),
+    [F_ATTEMPT] = NUMBER(attempt, 8, 0, UINT64_MAX),
+    [F_SOURCE] = TEXT(source, 1, SOURCE_MAX),
+    [F_OFFSET] = NUMBER(offset, 8, 0, INT64_MAX),
+    [F_SIZE] = NUMBER(size, 8, 0, UINT64_MAX),
+    [F_EXPECTED] = TEXT(expected, 0, DIGEST_TEXT_MAX),
+    [F_DIGEST] = TEXT(digest, 1, DIGEST_TEXT_MAX),
+    [F_DIGEST_OR_NONE] = TEXT(digest, 0, DIGEST_TEXT_MAX),
+    [F_MEDIA_TYPE] = TEXT(media_type, 0, MEDIA_TYPE_MAX),
+    [F_VALIDATOR] = TEXT(validator, 0, VALIDATOR_MAX),
+    [F_PLATFORM] = TEXT(platform, 0, PLATFORM_MAX),
+    [F_NAME] = TEXT(name, 1, NAME_BYTES_MAX),
+    [F_STATE] = NUMBER(state, 1, TRANSFER_QUEUED, STATE_MAX),
+    [F_FAIL_CLASS] = NUMBER(fail_class, 1, 0, FAIL_CLASS_MAX),
+    [F_PROVENANCE] = NUMBER(provenance, 1, 0, PROVENANCE_MASK),
+    [F_HTTP_STATUS] = NUMBER(http_status, 2, 0, HTTP_STATUS_MAX),
+    [F_STARTED] = NUMBER(started_s, 8, 0, UINT64_MAX),
+    [F_UPDATED] = NUMBER(updated_s, 8, 0, UINT64_MAX),
+    [F_UNTIL] = NUMBER(until_s, 8, 0, UINT64_MAX),
+    [F_RATE] = NUMBER(rate, 8, 0, UINT64_MAX),
+    [F_REHASHED] = NUMBER(rehashed, 8, 0, UINT64_MAX),
+    [F_DEV] = NUMBER(dev, 8, 0, UINT64_MAX),
+    [F_INO] = NUMBER(ino, 8, 0, UINT64_MAX),
+    [F_TEXT] = TEXT(text, 0, TEXT_MAX),
+    [F_PAYLOAD] = {KIND_PAYLOAD, 0, offsetof(struct message, payload), sizeof(struct span), 1, CHUNK_PAYLOAD_MAX},
+};
+
+static const struct shape {
+	const char *name;
+	uint8_t fields[FIELDS_MAX + 1];
+} shapes[MESSAGE_TYPE_MAX + 1] = {
+    [MSG_HELLO] = {"HELLO", {F_INCARNATION, F_PEER}},
+    [MSG_FETCH] = {"FETCH", {F_REF, F_ATTEMPT, F_SOURCE, F_OFFSET, F_SIZE, F_EXPECTED, F_VALIDATOR}},
+    [MSG_CANCEL] = {"CANCEL", {F_REF, F_ATTEMPT}},
+    [MSG_OPENED] = {"OPENED", {F_REF, F_ATTEMPT, F_OFFSET, F_SIZE, F_DIGEST_OR_NONE, F_MEDIA_TYPE, F_VALIDATOR}},
+    [MSG_CHUNK] = {"CHUNK", {F_REF, F_ATTEMPT, F_OFFSET, F_PAYLOAD}},
+    [MSG_END] = {"END", {F_REF, F_ATTEMPT, F_SIZE}},
+    [MSG_FAIL] = {"FAIL", {F_REF, F_ATTEMPT, F_FAIL_CLASS, F_HTTP_STATUS, F_TEXT}},
+    [MSG_BEAT] = {"BEAT", {F_REF, F_ATTEMPT, F_UNTIL, F_TEXT}},
+    [MSG_SEALED] = {"SEALED", {F_REF, F_DIGEST, F_SIZE, F_PROVENANCE}},
+    [MSG_COMMITTED] = {"COMMITTED", {F_REF, F_DIGEST}},
+    [MSG_REJECTED] = {"REJECTED", {F_REF, F_DIGEST, F_FAIL_CLASS, F_TEXT}},
+    [MSG_GET] = {"GET", {F_REF, F_SOURCE, F_EXPECTED, F_SIZE}},
+    [MSG_STATUS] = {"STATUS", {F_REF}},
+    [MSG_NEXT] = {"NEXT", {F_REF_OR_NONE}},
+    [MSG_ABORT] = {"ABORT", {F_REF}},
+    [MSG_RESET] = {"RESET", {F_REF}},
+    [MSG_SET_NAME] = {"SET_NAME", {F_NAME, F_DIGEST, F_MEDIA_TYPE, F_SIZE, F_PLATFORM}},
+    [MSG_REMOVE_NAME] = {"REMOVE_NAME", {F_NAME}},
+    [MSG_PING] = {"PING", {0}},
+    [MSG_PONG] = {"PONG", {F_INCARNATION, F_DEV, F_INO, F_TEXT}},
+    [MSG_OK] = {"OK", {0}},
+    [MSG_ERROR] = {"ERROR", {F_FAIL_CLASS, F_TEXT}},
+    [MSG_RECORD] = {"RECORD",
+		    {F_REF, F_STATE, F_OFFSET, F_SIZE, F_DIGEST_OR_NONE, F_MEDIA_TYPE, F_STARTED, F_UPDATED, F_ATTEMPT,
+		     F_RATE, F_REHASHED, F_UNTIL, F_FAIL_CLASS, F_TEXT}},
+    [MSG_NAMED] = {"NAMED", {F_NAME, F_DIGEST_OR_NONE}},
+};
+
+static uint64_t number_get(const struct message *m, const struct field *f)
+{
+	const uint8_t *at = (const uint8_t *)m + f->at;
+	uint64_t wide = 0;
+	uint16_t half = 0;
+
+	switch (f->size) {
+	case 1:
+		return *at;
+	case 2:
+		memcpy(&half, at, sizeof(half));
+		return half;
+	default:
+		assert(f->size == sizeof(wide));
+		memcpy(&wide, at, sizeof(wide));
+		return wide;
+	}
+}
+
+static void number_set(struct message *m, const struct field *f, uint64_t value)
+{
+	uint8_t *at = (uint8_t *)m + f->at;
+	uint16_t half = (uint16_t)value;
+
+	switch (f->size) {
+	case 1:
+		*at = (uint8_t)value;
+		break;
+	case 2:
+		memcpy(at, &half, sizeof(half));
+		break;
+	default:
+		assert(f->size == sizeof(value));
+		memcpy(at, &value, sizeof(value));
+	}
+}
+
+static struct span span_get(const struct message *m, const struct field *f)
+{
+	struct span s;
+
+	memcpy(&s, (const uint8_t *)m + f->at, sizeof(s));
+	return s;
+}
+
+static void span_set(struct message *m, const struct field *f, struct span s)
+{
+	memcpy((uint8_t *)m + f->at, &s, sizeof(s));
+}
+
+/* Texts go to logs, terminals and line-based files as they are: nothing below a space, no DEL, no NUL. */
+static bool text_is_clean(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.data[i] < 0x20 || s.data[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static const struct shape *shape_of(const struct message *m)
+{
+	assert(m->type >= 1 && m->type <= MESSAGE_TYPE_MAX);
+	return &shapes[m->type];
+}
+
+size_t message_head_size(const struct message *m)
+{
+	size_t size = HEADER_BYTES;
+
+	for (const uint8_t *id = shape_of(m)->fields; *id; id++) {
+		const struct field *f = &fields[*id];
+		size += f->width;
+		if (f->kind == KIND_TEXT)
+			size += span_get(m, f).len;
+	}
+	return size;
+}
+
+static uint8_t *field_encode(const struct message *m, const struct field *f, uint8_t *out)
+{
+	if (f->kind == KIND_NUMBER) {
+		uint64_t value = number_get(m, f);
+		assert(value >= f->min && value <= f->max);
+		be_put(out, value, f->width);
+		return out + f->width;
+	}
+	if (f->kind == KIND_TEXT) {
+		struct span s = span_get(m, f);
+		assert(s.len >= f->min && s.len <= f->max);
+		be_put(out, s.len, f->width);
+		if (s.len > 0)
+			memcpy(out + f->width, s.data, s.len);
+		return out + f->width + s.len;
+	}
+	return out;
+}
+
+size_t message_encode_head(const struct message *m, uint8_t *out)
+{
+	uint8_t *at = out;
+
+	*at++ = 'S';
+	*at++ = 'L';
+	*at++ = WIRE_VERSION;
+	*at++ = (uint8_t)m->type;
+	for (const uint8_t *id = shape_of(m)->fields; *id; id++)
+		at = field_encode(m, &fields[*id], at);
+	return (size_t)(at - out);
+}
+
+static enum decode_verdict number_decode(struct span *rest, const struct field *f, struct message *m)
+{
+	if (rest->len < f->width)
+		return DECODE_SHORT;
+	uint64_t value = be_get(rest->data, f->width);
+	if (value < f->min || value > f->max)
+		return DECODE_BOUNDS;
+	number_set(m, f, value);
+	*rest = span_of(rest->data + f->width, rest->len - f->width);
+	return DECODE_OK;
+}
+
+static enum decode_verdict text_decode(struct span *rest, const struct field *f, struct message *m)
+{
+	if (rest->len < f->width)
+		return DECODE_SHORT;
+	size_t len = (size_t)be_get(rest->data, f->width);
+	if (len < f->min || len > f->max)
+		return DECODE_BOUNDS;
+	if (rest->len - f->width < len)
+		return DECODE_SHORT;
+	struct span text = span_of(rest->data + f->width, len);
+	if (!text_is_clean(text))
+		return DECODE_BOUNDS;
+	span_set(m, f, text);
+	*rest = span_of(text.data + len, rest->len - f->width - len);
+	return DECODE_OK;
+}
+
+static enum decode_verdict field_decode(struct span *rest, const struct field *f, struct message *m)
+{
+	switch (f->kind) {
+	case KIND_NUMBER:
+		return number_decode(rest, f, m);
+	case KIND_TEXT:
+		return text_decode(rest, f, m);
+	case KIND_PAYLOAD:
+		break;
+	}
+	if (rest->len < f->min)
+		return DECODE_SHORT;
+	if (rest->len > f->max)
+		return DECODE_BOUNDS;
+	span_set(m, f, *rest);
+	*rest = span_of(rest->data + rest->len, 0);
+	return DECODE_OK;
+}
+
+enum decode_verdict message_decode(struct span bytes, struct message *ret_message)
+{
+	if (bytes.len < HEADER_BYTES)
+		return DECODE_SHORT;
+	if (bytes.data[0] != 'S' || bytes.data[1] != 'L')
+		return DECODE_MAGIC;
+	if (bytes.data[2] != WIRE_VERSION)
+		return DECODE_VERSION;
+	uint8_t type = bytes.data[3];
+	if (type < 1 || type > MESSAGE_TYPE_MAX || !shapes[type].name)
+		return DECODE_TYPE;
+
+	struct message m = {.type = (enum message_type)type};
+	struct span rest = span_of(bytes.data + HEADER_BYTES, bytes.len - HEADER_BYTES);
+	for (const uint8_t *id = shapes[type].fields; *id; id++) {
+		enum decode_verdict v = field_decode(&rest, &fields[*id], &m);
+		if (v != DECODE_OK)
+			return v;
+	}
+	if (rest.len > 0)
+		return DECODE_LONG;
+	*ret_message = m;
+	return DECODE_OK;
+}
+
+const char *message_name(enum message_type type)
+{
+	if (type < 1 || type > MESSAGE_TYPE_MAX)
+		return "unknown";
+	return shapes[type].name;
+}
+
+const char *decode_verdict_text(enum decode_verdict v)
+{
+	static const char *const texts[] = {
+	    [DECODE_OK] = "a good message",
+	    [DECODE_SHORT] = "it is cut off",
+	    [DECODE_LONG] = "bytes follow its end",
+	    [DECODE_MAGIC] = "it is not a message of sluice",
+	    [DECODE_VERSION] = "it is of another protocol version",
+	    [DECODE_TYPE] = "its type is unknown",
+	    [DECODE_BOUNDS] = "a field is out of bounds",
+	};
+	return texts[v];
+}

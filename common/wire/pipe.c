@@ -1,0 +1,240 @@
+#include "common/wire/pipe.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
+#include <nanomsg/reqrep.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/clock.h"
+
+#define RECONNECT_MS 20 /* nanomsg waits this long before it tries a lost or absent peer again */
+#define SOCKET_UMASK 0117
+
+struct pipe {
+	int socket;
+	int receive_fd;
+	int send_fd;
+	void *held;    /* the last received message, which the caller's views look into */
+	char *unlinks; /* the path of a socket that we bound; NULL for a connecting end */
+};
+
+static const struct pipe_row {
+	const char *file;
+	enum pipe_end binder;
+	size_t receive_max; /* bytes; nanomsg drops the connection of whoever sends more */
+} rows[] = {
+    [PIPE_ORDERS] = {"orders", PIPE_PUSH, MESSAGE_HEAD_MAX},
+    [PIPE_CHUNKS] = {"chunks", PIPE_PULL, MESSAGE_MAX},
+    [PIPE_SEALS] = {"seals", PIPE_PULL, MESSAGE_HEAD_MAX},
+    [PIPE_RECEIPTS] = {"receipts", PIPE_PULL, MESSAGE_HEAD_MAX},
+    [PIPE_INGEST_CTL] = {"ingest.ctl", PIPE_REPLY, MESSAGE_HEAD_MAX},
+    [PIPE_COMMIT_CTL] = {"commit.ctl", PIPE_REPLY, MESSAGE_HEAD_MAX},
+    [PIPE_INGEST_EVENTS] = {"ingest.events", PIPE_PUBLISH, MESSAGE_HEAD_MAX},
+    [PIPE_COMMIT_EVENTS] = {"commit.events", PIPE_PUBLISH, MESSAGE_HEAD_MAX},
+};
+
+static const struct end_row {
+	int protocol;
+	bool receives, sends;
+} ends[] = {
+    [PIPE_PUSH] = {NN_PUSH, false, true},   [PIPE_PULL] = {NN_PULL, true, false},
+    [PIPE_REQUEST] = {NN_REQ, true, true},  [PIPE_REPLY] = {NN_REP, true, true},
+    [PIPE_PUBLISH] = {NN_PUB, false, true}, [PIPE_SUBSCRIBE] = {NN_SUB, true, false},
+};
+
+static int option_set(int socket, int option, int value)
+{
+	return nn_setsockopt(socket, NN_SOL_SOCKET, option, &value, sizeof(value)) < 0 ? -nn_errno() : 0;
+}
+
+static int fd_get(int socket, int option, int *ret_fd)
+{
+	size_t size = sizeof(*ret_fd);
+	return nn_getsockopt(socket, NN_SOL_SOCKET, option, ret_fd, &size) < 0 ? -nn_errno() : 0;
+}
+
+static int socket_set_up(struct pipe *p, const struct pipe_row *row, enum pipe_end end)
+{
+	int r = option_set(p->socket, NN_RCVMAXSIZE, (int)row->receive_max);
+	if (r == 0)
+		r = option_set(p->socket, NN_RECONNECT_IVL, RECONNECT_MS);
+	if (r == 0 && ends[end].receives)
+		r = fd_get(p->socket, NN_RCVFD, &p->receive_fd);
+	if (r == 0 && ends[end].sends && end != PIPE_PUBLISH)
+		r = fd_get(p->socket, NN_SNDFD, &p->send_fd);
+	if (r == 0 && end == PIPE_SUBSCRIBE && nn_setsockopt(p->socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0) < 0)
+		r = -nn_errno();
+	return r;
+}
+
+/* The mode of a socket follows the umask; who may come near it is the directory's business. */
+static int socket_bind(int socket, const char *address)
+{
+	mode_t saved = umask(SOCKET_UMASK);
+	int r = nn_bind(socket, address) < 0 ? -nn_errno() : 0;
+	(void)umask(saved);
+	return r;
+}
+
+static int pipe_attach(struct pipe *p, const char *runtime_dir, const struct pipe_row *row, bool binds)
+{
+	AUTO_FREE char *address = NULL;
+
+	if (strlen(runtime_dir) + 1 + strlen(row->file) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return -ENAMETOOLONG;
+	if (asprintf(&address, "ipc://%s/%s", runtime_dir, row->file) < 0)
+		return -ENOMEM;
+	if (!binds)
+		return nn_connect(p->socket, address) < 0 ? -nn_errno() : 0;
+	int r = socket_bind(p->socket, address);
+	if (r < 0)
+		return r;
+	p->unlinks = strdup(address + strlen("ipc://"));
+	return p->unlinks ? 0 : -ENOMEM;
+}
+
+int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, struct pipe **ret_pipe)
+{
+	const struct pipe_row *row = &rows[name];
+	struct pipe *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->receive_fd = p->send_fd = -1;
+	p->socket = nn_socket(AF_SP, ends[end].protocol);
+	int r = p->socket < 0 ? -nn_errno() : socket_set_up(p, row, end);
+	if (r == 0)
+		r = pipe_attach(p, runtime_dir, row, end == row->binder);
+	if (r < 0) {
+		pipe_close(p);
+		return r;
+	}
+	*ret_pipe = p;
+	return 0;
+}
+
+void pipe_close(struct pipe *p)
+{
+	if (!p)
+		return;
+	if (p->held)
+		(void)nn_freemsg(p->held);
+	if (p->socket >= 0)
+		(void)nn_close(p->socket);
+	if (p->unlinks)
+		(void)unlink(p->unlinks);
+	free(p->unlinks);
+	free(p);
+}
+
+int pipe_receive_fd(const struct pipe *p)
+{
+	return p->receive_fd;
+}
+
+int pipe_send_fd(const struct pipe *p)
+{
+	return p->send_fd;
+}
+
+int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdict *ret_verdict)
+{
+	if (p->held)
+		(void)nn_freemsg(p->held);
+	p->held = NULL;
+
+	int len = nn_recv(p->socket, &p->held, NN_MSG, NN_DONTWAIT);
+	if (len < 0) {
+		p->held = NULL;
+		return nn_errno() == EINTR ? -EAGAIN : -nn_errno();
+	}
+	enum decode_verdict v = message_decode(span_of(p->held, (size_t)len), ret_message);
+	if (ret_verdict)
+		*ret_verdict = v;
+	return v == DECODE_OK ? 0 : -EBADMSG;
+}
+
+/* Hand `msg` to nanomsg; on failure it stays the caller's. */
+static int msg_send(int socket, void *msg)
+{
+	if (nn_send(socket, &msg, NN_MSG, NN_DONTWAIT) >= 0)
+		return 0;
+	return nn_errno() == EINTR ? -EAGAIN : -nn_errno();
+}
+
+int pipe_send(struct pipe *p, const struct message *m)
+{
+	void *msg = nn_allocmsg(message_head_size(m), 0);
+
+	if (!msg)
+		return -ENOMEM;
+	(void)message_encode_head(m, msg);
+	int r = msg_send(p->socket, msg);
+	if (r < 0)
+		(void)nn_freemsg(msg);
+	return r;
+}
+
+int pipe_chunk_new(const struct message *head, struct chunk *ret_chunk)
+{
+	assert(head->type == MSG_CHUNK);
+	size_t head_len = message_head_size(head);
+	uint8_t *msg = nn_allocmsg(head_len + CHUNK_PAYLOAD_MAX, 0);
+
+	if (!msg)
+		return -ENOMEM;
+	(void)message_encode_head(head, msg);
+	*ret_chunk = (struct chunk){.payload = msg + head_len, .msg = msg, .head_len = head_len};
+	return 0;
+}
+
+int pipe_chunk_send(struct pipe *p, struct chunk *c)
+{
+	assert(c->msg && c->payload_len > 0 && c->payload_len <= CHUNK_PAYLOAD_MAX);
+	if (c->payload_len < CHUNK_PAYLOAD_MAX) {
+		void *cut = nn_reallocmsg(c->msg, c->head_len + c->payload_len);
+		if (!cut)
+			return -ENOMEM;
+		c->msg = cut;
+		c->payload = (uint8_t *)cut + c->head_len;
+	}
+	int r = msg_send(p->socket, c->msg);
+	if (r == 0)
+		*c = (struct chunk){0};
+	return r;
+}
+
+void pipe_chunk_free(struct chunk *c)
+{
+	if (c->msg)
+		(void)nn_freemsg(c->msg);
+	*c = (struct chunk){0};
+}
+
+int pipe_ask(struct pipe *p, const struct message *request, unsigned timeout_ms, struct message *ret_answer)
+{
+	uint64_t deadline_ms = clock_mono_ms() + timeout_ms;
+	int r = pipe_send(p, request);
+
+	while (r == 0) {
+		r = pipe_receive(p, ret_answer, NULL);
+		if (r != -EAGAIN)
+			return r;
+		uint64_t now_ms = clock_mono_ms();
+		if (now_ms >= deadline_ms)
+			return -ETIMEDOUT;
+		struct pollfd waits = {.fd = p->receive_fd, .events = POLLIN};
+		r = poll(&waits, 1, (int)(deadline_ms - now_ms)) < 0 && errno != EINTR ? -errno : 0;
+	}
+	return r == -EAGAIN ? -ETIMEDOUT : r;
+}

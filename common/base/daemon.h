@@ -15,7 +15,7 @@ struct daemon_hooks {
 	void (*reload)(void *self);
 	/* SIGTERM or SIGINT: begin to stop (flush checkpoints); call daemon_end() when that is done. */
 	void (*stop)(void *self);
-	/* After the loop, whatever happened: give everything back. Also after a failed start. */
+	/* After the loop, whatever happened: give everything back. Also after a failed start, not without one. */
 	void (*release)(void *self);
 };
 
@@ -44,7 +44,11 @@ int runtime_dir_make(const char *path, int *ret_fd, struct reason *why);
 /* The longest path of a runtime directory: sun_path is 107 characters, the longest pipe name is 15 with its slash. */
 #define RUNTIME_DIR_MAX 92
 
-/* The exit code of sysexits(3) that says -errno best: 73 EROFS/EACCES on creation, 74 EIO, 75 ENOSPC, 77 EPERM, ... */
+/*
+ * The exit code of sysexits(3) that says -errno best, for a daemon or a tool that could not set itself up or write:
+ * 66 ENOENT; 71 ENOMEM, EMFILE, ENFILE; 73 EROFS, EACCES, ENOTDIR, EEXIST; 75 ENOSPC, EDQUOT, EAGAIN, ETIMEDOUT, EINTR;
+ * 77 EPERM; 78 ENAMETOOLONG, EINVAL, ELOOP, EXDEV; 74 EIO and all others.
+ */
 int exit_code_of(int r);
 
 #endif

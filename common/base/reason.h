@@ -13,7 +13,10 @@ struct reason {
 	char text[REASON_MAX]; /* lower case, no full stop, always terminated */
 };
 
-/* Replace the text. `why` may be NULL: then nothing happens, so that callers who do not care can say so. */
+/*
+ * Replace the text; `why->text` may be among the arguments. Control bytes become \xNN (escape.h). `why` may be NULL:
+ * then nothing happens, so that callers who do not care can say so.
+ */
 void reason_set(struct reason *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

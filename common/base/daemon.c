@@ -1,0 +1,202 @@
+#include "common/base/daemon.h"
+
+/* System */
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+
+#define LOCK_NAME_SIZE 64
+
+struct daemon_state {
+	const struct daemon_hooks *hooks;
+	void *self;
+	bool stopping;
+	ev_signal terminate, interrupt, hangup;
+};
+
+void process_init(const char *program)
+{
+	/*
+	 * Large messages come and go thousands of times a second: through mmap, page faults would cost more than the
+	 * whole pipeline. 32 MiB is the most that glibc takes for the threshold; beyond it, it refuses.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	(void)mallopt(M_TOP_PAD, 1 << 20);
+	(void)mallopt(M_ARENA_MAX, 1);
+	/* Else the next file that is opened could be taken for stderr. */
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	(void)close_fd(fd);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)umask(022);
+	log_init(program);
+}
+
+static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct daemon_state *d = watcher->data;
+	(void)events;
+	if (d->stopping) {
+		log_warning("signal %d again: ending at once", watcher->signum);
+		daemon_end(loop);
+		return;
+	}
+	d->stopping = true;
+	log_info("signal %d: stopping", watcher->signum);
+	d->hooks->stop(d->self);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	const struct daemon_state *d = watcher->data;
+	(void)loop;
+	(void)events;
+	if (d->hooks->reload && !d->stopping)
+		d->hooks->reload(d->self);
+}
+
+static void signals_start(struct daemon_state *d, struct ev_loop *loop)
+{
+	ev_signal_init(&d->terminate, on_stop, SIGTERM);
+	ev_signal_init(&d->interrupt, on_stop, SIGINT);
+	ev_signal_init(&d->hangup, on_hangup, SIGHUP);
+	d->terminate.data = d->interrupt.data = d->hangup.data = d;
+	ev_signal_start(loop, &d->terminate);
+	ev_signal_start(loop, &d->interrupt);
+	ev_signal_start(loop, &d->hangup);
+}
+
+static void signals_stop(struct daemon_state *d, struct ev_loop *loop)
+{
+	ev_signal_stop(loop, &d->terminate);
+	ev_signal_stop(loop, &d->interrupt);
+	ev_signal_stop(loop, &d->hangup);
+}
+
+static int loop_run(const struct daemon_hooks *hooks, void *self)
+{
+	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+	if (!loop) {
+		log_error("cannot make an event loop");
+		return EX_OSERR;
+	}
+	struct daemon_state d = {.hooks = hooks, .self = self};
+	signals_start(&d, loop);
+	int code = hooks->start(self, loop);
+	if (code == 0)
+		(void)ev_run(loop, 0);
+	hooks->release(self);
+	signals_stop(&d, loop);
+	ev_loop_destroy(loop);
+	return code;
+}
+
+int daemon_run(const char *program, const char *runtime_dir, const struct daemon_hooks *hooks, void *self)
+{
+	AUTO_FD dir_fd = -1;
+	AUTO_FD lock_fd = -1;
+	struct reason why;
+	int r = runtime_dir_make(runtime_dir, &dir_fd, &why);
+	if (r < 0) {
+		log_error("%s", why.text);
+		return exit_code_of(r);
+	}
+	char name[LOCK_NAME_SIZE];
+	(void)snprintf(name, sizeof name, "%s.lock", program);
+	r = lock_take_at(dir_fd, name, LOCK_EXCLUSIVE, program, &lock_fd, &why);
+	if (r == -EWOULDBLOCK) {
+		log_error("'%s/%s' is held by %s", runtime_dir, name, why.text);
+		return EX_TEMPFAIL;
+	}
+	if (r < 0) {
+		(void)log_errno(r, "cannot lock '%s/%s'", runtime_dir, name);
+		return exit_code_of(r);
+	}
+	return loop_run(hooks, self);
+}
+
+void daemon_end(struct ev_loop *loop)
+{
+	ev_break(loop, EVBREAK_ALL);
+}
+
+int runtime_dir_make(const char *path, int *ret_fd, struct reason *why)
+{
+	if (strlen(path) > RUNTIME_DIR_MAX) {
+		reason_set(why, "the runtime directory '%s' is longer than %d bytes, too long for a socket in it", path,
+			   RUNTIME_DIR_MAX);
+		return -ENAMETOOLONG;
+	}
+	if (mkdir(path, 0750) < 0 && errno != EEXIST) {
+		int r = -errno;
+		reason_set(why, "cannot make the runtime directory '%s': %s", path, strerror(-r));
+		return r;
+	}
+	AUTO_FD fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		int r = -errno;
+		reason_set(why, "cannot open the runtime directory '%s': %s", path, strerror(-r));
+		return r;
+	}
+	if (st.st_uid != 0 && st.st_uid != geteuid()) {
+		reason_set(why, "the runtime directory '%s' belongs to user %u", path, (unsigned)st.st_uid);
+		return -EPERM;
+	}
+	if (st.st_mode & S_IWOTH) {
+		reason_set(why, "the runtime directory '%s' can be written by everybody", path);
+		return -EPERM;
+	}
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int exit_code_of(int r)
+{
+	switch (-r) {
+	case 0:
+		return EX_OK;
+	case ENOENT:
+		return EX_NOINPUT;
+	case EPERM:
+		return EX_NOPERM;
+	case EROFS:
+	case EACCES:
+	case ENOTDIR:
+	case EEXIST:
+		return EX_CANTCREAT;
+	case ENOSPC:
+	case EDQUOT:
+	case EAGAIN:
+	case ETIMEDOUT:
+	case EINTR:
+		return EX_TEMPFAIL;
+	case ENAMETOOLONG:
+	case EINVAL:
+	case ELOOP:
+	case EXDEV:
+		return EX_CONFIG;
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+		return EX_OSERR;
+	default:
+		return EX_IOERR;
+	}
+}

@@ -1,0 +1,76 @@
+#include "common/base/durable.h"
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/file.h"
+
+int durable_sync_data(int fd)
+{
+	/* EINTR is an error like any other here: what it left unwritten is not known. */
+	return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+int durable_sync(int fd)
+{
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+int durable_mkdir_at(int dir_fd, const char *name, mode_t mode)
+{
+	/* One that is there may have been made just before a power cut, or a moment ago: its name is synced as well. */
+	if (mkdirat(dir_fd, name, mode) < 0 && errno != EEXIST)
+		return -errno;
+	return durable_sync(dir_fd);
+}
+
+/* Write the temporary: whole, with its mode, on disk. */
+static int temporary_write(int dir_fd, const char *temporary, const void *data, size_t len, mode_t mode)
+{
+	AUTO_FD fd = -1;
+	int r = file_open_at(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, NULL);
+	if (r < 0)
+		return r;
+	r = file_write_all(fd, data, len, NULL);
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = -errno;
+	/* Before the rename: else a power cut could leave the new name with old or no bytes. */
+	return r == 0 ? durable_sync(fd) : r;
+}
+
+int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode)
+{
+	/* Always the same name, so that what a crash left is found and removed. */
+	char temporary[NAME_MAX + 1];
+	int n = snprintf(temporary, sizeof temporary, ".%s.new", name);
+	if (n < 0 || (size_t)n >= sizeof temporary)
+		return -ENAMETOOLONG;
+	if (unlinkat(dir_fd, temporary, 0) < 0 && errno != ENOENT)
+		return -errno;
+	int r = temporary_write(dir_fd, temporary, data, len, mode);
+	if (r == 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlinkat(dir_fd, temporary, 0);
+		return r;
+	}
+	return durable_sync(dir_fd);
+}
+
+int durable_move_at(int src_dir_fd, const char *src_name, int dst_dir_fd, const char *dst_name)
+{
+	if (renameat2(src_dir_fd, src_name, dst_dir_fd, dst_name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* A file system or a kernel without RENAME_NOREPLACE. Between the two steps the file has both names. */
+	if (linkat(src_dir_fd, src_name, dst_dir_fd, dst_name, 0) < 0)
+		return -errno;
+	return unlinkat(src_dir_fd, src_name, 0) < 0 ? -errno : 0;
+}

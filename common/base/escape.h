@@ -1,0 +1,15 @@
+/*
+ * Text from anywhere as one harmless line: control bytes, and bytes that are not UTF-8, become \xNN.
+ */
+#ifndef SLUICE_BASE_ESCAPE_H
+#define SLUICE_BASE_ESCAPE_H
+
+#include <stddef.h>
+
+/*
+ * Write `text` to `ret_line` (`room` bytes, 1 or more, terminator included), escaped, and cut before the first
+ * character that does not fit. Returns the length. Escaping twice changes nothing. The two do not overlap.
+ */
+size_t escape_line(const char *text, size_t len, char *ret_line, size_t room);
+
+#endif

@@ -1,0 +1,182 @@
+#include "common/base/file.h"
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+
+int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st)
+{
+	/* Truncating has to wait until we know what it is. */
+	int safe = (flags & ~O_TRUNC) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	AUTO_FD fd = openat(dir_fd, name, safe, mode);
+	if (fd < 0) {
+		/* A FIFO or a socket, or a directory. */
+		return errno == ENXIO || errno == EISDIR ? -EINVAL : -errno;
+	}
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_nlink > 1)
+		return -EINVAL;
+	if (st.st_nlink == 0)
+		return -ESTALE;
+	if ((flags & O_TRUNC) && st.st_size > 0) {
+		if (ftruncate(fd, 0) < 0 || fstat(fd, &st) < 0)
+			return -errno;
+	}
+	if (ret_st)
+		*ret_st = st;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd)
+{
+	if (make && mkdirat(dir_fd, name, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int file_write_all(int fd, const void *data, size_t len, size_t *ret_written)
+{
+	const uint8_t *p = data;
+	size_t done = 0;
+	int r = 0;
+	while (done < len) {
+		ssize_t n = write(fd, p + done, len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			r = n < 0 ? -errno : -EIO;
+			break;
+		}
+		done += (size_t)n;
+	}
+	if (ret_written)
+		*ret_written = done;
+	return r;
+}
+
+int file_pwrite_all(int fd, const void *data, size_t len, uint64_t offset)
+{
+	const uint8_t *p = data;
+	for (size_t done = 0; done < len;) {
+		ssize_t n = pwrite(fd, p + done, len - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int file_read_full(int fd, void *data, size_t len, size_t *ret_len)
+{
+	uint8_t *p = data;
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = read(fd, p + done, len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	*ret_len = done;
+	return 0;
+}
+
+int file_pread_full(int fd, void *data, size_t len, uint64_t offset, size_t *ret_len)
+{
+	uint8_t *p = data;
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = pread(fd, p + done, len - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	*ret_len = done;
+	return 0;
+}
+
+int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
+{
+	AUTO_FD fd = -1;
+	struct stat st;
+	int r = file_open_at(dir_fd, name, O_RDONLY, 0, &fd, &st);
+	if (r < 0)
+		return r;
+	if ((uint64_t)st.st_size > max)
+		return -EFBIG;
+	/* One byte more than it says, to notice a file that grows meanwhile. */
+	size_t room = (size_t)st.st_size + 1, len;
+	r = buf_reserve(out, room);
+	if (r < 0)
+		return r;
+	r = file_read_full(fd, out->data + out->len, room, &len);
+	if (r == 0 && len > max)
+		r = -EFBIG;
+	if (r == 0)
+		out->len += len;
+	out->data[out->len] = '\0';
+	return r;
+}
+
+static int dir_empty(DIR *dir)
+{
+	for (;;) {
+		errno = 0;
+		const struct dirent *e = readdir(dir);
+		if (!e)
+			return -errno;
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (unlinkat(dirfd(dir), e->d_name, 0) < 0 && errno != ENOENT)
+			return errno == EISDIR ? -ENOTEMPTY : -errno;
+	}
+}
+
+int dir_remove_at(int dir_fd, const char *name)
+{
+	AUTO_FD fd = -1;
+	int r = dir_open_at(dir_fd, name, false, &fd);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	AUTO_DIR dir = fdopendir(fd);
+	if (!dir)
+		return -errno;
+	(void)take_fd(&fd);
+	r = dir_empty(dir);
+	if (r < 0)
+		return r;
+	if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return errno == EEXIST ? -ENOTEMPTY : -errno;
+	return 0;
+}
+
+int file_space_left(int fd, uint64_t *ret_bytes)
+{
+	struct statvfs st;
+	if (fstatvfs(fd, &st) < 0)
+		return -errno;
+	*ret_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	return 0;
+}

@@ -1,0 +1,105 @@
+#include "common/base/lock.h"
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/file.h"
+
+#define HOLDER_MAX 256
+#define LOCK_GONE  1 /* beside 0 and -errno */
+
+/* What the file says is for people: a full disk must not keep anybody from taking the lock, so failing is fine. */
+static void holder_write(int fd, const char *program)
+{
+	char since[CLOCK_TEXT_SIZE], text[HOLDER_MAX];
+	clock_format(clock_wall_s(), since);
+	int len = snprintf(text, sizeof text, "%.128s %d since %s\n", program, (int)getpid(), since);
+	if (len < 0)
+		return;
+	if (file_pwrite_all(fd, text, (size_t)len, 0) == 0 && ftruncate(fd, len) < 0)
+		return;
+}
+
+static void holder_read(int fd, struct reason *ret_holder)
+{
+	char text[HOLDER_MAX];
+	size_t len;
+	if (file_pread_full(fd, text, sizeof text, 0, &len) < 0)
+		len = 0;
+	const char *newline = len > 0 ? memchr(text, '\n', len) : NULL;
+	if (newline)
+		reason_set(ret_holder, "%.*s", (int)(newline - text), text);
+	else
+		reason_set(ret_holder, "another process");
+}
+
+/* Whether `name` still is the file that we have locked: LOCK_GONE when it was unlinked or replaced before we had it. */
+static int name_check(int dir_fd, const char *name, int fd)
+{
+	struct stat ours, named;
+	if (fstat(fd, &ours) < 0)
+		return -errno;
+	if (fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? LOCK_GONE : -errno;
+	return ours.st_dev == named.st_dev && ours.st_ino == named.st_ino ? 0 : LOCK_GONE;
+}
+
+/* One round. LOCK_GONE: the file went away under us, try again. */
+static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wait, int *ret_fd,
+		     struct reason *ret_holder)
+{
+	AUTO_FD fd = -1;
+	/* A shared lock writes nothing, so that who may only read can take it. */
+	int r = file_open_at(dir_fd, name, (mode == LOCK_EXCLUSIVE ? O_RDWR : O_RDONLY) | O_CREAT, 0644, &fd, NULL);
+	if (r < 0)
+		return r == -ESTALE ? LOCK_GONE : r;
+	int how = (mode == LOCK_EXCLUSIVE ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);
+	do {
+		r = flock(fd, how) < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	if (r == -EWOULDBLOCK) {
+		holder_read(fd, ret_holder);
+		return name_check(dir_fd, name, fd) == LOCK_GONE ? LOCK_GONE : -EWOULDBLOCK;
+	}
+	if (r == 0)
+		r = name_check(dir_fd, name, fd);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
+static int lock_take(int dir_fd, const char *name, enum lock_mode mode, bool wait, const char *program, int *ret_fd,
+		     struct reason *ret_holder)
+{
+	int fd, r;
+	/* Every further round means that somebody else took the lock and gave it back: this ends. */
+	do {
+		r = lock_once(dir_fd, name, mode, wait, &fd, ret_holder);
+	} while (r == LOCK_GONE);
+	if (r < 0)
+		return r;
+	if (mode == LOCK_EXCLUSIVE)
+		holder_write(fd, program);
+	*ret_fd = fd;
+	return 0;
+}
+
+int lock_take_at(int dir_fd, const char *name, enum lock_mode mode, const char *program, int *ret_fd,
+		 struct reason *ret_holder)
+{
+	return lock_take(dir_fd, name, mode, false, program, ret_fd, ret_holder);
+}
+
+int lock_wait_at(int dir_fd, const char *name, enum lock_mode mode, const char *program, int *ret_fd)
+{
+	return lock_take(dir_fd, name, mode, true, program, ret_fd, NULL);
+}

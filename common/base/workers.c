@@ -1,0 +1,186 @@
+#include "common/base/workers.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <ev.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+struct queue {
+	struct work *first;
+	struct work **last;
+};
+
+struct workers {
+	struct ev_loop *loop;
+	ev_async wake;  /* a worker to the loop: something is finished */
+	size_t pending; /* submitted and not yet done; the loop's */
+
+	pthread_mutex_t mutex; /* for all below */
+	pthread_cond_t filled;
+	pthread_cond_t drained;
+	struct queue waiting;
+	struct queue finished;
+	bool ending;
+
+	unsigned threads_len;
+	pthread_t threads[];
+};
+
+static void queue_init(struct queue *q)
+{
+	q->first = NULL;
+	q->last = &q->first;
+}
+
+static void queue_put(struct queue *q, struct work *w)
+{
+	w->next = NULL;
+	*q->last = w;
+	q->last = &w->next;
+}
+
+static struct work *queue_take(struct queue *q)
+{
+	struct work *w = q->first;
+	if (w) {
+		q->first = w->next;
+		if (!q->first)
+			q->last = &q->first;
+	}
+	return w;
+}
+
+static void *worker_main(void *arg)
+{
+	struct workers *ws = arg;
+	(void)pthread_mutex_lock(&ws->mutex);
+	for (;;) {
+		struct work *w = queue_take(&ws->waiting);
+		if (!w && ws->ending)
+			break;
+		if (!w) {
+			(void)pthread_cond_wait(&ws->filled, &ws->mutex);
+			continue;
+		}
+		(void)pthread_mutex_unlock(&ws->mutex);
+		w->run(w);
+		(void)pthread_mutex_lock(&ws->mutex);
+		queue_put(&ws->finished, w);
+		(void)pthread_cond_signal(&ws->drained);
+		ev_async_send(ws->loop, &ws->wake);
+	}
+	(void)pthread_mutex_unlock(&ws->mutex);
+	return NULL;
+}
+
+static struct work *finished_take(struct workers *ws, bool wait)
+{
+	(void)pthread_mutex_lock(&ws->mutex);
+	while (wait && !ws->finished.first)
+		(void)pthread_cond_wait(&ws->drained, &ws->mutex);
+	struct work *w = queue_take(&ws->finished);
+	(void)pthread_mutex_unlock(&ws->mutex);
+	return w;
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
+{
+	struct workers *ws = watcher->data;
+	struct work *w;
+	(void)loop;
+	(void)events;
+	while ((w = finished_take(ws, false))) {
+		ws->pending--;
+		w->done(w);
+	}
+}
+
+static void threads_end(struct workers *ws)
+{
+	(void)pthread_mutex_lock(&ws->mutex);
+	ws->ending = true;
+	(void)pthread_cond_broadcast(&ws->filled);
+	(void)pthread_mutex_unlock(&ws->mutex);
+	for (unsigned i = 0; i < ws->threads_len; i++)
+		(void)pthread_join(ws->threads[i], NULL);
+}
+
+static void workers_release(struct workers *ws)
+{
+	threads_end(ws);
+	ev_async_stop(ws->loop, &ws->wake);
+	(void)pthread_cond_destroy(&ws->drained);
+	(void)pthread_cond_destroy(&ws->filled);
+	(void)pthread_mutex_destroy(&ws->mutex);
+	free(ws);
+}
+
+/* With all signals blocked, so that they go to the thread that has the loop. */
+static int threads_start(struct workers *ws, unsigned threads)
+{
+	sigset_t all, before;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	int r = 0;
+	while (r == 0 && ws->threads_len < threads) {
+		r = -pthread_create(&ws->threads[ws->threads_len], NULL, worker_main, ws);
+		if (r == 0)
+			ws->threads_len++;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
+int workers_new(struct ev_loop *loop, unsigned threads, struct workers **ret_workers)
+{
+	assert(threads > 0);
+	struct workers *ws = calloc(1, sizeof *ws + threads * sizeof ws->threads[0]);
+	if (!ws)
+		return -ENOMEM;
+	ws->loop = loop;
+	queue_init(&ws->waiting);
+	queue_init(&ws->finished);
+	(void)pthread_mutex_init(&ws->mutex, NULL);
+	(void)pthread_cond_init(&ws->filled, NULL);
+	(void)pthread_cond_init(&ws->drained, NULL);
+	ev_async_init(&ws->wake, on_wake);
+	ws->wake.data = ws;
+	ev_async_start(loop, &ws->wake);
+	int r = threads_start(ws, threads);
+	if (r < 0) {
+		workers_release(ws);
+		return r;
+	}
+	*ret_workers = ws;
+	return 0;
+}
+
+void workers_submit(struct workers *ws, struct work *w)
+{
+	ws->pending++;
+	(void)pthread_mutex_lock(&ws->mutex);
+	queue_put(&ws->waiting, w);
+	(void)pthread_cond_signal(&ws->filled);
+	(void)pthread_mutex_unlock(&ws->mutex);
+}
+
+bool workers_idle(const struct workers *ws)
+{
+	return ws->pending == 0;
+}
+
+void workers_free(struct workers *ws)
+{
+	if (!ws)
+		return;
+	while (ws->pending > 0) {
+		struct work *w = finished_take(ws, true);
+		ws->pending--;
+		w->done(w);
+	}
+	workers_release(ws);
+}

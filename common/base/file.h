@@ -14,8 +14,8 @@
 /*
  * Open a regular file with one link in `dir_fd`. `flags` as for openat(2); O_NOFOLLOW, O_CLOEXEC and O_NONBLOCK (so
  * that a FIFO cannot hang us) are added. -ELOOP: a symbolic link; -EINVAL: not a regular file, or one with more than
- * one link; -ESTALE: it was unlinked while we opened it. With O_TRUNC it is cut only after these checks. `ret_st` may be
- * NULL. The caller owns the descriptor.
+ * one link; -ESTALE: it was unlinked while we opened it. With O_TRUNC it is cut only after these checks. `ret_st` may
+ * be NULL. The caller owns the descriptor.
  */
 int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st);
 

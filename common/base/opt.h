@@ -24,24 +24,27 @@ struct opt {
 	const char *name; /* "max-retries": --max-retries, and max_retries in a file; NULL ends the table */
 	char letter;      /* 'v' for -v, or 0 */
 	enum opt_kind kind;
-	void *var;       /* bool, const char * or uint64_t, by kind */
-	const char *def; /* as it would be written; NULL: leave the variable alone */
-	uint64_t min, max;
-	const char *env; /* an environment variable, or NULL */
-	const char *arg; /* its name in the help: "BYTES"; NULL for flags */
+	void *var;         /* bool, const char * or uint64_t, by kind */
+	const char *def;   /* as it would be written; NULL: leave the variable alone */
+	uint64_t min, max; /* of the number, or of the text's length in bytes; max 0: no bound */
+	const char *env;   /* an environment variable, or NULL */
+	const char *arg;   /* its name in the help: "BYTES"; NULL for flags */
 	const char *help;
 };
 
-/* All rows of all tables have their defaults, then their environment. -EINVAL with a reason that names the row. */
+/* Give all rows their defaults, or what their environment variables say, if not empty. -EINVAL with a reason that names
+ * the row. */
 int opt_defaults(const struct opt *table, struct reason *why);
 int opt_environment(const struct opt *table, struct reason *why);
 
-/* Set one row by its name (dashes or underscores) from text. -ENOENT: no such row; -EINVAL: a bad value. */
+/* Set one row by its name (dashes or underscores) from text, which is copied. -ENOENT: no such row; -EINVAL: a bad
+ * value. */
 int opt_set(const struct opt *table, const char *name, const char *value, struct reason *why);
 
 /*
  * Take the options out of argv up to "--": `argv` is left with the operands in their order and `ret_argc` says how
- * many. Options may stand before and after operands ("--name value", "--name=value", "-v"). -EINVAL with a reason.
+ * many. Options may stand before and after operands ("--name value", "--name=value", "-v", "-n5"). -EINVAL with a
+ * reason. All of argv is looked at: a main() passes argc - 1 and argv + 1.
  */
 int opt_command_line(const struct opt *table, int argc, char **argv, int *ret_argc, struct reason *why);
 

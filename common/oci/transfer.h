@@ -1,20 +1,20 @@
 /*
  * The record of a transfer: what is asked for, from where, and how far it got. On disk it is the text file `transfer`
- * of an ingest directory, one key=value a line:
+ * of an ingest directory, one key=value a line, keys without a value left out:
  *
- *   ref=sha256:…            what it is asked for under; always first
- *   source=blob://…         where from
- *   digest=sha256:…         what it must hash to, if known
- *   size=N                  bytes in all, if known
- *   media_type=… validator=…  as the server said
+ *   ref=sha256:…                  what it is asked for under
+ *   source=blob://…               where from
+ *   digest=sha256:…               what it must hash to
+ *   size=N                        bytes in all
+ *   media_type=… validator=…      as the server said
  *   started=2026-01-31T12:34:56Z
- *   attempt=N               the last order to fetchd; only grows
- *   restarts=N              how often it went back to zero because of a wrong digest or changed content
- *   sealed=sha256:…         all bytes are there and synced, and this is their digest
- *   state=failed class=N error=…  why it rests
+ *   attempt=N                     the last order to fetchd; only grows
+ *   restarts=N                    how often it went back to zero because of wrong or changed content
+ *   sealed=sha256:…               all bytes are there and synced, and this is their digest
+ *   failed=N error=…              why it rests: the number of its fail_class, and a line for people
+ *   end=1                         the record is whole
  *
- * A later line replaces an earlier one, so a change is an append of a few bytes and never puts at risk what stands
- * before it. A last line without its newline was torn and does not count.
+ * A change appends a whole record, and the last whole one counts: an append that was torn puts nothing at risk.
  */
 #ifndef SLUICE_OCI_TRANSFER_H
 #define SLUICE_OCI_TRANSFER_H
@@ -24,7 +24,7 @@
 
 #define REF_MAX           1024 /* bytes; printable ASCII without spaces */
 #define VALIDATOR_MAX     512
-#define TRANSFER_FILE_MAX (64u << 10) /* bytes; a longer file is written anew, compact, when it is opened */
+#define TRANSFER_FILE_MAX (64u << 10) /* bytes; a file that would grow over it is begun anew */
 #define SIZE_UNKNOWN      UINT64_MAX
 
 enum transfer_state {                         /* the numbers go over the wire */
@@ -66,8 +66,7 @@ struct transfer {
 	uint32_t restarts;
 	bool has_sealed;
 	struct digest sealed;
-	bool failed;
-	enum fail_class fail_class;
+	enum fail_class failed; /* FAIL_NONE unless it rests */
 	struct reason why;
 };
 
@@ -84,13 +83,16 @@ int ref_check(struct span ref, struct reason *why);
 /* All keys empty, unknown or zero. */
 void transfer_init(struct transfer *t);
 
+/* How many bytes of a file's text are whole records; what is behind them was torn. 0: there is none. */
+size_t transfer_whole_len(struct span text);
+
 /*
- * Read a file's text. -EINVAL with a reason: no ref, an unknown key, a value out of bounds, a NUL; a ref that is a
- * digest beside another expected digest. Only on 0 `ret_transfer` is whole.
+ * Read the last whole record of a file's text. -EINVAL with a reason: there is none, no ref, an unknown key, a value
+ * out of bounds, a NUL; a ref that is a digest beside another expected digest. Only on 0 `ret_transfer` is filled.
  */
 int transfer_parse(struct span text, struct transfer *ret_transfer, struct reason *why);
 
-/* Append the whole record as text to `out`. 0 or -ENOMEM. */
+/* Append a whole record as text to `out`. 0 or -ENOMEM. */
 int transfer_format(const struct transfer *t, struct buf *out);
 
 #endif

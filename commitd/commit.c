@@ -1,0 +1,391 @@
+/*
+ * What is promised: once a commit is COMMIT_DONE, the blob survives a power cut and hashes to its name; and whatever
+ * happens, nothing under blobs/ has a name that its bytes do not hash to.
+ *
+ * Why it holds:
+ *
+ *  1. The bytes are on disk before we begin: who wrote them synced them on the descriptor that wrote them, after making
+ *     the file read-only, and only then sealed. So we refuse a file that is not 0444: whatever it is, it was not
+ *     sealed. We do not sync the data here; our descriptor need not see an error that another one has consumed.
+ *  2. The bytes hash to the digest: the sealer hashed what it wrote. Where its record has a gap (a mended checkpoint, a
+ *     reboot), we read them back past the cache, and hold the result only for a file of the same inode, size and times.
+ *  3. The name is given without replacing anything, to a regular file with one link that was opened without following a
+ *     symbolic link. A name that is there already was given by this same procedure, so it is a success.
+ *  4. The target directory is synced after the last move of a batch, before any is reported, on a descriptor opened
+ *     for this batch: had an earlier sync failed, a second one on that descriptor could lie. Should it fail, the names
+ *     are taken back, so that the next attempt makes them, and syncs them, anew.
+ *  5. The source directory is synced after the target: in no state after a cut is there neither name.
+ *
+ * It can be run again from any point. What an earlier run left decides where it goes on:
+ *
+ *   data there, no blob      nothing happened yet: from the start
+ *   data gone, blob there    died between move and receipt: the syncs are made (again), then done
+ *   both, one file           died between link and unlink, where there is no renameat2: unlink, then the syncs
+ *   both, two files          another ref brought the same content first: done; the sealer removes the data
+ *   neither                  not ours to say why: FAIL_MISSING, the sealer looks again
+ */
+#include "commitd/commit.h"
+
+/* System */
+#include <fcntl.h>
+#include <string.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/durable.h"
+#include "common/base/file.h"
+
+/* Own */
+#include "commitd/readback.h"
+
+#define BLOB_MODE 0444
+
+/* What stands at the blob's name. */
+enum target {
+	TARGET_ABSENT,
+	TARGET_WHOLE,
+	TARGET_HALF,    /* one file with the ingest's data: linked, not yet unlinked */
+	TARGET_REFUSED, /* the commit has been rejected */
+};
+
+/* The directories of a batch that blobs go to, by algorithm: opened when first needed, never kept for another batch. */
+struct targets {
+	int sha256_fd, sha512_fd; /* owned; -1 until needed */
+};
+
+void commit_init(struct commit *c, struct span ref, const struct digest *digest, uint64_t size, bool read_back)
+{
+	*c = (struct commit){.digest = *digest, .size = size, .read_back = read_back, .step = COMMIT_NEW, .dir_fd = -1};
+	layout_ingest_id(ref, c->id);
+}
+
+void commit_release(struct commit *c)
+{
+	c->dir_fd = close_fd(c->dir_fd);
+}
+
+/* `name` in the ingest's directory, or the directory itself where it is empty. */
+static struct reason ingest_path(const struct layout *l, const struct commit *c, const char *name)
+{
+	struct reason path;
+	reason_set(&path, "%s/" LAYOUT_INGEST "/%s%s%s", layout_path(l), c->id, *name ? "/" : "", name);
+	return path;
+}
+
+static struct reason blob_path(const struct layout *l, const struct digest *d)
+{
+	char hex[DIGEST_TEXT_SIZE];
+	struct reason path;
+	digest_format_hex(d, hex);
+	reason_set(&path, "%s/" LAYOUT_BLOBS "/%s/%s", layout_path(l), hash_name(d->alg), hex);
+	return path;
+}
+
+/* The caller has set `why`. */
+static void reject(struct commit *c, enum fail_class fail_class)
+{
+	c->step = COMMIT_REJECTED;
+	c->fail_class = fail_class;
+}
+
+static void reject_errno(struct commit *c, int r, const char *verb, struct reason path)
+{
+	reason_set(&c->why, "cannot %s '%s': %s", verb, path.text, strerror(-r));
+	reject(c, r == -ENOSPC || r == -EDQUOT ? FAIL_SPACE : FAIL_IO);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool unchanged(const struct stat *a, const struct stat *b)
+{
+	return same_file(a, b) && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static bool is_sealed_file(const struct stat *st, uint64_t size)
+{
+	return S_ISREG(st->st_mode) && (st->st_mode & 07777) == BLOB_MODE && (uint64_t)st->st_size == size;
+}
+
+/* The batch's own descriptor of the directory that `alg` goes to. Borrowed. */
+static int target_dir(struct layout *l, struct targets *t, enum hash_alg alg, int *ret_fd)
+{
+	int *fd = alg == HASH_SHA256 ? &t->sha256_fd : &t->sha512_fd;
+	if (*fd < 0) {
+		int r = dir_open_at(layout_blobs_fd(l, alg), ".", false, fd);
+		if (r < 0)
+			return r;
+	}
+	*ret_fd = *fd;
+	return 0;
+}
+
+/* Whether the blob's name and the ingest's data are the two links of one file. */
+static bool is_half_moved(const struct commit *c, int blobs_fd, const char *hex)
+{
+	struct stat blob, data;
+	return c->dir_fd >= 0 && fstatat(blobs_fd, hex, &blob, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(c->dir_fd, INGEST_DATA, &data, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&blob, &data) &&
+	       blob.st_nlink == 2 && is_sealed_file(&blob, c->size);
+}
+
+static enum target look_at_target(struct layout *l, struct commit *c)
+{
+	AUTO_FD fd = -1;
+	struct stat st;
+	int r = layout_blob_open(l, &c->digest, &fd, &st);
+	if (r == -ENOENT)
+		return TARGET_ABSENT;
+	if (r == 0 && is_sealed_file(&st, c->size))
+		return TARGET_WHOLE;
+	char hex[DIGEST_TEXT_SIZE];
+	digest_format_hex(&c->digest, hex);
+	if (r == -EINVAL && is_half_moved(c, layout_blobs_fd(l, c->digest.alg), hex))
+		return TARGET_HALF;
+	if (r < 0 && r != -EINVAL && r != -ELOOP) {
+		reject_errno(c, r, "open", blob_path(l, &c->digest));
+		return TARGET_REFUSED;
+	}
+	reason_set(&c->why, "'%s' is in the way: it is not a read-only regular file of %llu bytes",
+		   blob_path(l, &c->digest).text, (unsigned long long)c->size);
+	reject(c, FAIL_IO);
+	return TARGET_REFUSED;
+}
+
+/* Open the data and refuse what the sealer would not have left. */
+static int open_data(const struct layout *l, int dir_fd, struct commit *c, int *ret_fd, struct stat *ret_st)
+{
+	AUTO_FD fd = -1;
+	struct stat st;
+	struct reason path = ingest_path(l, c, INGEST_DATA);
+	int r = file_open_at(dir_fd, INGEST_DATA, O_RDONLY, 0, &fd, &st);
+	if (r == -ENOENT || r == -ESTALE)
+		return -ENOENT;
+	if (r == -ELOOP || r == -EINVAL) {
+		reason_set(&c->why, "'%s' is not a regular file with one link", path.text);
+		reject(c, FAIL_BAD_DATA);
+		return r;
+	}
+	if (r < 0) {
+		reject_errno(c, r, "open", path);
+		return r;
+	}
+	if ((uint64_t)st.st_size != c->size) {
+		reason_set(&c->why, "'%s' has %lld bytes, its seal says %llu", path.text, (long long)st.st_size,
+			   (unsigned long long)c->size);
+		reject(c, FAIL_BAD_DATA);
+		return -EINVAL;
+	}
+	if (!is_sealed_file(&st, c->size)) {
+		reason_set(&c->why, "'%s' is not sealed: its mode is %04o", path.text, (unsigned)st.st_mode & 07777);
+		reject(c, FAIL_MISSING);
+		return -EINVAL;
+	}
+	*ret_fd = take_fd(&fd);
+	*ret_st = st;
+	return 0;
+}
+
+/* -ENOENT: it is not there. Another -errno: the commit has been rejected. */
+static int open_ingest(const struct layout *l, struct commit *c, int *ret_fd)
+{
+	/* By its name each time: ingest/ is made by ingestd, which may start after us. */
+	AUTO_FD ingest_fd = -1;
+	int r = dir_open_at(layout_root_fd(l), LAYOUT_INGEST, false, &ingest_fd);
+	if (r == 0)
+		r = dir_open_at(ingest_fd, c->id, false, ret_fd);
+	if (r == -ELOOP || r == -ENOTDIR) {
+		reason_set(&c->why, "'%s' is not a directory", ingest_path(l, c, "").text);
+		reject(c, FAIL_BAD_DATA);
+	} else if (r < 0 && r != -ENOENT) {
+		reject_errno(c, r, "open", ingest_path(l, c, ""));
+	}
+	return r;
+}
+
+/* The name is there: what is left to do is to make that durable. */
+static void name_found(struct commit *c)
+{
+	c->found = true;
+	c->step = COMMIT_NAMED;
+}
+
+/* The data is not there. Somebody who commits by hand may have named it since we looked for the blob. */
+static void data_missing(struct layout *l, struct commit *c)
+{
+	enum target t = look_at_target(l, c);
+	if (t == TARGET_WHOLE) {
+		name_found(c);
+	} else if (t != TARGET_REFUSED) {
+		reason_set(&c->why, "neither '%s' nor the blob is there", ingest_path(l, c, INGEST_DATA).text);
+		reject(c, FAIL_MISSING);
+	}
+}
+
+/* Whether the data may be named now. Otherwise the step says what is next. */
+static bool data_is_fit(struct layout *l, struct commit *c)
+{
+	AUTO_FD fd = -1;
+	struct stat st;
+	int r = c->dir_fd < 0 ? -ENOENT : open_data(l, c->dir_fd, c, &fd, &st);
+	if (r == -ENOENT)
+		data_missing(l, c);
+	if (r < 0)
+		return false;
+	if (c->was_read && !unchanged(&st, &c->read_st)) {
+		reason_set(&c->why, "'%s' changed after it was read back", ingest_path(l, c, INGEST_DATA).text);
+		reject(c, FAIL_MISSING);
+		return false;
+	}
+	if (c->read_back && !c->was_read) {
+		c->step = COMMIT_TO_READ;
+		return false;
+	}
+	return true;
+}
+
+static void move_data(struct layout *l, struct commit *c, int blobs_fd)
+{
+	char hex[DIGEST_TEXT_SIZE];
+	digest_format_hex(&c->digest, hex);
+	int r = durable_move_at(c->dir_fd, INGEST_DATA, blobs_fd, hex);
+	if (r == 0)
+		c->step = COMMIT_NAMED;
+	else if (r == -EEXIST || r == -ENOENT)
+		data_missing(l, c);
+	else
+		reject_errno(c, r, "move to its name", ingest_path(l, c, INGEST_DATA));
+}
+
+/* An earlier run linked the blob and did not come to unlink the data. */
+static void finish_move(const struct layout *l, struct commit *c)
+{
+	if (unlinkat(c->dir_fd, INGEST_DATA, 0) < 0)
+		reject_errno(c, -errno, "unlink", ingest_path(l, c, INGEST_DATA));
+	else
+		c->step = COMMIT_NAMED;
+}
+
+/* From COMMIT_NEW to COMMIT_NAMED, COMMIT_TO_READ or COMMIT_REJECTED. */
+static void give_name(struct layout *l, struct targets *targets, struct commit *c)
+{
+	int blobs_fd = -1;
+	int r = target_dir(l, targets, c->digest.alg, &blobs_fd);
+	if (r < 0) {
+		reject_errno(c, r, "open the directory of", blob_path(l, &c->digest));
+		return;
+	}
+	r = open_ingest(l, c, &c->dir_fd);
+	if (r < 0 && r != -ENOENT)
+		return;
+	switch (look_at_target(l, c)) {
+	case TARGET_WHOLE:
+		name_found(c);
+		break;
+	case TARGET_HALF:
+		finish_move(l, c);
+		break;
+	case TARGET_ABSENT:
+		if (data_is_fit(l, c))
+			move_data(l, c, blobs_fd);
+		break;
+	case TARGET_REFUSED:
+		break;
+	}
+}
+
+/*
+ * The sync of the target directory failed with `r`: its new names may be in memory only, and no later sync would say
+ * so. Take back those that this batch gave, so that the next attempt gives them anew.
+ */
+static void take_name_back(const struct layout *l, struct commit *c, int blobs_fd, int r)
+{
+	char hex[DIGEST_TEXT_SIZE];
+	digest_format_hex(&c->digest, hex);
+	reject_errno(c, r, "sync the directory of", blob_path(l, &c->digest));
+	if (c->found)
+		return;
+	r = durable_move_at(blobs_fd, hex, c->dir_fd, INGEST_DATA);
+	if (r < 0)
+		reject_errno(c, r, "take back the unsynced name", blob_path(l, &c->digest));
+}
+
+static void sync_target(const struct layout *l, int blobs_fd, enum hash_alg alg, struct commit *const *commits,
+			size_t len)
+{
+	bool any = false;
+	for (size_t i = 0; i < len; i++)
+		any = any || (commits[i]->step == COMMIT_NAMED && commits[i]->digest.alg == alg);
+	if (!any)
+		return;
+	int r = durable_sync(blobs_fd);
+	if (r == 0)
+		return;
+	for (size_t i = len; i-- > 0;)
+		if (commits[i]->step == COMMIT_NAMED && commits[i]->digest.alg == alg)
+			take_name_back(l, commits[i], blobs_fd, r);
+}
+
+static void sync_source(const struct layout *l, struct commit *c)
+{
+	int r = c->dir_fd >= 0 ? durable_sync(c->dir_fd) : 0;
+	if (r < 0)
+		reject_errno(c, r, "sync", ingest_path(l, c, ""));
+	else
+		c->step = COMMIT_DONE;
+}
+
+void commit_batch(struct layout *l, struct commit *const *commits, size_t len)
+{
+	struct targets targets = {-1, -1};
+	for (size_t i = 0; i < len; i++)
+		if (commits[i]->step == COMMIT_NEW)
+			give_name(l, &targets, commits[i]);
+	sync_target(l, targets.sha256_fd, HASH_SHA256, commits, len);
+	sync_target(l, targets.sha512_fd, HASH_SHA512, commits, len);
+	for (size_t i = 0; i < len; i++) {
+		if (commits[i]->step == COMMIT_NAMED)
+			sync_source(l, commits[i]);
+		commit_release(commits[i]);
+	}
+	(void)close_fd(targets.sha256_fd);
+	(void)close_fd(targets.sha512_fd);
+}
+
+static void judge(const struct layout *l, struct commit *c, const struct digest *actual)
+{
+	if (digest_eq(actual, &c->digest)) {
+		c->was_read = true;
+		c->step = COMMIT_NEW;
+		return;
+	}
+	char want_text[DIGEST_TEXT_SIZE], actual_text[DIGEST_TEXT_SIZE];
+	digest_format(&c->digest, want_text);
+	digest_format(actual, actual_text);
+	/* The digests first: a long path must not cut them off. */
+	reason_set(&c->why, "read back as %s, not %s: '%s'", actual_text, want_text,
+		   ingest_path(l, c, INGEST_DATA).text);
+	reject(c, FAIL_BAD_DATA);
+}
+
+void commit_read_back(const struct layout *l, struct commit *c, const atomic_bool *stop)
+{
+	AUTO_FD dir_fd = -1;
+	AUTO_FD fd = -1;
+	struct digest actual;
+	int r = open_ingest(l, c, &dir_fd);
+	if (r == 0)
+		r = open_data(l, dir_fd, c, &fd, &c->read_st);
+	if (r == -ENOENT)
+		c->step = COMMIT_NEW; /* moved or removed meanwhile: to be looked at from the start */
+	if (r < 0)
+		return;
+	r = readback_digest(fd, c->size, c->digest.alg, stop, &actual);
+	if (r == 0)
+		judge(l, c, &actual);
+	else if (r != -ECANCELED)
+		reject_errno(c, r, "read back", ingest_path(l, c, INGEST_DATA));
+}

@@ -1,0 +1,33 @@
+/*
+ * commit.ctl: what the sluice command asks of commitd, one request at a time, and commit.events. A request that has to
+ * wait for the disk runs on the committer's thread and is answered when that is done.
+ */
+#ifndef SLUICE_COMMITD_CONTROL_H
+#define SLUICE_COMMITD_CONTROL_H
+
+#include "common/base/workers.h"
+#include "common/oci/layout.h"
+
+struct ev_loop;
+struct control;
+
+struct control_env {
+	struct ev_loop *loop;
+	const char *runtime_dir;
+	struct layout *layout;
+	struct workers *committer; /* the one thread that names things */
+	uint64_t incarnation;
+	void (*idle)(void *self); /* after control_stop(): no request is in hand any more; may be called again */
+	void *self;
+};
+
+/* Bind both pipes, begin. `env` is copied, what it points to borrowed. 0 or -errno. */
+int control_new(const struct control_env *env, struct control **ret_control);
+
+/* Take no more requests; `idle` is called when none is in hand, perhaps before this returns. */
+void control_stop(struct control *c);
+
+/* After the committer's pool is freed, so that it has no request of ours. NULL is fine. */
+void control_free(struct control *c);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * Whether all that an image needs is stored.
+ */
+#ifndef SLUICE_COMMITD_IMAGE_H
+#define SLUICE_COMMITD_IMAGE_H
+
+#include "common/oci/layout.h"
+#include "common/oci/transfer.h"
+
+#define IMAGE_DEPTH_MAX     4    /* an index in an index in an index, and its manifests */
+#define IMAGE_DOCUMENTS_MAX 4096 /* manifests and indexes that are read, each one counted as often as it is named */
+#define IMAGE_BLOBS_MAX     65536
+
+/*
+ * Follow a manifest or an index down to every config and layer, each of which must be stored with the size that its
+ * descriptor says. An empty media type and a SIZE_UNKNOWN of `d` are filled in from what is stored. FAIL_NONE, or what
+ * is wrong with a reason: FAIL_NOT_FOUND names what is missing. Blocks on disk.
+ */
+enum fail_class image_check(struct layout *l, struct descriptor *d, struct reason *why);
+
+#endif

@@ -1,0 +1,93 @@
+#include "commitd/naming.h"
+
+/* System */
+#include <errno.h>
+#include <string.h>
+
+/* Base */
+#include "common/base/durable.h"
+#include "common/base/file.h"
+
+/* OCI */
+#include "common/oci/names.h"
+
+/* Own */
+#include "commitd/image.h"
+
+#define INDEX_MODE 0644
+
+static void names_cleanup(struct names **n)
+{
+	names_free(*n);
+}
+
+static enum fail_class fail_errno(const struct layout *l, int r, const char *verb, struct reason *why)
+{
+	reason_set(why, "cannot %s '%s/" LAYOUT_INDEX "': %s", verb, layout_path(l), strerror(-r));
+	return r == -ENOSPC || r == -EDQUOT ? FAIL_SPACE : FAIL_IO;
+}
+
+static enum fail_class load(struct layout *l, struct names **ret_names, struct reason *why)
+{
+	struct reason inner;
+	reason_set(&inner, "it is no index");
+	int r = names_load(l, ret_names, &inner);
+	if (r == -EINVAL || r == -EFBIG) {
+		reason_set(why, "%s", inner.text);
+		return FAIL_BAD_DATA;
+	}
+	return r < 0 ? fail_errno(l, r, "read", why) : FAIL_NONE;
+}
+
+static enum fail_class store(struct layout *l, const struct names *n, struct reason *why)
+{
+	AUTO_BUF text = BUF_INIT;
+	int r = names_format(n, &text);
+	if (r == 0)
+		r = durable_replace_at(layout_root_fd(l), LAYOUT_INDEX, text.data, text.len, INDEX_MODE);
+	return r < 0 ? fail_errno(l, r, "write", why) : FAIL_NONE;
+}
+
+enum fail_class naming_set(struct layout *l, const char *name, struct descriptor *d, struct reason *why)
+{
+	CLEANUP(names_cleanup) struct names *n = NULL;
+	struct reason inner;
+	enum fail_class f = image_check(l, d, &inner);
+	if (f != FAIL_NONE) {
+		reason_set(why, "cannot name '%s': %s", name, inner.text);
+		return f;
+	}
+	f = load(l, &n, why);
+	if (f != FAIL_NONE)
+		return f;
+	int r = names_set(n, name, d);
+	if (r < 0)
+		return fail_errno(l, r, "edit", why);
+	/* Also when it said so before: an earlier run may have died between the rename and the sync. */
+	return store(l, n, why);
+}
+
+/* Nobody has the name, but an earlier run may have died before its removal was on disk. */
+static enum fail_class sync_root(struct layout *l, struct reason *why)
+{
+	AUTO_FD fd = -1; /* of our own: a descriptor whose sync once failed must not be asked again */
+	int r = dir_open_at(layout_root_fd(l), ".", false, &fd);
+	if (r == 0)
+		r = durable_sync(fd);
+	return r < 0 ? fail_errno(l, r, "sync the directory of", why) : FAIL_NONE;
+}
+
+enum fail_class naming_remove(struct layout *l, const char *name, bool *ret_changed, struct reason *why)
+{
+	CLEANUP(names_cleanup) struct names *n = NULL;
+	enum fail_class f = load(l, &n, why);
+	if (f != FAIL_NONE)
+		return f;
+	int r = names_remove(n, name);
+	if (r < 0 && r != -ENOENT)
+		return fail_errno(l, r, "edit", why);
+	f = r == -ENOENT ? sync_root(l, why) : store(l, n, why);
+	if (f == FAIL_NONE)
+		*ret_changed = r == 0;
+	return f;
+}

@@ -1,0 +1,20 @@
+/*
+ * Names in index.json, given and taken durably. Nobody else writes that file.
+ */
+#ifndef SLUICE_COMMITD_NAMING_H
+#define SLUICE_COMMITD_NAMING_H
+
+#include "common/oci/layout.h"
+#include "common/oci/transfer.h"
+
+/*
+ * Point `name` at a manifest or an index, once all of its content is stored. `d` is completed as image_check() does.
+ * FAIL_NONE: the name is durable. Else a reason, and index.json is what it was, or (after a failed sync) holds the new
+ * name without a promise; asking again is safe. Blocks in fsync.
+ */
+enum fail_class naming_set(struct layout *l, const char *name, struct descriptor *d, struct reason *why);
+
+/* Take a name away. FAIL_NONE also when nobody has it; `ret_changed` tells. Blocks in fsync. */
+enum fail_class naming_remove(struct layout *l, const char *name, bool *ret_changed, struct reason *why);
+
+#endif

@@ -1,0 +1,306 @@
+#include "commitd/seals.h"
+
+/* System */
+#include <errno.h>
+#include <ev.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+/* Base */
+#include "common/base/log.h"
+
+/* Wire */
+#include "common/wire/pipe.h"
+
+/* Own */
+#include "commitd/commit.h"
+#include "commitd/receipts.h"
+
+#define RECEIVE_TURN_MAX 256 /* messages taken from the pipe before others on the loop have their turn */
+
+/*
+ * A seal in hand. It is in `waiting` when its commit is to go with the next batch; else the batch or a reader has it.
+ */
+struct job {
+	TAILQ_ENTRY(job) in_hand;
+	TAILQ_ENTRY(job) waiting;
+	struct seals *seals;
+	struct work read; /* the reader's */
+	struct commit commit;
+	char digest_text[DIGEST_TEXT_SIZE];
+	size_t ref_len;
+	char ref[];
+};
+
+TAILQ_HEAD(job_list, job);
+
+struct seals {
+	struct seals_env env;
+	struct pipe *pipe;
+	struct receipts *receipts;
+	struct workers *readers;
+	ev_io readable;
+	struct log_limit bad_limit;
+	struct job_list in_hand;
+	struct job_list waiting;
+	size_t in_hand_len;
+	unsigned reading;  /* jobs that a reader has */
+	atomic_bool stop;  /* readers look at it */
+	struct work batch; /* the committer's while batch_len > 0 */
+	size_t batch_len;
+	struct job *batch_jobs[COMMIT_BATCH_MAX];
+};
+
+static void batch_start(struct seals *s);
+
+static struct span job_ref(const struct job *j)
+{
+	return span_of(j->ref, j->ref_len);
+}
+
+static void job_drop(struct job *j)
+{
+	struct seals *s = j->seals;
+	TAILQ_REMOVE(&s->in_hand, j, in_hand);
+	s->in_hand_len--;
+	commit_release(&j->commit);
+	free(j);
+}
+
+static void bad_message(struct seals *s, const char *what)
+{
+	uint64_t held_back = 0;
+	if (log_limit_pass(&s->bad_limit, &held_back))
+		log_warning("refused a message on 'seals': %s (%llu more not shown)", what,
+			    (unsigned long long)held_back);
+}
+
+static void log_outcome(const struct job *j)
+{
+	const struct commit *c = &j->commit;
+	if (c->step == COMMIT_DONE)
+		log_info("committed '%s' %llu bytes%s%s", j->digest_text, (unsigned long long)c->size,
+			 c->was_read ? ", read back" : "", c->found ? ", it had its name already" : "");
+	else
+		log_warning("rejected '%.*s': %s", SPAN_ARG(job_ref(j)), c->why.text);
+}
+
+/* The commit is done or rejected: say so, and forget it. */
+static void job_answer(struct job *j)
+{
+	const struct commit *c = &j->commit;
+	struct message m = {.ref = job_ref(j), .digest = span_str(j->digest_text)};
+	if (c->step == COMMIT_DONE) {
+		m.type = MSG_COMMITTED;
+	} else {
+		m.type = MSG_REJECTED;
+		m.fail_class = (uint8_t)c->fail_class;
+		m.text = span_str(c->why.text);
+	}
+	log_outcome(j);
+	receipts_send(j->seals->receipts, &m);
+	job_drop(j);
+}
+
+static void read_run(struct work *w)
+{
+	struct job *j = (struct job *)((char *)w - offsetof(struct job, read));
+	commit_read_back(j->seals->env.layout, &j->commit, &j->seals->stop);
+}
+
+static void read_done(struct work *w)
+{
+	struct job *j = (struct job *)((char *)w - offsetof(struct job, read));
+	struct seals *s = j->seals;
+	s->reading--;
+	if (j->commit.step == COMMIT_REJECTED)
+		job_answer(j);
+	else
+		TAILQ_INSERT_TAIL(&s->waiting, j, waiting);
+	batch_start(s);
+}
+
+static void read_start(struct job *j)
+{
+	j->read = (struct work){.run = read_run, .done = read_done};
+	j->seals->reading++;
+	workers_submit(j->seals->readers, &j->read);
+}
+
+static void batch_run(struct work *w)
+{
+	struct seals *s = (struct seals *)((char *)w - offsetof(struct seals, batch));
+	struct commit *commits[COMMIT_BATCH_MAX];
+	for (size_t i = 0; i < s->batch_len; i++)
+		commits[i] = &s->batch_jobs[i]->commit;
+	commit_batch(s->env.layout, commits, s->batch_len);
+}
+
+static void batch_done(struct work *w)
+{
+	struct seals *s = (struct seals *)((char *)w - offsetof(struct seals, batch));
+	for (size_t i = 0; i < s->batch_len; i++) {
+		struct job *j = s->batch_jobs[i];
+		if (j->commit.step == COMMIT_TO_READ)
+			read_start(j);
+		else
+			job_answer(j);
+	}
+	s->batch_len = 0;
+	batch_start(s);
+}
+
+/* Stopping: drop what nobody has begun, and tell when nothing is left in anybody's hands. */
+static void wind_down(struct seals *s)
+{
+	struct job *j;
+	while ((j = TAILQ_FIRST(&s->waiting))) {
+		TAILQ_REMOVE(&s->waiting, j, waiting);
+		job_drop(j);
+	}
+	if (s->batch_len == 0 && s->reading == 0)
+		s->env.idle(s->env.self);
+}
+
+/* All that wait when the committer is free go together: they share its waits for the disk. */
+static void batch_start(struct seals *s)
+{
+	if (atomic_load(&s->stop)) {
+		wind_down(s);
+		return;
+	}
+	if (s->in_hand_len < SEALS_IN_HAND_MAX)
+		ev_io_start(s->env.loop, &s->readable);
+	if (s->batch_len > 0)
+		return;
+	struct job *j;
+	while (s->batch_len < COMMIT_BATCH_MAX && (j = TAILQ_FIRST(&s->waiting))) {
+		TAILQ_REMOVE(&s->waiting, j, waiting);
+		s->batch_jobs[s->batch_len++] = j;
+	}
+	if (s->batch_len > 0) {
+		s->batch = (struct work){.run = batch_run, .done = batch_done};
+		workers_submit(s->env.committer, &s->batch);
+	}
+}
+
+/* ingestd repeats a seal as often as it likes; the one in hand answers for all. */
+static bool is_in_hand(const struct seals *s, const struct message *m)
+{
+	const struct job *j;
+	TAILQ_FOREACH(j, &s->in_hand, in_hand)
+	{
+		if (span_eq(job_ref(j), m->ref) && span_eq(span_str(j->digest_text), m->digest))
+			return true;
+	}
+	return false;
+}
+
+static void take_seal(struct seals *s, const struct message *m)
+{
+	struct digest digest;
+	struct reason why;
+	if (m->size == SIZE_UNKNOWN || digest_parse(m->digest, &digest, &why) < 0) {
+		bad_message(s, m->size == SIZE_UNKNOWN ? "a seal without a size" : why.text);
+		return;
+	}
+	if (is_in_hand(s, m))
+		return;
+	struct job *j = calloc(1, sizeof(*j) + m->ref.len);
+	if (!j) {
+		bad_message(s, "out of memory");
+		return;
+	}
+	j->seals = s;
+	j->ref_len = m->ref.len;
+	memcpy(j->ref, m->ref.data, m->ref.len);
+	digest_format(&digest, j->digest_text);
+	commit_init(&j->commit, m->ref, &digest, m->size, m->provenance != 0 || s->env.verify_always);
+	TAILQ_INSERT_TAIL(&s->in_hand, j, in_hand);
+	TAILQ_INSERT_TAIL(&s->waiting, j, waiting);
+	s->in_hand_len++;
+}
+
+static void take_message(struct seals *s, const struct message *m)
+{
+	if (m->type == MSG_SEALED) {
+		take_seal(s, m);
+	} else if (m->type == MSG_HELLO) {
+		bool is_new = peer_hello(s->env.peer, m->incarnation, m->peer);
+		if (is_new)
+			log_debug("a new ingestd: %016llx", (unsigned long long)m->incarnation);
+		receipts_peer_changed(s->receipts, is_new);
+	} else {
+		bad_message(s, message_name(m->type));
+	}
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct seals *s = watcher->data;
+	(void)events;
+	for (unsigned i = 0; i < RECEIVE_TURN_MAX && s->in_hand_len < SEALS_IN_HAND_MAX; i++) {
+		struct message m;
+		enum decode_verdict v;
+		int r = pipe_receive(s->pipe, &m, &v);
+		if (r == -EBADMSG)
+			bad_message(s, decode_verdict_text(v));
+		else if (r < 0)
+			break;
+		else
+			take_message(s, &m);
+	}
+	if (s->in_hand_len >= SEALS_IN_HAND_MAX)
+		ev_io_stop(loop, watcher);
+	batch_start(s);
+}
+
+static int open_parts(struct seals *s)
+{
+	int r = workers_new(s->env.loop, READERS, &s->readers);
+	if (r == 0)
+		r = pipe_open(s->env.runtime_dir, PIPE_SEALS, PIPE_PULL, &s->pipe);
+	if (r == 0)
+		r = receipts_new(s->env.loop, s->env.runtime_dir, s->env.peer, &s->receipts);
+	return r;
+}
+
+int seals_new(const struct seals_env *env, struct seals **ret_seals)
+{
+	struct seals *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->env = *env;
+	TAILQ_INIT(&s->in_hand);
+	TAILQ_INIT(&s->waiting);
+	atomic_init(&s->stop, false);
+	int r = open_parts(s);
+	if (r < 0) {
+		seals_free(s);
+		return r;
+	}
+	ev_io_init(&s->readable, on_readable, pipe_receive_fd(s->pipe), EV_READ);
+	s->readable.data = s;
+	ev_io_start(env->loop, &s->readable);
+	*ret_seals = s;
+	return 0;
+}
+
+void seals_stop(struct seals *s)
+{
+	atomic_store(&s->stop, true);
+	ev_io_stop(s->env.loop, &s->readable);
+	wind_down(s);
+}
+
+void seals_free(struct seals *s)
+{
+	if (!s)
+		return;
+	atomic_store(&s->stop, true);
+	ev_io_stop(s->env.loop, &s->readable);
+	workers_free(s->readers);
+	receipts_free(s->receipts);
+	pipe_close(s->pipe);
+	free(s);
+}

@@ -1,0 +1,141 @@
+#include "commitd/serve.h"
+
+/* System */
+#include <errno.h>
+#include <sysexits.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/daemon.h"
+#include "common/base/log.h"
+#include "common/base/workers.h"
+
+/* Wire */
+#include "common/wire/peer.h"
+
+/* Own */
+#include "commitd/control.h"
+#include "commitd/seals.h"
+#include "commitd/storelock.h"
+
+struct server {
+	const struct serve_options *options;
+	struct ev_loop *loop;
+	struct layout *layout;
+	int lock_fd;
+	struct workers *committer; /* one thread: the only one that touches blobs/ and index.json, in order */
+	struct peer peer;
+	struct seals *seals;
+	struct control *control;
+	bool seals_idle, control_idle;
+};
+
+static void end_if_idle(struct server *s)
+{
+	if (s->seals_idle && s->control_idle)
+		daemon_end(s->loop);
+}
+
+static void on_seals_idle(void *self)
+{
+	struct server *s = self;
+	s->seals_idle = true;
+	end_if_idle(s);
+}
+
+static void on_control_idle(void *self)
+{
+	struct server *s = self;
+	s->control_idle = true;
+	end_if_idle(s);
+}
+
+static int open_store(struct server *s)
+{
+	struct reason why;
+	int r = layout_open(s->options->store, LAYOUT_COMMITTER, &s->layout, &why);
+	if (r < 0) {
+		log_error("%s", why.text);
+		return exit_code_of(r);
+	}
+	r = storelock_take(s->layout, &s->lock_fd, &why);
+	if (r < 0) {
+		log_error("%s", why.text);
+		return exit_code_of(r);
+	}
+	return EX_OK;
+}
+
+static int open_pipes(struct server *s)
+{
+	struct seals_env seals_env = {
+	    .loop = s->loop,
+	    .runtime_dir = s->options->runtime_dir,
+	    .layout = s->layout,
+	    .committer = s->committer,
+	    .peer = &s->peer,
+	    .verify_always = s->options->verify_always,
+	    .idle = on_seals_idle,
+	    .self = s,
+	};
+	struct control_env control_env = {
+	    .loop = s->loop,
+	    .runtime_dir = s->options->runtime_dir,
+	    .layout = s->layout,
+	    .committer = s->committer,
+	    .incarnation = s->peer.self,
+	    .idle = on_control_idle,
+	    .self = s,
+	};
+	int r = control_new(&control_env, &s->control);
+	return r < 0 ? r : seals_new(&seals_env, &s->seals);
+}
+
+static int on_start(void *self, struct ev_loop *loop)
+{
+	struct server *s = self;
+	s->loop = loop;
+	int code = open_store(s);
+	if (code != EX_OK)
+		return code;
+	int r = peer_init(&s->peer);
+	if (r == 0)
+		r = workers_new(loop, 1, &s->committer);
+	if (r == 0)
+		r = open_pipes(s);
+	if (r < 0) {
+		(void)log_errno(r, "cannot serve in '%s'", s->options->runtime_dir);
+		return exit_code_of(r);
+	}
+	log_info("serving the store '%s'", layout_path(s->layout));
+	return EX_OK;
+}
+
+static void on_stop(void *self)
+{
+	struct server *s = self;
+	control_stop(s->control);
+	seals_stop(s->seals);
+}
+
+static void on_release(void *self)
+{
+	struct server *s = self;
+	/* Also after a failed start, or a second signal that did not wait: what is in hand comes to its end first. */
+	if (s->seals)
+		seals_stop(s->seals);
+	if (s->control)
+		control_stop(s->control);
+	workers_free(s->committer);
+	seals_free(s->seals);
+	control_free(s->control);
+	layout_free(s->layout);
+	s->lock_fd = close_fd(s->lock_fd);
+}
+
+int serve_run(const struct serve_options *options)
+{
+	static const struct daemon_hooks hooks = {.start = on_start, .stop = on_stop, .release = on_release};
+	struct server s = {.options = options, .lock_fd = -1};
+	return daemon_run("commitd", options->runtime_dir, &hooks, &s);
+}

@@ -1,0 +1,174 @@
+#include "commitd/tool.h"
+
+/* System */
+#include <errno.h>
+#include <sysexits.h>
+#include <time.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/daemon.h"
+#include "common/base/file.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+
+/* Wire */
+#include "common/wire/frame.h"
+
+/* Own */
+#include "commitd/commit.h"
+
+#define LOCK_PATIENCE_MS 2000 /* the sealer prints its seal before it ends, so it may still have the lock */
+#define LOCK_AGAIN_NS    (10L * 1000 * 1000)
+
+struct tool {
+	struct layout *layout;
+	bool verify_always;
+	int out_fd;
+	unsigned long long seals; /* that came */
+	int code;                 /* of the first failure, or 0 */
+};
+
+static void reader_cleanup(struct frame_reader **r)
+{
+	frame_reader_free(*r);
+}
+
+static void fail(struct tool *t, int code)
+{
+	if (t->code == EX_OK)
+		t->code = code;
+}
+
+static int lock_patiently(int dir_fd, int *ret_fd, struct reason *ret_holder)
+{
+	uint64_t until_ms = clock_mono_ms() + LOCK_PATIENCE_MS;
+	for (;;) {
+		int r = lock_take_at(dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, "commitd commit", ret_fd, ret_holder);
+		if (r != -EWOULDBLOCK || clock_mono_ms() >= until_ms)
+			return r;
+		(void)nanosleep(&(struct timespec){.tv_nsec = LOCK_AGAIN_NS}, NULL);
+	}
+}
+
+/*
+ * The ingest has served its purpose. Where a daemon has it in hand, that removes it; whatever fails here, the blob is
+ * committed, and the next run finds it so.
+ */
+static void remove_ingest(const struct tool *t, const char *id)
+{
+	AUTO_FD ingest_fd = -1;
+	AUTO_FD dir_fd = -1;
+	AUTO_FD lock_fd = -1;
+	struct reason holder;
+	int r = dir_open_at(layout_root_fd(t->layout), LAYOUT_INGEST, false, &ingest_fd);
+	if (r == 0)
+		r = dir_open_at(ingest_fd, id, false, &dir_fd);
+	if (r == -ENOENT)
+		return;
+	if (r == 0)
+		r = lock_patiently(dir_fd, &lock_fd, &holder);
+	if (r == -EWOULDBLOCK) {
+		log_notice("left 'ingest/%s' to %s, who holds it", id, holder.text);
+		return;
+	}
+	if (r == 0)
+		r = dir_remove_at(ingest_fd, id);
+	if (r < 0)
+		(void)log_errno(r, "committed, but cannot remove 'ingest/%s'", id);
+}
+
+static int print_digest(const struct tool *t, const struct digest *d)
+{
+	char line[DIGEST_TEXT_SIZE + 1];
+	digest_format(d, line);
+	size_t len = strlen(line);
+	line[len++] = '\n';
+	return file_write_all(t->out_fd, line, len, NULL);
+}
+
+static void commit_one(struct tool *t, const struct message *m, const struct digest *digest)
+{
+	struct commit c;
+	struct commit *batch[] = {&c};
+	commit_init(&c, m->ref, digest, m->size, m->provenance != 0 || t->verify_always);
+	commit_batch(t->layout, batch, 1);
+	/* Again when the data went away meanwhile: once more from the start, which finds the blob or nothing. */
+	while (c.step == COMMIT_TO_READ) {
+		commit_read_back(t->layout, &c, NULL);
+		commit_batch(t->layout, batch, 1);
+	}
+	commit_release(&c);
+	if (c.step == COMMIT_REJECTED) {
+		log_error("cannot commit '%.*s': %s", SPAN_ARG(m->ref), c.why.text);
+		fail(t, fail_exit_code(c.fail_class));
+		return;
+	}
+	log_info("committed %llu bytes%s%s", (unsigned long long)c.size, c.was_read ? ", read back" : "",
+		 c.found ? ", the blob had its name already" : "");
+	int r = print_digest(t, digest);
+	if (r < 0) {
+		(void)log_errno(r, "cannot write to standard output");
+		fail(t, EX_IOERR);
+	}
+	remove_ingest(t, c.id);
+}
+
+static void take_message(struct tool *t, const struct message *m)
+{
+	struct digest digest;
+	struct reason why;
+	if (m->type != MSG_SEALED) {
+		log_error("standard input brings %s, which is no seal", message_name(m->type));
+		fail(t, EX_DATAERR);
+	} else if (m->size == SIZE_UNKNOWN || digest_parse(m->digest, &digest, &why) < 0) {
+		log_error("standard input brings a bad seal: %s", m->size == SIZE_UNKNOWN ? "no size" : why.text);
+		fail(t, EX_DATAERR);
+	} else {
+		t->seals++;
+		commit_one(t, m, &digest);
+	}
+}
+
+static void commit_all(struct tool *t, struct frame_reader *reader)
+{
+	struct message m;
+	enum decode_verdict v = DECODE_OK;
+	int r;
+	while ((r = frame_read(reader, &m, &v)) > 0)
+		take_message(t, &m);
+	if (r == -EBADMSG) {
+		log_error("standard input is no stream of seals: %s", decode_verdict_text(v));
+		fail(t, EX_DATAERR);
+	} else if (r < 0) {
+		(void)log_errno(r, "cannot read standard input");
+		fail(t, EX_IOERR);
+	} else if (t->seals == 0 && t->code == EX_OK) {
+		log_error("no seal arrived on standard input; nothing was committed");
+		fail(t, EX_TEMPFAIL);
+	}
+}
+
+int tool_commit(const char *store, bool verify_always, int in_fd, int out_fd)
+{
+	CLEANUP(reader_cleanup) struct frame_reader *reader = NULL;
+	struct tool t = {.verify_always = verify_always, .out_fd = out_fd};
+	struct reason why;
+	if (isatty(in_fd)) {
+		log_error("standard input is a terminal; give it the seals that 'ingestd put' prints");
+		return EX_USAGE;
+	}
+	int r = frame_reader_new(in_fd, &reader);
+	if (r < 0) {
+		(void)log_errno(r, "cannot read standard input");
+		return exit_code_of(r);
+	}
+	r = layout_open(store, LAYOUT_COMMITTER, &t.layout, &why);
+	if (r < 0) {
+		log_error("%s", why.text);
+		return exit_code_of(r);
+	}
+	commit_all(&t, reader);
+	layout_free(t.layout);
+	return t.code;
+}

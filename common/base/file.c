@@ -10,30 +10,46 @@
 /* Base */
 #include "common/base/cleanup.h"
 
-int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st)
+static int regular_open(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st)
 {
-	/* Truncating has to wait until we know what it is. */
-	int safe = (flags & ~O_TRUNC) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-	AUTO_FD fd = openat(dir_fd, name, safe, mode);
+	AUTO_FD fd = openat(dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, mode);
 	if (fd < 0) {
 		/* A FIFO or a socket, or a directory. */
 		return errno == ENXIO || errno == EISDIR ? -EINVAL : -errno;
 	}
-	struct stat st;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, ret_st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_nlink > 1)
+	if (!S_ISREG(ret_st->st_mode))
 		return -EINVAL;
-	if (st.st_nlink == 0)
-		return -ESTALE;
-	if ((flags & O_TRUNC) && st.st_size > 0) {
-		if (ftruncate(fd, 0) < 0 || fstat(fd, &st) < 0)
-			return -errno;
-	}
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st)
+{
+	AUTO_FD fd = -1;
+	struct stat st;
+	/* Truncating has to wait until we know what it is. */
+	int r = regular_open(dir_fd, name, flags & ~O_TRUNC, mode, &fd, &st);
+	if (r < 0)
+		return r;
+	if (st.st_nlink != 1)
+		return st.st_nlink == 0 ? -ESTALE : -EINVAL;
+	if ((flags & O_TRUNC) && st.st_size > 0 && (ftruncate(fd, 0) < 0 || fstat(fd, &st) < 0))
+		return -errno;
 	if (ret_st)
 		*ret_st = st;
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *ret_st)
+{
+	struct stat st;
+	int r = regular_open(dir_fd, name, O_RDONLY, 0, ret_fd, &st);
+	if (r == 0 && ret_st)
+		*ret_st = st;
+	return r;
 }
 
 int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd)
@@ -120,8 +136,8 @@ int file_pread_full(int fd, void *data, size_t len, uint64_t offset, size_t *ret
 int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
 {
 	AUTO_FD fd = -1;
-	struct stat st;
-	int r = file_open_at(dir_fd, name, O_RDONLY, 0, &fd, &st);
+	struct stat st = {0};
+	int r = file_open_read_at(dir_fd, name, &fd, &st);
 	if (r < 0)
 		return r;
 	if ((uint64_t)st.st_size > max)

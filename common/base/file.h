@@ -19,6 +19,12 @@
  */
 int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st);
 
+/*
+ * Open a regular file for reading, however many links it has: what is only read may lie in a backup made of hard links
+ * too. Else as above.
+ */
+int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *ret_st);
+
 /* Open a directory in `dir_fd` (no symbolic link). With `make`, mkdir it first (mode 0755); existing is fine. */
 int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd);
 

@@ -1,0 +1,101 @@
+#include "common/oci/source.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define QUOTE_MAX 200
+
+static const char *const schemes[] = {
+    [SOURCE_MANIFEST] = "manifest://",
+    [SOURCE_BLOB] = "blob://",
+};
+
+static int refuse(struct span text, const char *what, struct reason *why)
+{
+	int len = text.len <= QUOTE_MAX ? (int)text.len : QUOTE_MAX;
+	reason_set(why, "'%.*s' is not a source: %s", len, len > 0 ? (const char *)text.data : "", what);
+	return -EINVAL;
+}
+
+static bool begins_with(struct span text, const char *prefix)
+{
+	size_t len = strlen(prefix);
+	return text.len >= len && memcmp(text.data, prefix, len) == 0;
+}
+
+static struct span behind(struct span text, const char *prefix)
+{
+	size_t len = strlen(prefix);
+	return span_of(text.data + len, text.len - len);
+}
+
+static int url_check(struct span text, struct span rest, struct reason *why)
+{
+	size_t len = 0;
+	while (len < rest.len && !strchr("/?#", rest.data[len]))
+		len++;
+	if (len == 0)
+		return refuse(text, "the URL has no host", why);
+	if (memchr(rest.data, '@', len)) {
+		/* Not quoted: the password would be in the message. */
+		reason_set(why, "credentials in a URL are not taken: they would stay in the store and in logs");
+		return -EINVAL;
+	}
+	if (memchr(rest.data, '\\', len))
+		return refuse(text, "a backslash in the host", why);
+	return 0;
+}
+
+/* Only the one full form: two texts for one thing would be two transfers of it. */
+static int registry_parse(struct span text, enum source_kind kind, struct source *ret_source, struct reason *why)
+{
+	AUTO_BUF again = BUF_INIT;
+	struct source s = {.kind = kind};
+	if (reference_parse(behind(text, schemes[kind]), &s.reference, why) < 0)
+		return -EINVAL;
+	if (kind == SOURCE_BLOB && !s.reference.has_digest)
+		return refuse(text, "a blob needs a digest", why);
+	int r = source_format(kind, &s.reference, NULL, &again);
+	if (r < 0) {
+		reason_set(why, "out of memory");
+		return r;
+	}
+	if (!span_eq(text, buf_span(&again)))
+		return refuse(text, "it has to be HOST/NAME and one of :TAG (manifests only) or @DIGEST", why);
+	*ret_source = s;
+	return 0;
+}
+
+int source_parse(struct span text, struct source *ret_source, struct reason *why)
+{
+	if (text.len > SOURCE_MAX)
+		return refuse(text, "it is longer than 4096 bytes", why);
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] <= ' ' || text.data[i] >= 0x7f)
+			return refuse(text, "only printable ASCII without spaces is allowed", why);
+	if (begins_with(text, schemes[SOURCE_MANIFEST]))
+		return registry_parse(text, SOURCE_MANIFEST, ret_source, why);
+	if (begins_with(text, schemes[SOURCE_BLOB]))
+		return registry_parse(text, SOURCE_BLOB, ret_source, why);
+	const char *scheme = begins_with(text, "https://") ? "https://" : "http://";
+	if (!begins_with(text, scheme))
+		return refuse(text, "it begins with none of http://, https://, manifest:// and blob://", why);
+	int r = url_check(text, behind(text, scheme), why);
+	if (r == 0)
+		*ret_source = (struct source){.kind = SOURCE_URL, .url = text};
+	return r;
+}
+
+int source_format(enum source_kind kind, const struct reference *r, const struct digest *d, struct buf *out)
+{
+	assert(kind != SOURCE_URL);
+	if (!d && r->has_digest)
+		d = &r->digest;
+	assert(d || kind == SOURCE_MANIFEST);
+	char digest[DIGEST_TEXT_SIZE];
+	if (d)
+		digest_format(d, digest);
+	return buf_appendf(out, "%s%s/%s%c%s", schemes[kind], r->host, r->name, d ? '@' : ':', d ? digest : r->tag);
+}

@@ -13,6 +13,7 @@
 #include "common/base/span.h"
 
 #define JSON_DOCUMENT_MAX (4u << 20) /* bytes: manifests, indexes, credentials; what the distribution spec asks for */
+#define JSON_DEPTH_MAX    64
 
 struct json_t; /* jansson's; a value is borrowed from its parent unless the prototype says that the caller owns it */
 
@@ -33,6 +34,7 @@ bool json_member_u64(const struct json_t *object, const char *key, uint64_t *ret
 bool json_has(const struct json_t *object, const char *key);
 bool json_is_object(const struct json_t *value);
 bool json_is_array(const struct json_t *value);
+bool json_is_nothing(const struct json_t *value); /* null */
 const char *json_text(const struct json_t *value);
 
 /* Arrays. The length of anything else is 0. */
@@ -50,6 +52,7 @@ struct json_t *json_object_make(void);
 struct json_t *json_array_make(void);
 int json_set(struct json_t *object, const char *key, struct json_t *value);
 int json_append(struct json_t *array, struct json_t *value);
+/* 0 or -ENOMEM; -ERANGE for a number over INT64_MAX. A text that is not UTF-8 is escaped (escape.h). */
 int json_set_text(struct json_t *object, const char *key, const char *text);
 int json_set_u64(struct json_t *object, const char *key, uint64_t number);
 int json_set_bool(struct json_t *object, const char *key, bool value);

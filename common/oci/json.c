@@ -1,0 +1,192 @@
+#include "common/oci/json.h"
+
+/* System */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* jansson */
+#include <jansson.h>
+
+/* Base */
+#include "common/base/escape.h"
+
+/* jansson has macros of these names. */
+#undef json_is_object
+#undef json_is_array
+
+void json_free(struct json_t *value)
+{
+	json_decref(value);
+}
+
+/* How deep the brackets go, strings left out. Checked first, because the parser recurses. */
+static bool depth_is_fine(struct span text)
+{
+	unsigned depth = 0;
+	bool string = false;
+	for (size_t i = 0; i < text.len; i++) {
+		uint8_t c = text.data[i];
+		if (string && c == '\\')
+			i++;
+		else if (c == '"')
+			string = !string;
+		else if (!string && (c == '{' || c == '[') && ++depth > JSON_DEPTH_MAX)
+			return false;
+		else if (!string && (c == '}' || c == ']') && depth > 0)
+			depth--;
+	}
+	return true;
+}
+
+int json_parse(struct span text, struct json_t **ret_value, struct reason *why)
+{
+	if (text.len > JSON_DOCUMENT_MAX) {
+		reason_set(why, "the JSON is longer than %u bytes", JSON_DOCUMENT_MAX);
+		return -EFBIG;
+	}
+	if (!depth_is_fine(text)) {
+		reason_set(why, "the JSON is nested deeper than %d", JSON_DEPTH_MAX);
+		return -EINVAL;
+	}
+	json_error_t error;
+	struct json_t *value = json_loadb(text.len > 0 ? (const char *)text.data : "", text.len,
+					  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (!value) {
+		reason_set(why, "not valid JSON at line %d, column %d: %s", error.line, error.column, error.text);
+		return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
+	}
+	*ret_value = value;
+	return 0;
+}
+
+struct json_t *json_member(const struct json_t *object, const char *key)
+{
+	return json_object_get(object, key);
+}
+
+const char *json_member_text(const struct json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+bool json_member_u64(const struct json_t *object, const char *key, uint64_t *ret_value)
+{
+	const struct json_t *value = json_object_get(object, key);
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return false;
+	*ret_value = (uint64_t)json_integer_value(value);
+	return true;
+}
+
+bool json_has(const struct json_t *object, const char *key)
+{
+	return json_object_get(object, key) != NULL;
+}
+
+bool json_is_object(const struct json_t *value)
+{
+	return value && json_typeof(value) == JSON_OBJECT;
+}
+
+bool json_is_array(const struct json_t *value)
+{
+	return value && json_typeof(value) == JSON_ARRAY;
+}
+
+bool json_is_nothing(const struct json_t *value)
+{
+	return value && json_typeof(value) == JSON_NULL;
+}
+
+const char *json_text(const struct json_t *value)
+{
+	return json_string_value(value);
+}
+
+size_t json_len(const struct json_t *array)
+{
+	return json_array_size(array);
+}
+
+struct json_t *json_at(const struct json_t *array, size_t i)
+{
+	return json_array_get(array, i);
+}
+
+int json_remove_at(struct json_t *array, size_t i)
+{
+	return json_array_remove(array, i) < 0 ? -EINVAL : 0;
+}
+
+int json_each(const struct json_t *object, int (*visit)(void *self, const char *key, const struct json_t *value),
+	      void *self)
+{
+	/* Only to look at; jansson's iterator serves for changes too. */
+	struct json_t *o = (struct json_t *)object;
+	int r = 0;
+	for (void *at = json_object_iter(o); at && r == 0; at = json_object_iter_next(o, at))
+		r = visit(self, json_object_iter_key(at), json_object_iter_value(at));
+	return r;
+}
+
+struct json_t *json_object_make(void)
+{
+	return json_object();
+}
+
+struct json_t *json_array_make(void)
+{
+	return json_array();
+}
+
+int json_set(struct json_t *object, const char *key, struct json_t *value)
+{
+	return json_object_set_new(object, key, value) < 0 ? -ENOMEM : 0;
+}
+
+int json_append(struct json_t *array, struct json_t *value)
+{
+	return json_array_append_new(array, value) < 0 ? -ENOMEM : 0;
+}
+
+/* A text that is not UTF-8, such as a path may be, as one that is. */
+static struct json_t *escaped_text(const char *text)
+{
+	size_t len = strlen(text), room = 4 * len + 1;
+	AUTO_FREE char *line = malloc(room);
+	if (!line)
+		return NULL;
+	(void)escape_line(text, len, line, room);
+	return json_string(line);
+}
+
+int json_set_text(struct json_t *object, const char *key, const char *text)
+{
+	struct json_t *value = json_string(text);
+	return json_set(object, key, value ? value : escaped_text(text));
+}
+
+int json_set_u64(struct json_t *object, const char *key, uint64_t number)
+{
+	return number > INT64_MAX ? -ERANGE : json_set(object, key, json_integer((json_int_t)number));
+}
+
+int json_set_bool(struct json_t *object, const char *key, bool value)
+{
+	return json_set(object, key, json_boolean(value));
+}
+
+static int on_text(const char *text, size_t len, void *out)
+{
+	return buf_append(out, text, len);
+}
+
+int json_format(const struct json_t *value, struct buf *out)
+{
+	size_t before = out->len;
+	if (json_dump_callback(value, on_text, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+		return 0;
+	out->len = before;
+	return -ENOMEM;
+}

@@ -124,12 +124,11 @@ static int target_dir(struct layout *l, struct targets *t, enum hash_alg alg, in
 }
 
 /* Whether the blob's name and the ingest's data are the two links of one file. */
-static bool is_half_moved(const struct commit *c, int blobs_fd, const char *hex)
+static bool is_half_moved(const struct commit *c, const struct stat *blob)
 {
-	struct stat blob, data;
-	return c->dir_fd >= 0 && fstatat(blobs_fd, hex, &blob, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       fstatat(c->dir_fd, INGEST_DATA, &data, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&blob, &data) &&
-	       blob.st_nlink == 2 && is_sealed_file(&blob, c->size);
+	struct stat data;
+	return c->dir_fd >= 0 && fstatat(c->dir_fd, INGEST_DATA, &data, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       same_file(blob, &data);
 }
 
 static enum target look_at_target(struct layout *l, struct commit *c)
@@ -139,12 +138,9 @@ static enum target look_at_target(struct layout *l, struct commit *c)
 	int r = layout_blob_open(l, &c->digest, &fd, &st);
 	if (r == -ENOENT)
 		return TARGET_ABSENT;
+	/* A second link elsewhere may be somebody's backup; what matters is whether it is the ingest's data. */
 	if (r == 0 && is_sealed_file(&st, c->size))
-		return TARGET_WHOLE;
-	char hex[DIGEST_TEXT_SIZE];
-	digest_format_hex(&c->digest, hex);
-	if (r == -EINVAL && is_half_moved(c, layout_blobs_fd(l, c->digest.alg), hex))
-		return TARGET_HALF;
+		return is_half_moved(c, &st) ? TARGET_HALF : TARGET_WHOLE;
 	if (r < 0 && r != -EINVAL && r != -ELOOP) {
 		reject_errno(c, r, "open", blob_path(l, &c->digest));
 		return TARGET_REFUSED;

@@ -1,0 +1,452 @@
+/*
+ * The commit, from every point at which an earlier run may have been cut off, and against everything that may lie in
+ * an ingest's or in a blob's place.
+ */
+
+/* Own */
+#include "tests/unit/test_commitd_store.h"
+
+/* The code under test */
+#include "commitd/commit.h"
+
+#define REF    "some/ref"
+#define TEXT   "the bytes"
+#define OTHER  "tHe bytes"
+#define VICTIM "do not touch"
+
+static struct store st;
+
+/* What stands on disk before the commit begins. */
+typedef void scene(const char *data, const char *blob, const char *victim);
+
+static void scene_fresh(const char *data, const char *blob, const char *victim)
+{
+	(void)blob;
+	(void)victim;
+	write_text(data, TEXT);
+}
+
+static void scene_moved(const char *data, const char *blob, const char *victim)
+{
+	(void)data;
+	(void)victim;
+	write_text(blob, TEXT);
+}
+
+static void scene_linked(const char *data, const char *blob, const char *victim)
+{
+	(void)victim;
+	write_text(data, TEXT);
+	assert_int_equal(link(data, blob), 0);
+}
+
+static void scene_both(const char *data, const char *blob, const char *victim)
+{
+	(void)victim;
+	write_text(data, TEXT);
+	write_text(blob, TEXT);
+}
+
+static void scene_neither(const char *data, const char *blob, const char *victim)
+{
+	(void)data;
+	(void)blob;
+	(void)victim;
+}
+
+static void scene_no_ingest(const char *data, const char *blob, const char *victim)
+{
+	char dir[PATH_SIZE];
+	(void)data;
+	(void)blob;
+	(void)victim;
+	ingest_dir(&st, REF, dir);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static void scene_no_ingest_moved(const char *data, const char *blob, const char *victim)
+{
+	scene_no_ingest(data, blob, victim);
+	write_text(blob, TEXT);
+}
+
+static void scene_short(const char *data, const char *blob, const char *victim)
+{
+	(void)blob;
+	(void)victim;
+	write_file(data, TEXT, strlen(TEXT) - 1, 0444);
+}
+
+static void scene_long(const char *data, const char *blob, const char *victim)
+{
+	(void)blob;
+	(void)victim;
+	write_text(data, TEXT "!");
+}
+
+static void scene_writable(const char *data, const char *blob, const char *victim)
+{
+	(void)blob;
+	(void)victim;
+	write_file(data, TEXT, strlen(TEXT), 0644);
+}
+
+static void scene_corrupt(const char *data, const char *blob, const char *victim)
+{
+	(void)blob;
+	(void)victim;
+	write_text(data, OTHER);
+}
+
+static void scene_data_symlink(const char *data, const char *blob, const char *victim)
+{
+	(void)blob;
+	assert_int_equal(symlink(victim, data), 0);
+}
+
+static void scene_data_hardlink(const char *data, const char *blob, const char *victim)
+{
+	(void)blob;
+	assert_int_equal(link(victim, data), 0);
+}
+
+static void scene_data_fifo(const char *data, const char *blob, const char *victim)
+{
+	(void)blob;
+	(void)victim;
+	assert_int_equal(mkfifo(data, 0444), 0);
+}
+
+static void scene_data_directory(const char *data, const char *blob, const char *victim)
+{
+	(void)blob;
+	(void)victim;
+	assert_int_equal(mkdir(data, 0755), 0);
+}
+
+static void scene_ingest_symlink(const char *data, const char *blob, const char *victim)
+{
+	char dir[PATH_SIZE];
+	(void)data;
+	(void)blob;
+	(void)victim;
+	ingest_dir(&st, REF, dir);
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(symlink("/tmp", dir), 0);
+}
+
+static void scene_blob_symlink(const char *data, const char *blob, const char *victim)
+{
+	write_text(data, TEXT);
+	assert_int_equal(symlink(victim, blob), 0);
+}
+
+static void scene_blob_hardlink(const char *data, const char *blob, const char *victim)
+{
+	write_text(data, TEXT);
+	assert_int_equal(link(victim, blob), 0);
+}
+
+static void scene_blob_fifo(const char *data, const char *blob, const char *victim)
+{
+	(void)victim;
+	write_text(data, TEXT);
+	assert_int_equal(mkfifo(blob, 0444), 0);
+}
+
+static void scene_blob_directory(const char *data, const char *blob, const char *victim)
+{
+	(void)victim;
+	write_text(data, TEXT);
+	assert_int_equal(mkdir(blob, 0755), 0);
+}
+
+/* A store that somebody copied with hard links. */
+static void scene_both_backed_up(const char *data, const char *blob, const char *victim)
+{
+	char aside[PATH_SIZE];
+	scene_both(data, blob, victim);
+	(void)snprintf(aside, sizeof(aside), "%.200s/aside", st.path);
+	assert_int_equal(link(blob, aside), 0);
+}
+
+static void scene_blob_short(const char *data, const char *blob, const char *victim)
+{
+	(void)victim;
+	write_text(data, TEXT);
+	write_text(blob, "short");
+}
+
+static void scene_blob_writable(const char *data, const char *blob, const char *victim)
+{
+	(void)victim;
+	write_text(data, TEXT);
+	write_file(blob, TEXT, strlen(TEXT), 0644);
+}
+
+static const struct row {
+	const char *name;
+	scene *scene;
+	bool read_back;
+	enum commit_step step;
+	enum fail_class fail_class;
+	bool found;
+	bool data_left;
+} rows[] = {
+    {"fresh", scene_fresh, false, COMMIT_DONE, FAIL_NONE, false, false},
+    {"fresh, read back", scene_fresh, true, COMMIT_DONE, FAIL_NONE, false, false},
+    {"cut after the move", scene_moved, false, COMMIT_DONE, FAIL_NONE, true, false},
+    {"cut after the move, to be read back", scene_moved, true, COMMIT_DONE, FAIL_NONE, true, false},
+    {"cut between link and unlink", scene_linked, false, COMMIT_DONE, FAIL_NONE, false, false},
+    {"named by another ref", scene_both, false, COMMIT_DONE, FAIL_NONE, true, true},
+    {"named, and linked elsewhere", scene_both_backed_up, false, COMMIT_DONE, FAIL_NONE, true, true},
+    {"cut after the sealer's removal", scene_no_ingest_moved, false, COMMIT_DONE, FAIL_NONE, true, false},
+    {"neither data nor blob", scene_neither, false, COMMIT_REJECTED, FAIL_MISSING, false, false},
+    {"no ingest, no blob", scene_no_ingest, false, COMMIT_REJECTED, FAIL_MISSING, false, false},
+    {"data a byte short", scene_short, false, COMMIT_REJECTED, FAIL_BAD_DATA, false, true},
+    {"data a byte long", scene_long, true, COMMIT_REJECTED, FAIL_BAD_DATA, false, true},
+    {"data writable", scene_writable, false, COMMIT_REJECTED, FAIL_MISSING, false, true},
+    {"wrong bytes, read back", scene_corrupt, true, COMMIT_REJECTED, FAIL_BAD_DATA, false, true},
+    {"data a symlink", scene_data_symlink, false, COMMIT_REJECTED, FAIL_BAD_DATA, false, true},
+    {"data a hard link", scene_data_hardlink, false, COMMIT_REJECTED, FAIL_BAD_DATA, false, true},
+    {"data a fifo", scene_data_fifo, true, COMMIT_REJECTED, FAIL_BAD_DATA, false, true},
+    {"data a directory", scene_data_directory, false, COMMIT_REJECTED, FAIL_BAD_DATA, false, true},
+    {"ingest a symlink", scene_ingest_symlink, false, COMMIT_REJECTED, FAIL_BAD_DATA, false, false},
+    {"blob a symlink", scene_blob_symlink, false, COMMIT_REJECTED, FAIL_IO, false, true},
+    {"blob a hard link", scene_blob_hardlink, false, COMMIT_REJECTED, FAIL_IO, false, true},
+    {"blob a fifo", scene_blob_fifo, false, COMMIT_REJECTED, FAIL_IO, false, true},
+    {"blob a directory", scene_blob_directory, false, COMMIT_REJECTED, FAIL_IO, false, true},
+    {"blob of another size", scene_blob_short, false, COMMIT_REJECTED, FAIL_IO, false, true},
+    {"blob writable", scene_blob_writable, false, COMMIT_REJECTED, FAIL_IO, false, true},
+};
+
+static int setup(void **state)
+{
+	(void)state;
+	store_open(&st);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	store_close(&st);
+	return 0;
+}
+
+/* Go through a commit as the daemon does. */
+static void commit_through(struct commit *c)
+{
+	commit_batch(st.layout, &c, 1);
+	if (c->step == COMMIT_TO_READ) {
+		commit_read_back(st.layout, c, NULL);
+		commit_batch(st.layout, &c, 1);
+	}
+}
+
+static void run_row(const struct row *row)
+{
+	struct digest d = digest_of_text(TEXT);
+	char data[PATH_SIZE], blob[PATH_SIZE], victim[PATH_SIZE];
+	struct commit c;
+
+	ingest_make(&st, REF, NULL);
+	ingest_data(&st, REF, data);
+	blob_of(&st, &d, blob);
+	(void)snprintf(victim, sizeof(victim), "%.200s/victim", st.path);
+	write_text(victim, VICTIM);
+	row->scene(data, blob, victim);
+
+	commit_init(&c, span_str(REF), &d, strlen(TEXT), row->read_back);
+	commit_through(&c);
+	assert_int_equal(c.step, row->step);
+	assert_int_equal(c.fail_class, row->fail_class);
+	assert_int_equal(c.found, row->found);
+	assert_int_equal(exists(data), row->data_left);
+	if (row->step == COMMIT_DONE)
+		assert_true(file_is(blob, TEXT));
+	else
+		assert_non_null(strstr(c.why.text, st.path));
+
+	/* Again, as after a receipt that was lost. */
+	commit_init(&c, span_str(REF), &d, strlen(TEXT), row->read_back);
+	commit_through(&c);
+	assert_int_equal(c.step, row->step);
+	assert_int_equal(c.fail_class, row->fail_class);
+
+	struct stat victim_st;
+	assert_int_equal(stat(victim, &victim_st), 0);
+	assert_int_equal(victim_st.st_mode & 07777, 0444);
+	AUTO_FD fd = open(victim, O_RDONLY | O_CLOEXEC);
+	char text[sizeof(VICTIM)] = "";
+	assert_int_equal(read(fd, text, sizeof(text)), strlen(VICTIM));
+	assert_string_equal(text, VICTIM);
+}
+
+static void test_rows(void **state)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_message("  %s\n", rows[i].name);
+		(void)setup(state);
+		run_row(&rows[i]);
+		(void)teardown(state);
+	}
+}
+
+static void test_mismatch_names_both_digests(void **state)
+{
+	struct digest want = digest_of_text(TEXT), actual = digest_of_text(OTHER);
+	char want_text[DIGEST_TEXT_SIZE], actual_text[DIGEST_TEXT_SIZE], blob[PATH_SIZE];
+	struct commit c;
+	(void)state;
+	digest_format(&want, want_text);
+	digest_format(&actual, actual_text);
+	blob_of(&st, &want, blob);
+	ingest_make(&st, REF, OTHER);
+	commit_init(&c, span_str(REF), &want, strlen(OTHER), true);
+	commit_through(&c);
+	assert_int_equal(c.fail_class, FAIL_BAD_DATA);
+	assert_non_null(strstr(c.why.text, want_text));
+	assert_non_null(strstr(c.why.text, actual_text));
+	assert_false(exists(blob));
+}
+
+/* Swapped between the read-back and the move: the result of reading holds for the file that was read only. */
+static void test_swap_after_read_back(void **state)
+{
+	struct digest d = digest_of_text(TEXT);
+	char data[PATH_SIZE], blob[PATH_SIZE], aside[PATH_SIZE];
+	struct commit c;
+	struct commit *batch[] = {&c};
+	(void)state;
+	ingest_make(&st, REF, TEXT);
+	ingest_data(&st, REF, data);
+	blob_of(&st, &d, blob);
+	commit_init(&c, span_str(REF), &d, strlen(TEXT), true);
+	commit_batch(st.layout, batch, 1);
+	assert_int_equal(c.step, COMMIT_TO_READ);
+	commit_read_back(st.layout, &c, NULL);
+	assert_int_equal(c.step, COMMIT_NEW);
+	(void)snprintf(aside, sizeof(aside), "%.200s/aside", st.path);
+	write_text(aside, OTHER);
+	assert_int_equal(rename(aside, data), 0);
+	commit_batch(st.layout, batch, 1);
+	assert_int_equal(c.step, COMMIT_REJECTED);
+	assert_int_equal(c.fail_class, FAIL_MISSING);
+	assert_false(exists(blob));
+}
+
+static void test_read_back_stops(void **state)
+{
+	struct digest d = digest_of_text(TEXT);
+	atomic_bool stop = true;
+	struct commit c;
+	struct commit *batch[] = {&c};
+	(void)state;
+	ingest_make(&st, REF, TEXT);
+	commit_init(&c, span_str(REF), &d, strlen(TEXT), true);
+	commit_batch(st.layout, batch, 1);
+	commit_read_back(st.layout, &c, &stop);
+	assert_int_equal(c.step, COMMIT_TO_READ);
+}
+
+static void test_sha512_large(void **state)
+{
+	size_t len = 3u << 20;
+	AUTO_FREE char *text = malloc(len + 1);
+	struct digest d;
+	struct commit c;
+	char blob[PATH_SIZE];
+	struct stat blob_st;
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', len);
+	text[len] = '\0';
+	digest_of(HASH_SHA512, text, len, &d);
+	ingest_make(&st, REF, text);
+	commit_init(&c, span_str(REF), &d, len, true);
+	commit_through(&c);
+	assert_int_equal(c.step, COMMIT_DONE);
+	assert_true(c.was_read);
+	blob_of(&st, &d, blob);
+	assert_int_equal(stat(blob, &blob_st), 0);
+	assert_int_equal(blob_st.st_size, len);
+	assert_int_equal(blob_st.st_mode & 07777, 0444);
+}
+
+static size_t count_open(void)
+{
+	AUTO_DIR dir = opendir("/proc/self/fd");
+	size_t count = 0;
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	return count;
+}
+
+/* Fifty at once: some good, some bad, some twice; each gets its own answer and no descriptor is left open. */
+static void test_batch(void **state)
+{
+	struct commit commits[50];
+	struct commit *batch[50];
+	char ref[32], text[32], path[PATH_SIZE];
+	size_t open_before = count_open();
+	(void)state;
+	for (size_t i = 0; i < 50; i++) {
+		(void)snprintf(ref, sizeof(ref), "ref-%zu", i);
+		(void)snprintf(text, sizeof(text), "text %02zu", i % 40); /* the last ten repeat the first ten */
+		struct digest d = digest_of_text(text);
+		ingest_make(&st, ref, i % 7 == 3 ? "wrong size" : text);
+		commit_init(&commits[i], span_str(ref), &d, strlen(text), i >= 10 && i < 40 && i % 11 == 5);
+		batch[i] = &commits[i];
+	}
+	commit_batch(st.layout, batch, 50);
+	for (size_t i = 0; i < 50; i++) {
+		if (commits[i].step == COMMIT_TO_READ)
+			commit_read_back(st.layout, &commits[i], NULL);
+	}
+	commit_batch(st.layout, batch, 50);
+	for (size_t i = 0; i < 50; i++) {
+		struct digest d = commits[i].digest;
+		bool bad = i % 7 == 3, repeated = i >= 40 && (i - 40) % 7 != 3;
+		(void)snprintf(text, sizeof(text), "text %02zu", i % 40);
+		blob_of(&st, &d, path);
+		assert_int_equal(commits[i].step, bad && !repeated ? COMMIT_REJECTED : COMMIT_DONE);
+		assert_int_equal(commits[i].found, repeated);
+		if (!bad)
+			assert_true(file_is(path, text));
+		assert_int_equal(commits[i].dir_fd, -1);
+	}
+	assert_int_equal(count_open(), open_before);
+}
+
+/* ingest/ is made by ingestd, perhaps after we opened the store. */
+static void test_no_ingest_directory(void **state)
+{
+	struct digest d = digest_of_text(TEXT);
+	struct commit c;
+	(void)state;
+	assert_int_equal(unlinkat(layout_root_fd(st.layout), LAYOUT_INGEST, AT_REMOVEDIR), 0);
+	commit_init(&c, span_str(REF), &d, strlen(TEXT), false);
+	commit_through(&c);
+	assert_int_equal(c.fail_class, FAIL_MISSING);
+	assert_int_equal(mkdirat(layout_root_fd(st.layout), LAYOUT_INGEST, 0755), 0);
+	ingest_make(&st, REF, TEXT);
+	commit_init(&c, span_str(REF), &d, strlen(TEXT), false);
+	commit_through(&c);
+	assert_int_equal(c.step, COMMIT_DONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_rows),
+	    cmocka_unit_test_setup_teardown(test_mismatch_names_both_digests, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_swap_after_read_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_read_back_stops, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_sha512_large, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_no_ingest_directory, setup, teardown),
+	};
+	return cmocka_run_group_tests_name("commitd commit", tests, NULL, NULL);
+}

@@ -1,0 +1,135 @@
+/*
+ * A store in a temporary directory, and the things that stand in it before and after a commit.
+ */
+#ifndef SLUICE_TEST_COMMITD_STORE_H
+#define SLUICE_TEST_COMMITD_STORE_H
+
+/* System */
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Base */
+#include "common/base/file.h"
+
+/* OCI */
+#include "common/oci/layout.h"
+
+#define PATH_SIZE 512
+
+struct store {
+	char path[PATH_SIZE];
+	struct layout *layout;
+};
+
+static inline void store_open(struct store *s)
+{
+	struct reason why;
+	(void)snprintf(s->path, sizeof(s->path), "/tmp/sluice-test-XXXXXX");
+	assert_non_null(mkdtemp(s->path));
+	assert_int_equal(layout_open(s->path, LAYOUT_COMMITTER, &s->layout, &why), 0);
+	(void)mkdirat(layout_root_fd(s->layout), LAYOUT_INGEST, 0755);
+}
+
+static inline int store_remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
+static inline void store_close(struct store *s)
+{
+	layout_free(s->layout);
+	assert_int_equal(nftw(s->path, store_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static inline void write_file(const char *path, const void *data, size_t len, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, data, len, NULL), 0);
+	assert_int_equal(fchmod(fd, mode), 0);
+	(void)close(fd);
+}
+
+static inline void write_text(const char *path, const char *text)
+{
+	write_file(path, text, strlen(text), 0444);
+}
+
+/* Whether the file holds exactly this text. */
+static inline bool file_is(const char *path, const char *text)
+{
+	AUTO_BUF b = BUF_INIT;
+	return file_load_at(AT_FDCWD, path, 1u << 20, &b) == 0 && span_eq(buf_span(&b), span_str(text));
+}
+
+static inline bool exists(const char *path)
+{
+	struct stat st;
+	return lstat(path, &st) == 0;
+}
+
+static inline struct digest digest_of_text(const char *text)
+{
+	struct digest d;
+	digest_of(HASH_SHA256, text, strlen(text), &d);
+	return d;
+}
+
+static inline void ingest_dir(const struct store *s, const char *ref, char ret_path[static PATH_SIZE])
+{
+	char id[INGEST_ID_SIZE];
+	layout_ingest_id(span_str(ref), id);
+	assert_true(snprintf(ret_path, PATH_SIZE, "%.200s/ingest/%s", s->path, id) < PATH_SIZE);
+}
+
+static inline void ingest_data(const struct store *s, const char *ref, char ret_path[static PATH_SIZE])
+{
+	ingest_dir(s, ref, ret_path);
+	size_t len = strlen(ret_path);
+	(void)snprintf(ret_path + len, PATH_SIZE - len, "/data");
+}
+
+static inline void blob_of(const struct store *s, const struct digest *d, char ret_path[static PATH_SIZE])
+{
+	char hex[DIGEST_TEXT_SIZE];
+	digest_format_hex(d, hex);
+	assert_true(snprintf(ret_path, PATH_SIZE, "%.200s/blobs/%s/%s", s->path, hash_name(d->alg), hex) < PATH_SIZE);
+}
+
+/* An ingest's directory, with its data as a sealer leaves it unless `text` is NULL. */
+static inline void ingest_make(const struct store *s, const char *ref, const char *text)
+{
+	char path[PATH_SIZE];
+	ingest_dir(s, ref, path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	ingest_data(s, ref, path);
+	if (text)
+		write_text(path, text);
+}
+
+/* A blob under its name, as an earlier commit left it. */
+static inline struct digest blob_make(const struct store *s, const char *text)
+{
+	struct digest d = digest_of_text(text);
+	char path[PATH_SIZE];
+	blob_of(s, &d, path);
+	write_text(path, text);
+	return d;
+}
+
+#endif

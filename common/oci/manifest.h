@@ -22,13 +22,18 @@ struct manifest {
 };
 
 /*
- * Parse a document. `came_as` is the media type that it was served or described under, NULL or empty if none.
+ * Parse a document. `came_as` is the media type that it was served or described under, NULL or empty if none; its
+ * parameters are left out, and application/json, application/octet-stream and text/plain are no claim when the document
+ * says itself what it is.
  * -EINVAL with a reason, -EFBIG over JSON_DOCUMENT_MAX, -ENOMEM. Only on 0 there is something to release.
  */
 int manifest_parse(struct span text, const char *came_as, struct manifest *ret_manifest, struct reason *why);
 void manifest_release(struct manifest *m);
 
-/* The entry of an index that serves `want` best, the first of equals; NULL when none does. Borrowed. */
+/*
+ * The entry of an index that serves `want` best, the first of equals; NULL when none does. An entry without a platform
+ * is taken only when there is no other; entries for the platform "unknown" (attestations) never are. Borrowed.
+ */
 const struct descriptor *manifest_pick(const struct manifest *index, const struct platform *want);
 
 #endif

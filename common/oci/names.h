@@ -24,10 +24,16 @@ int names_at(const struct names *n, size_t i, const char **ret_name, struct desc
 /* -ENOENT: no image of that name. */
 int names_find(const struct names *n, const char *name, struct descriptor *ret_descriptor);
 
-/* Whether the name fits the annotation's grammar: annotations.md, org.opencontainers.image.ref.name. */
+/*
+ * Whether the name fits the annotation's character set (annotations.md, org.opencontainers.image.ref.name): components
+ * with slashes between them, each beginning and ending with a letter or a digit. Beyond the grammar there, separators
+ * may stand together ("a__b" is a repository's name), and "[::1]" may come first.
+ */
 bool name_is_valid(struct span name);
 
-/* Give a name to a descriptor, taking it from another entry that has it; or take a name away (-ENOENT: nobody has it).
+/*
+ * Give a name to a descriptor, or take a name away (-ENOENT: nobody has it). An entry that loses its name goes: what
+ * another name, or another entry, points to stays. An entry that already gives the name to this content stays as it is.
  */
 int names_set(struct names *n, const char *name, const struct descriptor *d);
 int names_remove(struct names *n, const char *name);

@@ -1,0 +1,117 @@
+#include "common/oci/descriptor.h"
+
+/* System */
+#include <errno.h>
+#include <string.h>
+
+static const char *const index_types[] = {MEDIA_TYPE_OCI_INDEX, MEDIA_TYPE_DOCKER_INDEX};
+static const char *const manifest_types[] = {MEDIA_TYPE_OCI_MANIFEST, MEDIA_TYPE_DOCKER_MANIFEST};
+
+static bool is_one_of(const char *text, const char *const list[2])
+{
+	return strcmp(text, list[0]) == 0 || strcmp(text, list[1]) == 0;
+}
+
+bool media_type_is_index(const char *media_type)
+{
+	return is_one_of(media_type, index_types);
+}
+
+bool media_type_is_manifest(const char *media_type)
+{
+	return is_one_of(media_type, manifest_types);
+}
+
+static int refuse(const char *what, struct reason *why)
+{
+	reason_set(why, "a descriptor %s", what);
+	return -EINVAL;
+}
+
+/* An absent media type stays empty. */
+static int media_type_take(const struct json_t *value, struct descriptor *d, struct reason *why)
+{
+	const char *text = json_member_text(value, "mediaType");
+	if (!text)
+		return json_has(value, "mediaType") ? refuse("whose mediaType is no text", why) : 0;
+	if (strlen(text) > MEDIA_TYPE_MAX)
+		return refuse("whose mediaType is longer than 255 bytes", why);
+	for (const char *p = text; *p != '\0'; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			return refuse("whose mediaType has a byte other than printable ASCII", why);
+	memcpy(d->media_type, text, strlen(text));
+	return 0;
+}
+
+/* Without an os and an architecture it says nothing. Whatever else it says is for others. */
+static int platform_take(const struct json_t *value, struct descriptor *d, struct reason *why)
+{
+	const struct json_t *platform = json_member(value, "platform");
+	const char *os = json_member_text(platform, "os");
+	const char *architecture = json_member_text(platform, "architecture");
+	const char *variant = json_member_text(platform, "variant");
+	if (!os || !architecture || os[0] == '\0' || architecture[0] == '\0')
+		return 0;
+	AUTO_BUF text = BUF_INIT;
+	bool has_variant = variant && variant[0] != '\0';
+	int r = buf_appendf(&text, "%s/%s%s%s", os, architecture, has_variant ? "/" : "", has_variant ? variant : "");
+	if (r == 0)
+		r = platform_parse(buf_span(&text), &d->platform, why);
+	d->has_platform = r == 0;
+	return r;
+}
+
+int descriptor_parse(const struct json_t *value, struct descriptor *ret_descriptor, struct reason *why)
+{
+	struct descriptor d = {.size = 0};
+	if (!json_is_object(value))
+		return refuse("that is no object", why);
+	int r = media_type_take(value, &d, why);
+	if (r < 0)
+		return r;
+	const char *digest = json_member_text(value, "digest");
+	if (!digest)
+		return refuse("without a digest", why);
+	r = digest_parse(span_str(digest), &d.digest, why);
+	if (r < 0)
+		return r;
+	if (!json_member_u64(value, "size", &d.size))
+		return refuse("without a size that is a whole number from 0 up", why);
+	r = platform_take(value, &d, why);
+	if (r == 0)
+		*ret_descriptor = d;
+	return r;
+}
+
+static int put_platform(struct json_t *object, const struct platform *p)
+{
+	struct json_t *platform = json_object_make();
+	int r = json_set(object, "platform", platform);
+	if (r == 0)
+		r = json_set_text(platform, "architecture", p->architecture);
+	if (r == 0)
+		r = json_set_text(platform, "os", p->os);
+	if (r == 0 && p->variant[0] != '\0')
+		r = json_set_text(platform, "variant", p->variant);
+	return r;
+}
+
+struct json_t *descriptor_to_json(const struct descriptor *d)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	digest_format(&d->digest, digest);
+	struct json_t *object = json_object_make();
+	int r = object ? 0 : -ENOMEM;
+	if (r == 0 && d->media_type[0] != '\0')
+		r = json_set_text(object, "mediaType", d->media_type);
+	if (r == 0)
+		r = json_set_text(object, "digest", digest);
+	if (r == 0)
+		r = json_set_u64(object, "size", d->size);
+	if (r == 0 && d->has_platform)
+		r = put_platform(object, &d->platform);
+	if (r == 0)
+		return object;
+	json_free(object);
+	return NULL;
+}

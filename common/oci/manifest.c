@@ -1,0 +1,167 @@
+#include "common/oci/manifest.h"
+
+/* System */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int refuse(const char *what, struct reason *why)
+{
+	reason_set(why, "the document is %s", what);
+	return -EINVAL;
+}
+
+/* Types that servers give to files that they know nothing about: no claim, where the document makes one itself. */
+static bool says_nothing(const char *media_type)
+{
+	return strcmp(media_type, "application/json") == 0 || strcmp(media_type, "application/octet-stream") == 0 ||
+	       strcmp(media_type, "text/plain") == 0;
+}
+
+/* `came_as` without parameters such as "; charset=utf-8". */
+static int came_as_take(const char *came_as, bool has_own, char ret_type[static MEDIA_TYPE_MAX + 1])
+{
+	size_t len = came_as ? strcspn(came_as, "; \t") : 0;
+	if (len > MEDIA_TYPE_MAX)
+		return -EINVAL;
+	if (len > 0)
+		memcpy(ret_type, came_as, len);
+	ret_type[len] = '\0';
+	if (has_own && says_nothing(ret_type))
+		ret_type[0] = '\0';
+	return 0;
+}
+
+static bool type_fits(enum manifest_kind kind, const char *media_type)
+{
+	return kind == MANIFEST_INDEX ? media_type_is_index(media_type) : media_type_is_manifest(media_type);
+}
+
+static int type_take(const struct json_t *root, const char *came_as, struct manifest *m, struct reason *why)
+{
+	char served[MEDIA_TYPE_MAX + 1];
+	const char *own = json_member_text(root, "mediaType");
+	const char *is = m->kind == MANIFEST_INDEX ? "an index" : "an image manifest";
+	if (!own && json_has(root, "mediaType"))
+		return refuse("of a mediaType that is no text", why);
+	if (came_as_take(came_as, own != NULL, served) < 0)
+		return refuse("served under a media type that is longer than 255 bytes", why);
+	if (own && !type_fits(m->kind, own)) {
+		reason_set(why, "the document is %s and calls itself '%.255s'", is, own);
+		return -EINVAL;
+	}
+	if (served[0] != '\0' && (!type_fits(m->kind, served) || (own && strcmp(own, served) != 0))) {
+		reason_set(why, "the document is %s ('%s') and came as '%s'", is, own ? own : "no mediaType", served);
+		return -EINVAL;
+	}
+	const char *type = m->kind == MANIFEST_INDEX ? MEDIA_TYPE_OCI_INDEX : MEDIA_TYPE_OCI_MANIFEST;
+	if (served[0] != '\0')
+		type = served;
+	if (own)
+		type = own;
+	memcpy(m->media_type, type, strlen(type) + 1);
+	return 0;
+}
+
+/* What it is by what is in it: never both. */
+static int kind_take(const struct json_t *root, enum manifest_kind *ret_kind, struct reason *why)
+{
+	uint64_t version;
+	if (!json_is_object(root))
+		return refuse("no JSON object", why);
+	if (!json_member_u64(root, "schemaVersion", &version) || version != 2)
+		return refuse("not of schemaVersion 2", why);
+	bool index = json_has(root, "manifests");
+	bool image = json_has(root, "config") || json_has(root, "layers");
+	if (index && image)
+		return refuse("a manifest and an index at once", why);
+	if (!index && !image)
+		return refuse("neither a manifest nor an index", why);
+	*ret_kind = index ? MANIFEST_INDEX : MANIFEST_IMAGE;
+	return 0;
+}
+
+/* The config of a manifest, if `config`, then the descriptors in `list`. */
+static int entries_take(const struct json_t *config, const struct json_t *list, struct manifest *m, struct reason *why)
+{
+	size_t len = json_len(list);
+	if (len > MANIFEST_ENTRIES_MAX) {
+		reason_set(why, "the document has %zu entries, more than %d", len, MANIFEST_ENTRIES_MAX);
+		return -EINVAL;
+	}
+	m->entries = calloc(len + 1, sizeof m->entries[0]);
+	if (!m->entries) {
+		reason_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	int r = config ? descriptor_parse(config, &m->entries[m->entries_len++], why) : 0;
+	for (size_t i = 0; r == 0 && i < len; i++)
+		r = descriptor_parse(json_at(list, i), &m->entries[m->entries_len++], why);
+	return r;
+}
+
+static int content_take(const struct json_t *root, struct manifest *m, struct reason *why)
+{
+	const struct json_t *config = json_member(root, "config");
+	const struct json_t *list = json_member(root, m->kind == MANIFEST_INDEX ? "manifests" : "layers");
+	if (!json_is_array(list))
+		return refuse(m->kind == MANIFEST_INDEX ? "an index whose manifests are no list"
+							: "a manifest without a list of layers",
+			      why);
+	if (m->kind == MANIFEST_IMAGE && !config)
+		return refuse("a manifest without a config", why);
+	return entries_take(config, list, m, why);
+}
+
+int manifest_parse(struct span text, const char *came_as, struct manifest *ret_manifest, struct reason *why)
+{
+	AUTO_JSON root = NULL;
+	struct manifest m = {.entries = NULL};
+	int r = json_parse(text, &root, why);
+	if (r == 0)
+		r = kind_take(root, &m.kind, why);
+	if (r == 0)
+		r = type_take(root, came_as, &m, why);
+	if (r == 0)
+		r = content_take(root, &m, why);
+	if (r < 0) {
+		manifest_release(&m);
+		return r;
+	}
+	*ret_manifest = m;
+	return 0;
+}
+
+void manifest_release(struct manifest *m)
+{
+	free(m->entries);
+	m->entries = NULL;
+	m->entries_len = 0;
+}
+
+/* Attestations and the like, which build tools put beside the images, are for the platform unknown/unknown. */
+static bool is_for_no_machine(const struct descriptor *d)
+{
+	return d->has_platform && strcmp(d->platform.os, "unknown") == 0;
+}
+
+const struct descriptor *manifest_pick(const struct manifest *index, const struct platform *want)
+{
+	const struct descriptor *best = NULL, *last = NULL;
+	unsigned best_rank = 0, candidates = 0;
+	for (size_t i = 0; i < index->entries_len; i++) {
+		const struct descriptor *d = &index->entries[i];
+		if (is_for_no_machine(d))
+			continue;
+		candidates++;
+		last = d;
+		unsigned rank = d->has_platform ? platform_rank(want, &d->platform) : 0;
+		if (rank > best_rank) {
+			best_rank = rank;
+			best = d;
+		}
+	}
+	if (!best && candidates == 1 && !last->has_platform)
+		return last;
+	return best;
+}

@@ -32,7 +32,8 @@ LIBS_sluice  :=
 PKGS_ALL     := libcurl libcrypto nanomsg jansson inih
 
 CPPFLAGS += -std=c17 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -I.
-COMPILE   = $(CC) $(CPPFLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(shell pkg-config --cflags $(PKGS_ALL)) -MMD -MP
+CPPFLAGS += $(shell pkg-config --cflags $(PKGS_ALL) 2>/dev/null)
+COMPILE   = $(CC) $(CPPFLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -MD -MP
 
 COMMON_SRC := $(foreach f,$(FLOORS),$(sort $(wildcard common/$(f)/*.c)))
 COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/obj/%.o)
@@ -47,7 +48,14 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 .PHONY: build
 build: $(PROGRAMS:%=$(BUILD)/bin/%) ## the four programs, in build/bin
 
-$(BUILD)/obj/%.o: %.c
+# Say what is missing before the compiler does.
+.PHONY: libraries
+libraries:
+	@pkg-config --exists $(PKGS_ALL) 2>/dev/null || { \
+	    echo "what the programs are built from is missing; on Debian: apt-get install $$(tests/lib/packages --list build)" >&2; \
+	    exit 1; }
+
+$(BUILD)/obj/%.o: %.c | libraries
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ $<
 
@@ -72,8 +80,98 @@ $(BUILD)/tests/%: tests/unit/%.c $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB)
 	$(COMPILE) $(LINK) -MF $(BUILD)/obj/$*.d -o $@ $< $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB) \
 	    $(shell pkg-config --libs $(PKGS_ALL) cmocka) -lev -lpthread
 
+# ── the main job ──
+
+STORE ?= $(BUILD)/run/store
+IMAGE ?=
+
+.PHONY: run
+run: ## pull an image and show the store: a sample, or IMAGE=host/name:tag; into STORE=directory
+	@tests/lib/packages build run
+	@$(MAKE) --no-print-directory build
+	@tests/lib/run $(BUILD)/bin $(abspath $(STORE)) $(IMAGE)
+
+# ── tests ──
+
+RESULTS     := $(BUILD)/results
+SAN_BUILD   := build/san
+CLANG_BUILD := build/clang
+T ?=
+
 .PHONY: unit-programs
 unit-programs: $(UNIT_BIN)
+
+.PHONY: unit
+unit: unit-programs ## the unit tests alone
+	@tests/lib/run-unit $(RESULTS)/unit $(UNIT_BIN)
+
+# A sanitizer's programs are slow, so they get smaller blobs.
+.PHONY: system
+system: build ## the system tests alone; T=word for those whose name has it
+	@BINDIR=$(BUILD)/bin $(if $(SAN),BIG_MIB=128) tests/lib/run-system $(RESULTS)/system "$(T)"
+
+.PHONY: test
+test: ## install what the tests need, and run all of them
+	@tests/lib/packages build test
+	@rm -rf $(RESULTS)
+	@$(MAKE) --no-print-directory --keep-going unit system; status=$$?; \
+	    tests/lib/tally $(RESULTS)/unit $(RESULTS)/system && exit $$status
+
+# ── gates ──
+
+GATES := format calls sizes layers manpages clang tidy
+
+.PHONY: check
+check: ## test, test under sanitizers, and all the gates
+	@tests/lib/packages build test check
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory $(GATES:%=check-%)
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory check-san
+
+.PHONY: check-format check-calls check-sizes check-layers check-manpages check-clang check-tidy check-san
+check-format: ## clang-format agrees
+	@tests/gates/format
+check-calls: ## banned calls, and who alone may sync and rename
+	@tests/gates/calls
+check-sizes: ## functions to 60 lines, files to 500, headers to 150
+	@tests/gates/sizes
+check-layers: build ## who may include whom, and which program is linked to what
+	@tests/gates/layers $(BUILD)
+check-manpages: ## mandoc's lint of the manual pages
+	@tests/gates/manpages
+check-clang: ## clang builds it without a warning, too
+	@$(MAKE) --no-print-directory CC=clang BUILD=$(CLANG_BUILD) build unit-programs
+	@echo "clang: no warning"
+check-tidy: ## clang-tidy has no finding
+	@CPPFLAGS='$(CPPFLAGS)' tests/gates/tidy
+check-san: ## all tests with the address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory SAN=1 BUILD=$(SAN_BUILD) test
+
+.PHONY: format
+format: ## let clang-format have its way
+	clang-format -i $(wildcard common/*/*.[ch] tests/*/*.[ch] $(PROGRAMS:%=%/*.[ch]))
+
+.PHONY: bench-one
+bench-one: ## 2 GiB in one blob against curl | tee | openssl
+	@tests/lib/packages build bench
+	@$(MAKE) --no-print-directory build
+	@tests/bench/one $(BUILD)/bin
+
+# ── installing ──
+
+INSTALL_BIN := $(DESTDIR)$(PREFIX)/bin
+INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man/man1
+
+.PHONY: install
+install: build ## programs and manual pages, below PREFIX (/usr/local), in DESTDIR
+	install -d $(INSTALL_BIN) $(INSTALL_MAN)
+	install -m 755 $(PROGRAMS:%=$(BUILD)/bin/%) $(INSTALL_BIN)
+	install -m 644 $(wildcard $(PROGRAMS:%=%/*.1)) $(INSTALL_MAN)
+
+.PHONY: uninstall
+uninstall: ## what install put there
+	rm -f $(PROGRAMS:%=$(INSTALL_BIN)/%) $(PROGRAMS:%=$(INSTALL_MAN)/%.1)
 
 .PHONY: clean
 clean: ## remove everything that was built
@@ -81,6 +179,6 @@ clean: ## remove everything that was built
 
 .PHONY: help
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

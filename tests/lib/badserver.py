@@ -1,0 +1,220 @@
+"""
+A web server that misbehaves as told. A path gets a list of behaviours: the first request is answered by the first, and
+so on; the last one stays. A behaviour is a function of an Exchange; add one by writing one.
+
+    server.on("/blob", short_body(data, 1000), whole(data))
+"""
+
+import collections
+import http.server
+import re
+import socket
+import struct
+import threading
+
+Request = collections.namedtuple("Request", "method path range headers")
+
+
+class Exchange:
+    """A request, and the ways to answer it."""
+
+    def __init__(self, handler):
+        self.handler = handler
+        self.method, self.path, self.headers = handler.command, handler.path, handler.headers
+        self.start, self.end = self.range()
+
+    def range(self):
+        """What `bytes=N-M` asks for: (N, M + 1), M + 1 None when open; (None, None) without a range."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if not found:
+            return None, None
+        return int(found[1]), int(found[2]) + 1 if found[2] else None
+
+    def head(self, status, headers):
+        """Status line and headers, as they are: no Date, no Server, no help."""
+        lines = [f"HTTP/1.1 {status} Said So", *(f"{name}: {value}" for name, value in headers.items())]
+        self.handler.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+    def body(self, data):
+        """Send bytes; the client may be gone, which is its right."""
+        if self.method != "HEAD":
+            self.handler.wfile.write(data)
+        self.handler.wfile.flush()
+
+    def answer(self, status, data=b"", headers=None):
+        self.head(status, {"Content-Length": len(data), **(headers or {})})
+        self.body(data)
+
+    def hang_up(self):
+        """An orderly end, whatever was promised."""
+        self.handler.close_connection = True
+
+    def reset(self):
+        """RST instead of FIN."""
+        self.handler.wfile.flush()
+        self.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.handler.connection.close()
+        self.hang_up()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def reply(self):
+        exchange = Exchange(self)
+        try:
+            self.server.owner.pick(exchange)(exchange)
+        except OSError:
+            self.close_connection = True
+
+    do_GET = do_HEAD = do_POST = do_PUT = reply
+
+    def finish(self):
+        try:
+            super().finish()
+        except (OSError, ValueError):
+            pass  # reset by us or gone by itself
+
+    def log_message(self, *_):
+        pass
+
+
+class BadServer:
+    def __init__(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.owner = self
+        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+        self.routes, self.requests = {}, []
+        self.lock = threading.Lock()
+        self.released = threading.Event()  # ends every silence
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.released.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def url(self, path):
+        return f"http://{self.address}{path}"
+
+    def on(self, path, *behaviours):
+        self.routes[path] = list(behaviours)
+
+    def pick(self, exchange):
+        exchange.server = self
+        with self.lock:
+            self.requests.append(
+                Request(exchange.method, exchange.path, exchange.headers.get("Range", ""), dict(exchange.headers))
+            )
+            behaviours = self.routes.get(exchange.path.partition("?")[0], [status(404)])
+            return behaviours.pop(0) if len(behaviours) > 1 else behaviours[0]
+
+    def asked(self, path, method="GET"):
+        """The requests for a path so far."""
+        with self.lock:
+            return [r for r in self.requests if r.path == path and r.method == method]
+
+    def image(self, name, tag, manifest, media_type, blobs=()):
+        """Serve a manifest under its tag, rightly, and blobs under their digests: {digest: behaviours}."""
+        self.on(f"/v2/{name}/manifests/{tag}", whole(manifest, {"Content-Type": media_type}))
+        for digest, behaviours in dict(blobs).items():
+            self.on(f"/v2/{name}/blobs/{digest}", *behaviours)
+
+
+# ── behaviours ──
+
+
+def whole(data, headers=None):
+    """As it should be, ranges included."""
+
+    def behave(x):
+        total = len(data)
+        if x.start is None:
+            x.answer(200, data, {"Accept-Ranges": "bytes", **(headers or {})})
+        elif x.start >= total:
+            x.answer(416, b"", {"Content-Range": f"bytes */{total}", **(headers or {})})
+        else:
+            end = min(x.end or total, total)
+            where = {"Content-Range": f"bytes {x.start}-{end - 1}/{total}"}
+            x.answer(206, data[x.start : end], {**where, **(headers or {})})
+
+    return behave
+
+
+def status(code, headers=None, data=b""):
+    return lambda x: x.answer(code, data, headers)
+
+
+def ignores_range(data):
+    """200 and everything, whatever was asked."""
+    return lambda x: x.answer(200, data)
+
+
+def shifted_range(data, by):
+    """A 206 that begins `by` bytes beside what was asked for, and says so."""
+
+    def behave(x):
+        start = max(0, (x.start or 0) + by)
+        where = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
+        x.answer(206, data[start:], where)
+
+    return behave
+
+
+def wrong_total(data, total):
+    """A 206 of the right bytes out of a wrong whole."""
+
+    def behave(x):
+        end = x.end or len(data)
+        start = x.start or 0
+        x.answer(206, data[start:end], {"Content-Range": f"bytes {start}-{end - 1}/{total}"})
+
+    return behave
+
+
+def cut_short(data, after, reset=False):
+    """Promises all that was asked for, sends `after` bytes of it, and ends the connection."""
+
+    def behave(x):
+        start, end = x.start or 0, min(x.end or len(data), len(data))
+        headers = {"Content-Length": end - start}
+        if x.start is not None:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
+        x.head(200 if x.start is None else 206, headers)
+        x.body(data[start : min(end, start + after)])
+        if reset:
+            x.reset()
+        else:
+            x.hang_up()
+
+    return behave
+
+
+def silent(data=b"", after=0):
+    """Sends `after` bytes and then nothing, until the test ends."""
+
+    def behave(x):
+        if after:
+            x.head(200, {"Content-Length": len(data)})
+            x.body(data[:after])
+        x.server.released.wait()
+        x.hang_up()
+
+    return behave
+
+
+def endless(data):
+    """No length, and more than the whole."""
+
+    def behave(x):
+        x.head(200, {"Connection": "close"})
+        x.body(data)
+        while not x.server.released.is_set():
+            x.body(bytes(1 << 16))
+
+    return behave

@@ -1,0 +1,217 @@
+"""Real servers on loopback: Debian's docker-registry, and nginx in front of its files."""
+
+import collections
+import contextlib
+import crypt
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import time
+
+GUARD_S = 120  # a hang is a failure; nothing else is timed
+
+Access = collections.namedtuple("Access", "method path status bytes range")
+
+
+def wait_for(what, condition, guard_s=GUARD_S, pause_s=0.005):
+    """Ask `condition` until it gives something true, and return that."""
+    deadline = time.monotonic() + guard_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {guard_s} s in vain: {what}")
+        time.sleep(pause_s)
+
+
+def connections(port):
+    """How many TCP connections the server at `port` still has open on its side."""
+    count = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(FileNotFoundError), open(table) as lines:
+            for line in list(lines)[1:]:
+                fields = line.split()
+                local_port, state = int(fields[1].rsplit(":", 1)[1], 16), fields[3]
+                if local_port == port and state not in ("0A", "06", "07"):  # listen, time-wait, closed
+                    count += 1
+    return count
+
+
+class Server:
+    """A server process with a directory of its own. Subclasses start it and read its access log."""
+
+    port = None
+    process = None
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.log = self.directory / "access.log"
+        self.errors = self.directory / "error.log"
+
+    def spawn(self, command):
+        with open(self.log, "wb") as out, open(self.errors, "wb") as err:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+
+    def alive(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"{type(self).__name__} ended: {self.errors.read_text()}")
+        return True
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def url(self, name, digest):
+        return f"http://{self.address}/v2/{name}/blobs/{digest}"
+
+    def settle(self):
+        """Wait for the end of every connection: a request is logged when it ends."""
+        wait_for(f"the connections of {self.address} to end", lambda: connections(self.port) == 0)
+
+    def accesses(self, since=0):
+        """The requests logged so far, those after the first `since`."""
+        found = (self.parse(line) for line in self.log.read_text().splitlines())
+        return [access for access in found if access][since:]
+
+    def blob_gets(self, digest="", since=0):
+        return [a for a in self.accesses(since) if a.method == "GET" and f"/blobs/{digest}" in a.path]
+
+    def parse(self, line):
+        raise NotImplementedError
+
+
+class Registry(Server):
+    """docker-registry. `password`: only for user `tester` with it."""
+
+    PATTERN = re.compile(r'"(\S+) (\S+) HTTP/[0-9.]+" (\d+) (\d+)')
+
+    def __init__(self, directory, password=None):
+        super().__init__(directory)
+        self.password = password
+        config = self.directory / "config.yml"
+        config.write_text(self.config())
+        self.spawn(["docker-registry", "serve", str(config)])
+        self.port = wait_for("the registry to listen", self.listening)
+
+    def config(self):
+        text = (
+            "version: 0.1\n"
+            "log: {level: info, accesslog: {disabled: false}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {self.directory}/data}}, delete: {{enabled: true}}}}\n"
+            'http: {addr: "127.0.0.1:0", secret: tests}\n'
+        )
+        if self.password:
+            users = self.directory / "htpasswd"
+            users.write_text(f"tester:{crypt.crypt(self.password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=1 << 4))}\n")
+            text += f"auth: {{htpasswd: {{realm: tests, path: {users}}}}}\n"
+        return text
+
+    def listening(self):
+        self.alive()
+        found = re.search(r'msg="listening on 127\.0\.0\.1:(\d+)"', self.errors.read_text())
+        return int(found[1]) if found else None
+
+    def blob_file(self, digest):
+        algorithm, _, digits = digest.partition(":")
+        return self.directory / f"data/docker/registry/v2/blobs/{algorithm}/{digits[:2]}/{digits}/data"
+
+    def parse(self, line):
+        found = self.PATTERN.search(line)
+        return Access(found[1], found[2], int(found[3]), int(found[4]), "") if found else None
+
+
+class Nginx(Server):
+    """
+    nginx, giving each connection `rate` ("50m": bytes a second; None: no limit): under /v2/ what `registry` has, with
+    blobs straight from its files; under /files/ what lies in `files`.
+    """
+
+    def __init__(self, directory, rate=None, registry=None, files=None):
+        super().__init__(directory)
+        self.rate, self.registry, self.files = rate, registry, files
+        for _ in range(5):  # the port is free when it is picked, and somebody else may take it before nginx does
+            self.port = free_port()
+            config = self.directory / "nginx.conf"
+            config.write_text(self.config())
+            self.process = subprocess.Popen(
+                ["nginx", "-p", str(self.directory), "-c", str(config), "-e", str(self.errors)],
+                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            with contextlib.suppress(AssertionError):
+                wait_for("nginx to listen", self.listening)
+                return
+        raise AssertionError(f"nginx does not start: {self.errors.read_text()}")
+
+    def config(self):
+        temporary = "\n".join(
+            f"    {kind}_temp_path {self.directory}/temporary;"
+            for kind in ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
+        )
+        return f"""
+daemon off;
+{"user root;" if os.geteuid() == 0 else ""}
+worker_processes 1;
+pid {self.directory}/pid;
+events {{ }}
+http {{
+{temporary}
+    log_format tests '$request_method $uri $status $body_bytes_sent $http_range';
+    access_log {self.log} tests;
+    sendfile_max_chunk 256k;
+    {f"limit_rate {self.rate};" if self.rate else ""}
+    server {{
+        listen 127.0.0.1:{self.port};
+        client_max_body_size 0;
+        default_type application/octet-stream;
+        {self.registry_locations() if self.registry else ""}
+        {f"location /files/ {{ alias {self.files}/; }}" if self.files else ""}
+    }}
+}}
+"""
+
+    def registry_locations(self):
+        blobs = self.registry.directory / "data/docker/registry/v2/blobs"
+        return f"""
+        location ~ "^/v2/.+/blobs/(sha256|sha512):(..)([0-9a-f]+)$" {{ alias {blobs}/$1/$2/$2$3/data; }}
+        location /v2/ {{ proxy_pass http://{self.registry.address}; proxy_set_header Host $http_host; }}
+"""
+
+    def listening(self):
+        self.alive()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
+
+    def parse(self, line):
+        method, path, status, sent, wanted = line.split(maxsplit=4)
+        return Access(method, path, int(status), int(sent), wanted)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def room_for(size, *places):
+    """The first of some directories on a file system with `size` bytes to spare, or None."""
+    for place in places:
+        if os.path.isdir(place) and shutil.disk_usage(place).free > size:
+            return place
+    return None

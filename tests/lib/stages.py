@@ -1,0 +1,247 @@
+"""Our programs under test: run them on a store, watch how far a transfer got, and kill them there."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import re
+import signal
+import stat
+import subprocess
+
+from servers import GUARD_S, wait_for
+
+STAGES = ("fetchd", "ingestd", "commitd")
+
+# sysexits(3), as design and man pages give them
+OK, USAGE, BAD_DATA, NOT_FOUND, UNAVAILABLE, CANNOT_CREATE, IO, AGAIN, DENIED, CONFIG = (
+    0, 64, 65, 66, 69, 73, 74, 75, 77, 78,
+)
+
+
+def alive(pid):
+    """Whether the process runs; a zombie does not."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return text.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def kill(pid, sig=signal.SIGKILL):
+    """Kill a process and see it gone: a fault that does not happen must not pass for one that was survived."""
+    assert alive(pid), f"process {pid} was to be killed and is not there"
+    os.kill(pid, sig)
+    wait_for(f"process {pid} to die", lambda: not alive(pid), pause_s=0.001)
+
+
+def memory_peak(pid):
+    """VmHWM in bytes: the most that was ever resident."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) * 1024
+
+
+class Box:
+    """A store and a runtime directory, and our programs on them."""
+
+    def __init__(self, bindir, directory, store=None):
+        self.bindir = pathlib.Path(bindir)
+        self.directory = pathlib.Path(directory)
+        self.store = pathlib.Path(store) if store else self.directory / "store"
+        self.runtime = self.directory / "run"
+        self.config = self.directory / "sluice.conf"
+        self.reports = self.directory / "reports"
+        self.reports.mkdir(parents=True, exist_ok=True)
+        self.started = []
+        self.config.write_text("[fetchd]\nretry_delay = 50ms\n")
+
+    @property
+    def environment(self):
+        sanitizer = f"log_path={self.reports}/san:abort_on_error=0:print_stacktrace=1"
+        return {
+            **os.environ,
+            "LC_ALL": "C",
+            "SLUICE_STORE": str(self.store),
+            "SLUICE_RUNTIME_DIR": str(self.runtime),
+            "SLUICE_CONFIG": str(self.config),
+            "ASAN_OPTIONS": sanitizer,
+            "UBSAN_OPTIONS": sanitizer,
+        }
+
+    def configure(self, text):
+        self.config.write_text(text)
+
+    # ── running ──
+
+    def popen(self, *command, **options):
+        program, *rest = [str(word) for word in command]
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
+        process = subprocess.Popen([str(self.bindir / program), *rest], env=self.environment, **options)
+        self.started.append(process)
+        return process
+
+    def run(self, *command, data=None, want=None):
+        """Run to the end. `want`: the exit code that it must have. stdout stays bytes in .raw, text in .stdout."""
+        process = self.popen(*command, stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL)
+        return self.finish(process, want, data)
+
+    def finish(self, process, want=None, data=None):
+        try:
+            out, err = process.communicate(data, timeout=GUARD_S * 2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        result = subprocess.CompletedProcess(
+            process.args, process.returncode, out.decode(errors="replace"), (err or b"").decode(errors="replace")
+        )
+        result.raw = out
+        if want is not None:
+            assert result.returncode == want, f"{process.args} gave {result.returncode}, not {want}:\n{result.stderr}"
+        return result
+
+    def sluice(self, *words, want=OK):
+        return self.run("sluice", *words, want=want)
+
+    def json(self, *words):
+        """The output of a command with --json: a list of its values, one a line."""
+        lines = self.sluice("--json", *words).stdout.splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
+
+    def status(self, ref):
+        return self.json("status", ref)[0]
+
+    # ── looking ──
+
+    def ingest(self, ref):
+        return self.store / "ingest" / hashlib.sha256(ref.encode()).hexdigest()
+
+    def size(self, ref):
+        """Bytes that have arrived; -1 while there is no such ingest."""
+        try:
+            return os.stat(self.ingest(ref) / "data").st_size
+        except FileNotFoundError:
+            return -1
+
+    def is_sealed(self, ref):
+        try:
+            return not stat.S_IMODE(os.stat(self.ingest(ref) / "data").st_mode) & 0o222
+        except FileNotFoundError:
+            return False
+
+    def blob(self, digest):
+        algorithm, _, digits = digest.partition(":")
+        return self.store / "blobs" / algorithm / digits
+
+    def wait_size(self, ref, size, process=None):
+        """Wait until `size` bytes are there, or the blob is. False: it is all over already."""
+
+        def reached():
+            if self.size(ref) >= size or self.blob(ref).exists():
+                return True
+            return process is not None and process.poll() is not None
+
+        wait_for(f"{ref} to reach {size} bytes", reached, pause_s=0.0005)
+        return self.size(ref) >= 0
+
+    def wait_sealed(self, ref):
+        wait_for(f"{ref} to be sealed", lambda: self.is_sealed(ref) or self.blob(ref).exists(), pause_s=0)
+        return not self.blob(ref).exists()
+
+    def pids(self, *names):
+        """What runs on our runtime directory: {pid: program}."""
+        found = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit() and (program := self.program_of(entry)) and (not names or program in names):
+                found[int(entry)] = program
+        return found
+
+    def program_of(self, pid):
+        """The name of our program if process `pid` is one on our runtime directory."""
+        with contextlib.suppress(OSError):
+            path = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() + pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+            if os.path.dirname(path) == str(self.bindir) and str(self.directory).encode() in words and alive(pid):
+                return os.path.basename(path)
+        return None
+
+    def stage(self, name):
+        """The pid of a running stage: the one that holds its lock."""
+        return wait_for(f"{name} to run", lambda: next(iter(self.pids(name)), None), pause_s=0.001)
+
+    # ── killing ──
+
+    def kill_stage(self, name, restarted=True):
+        """kill -9 a stage; with `restarted`, see its successor. Returns both pids."""
+        old = self.stage(name)
+        kill(old)
+        new = None
+        if restarted:
+            new = wait_for(f"{name} to come back", lambda: next((p for p in self.pids(name) if p != old), None))
+            assert new != old
+        return old, new
+
+    def kill_everything(self):
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for process in self.started:
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+
+    # ── the daemons ──
+
+    @contextlib.contextmanager
+    def up(self):
+        """`sluice up` in the background; its log is in self.up_log."""
+        with open(self.up_log, "ab") as log:
+            process = self.popen("sluice", "up", stdout=log, stderr=log)
+        try:
+            wait_for("the stages to answer", lambda: self.answering(process))
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(GUARD_S)
+        self.gone()
+
+    @property
+    def up_log(self):
+        return self.directory / "up.log"
+
+    def answering(self, process):
+        assert process.poll() is None, f"sluice up ended: {self.up_log.read_text()}"
+        return all((self.runtime / pipe).exists() for pipe in ("ingest.ctl", "commit.ctl")) and len(
+            self.pids(*STAGES)
+        ) == 3
+
+    def gone(self):
+        """Wait until nothing of ours runs on the runtime directory."""
+        wait_for("all our processes to end", lambda: not self.pids())
+
+    def logs(self):
+        """All that the stages said, whoever started them."""
+        texts = [self.up_log.read_text()] if self.up_log.exists() else []
+        if (self.runtime / "log").exists():
+            texts.append((self.runtime / "log").read_text(errors="replace"))
+        return "".join(texts)
+
+    def sanitizer_reports(self):
+        return "".join(path.read_text() for path in sorted(self.reports.glob("san.*")))
+
+
+def one_line(text, *subjects):
+    """Assert that `text` is one line for a person that contains each subject."""
+    lines = text.splitlines()
+    assert len(lines) == 1, f"one line was wanted, not:\n{text}"
+    for subject in subjects:
+        assert str(subject) in lines[0], f"'{subject}' is not in: {lines[0]}"
+
+

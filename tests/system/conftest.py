@@ -1,0 +1,142 @@
+"""
+What the system tests share. BINDIR says which programs are tested (build/bin unless set), BIG_MIB how big the big blob
+is (1024 unless set; less for programs that a sanitizer slows down).
+"""
+
+import collections
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS / "lib"))
+
+import badserver  # noqa: E402
+import images  # noqa: E402
+import invariants  # noqa: E402
+import servers  # noqa: E402
+import stages  # noqa: E402
+
+MIB = 1 << 20
+BINDIR = pathlib.Path(os.environ.get("BINDIR", TESTS.parent / "build/bin")).resolve()
+BIG = int(os.environ.get("BIG_MIB", "1024")) * MIB
+MEDIUM = min(128 * MIB, BIG)
+
+Blob = collections.namedtuple("Blob", "digest size name tag")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "heavy: moves a lot of bytes")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Fixtures can see in item.passed whether the test did."""
+    outcome = yield
+    if outcome.get_result().when == "call":
+        item.passed = outcome.get_result().passed
+
+
+@pytest.fixture(scope="session")
+def area():
+    """A directory with room for big blobs, in memory where there is enough of it."""
+    place = servers.room_for(5 * BIG, "/dev/shm", tempfile.gettempdir())
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-tests-", dir=place))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def registry(area):
+    with servers.Registry(area / "registry") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sample(registry):
+    """The image that `make run` pulls too."""
+    reference = f"{registry.address}/sample:1"
+    subprocess.run([TESTS / "lib/sample-image", reference], check=True)
+    return reference
+
+
+def pushed(registry, area, name, size):
+    """An image `name`:1 of one random layer, which is also a blob by itself."""
+    path = area / name
+    digest = images.random_file(path, size)
+    pusher = images.Pusher(registry.address, name)
+    pusher.image("1", [pusher.blob_file(path, digest)])
+    path.unlink()
+    return Blob(digest, size, name, "1")
+
+
+@pytest.fixture(scope="session")
+def big(registry, area):
+    return pushed(registry, area, "big", BIG)
+
+
+@pytest.fixture(scope="session")
+def medium(registry, area):
+    return pushed(registry, area, "medium", MEDIUM)
+
+
+@pytest.fixture(scope="session")
+def slow(registry, area):
+    """The registry's content at 50 MB/s a connection."""
+    with servers.Nginx(area / "nginx-slow", rate="50m", registry=registry) as server:
+        yield server
+
+
+@pytest.fixture
+def bad():
+    with badserver.BadServer() as server:
+        yield server
+
+
+def check_afterwards(box, passed):
+    """After every test: nothing of ours runs on, nothing is left over, the store is right, no sanitizer spoke."""
+    if passed:
+        box.gone()
+    box.kill_everything()
+    reports = box.sanitizer_reports()
+    assert not reports, reports
+    problems = invariants.problems_of(box.store, runtime=box.runtime if passed else None)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def box(request):
+    """A store on disk, with our programs on it."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="slt-"))
+    yield from boxed(request, directory)
+
+
+@pytest.fixture
+def big_box(request, area):
+    """The same where big blobs fit; a run-time directory has to have a short name."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="slt-", dir=area))
+    yield from boxed(request, directory)
+
+
+def boxed(request, directory):
+    box = stages.Box(BINDIR, directory)
+    request.node.passed = False
+    try:
+        yield box
+        check_afterwards(box, request.node.passed)
+    finally:
+        box.kill_everything()
+        if not request.node.passed and box.logs():
+            print(f"── log of the stages ──\n{box.logs()[-8000:]}")
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def settled(box):
+    """Assert that nothing half-made is left."""
+    problems = invariants.problems_of(box.store, settled=True)
+    assert not problems, "\n".join(problems)

@@ -1,0 +1,196 @@
+"""
+The stages as Unix tools, piped by hand:
+
+    fetchd get --offset "$(ingestd offset R)" URL | ingestd put --digest D R | commitd commit
+    curl -s URL | ingestd put --raw --digest D R | commitd commit
+"""
+
+import collections
+import os
+import subprocess
+
+import pytest
+
+from conftest import MIB, settled
+from images import digest_of
+from stages import AGAIN, BAD_DATA, OK, kill
+
+POINTS = (0.1, 0.3, 0.5, 0.7, 0.9)
+SENT_TWICE = 16 * MIB
+
+Line = collections.namedtuple("Line", "source put commit")
+
+
+def close(stream):
+    """In the shell, too, only the next program of a line has the reading end."""
+    stream.close()
+
+
+def start_line(box, blob, source):
+    put_flags = ["--raw"] if source.raw else []
+    first = source.start()
+    put = box.popen("ingestd", "put", *put_flags, "--digest", blob.digest, blob.digest, stdin=first.stdout)
+    close(first.stdout)
+    commit = box.popen("commitd", "commit", stdin=put.stdout)
+    close(put.stdout)
+    put.stdout = first.stdout = None
+    return Line(first, put, commit)
+
+
+class Frames:
+    raw = False
+
+    def __init__(self, box, url, ref):
+        self.box, self.url, self.ref = box, url, ref
+
+    def start(self):
+        offset = self.box.run("ingestd", "offset", self.ref, want=OK).stdout.strip()
+        return self.box.popen("fetchd", "get", "--offset", offset, self.url)
+
+
+class Curl:
+    raw = True
+
+    def __init__(self, box, url):
+        self.box, self.url = box, url
+
+    def start(self):
+        process = subprocess.Popen(
+            ["curl", "-s", self.url], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self.box.started.append(process)
+        return process
+
+
+def finish_line(box, line):
+    """Wait for all three; what the last one printed, and the exit codes."""
+    done = [box.finish(process) for process in line]
+    return done[2].stdout.strip(), [result.returncode for result in done], done
+
+
+@pytest.mark.parametrize("victim", Line._fields)
+def test_line_is_run_again_until_it_is_done(big_box, registry, big, victim):
+    box = big_box
+    source = Frames(box, registry.url(big.name, big.digest), big.digest)
+    registry.settle()
+    before = len(registry.accesses())
+    for point in POINTS:
+        line = start_line(box, big, source)
+        assert box.wait_size(big.digest, int(big.size * point), line.put), f"over before {point:.0%}"
+        kill(getattr(line, victim).pid)
+        printed, codes, _ = finish_line(box, line)
+        assert printed == "" and OK not in codes[1:], codes
+        had = box.size(big.digest)
+        assert had >= int(big.size * point)
+        assert int(box.run("ingestd", "offset", big.digest, want=OK).stdout) == had
+    printed, codes, done = finish_line(box, start_line(box, big, source))
+    assert codes == [OK, OK, OK], [r.stderr for r in done]
+    assert printed == big.digest
+    registry.settle()
+    sent = sum(a.bytes for a in registry.blob_gets(big.digest, since=before))
+    assert 0 <= sent - big.size <= SENT_TWICE * len(POINTS)
+    settled(box)
+    assert box.blob(big.digest).exists()
+
+
+@pytest.mark.parametrize("victim", Line._fields)
+def test_raw_line_with_curl(big_box, registry, medium, victim):
+    """curl starts from the front each time, and only what is missing is written."""
+    box = big_box
+    source = Curl(box, registry.url(medium.name, medium.digest))
+    line = start_line(box, medium, source)
+    assert box.wait_size(medium.digest, medium.size // 3, line.put)
+    kill(getattr(line, victim).pid)
+    finish_line(box, line)
+    assert box.size(medium.digest) >= medium.size // 3
+    printed, codes, done = finish_line(box, start_line(box, medium, source))
+    assert codes == [OK, OK, OK], [r.stderr for r in done]
+    assert printed == medium.digest
+    settled(box)
+
+
+def test_commit_is_killed_after_the_seal(big_box, registry, medium):
+    """The seal went into a dead pipe; the same line seals again without fetching anything."""
+    box = big_box
+    source = Frames(box, registry.url(medium.name, medium.digest), medium.digest)
+    line = start_line(box, medium, source)
+    assert box.wait_size(medium.digest, medium.size // 2, line.put)
+    kill(line.commit.pid)
+    finish_line(box, line)
+    registry.settle()
+    before = len(registry.accesses())
+    printed, codes, _ = finish_line(box, start_line(box, medium, source))
+    assert codes == [OK, OK, OK] and printed == medium.digest
+    registry.settle()
+    assert sum(a.bytes for a in registry.blob_gets(medium.digest, since=before)) < medium.size
+    settled(box)
+
+
+def put(box, data, *words):
+    return box.run("ingestd", "put", "--raw", *words, data=data)
+
+
+def commit(box, seal):
+    return box.run("commitd", "commit", data=seal)
+
+
+@pytest.mark.parametrize("data", [b"", b"6bytes", bytes(1 << 20)], ids=["empty", "six bytes", "a MiB"])
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_put_and_commit(box, data, algorithm):
+    digest = digest_of(data, algorithm)
+    sealed = put(box, data, "--digest", digest, digest)
+    assert sealed.returncode == OK, sealed.stderr
+    assert commit(box, sealed.raw).stdout.strip() == digest
+    assert box.blob(digest).read_bytes() == data
+    settled(box)
+
+
+def test_put_without_a_digest_learns_it(box):
+    data = b"nobody knows my name"
+    sealed = put(box, data, "some-ref")
+    assert sealed.returncode == OK, sealed.stderr
+    assert commit(box, sealed.raw).stdout.strip() == digest_of(data)
+    settled(box)
+
+
+def test_offset_of_an_unknown_ref_is_zero(box):
+    assert box.run("ingestd", "offset", digest_of(b"never seen"), want=OK).stdout == "0\n"
+
+
+def test_seals_of_many_in_one_stream(box):
+    contents = [b"one", b"two", b"three"]
+    seals = b"".join(put(box, c, "--digest", digest_of(c), digest_of(c)).raw for c in contents)
+    assert commit(box, seals).stdout.split() == [digest_of(c) for c in contents]
+    settled(box)
+
+
+def test_second_writer_is_told_who_holds_the_lock(box):
+    digest = digest_of(b"never completed")
+    first = box.popen("ingestd", "put", "--raw", "--digest", digest, digest, stdin=subprocess.PIPE)
+    os.write(first.stdin.fileno(), b"never")
+    assert box.wait_size(digest, 5, first)
+    second = put(box, b"never completed", "--digest", digest, digest)
+    assert second.returncode == AGAIN
+    assert len(second.stderr.splitlines()) == 1 and str(first.pid) in second.stderr, second.stderr
+    first.stdin.close()
+    first.stdin = None
+    box.finish(first)
+
+
+def test_raw_bytes_that_end_early_are_kept(box):
+    data = os.urandom(3 * MIB)
+    digest = digest_of(data)
+    short = put(box, data[: 2 * MIB], "--digest", digest, "--size", len(data), digest)
+    assert short.returncode == AGAIN and short.stdout == ""
+    assert int(box.run("ingestd", "offset", digest, want=OK).stdout) == 2 * MIB
+    whole = put(box, data, "--digest", digest, "--size", len(data), digest)
+    assert commit(box, whole.raw).stdout.strip() == digest
+    settled(box)
+
+
+def test_bytes_beyond_the_size_are_refused(box):
+    data = os.urandom(1 * MIB)
+    digest = digest_of(data)
+    long = put(box, data + b"!", "--digest", digest, "--size", len(data), digest)
+    assert long.returncode == BAD_DATA
+    assert box.size(digest) <= len(data)

@@ -1,0 +1,153 @@
+"""What people type besides pull."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+import badserver
+from conftest import BINDIR, settled
+from images import Pusher, digest_of
+from stages import NOT_FOUND, OK, STAGES, USAGE
+
+CONTENT = b"a layer of text"
+
+
+@pytest.fixture
+def pulled(box, registry):
+    """A small image; box.reference is its name, box.manifest its manifest's digest."""
+    pusher = Pusher(registry.address, "small")
+    box.manifest = pusher.image("1", [pusher.blob_bytes(CONTENT)])["digest"]
+    box.reference = f"{registry.address}/small:1"
+    box.sluice("pull", box.reference)
+    return box
+
+
+def names(box):
+    return {image["name"]: image["digest"] for image in box.json("images")}
+
+
+def test_images(pulled):
+    assert names(pulled) == {pulled.reference: pulled.manifest}
+    assert pulled.reference in pulled.sluice("images").stdout
+
+
+def test_ls(pulled):
+    listed = {blob["digest"]: blob["size"] for blob in pulled.json("ls")}
+    assert listed[digest_of(CONTENT)] == len(CONTENT)
+    assert set(listed) == {f"sha256:{path.name}" for path in (pulled.store / "blobs/sha256").iterdir()}
+
+
+def test_cat(pulled):
+    assert pulled.sluice("cat", digest_of(CONTENT)).raw == CONTENT
+    assert pulled.run("sluice", "cat", digest_of(b"absent")).returncode == NOT_FOUND
+
+
+def test_tag_and_rm(pulled):
+    pulled.sluice("tag", pulled.reference, "mine:2")
+    assert names(pulled) == {pulled.reference: pulled.manifest, "mine:2": pulled.manifest}
+    pulled.sluice("rm", pulled.reference)
+    assert names(pulled) == {"mine:2": pulled.manifest}
+    assert pulled.blob(digest_of(CONTENT)).exists(), "only the name goes"
+    assert pulled.run("sluice", "rm", pulled.reference).returncode == NOT_FOUND
+    assert pulled.run("sluice", "tag", "nobody:1", "x:1").returncode == NOT_FOUND
+    settled(pulled)
+
+
+def test_index_keeps_what_others_wrote(pulled):
+    path = pulled.store / "index.json"
+    index = json.loads(path.read_bytes())
+    index["annotations"] = {"org.example.note": "mine"}
+    index["manifests"][0]["annotations"]["org.example.more"] = "too"
+    path.write_text(json.dumps(index))
+    pulled.sluice("tag", pulled.reference, "mine:2")
+    after = json.loads(path.read_bytes())
+    assert after["annotations"] == {"org.example.note": "mine"}
+    assert any(m["annotations"].get("org.example.more") == "too" for m in after["manifests"])
+
+
+def test_commands_on_an_empty_store(box):
+    for command in ("images", "ls", "status"):
+        result = box.run("sluice", command)
+        assert result.returncode in (OK, NOT_FOUND), f"{command}: {result.stderr}"
+    assert not box.store.exists() or not list(box.store.glob("blobs/*/*"))
+
+
+def test_json_of_a_pull_is_json(box, registry, pulled):
+    for line in pulled.sluice("--json", "pull", pulled.reference).stdout.splitlines():
+        json.loads(line)
+
+
+def test_quiet_pull_says_nothing(pulled):
+    again = pulled.sluice("-q", "pull", pulled.reference)
+    assert again.stdout == "" and again.stderr == ""
+
+
+@pytest.mark.parametrize("program", ["sluice", *STAGES])
+def test_help_and_version(box, program):
+    told = box.run(program, "--help", want=OK)
+    assert program in told.stdout and told.stderr == ""
+    assert box.run(program, "--version", want=OK).stdout.strip().endswith("0.1.0")
+
+
+@pytest.mark.parametrize("program", STAGES)
+def test_stage_stops_cleanly(box, program):
+    daemon = box.popen(program)
+    assert box.stage(program) == daemon.pid
+    for sig in (signal.SIGTERM,):
+        os.kill(daemon.pid, sig)
+    assert box.finish(daemon).returncode == OK
+
+
+@pytest.mark.parametrize("program", STAGES)
+def test_second_instance_is_told(box, program):
+    with box.up():
+        pid = box.stage(program)
+        second = box.run(program)
+        assert second.returncode == 75
+        assert str(pid) in second.stderr
+
+
+def test_second_up_is_told(box):
+    with box.up():
+        second = box.run("sluice", "up")
+        assert second.returncode != OK and len(second.stderr.splitlines()) == 1, second.stderr
+
+
+def test_stages_start_in_any_order(box, registry):
+    pusher = Pusher(registry.address, "small")
+    pusher.image("1", [pusher.blob_bytes(CONTENT)])
+    for order in (STAGES, STAGES[::-1], ("commitd", "fetchd", "ingestd")):
+        daemons = []
+        for program in order:
+            daemons.append(box.popen(program))
+            box.stage(program)
+        box.sluice("pull", f"{registry.address}/small:1")
+        for daemon in daemons:
+            daemon.terminate()
+            assert box.finish(daemon).returncode == OK
+
+
+def test_pull_to_a_terminal_shows_progress(box, registry, medium):
+    """script(1) gives it a terminal."""
+    command = f"{BINDIR}/sluice pull {registry.address}/{medium.name}:{medium.tag}"
+    shown = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], env={**box.environment, "COLUMNS": "80"}, capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert shown.returncode == OK, shown.stdout
+    assert medium.digest[7:19].encode() in shown.stdout
+    settled(box)
+
+
+def test_fetchd_get_writes_raw_bytes(box, bad):
+    data = os.urandom(1 << 20)
+    bad.on("/blob", badserver.whole(data))
+    assert box.run("fetchd", "get", "--raw", bad.url("/blob"), want=OK).raw == data
+    assert box.run("fetchd", "get", "--raw", "--offset", 1000, bad.url("/blob"), want=OK).raw == data[1000:]
+
+
+def test_unknown_command_is_usage(box):
+    assert box.run("sluice", "frobnicate").returncode == USAGE

@@ -1,0 +1,57 @@
+"""Memory does not grow with the blob."""
+
+import os
+
+import pytest
+
+from conftest import BIG, BINDIR, MIB
+from images import digest_of_file
+from servers import Nginx, room_for
+from stages import STAGES, memory_peak
+
+LIMIT = 16 * MIB
+HUGE = 4 * BIG
+
+pytestmark = pytest.mark.skipif("/san/" in f"{BINDIR}/", reason="sanitizers have memory of their own")
+
+
+def peaks(box):
+    return {name: memory_peak(box.stage(name)) for name in STAGES}
+
+
+def check(box):
+    for name, peak in peaks(box).items():
+        print(f"{name}: {peak / MIB:.1f} MiB")
+        assert peak < LIMIT, f"{name} had {peak / MIB:.1f} MiB"
+
+
+def test_one_big_blob(big_box, registry, big):
+    with big_box.up():
+        big_box.sluice("pull", f"{registry.address}/{big.name}:{big.tag}")
+        check(big_box)
+
+
+def test_several_images_at_once(box, registry, sample):
+    with box.up():
+        pulls = [box.popen("sluice", "pull", "--all-platforms", sample) for _ in range(4)]
+        for pull in pulls:
+            box.finish(pull, want=0)
+        check(box)
+
+
+def test_four_times_the_big_blob(big_box, area):
+    """A file with holes, so that only the store needs room for it."""
+    if not room_for(HUGE + BIG, str(area)):
+        pytest.skip(f"no room for {HUGE} bytes")
+    files = area / "files"
+    files.mkdir()
+    with open(files / "huge", "wb") as f:
+        f.truncate(HUGE)
+        for at in range(0, HUGE, 64 * MIB):
+            f.seek(at)
+            f.write(os.urandom(64))
+    digest = digest_of_file(files / "huge")
+    with Nginx(area / "nginx-files", files=files) as server, big_box.up():
+        big_box.sluice("fetch", f"http://{server.address}/files/huge", "--digest", digest)
+        check(big_box)
+    (files / "huge").unlink()

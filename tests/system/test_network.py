@@ -1,0 +1,119 @@
+"""Servers that misbehave: what fetchd checks before it passes on a byte, and what it tries again."""
+
+import os
+
+import pytest
+
+import badserver
+from conftest import MIB, settled
+from images import digest_of
+from stages import AGAIN, BAD_DATA, NOT_FOUND, OK, UNAVAILABLE
+
+DATA = os.urandom(4 * MIB)
+DIGEST = digest_of(DATA)
+HALF = len(DATA) // 2
+
+
+def fetch(box, bad, *more, want=OK):
+    return box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, *more, want=want)
+
+
+HEALED = {  # what comes before a right answer, and how many requests it takes in all
+    "short body": [badserver.cut_short(DATA, HALF)],
+    "reset": [badserver.cut_short(DATA, HALF, reset=True)],
+    "three short bodies": [badserver.cut_short(DATA, MIB)] * 3,
+    "500": [badserver.status(500)],
+    "503 twice": [badserver.status(503)] * 2,
+    "429": [badserver.status(429, {"Retry-After": "0"})],
+    "200 for a range": [badserver.cut_short(DATA, HALF), badserver.ignores_range(DATA)],
+    "206 that starts early": [badserver.cut_short(DATA, HALF), badserver.shifted_range(DATA, -MIB)],
+    "206 that starts late": [badserver.cut_short(DATA, HALF), badserver.shifted_range(DATA, MIB)],
+    "206 of another total": [badserver.cut_short(DATA, HALF), badserver.wrong_total(DATA, len(DATA) + 1)],
+    "endless body": [badserver.endless(DATA)],
+}
+
+
+@pytest.mark.parametrize("behaviours", HEALED.values(), ids=HEALED)
+def test_healed_within_one_run(box, bad, behaviours):
+    bad.on("/blob", *behaviours, badserver.whole(DATA))
+    fetch(box, bad, "--size", len(DATA))
+    assert box.blob(DIGEST).read_bytes() == DATA
+    assert len(bad.asked("/blob")) <= len(behaviours) + 2
+    settled(box)
+
+
+def test_retries_go_on_from_the_current_offset(box, bad):
+    bad.on("/blob", *[badserver.cut_short(DATA, MIB)] * 3, badserver.whole(DATA))
+    fetch(box, bad)
+    starts = [r.range.removeprefix("bytes=").partition("-")[0] or "0" for r in bad.asked("/blob")]
+    assert starts == ["0", str(MIB), str(2 * MIB), str(3 * MIB)]
+
+
+def test_progress_refills_the_retries(box, bad):
+    box.configure("[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n")
+    bad.on("/blob", *[badserver.cut_short(DATA, MIB // 4)] * 12, badserver.whole(DATA))
+    fetch(box, bad)
+    settled(box)
+
+
+def test_ranges_are_closed_and_encodings_unasked(box, bad):
+    bad.on("/blob", badserver.cut_short(DATA, HALF), badserver.whole(DATA))
+    fetch(box, bad, "--size", len(DATA))
+    assert bad.asked("/blob")[1].range == f"bytes={HALF}-{len(DATA) - 1}"
+    assert all(r.headers.get("Accept-Encoding", "identity") == "identity" for r in bad.asked("/blob"))
+
+
+FAILED = {  # (behaviour, exit code)
+    "404": (badserver.status(404), NOT_FOUND),
+    "410": (badserver.status(410), NOT_FOUND),
+    "500 for ever": (badserver.status(500), AGAIN),
+    "nothing but a reset": (badserver.cut_short(DATA, 0, reset=True), AGAIN),
+}
+
+
+@pytest.mark.parametrize("behaviour, code", FAILED.values(), ids=FAILED)
+def test_failed_with_its_exit_code(box, bad, behaviour, code):
+    box.configure("[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n")
+    bad.on("/blob", behaviour)
+    failed = fetch(box, bad, want=code)
+    assert bad.address in failed.stderr, failed.stderr
+    assert len(bad.asked("/blob")) <= 3
+    bad.on("/blob", badserver.whole(DATA))
+    fetch(box, bad)
+    settled(box)
+
+
+def test_refused_connection(box, bad):
+    box.configure("[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n")
+    bad.server.shutdown()
+    bad.server.server_close()
+    failed = fetch(box, bad, want=UNAVAILABLE)
+    assert bad.address in failed.stderr
+
+
+def test_wrong_total_for_ever_is_bad_data(box, bad):
+    bad.on("/blob", badserver.cut_short(DATA, HALF), badserver.wrong_total(DATA, len(DATA) + 1))
+    box.configure("[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n")
+    failed = box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, "--size", len(DATA))
+    assert failed.returncode in (BAD_DATA, AGAIN), failed.stderr
+    assert box.size(DIGEST) in (HALF, 0), "not a byte of a wrong answer is kept"
+
+
+@pytest.mark.parametrize("after", [0, MIB], ids=["before the first byte", "in the middle"])
+def test_silence_is_noticed(box, bad, after):
+    box.configure("[fetchd]\nretry_delay = 10ms\nstall_time = 1s\n")
+    bad.on("/blob", badserver.silent(DATA, after=after), badserver.whole(DATA))
+    fetch(box, bad)
+    assert len(bad.asked("/blob")) == 2
+    settled(box)
+
+
+def test_body_without_a_length(box, bad):
+    def unmeasured(x):
+        x.head(200, {"Connection": "close"})
+        x.body(DATA)
+        x.hang_up()
+
+    bad.on("/blob", unmeasured)
+    fetch(box, bad)
+    settled(box)

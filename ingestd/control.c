@@ -1,0 +1,213 @@
+#include "ingestd/control.h"
+
+/* System */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* Base */
+#include "common/base/log.h"
+
+/* Wire */
+#include "common/wire/peer.h"
+#include "common/wire/pipe.h"
+
+struct control {
+	struct desk *desk;
+	struct pipe *requests, *events;
+	struct peer self;
+	ev_io can_receive;
+	struct log_limit bad;
+};
+
+/* What an answer's views look into, besides the request and the task. */
+struct answer {
+	struct message m;
+	struct record_texts texts;
+	struct reason why;
+};
+
+static void answer_error(struct answer *a, enum fail_class class)
+{
+	a->m = (struct message){.type = MSG_ERROR, .fail_class = (uint8_t) class, .text = span_str(a->why.text)};
+}
+
+static void answer_task(struct answer *a, struct task *t)
+{
+	if (t) {
+		task_record(t, &a->texts, &a->m);
+		return;
+	}
+	reason_set(&a->why, "there is no such transfer");
+	answer_error(a, FAIL_NOT_FOUND);
+}
+
+static void on_get(struct control *c, const struct message *request, struct answer *a)
+{
+	struct task *t;
+	uint64_t size;
+	enum fail_class class = FAIL_IO;
+
+	reason_set(&a->why, "cannot take it on");
+	if (desk_get(c->desk, request, &t, &size, &class, &a->why) < 0)
+		answer_error(a, class);
+	else if (t)
+		answer_task(a, t);
+	else
+		a->m = (struct message){
+		    .type = MSG_RECORD,
+		    .ref = request->ref,
+		    .state = TRANSFER_COMMITTED,
+		    .offset = size,
+		    .size = size,
+		    .digest = request->expected,
+		};
+}
+
+/* The next transfer that is one: what is committed already is remembered only for those who ask for it by ref. */
+static struct task *next_of(struct control *c, struct span ref)
+{
+	struct task *t = tasks_after(&c->desk->tasks, ref);
+
+	while (t && t->state == TRANSFER_COMMITTED)
+		t = tasks_after(&c->desk->tasks, span_str(t->ref));
+	return t;
+}
+
+static void on_abort(struct control *c, const struct message *request, struct answer *a)
+{
+	int r = desk_abort(c->desk, request->ref);
+
+	if (r == 0 || r == -ENOENT) {
+		a->m = (struct message){.type = MSG_OK};
+		return;
+	}
+	reason_set(&a->why, "cannot abort it: %s", r == -EWOULDBLOCK ? "another process holds its lock" : strerror(-r));
+	answer_error(a, r == -EWOULDBLOCK ? FAIL_AGAIN : FAIL_IO);
+}
+
+static void on_reset(struct control *c, const struct message *request, struct answer *a)
+{
+	int r = desk_reset(c->desk, request->ref);
+
+	if (r == 0 || r == -ENOENT) {
+		answer_task(a, r == 0 ? tasks_find(&c->desk->tasks, request->ref) : NULL);
+		return;
+	}
+	reason_set(&a->why, "cannot reset it: %s",
+		   r == -EBUSY         ? "it is complete and being committed"
+		   : r == -EWOULDBLOCK ? "another process holds its lock"
+				       : strerror(-r));
+	answer_error(a, r == -EBUSY || r == -EWOULDBLOCK ? FAIL_AGAIN : FAIL_IO);
+}
+
+static void on_ping(struct control *c, struct answer *a)
+{
+	a->m = (struct message){
+	    .type = MSG_PONG,
+	    .incarnation = c->self.self,
+	    .text = span_str(layout_path(c->desk->home.layout)),
+	};
+	if (a->m.text.len > TEXT_MAX) /* dev and ino tell the store; the path is for people */
+		a->m.text.len = TEXT_MAX;
+	layout_identity(c->desk->home.layout, &a->m.dev, &a->m.ino);
+}
+
+static void on_request(struct control *c, const struct message *request, struct answer *a)
+{
+	switch (request->type) {
+	case MSG_GET:
+		on_get(c, request, a);
+		break;
+	case MSG_STATUS:
+		answer_task(a, tasks_find(&c->desk->tasks, request->ref));
+		break;
+	case MSG_NEXT:
+		answer_task(a, next_of(c, request->ref));
+		break;
+	case MSG_ABORT:
+		on_abort(c, request, a);
+		break;
+	case MSG_RESET:
+		on_reset(c, request, a);
+		break;
+	case MSG_PING:
+		on_ping(c, a);
+		break;
+	default:
+		reason_set(&a->why, "ingestd does not answer %s", message_name(request->type));
+		answer_error(a, FAIL_USAGE);
+	}
+}
+
+static void on_requests(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct control *c = w->data;
+	struct message request;
+	struct answer a;
+	enum decode_verdict verdict;
+	uint64_t held_back;
+	int r;
+
+	(void)loop;
+	(void)events;
+	while (!c->desk->stopping && (r = pipe_receive(c->requests, &request, &verdict)) != -EAGAIN) {
+		if (r == 0) {
+			on_request(c, &request, &a);
+		} else {
+			reason_set(&a.why, "refused a request: %s",
+				   r == -EBADMSG ? decode_verdict_text(verdict) : strerror(-r));
+			if (log_limit_pass(&c->bad, &held_back))
+				log_warning("%s (%" PRIu64 " more before)", a.why.text, held_back);
+			answer_error(&a, FAIL_USAGE);
+		}
+		(void)pipe_send(c->requests, &a.m); /* whoever asked may be gone; asking again is always right */
+	}
+	if (c->desk->stopping)
+		ev_io_stop(c->desk->loop, &c->can_receive);
+}
+
+void control_publish(struct control *c, struct task *t)
+{
+	struct message m;
+	struct record_texts texts;
+
+	if (!c)
+		return;
+	task_record(t, &texts, &m);
+	(void)pipe_send(c->events, &m);
+}
+
+int control_new(struct desk *desk, struct control **ret_control)
+{
+	struct control *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->desk = desk;
+	int r = peer_init(&c->self);
+	if (r == 0)
+		r = pipe_open(desk->settings->runtime_dir, PIPE_INGEST_EVENTS, PIPE_PUBLISH, &c->events);
+	if (r == 0)
+		r = pipe_open(desk->settings->runtime_dir, PIPE_INGEST_CTL, PIPE_REPLY, &c->requests);
+	if (r < 0) {
+		control_free(c);
+		return r;
+	}
+	ev_io_init(&c->can_receive, on_requests, pipe_receive_fd(c->requests), EV_READ);
+	c->can_receive.data = c;
+	ev_io_start(desk->loop, &c->can_receive);
+	*ret_control = c;
+	return 0;
+}
+
+void control_free(struct control *c)
+{
+	if (!c)
+		return;
+	if (c->requests)
+		ev_io_stop(c->desk->loop, &c->can_receive);
+	pipe_close(c->requests);
+	pipe_close(c->events);
+	free(c);
+}

@@ -1,0 +1,320 @@
+#include "ingestd/desk.h"
+
+/* System */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/daemon.h"
+#include "common/base/file.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+
+/* ingestd */
+#include "ingestd/flow.h"
+
+#define TICK_S 0.5
+
+static bool is_ingest_id(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++)
+		if (!isdigit((unsigned char)name[i]) && (name[i] < 'a' || name[i] > 'f'))
+			return false;
+	return len == INGEST_ID_SIZE - 1;
+}
+
+/* A directory without a readable record: of use only for bytes that a durable or live slot vouches for. */
+static void recover_orphan(struct desk *desk, const char *id, const struct reason *why)
+{
+	int ingest_fd = layout_ingest_fd(desk->home.layout);
+	struct stat st;
+	AUTO_FD dir_fd = -1, lock_fd = -1;
+
+	if (dir_open_at(ingest_fd, id, false, &dir_fd) < 0)
+		return;
+	if (lock_take_at(dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, desk->home.program, &lock_fd, NULL) < 0)
+		return;
+	if (fstatat(dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 &&
+	    fstatat(dir_fd, INGEST_CHECKPOINT, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0) {
+		log_warning(
+		    "ingest '%s' has no usable record (%s): its bytes wait until their content is asked for again", id,
+		    why->text);
+		return;
+	}
+	int r = dir_remove_at(ingest_fd, id);
+	if (r < 0)
+		log_errno(r, "cannot remove the empty ingest '%s'", id);
+}
+
+static void recover_record(struct desk *desk, const struct transfer *record, uint64_t offset)
+{
+	struct task *t = tasks_add(&desk->tasks, desk, span_str(record->ref));
+
+	if (!t)
+		return;
+	t->offset = offset;
+	t->size = record->size;
+	t->started_s = t->updated_s = record->started_s;
+	t->attempt = record->attempt;
+	t->fail_class = record->failed;
+	if (record->failed != FAIL_NONE) {
+		t->state = TRANSFER_FAILED;
+		task_note(t, record->why.text);
+	} else if (desk->settings->no_resume && !record->has_sealed) {
+		t->state = TRANSFER_WAITING;
+		task_note(t, "for somebody to ask for it again");
+	}
+}
+
+static void recover_one(struct desk *desk, const char *id)
+{
+	AUTO_BUF text = BUF_INIT;
+	AUTO_FD dir_fd = -1;
+	struct reason why = {"it is missing"};
+	struct stat st;
+	char of_ref[INGEST_ID_SIZE];
+	struct transfer record;
+
+	int r = dir_open_at(layout_ingest_fd(desk->home.layout), id, false, &dir_fd);
+	if (r == 0)
+		r = file_load_at(dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text);
+	if (r == 0)
+		r = transfer_parse(buf_span(&text), &record, &why);
+	if (r == 0) {
+		layout_ingest_id(span_str(record.ref), of_ref);
+		if (strcmp(of_ref, id) != 0) {
+			reason_set(&why, "it is about another ref");
+			r = -EINVAL;
+		}
+	}
+	if (r < 0) {
+		recover_orphan(desk, id, &why);
+		return;
+	}
+	bool has_data = fstatat(dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	recover_record(desk, &record, has_data ? (uint64_t)st.st_size : 0);
+}
+
+void desk_recover(struct desk *desk)
+{
+	int fd = openat(layout_ingest_fd(desk->home.layout), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_DIR dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (is_ingest_id(entry->d_name))
+			recover_one(desk, entry->d_name);
+		else if (entry->d_name[0] != '.')
+			log_warning("'%s/" LAYOUT_INGEST "/%s' is nothing of ours and is left alone",
+				    layout_path(desk->home.layout), entry->d_name);
+	}
+}
+
+void desk_schedule(struct desk *desk)
+{
+	struct task *t;
+
+	while (!desk->stopping && desk->active < (int)desk->settings->max_active &&
+	       (t = tasks_oldest(&desk->tasks, TRANSFER_QUEUED)) && !t->syncing)
+		flow_start(desk, t);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct desk *desk = w->data;
+	uint64_t now_ms = clock_mono_ms();
+
+	(void)loop;
+	(void)events;
+	if (desk->stopping)
+		return;
+	for (size_t i = 0; i < desk->tasks.len; i++) {
+		struct task *t = desk->tasks.by_ref[i];
+		if (t->in || t->lock_wait)
+			flow_tick(desk, t, now_ms);
+	}
+	desk_schedule(desk);
+}
+
+void desk_open(struct desk *desk)
+{
+	ev_timer_init(&desk->tick, on_tick, TICK_S, TICK_S);
+	desk->tick.data = desk;
+	ev_timer_start(desk->loop, &desk->tick);
+	desk_schedule(desk);
+}
+
+/* Make the ingest and its record now, so that an accepted transfer survives us. */
+static int accept_new(struct desk *desk, struct task *t, const struct message *get, struct reason *why)
+{
+	int r = t->in ? 0 : ingest_open(&desk->home, get->ref, INGEST_MAKE, &t->in, why);
+	if (r < 0)
+		return r;
+	(void)snprintf(t->in->record.source, sizeof(t->in->record.source), "%.*s", SPAN_ARG(get->source));
+	t->in->record.failed = FAIL_NONE;
+	t->in->record.why.text[0] = '\0';
+	t->in->record.restarts = 0;
+	task_apply_asked(t);
+	r = ingest_note(t->in);
+	if (r < 0)
+		reason_set(why, "cannot write the record of '%s': %s", t->ref, strerror(-r));
+	task_refresh(t);
+	return r;
+}
+
+/* Keep few ingests open: one that must wait for its turn is opened again then. */
+static void queue_up(struct desk *desk, struct task *t)
+{
+	t->turn = ++desk->tasks.turn;
+	t->fail_class = FAIL_NONE;
+	task_note(t, NULL);
+	flow_set_state(desk, t, TRANSFER_QUEUED);
+	desk_schedule(desk);
+	if (t->state == TRANSFER_QUEUED && t->in && !t->syncing)
+		flow_close(desk, t);
+}
+
+static int check_get(const struct message *get, struct digest *ret_expected, enum fail_class *ret_class,
+		     struct reason *why)
+{
+	struct source source;
+	struct digest of_ref;
+
+	*ret_class = FAIL_USAGE;
+	if (ref_check(get->ref, why) < 0 || source_parse(get->source, &source, why) < 0)
+		return -EINVAL;
+	if (get->expected.len > 0 && digest_parse(get->expected, ret_expected, why) < 0)
+		return -EINVAL;
+	if (digest_parse(get->ref, &of_ref, NULL) == 0 &&
+	    (get->expected.len == 0 || !digest_eq(&of_ref, ret_expected))) {
+		reason_set(why, "the ref '%.*s' and the expected digest disagree", SPAN_ARG(get->ref));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static bool is_under_way(const struct task *t)
+{
+	return t->state == TRANSFER_QUEUED || t->state == TRANSFER_FETCHING || t->state == TRANSFER_SEALED ||
+	       (t->state == TRANSFER_WAITING && (t->space_wait || t->lock_wait));
+}
+
+static enum fail_class class_of(int r)
+{
+	return r == -EWOULDBLOCK ? FAIL_AGAIN : r == -ENOSPC || r == -EDQUOT ? FAIL_SPACE : FAIL_IO;
+}
+
+int desk_get(struct desk *desk, const struct message *get, struct task **ret_task, uint64_t *ret_size,
+	     enum fail_class *ret_class, struct reason *why)
+{
+	struct digest expected;
+
+	*ret_task = NULL;
+	int r = check_get(get, &expected, ret_class, why);
+	if (r < 0)
+		return r;
+	if (get->expected.len > 0 && layout_blob_size(desk->home.layout, &expected, ret_size) == 0)
+		return 0;
+	struct task *t = tasks_find(&desk->tasks, get->ref);
+	if (t && is_under_way(t)) {
+		*ret_task = t;
+		return 0;
+	}
+	bool is_new = !t;
+	if (is_new)
+		t = tasks_add(&desk->tasks, desk, get->ref);
+	if (!t)
+		return -ENOMEM;
+	t->asked_size = get->size;
+	t->has_asked_digest = get->expected.len > 0;
+	if (t->has_asked_digest)
+		t->asked_digest = expected;
+	r = accept_new(desk, t, get, why);
+	if (r < 0) {
+		*ret_class = class_of(r);
+		if (is_new)
+			tasks_remove(&desk->tasks, t);
+		return r;
+	}
+	queue_up(desk, t);
+	*ret_task = t;
+	return 0;
+}
+
+int desk_abort(struct desk *desk, struct span ref)
+{
+	struct reason why;
+	struct task *t = tasks_find(&desk->tasks, ref);
+
+	if (!t)
+		return -ENOENT;
+	if (!t->in && t->state != TRANSFER_COMMITTED) {
+		int r = ingest_open(&desk->home, ref, INGEST_EXISTING, &t->in, &why);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	if (t->in)
+		flow_call_off(desk, t);
+	flow_when_idle(desk, t, flow_remove);
+	return 0;
+}
+
+int desk_reset(struct desk *desk, struct span ref)
+{
+	struct reason why;
+	struct task *t = tasks_find(&desk->tasks, ref);
+
+	if (!t || t->state == TRANSFER_COMMITTED)
+		return -ENOENT;
+	if (t->state == TRANSFER_SEALED)
+		return -EBUSY;
+	int r = t->in ? 0 : ingest_open(&desk->home, ref, INGEST_EXISTING, &t->in, &why);
+	if (r < 0)
+		return r;
+	flow_call_off(desk, t);
+	flow_when_idle(desk, t, flow_reset);
+	return 0;
+}
+
+static bool any_open(const struct desk *desk)
+{
+	for (size_t i = 0; i < desk->tasks.len; i++)
+		if (desk->tasks.by_ref[i]->in)
+			return true;
+	return false;
+}
+
+void desk_closed(struct desk *desk)
+{
+	if (desk->stopping && !any_open(desk))
+		daemon_end(desk->loop);
+}
+
+void desk_stop(struct desk *desk)
+{
+	desk->stopping = true;
+	for (size_t i = 0; i < desk->tasks.len; i++) {
+		struct task *t = desk->tasks.by_ref[i];
+		if (!t->in)
+			continue;
+		flow_call_off(desk, t);
+		flow_when_idle(desk, t, flow_suspend);
+	}
+	desk_closed(desk);
+}
+
+void desk_release(struct desk *desk)
+{
+	workers_free(desk->workers);
+	desk->workers = NULL;
+	tasks_release(&desk->tasks);
+}

@@ -1,0 +1,392 @@
+#include "ingestd/flow_steps.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/daemon.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+
+/* ingestd */
+#include "ingestd/control.h"
+#include "ingestd/orders.h"
+#include "ingestd/seals.h"
+#include "ingestd/verdicts.h"
+
+#define RESTARTS_MAX 1    /* back to zero for wrong or changed content, then give up */
+#define RECENT_MAX   1024 /* committed transfers that are remembered */
+
+static void count(struct desk *desk, const struct task *t, int step)
+{
+	if (t->state == TRANSFER_FETCHING)
+		desk->active += step;
+	if (t->state == TRANSFER_COMMITTED)
+		desk->recent += step;
+}
+
+void flow_set_state(struct desk *desk, struct task *t, enum transfer_state state)
+{
+	count(desk, t, -1);
+	t->state = state;
+	count(desk, t, 1);
+	t->updated_s = clock_wall_s();
+	if (state != TRANSFER_FETCHING)
+		t->until_s = 0;
+	if (state != TRANSFER_WAITING)
+		t->space_wait = t->lock_wait = false;
+	task_refresh(t);
+	verdict_log_state(t);
+	control_publish(desk->control, t);
+}
+
+void flow_close(struct desk *desk, struct task *t)
+{
+	task_refresh(t);
+	ingest_close(t->in);
+	t->in = NULL;
+	desk_closed(desk);
+}
+
+void flow_remove(struct desk *desk, struct task *t)
+{
+	if (t->in) {
+		int r = ingest_remove(t->in);
+		t->in = NULL;
+		if (r < 0)
+			log_errno(r, "cannot remove the ingest of '%s'", t->ref);
+	}
+	log_info("transfer '%s' is removed", t->ref);
+	count(desk, t, -1);
+	tasks_remove(&desk->tasks, t);
+	desk_closed(desk);
+}
+
+void flow_call_off(struct desk *desk, struct task *t)
+{
+	orders_cancel(desk->orders, span_str(t->ref), t->in->record.attempt);
+	t->in->record.attempt++;
+	t->order_due = t->seal_due = false;
+}
+
+/* Rest until somebody asks again; the bytes stay. */
+void step_fail(struct desk *desk, struct task *t, enum fail_class class, const char *text)
+{
+	flow_call_off(desk, t);
+	t->fail_class = class;
+	task_note(t, text);
+	t->in->record.failed = class;
+	reason_set(&t->in->record.why, "%s", text);
+	int r = ingest_note(t->in);
+	if (r < 0)
+		log_errno(r, "cannot note in '%s' why '%s' failed", INGEST_TRANSFER, t->ref);
+	flow_set_state(desk, t, TRANSFER_FAILED);
+	flow_when_idle(desk, t, flow_close);
+}
+
+void step_wait_for_space(struct desk *desk, struct task *t, const char *text)
+{
+	flow_call_off(desk, t);
+	task_note(t, text);
+	flow_set_state(desk, t, TRANSFER_WAITING);
+	t->space_wait = true;
+}
+
+static void roll_back(struct desk *desk, struct task *t)
+{
+	struct reason why;
+
+	int r = ingest_roll_back(t->in);
+	if (r < 0) {
+		verdict_io(t->in, "go back to the last checkpoint of", r, &why);
+		step_fail(desk, t, FAIL_IO, why.text);
+		return;
+	}
+	log_warning("transfer '%s' went back to its durable checkpoint at %" PRIu64, t->ref, t->in->offset);
+	if (t->state == TRANSFER_WAITING)
+		return;
+	step_go_on(desk, t);
+}
+
+/*
+ * A write or a sync failed. After a sync the kernel may have dropped what it had taken, so the ingest goes back to its
+ * durable checkpoint in any case; a full disk is waited out, and anything else is tried once more.
+ */
+void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb, bool from_sync)
+{
+	struct reason why;
+	bool full = r == -ENOSPC || r == -EDQUOT;
+
+	verdict_io(t->in, verb, r, &why);
+	log_error("%s", why.text);
+	if (full) {
+		step_wait_for_space(desk, t, why.text);
+		if (from_sync)
+			flow_when_idle(desk, t, roll_back);
+		return;
+	}
+	if (t->rolled_back) {
+		step_fail(desk, t, FAIL_IO, why.text);
+		return;
+	}
+	t->rolled_back = true;
+	flow_call_off(desk, t);
+	flow_when_idle(desk, t, roll_back);
+}
+
+static void sync_done(struct work *w)
+{
+	struct task *t = (struct task *)w; /* its first member's first member */
+	struct desk *desk = t->desk;
+	task_step *next = t->when_idle;
+	bool reserving = t->sync.kind == SYNC_RESERVE;
+
+	t->syncing = false;
+	t->when_idle = NULL;
+	int r = sync_finish(&t->sync);
+	if (r < 0 && next != flow_close && next != flow_remove && next != flow_reset) {
+		step_io_trouble(desk, t, r, reserving ? "reserve space for" : "sync", !reserving);
+	} else {
+		if (r < 0)
+			log_errno(r, "cannot sync the data of '%s'", t->ref);
+		if (next)
+			next(desk, t);
+	}
+	desk_schedule(desk);
+}
+
+void step_submit(struct desk *desk, struct task *t, enum sync_kind kind, task_step *next)
+{
+	assert(!t->syncing && t->in);
+	sync_prepare(&t->sync, kind, t->in);
+	t->sync.work.done = sync_done;
+	t->syncing = true;
+	t->when_idle = next;
+	t->checkpoint_ms = clock_mono_ms();
+	workers_submit(desk->workers, &t->sync.work);
+}
+
+void flow_when_idle(struct desk *desk, struct task *t, task_step *step)
+{
+	if (t->syncing)
+		t->when_idle = step;
+	else
+		step(desk, t);
+}
+
+void flow_suspend(struct desk *desk, struct task *t)
+{
+	if (t->state != TRANSFER_SEALED && !t->in->is_moved && t->in->offset > t->in->durable_offset)
+		step_submit(desk, t, SYNC_CHECKPOINT, flow_close);
+	else
+		flow_close(desk, t);
+}
+
+void flow_order(struct desk *desk, struct task *t)
+{
+	struct ingest *in = t->in;
+	struct reason why;
+
+	if (!verdict_space(in, &why)) {
+		step_wait_for_space(desk, t, why.text);
+		return;
+	}
+	in->record.attempt++;
+	in->record.failed = FAIL_NONE;
+	in->record.why.text[0] = '\0';
+	int r = ingest_note(in);
+	if (r < 0) {
+		step_io_trouble(desk, t, r, "note an order in", false);
+		return;
+	}
+	t->order_due = true;
+	t->heard_ms = t->checkpoint_ms = clock_mono_ms();
+	t->until_s = 0;
+	task_note(t, NULL);
+	if (t->state != TRANSFER_FETCHING)
+		flow_set_state(desk, t, TRANSFER_FETCHING);
+	orders_flush(desk->orders);
+}
+
+/* All bytes are synced and read-only: from here on it is commitd's, and a restart says SEALED again. */
+static void sealed(struct desk *desk, struct task *t)
+{
+	struct ingest *in = t->in;
+
+	in->record.has_sealed = true;
+	in->record.size = in->offset;
+	ingest_digest(in, &in->record.sealed);
+	int r = ingest_note(in);
+	if (r < 0) {
+		step_io_trouble(desk, t, r, "note the seal in", false);
+		return;
+	}
+	t->seal_due = true;
+	t->heard_ms = clock_mono_ms();
+	seals_flush(desk->seals);
+}
+
+static void restart(struct desk *desk, struct task *t)
+{
+	struct ingest *in = t->in;
+	bool again = in->record.restarts < RESTARTS_MAX;
+	char *text = t->note ? strdup(t->note) : NULL;
+
+	log_warning("transfer '%s' starts over: %s", t->ref, text ? text : "its content changed");
+	in->record.restarts++;
+	int r = ingest_truncate(in);
+	task_apply_asked(t);
+	if (r < 0)
+		step_io_trouble(desk, t, r, "truncate", false);
+	else if (again)
+		flow_order(desk, t);
+	else
+		step_fail(desk, t, FAIL_BAD_DATA, text ? text : "its content keeps changing");
+	free(text);
+}
+
+/* The bytes are not what was asked for: drop them, and try once from zero. A poisoned partial wedges nobody. */
+void step_start_over(struct desk *desk, struct task *t, const char *text)
+{
+	flow_call_off(desk, t);
+	task_note(t, text);
+	flow_when_idle(desk, t, restart);
+}
+
+void step_complete(struct desk *desk, struct task *t)
+{
+	struct reason why;
+
+	if (t->in->is_moved) {
+		flow_set_state(desk, t, TRANSFER_SEALED);
+		t->seal_due = true;
+		t->heard_ms = clock_mono_ms();
+		seals_flush(desk->seals);
+		return;
+	}
+	if (!verdict_content(t->in, &why)) {
+		step_start_over(desk, t, why.text);
+		return;
+	}
+	t->order_due = false;
+	if (t->state != TRANSFER_SEALED)
+		flow_set_state(desk, t, TRANSFER_SEALED);
+	step_submit(desk, t, SYNC_SEAL, sealed);
+}
+
+bool step_is_complete(const struct ingest *in)
+{
+	return in->is_moved || (in->record.size != SIZE_UNKNOWN && in->offset >= in->record.size);
+}
+
+/* What comes next for an open ingest that nobody is working on. */
+void step_go_on(struct desk *desk, struct task *t)
+{
+	if (step_is_complete(t->in))
+		step_complete(desk, t);
+	else
+		flow_order(desk, t);
+}
+
+void flow_reset(struct desk *desk, struct task *t)
+{
+	int r = ingest_truncate(t->in);
+
+	task_apply_asked(t);
+	if (r < 0)
+		step_io_trouble(desk, t, r, "truncate", false);
+	else if (t->state == TRANSFER_FETCHING)
+		flow_order(desk, t);
+	else
+		flow_close(desk, t);
+}
+
+/* The open failed: rest, and say why. */
+static void start_failed(struct desk *desk, struct task *t, int r, const struct reason *why)
+{
+	bool held = r == -EWOULDBLOCK;
+
+	task_note(t, why->text);
+	t->fail_class = held ? FAIL_NONE : r == -ENOSPC || r == -EDQUOT ? FAIL_SPACE : FAIL_IO;
+	flow_set_state(desk, t, held ? TRANSFER_WAITING : TRANSFER_FAILED);
+	t->lock_wait = held;
+	t->heard_ms = clock_mono_ms();
+	if (!held)
+		log_error("%s", why->text);
+}
+
+void flow_start(struct desk *desk, struct task *t)
+{
+	struct reason why = {""};
+
+	int r = t->in ? 0 : ingest_open(&desk->home, span_str(t->ref), INGEST_MAKE, &t->in, &why);
+	if (r < 0) {
+		start_failed(desk, t, r, &why);
+		return;
+	}
+	t->fail_class = FAIL_NONE;
+	t->rolled_back = false;
+	t->event_offset = t->in->offset;
+	task_apply_asked(t);
+	if (t->in->rehashed_now > 0 || t->in->offset > 0)
+		log_notice("transfer '%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", t->ref,
+			   t->in->resumed, t->in->offset, t->in->rehashed_now);
+	if (t->in->record.source[0] == '\0' && !step_is_complete(t->in)) {
+		task_note(t, "its bytes come by hand (ingestd put)");
+		flow_set_state(desk, t, TRANSFER_WAITING);
+		flow_close(desk, t);
+		return;
+	}
+	step_go_on(desk, t);
+}
+
+/* Forget the oldest of the committed when there are too many. */
+static void trim_recent(struct desk *desk)
+{
+	struct task *oldest;
+
+	if (desk->recent <= RECENT_MAX)
+		return;
+	oldest = tasks_oldest(&desk->tasks, TRANSFER_COMMITTED);
+	count(desk, oldest, -1);
+	tasks_remove(&desk->tasks, oldest);
+}
+
+void flow_committed(struct desk *desk, struct task *t, const struct message *m)
+{
+	struct digest digest;
+
+	if (digest_parse(m->digest, &digest, NULL) < 0)
+		return;
+	task_refresh(t);
+	int r = ingest_remove(t->in);
+	t->in = NULL;
+	if (r < 0)
+		log_errno(r, "cannot remove the ingest of '%s'", t->ref);
+	t->seal_due = false;
+	t->digest = digest;
+	t->has_digest = true;
+	task_note(t, NULL);
+	flow_set_state(desk, t, TRANSFER_COMMITTED);
+	trim_recent(desk);
+	desk_closed(desk);
+}
+
+void flow_rejected(struct desk *desk, struct task *t, const struct message *m)
+{
+	char text[TEXT_MAX + 1];
+
+	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
+	if (m->fail_class == FAIL_SPACE)
+		step_wait_for_space(desk, t, text);
+	else if (m->fail_class == FAIL_BAD_DATA || m->fail_class == FAIL_MISSING)
+		step_start_over(desk, t, text);
+	else
+		step_fail(desk, t, (enum fail_class)m->fail_class, text);
+}

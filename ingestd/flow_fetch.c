@@ -1,0 +1,182 @@
+#include "ingestd/flow_steps.h"
+
+/* System */
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+/* ingestd */
+#include "ingestd/control.h"
+#include "ingestd/seals.h"
+#include "ingestd/verdicts.h"
+
+#define RESERVE_MIN    (UINT64_C(1) << 20) /* bytes; for less it is not worth a job */
+#define EVENT_EVERY_MS 200
+
+/* Take what the server says about the content. False: it contradicts what is known, and the task was dealt with. */
+static bool learn(struct desk *desk, struct task *t, const struct message *m)
+{
+	struct reason why;
+
+	switch (verdict_learn(t, m, &why)) {
+	case LEARN_OK:
+		return true;
+	case LEARN_CHANGED:
+		step_start_over(desk, t, why.text);
+		return false;
+	case LEARN_WRONG:
+		break;
+	}
+	step_fail(desk, t, FAIL_BAD_DATA, why.text);
+	return false;
+}
+
+void flow_opened(struct desk *desk, struct task *t, const struct message *m)
+{
+	struct reason why;
+	struct ingest *in = t->in;
+
+	t->heard_ms = clock_mono_ms();
+	t->until_s = 0;
+	task_note(t, NULL);
+	if (m->offset != in->offset) {
+		flow_order(desk, t);
+		return;
+	}
+	if (!learn(desk, t, m))
+		return;
+	if (!verdict_space(in, &why)) {
+		step_wait_for_space(desk, t, why.text);
+		return;
+	}
+	control_publish(desk->control, t);
+	if (!t->syncing && in->record.size != SIZE_UNKNOWN && in->record.size - in->offset >= RESERVE_MIN)
+		step_submit(desk, t, SYNC_RESERVE, NULL);
+}
+
+static void publish_progress(struct desk *desk, struct task *t, uint64_t now_ms)
+{
+	if (now_ms - t->event_ms < EVENT_EVERY_MS)
+		return;
+	uint64_t rate = (t->in->offset - t->event_offset) * 1000 / (now_ms - t->event_ms);
+	t->rate = t->rate == 0 ? rate : (3 * t->rate + rate) / 4;
+	t->event_ms = now_ms;
+	t->event_offset = t->in->offset;
+	t->updated_s = clock_wall_s();
+	control_publish(desk->control, t);
+}
+
+static void checkpoint_if_due(struct desk *desk, struct task *t, uint64_t now_ms)
+{
+	uint64_t fresh = t->in->offset - t->in->durable_offset;
+
+	if (!t->syncing && fresh > 0 &&
+	    (fresh >= desk->settings->checkpoint_bytes ||
+	     now_ms - t->checkpoint_ms >= desk->settings->checkpoint_interval_ms))
+		step_submit(desk, t, SYNC_CHECKPOINT, NULL);
+}
+
+void flow_chunk(struct desk *desk, struct task *t, const struct message *m)
+{
+	struct ingest *in = t->in;
+	uint64_t now_ms = clock_mono_ms();
+	size_t accepted = 0;
+
+	t->heard_ms = now_ms;
+	t->until_s = 0;
+	if (m->offset < in->offset)
+		return; /* a duplicate */
+	if (m->offset > in->offset) {
+		log_debug("transfer '%s' has a gap at %" PRIu64, t->ref, in->offset);
+		flow_order(desk, t);
+		return;
+	}
+	if (in->record.size != SIZE_UNKNOWN && m->payload.len > in->record.size - in->offset) {
+		step_fail(desk, t, FAIL_BAD_DATA, "the content goes on past its size");
+		return;
+	}
+	int r = ingest_append(in, m->payload.data, m->payload.len, &accepted);
+	if (r < 0) {
+		step_io_trouble(desk, t, r, "write to", false);
+		return;
+	}
+	publish_progress(desk, t, now_ms);
+	if (step_is_complete(in))
+		flow_when_idle(desk, t, step_complete);
+	else
+		checkpoint_if_due(desk, t, now_ms);
+}
+
+void flow_end(struct desk *desk, struct task *t, const struct message *m)
+{
+	struct ingest *in = t->in;
+
+	t->heard_ms = clock_mono_ms();
+	if (m->size > in->offset) {
+		flow_order(desk, t);
+		return;
+	}
+	if (in->record.size == SIZE_UNKNOWN)
+		in->record.size = m->size;
+	flow_when_idle(desk, t, step_complete);
+}
+
+void flow_fail(struct desk *desk, struct task *t, const struct message *m)
+{
+	char text[TEXT_MAX + 1];
+
+	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
+	if (m->fail_class == FAIL_CHANGED)
+		step_start_over(desk, t, text);
+	else
+		step_fail(desk, t, m->fail_class == FAIL_NONE ? FAIL_AGAIN : (enum fail_class)m->fail_class, text);
+}
+
+void flow_beat(struct desk *desk, struct task *t, const struct message *m)
+{
+	char text[TEXT_MAX + 1];
+	bool news = m->until_s != t->until_s;
+
+	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
+	t->heard_ms = clock_mono_ms();
+	t->until_s = m->until_s;
+	news = news || strcmp(text, t->note ? t->note : "") != 0;
+	if (!news)
+		return;
+	task_note(t, text);
+	if (text[0] != '\0')
+		log_info("transfer '%s' at %" PRIu64 ": %s", t->ref, t->in->offset, text);
+	control_publish(desk->control, t);
+}
+
+static void tick_fetching(struct desk *desk, struct task *t, uint64_t now_ms)
+{
+	if (now_ms - t->heard_ms >= desk->settings->lease_ms) {
+		log_warning("transfer '%s' is silent: ordering it again", t->ref);
+		flow_order(desk, t);
+		return;
+	}
+	checkpoint_if_due(desk, t, now_ms);
+}
+
+void flow_tick(struct desk *desk, struct task *t, uint64_t now_ms)
+{
+	struct reason why;
+
+	if (t->state == TRANSFER_FETCHING)
+		tick_fetching(desk, t, now_ms);
+	else if (t->state == TRANSFER_SEALED && !t->syncing && now_ms - t->heard_ms >= desk->settings->lease_ms) {
+		t->seal_due = true;
+		t->heard_ms = now_ms;
+		seals_flush(desk->seals);
+	} else if (t->space_wait && !t->syncing && verdict_space(t->in, &why)) {
+		t->space_wait = false;
+		step_go_on(desk, t);
+	} else if (t->lock_wait) {
+		flow_set_state(desk, t, TRANSFER_QUEUED);
+		desk_schedule(desk);
+	}
+}

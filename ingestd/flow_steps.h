@@ -1,0 +1,36 @@
+/*
+ * The steps that the files of flow.h share.
+ */
+#ifndef SLUICE_INGESTD_FLOW_STEPS_H
+#define SLUICE_INGESTD_FLOW_STEPS_H
+
+#include "ingestd/flow.h"
+
+/* Whether all bytes are there, as far as their number is known. */
+bool step_is_complete(const struct ingest *in);
+
+/* What comes next for an open ingest that nobody is working on: complete it, or order the rest. */
+void step_go_on(struct desk *desk, struct task *t);
+
+/* All bytes are there: check them, then seal. */
+void step_complete(struct desk *desk, struct task *t);
+
+/* Give a job to the workers; `next` runs when it has succeeded. The task is not syncing. */
+void step_submit(struct desk *desk, struct task *t, enum sync_kind kind, task_step *next);
+
+/* Rest until somebody asks again; the bytes stay. */
+void step_fail(struct desk *desk, struct task *t, enum fail_class class, const char *text);
+
+/* Rest until there is space, with the ingest open. */
+void step_wait_for_space(struct desk *desk, struct task *t, const char *text);
+
+/*
+ * A write or a sync failed. After a sync the kernel may have dropped what it had taken, so the ingest goes back to its
+ * durable checkpoint in any case; a full disk is waited out, and anything else is tried once more.
+ */
+void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb, bool from_sync);
+
+/* The bytes are not what was asked for: drop them, and try once from zero. A poisoned partial wedges nobody. */
+void step_start_over(struct desk *desk, struct task *t, const char *text);
+
+#endif

@@ -1,0 +1,145 @@
+#include "ingestd/ingest.h"
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/lock.h"
+
+#define OPEN_TRIES 16 /* against somebody who removes the directory between our open and our lock */
+
+static struct ingest *ingest_new(const struct ingest_home *home, struct span ref)
+{
+	struct ingest *in = calloc(1, sizeof(*in));
+	struct digest id;
+
+	if (!in)
+		return NULL;
+	in->home = home;
+	in->dir_fd = in->lock_fd = in->transfer_fd = in->data_fd = in->checkpoint_fd = -1;
+	layout_ingest_id(ref, in->id);
+	digest_of(HASH_SHA256, ref.data, ref.len, &id);
+	memcpy(in->id_bytes, id.bytes, sizeof(in->id_bytes));
+	return in;
+}
+
+static int fail(int r, const struct ingest *in, const char *file, struct reason *why)
+{
+	reason_set(why, "cannot use '%s/" LAYOUT_INGEST "/%s/%s': %s", layout_path(in->home->layout), in->id, file,
+		   strerror(-r));
+	return r;
+}
+
+/* Open the directory and take its lock. -ENOENT with `make`: it was removed under us, try again. */
+static int open_locked(struct ingest *in, enum ingest_make make, struct reason *why)
+{
+	struct reason holder;
+
+	int r = dir_open_at(layout_ingest_fd(in->home->layout), in->id, make == INGEST_MAKE, &in->dir_fd);
+	if (r < 0)
+		return fail(r, in, "", why);
+	r = lock_take_at(in->dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, in->home->program, &in->lock_fd, &holder);
+	if (r == -EWOULDBLOCK) {
+		reason_set(why, "its ingest is locked by %s", holder.text);
+		return r;
+	}
+	return r < 0 ? fail(r, in, INGEST_LOCK, why) : 0;
+}
+
+static void record_begin(struct transfer *t, struct span ref)
+{
+	transfer_init(t);
+	memcpy(t->ref, ref.data, ref.len);
+	t->started_s = clock_wall_s();
+	t->has_expected = digest_parse(ref, &t->expected, NULL) == 0;
+}
+
+/* A record that is missing, torn or about something else is begun anew: the bytes may still be of use. */
+static int open_record(struct ingest *in, struct span ref, struct reason *why)
+{
+	AUTO_BUF text = BUF_INIT;
+
+	int r = file_load_at(in->dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text);
+	if (r < 0 && r != -ENOENT && r != -EFBIG)
+		return fail(r, in, INGEST_TRANSFER, why);
+	size_t whole = r < 0 ? 0 : transfer_whole_len(buf_span(&text));
+	if (whole == 0 || transfer_parse(buf_span(&text), &in->record, NULL) < 0 ||
+	    !span_eq(span_str(in->record.ref), ref)) {
+		record_begin(&in->record, ref);
+		whole = 0;
+	}
+	r = file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, 0644, &in->transfer_fd, NULL);
+	if (r == 0 && ftruncate(in->transfer_fd, (off_t)whole) < 0)
+		r = -errno;
+	if (r < 0)
+		return fail(r, in, INGEST_TRANSFER, why);
+	in->transfer_len = whole;
+	return 0;
+}
+
+static int data_open(struct ingest *in, int flags)
+{
+	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
+
+	/* Sealed, but not named yet: we made it read-only, and an owner may take that back. */
+	if (r == -EACCES && fchmodat(in->dir_fd, INGEST_DATA, 0644, AT_SYMLINK_NOFOLLOW) == 0)
+		r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
+	return r;
+}
+
+static int open_data(struct ingest *in, struct reason *why)
+{
+	int r = data_open(in, in->record.has_sealed ? 0 : O_CREAT);
+
+	if (r == -ENOENT && in->record.has_sealed) {
+		in->is_moved = true;
+		in->offset = in->record.size;
+		in->resumed = "complete, its data has moved to the blobs";
+		return 0;
+	}
+	if (r < 0)
+		return fail(r, in, INGEST_DATA, why);
+	r = file_open_at(in->dir_fd, INGEST_CHECKPOINT, O_RDWR | O_CREAT, 0644, &in->checkpoint_fd, NULL);
+	if (r == 0)
+		r = ingest_resume(in, true);
+	return r < 0 ? fail(r, in, INGEST_CHECKPOINT, why) : 0;
+}
+
+static int ingest_fill(struct ingest *in, struct span ref, enum ingest_make make, struct reason *why)
+{
+	int r = open_locked(in, make, why);
+	if (r == 0)
+		r = open_record(in, ref, why);
+	if (r < 0)
+		return r;
+	in->alg = in->record.has_expected ? in->record.expected.alg : HASH_SHA256;
+	r = hasher_new(in->alg, &in->hasher);
+	return r < 0 ? r : open_data(in, why);
+}
+
+int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_make make, struct ingest **ret_ingest,
+		struct reason *why)
+{
+	int r = -ENOENT;
+
+	for (unsigned i = 0; i < OPEN_TRIES && r == -ENOENT; i++) {
+		struct ingest *in = ingest_new(home, ref);
+		if (!in)
+			return -ENOMEM;
+		r = ingest_fill(in, ref, make, why);
+		if (r == 0) {
+			*ret_ingest = in;
+			return 0;
+		}
+		ingest_close(in);
+		if (make == INGEST_EXISTING)
+			break;
+	}
+	return r;
+}

@@ -1,0 +1,199 @@
+/*
+ * NAME
+ *	ingestd - write and hash what fetchd gets
+ *
+ * SYNOPSIS
+ *	ingestd [--store DIR] [--runtime-dir DIR] [options]
+ *	ingestd put [--raw] [--digest D] [--size N] REF
+ *	ingestd offset REF
+ *
+ * DESCRIPTION
+ *	The only writer of STORE/ingest. It takes requests from sluice, orders the bytes from fetchd, appends them to
+ *the ingest's data, keeps a running digest over exactly what the file accepted, and saves both so that a restart goes
+ *on where the last one stopped. A complete ingest whose digest matches is synced, made read-only and handed to commitd
+ *	as a seal; on commitd's receipt its directory goes.
+ *
+ *	The ingest file is the only truth: whatever was in a pipe when somebody died is asked for again from its size.
+ *	ingestd opens no network socket and gives no name in STORE/blobs.
+ *
+ * FILES
+ *	STORE/ingest/<id>/	transfer, data, checkpoint, lock (common/oci/layout.h, transfer.h, checkpoint.h)
+ *	RUNTIME/orders, chunks, receipts, ingest.ctl, ingest.events	bound here; RUNTIME/seals is commitd's
+ *	RUNTIME/ingestd.lock	held while the daemon runs
+ *
+ * DIAGNOSTICS
+ *	One line on stderr for each change of a transfer's state; with their reason where it waits or failed. Exit codes
+ *are those of sysexits(3).
+ */
+
+/* System */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sysexits.h>
+
+/* Base */
+#include "common/base/daemon.h"
+#include "common/base/log.h"
+
+/* ingestd */
+#include "ingestd/control.h"
+#include "ingestd/orders.h"
+#include "ingestd/put.h"
+#include "ingestd/seals.h"
+
+#define SYNC_THREADS 4 /* syncs that wait for the disk at the same time; it joins them */
+
+static int open_store(struct desk *desk)
+{
+	struct reason why;
+
+	int r = layout_open(desk->settings->store, LAYOUT_INGESTER, &desk->home.layout, &why);
+	if (r < 0) {
+		log_error("%s", why.text);
+		return r == -EACCES || r == -EROFS ? EX_CANTCREAT : exit_code_of(r);
+	}
+	if (flock(layout_ingest_fd(desk->home.layout), LOCK_EX | LOCK_NB) < 0) {
+		log_error("another ingestd serves the store '%s'", layout_path(desk->home.layout));
+		return EX_TEMPFAIL;
+	}
+	r = clock_boot_id(desk->settings->boot_id, desk->home.boot_id);
+	if (r < 0) {
+		log_errno(r, "cannot tell the boot id; give it with --boot-id");
+		return EX_CONFIG;
+	}
+	return EX_OK;
+}
+
+static int open_pipes(struct desk *desk)
+{
+	int r = workers_new(desk->loop, SYNC_THREADS, &desk->workers);
+	if (r == 0)
+		r = control_new(desk, &desk->control);
+	if (r == 0)
+		r = orders_new(desk, &desk->orders);
+	if (r == 0)
+		r = seals_new(desk, &desk->seals);
+	if (r < 0) {
+		log_errno(r, "cannot open the pipes in '%s'", desk->settings->runtime_dir);
+		return exit_code_of(r);
+	}
+	return EX_OK;
+}
+
+static int on_start(void *self, struct ev_loop *loop)
+{
+	struct desk *desk = self;
+
+	desk->loop = loop;
+	desk->home.program = "ingestd";
+	int code = open_store(desk);
+	if (code == EX_OK)
+		code = open_pipes(desk);
+	if (code != EX_OK)
+		return code;
+	desk_recover(desk);
+	desk_open(desk);
+	log_info("serving '%s'", layout_path(desk->home.layout));
+	return EX_OK;
+}
+
+static void on_stop(void *self)
+{
+	desk_stop(self);
+}
+
+static void on_release(void *self)
+{
+	struct desk *desk = self;
+
+	desk->stopping = true;
+	desk_release(desk);
+	orders_free(desk->orders);
+	seals_free(desk->seals);
+	control_free(desk->control);
+	layout_free(desk->home.layout);
+}
+
+static int run_daemon(void)
+{
+	static const struct daemon_hooks hooks = {.start = on_start, .stop = on_stop, .release = on_release};
+	struct desk desk = {.settings = &settings};
+
+	return daemon_run("ingestd", settings.runtime_dir, &hooks, &desk);
+}
+
+static const struct verb {
+	const char *name; /* NULL: the daemon */
+	const char *usage;
+	const struct opt *options;
+	int operands;
+} verbs[] = {
+    {"put", "ingestd put [--raw] [--digest D] [--size N] REF", settings_put, 1},
+    {"offset", "ingestd offset REF", settings_offset, 1},
+    {NULL, "ingestd [--store DIR] [--runtime-dir DIR] [options]\n       ingestd put | offset  (--help tells more)",
+     settings_daemon, 0},
+};
+
+static int run_verb(const struct verb *verb, char **operands)
+{
+	if (!verb->name)
+		return run_daemon();
+	return strcmp(verb->name, "put") == 0 ? put_run(&settings, operands[0]) : offset_run(&settings, operands[0]);
+}
+
+static const struct verb *find_verb(int argc, char **argv)
+{
+	const struct verb *verb = verbs;
+
+	while (verb->name && (argc < 2 || strcmp(argv[1], verb->name) != 0))
+		verb++;
+	return verb;
+}
+
+/* The options of the verb, from the environment and the command line; an exit code, or -1 to go on. */
+static int read_options(const struct verb *verb, int *argc, char **argv)
+{
+	struct reason why;
+	enum log_level level;
+
+	if (opt_defaults(verb->options, &why) < 0 || opt_environment(verb->options, &why) < 0 ||
+	    opt_command_line(verb->options, *argc, argv, argc, &why) < 0) {
+		log_error("%s", why.text);
+		return EX_USAGE;
+	}
+	if (settings.help) {
+		(void)printf("usage: %s\n\n", verb->usage);
+		opt_print_help(verb->options, stdout);
+		return EX_OK;
+	}
+	if (settings.version) {
+		(void)printf("ingestd %s\n", SLUICE_VERSION);
+		return EX_OK;
+	}
+	if (log_level_parse(settings.log_level, &level) < 0) {
+		log_error("'%s' is no log level: error, warning, notice, info or debug", settings.log_level);
+		return EX_USAGE;
+	}
+	log_set_level(level);
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *verb = find_verb(argc, argv);
+	int skip = verb->name ? 2 : 1;
+
+	process_init("ingestd");
+	argc -= skip;
+	argv += skip;
+	int code = read_options(verb, &argc, argv);
+	if (code >= 0)
+		return code;
+	if (argc != verb->operands) {
+		log_error("%s; usage: %s", argc > verb->operands ? "too many operands" : "REF is missing", verb->usage);
+		return EX_USAGE;
+	}
+	return run_verb(verb, argv);
+}

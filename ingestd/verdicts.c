@@ -1,0 +1,139 @@
+#include "ingestd/verdicts.h"
+
+/* System */
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* Base */
+#include "common/base/file.h"
+#include "common/base/log.h"
+
+#define SPACE_MIN        (UINT64_C(1) << 20) /* bytes; for content of unknown size, and beside all content for the records */
+#define STAT_BLOCK_BYTES 512
+
+void verdict_io(const struct ingest *in, const char *verb, int r, struct reason *why)
+{
+	reason_set(why, "cannot %s '%s/" LAYOUT_INGEST "/%s/" INGEST_DATA "': %s", verb, layout_path(in->home->layout),
+		   in->id, strerror(-r));
+}
+
+bool verdict_space(const struct ingest *in, struct reason *why)
+{
+	struct stat st;
+	uint64_t left, have = in->offset;
+
+	if (in->data_fd < 0 || fstat(in->data_fd, &st) < 0 || file_space_left(in->data_fd, &left) < 0)
+		return true; /* the write will tell */
+	if ((uint64_t)st.st_blocks * STAT_BLOCK_BYTES > have)
+		have = (uint64_t)st.st_blocks * STAT_BLOCK_BYTES; /* reserved already */
+	uint64_t need = in->record.size == SIZE_UNKNOWN ? SPACE_MIN
+			: in->record.size > have        ? in->record.size - have
+							: 0;
+	if (need == 0 || need <= left)
+		return true;
+	reason_set(why, "no space: '%s' needs %" PRIu64 " bytes more and '%s' has %" PRIu64 " free", in->record.ref,
+		   need, layout_path(in->home->layout), left);
+	return false;
+}
+
+bool verdict_content(const struct ingest *in, struct reason *why)
+{
+	struct digest got;
+	char got_text[DIGEST_TEXT_SIZE], want_text[DIGEST_TEXT_SIZE];
+
+	switch (ingest_check(in, &got)) {
+	case SEAL_MATCH:
+		return true;
+	case SEAL_WRONG_SIZE:
+		reason_set(why, "the content is %" PRIu64 " bytes long where %" PRIu64 " were expected", in->offset,
+			   in->record.size);
+		return false;
+	case SEAL_WRONG_DIGEST:
+		break;
+	}
+	digest_format(&got, got_text);
+	digest_format(&in->record.expected, want_text);
+	reason_set(why, "the content hashes to %s where %s was expected", got_text, want_text);
+	return false;
+}
+
+static enum learn learn_size(struct task *t, uint64_t size, struct reason *why)
+{
+	struct transfer *record = &t->in->record;
+
+	if (size == SIZE_UNKNOWN || size == record->size)
+		return LEARN_OK;
+	if (record->size == SIZE_UNKNOWN && size >= t->in->offset) {
+		record->size = size;
+		return LEARN_OK;
+	}
+	reason_set(why, "the server has %" PRIu64 " bytes where %" PRIu64 " were expected", size,
+		   record->size == SIZE_UNKNOWN ? t->in->offset : record->size);
+	return t->asked_size == SIZE_UNKNOWN ? LEARN_CHANGED : LEARN_WRONG;
+}
+
+static enum learn learn_digest(struct task *t, struct span text, struct reason *why)
+{
+	struct transfer *record = &t->in->record;
+	struct digest got, of_ref;
+	char want_text[DIGEST_TEXT_SIZE];
+
+	if (text.len == 0)
+		return LEARN_OK;
+	if (digest_parse(text, &got, why) < 0)
+		return LEARN_WRONG;
+	if (!record->has_expected) {
+		if (ingest_set_alg(t->in, got.alg) < 0) {
+			reason_set(why, "the server names another digest algorithm than before");
+			return LEARN_CHANGED;
+		}
+		record->expected = got;
+		record->has_expected = true;
+		return LEARN_OK;
+	}
+	if (digest_eq(&got, &record->expected) || got.alg != record->expected.alg)
+		return LEARN_OK; /* another algorithm's word about the same bytes is not ours to judge */
+	digest_format(&record->expected, want_text);
+	reason_set(why, "the server has %.*s where %s was expected", SPAN_ARG(text), want_text);
+	bool asked = t->has_asked_digest || digest_parse(span_str(t->ref), &of_ref, NULL) == 0;
+	return asked ? LEARN_WRONG : LEARN_CHANGED;
+}
+
+static void copy_text(char *to, size_t room, struct span from)
+{
+	(void)snprintf(to, room, "%.*s", SPAN_ARG(from));
+}
+
+enum learn verdict_learn(struct task *t, const struct message *opened, struct reason *why)
+{
+	struct transfer *record = &t->in->record;
+	struct transfer before = *record;
+
+	enum learn v = learn_size(t, opened->size, why);
+	if (v == LEARN_OK)
+		v = learn_digest(t, opened->digest, why);
+	if (v != LEARN_OK)
+		return v;
+	copy_text(record->media_type, sizeof(record->media_type), opened->media_type);
+	copy_text(record->validator, sizeof(record->validator), opened->validator);
+	/* Not written: the next order or the seal will do; until then it is learned again from the server. */
+	if (memcmp(&before, record, sizeof(before)) != 0 && ingest_note(t->in) < 0)
+		log_debug("cannot note what the server says about '%s'", t->ref);
+	return LEARN_OK;
+}
+
+void verdict_log_state(const struct task *t)
+{
+	const char *note = t->note ? t->note : "";
+	const char *colon = t->note ? ": " : "";
+	const char *state = transfer_state_name(t->state);
+	enum log_level level =
+	    t->state == TRANSFER_FAILED || t->state == TRANSFER_WAITING ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO;
+
+	if (t->size == SIZE_UNKNOWN)
+		log_at(level, "transfer '%s' %s at %" PRIu64 "%s%s", t->ref, state, t->offset, colon, note);
+	else
+		log_at(level, "transfer '%s' %s at %" PRIu64 " of %" PRIu64 "%s%s", t->ref, state, t->offset, t->size,
+		       colon, note);
+}

@@ -1,0 +1,30 @@
+/*
+ * Judgements about a transfer, and the words for them. Nothing here changes a state.
+ */
+#ifndef SLUICE_INGESTD_VERDICTS_H
+#define SLUICE_INGESTD_VERDICTS_H
+
+#include "ingestd/task.h"
+
+/* Whether what is still to come fits the file system. False: `why` has the numbers. */
+bool verdict_space(const struct ingest *in, struct reason *why);
+
+/* Whether a complete ingest is what was expected. False: `why` names both digests, or both sizes. */
+bool verdict_content(const struct ingest *in, struct reason *why);
+
+enum learn {
+	LEARN_OK,      /* the record knows it now */
+	LEARN_CHANGED, /* the content behind the source is another one than the bytes so far came from */
+	LEARN_WRONG,   /* it cannot be what was asked for */
+};
+
+/* Take an OPENED's size, digest, media type and validator into the record of the task's ingest. */
+enum learn verdict_learn(struct task *t, const struct message *opened, struct reason *why);
+
+/* "cannot VERB 'path of the data': errno text". */
+void verdict_io(const struct ingest *in, const char *verb, int r, struct reason *why);
+
+/* One line for the log about the state that a task has now. */
+void verdict_log_state(const struct task *t);
+
+#endif

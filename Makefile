@@ -4,7 +4,9 @@ VERSION := 0.1.0
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 
 PROGRAMS := fetchd ingestd commitd sluice
 FLOORS   := base oci wire

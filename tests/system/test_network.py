@@ -101,7 +101,7 @@ def test_wrong_total_for_ever_is_bad_data(box, bad):
 
 @pytest.mark.parametrize("after", [0, MIB], ids=["before the first byte", "in the middle"])
 def test_silence_is_noticed(box, bad, after):
-    box.configure("[fetchd]\nretry_delay = 10ms\nstall_time = 1s\n")
+    box.configure("[fetchd]\nretry_delay = 10ms\nstall_timeout = 1s\n")
     bad.on("/blob", badserver.silent(DATA, after=after), badserver.whole(DATA))
     fetch(box, bad)
     assert len(bad.asked("/blob")) == 2

@@ -1,5 +1,6 @@
 """Pull a real image from a real registry, and let others read the store."""
 
+import base64
 import json
 import os
 import platform
@@ -7,8 +8,10 @@ import subprocess
 
 import pytest
 
-from conftest import settled
+from conftest import BINDIR, settled
 from images import Pusher, digest_of
+from servers import Registry
+from stages import DENIED, Box
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
@@ -48,9 +51,6 @@ def index_of(registry):
 @pytest.fixture(scope="module")
 def pulled(sample, tmp_path_factory):
     """A store with the sample in it, for tests that only look."""
-    from conftest import BINDIR
-    from stages import Box
-
     box = Box(BINDIR, tmp_path_factory.mktemp("p"))
     box.sluice("pull", sample)
     box.gone()
@@ -136,20 +136,21 @@ def test_tag_moves_when_the_registry_moves_it(box, registry):
 
 
 def test_pull_with_a_password(box, area):
-    from servers import Registry
-
+    basic = base64.b64encode(b"tester:open sesame").decode()
     with Registry(area / "registry-password", password="open sesame") as private:
-        from base64 import b64encode
-
-        basic = "Basic " + b64encode(b"tester:open sesame").decode()
-        pusher = Pusher(private.address, "secret", {"Authorization": basic})
+        pusher = Pusher(private.address, "secret", {"Authorization": f"Basic {basic}"})
         pusher.image("1", [pusher.blob_bytes(b"for those who know")])
         reference = f"{private.address}/secret:1"
-        refused = box.run("sluice", "pull", reference)
-        assert refused.returncode == 77 and private.address in refused.stderr
-        box.configure(f"[registry {private.address}]\nusername = tester\npassword = open sesame\n")
+        refused = box.run("sluice", "pull", reference, want=DENIED)
+        assert private.address in refused.stderr
+        auth = box.directory / "auth.json"
+        auth.write_text(json.dumps({"auths": {private.address: {"auth": basic}}}))
+        box.configure(f"[fetchd]\nauth_file = {auth}\n")
+        box.gone()
         box.sluice("pull", reference)
         assert digest_of(b"for those who know") in stored(box)
+        found = subprocess.run(["grep", "-r", "-e", basic, "-e", "sesame", box.store, box.runtime], capture_output=True)
+        assert found.stdout == b"", "a password is in the store or in a log"
 
 
 # ── others read the store ──

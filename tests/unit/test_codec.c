@@ -1,0 +1,206 @@
+/* Messages: every type there and back, and every way in which bytes are no message. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* The code under test */
+#include "common/wire/codec.h"
+
+#define DIGEST_TEXT "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+/* One of each type with every field set; what a type does not have must come back empty. */
+static struct message full_message(enum message_type type)
+{
+	return (struct message){
+	    .type = type,
+	    .incarnation = 0x1122334455667788,
+	    .peer = 7,
+	    .ref = span_str(DIGEST_TEXT),
+	    .attempt = 42,
+	    .source = span_str("blob://localhost:5000/a@" DIGEST_TEXT),
+	    .offset = 1u << 30,
+	    .size = SIZE_UNKNOWN,
+	    .expected = span_str(DIGEST_TEXT),
+	    .digest = span_str(DIGEST_TEXT),
+	    .media_type = span_str(MEDIA_TYPE_OCI_INDEX),
+	    .validator = span_str("\"etag\""),
+	    .platform = span_str("linux/arm64"),
+	    .name = span_str("localhost:5000/a:1"),
+	    .state = TRANSFER_WAITING,
+	    .fail_class = FAIL_CLASS_MAX,
+	    .provenance = PROVENANCE_MASK,
+	    .http_status = 503,
+	    .started_s = 1,
+	    .updated_s = 2,
+	    .until_s = 3,
+	    .rate = 4,
+	    .rehashed = 5,
+	    .dev = 6,
+	    .ino = 7,
+	    .text = span_str("for a person: ünïcode"),
+	    .payload = span_str("bytes"),
+	};
+}
+
+static size_t encode(const struct message *m, uint8_t *out)
+{
+	size_t len = message_encode_head(m, out);
+
+	assert_int_equal(len, message_head_size(m));
+	if (m->type == MSG_CHUNK) {
+		memcpy(out + len, m->payload.data, m->payload.len);
+		len += m->payload.len;
+	}
+	return len;
+}
+
+static void test_round_trip(void **state)
+{
+	uint8_t bytes[MESSAGE_HEAD_MAX], again[MESSAGE_HEAD_MAX];
+	struct message back;
+
+	(void)state;
+	for (int type = 1; type <= MESSAGE_TYPE_MAX; type++) {
+		struct message m = full_message((enum message_type)type);
+		size_t len = encode(&m, bytes);
+		assert_int_equal(message_decode(span_of(bytes, len), &back), DECODE_OK);
+		assert_int_equal(back.type, type);
+		assert_int_equal(encode(&back, again), len);
+		assert_memory_equal(bytes, again, len);
+	}
+}
+
+/* No prefix of a message is a message, and neither is a message with something behind it. */
+static void test_exact(void **state)
+{
+	uint8_t bytes[MESSAGE_HEAD_MAX];
+	struct message back;
+
+	(void)state;
+	for (int type = 1; type <= MESSAGE_TYPE_MAX; type++) {
+		struct message m = full_message((enum message_type)type);
+		size_t len = encode(&m, bytes);
+		if (type == MSG_CHUNK) /* any payload is one, but not none */
+			len -= m.payload.len;
+		for (size_t cut = 0; cut < len + (type == MSG_CHUNK); cut++)
+			assert_int_equal(message_decode(span_of(bytes, cut), &back), DECODE_SHORT);
+		bytes[len] = 'x';
+		if (type != MSG_CHUNK)
+			assert_int_equal(message_decode(span_of(bytes, len + 1), &back), DECODE_LONG);
+	}
+}
+
+static void test_refused(void **state)
+{
+	static const struct row {
+		const char *name;
+		const char *bytes;
+		size_t len;
+		enum decode_verdict want;
+	} rows[] = {
+	    {"nothing", "", 0, DECODE_SHORT},
+	    {"http", "GET / HTTP/1.1\r\n", 16, DECODE_MAGIC},
+	    {"another version", "SL\x02\x13", 4, DECODE_VERSION},
+	    {"type 0", "SL\x01\x00", 4, DECODE_TYPE},
+	    {"type past the last", "SL\x01\x19", 4, DECODE_TYPE},
+	    {"type 255", "SL\x01\xff", 4, DECODE_TYPE},
+	    {"incarnation 0", "SL\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, DECODE_BOUNDS},
+	    {"an empty ref", "SL\x01\x0d\0\0", 6, DECODE_BOUNDS},
+	    {"a ref of 1025 bytes", "SL\x01\x0d\x04\x01", 6, DECODE_BOUNDS},
+	    {"a ref of 65535 bytes", "SL\x01\x0d\xff\xff", 6, DECODE_BOUNDS},
+	    {"a newline in a ref",
+	     "SL\x01\x0d\0\x03"
+	     "a\nb",
+	     9, DECODE_BOUNDS},
+	    {"a NUL in a ref",
+	     "SL\x01\x0d\0\x03"
+	     "a\0b",
+	     9, DECODE_BOUNDS},
+	    {"an escape in a ref",
+	     "SL\x01\x0d\0\x03"
+	     "a\033b",
+	     9, DECODE_BOUNDS},
+	    {"a class too high", "SL\x01\x16\x0b\0\0", 7, DECODE_BOUNDS},
+	};
+	const struct row *row;
+	struct message back;
+
+	(void)state;
+	for_each_row(row, rows)
+	{
+		memset(&back, 0xaa, sizeof(back));
+		struct message before = back;
+		enum decode_verdict got = message_decode(span_of(row->bytes, row->len), &back);
+		if (got != row->want)
+			fail_msg("%s: got %s", row->name, decode_verdict_text(got));
+		assert_memory_equal(&before, &back, sizeof(back)); /* untouched on refusal */
+	}
+}
+
+/* A payload at its limit, and one past it. */
+static void test_payload_bounds(void **state)
+{
+	uint8_t *bytes = malloc(MESSAGE_MAX + 1);
+	struct message m = full_message(MSG_CHUNK), back;
+
+	(void)state;
+	assert_non_null(bytes);
+	memset(bytes, 'p', MESSAGE_MAX + 1);
+	size_t head = message_encode_head(&m, bytes);
+	assert_int_equal(message_decode(span_of(bytes, head + CHUNK_PAYLOAD_MAX), &back), DECODE_OK);
+	assert_int_equal(back.payload.len, CHUNK_PAYLOAD_MAX);
+	assert_ptr_equal(back.payload.data, bytes + head);
+	assert_int_equal(message_decode(span_of(bytes, head + CHUNK_PAYLOAD_MAX + 1), &back), DECODE_BOUNDS);
+	free(bytes);
+}
+
+/* The largest heads fit what pipes and frames allow for. */
+static void test_head_max(void **state)
+{
+	static char longest[SOURCE_MAX];
+	struct message m = full_message(MSG_FETCH);
+
+	(void)state;
+	memset(longest, 'l', sizeof(longest));
+	m.ref = span_of(longest, REF_MAX);
+	m.source = span_of(longest, SOURCE_MAX);
+	m.expected = span_of(longest, DIGEST_TEXT_MAX);
+	m.validator = span_of(longest, VALIDATOR_MAX);
+	assert_true(message_head_size(&m) <= MESSAGE_HEAD_MAX);
+	m = full_message(MSG_RECORD);
+	m.ref = span_of(longest, REF_MAX);
+	m.media_type = span_of(longest, MEDIA_TYPE_MAX);
+	m.text = span_of(longest, TEXT_MAX);
+	assert_true(message_head_size(&m) <= MESSAGE_HEAD_MAX);
+}
+
+/* Every single-byte change of every message is a verdict, and whatever is accepted encodes to the very same bytes. */
+static void test_mutations(void **state)
+{
+	uint8_t bytes[MESSAGE_HEAD_MAX], again[MESSAGE_HEAD_MAX];
+	struct message back;
+
+	(void)state;
+	for (int type = 1; type <= MESSAGE_TYPE_MAX; type++) {
+		struct message m = full_message((enum message_type)type);
+		size_t len = encode(&m, bytes);
+		for (size_t at = 0; at < len; at++)
+			for (unsigned flip = 1; flip < 256; flip++) {
+				bytes[at] ^= (uint8_t)flip;
+				if (message_decode(span_of(bytes, len), &back) == DECODE_OK) {
+					assert_int_equal(encode(&back, again), len);
+					assert_memory_equal(bytes, again, len);
+				}
+				bytes[at] ^= (uint8_t)flip;
+			}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_exact),    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_payload_bounds), cmocka_unit_test(test_head_max), cmocka_unit_test(test_mutations),
+	};
+	return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
+}

@@ -1,0 +1,210 @@
+/* Pipes: real nanomsg sockets in a temporary directory. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* System */
+#include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
+#include <poll.h>
+#include <sys/un.h>
+
+/* The code under test */
+#include "common/wire/peer.h"
+#include "common/wire/pipe.h"
+
+#define WAIT_MS 10000
+
+static struct unit_dir dir;
+
+static int set_up(void **state)
+{
+	(void)state;
+	unit_dir_make(&dir);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unit_dir_remove(&dir);
+	return 0;
+}
+
+static void wait_for(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+}
+
+static void receive(struct pipe *p, struct message *m)
+{
+	int r;
+
+	do {
+		wait_for(pipe_receive_fd(p));
+		r = pipe_receive(p, m, NULL);
+	} while (r == -EAGAIN);
+	assert_int_equal(r, 0);
+}
+
+static const struct message hello = {.type = MSG_HELLO, .incarnation = 5, .peer = 6};
+
+static void test_send_receive(void **state)
+{
+	struct pipe *push, *pull;
+	struct message m;
+
+	(void)state;
+	assert_int_equal(pipe_open(dir.path, PIPE_ORDERS, PIPE_PUSH, &push), 0);
+	assert_int_equal(pipe_send(push, &hello), -EAGAIN); /* nobody there: no blocking, no queue */
+	assert_int_equal(pipe_open(dir.path, PIPE_ORDERS, PIPE_PULL, &pull), 0);
+	assert_int_equal(pipe_receive(pull, &m, NULL), -EAGAIN);
+	wait_for(pipe_send_fd(push));
+	assert_int_equal(pipe_send(push, &hello), 0);
+	receive(pull, &m);
+	assert_int_equal(m.type, MSG_HELLO);
+	assert_int_equal(m.incarnation, 5);
+	assert_int_equal(m.peer, 6);
+	assert_int_equal(pipe_send_fd(pull), -1);
+	assert_int_equal(pipe_receive_fd(push), -1);
+	pipe_close(pull);
+	pipe_close(push);
+	assert_false(unit_exists(&dir, "orders")); /* the socket goes with who bound it */
+}
+
+/* Whole and partial chunks arrive as they were filled, without a copy on the way in. */
+static void test_chunks(void **state)
+{
+	static const size_t lens[] = {1, 4095, CHUNK_PAYLOAD_MAX - 1, CHUNK_PAYLOAD_MAX};
+	struct message head = {.type = MSG_CHUNK, .ref = span_str("r"), .attempt = 1};
+	struct pipe *push, *pull;
+	struct message m;
+	struct chunk c;
+
+	(void)state;
+	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PULL, &pull), 0);
+	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PUSH, &push), 0);
+	for (size_t i = 0; i < LEN(lens); i++) {
+		assert_int_equal(pipe_chunk_new(&head, &c), 0);
+		memset(c.payload, (int)i + 1, lens[i]);
+		c.payload_len = lens[i];
+		wait_for(pipe_send_fd(push));
+		assert_int_equal(pipe_chunk_send(push, &c), 0);
+		assert_null(c.msg);
+		receive(pull, &m);
+		assert_int_equal(m.payload.len, lens[i]);
+		for (size_t at = 0; at < lens[i]; at++)
+			assert_int_equal(m.payload.data[at], i + 1);
+	}
+	pipe_chunk_free(&c); /* empty: nothing happens */
+	pipe_close(push);
+	pipe_close(pull);
+}
+
+/* A binder that comes back is found again, also over the socket that its dead forerunner left. */
+static void test_reconnect(void **state)
+{
+	struct pipe *push, *pull;
+	struct message m;
+
+	(void)state;
+	unit_write_text(&dir, "seals", ""); /* something stale in its place */
+	assert_int_equal(pipe_open(dir.path, PIPE_SEALS, PIPE_PUSH, &push), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pipe_open(dir.path, PIPE_SEALS, PIPE_PULL, &pull), 0);
+		do
+			wait_for(pipe_send_fd(push));
+		while (pipe_send(push, &hello) == -EAGAIN);
+		receive(pull, &m);
+		pipe_close(pull);
+	}
+	pipe_close(push);
+}
+
+static void test_bad_message(void **state)
+{
+	char address[DIR_PATH_SIZE + 32];
+	enum decode_verdict verdict;
+	struct pipe *pull;
+	struct message m;
+	int r;
+
+	(void)state;
+	assert_int_equal(pipe_open(dir.path, PIPE_RECEIPTS, PIPE_PULL, &pull), 0);
+	int raw = nn_socket(AF_SP, NN_PUSH);
+	(void)snprintf(address, sizeof(address), "ipc://%s/receipts", dir.path);
+	assert_true(nn_connect(raw, address) >= 0);
+	assert_int_equal(nn_send(raw, "garbage", 7, 0), 7);
+	do {
+		wait_for(pipe_receive_fd(pull));
+		r = pipe_receive(pull, &m, &verdict);
+	} while (r == -EAGAIN);
+	assert_int_equal(r, -EBADMSG);
+	assert_int_equal(verdict, DECODE_MAGIC);
+	(void)nn_close(raw);
+	pipe_close(pull);
+}
+
+static void test_ask(void **state)
+{
+	struct pipe *reply, *request;
+	struct message ping = {.type = MSG_PING}, m;
+
+	(void)state;
+	assert_int_equal(pipe_open(dir.path, PIPE_INGEST_CTL, PIPE_REQUEST, &request), 0);
+	assert_int_equal(pipe_ask(request, &ping, 20, &m), -ETIMEDOUT); /* nobody there */
+	assert_int_equal(pipe_open(dir.path, PIPE_INGEST_CTL, PIPE_REPLY, &reply), 0);
+	assert_int_equal(pipe_ask(request, &ping, 20, &m), -ETIMEDOUT); /* there, but it does not answer */
+	receive(reply, &m);
+	assert_int_equal(m.type, MSG_PING);
+	pipe_close(request);
+	pipe_close(reply);
+}
+
+/* The longest directory that fits, and one byte more. */
+static void test_path_limit(void **state)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+	struct pipe *p;
+
+	(void)state;
+	memset(path, 'd', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	path[0] = '/';
+	size_t fits = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - strlen("/orders");
+	path[fits + 1] = '\0';
+	assert_int_equal(pipe_open(path, PIPE_ORDERS, PIPE_PUSH, &p), -ENAMETOOLONG);
+	path[fits] = '\0';
+	assert_int_equal(pipe_open(path, PIPE_ORDERS, PIPE_PUSH, &p), -ENOENT); /* short enough, but not there */
+}
+
+static void test_peer(void **state)
+{
+	struct peer p;
+
+	(void)state;
+	assert_int_equal(peer_init(&p), 0);
+	assert_int_not_equal(p.self, 0);
+	assert_true(peer_hello(&p, 9, 0)); /* new, and it does not know us */
+	assert_false(p.greeted);
+	assert_false(peer_hello(&p, 9, p.self));
+	assert_true(p.greeted);
+	assert_true(peer_hello(&p, 10, 0)); /* its successor has to hear us first */
+	assert_false(p.greeted);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_send_receive, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_chunks, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_reconnect, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_bad_message, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_ask, set_up, tear_down),
+	    cmocka_unit_test(test_path_limit),
+	    cmocka_unit_test(test_peer),
+	};
+	return cmocka_run_group_tests_name("pipe", tests, NULL, NULL);
+}

@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import crypt
 import os
 import pathlib
 import re
@@ -10,6 +9,11 @@ import shutil
 import socket
 import subprocess
 import time
+import warnings
+
+with warnings.catch_warnings():  # Debian 12's Python has it, and the next one's bcrypt is a package more
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import crypt
 
 GUARD_S = 120  # a hang is a failure; nothing else is timed
 

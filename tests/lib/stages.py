@@ -42,6 +42,10 @@ def memory_peak(pid):
     return int(found[1]) * 1024
 
 
+def text(output):
+    return (output or b"").decode(errors="replace")
+
+
 class Box:
     """A store and a runtime directory, and our programs on them."""
 
@@ -94,9 +98,7 @@ class Box:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        result = subprocess.CompletedProcess(
-            process.args, process.returncode, out.decode(errors="replace"), (err or b"").decode(errors="replace")
-        )
+        result = subprocess.CompletedProcess(process.args, process.returncode, text(out), text(err))
         result.raw = out
         if want is not None:
             assert result.returncode == want, f"{process.args} gave {result.returncode}, not {want}:\n{result.stderr}"
@@ -106,9 +108,7 @@ class Box:
         return self.run("sluice", *words, want=want)
 
     def json(self, *words):
-        """The output of a command with --json: a list of its values, one a line."""
-        lines = self.sluice("--json", *words).stdout.splitlines()
-        return [json.loads(line) for line in lines if line.strip()]
+        return json.loads(self.sluice("--json", *words).stdout)
 
     def status(self, ref):
         return self.json("status", ref)[0]
@@ -237,10 +237,10 @@ class Box:
         return "".join(path.read_text() for path in sorted(self.reports.glob("san.*")))
 
 
-def one_line(text, *subjects):
-    """Assert that `text` is one line for a person that contains each subject."""
-    lines = text.splitlines()
-    assert len(lines) == 1, f"one line was wanted, not:\n{text}"
+def one_line(said, *subjects):
+    """Assert that it is one line for a person that contains each subject."""
+    lines = said.splitlines()
+    assert len(lines) == 1, f"one line was wanted, not:\n{said}"
     for subject in subjects:
         assert str(subject) in lines[0], f"'{subject}' is not in: {lines[0]}"
 

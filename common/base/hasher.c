@@ -18,18 +18,6 @@ struct hasher {
 	} ctx;
 };
 
-size_t hash_size(enum hash_alg alg)
-{
-	assert(alg == HASH_SHA256 || alg == HASH_SHA512);
-	return alg == HASH_SHA256 ? SHA256_DIGEST_LENGTH : SHA512_DIGEST_LENGTH;
-}
-
-size_t hash_block_size(enum hash_alg alg)
-{
-	assert(alg == HASH_SHA256 || alg == HASH_SHA512);
-	return alg == HASH_SHA256 ? SHA256_CBLOCK : SHA512_CBLOCK;
-}
-
 int hasher_new(enum hash_alg alg, struct hasher **ret_hasher)
 {
 	assert(alg == HASH_SHA256 || alg == HASH_SHA512);
@@ -141,14 +129,4 @@ void hash_bytes(enum hash_alg alg, const void *data, size_t len, uint8_t ret_dig
 	hasher_reset(&h);
 	hasher_update(&h, data, len);
 	hasher_digest(&h, ret_digest);
-}
-
-void hex_encode(const uint8_t *data, size_t len, char *ret_hex)
-{
-	static const char digits[] = "0123456789abcdef";
-	for (size_t i = 0; i < len; i++) {
-		ret_hex[2 * i] = digits[data[i] >> 4];
-		ret_hex[2 * i + 1] = digits[data[i] & 15];
-	}
-	ret_hex[2 * len] = '\0';
 }

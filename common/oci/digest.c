@@ -75,15 +75,3 @@ bool digest_eq(const struct digest *a, const struct digest *b)
 {
 	return a->alg == b->alg && memcmp(a->bytes, b->bytes, hash_size(a->alg)) == 0;
 }
-
-void digest_of(enum hash_alg alg, const void *data, size_t len, struct digest *ret_digest)
-{
-	*ret_digest = (struct digest){.alg = alg};
-	hash_bytes(alg, data, len, ret_digest->bytes);
-}
-
-void digest_of_hasher(const struct hasher *h, enum hash_alg alg, struct digest *ret_digest)
-{
-	*ret_digest = (struct digest){.alg = alg};
-	hasher_digest(h, ret_digest->bytes);
-}

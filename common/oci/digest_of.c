@@ -1,0 +1,14 @@
+/* The part of digest.h that hashes, in a file of its own: see common/base/hash_alg.c. */
+#include "common/oci/digest.h"
+
+void digest_of(enum hash_alg alg, const void *data, size_t len, struct digest *ret_digest)
+{
+	*ret_digest = (struct digest){.alg = alg};
+	hash_bytes(alg, data, len, ret_digest->bytes);
+}
+
+void digest_of_hasher(const struct hasher *h, enum hash_alg alg, struct digest *ret_digest)
+{
+	*ret_digest = (struct digest){.alg = alg};
+	hasher_digest(h, ret_digest->bytes);
+}

@@ -1,0 +1,117 @@
+#include "fetchd/host.h"
+
+/* System */
+#include <assert.h>
+
+/* Own */
+#include "fetchd/credentials.h"
+
+struct hosts {
+	struct host all[HOSTS_MAX];
+	size_t next_victim;
+};
+
+int hosts_new(struct hosts **ret_hosts)
+{
+	struct hosts *hs = calloc(1, sizeof(*hs));
+	if (!hs)
+		return -ENOMEM;
+	*ret_hosts = hs;
+	return 0;
+}
+
+void hosts_free(struct hosts *hs)
+{
+	if (!hs)
+		return;
+	hosts_forget_authorizations(hs);
+	free(hs);
+}
+
+void hosts_forget_authorizations(struct hosts *hs)
+{
+	for (size_t i = 0; i < HOSTS_MAX; i++)
+		credentials_wipe(&hs->all[i].authorization);
+}
+
+static bool is_idle(const struct host *h)
+{
+	return h->holding == 0 && !h->first;
+}
+
+/* Each idle place has its turn to be given away, so that a busy set of hosts is not forgotten for one newcomer. */
+static struct host *find_place(struct hosts *hs)
+{
+	for (size_t i = 0; i < HOSTS_MAX; i++)
+		if (!hs->all[i].used)
+			return &hs->all[i];
+	for (size_t i = 0; i < HOSTS_MAX; i++) {
+		struct host *h = &hs->all[hs->next_victim++ % HOSTS_MAX];
+		if (is_idle(h))
+			return h;
+	}
+	return NULL;
+}
+
+static struct host *get(struct hosts *hs, const struct origin *origin)
+{
+	for (size_t i = 0; i < HOSTS_MAX; i++)
+		if (hs->all[i].used && origin_eq(&hs->all[i].origin, origin))
+			return &hs->all[i];
+	struct host *h = find_place(hs);
+	if (!h)
+		return NULL;
+	credentials_wipe(&h->authorization);
+	*h = (struct host){.origin = *origin, .used = true};
+	h->last = &h->first;
+	return h;
+}
+
+int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t)
+{
+	assert(!t->host);
+	struct host *h = get(hs, origin);
+	if (!h)
+		return -EAGAIN;
+	t->host = h;
+	t->next = NULL;
+	if (h->holding < limit) {
+		t->holding = true;
+		h->holding++;
+		return 1;
+	}
+	*h->last = t;
+	h->last = &t->next;
+	return 0;
+}
+
+static void leave_line(struct host *h, struct turn *t)
+{
+	struct turn **at = &h->first;
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	if (!*at)
+		h->last = at;
+}
+
+void turn_end(struct turn *t)
+{
+	struct host *h = t->host;
+	if (!h)
+		return;
+	t->host = NULL;
+	if (!t->holding) {
+		leave_line(h, t);
+		return;
+	}
+	t->holding = false;
+	struct turn *heir = h->first;
+	if (!heir) {
+		h->holding--;
+		return;
+	}
+	leave_line(h, heir);
+	heir->holding = true;
+	heir->go(heir->self);
+}

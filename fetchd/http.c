@@ -1,0 +1,471 @@
+#include "fetchd/http.h"
+
+/* System */
+#include <ctype.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <ev.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Base */
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+
+#define RECEIVE_BUFFER   (256 * 1024L) /* bytes; one receive fills a chunk */
+#define IDLE_CONNECTIONS 32L
+#define SPARE_EXCHANGES  8 /* kept for reuse: each has a curl handle */
+
+struct http {
+	struct ev_loop *loop;
+	CURLM *multi;
+	ev_timer timer; /* curl's */
+	struct exchange *spare;
+	unsigned spare_len;
+};
+
+struct exchange {
+	struct http *http;
+	CURL *easy;
+	struct curl_slist *headers;
+	const struct http_hooks *hooks;
+	void *self;
+	struct response response;
+	ev_timer stall;
+	uint64_t stall_timeout_ms;
+	uint64_t last_byte_ms; /* monotonic; or when the request was sent, or we resumed */
+	bool connected;
+	bool paused;
+	bool refused; /* the head is */
+	bool stopped; /* a hook asked for it */
+	bool lost;    /* bytes, in a resume that failed */
+	char error[CURL_ERROR_SIZE];
+	struct exchange *next; /* spare */
+};
+
+/* What curl watches for us: one for each of its sockets. */
+struct watch {
+	ev_io io;
+	struct http *http;
+};
+
+static void collect_ends(struct http *h);
+
+static void act(struct http *h, curl_socket_t socket, int what)
+{
+	int running;
+	(void)curl_multi_socket_action(h->multi, socket, what, &running);
+	collect_ends(h);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct http *h = ((struct watch *)w->data)->http; /* curl may take the watch away in the call */
+	(void)loop;
+	act(h, w->fd, (events & EV_READ ? CURL_CSELECT_IN : 0) | (events & EV_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static int on_socket(CURL *easy, curl_socket_t socket, int what, void *self, void *of_socket)
+{
+	struct http *h = self;
+	struct watch *w = of_socket;
+	(void)easy;
+	if (w)
+		ev_io_stop(h->loop, &w->io);
+	if (what == CURL_POLL_REMOVE) {
+		free(w);
+		return 0;
+	}
+	if (!w) {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return -1;
+		w->http = h;
+		ev_init(&w->io, on_io);
+		w->io.data = w;
+		(void)curl_multi_assign(h->multi, socket, w);
+	}
+	ev_io_set(&w->io, socket, (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+	ev_io_start(h->loop, &w->io);
+	return 0;
+}
+
+static int set_timer(CURLM *multi, long timeout_ms, void *self)
+{
+	struct http *h = self;
+	(void)multi;
+	ev_timer_stop(h->loop, &h->timer);
+	if (timeout_ms < 0)
+		return 0;
+	ev_now_update(h->loop); /* a blocking write to stdout may lie behind us */
+	ev_timer_set(&h->timer, (double)timeout_ms / 1000.0, 0.);
+	ev_timer_start(h->loop, &h->timer);
+	return 0;
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct http *h = w->data;
+	long timeout_ms = -1;
+	(void)loop;
+	(void)events;
+	act(h, CURL_SOCKET_TIMEOUT, 0);
+	/* A timer that was a hair early leaves curl's time as it was, and curl tells only changes. */
+	if (!ev_is_active(&h->timer) && curl_multi_timeout(h->multi, &timeout_ms) == CURLM_OK)
+		(void)set_timer(h->multi, timeout_ms, h);
+}
+
+/* curl calls this with whole lines. What comes behind a whole head are trailers: of no use to us. */
+static size_t on_header(char *data, size_t one, size_t len, void *self)
+{
+	struct exchange *x = self;
+	(void)one;
+	x->last_byte_ms = clock_mono_ms();
+	if (x->response.whole)
+		return len;
+	switch (response_line(&x->response, span_of(data, len))) {
+	case RESPONSE_MORE:
+		return len;
+	case RESPONSE_WHOLE:
+		x->stopped = !x->hooks->head(x->self, &x->response);
+		return x->stopped ? 0 : len;
+	case RESPONSE_REFUSED:
+		break;
+	}
+	x->refused = true;
+	return 0;
+}
+
+static size_t on_body(char *data, size_t one, size_t len, void *self)
+{
+	struct exchange *x = self;
+	(void)one;
+	if (x->stopped || x->lost)
+		return 0;
+	enum body_answer answer = x->hooks->body(x->self, data, len);
+	x->last_byte_ms = clock_mono_ms(); /* after the hook: a write to a slow stdout is no stall */
+	x->paused = answer == BODY_PAUSE;
+	x->stopped = answer == BODY_STOP;
+	return x->paused ? CURL_WRITEFUNC_PAUSE : x->stopped ? 0 : len;
+}
+
+static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, int own_port)
+{
+	struct exchange *x = self;
+	(void)peer_ip;
+	(void)own_ip;
+	(void)peer_port;
+	(void)own_port;
+	x->connected = true;
+	x->last_byte_ms = clock_mono_ms();
+	return CURL_PREREQFUNC_OK;
+}
+
+/* What curl says, what that means, and how a person is told; NULL: in curl's own words. */
+static const struct {
+	CURLcode code;
+	enum http_end end;
+	const char *text;
+} ends[] = {
+    {CURLE_OK, HTTP_WHOLE, ""},
+    {CURLE_COULDNT_RESOLVE_HOST, HTTP_NO_ADDRESS, "the name of the host cannot be resolved"},
+    {CURLE_COULDNT_RESOLVE_PROXY, HTTP_NO_ADDRESS, "the name of the proxy cannot be resolved"},
+    {CURLE_COULDNT_CONNECT, HTTP_NO_CONNECTION, NULL},
+    {CURLE_PROXY, HTTP_NO_CONNECTION, NULL},
+    {CURLE_OPERATION_TIMEDOUT, HTTP_NO_CONNECTION, "no connection within the time for it"}, /* no other limit is set */
+    {CURLE_SSL_CONNECT_ERROR, HTTP_NO_TLS, NULL},
+    {CURLE_PEER_FAILED_VERIFICATION, HTTP_NO_TLS, NULL},
+    {CURLE_SSL_CACERT_BADFILE, HTTP_NO_TLS, NULL},
+    {CURLE_SSL_CERTPROBLEM, HTTP_NO_TLS, NULL},
+    {CURLE_SSL_CIPHER, HTTP_NO_TLS, NULL},
+    {CURLE_SSL_INVALIDCERTSTATUS, HTTP_NO_TLS, NULL},
+    {CURLE_SSL_ISSUER_ERROR, HTTP_NO_TLS, NULL},
+    {CURLE_SEND_ERROR, HTTP_BROKEN_OFF, NULL},
+    {CURLE_RECV_ERROR, HTTP_BROKEN_OFF, NULL},
+    {CURLE_GOT_NOTHING, HTTP_BROKEN_OFF, "the connection was closed without an answer"},
+    {CURLE_PARTIAL_FILE, HTTP_BROKEN_OFF, "the connection was closed before the end of the body"},
+    {CURLE_WEIRD_SERVER_REPLY, HTTP_REFUSED, NULL},
+    {CURLE_UNSUPPORTED_PROTOCOL, HTTP_REFUSED, "the answer is no HTTP/1.1"},
+};
+
+/* "Recv failure: Connection reset by peer" is "connection reset by peer" in our words. */
+static void say_error(const char *prefix, const char *text, struct reason *ret_why)
+{
+	static const char *const noise[] = {"Recv failure: ", "Send failure: "};
+	for (size_t i = 0; i < 2; i++)
+		if (strncmp(text, noise[i], strlen(noise[i])) == 0)
+			text += strlen(noise[i]);
+	reason_set(ret_why, "%s%c%s", prefix, tolower((unsigned char)text[0]), text[0] != '\0' ? text + 1 : "");
+}
+
+static enum http_end end_of(const struct exchange *x, CURLcode code, struct reason *ret_why)
+{
+	enum http_end end = HTTP_FAILED;
+	const char *text = NULL;
+	long error = 0;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (ends[i].code == code) {
+			end = ends[i].end;
+			text = ends[i].text;
+		}
+	if (x->refused)
+		text = x->response.why.text;
+	else if (code == CURLE_COULDNT_CONNECT && curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &error) == CURLE_OK &&
+		 error != 0)
+		text = strerror((int)error);
+	else if (!text)
+		text = x->error[0] != '\0' ? x->error : curl_easy_strerror(code);
+	say_error(end == HTTP_NO_TLS ? "TLS: " : "", text, ret_why);
+	/* libcurl 7.88 has no code of its own for broken chunks. */
+	bool bad_chunk = code == CURLE_RECV_ERROR && strstr(x->error, "chunked-encoding");
+	return x->stopped ? HTTP_STOPPED : x->refused || bad_chunk ? HTTP_REFUSED : end;
+}
+
+static void drop_headers(struct exchange *x)
+{
+	for (struct curl_slist *line = x->headers; line; line = line->next)
+		explicit_bzero(line->data, strlen(line->data)); /* one of them may be a password */
+	curl_slist_free_all(x->headers);
+	x->headers = NULL;
+}
+
+static void exchange_free(struct exchange *x)
+{
+	drop_headers(x);
+	curl_easy_cleanup(x->easy);
+	free(x);
+}
+
+/* Off the network, and into the spare ones. */
+static void retire(struct exchange *x)
+{
+	struct http *h = x->http;
+	ev_timer_stop(h->loop, &x->stall);
+	(void)curl_multi_remove_handle(h->multi, x->easy);
+	(void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
+	drop_headers(x);
+	if (h->spare_len >= SPARE_EXCHANGES) {
+		exchange_free(x);
+		return;
+	}
+	x->next = h->spare;
+	h->spare = x;
+	h->spare_len++;
+}
+
+static void finish(struct exchange *x, enum http_end end, const struct reason *why)
+{
+	const struct http_hooks *hooks = x->hooks;
+	void *self = x->self;
+	retire(x);
+	hooks->done(self, end, why);
+}
+
+static void collect_ends(struct http *h)
+{
+	CURLMsg *message;
+	int left;
+	while ((message = curl_multi_info_read(h->multi, &left))) {
+		struct exchange *x = NULL;
+		struct reason why;
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&x);
+		enum http_end end = end_of(x, message->data.result, &why);
+		finish(x, end, &why);
+	}
+}
+
+static void arm_stall(struct exchange *x, uint64_t in_ms)
+{
+	ev_timer_stop(x->http->loop, &x->stall);
+	ev_timer_set(&x->stall, (double)in_ms / 1000.0, 0.);
+	ev_timer_start(x->http->loop, &x->stall);
+}
+
+/* Not moved with every byte: when it fires it looks how long the last one is ago. curl minds the time to connect. */
+static void on_stall(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct exchange *x = w->data;
+	struct reason why = {"out of memory"};
+	(void)loop;
+	(void)events;
+	if (x->stopped || x->lost) {
+		finish(x, x->stopped ? HTTP_STOPPED : HTTP_FAILED, &why);
+		return;
+	}
+	uint64_t silent_ms = x->connected && !x->paused ? clock_mono_ms() - x->last_byte_ms : 0;
+	if (silent_ms < x->stall_timeout_ms) {
+		arm_stall(x, x->stall_timeout_ms - silent_ms);
+		return;
+	}
+	reason_set(&why, "no byte came for %.1f seconds", (double)silent_ms / 1000.0);
+	finish(x, HTTP_STALLED, &why);
+}
+
+/* What is the same for all requests. */
+static void set_up(struct exchange *x)
+{
+	CURL *e = x->easy;
+	(void)curl_easy_setopt(e, CURLOPT_PRIVATE, x);
+	(void)curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->error);
+	(void)curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(e, CURLOPT_HEADERDATA, x);
+	(void)curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+	(void)curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
+	(void)curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_request);
+	(void)curl_easy_setopt(e, CURLOPT_PREREQDATA, x);
+	(void)curl_easy_setopt(e, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
+	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
+	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	(void)curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+	(void)curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	(void)curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	(void)curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* no Authorization to a proxy */
+	(void)curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a resolver that hangs */
+	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_NOPROGRESS, 1L);
+}
+
+static struct exchange *exchange_take(struct http *h)
+{
+	struct exchange *x = h->spare;
+	if (x) {
+		h->spare = x->next;
+		h->spare_len--;
+		return x;
+	}
+	x = calloc(1, sizeof(*x));
+	if (!x)
+		return NULL;
+	x->http = h;
+	x->easy = curl_easy_init();
+	if (!x->easy) {
+		free(x);
+		return NULL;
+	}
+	ev_timer_init(&x->stall, on_stall, 0., 0.);
+	x->stall.data = x;
+	set_up(x);
+	return x;
+}
+
+__attribute__((format(printf, 2, 3))) static int add_header(struct exchange *x, const char *format, ...)
+{
+	AUTO_FREE char *line = NULL;
+	va_list args;
+	va_start(args, format);
+	int len = vasprintf(&line, format, args);
+	va_end(args);
+	struct curl_slist *longer = len < 0 ? NULL : curl_slist_append(x->headers, line);
+	if (!longer)
+		return -ENOMEM;
+	x->headers = longer;
+	explicit_bzero(line, (size_t)len);
+	return 0;
+}
+
+static int add_headers(struct exchange *x, const struct http_ask *ask)
+{
+	int r = add_header(x, "Accept: %s", ask->accept);
+	if (r == 0 && ask->first > 0 && ask->last == SIZE_UNKNOWN)
+		r = add_header(x, "Range: bytes=%" PRIu64 "-", ask->first);
+	else if (r == 0 && ask->first > 0)
+		r = add_header(x, "Range: bytes=%" PRIu64 "-%" PRIu64, ask->first, ask->last);
+	if (r == 0 && ask->if_range)
+		r = add_header(x, "If-Range: %s", ask->if_range);
+	if (r == 0 && ask->authorization)
+		r = add_header(x, "Authorization: %s", ask->authorization);
+	return r;
+}
+
+int http_start(struct http *h, const struct http_ask *ask, const struct http_hooks *hooks, void *self,
+	       struct exchange **ret_exchange)
+{
+	struct exchange *x = exchange_take(h);
+	if (!x)
+		return -ENOMEM;
+	x->hooks = hooks;
+	x->self = self;
+	x->connected = x->paused = x->refused = x->stopped = x->lost = false;
+	x->error[0] = '\0';
+	x->stall_timeout_ms = ask->stall_timeout_ms;
+	response_init(&x->response, clock_wall_s());
+	bool right = add_headers(x, ask) == 0 && curl_easy_setopt(x->easy, CURLOPT_URL, ask->url) == CURLE_OK &&
+		     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK &&
+		     curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms) == CURLE_OK &&
+		     curl_multi_add_handle(h->multi, x->easy) == CURLM_OK;
+	if (!right) {
+		retire(x);
+		return -ENOMEM;
+	}
+	arm_stall(x, x->stall_timeout_ms);
+	*ret_exchange = x;
+	return 0;
+}
+
+void http_resume(struct exchange *x)
+{
+	if (!x->paused)
+		return;
+	x->paused = false;
+	x->last_byte_ms = clock_mono_ms();
+	if (curl_easy_pause(x->easy, CURLPAUSE_CONT) == CURLE_OK)
+		return;
+	/* curl has dropped bytes that it had in hand. It would go on behind the gap; we end from the loop. */
+	x->lost = true;
+	arm_stall(x, 0);
+}
+
+void http_cancel(struct exchange *x)
+{
+	retire(x);
+}
+
+bool http_is_connected(const struct exchange *x)
+{
+	return x->connected;
+}
+
+int http_new(struct ev_loop *loop, struct http **ret_http)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	if (!h)
+		return -ENOMEM;
+	h->loop = loop;
+	ev_timer_init(&h->timer, on_timer, 0., 0.);
+	h->timer.data = h;
+	h->multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
+	if (!h->multi) {
+		free(h);
+		return -ENOMEM;
+	}
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
+	*ret_http = h;
+	return 0;
+}
+
+void http_free(struct http *h)
+{
+	if (!h)
+		return;
+	while (h->spare) {
+		struct exchange *x = h->spare;
+		h->spare = x->next;
+		exchange_free(x);
+	}
+	(void)curl_multi_cleanup(h->multi);
+	ev_timer_stop(h->loop, &h->timer);
+	curl_global_cleanup();
+	free(h);
+}

@@ -1,0 +1,225 @@
+#include "fetchd/fetch.h"
+
+/* System */
+#include <errno.h>
+#include <stdlib.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+/* OCI */
+#include "common/oci/json.h"
+
+/* Own */
+#include "fetchd/settings.h"
+#include "fetchd/steps.h"
+
+#define UNWANTED_MAX (64u << 10) /* bytes of the body of a redirect or an error, to keep the connection */
+
+void fetch_run(struct fetch *f, const struct fetch_step *next)
+{
+	while (next) {
+		f->step = next;
+		log_debug("%s: %s", f->ref, next->name);
+		next = next->go(f);
+	}
+}
+
+/* Events: each names the step that follows. */
+
+static void on_turn(void *self)
+{
+	fetch_run(self, &step_ask);
+}
+
+static void on_wait_over(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	fetch_run(w->data, &step_line_up);
+}
+
+static void on_drained(void *self)
+{
+	struct fetch *f = self;
+	if (f->step == &step_last)
+		fetch_run(f, &step_last);
+	else if (f->exchange)
+		http_resume(f->exchange);
+}
+
+static bool on_head(void *self, const struct response *r)
+{
+	struct fetch *f = self;
+	f->turn.host->answered = true;
+	f->has_head = true;
+	f->http_status = (uint16_t)r->status;
+	f->auth = r->auth;
+	f->retry_after_ms = r->retry_after_ms;
+	response_judge(r, &f->want, &f->judgement);
+	buf_clear(&f->location);
+	if (f->judgement.verdict == VERDICT_REDIRECT && buf_append_str(&f->location, r->location) < 0)
+		return false;
+	if (f->judgement.verdict == VERDICT_TAKE && !f->opened) {
+		memcpy(f->media_type, r->media_type, sizeof(f->media_type));
+		memcpy(f->learned, r->digest, sizeof(f->learned));
+		(void)snprintf(f->validator, sizeof(f->validator), "%s", response_validator(r));
+	}
+	fetch_run(f, f->judgement.verdict == VERDICT_TAKE ? &step_open : &step_drain);
+	return f->sink_error == 0;
+}
+
+/* The end of what this body may bring. */
+static uint64_t limit_of(const struct fetch *f)
+{
+	return f->judgement.end != SIZE_UNKNOWN ? f->judgement.end : f->want.size_max;
+}
+
+static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
+{
+	size_t skip = f->judgement.skip < len ? (size_t)f->judgement.skip : len;
+	size_t fresh = len - skip;
+	if (fresh > limit_of(f) - f->want.offset) {
+		f->judgement.verdict = VERDICT_REFUSE;
+		f->judgement.fail = FAIL_BAD_DATA;
+		reason_set(&f->judgement.why, "the server sent more than the %llu bytes that there can be",
+			   (unsigned long long)limit_of(f));
+		return BODY_STOP;
+	}
+	int r = fresh > 0 ? outlet_put(&f->outlet, data + skip, fresh) : 0;
+	if (r == -EAGAIN)
+		return BODY_PAUSE;
+	if (r < 0) {
+		f->sink_error = r;
+		return BODY_STOP;
+	}
+	f->judgement.skip -= skip;
+	f->want.offset += fresh;
+	if (fresh > 0)
+		backoff_progress(&f->backoff);
+	return BODY_TAKEN;
+}
+
+static enum body_answer on_body(void *self, const void *data, size_t len)
+{
+	struct fetch *f = self;
+	if (f->judgement.verdict == VERDICT_TAKE)
+		return take(f, data, len);
+	f->unwanted_bytes += len;
+	return f->unwanted_bytes > UNWANTED_MAX ? BODY_STOP : BODY_TAKEN;
+}
+
+static void on_end(void *self, enum http_end end, const struct reason *why)
+{
+	struct fetch *f = self;
+	f->exchange = NULL;
+	f->end = end;
+	f->end_why = *why;
+	fetch_run(f, &step_settle);
+}
+
+const struct http_hooks fetch_http_hooks = {on_head, on_body, on_end};
+
+static char *copy(struct span s)
+{
+	return strndup(s.len > 0 ? (const char *)s.data : "", s.len);
+}
+
+int fetch_new(const struct fetcher *env, const struct fetch_order *order, const struct fetch_hooks *hooks, void *self,
+	      struct fetch **ret_fetch)
+{
+	struct fetch *f = calloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	f->env = env;
+	f->hooks = hooks;
+	f->self = self;
+	f->ref = copy(order->ref);
+	f->source = copy(order->source);
+	if (!f->ref || !f->source) {
+		fetch_free(f);
+		return -ENOMEM;
+	}
+	f->attempt = order->attempt;
+	url_show(order->source, f->shown);
+	f->want.offset = order->offset;
+	f->want.size = order->size;
+	f->want.size_max = INT64_MAX;
+	f->want.checked = order->checked || order->expected.len > 0;
+	(void)snprintf(f->want.expected, sizeof(f->want.expected), "%.*s", SPAN_ARG(order->expected));
+	(void)snprintf(f->want.validator, sizeof(f->want.validator), "%.*s", SPAN_ARG(order->validator));
+	f->turn.go = on_turn;
+	f->turn.self = f;
+	ev_timer_init(&f->wait, on_wait_over, 0., 0.);
+	f->wait.data = f;
+	f->outlet.drained = on_drained;
+	f->outlet.self = f;
+	f->outlet.ref = span_str(f->ref);
+	f->outlet.attempt = f->attempt;
+	f->outlet.offset = f->want.offset;
+	outlet_init(&f->outlet, env->sink);
+	*ret_fetch = f;
+	return 0;
+}
+
+void fetch_start(struct fetch *f)
+{
+	fetch_run(f, &step_plan);
+}
+
+void fetch_free(struct fetch *f)
+{
+	if (!f)
+		return;
+	if (f->exchange)
+		http_cancel(f->exchange);
+	ev_timer_stop(f->env->loop, &f->wait);
+	outlet_release(&f->outlet);
+	turn_end(&f->turn);
+	buf_release(&f->start_url);
+	buf_release(&f->url);
+	buf_release(&f->location);
+	free(f->ref);
+	free(f->source);
+	free(f);
+}
+
+static void say_what_it_waits_for(struct fetch *f)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	origin_format(&f->at, at);
+	if (ev_is_active(&f->wait))
+		reason_set(&f->beat, "waiting to try '%s' again: %s", at, f->why.text);
+	else if (!f->exchange)
+		reason_set(&f->beat, "waiting for a connection to '%s'", at);
+	else if (!http_is_connected(f->exchange))
+		reason_set(&f->beat, "connecting to '%s'", at);
+	else if (!f->has_head)
+		reason_set(&f->beat, "waiting for an answer of '%s'", at);
+	else
+		reason_set(&f->beat, "waiting for bytes from '%s'", at);
+}
+
+void fetch_beat(struct fetch *f)
+{
+	if (clock_mono_ms() - f->outlet.last_sent_ms < BEAT_EVERY_MS || f->step == &step_last)
+		return;
+	say_what_it_waits_for(f);
+	struct message m = {
+	    .type = MSG_BEAT,
+	    .until_s = ev_is_active(&f->wait) ? f->until_s : 0,
+	    .text = span_str(f->beat.text),
+	};
+	f->sink_error = outlet_say(&f->outlet, &m);
+}
+
+enum fail_class fetch_outcome(const struct fetch *f)
+{
+	return f->fail;
+}
+
+int fetch_sink_error(const struct fetch *f)
+{
+	return f->sink_error;
+}

@@ -1,0 +1,61 @@
+/*
+ * One transfer: from an order to END or FAIL in its outlet, over any number of requests. Its steps are in steps.c.
+ */
+#ifndef SLUICE_FETCHD_FETCH_H
+#define SLUICE_FETCHD_FETCH_H
+
+#include "common/oci/transfer.h"
+
+struct ev_loop;
+struct fetch;
+struct http;
+struct hosts;
+struct settings;
+struct sink;
+
+/* What all transfers of a process share. Borrowed by each. */
+struct fetcher {
+	struct ev_loop *loop;
+	struct http *http;
+	struct hosts *hosts;
+	struct sink *sink;
+	const struct settings *settings; /* may change between two requests */
+};
+
+/* What to fetch. Borrowed for the call. */
+struct fetch_order {
+	struct span ref;
+	uint64_t attempt;
+	struct span source;
+	uint64_t offset;       /* bytes that are there already */
+	uint64_t size;         /* or SIZE_UNKNOWN */
+	struct span expected;  /* a digest, or empty */
+	struct span validator; /* of what is there, or empty */
+	bool checked;          /* the bytes will be compared with a digest, even if `expected` is empty */
+};
+
+struct fetch_hooks {
+	/* The last message has left the outlet, or there never will be one: free the transfer. */
+	void (*done)(void *self, struct fetch *f);
+};
+
+/* The order is copied. 0 or -ENOMEM. The caller owns the transfer and starts it with fetch_start(). */
+int fetch_new(const struct fetcher *env, const struct fetch_order *order, const struct fetch_hooks *hooks, void *self,
+	      struct fetch **ret_fetch);
+
+/* Begin; `done` may be called from within. */
+void fetch_start(struct fetch *f);
+
+/* In any state: nothing more is sent. NULL is fine. */
+void fetch_free(struct fetch *f);
+
+/* Say a BEAT, unless a message went out within the last BEAT_EVERY_MS. */
+void fetch_beat(struct fetch *f);
+
+/* In `done`: FAIL_NONE after END, else the class of the FAIL. */
+enum fail_class fetch_outcome(const struct fetch *f);
+
+/* In `done`: 0, or the -errno that made the sink useless; then neither END nor FAIL was sent. */
+int fetch_sink_error(const struct fetch *f);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * fetchd's options: rows of a table, from the configuration file's [fetchd] section, the environment and the command
+ * line, and [registry HOST] sections from the file.
+ */
+#ifndef SLUICE_FETCHD_SETTINGS_H
+#define SLUICE_FETCHD_SETTINGS_H
+
+#include "common/base/opt.h"
+#include "common/oci/reference.h"
+#include "fetchd/registry.h"
+
+#define REGISTRIES_MAX 64 /* sections */
+
+struct registry_settings {
+	char host[REFERENCE_HOST_MAX + 1];
+	enum plain_http plain_http;
+};
+
+struct settings {
+	/* For the daemon and the tool, and in the file. */
+	const char *runtime_dir;
+	const char *log_level;
+	const char *auth_file; /* NULL or empty: the usual places */
+	uint64_t max_retries;  /* failures in a row, without progress in between, that are followed by another try */
+	uint64_t retry_delay_ms;
+	uint64_t retry_delay_max_ms;
+	uint64_t connect_timeout_ms;
+	uint64_t stall_timeout_ms; /* without a byte, while we take bytes */
+	uint64_t connections_per_host;
+
+	/* On the command line only. */
+	const char *config; /* NULL: none */
+	bool help;
+	bool version;
+
+	/* Of `get`. */
+	uint64_t offset;
+	const char *size; /* NULL: not known */
+	const char *digest;
+	bool raw;
+
+	struct registry_settings registries[REGISTRIES_MAX];
+	size_t registries_len;
+};
+
+/*
+ * Everything from its default to the command line (`argv` without the program's name, borrowed for the life of the
+ * process). `ret_operands` has room for `argc` pointers and gets what is no option, `ret_count` of them. 0, or with a
+ * reason and nothing changed -EINVAL (the command line, the environment) or another -errno (the file). May be called
+ * again for a changed file. Reads the disk.
+ */
+int settings_load(int argc, char **argv, struct settings *ret_settings, char **ret_operands, int *ret_count,
+		  struct reason *why);
+
+/* What the file says of a registry. */
+enum plain_http settings_plain_http(const struct settings *s, const char *host);
+
+/* The rows, for --help. */
+void settings_print_help(FILE *out);
+
+#endif

@@ -1,0 +1,308 @@
+#include "fetchd/sink.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/file.h"
+
+/* Wire */
+#include "common/wire/frame.h"
+
+struct sink_ops {
+	int (*chunk_new)(const struct message *head, struct chunk *ret_chunk);
+	int (*chunk_send)(struct outlet *o);
+	void (*chunk_free)(struct chunk *c);
+	int (*send)(struct sink *s, const struct message *m);
+};
+
+struct sink {
+	const struct sink_ops *ops;
+	struct ev_loop *loop;
+	struct pipe *pipe;
+	int fd;
+	ev_io writable;         /* runs while outlets wait */
+	struct outlet *waiting; /* the line: who waits longest is first */
+	struct outlet **last;
+};
+
+static int pipe_sink_chunk_send(struct outlet *o)
+{
+	return pipe_chunk_send(o->sink->pipe, &o->chunk);
+}
+
+static int pipe_sink_send(struct sink *s, const struct message *m)
+{
+	return pipe_send(s->pipe, m);
+}
+
+static const struct sink_ops pipe_ops = {pipe_chunk_new, pipe_sink_chunk_send, pipe_chunk_free, pipe_sink_send};
+
+static int fd_chunk_new(const struct message *head, struct chunk *ret_chunk)
+{
+	(void)head;
+	uint8_t *payload = malloc(CHUNK_PAYLOAD_MAX);
+	if (!payload)
+		return -ENOMEM;
+	*ret_chunk = (struct chunk){.payload = payload};
+	return 0;
+}
+
+static void fd_chunk_free(struct chunk *c)
+{
+	free(c->payload);
+	*c = (struct chunk){0};
+}
+
+static int frames_chunk_send(struct outlet *o)
+{
+	struct message m = {
+	    .type = MSG_CHUNK,
+	    .ref = o->ref,
+	    .attempt = o->attempt,
+	    .offset = o->offset - o->chunk.payload_len,
+	    .payload = span_of(o->chunk.payload, o->chunk.payload_len),
+	};
+	int r = frame_write(o->sink->fd, &m);
+	if (r == 0)
+		fd_chunk_free(&o->chunk);
+	return r;
+}
+
+/* A reader of frames on a pipe sees the writer alive: nobody waits for beats there. */
+static int frames_send(struct sink *s, const struct message *m)
+{
+	return m->type == MSG_BEAT ? 0 : frame_write(s->fd, m);
+}
+
+static const struct sink_ops frames_ops = {fd_chunk_new, frames_chunk_send, fd_chunk_free, frames_send};
+
+static int raw_chunk_send(struct outlet *o)
+{
+	size_t written;
+	int r = file_write_all(o->sink->fd, o->chunk.payload, o->chunk.payload_len, &written);
+	if (r == 0)
+		fd_chunk_free(&o->chunk);
+	return r;
+}
+
+static int raw_send(struct sink *s, const struct message *m)
+{
+	(void)s;
+	(void)m;
+	return 0;
+}
+
+static const struct sink_ops raw_ops = {fd_chunk_new, raw_chunk_send, fd_chunk_free, raw_send};
+
+static void line_up(struct outlet *o)
+{
+	struct sink *s = o->sink;
+	if (o->waiting)
+		return;
+	o->waiting = true;
+	o->next = NULL;
+	*s->last = o;
+	s->last = &o->next;
+	ev_io_start(s->loop, &s->writable);
+}
+
+static void leave_line(struct outlet *o)
+{
+	struct sink *s = o->sink;
+	if (!o->waiting)
+		return;
+	struct outlet **at = &s->waiting;
+	while (*at != o)
+		at = &(*at)->next;
+	*at = o->next;
+	if (!*at)
+		s->last = at;
+	o->waiting = false;
+	if (!s->waiting)
+		ev_io_stop(s->loop, &s->writable);
+}
+
+static int send_kept(struct outlet *o, struct message *kept)
+{
+	if (kept->type == 0)
+		return 0;
+	int r = o->sink->ops->send(o->sink, kept);
+	if (r == 0) {
+		kept->type = 0;
+		o->last_sent_ms = clock_mono_ms();
+	}
+	return r;
+}
+
+static int send_chunk(struct outlet *o)
+{
+	if (!o->chunk.payload)
+		return 0;
+	int r = o->sink->ops->chunk_send(o);
+	if (r == 0)
+		o->last_sent_ms = clock_mono_ms();
+	return r;
+}
+
+/* Send what is kept, in the one order that a transfer has. 0: all of it is gone. */
+static int push(struct outlet *o)
+{
+	int r = send_kept(o, &o->opened);
+	if (r == 0)
+		r = send_kept(o, &o->beat);
+	if (r == 0 && o->flush)
+		r = send_chunk(o);
+	if (r == 0) {
+		o->flush = false;
+		r = send_kept(o, &o->last);
+	}
+	if (r == -EAGAIN)
+		line_up(o);
+	return r;
+}
+
+/* The pipe takes messages. Each outlet has one turn; those that it does not serve to the end line up again behind. */
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct sink *s = w->data;
+	(void)loop;
+	(void)events;
+	while (s->waiting) {
+		struct outlet *o = s->waiting;
+		leave_line(o);
+		if (push(o) < 0)
+			return;
+		o->drained(o->self); /* may put more, or release the outlet */
+	}
+}
+
+static int sink_new(struct ev_loop *loop, const struct sink_ops *ops, struct pipe *pipe, int fd, struct sink **ret_sink)
+{
+	struct sink *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->ops = ops;
+	s->loop = loop;
+	s->pipe = pipe;
+	s->fd = fd;
+	s->last = &s->waiting;
+	ev_io_init(&s->writable, on_writable, pipe ? pipe_send_fd(pipe) : -1, EV_READ);
+	s->writable.data = s;
+	*ret_sink = s;
+	return 0;
+}
+
+int sink_new_pipe(struct ev_loop *loop, struct pipe *pipe, struct sink **ret_sink)
+{
+	return sink_new(loop, &pipe_ops, pipe, -1, ret_sink);
+}
+
+int sink_new_fd(struct ev_loop *loop, int fd, enum sink_form form, struct sink **ret_sink)
+{
+	return sink_new(loop, form == SINK_RAW ? &raw_ops : &frames_ops, NULL, fd, ret_sink);
+}
+
+void sink_free(struct sink *s)
+{
+	if (!s)
+		return;
+	ev_io_stop(s->loop, &s->writable);
+	free(s);
+}
+
+/*
+ * One timer serves many chunks: it is not stopped when a chunk goes, but looks at the one that it finds, and sleeps on
+ * if that is a younger one.
+ */
+static void on_age(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct outlet *o = w->data;
+	(void)events;
+	if (!o->chunk.payload)
+		return;
+	uint64_t age_ms = clock_mono_ms() - o->chunk_since_ms;
+	if (age_ms >= CHUNK_AGE_MAX_MS) {
+		(void)outlet_flush(o); /* a descriptor that is of no use shows again with the next byte or the end */
+		return;
+	}
+	ev_timer_set(w, (double)(CHUNK_AGE_MAX_MS - age_ms) / 1000.0, 0.);
+	ev_timer_start(loop, w);
+}
+
+void outlet_init(struct outlet *o, struct sink *s)
+{
+	o->sink = s;
+	o->last_sent_ms = clock_mono_ms();
+	ev_timer_init(&o->age, on_age, 0., 0.);
+	o->age.data = o;
+}
+
+void outlet_release(struct outlet *o)
+{
+	if (!o->sink)
+		return;
+	leave_line(o);
+	ev_timer_stop(o->sink->loop, &o->age);
+	o->sink->ops->chunk_free(&o->chunk);
+	o->sink = NULL;
+}
+
+static int chunk_begin(struct outlet *o)
+{
+	struct message head = {.type = MSG_CHUNK, .ref = o->ref, .attempt = o->attempt, .offset = o->offset};
+	int r = o->sink->ops->chunk_new(&head, &o->chunk);
+	if (r < 0)
+		return r;
+	o->chunk_since_ms = clock_mono_ms();
+	if (!ev_is_active(&o->age)) {
+		ev_timer_set(&o->age, CHUNK_AGE_MAX_MS / 1000.0, 0.);
+		ev_timer_start(o->sink->loop, &o->age);
+	}
+	return 0;
+}
+
+int outlet_put(struct outlet *o, const void *data, size_t len)
+{
+	assert(len <= CHUNK_PAYLOAD_MAX);
+	if (o->chunk.payload && o->chunk.payload_len + len > CHUNK_PAYLOAD_MAX) {
+		o->flush = true;
+		int r = push(o);
+		if (r < 0)
+			return r;
+	}
+	int r = o->chunk.payload ? 0 : chunk_begin(o);
+	if (r < 0)
+		return r;
+	memcpy(o->chunk.payload + o->chunk.payload_len, data, len);
+	o->chunk.payload_len += len;
+	o->offset += len;
+	return o->chunk.payload_len == CHUNK_PAYLOAD_MAX ? outlet_flush(o) : 0;
+}
+
+int outlet_flush(struct outlet *o)
+{
+	o->flush = true;
+	int r = push(o);
+	return r == -EAGAIN ? 0 : r;
+}
+
+int outlet_say(struct outlet *o, const struct message *m)
+{
+	struct message *place = m->type == MSG_OPENED ? &o->opened : m->type == MSG_BEAT ? &o->beat : &o->last;
+	*place = *m;
+	place->ref = o->ref;
+	place->attempt = o->attempt;
+	if (place == &o->last)
+		o->flush = true;
+	int r = push(o);
+	return r == -EAGAIN ? 0 : r;
+}
+
+bool outlet_idle(const struct outlet *o)
+{
+	return o->opened.type == 0 && o->last.type == 0 && !o->flush;
+}

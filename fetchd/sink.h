@@ -1,0 +1,74 @@
+/*
+ * Where messages go: the `chunks` pipe, or frames or raw bytes on a descriptor. A sink serves any number of transfers,
+ * each through an outlet of its own.
+ *
+ * An outlet never blocks on the pipe and never loses or reorders a transfer's messages: what the pipe does not take now
+ * (OPENED, the chunk in hand, END or FAIL, BEAT) stays in the outlet and is sent, in this order, when the pipe takes
+ * messages again. Bytes are copied once, from the network's buffer into the chunk in hand. A descriptor is written to
+ * at once and may block.
+ */
+#ifndef SLUICE_FETCHD_SINK_H
+#define SLUICE_FETCHD_SINK_H
+
+#include <ev.h>
+
+#include "common/wire/pipe.h"
+
+#define CHUNK_AGE_MAX_MS 50 /* a chunk that is not full is sent when it is this old */
+
+struct sink;
+
+enum sink_form {
+	SINK_FRAMES,
+	SINK_RAW, /* payloads alone */
+};
+
+/* Borrow `pipe` or `fd` and the loop. 0 or -errno. */
+int sink_new_pipe(struct ev_loop *loop, struct pipe *pipe, struct sink **ret_sink);
+int sink_new_fd(struct ev_loop *loop, int fd, enum sink_form form, struct sink **ret_sink);
+
+/* All outlets are released before. NULL is fine. */
+void sink_free(struct sink *s);
+
+struct outlet {
+	struct sink *sink;
+	void (*drained)(void *self); /* after -EAGAIN or a message that was kept: there is room again */
+	void *self;
+	struct span ref; /* borrowed for the life of the outlet */
+	uint64_t attempt;
+	uint64_t offset;       /* in the content, of the next byte */
+	uint64_t last_sent_ms; /* monotonic: when the last message went out */
+
+	/* The outlet's own. */
+	struct chunk chunk;                /* in hand while `chunk.payload` is set */
+	uint64_t chunk_since_ms;           /* when its first byte came */
+	struct message opened, last, beat; /* kept ones; a type of 0: none */
+	struct ev_timer age;
+	bool flush;   /* send the chunk in hand although it is not full */
+	bool waiting; /* in the sink's line */
+	struct outlet *next;
+};
+
+/* Begin: `o` is zero but for `drained`, `self`, `ref`, `attempt` and `offset`. */
+void outlet_init(struct outlet *o, struct sink *s);
+
+/* Drop what is kept. Fit for an outlet of zeros. */
+void outlet_release(struct outlet *o);
+
+/* Take all of the bytes: 0. Or none: -EAGAIN, `drained` will be called; -errno, the descriptor is of no use any more.
+ */
+int outlet_put(struct outlet *o, const void *data, size_t len);
+
+/* Do not wait for a full chunk. 0 or -errno as above, without -EAGAIN. */
+int outlet_flush(struct outlet *o);
+
+/*
+ * Send or keep an OPENED, END, FAIL or BEAT; what its spans view is borrowed for the life of the outlet. The outlet
+ * fills in ref and attempt. A BEAT replaces one that is kept. 0 or -errno as above, without -EAGAIN.
+ */
+int outlet_say(struct outlet *o, const struct message *m);
+
+/* Whether nothing is kept. */
+bool outlet_idle(const struct outlet *o);
+
+#endif

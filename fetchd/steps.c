@@ -1,0 +1,364 @@
+#include "fetchd/steps.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+/* OCI */
+#include "common/oci/json.h"
+
+/* Own */
+#include "fetchd/credentials.h"
+#include "fetchd/registry.h"
+#include "fetchd/settings.h"
+
+#define REDIRECTS_MAX 8
+/* A host that never answered anything is given up sooner: its name or port is more likely wrong than it is busy. */
+#define FIRST_CONTACT_RETRIES 3
+/* 401 and 403 from where a registry sent us: a signed URL that expired on the way; a new one may do. */
+#define AWAY_RETRIES 3
+/* A server may cap its ranges; one that brings at least this much is asked for the next at once. */
+#define SHORT_RANGE_MIN (1u << 20)
+
+/* Remember what went wrong. */
+static const struct fetch_step *fail(struct fetch *f, enum fail_class class, const struct fetch_step *next,
+				     const char *why)
+{
+	f->fail = class;
+	f->retries_max = UINT64_MAX;
+	reason_set(&f->why, "%s", why);
+	return next;
+}
+
+static const struct fetch_step *out_of_memory(struct fetch *f)
+{
+	return fail(f, FAIL_AGAIN, &step_give_up, "out of memory");
+}
+
+static int make_start_url(struct fetch *f, const struct source *s, struct reason *why)
+{
+	buf_clear(&f->start_url);
+	int r = registry_url(s, settings_plain_http(f->env->settings, registry_host(s)), &f->start_url);
+	if (r == 0)
+		r = origin_of(f->start_url.data, &f->home, why);
+	return r;
+}
+
+/* The order is looked at: is it one that can be carried out? */
+static const struct fetch_step *plan(struct fetch *f)
+{
+	struct source s;
+	struct reason why = {"out of memory"};
+	int r = source_parse(span_str(f->source), &s, &why);
+	if (r == 0)
+		r = make_start_url(f, &s, &why);
+	if (r < 0)
+		return r == -ENOMEM ? out_of_memory(f) : fail(f, FAIL_USAGE, &step_give_up, why.text);
+	f->kind = s.kind;
+	if (s.kind == SOURCE_URL)
+		origin_format(&f->home, f->host);
+	else
+		memcpy(f->host, s.reference.host, sizeof(s.reference.host));
+	if (s.kind == SOURCE_MANIFEST)
+		f->want.size_max = JSON_DOCUMENT_MAX;
+	if (f->want.size != SIZE_UNKNOWN && f->want.offset == f->want.size)
+		return &step_open; /* all of it is there: nobody has to be asked */
+	if (f->want.offset > f->want.size || f->want.offset > f->want.size_max)
+		return fail(f, FAIL_USAGE, &step_give_up, "the offset lies behind the end");
+	return &step_line_up;
+}
+
+/* A try begins where the source says, whatever it was redirected to before. */
+static const struct fetch_step *line_up(struct fetch *f)
+{
+	f->redirects = 0;
+	f->at = f->home;
+	buf_clear(&f->url);
+	if (buf_append(&f->url, f->start_url.data, f->start_url.len) < 0)
+		return out_of_memory(f);
+	int r = turn_begin(f->env->hosts, &f->home, f->env->settings->connections_per_host, &f->turn);
+	if (r < 0)
+		return fail(f, FAIL_AGAIN, &step_retry, "too many hosts are talked to at once");
+	return r == 1 ? &step_ask : NULL;
+}
+
+static const struct fetch_step *ask(struct fetch *f)
+{
+	const struct settings *s = f->env->settings;
+	const struct want *w = &f->want;
+	const struct buf *authorization = &f->turn.host->authorization;
+	if (w->offset > 0 && !w->checked && w->validator[0] == '\0')
+		return fail(f, FAIL_CHANGED, &step_give_up,
+			    "without a digest or a validator nothing tells whether the content is still the same");
+	f->sent_credentials = authorization->len > 0 && origin_eq(&f->at, &f->home);
+	f->has_head = false;
+	f->http_status = 0;
+	f->unwanted_bytes = 0;
+	f->asked_at = w->offset;
+	struct http_ask request = {
+	    .url = f->url.data,
+	    .accept = registry_accept(f->kind),
+	    .authorization = f->sent_credentials ? authorization->data : NULL,
+	    /* With a digest to decide in the end, another validator (of another mirror, say) is no reason to restart.
+	     */
+	    .if_range = w->offset > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,
+	    .first = w->offset,
+	    .last = w->size != SIZE_UNKNOWN ? w->size - 1 : SIZE_UNKNOWN,
+	    .connect_timeout_ms = s->connect_timeout_ms,
+	    .stall_timeout_ms = s->stall_timeout_ms,
+	};
+	int r = http_start(f->env->http, &request, &fetch_http_hooks, f, &f->exchange);
+	return r < 0 ? fail(f, FAIL_AGAIN, &step_retry, "out of memory") : NULL;
+}
+
+/* The answer is good, or none is needed. From here on the transfer knows the content's size, if anybody does. */
+static const struct fetch_step *open_body(struct fetch *f)
+{
+	struct want *w = &f->want;
+	if (f->exchange && f->judgement.size != SIZE_UNKNOWN)
+		w->size = f->judgement.size;
+	if (f->opened)
+		return f->exchange ? NULL : &step_end;
+	f->opened = true;
+	if (w->validator[0] == '\0')
+		memcpy(w->validator, f->validator, sizeof(w->validator));
+	if (w->expected[0] == '\0' && f->learned[0] != '\0') {
+		memcpy(w->expected, f->learned, sizeof(w->expected));
+		w->checked = true; /* whoever gets the OPENED compares with this digest */
+	}
+	struct message m = {
+	    .type = MSG_OPENED,
+	    .offset = w->offset,
+	    .size = w->size,
+	    .digest = span_str(f->learned),
+	    .media_type = span_str(f->media_type),
+	    .validator = span_str(f->validator),
+	};
+	f->sink_error = outlet_say(&f->outlet, &m);
+	return f->exchange ? NULL : &step_end;
+}
+
+/* The body is of no use; reading a short one keeps the connection. */
+static const struct fetch_step *drain(struct fetch *f)
+{
+	assert(f->exchange);
+	return NULL;
+}
+
+/* The exchange ended before its time. */
+static const struct fetch_step *settle_failure(struct fetch *f)
+{
+	switch (f->end) {
+	case HTTP_NO_ADDRESS:
+	case HTTP_NO_CONNECTION:
+	case HTTP_NO_TLS:
+		return fail(f, FAIL_UNAVAILABLE, &step_retry, f->end_why.text);
+	case HTTP_REFUSED:
+		return fail(f, FAIL_BAD_DATA, &step_give_up, f->end_why.text);
+	default:
+		return fail(f, FAIL_AGAIN, &step_retry, f->end_why.text);
+	}
+}
+
+/* A body that was to be taken is over. */
+static const struct fetch_step *settle_body(struct fetch *f)
+{
+	struct want *w = &f->want;
+	if (f->end != HTTP_WHOLE)
+		return settle_failure(f);
+	if (w->size == SIZE_UNKNOWN && f->judgement.skip == 0)
+		w->size = w->offset; /* the server ended the body without having said where it would */
+	if (w->offset == w->size)
+		return &step_end;
+	if (w->offset - f->asked_at >= SHORT_RANGE_MIN)
+		return &step_ask;
+	return fail(f, FAIL_AGAIN, &step_retry, "the body ended early");
+}
+
+static const struct fetch_step *settle(struct fetch *f)
+{
+	const struct judgement *j = &f->judgement;
+	if (f->sink_error < 0)
+		return &step_done;
+	if (!f->has_head)
+		return settle_failure(f);
+	switch (j->verdict) {
+	case VERDICT_TAKE:
+		return settle_body(f);
+	case VERDICT_REDIRECT:
+		return &step_redirect;
+	case VERDICT_LOGIN:
+		return &step_login;
+	case VERDICT_RETRY:
+		return fail(f, j->fail, &step_retry, j->why.text);
+	case VERDICT_NARROW:
+		f->want.size = j->size;
+		return &step_ask;
+	case VERDICT_COMPLETE:
+		f->want.size = j->size;
+		return &step_open;
+	case VERDICT_REFUSE:
+		break;
+	}
+	bool is_away = !origin_eq(&f->at, &f->home);
+	if (j->fail != FAIL_DENIED || !is_away)
+		return fail(f, j->fail, &step_give_up, j->why.text);
+	(void)fail(f, j->fail, &step_retry, j->why.text);
+	f->retries_max = AWAY_RETRIES;
+	return &step_retry;
+}
+
+static const struct fetch_step *redirect(struct fetch *f)
+{
+	struct reason why = {"out of memory"};
+	struct buf next = BUF_INIT;
+	if (++f->redirects > REDIRECTS_MAX)
+		return fail(f, FAIL_BAD_DATA, &step_give_up, "the server redirects too often");
+	int r = url_redirect(f->url.data, f->location.data, &next, &why);
+	if (r == 0)
+		r = origin_of(next.data, &f->at, &why);
+	if (r < 0) {
+		buf_release(&next);
+		return fail(f, r == -ENOMEM ? FAIL_AGAIN : FAIL_BAD_DATA, &step_give_up, why.text);
+	}
+	buf_release(&f->url);
+	f->url = next;
+	return &step_ask;
+}
+
+/* Whether a password may go over this connection: not in the clear through a network, unless somebody said so. */
+static bool may_send_password(const struct fetch *f)
+{
+	return f->home.tls || host_is_loopback(f->home.host) ||
+	       settings_plain_http(f->env->settings, f->host) == PLAIN_HTTP_YES;
+}
+
+/* 401. Credentials are not sent before they are asked for; then they are remembered for this host and no other. */
+static const struct fetch_step *login(struct fetch *f)
+{
+	struct buf *authorization = &f->turn.host->authorization;
+	struct reason why = {""};
+	if (!origin_eq(&f->at, &f->home)) {
+		(void)fail(f, FAIL_DENIED, &step_retry, f->judgement.why.text);
+		f->retries_max = AWAY_RETRIES;
+		return &step_retry;
+	}
+	int r = f->sent_credentials ? -EACCES : -EPROTONOSUPPORT;
+	if (f->sent_credentials)
+		reason_set(&why, "the credentials for '%s' were refused", f->host);
+	else if (!(f->auth & AUTH_BASIC))
+		reason_set(&why,
+			   f->auth & AUTH_BEARER ? "'%s' needs a bearer token, which is not supported yet"
+						 : "'%s' asks for credentials of a kind that is not supported",
+			   f->host);
+	else if (!may_send_password(f))
+		reason_set(&why, "credentials for '%s' are not sent without TLS", f->host);
+	else
+		r = credentials_find(f->env->settings->auth_file, f->host, authorization, &why);
+	if (r == 0)
+		return &step_ask;
+	credentials_wipe(authorization);
+	if (r == -ENOENT)
+		reason_set(&why, "there are no credentials for '%s': use 'podman login %s' or --auth-file", f->host,
+			   f->host);
+	(void)fail(f, FAIL_DENIED, &step_give_up, "");
+	reason_set(&f->why, "%s: %s", f->judgement.why.text, why.text);
+	return &step_give_up;
+}
+
+static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	origin_format(&f->at, at);
+	log_notice("cannot fetch '%s': %s; trying '%s' again in %.1f s (%" PRIu64 " of %" PRIu64 ")", f->shown,
+		   f->why.text, at, (double)wait_ms / 1000.0, f->backoff.failures, retries);
+	f->until_s = clock_wall_s() + (wait_ms + 999) / 1000;
+	reason_set(&f->beat, "waiting to try '%s' again: %s", at, f->why.text);
+	struct message m = {.type = MSG_BEAT, .until_s = f->until_s, .text = span_str(f->beat.text)};
+	f->sink_error = outlet_say(&f->outlet, &m);
+}
+
+/* What arrived is passed on; the wait is told; others get their turn with the host. */
+static const struct fetch_step *retry(struct fetch *f)
+{
+	const struct settings *s = f->env->settings;
+	struct backoff_limits limits = {s->max_retries, s->retry_delay_ms, s->retry_delay_max_ms};
+	bool answered = f->turn.host && f->turn.host->answered;
+	if (!answered && limits.retries > FIRST_CONTACT_RETRIES)
+		limits.retries = FIRST_CONTACT_RETRIES;
+	if (limits.retries > f->retries_max)
+		limits.retries = f->retries_max;
+	turn_end(&f->turn);
+	f->sink_error = outlet_flush(&f->outlet);
+	uint64_t wait_ms;
+	uint64_t asked_ms = f->has_head ? f->retry_after_ms : 0;
+	if (!backoff_failure(&f->backoff, &limits, asked_ms, arc4random(), &wait_ms))
+		return &step_give_up;
+	say_retry(f, wait_ms, limits.retries);
+	if (f->sink_error < 0)
+		return &step_done;
+	ev_timer_stop(f->env->loop, &f->wait);
+	ev_timer_set(&f->wait, (double)wait_ms / 1000.0, 0.);
+	ev_timer_start(f->env->loop, &f->wait);
+	return NULL;
+}
+
+static const struct fetch_step *end(struct fetch *f)
+{
+	struct message m = {.type = MSG_END, .size = f->want.size};
+	turn_end(&f->turn);
+	f->fail = FAIL_NONE;
+	f->sink_error = outlet_say(&f->outlet, &m);
+	log_info("fetched '%s': %" PRIu64 " bytes in all", f->shown, f->want.size);
+	return &step_last;
+}
+
+static const struct fetch_step *give_up(struct fetch *f)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	origin_format(&f->at, at);
+	bool is_away = f->start_url.len > 0 && f->url.len > 0 && !origin_eq(&f->at, &f->home);
+	turn_end(&f->turn);
+	reason_set(&f->text, "cannot fetch '%s': %s%s%s%s", f->shown, f->why.text, is_away ? " (redirected to '" : "",
+		   is_away ? at : "", is_away ? "')" : "");
+	log_error("%s", f->text.text);
+	struct message m = {
+	    .type = MSG_FAIL,
+	    .fail_class = (uint8_t)f->fail,
+	    .http_status = f->http_status,
+	    .text = span_str(f->text.text),
+	};
+	f->sink_error = outlet_say(&f->outlet, &m);
+	return &step_last;
+}
+
+static const struct fetch_step *last(struct fetch *f)
+{
+	return f->sink_error < 0 || outlet_idle(&f->outlet) ? &step_done : NULL;
+}
+
+static const struct fetch_step *done(struct fetch *f)
+{
+	f->hooks->done(f->self, f);
+	return NULL;
+}
+
+const struct fetch_step step_plan = {"plan", plan};
+const struct fetch_step step_line_up = {"line up", line_up};
+const struct fetch_step step_ask = {"ask", ask};
+const struct fetch_step step_open = {"open", open_body};
+const struct fetch_step step_drain = {"drain", drain};
+const struct fetch_step step_settle = {"settle", settle};
+const struct fetch_step step_login = {"log in", login};
+const struct fetch_step step_redirect = {"redirect", redirect};
+const struct fetch_step step_retry = {"retry", retry};
+const struct fetch_step step_end = {"end", end};
+const struct fetch_step step_give_up = {"give up", give_up};
+const struct fetch_step step_last = {"last", last};
+const struct fetch_step step_done = {"done", done};

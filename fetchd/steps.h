@@ -1,0 +1,95 @@
+/*
+ * The steps of a transfer and what they work on. For fetch.c and steps.c alone.
+ *
+ *   plan ─► line_up ─► ask ─► open ─► settle ─► end ─► last ─► done
+ *              ▲        ▲ └─► drain ──┘ │ │ │            ▲
+ *              │        ├── login ◄─────┘ │ ├─► give_up ─┘
+ *              │        ├── redirect ◄────┘ │
+ *              └────────┼── retry ◄─────────┘
+ *
+ * A step returns the next one, or NULL to wait for an event that names it: a turn with the host (ask), a whole head
+ * (open or drain), the end of the exchange (settle), a time (line_up), a drained outlet (done).
+ */
+#ifndef SLUICE_FETCHD_STEPS_H
+#define SLUICE_FETCHD_STEPS_H
+
+#include <ev.h>
+
+#include "common/base/buf.h"
+#include "fetchd/backoff.h"
+#include "fetchd/fetch.h"
+#include "fetchd/host.h"
+#include "fetchd/http.h"
+#include "fetchd/judge.h"
+#include "fetchd/sink.h"
+
+struct fetch_step {
+	const char *name;
+	const struct fetch_step *(*go)(struct fetch *f);
+};
+
+struct fetch {
+	const struct fetcher *env;
+	const struct fetch_hooks *hooks;
+	void *self;
+	const struct fetch_step *step; /* the last one begun */
+
+	/* The order. */
+	char *ref;
+	char *source;
+	uint64_t attempt;
+	char shown[URL_SHOWN_SIZE]; /* the source, for messages */
+	enum source_kind kind;
+	char host[ORIGIN_TEXT_SIZE]; /* whose credentials count */
+	struct want want;            /* `offset` moves with every byte, `size` is learned */
+
+	/* The way to the bytes. */
+	struct buf start_url;  /* each try begins here ... */
+	struct buf url;        /* ... and is redirected to here */
+	struct origin home;    /* the origin of start_url: the only one that gets credentials */
+	struct origin at;      /* the origin of url */
+	unsigned redirects;    /* in this try */
+	bool sent_credentials; /* in this request */
+	struct turn turn;
+	struct exchange *exchange; /* NULL while none runs */
+
+	/* The answer. */
+	struct judgement judgement;
+	bool has_head; /* of this request */
+	unsigned auth; /* bits of enum auth_scheme */
+	uint64_t retry_after_ms;
+	struct buf location;
+	uint64_t asked_at;                   /* the offset of this request */
+	uint64_t unwanted_bytes;             /* of a body that is only read to keep the connection */
+	bool opened;                         /* OPENED was said */
+	char media_type[MEDIA_TYPE_MAX + 1]; /* for OPENED */
+	char learned[DIGEST_TEXT_SIZE];      /* for OPENED: Docker-Content-Digest */
+	char validator[VALIDATOR_MAX + 1];   /* for OPENED */
+	enum http_end end;                   /* of the exchange */
+	struct reason end_why;
+
+	/* What went wrong. */
+	struct backoff backoff;
+	uint64_t retries_max; /* for this failure */
+	struct ev_timer wait;
+	uint64_t until_s; /* wall clock, while `wait` runs */
+	enum fail_class fail;
+	uint16_t http_status; /* of the last answer, 0 if there was none */
+	struct reason why;
+	struct reason text; /* for FAIL */
+	struct reason beat;
+
+	struct outlet outlet;
+	int sink_error;
+};
+
+/* Run steps until one waits. The transfer may be gone afterwards. */
+void fetch_run(struct fetch *f, const struct fetch_step *next);
+
+/* What an exchange tells the transfer that asked for it. */
+extern const struct http_hooks fetch_http_hooks;
+
+extern const struct fetch_step step_plan, step_line_up, step_ask, step_open, step_drain, step_settle, step_login,
+    step_redirect, step_retry, step_end, step_give_up, step_last, step_done;
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * What daemon.h promises to every program, and the daemons' loop does not need: a command that has no loop links this
+ * file without libev.
+ */
+#include "common/base/daemon.h"
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/log.h"
+
+void process_init(const char *program)
+{
+	/*
+	 * Large messages come and go thousands of times a second: through mmap, page faults would cost more than the
+	 * whole pipeline. 32 MiB is the most that glibc takes for the threshold; beyond it, it refuses.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	(void)mallopt(M_TOP_PAD, 1 << 20);
+	(void)mallopt(M_ARENA_MAX, 1);
+	/* Else the next file that is opened could be taken for stderr. */
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	(void)close_fd(fd);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)umask(022);
+	log_init(program);
+}
+
+int runtime_dir_make(const char *path, int *ret_fd, struct reason *why)
+{
+	if (strlen(path) > RUNTIME_DIR_MAX) {
+		reason_set(why, "the runtime directory '%s' is longer than %d bytes, too long for a socket in it", path,
+			   RUNTIME_DIR_MAX);
+		return -ENAMETOOLONG;
+	}
+	if (mkdir(path, 0750) < 0 && errno != EEXIST) {
+		int r = -errno;
+		reason_set(why, "cannot make the runtime directory '%s': %s", path, strerror(-r));
+		return r;
+	}
+	AUTO_FD fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		int r = -errno;
+		reason_set(why, "cannot open the runtime directory '%s': %s", path, strerror(-r));
+		return r;
+	}
+	if (st.st_uid != 0 && st.st_uid != geteuid()) {
+		reason_set(why, "the runtime directory '%s' belongs to user %u", path, (unsigned)st.st_uid);
+		return -EPERM;
+	}
+	if (st.st_mode & S_IWOTH) {
+		reason_set(why, "the runtime directory '%s' can be written by everybody", path);
+		return -EPERM;
+	}
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int exit_code_of(int r)
+{
+	switch (-r) {
+	case 0:
+		return EX_OK;
+	case ENOENT:
+		return EX_NOINPUT;
+	case EPERM:
+		return EX_NOPERM;
+	case EROFS:
+	case EACCES:
+	case ENOTDIR:
+	case EEXIST:
+		return EX_CANTCREAT;
+	case ENOSPC:
+	case EDQUOT:
+	case EAGAIN:
+	case ETIMEDOUT:
+	case EINTR:
+		return EX_TEMPFAIL;
+	case ENAMETOOLONG:
+	case EINVAL:
+	case ELOOP:
+	case EXDEV:
+		return EX_CONFIG;
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+		return EX_OSERR;
+	default:
+		return EX_IOERR;
+	}
+}

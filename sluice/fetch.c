@@ -1,0 +1,119 @@
+/* System */
+#include <inttypes.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+/* OCI */
+#include "common/oci/json.h"
+#include "common/oci/source.h"
+
+/* Sluice */
+#include "sluice/command.h"
+#include "sluice/job.h"
+#include "sluice/report.h"
+#include "sluice/wait.h"
+
+static const char *option_digest;
+static uint64_t option_size = SIZE_UNKNOWN;
+
+static const struct opt options[] = {
+    {"digest", 0, OPT_TEXT, &option_digest, NULL, 1, DIGEST_TEXT_MAX, NULL, "DIGEST",
+     "what the content must hash to: sha256:... or sha512:..."},
+    {"size", 0, OPT_BYTES, &option_size, NULL, 0, INT64_MAX, NULL, "BYTES", "how long it must be"},
+    {.name = NULL},
+};
+
+static int on_done(void *self, struct wait *w, size_t number, struct reason *why)
+{
+	(void)self;
+	(void)w;
+	(void)number;
+	(void)why;
+	return 0;
+}
+
+/* The digest is the ref: whoever else needs the same content joins the transfer. */
+static int parse(const char *url, struct want *ret_like, char ret_ref[static DIGEST_TEXT_SIZE], struct reason *why)
+{
+	struct source source;
+
+	*ret_like = (struct want){.size = option_size, .has_digest = true, .ref = ret_ref};
+	if (!option_digest) {
+		reason_set(why, "its digest is needed: --digest sha256:...");
+		return EX_USAGE;
+	}
+	if (digest_parse(span_str(option_digest), &ret_like->digest, why) < 0 ||
+	    source_parse(span_str(url), &source, why) < 0)
+		return EX_USAGE;
+	if (source.kind != SOURCE_URL) {
+		reason_set(why, "a URL begins with http:// or https://");
+		return EX_USAGE;
+	}
+	digest_format(&ret_like->digest, ret_ref);
+	return 0;
+}
+
+static int get(struct job *j, const struct context *ctx, const struct want *like, struct wait **ret_wait,
+	       struct reason *why)
+{
+	static const struct wait_hooks hooks = {.done = on_done};
+	size_t number;
+	int code = job_begin(j, ctx, progress_mode_for(ctx->json, ctx->quiet), why);
+
+	if (code != 0)
+		return code;
+	if (wait_new(j->client, j->layout, j->progress, &hooks, ret_wait) < 0 ||
+	    wait_add(*ret_wait, like, &number) < 0) {
+		reason_set(why, "out of memory");
+		return EX_OSERR;
+	}
+	code = wait_run(*ret_wait, why);
+	return code != 0 ? code : report_failures(*ret_wait, why);
+}
+
+static void print_result(const struct context *ctx, const char *ref, uint64_t size)
+{
+	AUTO_JSON line = ctx->json ? json_object_make() : NULL;
+
+	if (line) {
+		(void)json_set_text(line, "digest", ref);
+		(void)json_set_u64(line, "size", size);
+		report_json(line);
+	} else if (ctx->quiet) {
+		(void)printf("%s\n", ref);
+	} else {
+		(void)printf("%s  %" PRIu64 "\n", ref, size);
+	}
+}
+
+static int run(struct context *ctx, int argc, char **argv)
+{
+	struct job j = {.stages = NULL};
+	struct wait *w = NULL;
+	struct want like;
+	char ref[DIGEST_TEXT_SIZE];
+	struct reason why = {""};
+	int code = parse(argv[0], &like, ref, &why);
+
+	(void)argc;
+	like.source = argv[0];
+	if (code == 0)
+		code = get(&j, ctx, &like, &w, &why);
+	job_end_progress(&j);
+	if (code == 0)
+		print_result(ctx, ref, wait_at(w, 0)->size);
+	else
+		report_error("fetch", argv[0], code, w, &why);
+	wait_free(w);
+	return job_end(&j, code);
+}
+
+const struct command command_fetch = {
+    .name = "fetch",
+    .usage = "URL --digest DIGEST [--size BYTES]",
+    .summary = "get any file by its URL and digest",
+    .operands_min = 1,
+    .operands_max = 1,
+    .options = options,
+    .run = run,
+};

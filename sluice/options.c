@@ -1,0 +1,90 @@
+/* Own header */
+#include "sluice/options.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define ROWS_MAX 24
+
+bool options_help;
+bool options_version;
+
+static const char *store, *runtime_dir, *config;
+static bool json, quiet, verbose;
+
+const struct opt options_global[] = {
+    {"store", 0, OPT_TEXT, &store, NULL, 1, 4095, "SLUICE_STORE", "DIR", "the store (SLUICE_STORE)"},
+    {"runtime-dir", 0, OPT_TEXT, &runtime_dir, NULL, 1, 4095, "SLUICE_RUNTIME_DIR", "DIR",
+     "where the pipes are (SLUICE_RUNTIME_DIR)"},
+    {"config", 0, OPT_TEXT, &config, NULL, 1, 4095, "SLUICE_CONFIG", "FILE",
+     "configuration for fetchd, when it is started here (SLUICE_CONFIG)"},
+    {"json", 0, OPT_FLAG, &json, "no", 0, 0, NULL, NULL, "write JSON: results on stdout, progress on stderr"},
+    {"quiet", 'q', OPT_FLAG, &quiet, "no", 0, 0, NULL, NULL, "no progress, bare results"},
+    {"verbose", 'v', OPT_FLAG, &verbose, "no", 0, 0, NULL, NULL, "say more; show what the stages log"},
+    {"help", 'h', OPT_FLAG, &options_help, "no", 0, 0, NULL, NULL, "show this and stop"},
+    {"version", 'V', OPT_FLAG, &options_version, "no", 0, 0, NULL, NULL, "show the version and stop"},
+    {.name = NULL},
+};
+
+static bool takes_value(const struct opt *table, const char *arg)
+{
+	bool is_long = arg[1] == '-';
+
+	for (const struct opt *row = table; row->name; row++) {
+		bool is_row =
+		    is_long ? strcmp(arg + 2, row->name) == 0 : row->letter && arg[1] == row->letter && arg[2] == '\0';
+		if (is_row)
+			return row->kind != OPT_FLAG;
+	}
+	return false;
+}
+
+int options_find_operand(const struct opt *table, int argc, char **argv)
+{
+	int i = 0;
+
+	while (i < argc && argv[i][0] == '-' && argv[i][1] != '\0') {
+		if (strcmp(argv[i], "--") == 0)
+			return i + 1 < argc ? i + 1 : argc;
+		i += takes_value(table, argv[i]) ? 2 : 1;
+	}
+	return i < argc ? i : argc;
+}
+
+static size_t copy_rows(const struct opt *from, struct opt *to)
+{
+	size_t n = 0;
+
+	for (; from && from[n].name; n++) {
+		assert(n < ROWS_MAX / 2);
+		to[n] = from[n];
+	}
+	return n;
+}
+
+int options_read(const struct opt *own, int *argc, char **argv, struct context *ret_context, struct reason *why)
+{
+	struct opt rows[ROWS_MAX + 1];
+	size_t n = copy_rows(options_global, rows);
+
+	n += copy_rows(own, rows + n);
+	rows[n] = (struct opt){.name = NULL};
+	int r = opt_defaults(rows, why);
+	if (r == 0)
+		r = opt_environment(rows, why);
+	if (r == 0)
+		r = opt_command_line(rows, *argc, argv, argc, why);
+	if (r < 0)
+		return r;
+	*ret_context = (struct context){
+	    .store = store,
+	    .runtime_dir = runtime_dir,
+	    .config = config,
+	    .json = json,
+	    .quiet = quiet,
+	    .verbose = verbose,
+	};
+	return 0;
+}

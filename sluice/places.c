@@ -1,0 +1,217 @@
+/* Own header */
+#include "sluice/places.h"
+
+/* System */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/hasher.h"
+
+#define RUNTIME_HEX_DIGITS 16
+#define TMP_DIR            "/tmp"
+
+void places_world_get(struct places_world *ret_world)
+{
+	*ret_world = (struct places_world){
+	    .uid = geteuid(),
+	    .home = getenv("HOME"),
+	    .data_home = getenv("XDG_DATA_HOME"),
+	    .runtime_home = getenv("XDG_RUNTIME_DIR"),
+	};
+}
+
+/* The XDG base directory specification: a relative path is to be ignored. */
+static bool is_absolute(const char *path)
+{
+	return path && path[0] == '/';
+}
+
+int places_default_store(const struct places_world *world, char **ret_path)
+{
+	char *path = NULL;
+	int n = -1;
+
+	if (world->uid == 0)
+		n = asprintf(&path, "%s", PLACES_STORE_ROOT);
+	else if (is_absolute(world->data_home))
+		n = asprintf(&path, "%s/sluice", world->data_home);
+	else if (is_absolute(world->home))
+		n = asprintf(&path, "%s/.local/share/sluice", world->home);
+	else
+		return -EINVAL;
+	if (n < 0)
+		return -ENOMEM;
+	*ret_path = path;
+	return 0;
+}
+
+void places_derive_runtime(const struct places_world *world, const char *store,
+			   char ret_path[static RUNTIME_DIR_MAX + 1], bool *ret_private)
+{
+	uint8_t digest[HASH_MAX_BYTES];
+	char hex[RUNTIME_HEX_DIGITS + 1];
+	int n = RUNTIME_DIR_MAX + 1;
+
+	hash_bytes(HASH_SHA256, store, strlen(store), digest);
+	hex_encode(digest, RUNTIME_HEX_DIGITS / 2, hex);
+	*ret_private = true;
+	if (world->uid == 0) {
+		bool is_default = strcmp(store, PLACES_STORE_ROOT) == 0;
+		(void)snprintf(ret_path, RUNTIME_DIR_MAX + 1, is_default ? "%s" : "%s-%s", PLACES_RUNTIME_ROOT, hex);
+		*ret_private = !is_default;
+		return;
+	}
+	if (is_absolute(world->runtime_home))
+		n = snprintf(ret_path, RUNTIME_DIR_MAX + 1, "%s/sluice-%s", world->runtime_home, hex);
+	if (n > RUNTIME_DIR_MAX)
+		(void)snprintf(ret_path, RUNTIME_DIR_MAX + 1, TMP_DIR "/sluice-%u-%s", (unsigned)world->uid, hex);
+}
+
+/* Cut the last component off `path` and put it before `tail`. -EINVAL for "..". */
+static int move_last_component(char *path, char **tail)
+{
+	size_t len = strlen(path);
+	while (len > 1 && path[len - 1] == '/')
+		path[--len] = '\0';
+	char *slash = strrchr(path, '/');
+	char *component = slash ? slash + 1 : path;
+	char *joined;
+
+	if (strcmp(component, "..") == 0 || *component == '\0')
+		return -EINVAL;
+	if (asprintf(&joined, **tail ? "%s/%s" : "%s%s", component, *tail) < 0)
+		return -ENOMEM;
+	free(*tail);
+	*tail = joined;
+	if (!slash)
+		memcpy(path, ".", 2); /* the component had a character at least */
+	else if (slash == path)
+		path[1] = '\0';
+	else
+		*slash = '\0';
+	return 0;
+}
+
+int places_real_path(const char *path, char **ret_path)
+{
+	AUTO_FREE char *head = strdup(path);
+	AUTO_FREE char *tail = strdup("");
+
+	if (!head || !tail)
+		return -ENOMEM;
+	if (!*head)
+		return -ENOENT;
+	for (;;) {
+		AUTO_FREE char *real = realpath(head, NULL);
+		if (real) {
+			const char *between = *tail && strcmp(real, "/") != 0 ? "/" : "";
+			return asprintf(ret_path, "%s%s%s", real, between, tail) < 0 ? -ENOMEM : 0;
+		}
+		if (errno != ENOENT)
+			return -errno;
+		int r = move_last_component(head, &tail);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int find_store(const struct places_world *world, const char *store, char **ret_store, struct reason *why)
+{
+	AUTO_FREE char *standard = NULL;
+
+	if (!store) {
+		int r = places_default_store(world, &standard);
+		if (r == -EINVAL)
+			reason_set(why, "there is no home directory for a store: set HOME or say --store DIR");
+		else if (r < 0)
+			reason_set(why, "%s", strerror(-r));
+		if (r < 0)
+			return r == -EINVAL ? EX_CONFIG : EX_OSERR;
+		store = standard;
+	}
+	int r = places_real_path(store, ret_store);
+	if (r < 0) {
+		reason_set(why, "cannot use the store '%s': %s", store, strerror(-r));
+		return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
+	}
+	return 0;
+}
+
+static int find_runtime(const struct places_world *world, const char *runtime_dir, struct places *p, struct reason *why)
+{
+	AUTO_FREE char *real = NULL;
+
+	if (!runtime_dir) {
+		places_derive_runtime(world, p->store, p->runtime, &p->private);
+		return 0;
+	}
+	int r = places_real_path(runtime_dir, &real);
+	if (r < 0) {
+		reason_set(why, "cannot use the runtime directory '%s': %s", runtime_dir, strerror(-r));
+		return EX_CONFIG;
+	}
+	if (strlen(real) > RUNTIME_DIR_MAX) {
+		reason_set(why,
+			   "the runtime directory '%s' has a path of more than %d characters, too long for sockets",
+			   real, RUNTIME_DIR_MAX);
+		return EX_CONFIG;
+	}
+	(void)snprintf(p->runtime, sizeof(p->runtime), "%s", real);
+	p->private = false;
+	return 0;
+}
+
+int places_find(const char *store, const char *runtime_dir, struct places *ret_places, struct reason *why)
+{
+	struct places_world world;
+	struct places found = {.store = NULL};
+
+	places_world_get(&world);
+	int code = find_store(&world, store, &found.store, why);
+	if (code == 0)
+		code = find_runtime(&world, runtime_dir, &found, why);
+	if (code != 0) {
+		places_release(&found);
+		return code;
+	}
+	*ret_places = found;
+	return 0;
+}
+
+void places_release(struct places *p)
+{
+	free(p->store);
+	p->store = NULL;
+}
+
+int places_make_runtime(const struct places *p, int *ret_fd, bool *ret_made, struct reason *why)
+{
+	AUTO_FD fd = -1;
+	struct stat st;
+	bool made = mkdir(p->runtime, p->private ? 0700 : 0750) == 0;
+
+	if (!made && errno != EEXIST) {
+		int r = -errno;
+		reason_set(why, "cannot make the runtime directory '%s': %s", p->runtime, strerror(-r));
+		return exit_code_of(r);
+	}
+	int r = runtime_dir_make(p->runtime, &fd, why);
+	if (r < 0)
+		return r == -ENAMETOOLONG ? EX_CONFIG : exit_code_of(r);
+	/* Anybody may make names in /tmp: what is not ours is somebody's trap. */
+	if (p->private && (fstat(fd, &st) < 0 || st.st_uid != geteuid())) {
+		reason_set(why, "the runtime directory '%s' belongs to somebody else", p->runtime);
+		return EX_NOPERM;
+	}
+	if (ret_made)
+		*ret_made = made;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}

@@ -1,0 +1,67 @@
+/*
+ * Where the store is and where its pipes are, when nobody says.
+ *
+ *   store      root: /var/lib/sluice; others: ${XDG_DATA_HOME:-~/.local/share}/sluice
+ *   runtime    root's default store: /run/sluice; root's other stores: /run/sluice-HEX;
+ *              others: $XDG_RUNTIME_DIR/sluice-HEX, else /tmp/sluice-UID-HEX
+ *
+ * HEX is the beginning of the sha256 of the store's real path, so that all who mean one store meet on the same pipes,
+ * whatever the length of its path: a socket's may not be longer than 107 characters.
+ */
+#ifndef SLUICE_SLUICE_PLACES_H
+#define SLUICE_SLUICE_PLACES_H
+
+/* System */
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Base */
+#include "common/base/daemon.h"
+#include "common/base/reason.h"
+
+#define PLACES_STORE_ROOT   "/var/lib/sluice"
+#define PLACES_RUNTIME_ROOT "/run/sluice"
+
+/* What the defaults depend on. The strings are borrowed, NULL where they are not set. */
+struct places_world {
+	uid_t uid;
+	const char *home;
+	const char *data_home;    /* XDG_DATA_HOME */
+	const char *runtime_home; /* XDG_RUNTIME_DIR */
+};
+
+struct places {
+	char *store;                       /* owned; absolute, without symbolic links as far as it exists */
+	char runtime[RUNTIME_DIR_MAX + 1]; /* absolute */
+	bool private;                      /* the runtime directory is derived, for one store and one user */
+};
+
+void places_world_get(struct places_world *ret_world);
+
+/* The store when none is given. The caller frees it. 0, -EINVAL without a home directory, -ENOMEM. */
+int places_default_store(const struct places_world *world, char **ret_path);
+
+/* The runtime directory of a store, given by its real path. */
+void places_derive_runtime(const struct places_world *world, const char *store,
+			   char ret_path[static RUNTIME_DIR_MAX + 1], bool *ret_private);
+
+/*
+ * The real path of what exists of `path`, with the rest as it was written: a store that is yet to be made has a real
+ * path, too. The caller frees it. 0 or -errno (-EINVAL: ".." in what does not exist).
+ */
+int places_real_path(const char *path, char **ret_path);
+
+/*
+ * Both places; `store` and `runtime_dir` are what was asked for, or NULL. 0, or an exit code with a reason. Released by
+ * places_release().
+ */
+int places_find(const char *store, const char *runtime_dir, struct places *ret_places, struct reason *why);
+void places_release(struct places *p);
+
+/*
+ * Open the runtime directory, making it if it is not there: for us alone when it is private. 0, or an exit code with a
+ * reason. The caller owns the descriptor; `ret_made` may be NULL.
+ */
+int places_make_runtime(const struct places *p, int *ret_fd, bool *ret_made, struct reason *why);
+
+#endif

@@ -1,0 +1,306 @@
+/* Own header */
+#include "sluice/progress.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/escape.h"
+
+/* OCI */
+#include "common/oci/json.h"
+
+#define JSON_EVERY_MS   500u /* for one blob that only grows */
+#define HEIGHT_UNKNOWN  24
+#define NOTE_ROOM       1024
+#define CURSOR_UP       "\x1b[%uA"
+#define CLEAR_LINE_REST "\x1b[K"
+#define CLEAR_BELOW     "\x1b[J"
+
+/* What has been said of an item, where only changes are said. */
+struct said {
+	bool anything;
+	bool growing; /* "started" or "resumed" */
+	enum transfer_state state;
+	uint64_t offset;
+	uint64_t next_ms;
+};
+
+struct progress {
+	enum progress_mode mode;
+	struct progress_item *items; /* owned */
+	struct said *said;           /* owned, one for each */
+	size_t len, room;
+	unsigned lines_drawn; /* bars: the cursor is so many lines below the first */
+	bool changed;
+	uint64_t next_draw_ms;
+	struct buf out;
+};
+
+enum progress_mode progress_mode_for(bool json, bool quiet)
+{
+	const char *term = getenv("TERM");
+
+	if (quiet)
+		return PROGRESS_NONE;
+	if (json)
+		return PROGRESS_JSON;
+	return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0 ? PROGRESS_BARS : PROGRESS_LINES;
+}
+
+int progress_new(enum progress_mode mode, struct progress **ret_progress)
+{
+	struct progress *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->mode = mode;
+	*ret_progress = p;
+	return 0;
+}
+
+void progress_free(struct progress *p)
+{
+	if (!p)
+		return;
+	progress_finish(p);
+	free(p->items);
+	free(p->said);
+	buf_release(&p->out);
+	free(p);
+}
+
+static int reserve(struct progress *p)
+{
+	if (p->len < p->room)
+		return 0;
+	size_t room = p->room ? 2 * p->room : 32;
+	struct progress_item *items = reallocarray(p->items, room, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	p->items = items;
+	struct said *said = reallocarray(p->said, room, sizeof(*said));
+	if (!said)
+		return -ENOMEM;
+	p->said = said;
+	p->room = room;
+	return 0;
+}
+
+int progress_add(struct progress *p, const char *ref, uint64_t total, size_t *ret_id)
+{
+	if (reserve(p) < 0)
+		return -ENOMEM;
+	p->items[p->len] = (struct progress_item){.ref = ref, .state = TRANSFER_QUEUED, .total = total};
+	human_label(ref, p->items[p->len].label);
+	p->said[p->len] = (struct said){.anything = false};
+	*ret_id = p->len++;
+	p->changed = true;
+	return 0;
+}
+
+struct progress_item *progress_item(struct progress *p, size_t id)
+{
+	assert(id < p->len);
+	return &p->items[id];
+}
+
+/* One write, so that lines do not mix with those of others on the same stderr. */
+static void put(struct progress *p)
+{
+	const char *at = p->out.data;
+	size_t left = p->out.len;
+
+	while (left > 0) {
+		ssize_t n = write(STDERR_FILENO, at, left);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break; /* a terminal that is gone is no reason to stop */
+		at += n;
+		left -= (size_t)n;
+	}
+	buf_clear(&p->out);
+}
+
+static void say_json(struct progress *p, const struct progress_item *item)
+{
+	AUTO_JSON line = json_object_make();
+
+	if (!line)
+		return;
+	(void)json_set_text(line, "event", "progress");
+	(void)json_set_text(line, "ref", item->ref);
+	(void)json_set_text(line, "state", item->was_here ? "stored" : transfer_state_name(item->state));
+	(void)json_set_u64(line, "offset", item->offset);
+	if (item->total != SIZE_UNKNOWN)
+		(void)json_set_u64(line, "total", item->total);
+	(void)json_set_u64(line, "rate", item->rate);
+	if (item->text[0])
+		(void)json_set_text(line, "text", item->text);
+	if (json_format(line, &p->out) == 0 && buf_append_str(&p->out, "\n") == 0)
+		put(p);
+}
+
+static void say_line(struct progress *p, const struct progress_item *item, const char *what)
+{
+	if (buf_appendf(&p->out, "%s: %s\n", item->label, what) == 0)
+		put(p);
+}
+
+/* The first bytes, which says from where on. True when that was said now. */
+static void say_growing(struct progress *p, const struct progress_item *item, struct said *said)
+{
+	char offset[HUMAN_SIZE_ROOM], total[HUMAN_SIZE_ROOM], text[64];
+	bool resumed = item->offset > 0 && !said->anything;
+
+	human_size(item->offset, offset);
+	human_size(item->total, total);
+	if (resumed && item->total != SIZE_UNKNOWN)
+		(void)snprintf(text, sizeof(text), "resumed at %s of %s", offset, total);
+	else if (resumed)
+		(void)snprintf(text, sizeof(text), "resumed at %s", offset);
+	else if (item->total != SIZE_UNKNOWN)
+		(void)snprintf(text, sizeof(text), "started, %s", total);
+	else
+		(void)snprintf(text, sizeof(text), "started");
+	say_line(p, item, text);
+	said->growing = true;
+}
+
+static void say_state(struct progress *p, const struct progress_item *item, struct said *said)
+{
+	char size[HUMAN_SIZE_ROOM], text[PROGRESS_TEXT_ROOM + 32];
+
+	human_size(item->total == SIZE_UNKNOWN ? item->offset : item->total, size);
+	switch (item->state) {
+	case TRANSFER_COMMITTED:
+		(void)snprintf(text, sizeof(text), "%s, %s", item->was_here ? "exists" : "done", size);
+		break;
+	case TRANSFER_WAITING:
+	case TRANSFER_FAILED:
+		(void)snprintf(text, sizeof(text), "%s: %s", transfer_state_name(item->state), item->text);
+		break;
+	case TRANSFER_FETCHING:
+		if (!said->growing)
+			say_growing(p, item, said);
+		return;
+	case TRANSFER_QUEUED:
+	case TRANSFER_SEALED:
+		return;
+	}
+	say_line(p, item, text);
+}
+
+void progress_changed(struct progress *p, size_t id)
+{
+	struct progress_item *item = progress_item(p, id);
+	struct said *said = &p->said[id];
+	uint64_t now_ms = clock_mono_ms();
+	bool new_state = !said->anything || said->state != item->state;
+
+	p->changed = true;
+	if (p->mode == PROGRESS_LINES && new_state)
+		say_state(p, item, said);
+	if (p->mode == PROGRESS_JSON && (new_state || (said->offset != item->offset && now_ms >= said->next_ms))) {
+		say_json(p, item);
+		said->next_ms = now_ms + JSON_EVERY_MS;
+	}
+	said->anything = true;
+	said->state = item->state;
+	said->offset = item->offset;
+}
+
+static void terminal_size(unsigned *ret_width, unsigned *ret_height)
+{
+	struct winsize ws = {0};
+
+	(void)ioctl(STDERR_FILENO, TIOCGWINSZ, &ws);
+	*ret_width = ws.ws_col > 0 ? ws.ws_col : PROGRESS_WIDTH_ELSE;
+	*ret_height = ws.ws_row > 0 ? ws.ws_row : HEIGHT_UNKNOWN;
+	/* The last column stays free: writing to it makes some terminals wrap. */
+	*ret_width = *ret_width > PROGRESS_WIDTH_MIN ? *ret_width - 1 : PROGRESS_WIDTH_MIN - 1;
+}
+
+static bool is_active(const struct progress_item *item)
+{
+	return item->begun && !item->was_here && item->state != TRANSFER_COMMITTED && item->state != TRANSFER_QUEUED;
+}
+
+static int draw_line(struct progress *p, const struct progress_item *item, unsigned width)
+{
+	int r = progress_line(item, width, clock_wall_s(), &p->out);
+
+	p->lines_drawn++;
+	return r < 0 ? r : buf_append_str(&p->out, CLEAR_LINE_REST "\n");
+}
+
+/* All blobs if they fit, else those where something happens, and a line about all. */
+static int draw(struct progress *p)
+{
+	unsigned width, height;
+	int r = 0;
+
+	terminal_size(&width, &height);
+	bool all_fit = p->len + 1 < height;
+	size_t most = height > 3 ? height - 2 : 1;
+	if (p->lines_drawn > 0)
+		r = buf_appendf(&p->out, "\r" CURSOR_UP, p->lines_drawn < height ? p->lines_drawn : height - 1);
+	p->lines_drawn = 0;
+	for (size_t i = 0; r == 0 && i < p->len; i++)
+		if (all_fit || (is_active(&p->items[i]) && p->lines_drawn + 1 < most))
+			r = draw_line(p, &p->items[i], width);
+	if (r == 0 && !all_fit) {
+		r = progress_summary(p->items, p->len, width, &p->out);
+		p->lines_drawn++;
+		if (r == 0)
+			r = buf_append_str(&p->out, CLEAR_LINE_REST "\n");
+	}
+	return r < 0 ? r : buf_append_str(&p->out, CLEAR_BELOW);
+}
+
+void progress_tick(struct progress *p)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	if (p->mode != PROGRESS_BARS || !p->changed || now_ms < p->next_draw_ms)
+		return;
+	if (draw(p) == 0)
+		put(p);
+	buf_clear(&p->out);
+	p->changed = false;
+	p->next_draw_ms = now_ms + PROGRESS_DRAW_MS;
+}
+
+void progress_note(struct progress *p, const char *text)
+{
+	char line[NOTE_ROOM];
+
+	if (p->mode == PROGRESS_NONE || p->mode == PROGRESS_JSON)
+		return;
+	(void)escape_line(text, strlen(text), line, sizeof(line));
+	if (p->lines_drawn > 0 && buf_appendf(&p->out, "\r" CURSOR_UP CLEAR_BELOW, p->lines_drawn) < 0)
+		return;
+	p->lines_drawn = 0;
+	p->changed = true;
+	p->next_draw_ms = 0;
+	if (buf_appendf(&p->out, "%s\n", line) == 0)
+		put(p);
+	progress_tick(p);
+}
+
+void progress_finish(struct progress *p)
+{
+	p->next_draw_ms = 0;
+	progress_tick(p);
+	p->lines_drawn = 0;
+	p->changed = false;
+}

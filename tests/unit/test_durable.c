@@ -1,0 +1,148 @@
+/* What is made durable: the visible part. That it outlives a power cut is for the tests that cut the power. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* System */
+#include <signal.h>
+#include <sys/resource.h>
+
+/* The code under test */
+#include "common/base/cleanup.h"
+#include "common/base/durable.h"
+
+static struct unit_dir dir;
+
+static int setup(void **state)
+{
+	(void)state;
+	unit_dir_make(&dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unit_dir_remove(&dir);
+	return 0;
+}
+
+static void test_sync(void **state)
+{
+	(void)state;
+	AUTO_FD fd = openat(dir.fd, "x", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(durable_sync_data(fd), 0);
+	assert_int_equal(durable_sync(fd), 0);
+	assert_int_equal(durable_sync(dir.fd), 0);
+	assert_int_equal(durable_sync_data(-1), -EBADF);
+	assert_int_equal(durable_sync(-1), -EBADF);
+}
+
+static void test_mkdir(void **state)
+{
+	(void)state;
+	struct stat st;
+	assert_int_equal(durable_mkdir_at(dir.fd, "d", 0755), 0);
+	assert_int_equal(durable_mkdir_at(dir.fd, "d", 0755), 0);
+	assert_int_equal(fstatat(dir.fd, "d", &st, 0), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	assert_int_equal(durable_mkdir_at(dir.fd, "absent/d", 0755), -ENOENT);
+}
+
+static void test_replace(void **state)
+{
+	(void)state;
+	struct stat st;
+	assert_int_equal(durable_replace_at(dir.fd, "x", "one", 3, 0444), 0);
+	unit_assert_content(&dir, "x", "one");
+	assert_int_equal(fstatat(dir.fd, "x", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0444);
+	assert_int_equal(durable_replace_at(dir.fd, "x", "second", 6, 0644), 0);
+	unit_assert_content(&dir, "x", "second");
+	assert_int_equal(durable_replace_at(dir.fd, "x", NULL, 0, 0644), 0);
+	unit_assert_content(&dir, "x", "");
+	assert_int_equal(unit_count(&dir), 1);
+}
+
+/* A crash, or somebody, left something under the temporary's name. */
+static void test_replace_with_leftovers(void **state)
+{
+	(void)state;
+	unit_write_text(&dir, ".x.new", "left over and longer");
+	assert_int_equal(durable_replace_at(dir.fd, "x", "one", 3, 0644), 0);
+	unit_assert_content(&dir, "x", "one");
+	unit_write_text(&dir, "victim", "victim");
+	assert_int_equal(symlinkat("victim", dir.fd, ".x.new"), 0);
+	assert_int_equal(durable_replace_at(dir.fd, "x", "two", 3, 0644), 0);
+	unit_assert_content(&dir, "x", "two");
+	unit_assert_content(&dir, "victim", "victim");
+	assert_int_equal(linkat(dir.fd, "victim", dir.fd, ".x.new", 0), 0);
+	assert_int_equal(durable_replace_at(dir.fd, "x", "three", 5, 0644), 0);
+	unit_assert_content(&dir, "victim", "victim");
+	assert_int_equal(unit_count(&dir), 2);
+}
+
+static void test_replace_that_fails(void **state)
+{
+	(void)state;
+	static char data[8192];
+	struct rlimit old, small;
+	unit_write_text(&dir, "x", "old");
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	small = (struct rlimit){.rlim_cur = 4096, .rlim_max = old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	int r = durable_replace_at(dir.fd, "x", data, sizeof(data), 0644);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(r, -EFBIG);
+	unit_assert_content(&dir, "x", "old");
+	assert_int_equal(unit_count(&dir), 1);
+	assert_int_equal(mkdirat(dir.fd, "d", 0755), 0);
+	assert_int_equal(durable_replace_at(dir.fd, "d", "x", 1, 0644), -EISDIR);
+	assert_int_equal(unit_count(&dir), 2);
+}
+
+static void test_replace_name_length(void **state)
+{
+	(void)state;
+	char name[NAME_MAX + 1];
+	memset(name, 'n', sizeof(name));
+	name[NAME_MAX - 5] = '\0';
+	assert_int_equal(durable_replace_at(dir.fd, name, "x", 1, 0644), 0);
+	name[NAME_MAX - 5] = 'n';
+	name[NAME_MAX - 4] = '\0';
+	assert_int_equal(durable_replace_at(dir.fd, name, "x", 1, 0644), -ENAMETOOLONG);
+}
+
+static void test_move(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdirat(dir.fd, "to", 0755), 0);
+	AUTO_FD to = openat(dir.fd, "to", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unit_write_text(&dir, "a", "a");
+	unit_write_text(&dir, "b", "b");
+	assert_int_equal(durable_move_at(dir.fd, "a", to, "blob"), 0);
+	assert_false(unit_exists(&dir, "a"));
+	unit_assert_content(&dir, "to/blob", "a");
+	assert_int_equal(durable_move_at(dir.fd, "b", to, "blob"), -EEXIST);
+	unit_assert_content(&dir, "b", "b");
+	unit_assert_content(&dir, "to/blob", "a");
+	assert_int_equal(durable_move_at(dir.fd, "absent", to, "x"), -ENOENT);
+	assert_int_equal(symlinkat("nowhere", to, "link"), 0);
+	assert_int_equal(durable_move_at(dir.fd, "b", to, "link"), -EEXIST);
+	unit_assert_content(&dir, "b", "b");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_sync, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_mkdir, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_replace_with_leftovers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_replace_that_fails, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_replace_name_length, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_move, setup, teardown),
+	};
+	return cmocka_run_group_tests_name("durable", tests, NULL, NULL);
+}

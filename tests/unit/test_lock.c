@@ -1,0 +1,234 @@
+/* Locks: who holds them, what happens when the holder dies or takes the file away. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* System */
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* The code under test */
+#include "common/base/cleanup.h"
+#include "common/base/lock.h"
+
+#define ROUNDS 300
+#define RACERS 4
+
+static struct unit_dir dir;
+
+static int setup(void **state)
+{
+	(void)state;
+	unit_dir_make(&dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unit_dir_remove(&dir);
+	return 0;
+}
+
+/* A child that holds the lock until it is killed. Returns when it has it. */
+static pid_t holder_start(enum lock_mode mode)
+{
+	int ends[2];
+	char byte = 0;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd;
+		byte = lock_take_at(dir.fd, "lock", mode, "holder", &fd, NULL) == 0;
+		(void)!write(ends[1], &byte, 1);
+		(void)pause();
+		_exit(0);
+	}
+	(void)close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	(void)close(ends[0]);
+	assert_int_equal(byte, 1);
+	return pid;
+}
+
+static void holder_kill(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_modes(void **state)
+{
+	static const struct {
+		enum lock_mode held, asked;
+		int want;
+	} rows[] = {
+	    {LOCK_EXCLUSIVE, LOCK_EXCLUSIVE, -EWOULDBLOCK},
+	    {LOCK_EXCLUSIVE, LOCK_SHARED, -EWOULDBLOCK},
+	    {LOCK_SHARED, LOCK_EXCLUSIVE, -EWOULDBLOCK},
+	    {LOCK_SHARED, LOCK_SHARED, 0},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		AUTO_FD fd = -1;
+		AUTO_FD later = -1;
+		pid_t pid = holder_start(rows[i].held);
+		assert_int_equal(lock_take_at(dir.fd, "lock", rows[i].asked, "asker", &fd, NULL), rows[i].want);
+		assert_int_equal(fd >= 0, rows[i].want == 0);
+		fd = close_fd(fd);
+		holder_kill(pid);
+		assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "asker", &later, NULL), 0);
+	}
+}
+
+static void test_holder_is_named(void **state)
+{
+	(void)state;
+	char want[64];
+	struct reason holder;
+	int fd = -1;
+	pid_t pid = holder_start(LOCK_EXCLUSIVE);
+	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "asker", &fd, &holder), -EWOULDBLOCK);
+	(void)snprintf(want, sizeof(want), "holder %d since 20", (int)pid);
+	assert_memory_equal(holder.text, want, strlen(want));
+	assert_int_equal(holder.text[strlen(holder.text) - 1], 'Z');
+	holder_kill(pid);
+}
+
+/* What the file says is not trusted to be a line of ours. */
+static void test_strange_content(void **state)
+{
+	(void)state;
+	struct reason holder;
+	int none = -1;
+	AUTO_FD fd = -1;
+	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "a", &fd, NULL), 0);
+	unit_write_text(&dir, "lock", "a\x1b[31m 1\nsecond line\n");
+	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "b", &none, &holder), -EWOULDBLOCK);
+	assert_string_equal(holder.text, "a\\x1b[31m 1");
+	unit_write_text(&dir, "lock", "");
+	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "b", &none, &holder), -EWOULDBLOCK);
+	assert_string_equal(holder.text, "another process");
+}
+
+static void test_longer_text_is_replaced(void **state)
+{
+	(void)state;
+	char text[256] = "";
+	AUTO_FD fd = -1;
+	unit_write_text(&dir, "lock", "a-very-long-program-name 1234567890 since 2026-01-31T12:34:56Z and more\n");
+	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "b", &fd, NULL), 0);
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	assert_true(n > 0);
+	assert_ptr_equal(strchr(text, '\n'), text + n - 1);
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	int none = -1;
+	unit_write_text(&dir, "victim", "victim");
+	assert_int_equal(symlinkat("victim", dir.fd, "lock"), 0);
+	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "a", &none, NULL), -ELOOP);
+	assert_int_equal(linkat(dir.fd, "victim", dir.fd, "hard", 0), 0);
+	assert_int_equal(lock_take_at(dir.fd, "hard", LOCK_EXCLUSIVE, "a", &none, NULL), -EINVAL);
+	assert_int_equal(none, -1);
+	unit_assert_content(&dir, "victim", "victim");
+}
+
+/* The directory itself is gone: an answer, not an endless loop. */
+static void test_no_directory(void **state)
+{
+	(void)state;
+	int none = -1;
+	assert_int_equal(mkdirat(dir.fd, "sub", 0755), 0);
+	AUTO_FD sub = openat(dir.fd, "sub", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(unlinkat(dir.fd, "sub", AT_REMOVEDIR), 0);
+	assert_int_equal(lock_take_at(sub, "lock", LOCK_EXCLUSIVE, "a", &none, NULL), -ENOENT);
+}
+
+/* A waiter that gets the lock of an unlinked file has nothing: it must take the new file's. */
+static void test_wait_through_an_unlink(void **state)
+{
+	(void)state;
+	AUTO_FD fd = -1;
+	int status;
+	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "a", &fd, NULL), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct stat ours, named;
+		int mine;
+		(void)close(fd);
+		int r = lock_wait_at(dir.fd, "lock", LOCK_EXCLUSIVE, "b", &mine);
+		bool same = r == 0 && fstat(mine, &ours) == 0 && fstatat(dir.fd, "lock", &named, 0) == 0 &&
+			    ours.st_ino == named.st_ino;
+		_exit(same ? 0 : 1);
+	}
+	/* Until it sleeps in flock(2): then it has the old file open. */
+	char path[64], line[256] = "";
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+	for (int i = 0; i < 10000 && strtol(line, NULL, 10) != SYS_flock; i++) {
+		int proc = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = proc >= 0 ? read(proc, line, sizeof(line) - 1) : 0;
+		line[n > 0 ? n : 0] = '\0';
+		(void)close_fd(proc);
+		(void)usleep(1000);
+	}
+	assert_int_equal(unlinkat(dir.fd, "lock", 0), 0);
+	fd = close_fd(fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* One racer's rounds: take, check that nobody else is inside, unlink, give back. Exit code 0: never two inside. */
+static int race(const char *inside)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd;
+		if (lock_wait_at(dir.fd, "lock", LOCK_EXCLUSIVE, "racer", &fd) < 0)
+			return 2;
+		int in = openat(dir.fd, inside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (in < 0)
+			return 1;
+		(void)close(in);
+		(void)unlinkat(dir.fd, inside, 0);
+		(void)unlinkat(dir.fd, "lock", 0);
+		(void)close(fd);
+	}
+	return 0;
+}
+
+static void test_race_of_unlinkers(void **state)
+{
+	(void)state;
+	pid_t pids[RACERS];
+	for (int i = 0; i < RACERS; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0)
+			_exit(race("inside"));
+	}
+	for (int i = 0; i < RACERS; i++) {
+		int status;
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_holder_is_named, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_strange_content, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_longer_text_is_replaced, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_no_directory, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_wait_through_an_unlink, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_race_of_unlinkers, setup, teardown),
+	};
+	return cmocka_run_group_tests_name("lock", tests, NULL, NULL);
+}

@@ -2,7 +2,6 @@
 
 /* System */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Base */
@@ -73,10 +72,15 @@ static enum fail_class load_document(struct walk *w, const struct descriptor *d,
 
 static enum fail_class check_document(struct walk *w, struct descriptor *d, unsigned depth);
 
+static bool is_document(const struct descriptor *d)
+{
+	return !*d->media_type || media_type_is_index(d->media_type) || media_type_is_manifest(d->media_type);
+}
+
 /* An index may also name things that are neither index nor manifest: those are only looked at from outside. */
 static enum fail_class check_entry(struct walk *w, enum manifest_kind kind, struct descriptor *d, unsigned depth)
 {
-	if (kind == MANIFEST_INDEX && (media_type_is_index(d->media_type) || media_type_is_manifest(d->media_type)))
+	if (kind == MANIFEST_INDEX && is_document(d))
 		return check_document(w, d, depth + 1);
 	return check_blob(w, d);
 }
@@ -95,8 +99,7 @@ static enum fail_class check_document(struct walk *w, struct descriptor *d, unsi
 	f = load_document(w, d, &m);
 	if (f != FAIL_NONE)
 		return f;
-	if (!*d->media_type)
-		(void)snprintf(d->media_type, sizeof(d->media_type), "%s", m.media_type);
+	memcpy(d->media_type, m.media_type, sizeof(d->media_type));
 	for (size_t i = 0; i < m.entries_len && f == FAIL_NONE; i++)
 		f = check_entry(w, m.kind, &m.entries[i], depth);
 	return f;

@@ -13,8 +13,8 @@
 
 /*
  * Follow a manifest or an index down to every config and layer, each of which must be stored with the size that its
- * descriptor says. An empty media type and a SIZE_UNKNOWN of `d` are filled in from what is stored. FAIL_NONE, or what
- * is wrong with a reason: FAIL_NOT_FOUND names what is missing. Blocks on disk.
+ * descriptor says. The media type of `d` becomes what the document is, a SIZE_UNKNOWN what is stored. FAIL_NONE, or
+ * what is wrong with a reason: FAIL_NOT_FOUND names what is missing. Blocks on disk.
  */
 enum fail_class image_check(struct layout *l, struct descriptor *d, struct reason *why);
 

@@ -1,0 +1,284 @@
+/*
+ * The daemon in a process of its own, with the test in the places of ingestd and sluice.
+ */
+
+/* Own */
+#include "tests/unit/test_commitd_store.h"
+
+/* System */
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+
+/* Base */
+#include "common/base/daemon.h"
+
+/* OCI */
+#include "common/oci/transfer.h"
+
+/* Wire */
+#include "common/wire/peer.h"
+#include "common/wire/pipe.h"
+
+/* The code under test */
+#include "commitd/commit.h"
+#include "commitd/serve.h"
+
+#define PATIENCE_MS 20000
+#define SEALS       (3 * COMMIT_BATCH_MAX)
+
+static struct store st;
+static char runtime_dir[PATH_SIZE];
+static pid_t daemon_pid;
+static struct pipe *seals, *receipts, *control;
+static struct peer peer;
+
+/* By exec: nanomsg does not survive a fork. */
+static pid_t daemon_start(const char *dir)
+{
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)execl("/proc/self/exe", "commitd", st.path, dir, (char *)NULL);
+		_exit(EX_OSERR);
+	}
+	return pid;
+}
+
+static int daemon_wait(pid_t pid)
+{
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	store_open(&st);
+	(void)snprintf(runtime_dir, sizeof(runtime_dir), "%.80s-run", st.path);
+	daemon_pid = daemon_start(runtime_dir);
+	while (access(runtime_dir, F_OK) != 0)
+		(void)poll(NULL, 0, 5);
+	assert_int_equal(peer_init(&peer), 0);
+	assert_int_equal(pipe_open(runtime_dir, PIPE_RECEIPTS, PIPE_PULL, &receipts), 0);
+	assert_int_equal(pipe_open(runtime_dir, PIPE_SEALS, PIPE_PUSH, &seals), 0);
+	assert_int_equal(pipe_open(runtime_dir, PIPE_COMMIT_CTL, PIPE_REQUEST, &control), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pipe_close(control);
+	pipe_close(seals);
+	pipe_close(receipts);
+	assert_int_equal(kill(daemon_pid, SIGTERM), 0);
+	assert_int_equal(daemon_wait(daemon_pid), EX_OK);
+	store_close(&st);
+	assert_int_equal(nftw(runtime_dir, store_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	return 0;
+}
+
+static void push(const struct message *m)
+{
+	struct pollfd waits = {.fd = pipe_send_fd(seals), .events = POLLIN};
+	while (pipe_send(seals, m) == -EAGAIN)
+		assert_int_equal(poll(&waits, 1, PATIENCE_MS), 1);
+}
+
+static void next_receipt(struct message *ret_message)
+{
+	struct pollfd waits = {.fd = pipe_receive_fd(receipts), .events = POLLIN};
+	int r;
+	while ((r = pipe_receive(receipts, ret_message, NULL)) == -EAGAIN)
+		assert_int_equal(poll(&waits, 1, PATIENCE_MS), 1);
+	assert_int_equal(r, 0);
+}
+
+/* As ingestd does: take its HELLO and answer it; what else comes is the receipt. */
+static void next_answer(struct message *ret_message)
+{
+	for (;;) {
+		next_receipt(ret_message);
+		if (ret_message->type != MSG_HELLO)
+			return;
+		(void)peer_hello(&peer, ret_message->incarnation, ret_message->peer);
+		struct message hello = {.type = MSG_HELLO, .incarnation = peer.self, .peer = peer.other};
+		push(&hello);
+	}
+}
+
+static void push_seal(const char *ref, const char *text, uint8_t provenance)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct digest d = digest_of_text(text);
+	digest_format(&d, digest);
+	struct message m = {.type = MSG_SEALED,
+			    .ref = span_str(ref),
+			    .digest = span_str(digest),
+			    .size = strlen(text),
+			    .provenance = provenance};
+	push(&m);
+}
+
+static void test_many_seals(void **state)
+{
+	char ref[32], text[32], path[PATH_SIZE];
+	bool answered[SEALS] = {false};
+	struct message m;
+	(void)state;
+	for (unsigned i = 0; i < SEALS; i++) {
+		(void)snprintf(ref, sizeof(ref), "%u", i);
+		(void)snprintf(text, sizeof(text), "text %03u", i);
+		ingest_make(&st, ref, text);
+		push_seal(ref, text, i % 5 == 2 ? PROVENANCE_MENDED : 0);
+	}
+	for (unsigned i = 0; i < SEALS; i++) {
+		next_answer(&m);
+		assert_int_equal(m.type, MSG_COMMITTED);
+		(void)snprintf(ref, sizeof(ref), "%.*s", SPAN_ARG(m.ref));
+		unsigned long which = strtoul(ref, NULL, 10);
+		assert_true(which < SEALS && !answered[which]);
+		answered[which] = true;
+	}
+	for (unsigned i = 0; i < SEALS; i++) {
+		(void)snprintf(text, sizeof(text), "text %03u", i);
+		struct digest d = digest_of_text(text);
+		blob_of(&st, &d, path);
+		assert_true(file_is(path, text));
+	}
+}
+
+static void test_rejects_and_goes_on(void **state)
+{
+	struct message m;
+	(void)state;
+	ingest_make(&st, "bad", "abd");
+	ingest_make(&st, "good", "abc");
+	push(&(struct message){.type = MSG_PING}); /* of no use here: refused, and no harm */
+	push_seal("bad", "abc", PROVENANCE_REBOOTED);
+	push_seal("gone", "nothing", 0);
+	next_answer(&m);
+	assert_int_equal(m.type, MSG_REJECTED);
+	assert_int_equal(m.fail_class, span_eq(m.ref, span_str("bad")) ? FAIL_BAD_DATA : FAIL_MISSING);
+	next_answer(&m);
+	assert_int_equal(m.type, MSG_REJECTED);
+	push_seal("good", "abc", 0);
+	next_answer(&m);
+	assert_int_equal(m.type, MSG_COMMITTED);
+	assert_true(span_eq(m.ref, span_str("good")));
+}
+
+/* Killed, started again, asked again: the blob is found. */
+static void test_killed(void **state)
+{
+	struct message m;
+	(void)state;
+	ingest_make(&st, "one", "1");
+	push_seal("one", "1", 0);
+	next_answer(&m);
+	assert_int_equal(m.type, MSG_COMMITTED);
+	assert_int_equal(kill(daemon_pid, SIGKILL), 0);
+	assert_int_equal(daemon_wait(daemon_pid), -SIGKILL);
+	daemon_pid = daemon_start(runtime_dir);
+	/* What was sent into the dying pipe is lost; its HELLO is what makes ingestd ask again. */
+	do {
+		next_receipt(&m);
+		if (m.type == MSG_HELLO)
+			push_seal("one", "1", PROVENANCE_MENDED);
+	} while (m.type == MSG_HELLO);
+	assert_int_equal(m.type, MSG_COMMITTED);
+}
+
+static void ask(const struct message *request, struct message *ret_answer)
+{
+	assert_int_equal(pipe_ask(control, request, PATIENCE_MS, ret_answer), 0);
+}
+
+static void test_control(void **state)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct digest d = digest_of_text("{}");
+	struct message m;
+	uint64_t dev, ino;
+	(void)state;
+	layout_identity(st.layout, &dev, &ino);
+	ask(&(struct message){.type = MSG_PING}, &m);
+	assert_int_equal(m.type, MSG_PONG);
+	assert_true(m.dev == dev && m.ino == ino && span_eq(m.text, span_str(layout_path(st.layout))));
+
+	digest_format(&d, digest);
+	struct message set = {
+	    .type = MSG_SET_NAME, .name = span_str("a:1"), .digest = span_str(digest), .size = SIZE_UNKNOWN};
+	ask(&set, &m);
+	assert_int_equal(m.type, MSG_ERROR);
+	assert_int_equal(m.fail_class, FAIL_NOT_FOUND);
+	set.name = span_str("../:");
+	ask(&set, &m);
+	assert_int_equal(m.fail_class, FAIL_USAGE);
+	set.name = span_str("a:1");
+	set.digest = span_str("sha256:../x");
+	ask(&set, &m);
+	assert_int_equal(m.fail_class, FAIL_USAGE);
+	ask(&(struct message){.type = MSG_STATUS, .ref = span_str("x")}, &m);
+	assert_int_equal(m.fail_class, FAIL_USAGE);
+	ask(&(struct message){.type = MSG_REMOVE_NAME, .name = span_str("a:1")}, &m);
+	assert_int_equal(m.type, MSG_OK);
+}
+
+static void test_names_and_tells(void **state)
+{
+	static const char text[] = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
+				   "\"manifests\":[]}";
+	char digest[DIGEST_TEXT_SIZE];
+	struct digest d = blob_make(&st, text);
+	struct pipe *events = NULL;
+	struct message m;
+	(void)state;
+	digest_format(&d, digest);
+	assert_int_equal(pipe_open(runtime_dir, PIPE_COMMIT_EVENTS, PIPE_SUBSCRIBE, &events), 0);
+	struct message set = {
+	    .type = MSG_SET_NAME, .name = span_str("a:1"), .digest = span_str(digest), .size = strlen(text)};
+	struct pollfd waits = {.fd = pipe_receive_fd(events), .events = POLLIN};
+	/* A subscriber misses what came before it had connected. */
+	do {
+		ask(&set, &m);
+		assert_int_equal(m.type, MSG_OK);
+	} while (poll(&waits, 1, 50) == 0);
+	assert_int_equal(pipe_receive(events, &m, NULL), 0);
+	assert_int_equal(m.type, MSG_NAMED);
+	assert_true(span_eq(m.name, span_str("a:1")) && span_eq(m.digest, span_str(digest)));
+	pipe_close(events);
+}
+
+/* Neither by the same runtime directory nor by another is a store served twice. */
+static void test_one_a_store(void **state)
+{
+	char other[PATH_SIZE];
+	struct message m;
+	(void)state;
+	ask(&(struct message){.type = MSG_PING}, &m);
+	assert_int_equal(daemon_wait(daemon_start(runtime_dir)), EX_TEMPFAIL);
+	(void)snprintf(other, sizeof(other), "%.80s-two", st.path);
+	assert_int_equal(daemon_wait(daemon_start(other)), EX_TEMPFAIL);
+	assert_int_equal(nftw(other, store_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3) {
+		process_init("commitd");
+		return serve_run(&(struct serve_options){.store = argv[1], .runtime_dir = argv[2]});
+	}
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_many_seals, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_rejects_and_goes_on, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_control, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_names_and_tells, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_one_a_store, setup, teardown),
+	};
+	return cmocka_run_group_tests_name("commitd serve", tests, NULL, NULL);
+}

@@ -1,0 +1,146 @@
+/* Sources: the three kinds, their one form, and what may not stand in an order or in a file. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* The code under test */
+#include "common/oci/source.h"
+
+#define D     "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER "sha256:f123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void test_taken(void **state)
+{
+	static const struct {
+		const char *text;
+		enum source_kind kind;
+	} rows[] = {
+	    {"http://localhost:80/x?y=z@w#f", SOURCE_URL},
+	    {"https://h", SOURCE_URL},
+	    {"https://[::1]:443/", SOURCE_URL},
+	    {"http://h/a@b", SOURCE_URL},
+	    {"http://h?user@x", SOURCE_URL},
+	    {"manifest://localhost:5000/a/b:t", SOURCE_MANIFEST},
+	    {"manifest://docker.io/library/alpine:latest", SOURCE_MANIFEST},
+	    {"manifest://h.io/a@" D, SOURCE_MANIFEST},
+	    {"blob://h.io/a@" D, SOURCE_BLOB},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct source s;
+		struct reason why = {""};
+		AUTO_BUF again = BUF_INIT;
+		if (source_parse(span_str(rows[i].text), &s, &why) != 0)
+			fail_msg("'%s': %s", rows[i].text, why.text);
+		assert_int_equal(s.kind, rows[i].kind);
+		if (s.kind == SOURCE_URL) {
+			assert_true(span_eq(s.url, span_str(rows[i].text)));
+			continue;
+		}
+		assert_int_equal(source_format(s.kind, &s.reference, NULL, &again), 0);
+		assert_string_equal(again.data, rows[i].text);
+	}
+}
+
+static void test_refused(void **state)
+{
+	static const char *const rows[] = {
+	    "",
+	    "x",
+	    "file:///etc/passwd",
+	    "gopher://h/x",
+	    "ftp://h/x",
+	    "HTTP://h/x",
+	    "http:/h/x",
+	    "http://",
+	    "http:///x",
+	    "http://?x",
+	    "http://user:secret@h/x",
+	    "http://user@h",
+	    "https://a@b@c/",
+	    "http://h\\@evil/x",
+	    "http://h/a b",
+	    "http://h/a\nb",
+	    "http://h/a\x7f",
+	    "http://h/\xc3\xa4",
+	    "manifest://",
+	    "manifest://alpine",
+	    "manifest://library/alpine:latest",
+	    "manifest://index.docker.io/a/b:t",
+	    "manifest://docker.io/alpine:latest",
+	    "manifest://h.io/a",
+	    "manifest://h.io/a:t@" D,
+	    "manifest://h.io/A:t",
+	    "manifest://user@h.io/a:t",
+	    "manifest://h.io/../a:t",
+	    "blob://h.io/a:t",
+	    "blob://h.io/a",
+	    "blob://h.io/a:t@" D,
+	    "blob://h.io/a@md5:00",
+	    "blob://h.io/a@" D "/..",
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct source s = {.kind = SOURCE_BLOB};
+		struct reason why = {""};
+		if (source_parse(span_str(rows[i]), &s, &why) != -EINVAL)
+			fail_msg("'%s' was taken", rows[i]);
+		assert_int_equal(s.kind, SOURCE_BLOB);
+		assert_true(why.text[0] != '\0');
+		assert_null(strstr(why.text, "secret"));
+	}
+	struct source s;
+	assert_int_equal(source_parse(span_of("http://h/\0x", 11), &s, NULL), -EINVAL);
+}
+
+static void test_length(void **state)
+{
+	(void)state;
+	struct source s;
+	char text[SOURCE_MAX + 1];
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "http://h/", 9);
+	assert_int_equal(source_parse(span_of(text, SOURCE_MAX), &s, NULL), 0);
+	assert_int_equal(source_parse(span_of(text, SOURCE_MAX + 1), &s, NULL), -EINVAL);
+}
+
+/* A digest given beside the reference overrides whatever that says. */
+static void test_format_with_digest(void **state)
+{
+	static const struct {
+		const char *reference;
+		enum source_kind kind;
+		const char *digest, *want;
+	} rows[] = {
+	    {"h.io/a:t", SOURCE_MANIFEST, NULL, "manifest://h.io/a:t"},
+	    {"h.io/a:t", SOURCE_MANIFEST, D, "manifest://h.io/a@" D},
+	    {"h.io/a:t@" OTHER, SOURCE_MANIFEST, NULL, "manifest://h.io/a@" OTHER},
+	    {"h.io/a:t@" OTHER, SOURCE_MANIFEST, D, "manifest://h.io/a@" D},
+	    {"h.io/a:t", SOURCE_BLOB, D, "blob://h.io/a@" D},
+	    {"h.io/a@" OTHER, SOURCE_BLOB, D, "blob://h.io/a@" D},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		AUTO_BUF out = BUF_INIT;
+		struct reference r;
+		struct digest d;
+		struct source s;
+		assert_int_equal(reference_parse(span_str(rows[i].reference), &r, NULL), 0);
+		if (rows[i].digest)
+			assert_int_equal(digest_parse(span_str(rows[i].digest), &d, NULL), 0);
+		assert_int_equal(source_format(rows[i].kind, &r, rows[i].digest ? &d : NULL, &out), 0);
+		assert_string_equal(out.data, rows[i].want);
+		assert_int_equal(source_parse(buf_span(&out), &s, NULL), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_taken),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_length),
+	    cmocka_unit_test(test_format_with_digest),
+	};
+	return cmocka_run_group_tests_name("source", tests, NULL, NULL);
+}

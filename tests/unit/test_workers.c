@@ -1,0 +1,130 @@
+/* Worker threads: everything submitted is run and done, in order with one thread, and nothing is left behind. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* System */
+#include <ev.h>
+#include <pthread.h>
+#include <signal.h>
+
+/* The code under test */
+#include "common/base/workers.h"
+
+#define JOBS 1000
+
+struct job {
+	struct work work;
+	int number;
+	pthread_t ran_on;
+	bool signals_blocked;
+};
+
+static struct ev_loop *loop;
+static struct workers *pool;
+static struct job jobs[JOBS];
+static int order[2 * JOBS];
+static int done_count;
+
+static void run(struct work *w)
+{
+	struct job *j = (struct job *)w;
+	sigset_t set;
+	(void)pthread_sigmask(SIG_BLOCK, NULL, &set);
+	j->signals_blocked = sigismember(&set, SIGTERM) == 1;
+	j->ran_on = pthread_self();
+}
+
+static void done(struct work *w)
+{
+	const struct job *j = (const struct job *)w;
+	assert_false(pthread_equal(j->ran_on, pthread_self()));
+	assert_true(j->signals_blocked);
+	order[done_count++] = j->number;
+	if (done_count == JOBS)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	done_count = 0;
+	memset(jobs, 0, sizeof(jobs));
+	loop = ev_loop_new(EVFLAG_AUTO);
+	return loop ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ev_loop_destroy(loop);
+	return 0;
+}
+
+static void submit_all(void)
+{
+	for (int i = 0; i < JOBS; i++) {
+		jobs[i] = (struct job){.work = {.run = run, .done = done}, .number = i};
+		workers_submit(pool, &jobs[i].work);
+	}
+	assert_false(workers_idle(pool));
+}
+
+static void test_through_the_loop(void **state)
+{
+	static const unsigned rows[] = {1, 2, 8};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		done_count = 0;
+		assert_int_equal(workers_new(loop, rows[i], &pool), 0);
+		assert_true(workers_idle(pool));
+		submit_all();
+		(void)ev_run(loop, 0);
+		assert_int_equal(done_count, JOBS);
+		assert_true(workers_idle(pool));
+		for (int n = 0; rows[i] == 1 && n < JOBS; n++)
+			assert_int_equal(order[n], n);
+		workers_free(pool);
+	}
+}
+
+/* Freed with everything still under way: all is run and done first. */
+static void test_free_waits(void **state)
+{
+	(void)state;
+	assert_int_equal(workers_new(loop, 2, &pool), 0);
+	submit_all();
+	workers_free(pool);
+	assert_int_equal(done_count, JOBS);
+	workers_free(NULL);
+}
+
+static void done_again(struct work *w)
+{
+	struct job *j = (struct job *)w;
+	order[done_count++] = j->number;
+	if (j->number++ < 5)
+		workers_submit(pool, w);
+}
+
+/* A job that is submitted again by its own `done`, also while the pool ends. */
+static void test_submit_from_done(void **state)
+{
+	(void)state;
+	assert_int_equal(workers_new(loop, 1, &pool), 0);
+	jobs[0] = (struct job){.work = {.run = run, .done = done_again}};
+	workers_submit(pool, &jobs[0].work);
+	workers_free(pool);
+	assert_int_equal(done_count, 6);
+	assert_int_equal(order[5], 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_through_the_loop, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_free_waits, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_submit_from_done, setup, teardown),
+	};
+	return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
+}

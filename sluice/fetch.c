@@ -1,6 +1,7 @@
 /* System */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 /* OCI */
@@ -76,6 +77,7 @@ static void print_result(const struct context *ctx, const char *ref, uint64_t si
 	AUTO_JSON line = ctx->json ? json_object_make() : NULL;
 
 	if (line) {
+		(void)json_set_text(line, "event", "done");
 		(void)json_set_text(line, "digest", ref);
 		(void)json_set_u64(line, "size", size);
 		report_json(line);
@@ -86,12 +88,27 @@ static void print_result(const struct context *ctx, const char *ref, uint64_t si
 	}
 }
 
+/* The URL without the password that should not have been in it. The caller frees it; NULL when memory is out. */
+static char *without_password(const char *url)
+{
+	const char *begin = strstr(url, "://");
+	char *safe = NULL;
+
+	begin = begin ? begin + 3 : url;
+	size_t len = strcspn(begin, "/?#");
+	const char *at = memrchr(begin, '@', len);
+	if (!at)
+		return strdup(url);
+	return asprintf(&safe, "%.*s***%s", (int)(begin - url), url, at) < 0 ? NULL : safe;
+}
+
 static int run(struct context *ctx, int argc, char **argv)
 {
 	struct job j = {.stages = NULL};
 	struct wait *w = NULL;
 	struct want like;
 	char ref[DIGEST_TEXT_SIZE];
+	AUTO_FREE char *subject = without_password(argv[0]);
 	struct reason why = {""};
 	int code = parse(argv[0], &like, ref, &why);
 
@@ -103,7 +120,7 @@ static int run(struct context *ctx, int argc, char **argv)
 	if (code == 0)
 		print_result(ctx, ref, wait_at(w, 0)->size);
 	else
-		report_error("fetch", argv[0], code, w, &why);
+		report_error("fetch", subject ? subject : "", code, w, &why);
 	wait_free(w);
 	return job_end(&j, code);
 }

@@ -17,7 +17,7 @@
 void human_size(uint64_t bytes, char ret_text[static HUMAN_SIZE_ROOM])
 {
 	static const char units[] = "KMGTPE";
-	double value = (double)bytes;
+	double value = (double)bytes / UNIT_STEP;
 	unsigned unit = 0;
 
 	if (bytes < 1024) {
@@ -25,8 +25,10 @@ void human_size(uint64_t bytes, char ret_text[static HUMAN_SIZE_ROOM])
 		return;
 	}
 	/* A value that would be written as 1024 is 1.0 of the next unit. */
-	for (value /= UNIT_STEP; value >= UNIT_STEP - 0.5; value /= UNIT_STEP)
+	while (value >= UNIT_STEP - 0.5) {
+		value /= UNIT_STEP;
 		unit++;
+	}
 	(void)snprintf(ret_text, HUMAN_SIZE_ROOM, value < 99.95 ? "%.1f%ciB" : "%.0f%ciB", value, units[unit]);
 }
 

@@ -20,7 +20,7 @@ const struct opt options_global[] = {
      "where the pipes are (SLUICE_RUNTIME_DIR)"},
     {"config", 0, OPT_TEXT, &config, NULL, 1, 4095, "SLUICE_CONFIG", "FILE",
      "configuration for fetchd, when it is started here (SLUICE_CONFIG)"},
-    {"json", 0, OPT_FLAG, &json, "no", 0, 0, NULL, NULL, "write JSON: results on stdout, progress on stderr"},
+    {"json", 0, OPT_FLAG, &json, "no", 0, 0, NULL, NULL, "write JSON: an object a line, the result last"},
     {"quiet", 'q', OPT_FLAG, &quiet, "no", 0, 0, NULL, NULL, "no progress, bare results"},
     {"verbose", 'v', OPT_FLAG, &verbose, "no", 0, 0, NULL, NULL, "say more; show what the stages log"},
     {"help", 'h', OPT_FLAG, &options_help, "no", 0, 0, NULL, NULL, "show this and stop"},

@@ -115,7 +115,7 @@ int places_real_path(const char *path, char **ret_path)
 			return asprintf(ret_path, "%s%s%s", real, between, tail) < 0 ? -ENOMEM : 0;
 		}
 		if (errno != ENOENT)
-			return -errno;
+			return errno > 0 ? -errno : -EIO;
 		int r = move_last_component(head, &tail);
 		if (r < 0)
 			return r;

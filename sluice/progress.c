@@ -113,14 +113,14 @@ struct progress_item *progress_item(struct progress *p, size_t id)
 	return &p->items[id];
 }
 
-/* One write, so that lines do not mix with those of others on the same stderr. */
+/* One write, so that lines do not mix with those of others on the same terminal. */
 static void put(struct progress *p)
 {
 	const char *at = p->out.data;
 	size_t left = p->out.len;
 
 	while (left > 0) {
-		ssize_t n = write(STDERR_FILENO, at, left);
+		ssize_t n = write(p->mode == PROGRESS_BARS ? STDERR_FILENO : STDOUT_FILENO, at, left);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)

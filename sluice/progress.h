@@ -1,6 +1,7 @@
 /*
- * What a person, or a program, sees of a pull while it runs, on stderr: bars that are redrawn in place on a terminal, a
- * line for each change elsewhere, JSON objects a line each, or nothing.
+ * What a person, or a program, sees of a pull while it runs: on a terminal, bars on stderr that are redrawn in place;
+ * elsewhere, a line for each change on stdout, before the result, so that stderr is for what went wrong; JSON objects a
+ * line each, likewise; or nothing.
  */
 #ifndef SLUICE_SLUICE_PROGRESS_H
 #define SLUICE_SLUICE_PROGRESS_H

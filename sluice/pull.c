@@ -287,6 +287,7 @@ static void print_result(const struct pull *p, const struct context *ctx)
 
 	digest_format(&p->image.digest, digest);
 	if (line) {
+		(void)json_set_text(line, "event", "done");
 		(void)json_set_text(line, "name", p->name);
 		(void)json_set_text(line, "digest", digest);
 		(void)json_set_text(line, "media_type", p->image.media_type);

@@ -58,6 +58,8 @@ int report_failures(const struct wait *w, struct reason *why)
 		return 0;
 	if (failed == 1 && wait_len(w) == 1)
 		reason_set(why, "%s", only->why ? only->why : "");
+	else if (failed == 1 && only->why && strstr(only->why, only->ref))
+		reason_set(why, "%s", only->why);
 	else if (failed == 1)
 		reason_set(why, "%s: %s", only->ref, only->why ? only->why : "");
 	else
@@ -76,7 +78,8 @@ static void log_failures(const struct wait *w)
 		const struct want *x = wait_at(w, i);
 		if (x->state != WANT_FAILED)
 			continue;
-		log_error("%s: %s", x->ref, x->why ? x->why : "");
+		bool said = x->why && strstr(x->why, x->ref);
+		log_error("%s%s%s", said ? "" : x->ref, said ? "" : ": ", x->why ? x->why : "");
 		shown++;
 	}
 }
@@ -96,12 +99,15 @@ void report_error(const char *verb, const char *subject, int code, const struct 
 {
 	bool again = code == EX_TEMPFAIL || code == EX_UNAVAILABLE || code == EX_IOERR || code == EXIT_INTERRUPTED;
 	const char *kept = "";
+	char head[REASON_MAX];
 
 	if (w && anything_arrived(w))
 		kept = again ? "; what arrived is kept, run it again to go on" : "; what arrived is kept";
 	if (w && code != EXIT_INTERRUPTED)
 		log_failures(w);
-	log_error("cannot %s '%s': %s%s", verb, subject, why->text, kept);
+	(void)snprintf(head, sizeof(head), "cannot %s '%s': ", verb, subject);
+	bool said = strncmp(why->text, head, strlen(head)) == 0;
+	log_error("%s%s%s", said ? "" : head, why->text, kept);
 }
 
 int report_stdout(int code)

@@ -71,6 +71,16 @@ static int open_log(const struct context *ctx, int dir_fd)
 	return 0;
 }
 
+/* What no stage could work with is better said once, and before any of them is started. */
+static int check_store(const char *store)
+{
+	if (faccessat(AT_FDCWD, store, R_OK | W_OK | X_OK, AT_EACCESS) == 0 || errno == ENOENT)
+		return 0;
+	int r = -errno;
+	log_errno(r, "cannot write to the store '%s'", store);
+	return r == -EROFS || r == -EACCES ? EX_CANTCREAT : exit_code_of(r);
+}
+
 static int run(struct context *ctx, int argc, char **argv)
 {
 	AUTO_FD dir_fd = -1;
@@ -88,6 +98,8 @@ static int run(struct context *ctx, int argc, char **argv)
 	code = take_up_lock(ctx, dir_fd, &lock_fd);
 	if (code == 0 && option_background && !ctx->verbose)
 		code = open_log(ctx, dir_fd);
+	if (code == 0)
+		code = check_store(ctx->places.store);
 	if (code != 0)
 		return code;
 	const struct supervise_options how = {

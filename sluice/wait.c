@@ -17,6 +17,7 @@
 
 #define ASK_AGAIN_STEP_MS 200u /* each time that ingestd had lost it: a little later */
 #define ASK_AGAIN_MAX_MS  5000u
+#define ASKS_BY_TAG       3u /* for what vanished before its digest was known */
 
 struct wait {
 	struct client *client;
@@ -281,6 +282,39 @@ static int ask(struct wait *w, struct want *x, struct reason *why)
 	return 0;
 }
 
+/* A new ingestd does not know who waits: ask for everything once more. */
+static int check_ingestd(struct wait *w, bool *ret_changed, struct reason *why)
+{
+	int code = client_check_incarnation(w->client, ret_changed, why);
+
+	w->check_ms = clock_mono_ms() + WAIT_POLL_MS;
+	for (size_t i = 0; code == 0 && *ret_changed && i < w->next_new; i++) {
+		w->wants[i].ask_again = w->wants[i].state == WANT_ASKED;
+		w->wants[i].ask_ms = 0;
+	}
+	return code;
+}
+
+/*
+ * ingestd has no such transfer. It is stored meanwhile, or ingestd is another one, or somebody aborted it: to ask again
+ * would undo that. Where the digest is not known it may just as well be stored, and we too late to hear under which.
+ */
+static int take_loss(struct wait *w, struct want *x, struct reason *why)
+{
+	bool changed = false;
+
+	if (take_stored(w, x))
+		return 0;
+	int code = check_ingestd(w, &changed, why);
+	if (code != 0 || changed)
+		return code;
+	if (!x->expects && x->asks < ASKS_BY_TAG)
+		lose(x);
+	else
+		fail(w, x, FAIL_AGAIN, span_str("somebody aborted the transfer"));
+	return 0;
+}
+
 /* STATUS: the truth about one that was asked for, unless it is stored. */
 static int look(struct wait *w, struct want *x, struct reason *why)
 {
@@ -292,11 +326,8 @@ static int look(struct wait *w, struct want *x, struct reason *why)
 		return code;
 	x->pause_ms = x->pause_ms * 2 < WAIT_POLL_MS ? x->pause_ms * 2 : WAIT_POLL_MS;
 	x->poll_ms = clock_mono_ms() + x->pause_ms;
-	if (answer.type == MSG_ERROR && answer.fail_class == FAIL_NOT_FOUND) {
-		if (!take_stored(w, x))
-			lose(x);
-		return 0;
-	}
+	if (answer.type == MSG_ERROR && answer.fail_class == FAIL_NOT_FOUND)
+		return take_loss(w, x, why);
 	take_answer(w, x, &answer);
 	return 0;
 }
@@ -347,20 +378,11 @@ static void take_event(struct wait *w, const struct message *m)
 		x->poll_ms = 0;
 }
 
-/* A new ingestd does not know who waits: ask for everything once more. */
-static int check_ingestd(struct wait *w, uint64_t now_ms, struct reason *why)
+static int check_ingestd_if_due(struct wait *w, uint64_t now_ms, struct reason *why)
 {
-	bool changed = false;
+	bool changed;
 
-	if (now_ms < w->check_ms)
-		return 0;
-	int code = client_check_incarnation(w->client, &changed, why);
-	w->check_ms = clock_mono_ms() + WAIT_POLL_MS;
-	for (size_t i = 0; code == 0 && changed && i < w->next_new; i++) {
-		w->wants[i].ask_again = w->wants[i].state == WANT_ASKED;
-		w->wants[i].ask_ms = 0;
-	}
-	return code;
+	return now_ms < w->check_ms ? 0 : check_ingestd(w, &changed, why);
 }
 
 /* Ask again and look where it is time; say how long nothing will be due. */
@@ -368,7 +390,7 @@ static int attend(struct wait *w, unsigned *ret_wait_ms, struct reason *why)
 {
 	uint64_t now_ms = clock_mono_ms();
 	uint64_t next_ms = now_ms + WAIT_POLL_MS;
-	int code = check_ingestd(w, now_ms, why);
+	int code = check_ingestd_if_due(w, now_ms, why);
 
 	for (size_t i = 0; code == 0 && i < w->next_new; i++) {
 		struct want *x = &w->wants[i];

@@ -7,7 +7,7 @@
  *   FAILED   `fail_class` and `why` say why; the others go on
  *
  * At most WAIT_WINDOW blobs are ASKED at a time. Events are hints; a blob is DONE when it is in the store, and FAILED
- * when an answer of ingestd says so. A stage that was restarted is asked again.
+ * when an answer of ingestd says so, or somebody aborted it. A stage that was restarted is asked again.
  */
 #ifndef SLUICE_SLUICE_WAIT_H
 #define SLUICE_SLUICE_WAIT_H

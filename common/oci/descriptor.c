@@ -52,6 +52,8 @@ static int platform_take(const struct json_t *value, struct descriptor *d, struc
 	const char *variant = json_member_text(platform, "variant");
 	if (!os || !architecture || os[0] == '\0' || architecture[0] == '\0')
 		return 0;
+	if (strchr(os, '/') || strchr(architecture, '/'))
+		return refuse("whose platform has a slash in it", why);
 	AUTO_BUF text = BUF_INIT;
 	bool has_variant = variant && variant[0] != '\0';
 	int r = buf_appendf(&text, "%s/%s%s%s", os, architecture, has_variant ? "/" : "", has_variant ? variant : "");

@@ -77,7 +77,7 @@ static bool part_is_valid(struct span part)
 	for (size_t i = 0; i < part.len; i++) {
 		uint8_t c = part.data[i];
 		bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-		if (!alnum && c != '.' && c != '_' && c != '-')
+		if (!alnum && (i == 0 || (c != '.' && c != '_' && c != '-')))
 			return false;
 	}
 	return true;

@@ -164,6 +164,11 @@ int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdic
 	return v == DECODE_OK ? 0 : -EBADMSG;
 }
 
+uint64_t pipe_losses(const struct pipe *p)
+{
+	return nn_get_statistic(p->socket, NN_STAT_BROKEN_CONNECTIONS);
+}
+
 /* Hand `msg` to nanomsg; on failure it stays the caller's. */
 static int msg_send(int socket, void *msg)
 {

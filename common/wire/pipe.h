@@ -58,6 +58,12 @@ int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdic
 int pipe_send(struct pipe *p, const struct message *m);
 
 /*
+ * How many connections broke so far. What was sent on one and not received is lost; a sender that sees the number grow
+ * knows without waiting for anybody to say so.
+ */
+uint64_t pipe_losses(const struct pipe *p);
+
+/*
  * A CHUNK without copying: get a message with room for CHUNK_PAYLOAD_MAX bytes of payload behind the encoded head, fill
  * `payload`, send `payload_len` bytes of it.
  */

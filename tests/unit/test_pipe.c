@@ -118,6 +118,7 @@ static void test_reconnect(void **state)
 			wait_for(pipe_send_fd(push));
 		while (pipe_send(push, &hello) == -EAGAIN);
 		receive(pull, &m);
+		assert_int_equal(pipe_losses(push), i);
 		pipe_close(pull);
 	}
 	pipe_close(push);

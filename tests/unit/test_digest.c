@@ -145,7 +145,7 @@ static void test_of(void **state)
 	assert_int_equal(hasher_new(HASH_SHA256, &h), 0);
 	for (size_t n = 0; n < 3; n++) {
 		digest_of_hasher(h, HASH_SHA256, &of_hasher);
-		hasher_update(h, "abc" + n, 1);
+		hasher_update(h, &"abc"[n], 1);
 	}
 	digest_of_hasher(h, HASH_SHA256, &of_hasher);
 	assert_true(digest_eq(&d, &of_hasher));

@@ -168,9 +168,10 @@ static void test_wait_through_an_unlink(void **state)
 		_exit(same ? 0 : 1);
 	}
 	/* Until it sleeps in flock(2): then it has the old file open. */
-	char path[64], line[256] = "";
+	char path[64], want[16], line[256] = "";
+	(void)snprintf(want, sizeof(want), "%d ", SYS_flock);
 	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
-	for (int i = 0; i < 10000 && strtol(line, NULL, 10) != SYS_flock; i++) {
+	for (int i = 0; i < 10000 && strncmp(line, want, strlen(want)) != 0; i++) {
 		int proc = open(path, O_RDONLY | O_CLOEXEC);
 		ssize_t n = proc >= 0 ? read(proc, line, sizeof(line) - 1) : 0;
 		line[n > 0 ? n : 0] = '\0';

@@ -64,7 +64,7 @@ static void recover_record(struct desk *desk, const struct transfer *record, uin
 	t->offset = offset;
 	t->size = record->size;
 	t->started_s = t->updated_s = record->started_s;
-	t->attempt = record->attempt;
+	t->orders = record->orders;
 	t->fail_class = record->failed;
 	if (record->failed != FAIL_NONE) {
 		t->state = TRANSFER_FAILED;

@@ -23,8 +23,9 @@ struct desk {
 	struct seals *seals;     /* towards commitd */
 	struct control *control; /* towards sluice */
 	struct tasks tasks;
-	int active; /* tasks in FETCHING */
-	int recent; /* tasks in COMMITTED */
+	int active;       /* tasks in FETCHING */
+	int recent;       /* tasks in COMMITTED */
+	uint64_t attempt; /* the highest so far, over all transfers */
 	bool stopping;
 	ev_timer tick;
 };

@@ -68,10 +68,21 @@ void flow_remove(struct desk *desk, struct task *t)
 	desk_closed(desk);
 }
 
+/*
+ * Attempts grow over all transfers and not for each alone: a ref that was aborted and is asked for anew has a fresh
+ * record, and fetchd would take a small attempt for an old one.
+ */
+static void next_attempt(struct desk *desk, struct task *t)
+{
+	if (desk->attempt < t->in->record.attempt)
+		desk->attempt = t->in->record.attempt;
+	t->in->record.attempt = ++desk->attempt;
+}
+
 void flow_call_off(struct desk *desk, struct task *t)
 {
 	orders_cancel(desk->orders, span_str(t->ref), t->in->record.attempt);
-	t->in->record.attempt++;
+	next_attempt(desk, t);
 	t->order_due = t->seal_due = false;
 }
 
@@ -197,7 +208,8 @@ void flow_order(struct desk *desk, struct task *t)
 		step_wait_for_space(desk, t, why.text);
 		return;
 	}
-	in->record.attempt++;
+	next_attempt(desk, t);
+	in->record.orders++;
 	in->record.failed = FAIL_NONE;
 	in->record.why.text[0] = '\0';
 	int r = ingest_note(in);

@@ -156,7 +156,7 @@ void task_refresh(struct task *t)
 	t->offset = t->in->offset;
 	t->size = record->size;
 	t->started_s = record->started_s;
-	t->attempt = record->attempt;
+	t->orders = record->orders;
 	t->rehashed = t->in->rehashed;
 	memcpy(t->media_type, record->media_type, sizeof(t->media_type));
 	t->has_digest = !t->in->is_moved;
@@ -186,7 +186,7 @@ void task_record(struct task *t, struct record_texts *texts, struct message *ret
 	    .media_type = span_str(t->media_type),
 	    .started_s = t->started_s,
 	    .updated_s = t->updated_s,
-	    .attempt = t->attempt,
+	    .attempt = t->orders,
 	    .rate = t->state == TRANSFER_FETCHING ? t->rate : 0,
 	    .rehashed = t->rehashed,
 	    .until_s = t->until_s,

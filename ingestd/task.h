@@ -47,7 +47,7 @@ struct task {
 	uint64_t rate;
 
 	/* What status tells; refreshed from the ingest while that is open. */
-	uint64_t offset, size, started_s, updated_s, attempt, rehashed, until_s;
+	uint64_t offset, size, started_s, updated_s, orders, rehashed, until_s;
 	bool has_digest;
 	struct digest digest;
 	char media_type[MEDIA_TYPE_MAX + 1];

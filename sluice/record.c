@@ -61,7 +61,7 @@ static void record_of_transfer(const struct transfer *t, struct record *ret_reco
 	    .total = t->size,
 	    .started_s = t->started_s,
 	    .updated_s = t->started_s,
-	    .attempts = t->attempt,
+	    .attempts = t->orders,
 	};
 
 	(void)snprintf(r.ref, sizeof(r.ref), "%s", t->ref);

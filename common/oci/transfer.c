@@ -140,6 +140,8 @@ static int set_key(struct transfer *t, struct span key, struct span value)
 		return set_time(&t->started_s, value);
 	if (span_eq(key, span_str("attempt")))
 		return set_number(&t->attempt, UINT64_MAX, value);
+	if (span_eq(key, span_str("orders")))
+		return set_number(&t->orders, UINT64_MAX, value);
 	if (span_eq(key, span_str("restarts")))
 		return set_restarts(t, value);
 	if (span_eq(key, span_str("sealed")))
@@ -247,7 +249,8 @@ int transfer_format(const struct transfer *t, struct buf *out)
 	    line_digest(out, "digest", t->has_expected, &t->expected) < 0 ||
 	    line_number(out, "size", t->size, SIZE_UNKNOWN) < 0 || line_text(out, "media_type", t->media_type) < 0 ||
 	    line_text(out, "validator", t->validator) < 0 || line_text(out, "started", started) < 0 ||
-	    line_number(out, "attempt", t->attempt, 0) < 0 || line_number(out, "restarts", t->restarts, 0) < 0 ||
+	    line_number(out, "attempt", t->attempt, 0) < 0 || line_number(out, "orders", t->orders, 0) < 0 ||
+	    line_number(out, "restarts", t->restarts, 0) < 0 ||
 	    line_digest(out, "sealed", t->has_sealed, &t->sealed) < 0 ||
 	    line_number(out, "failed", t->failed, FAIL_NONE) < 0 || line_text(out, "error", t->why.text) < 0 ||
 	    buf_append_str(out, END_LINE) < 0) {

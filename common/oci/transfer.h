@@ -8,7 +8,8 @@
  *   size=N                        bytes in all
  *   media_type=… validator=…      as the server said
  *   started=2026-01-31T12:34:56Z
- *   attempt=N                     the last order to fetchd; only grows
+ *   attempt=N                     the number of the last order to fetchd; only grows
+ *   orders=N                      how many orders there were
  *   restarts=N                    how often it went back to zero because of wrong or changed content
  *   sealed=sha256:…               all bytes are there and synced, and this is their digest
  *   failed=N error=…              why it rests: the number of its fail_class, and a line for people
@@ -63,6 +64,7 @@ struct transfer {
 	char validator[VALIDATOR_MAX + 1]; /* a strong ETag or a Last-Modified, for If-Range */
 	uint64_t started_s;                /* wall clock */
 	uint64_t attempt;
+	uint64_t orders;
 	uint32_t restarts;
 	bool has_sealed;
 	struct digest sealed;

@@ -21,9 +21,10 @@
  * in hand: what a dead incarnation had counts as lost, and so does what went into a dying pipe. A HELLO of another
  * ingestd makes fetchd drop every transfer that the former one ordered.
  *
- * Offsets drive everything. ingestd takes a CHUNK only under the current attempt and at exactly its own offset; what is
- * below is a duplicate and dropped, what is above is a gap and ordered again. A FETCH with a higher attempt replaces
- * the transfer of that ref; one with the attempt in hand is a repetition and changes nothing.
+ * Attempts grow over all transfers of an ingestd. Offsets drive everything: ingestd takes a CHUNK only under the
+ * current attempt and at exactly its own offset; what is below is a duplicate and dropped, what is above is a gap and
+ * ordered again. A FETCH with a higher attempt replaces the transfer of that ref; one with the attempt in hand is a
+ * repetition and changes nothing.
  *
  * Bytes: "SL", a version, a type, then the fields in the order of the table in codec.c, fixed-width big-endian; a text
  * is its length in two bytes and that many bytes; a payload is the rest. nanomsg carries a message as it is; on stdin
@@ -85,7 +86,7 @@ enum message_type {
 	MSG_OK = 21,
 	MSG_ERROR = 22, /* fail_class, text */
 
-	/* answers on ingest.ctl; ingest.events: ingestd → sluice */
+	/* answers on ingest.ctl; ingest.events: ingestd → sluice; `attempt` is how many orders there were */
 	MSG_RECORD = 23, /* ref, state, offset, size, digest, media_type, started, updated, attempt, rate, rehashed,
 			    until, fail_class, text */
 

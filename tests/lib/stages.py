@@ -187,14 +187,20 @@ class Box:
         for process in self.started:
             if process.poll() is None:
                 process.kill()
-        for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        wait_for("all our processes to die", self.none_left)
         for process in self.started:
             process.wait()
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream:
                     stream.close()
+
+    def none_left(self):
+        """kill -9 whatever runs, first those who would start it again. True once nothing does."""
+        running = self.pids()
+        for pid in sorted(running, key=lambda pid: running[pid] != "sluice"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not running
 
     # ── the daemons ──
 

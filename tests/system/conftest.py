@@ -26,6 +26,7 @@ MIB = 1 << 20
 BINDIR = pathlib.Path(os.environ.get("BINDIR", TESTS.parent / "build/bin")).resolve()
 BIG = int(os.environ.get("BIG_MIB", "1024")) * MIB
 MEDIUM = min(128 * MIB, BIG)
+RATED = min(320 * MIB, 2 * BIG)  # at 50 MB/s: time between kills, so that the supervisor does not see a crash loop
 
 Blob = collections.namedtuple("Blob", "digest size name tag")
 
@@ -83,6 +84,11 @@ def big(registry, area):
 @pytest.fixture(scope="session")
 def medium(registry, area):
     return pushed(registry, area, "medium", MEDIUM)
+
+
+@pytest.fixture(scope="session")
+def rated(registry, area):
+    return pushed(registry, area, "rated", RATED)
 
 
 @pytest.fixture(scope="session")

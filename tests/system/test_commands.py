@@ -80,9 +80,9 @@ def test_json_of_a_pull_is_json(box, registry, pulled):
         json.loads(line)
 
 
-def test_quiet_pull_says_nothing(pulled):
+def test_quiet_pull_says_the_digest_alone(pulled):
     again = pulled.sluice("-q", "pull", pulled.reference)
-    assert again.stdout == "" and again.stderr == ""
+    assert again.stdout == f"{pulled.manifest}\n" and again.stderr == ""
 
 
 @pytest.mark.parametrize("program", ["sluice", *STAGES])

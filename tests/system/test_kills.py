@@ -60,8 +60,8 @@ def test_stages_killed_at_full_speed(big_box, registry, big, victims):
 
 
 @pytest.mark.parametrize("victims", VICTIMS, ids="+".join)
-def test_stages_killed_at_50_mb_s(big_box, slow, medium, victims):
-    pull_through_kills(big_box, slow, medium, victims, SENT_TWICE_AT_50_MB_S)
+def test_stages_killed_at_50_mb_s(big_box, slow, rated, victims):
+    pull_through_kills(big_box, slow, rated, victims, SENT_TWICE_AT_50_MB_S)
 
 
 def test_sluice_killed_and_run_again(big_box, registry, big):

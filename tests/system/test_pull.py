@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import BINDIR, settled
-from images import Pusher, digest_of
+from images import INDEX, Pusher, digest_of
 from servers import Registry
 from stages import DENIED, Box
 
@@ -44,7 +44,7 @@ def entry(box, name):
 
 def index_of(registry):
     """The sample's index as the registry serves it."""
-    response = Pusher(registry.address, "sample").request("GET", "/v2/sample/manifests/1")
+    response = Pusher(registry.address, "sample").request("GET", "/v2/sample/manifests/1", headers={"Accept": INDEX})
     return response.getheader("Docker-Content-Digest")
 
 

@@ -72,41 +72,39 @@ static void put(uint8_t *file, unsigned index, const struct checkpoint *c)
 }
 
 /* A file with a live slot at 10 MiB and durable ones at 8 and 4 MiB, and what is changed about it. */
+static const struct choice {
+	const char *name;
+	uint64_t size;
+	uint64_t mtime_ns;
+	bool rebooted, live_torn, newer_torn, older_torn, other_inode, other_ingest;
+	enum resume_kind want;
+	uint64_t want_offset;
+	uint8_t want_provenance;
+} choices[] = {
+    {"as it was left", 10 * MIB, 123456789, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB, 0},
+    {"killed between append and slot", 10 * MIB + TAIL_MAX, 5, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB,
+     PROVENANCE_MENDED},
+    {"more behind it than an append", 10 * MIB + TAIL_MAX + 1, 5, 0, 0, 0, 0, 0, 0, RESUME_CUT, 10 * MIB,
+     PROVENANCE_MENDED},
+    {"touched", 10 * MIB, 5, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB, PROVENANCE_MENDED},
+    {"shorter than the live slot", 9 * MIB, 5, 0, 0, 0, 0, 0, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_MENDED},
+    {"live slot torn", 10 * MIB, 123456789, 0, 1, 0, 0, 0, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_MENDED},
+    {"another inode", 10 * MIB, 123456789, 0, 0, 0, 0, 1, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_MENDED},
+    {"rebooted", 10 * MIB, 123456789, 1, 0, 0, 0, 0, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_REBOOTED},
+    {"rebooted, newer durable torn", 10 * MIB, 5, 1, 0, 1, 0, 0, 0, RESUME_DURABLE, 4 * MIB, PROVENANCE_REBOOTED},
+    {"rebooted, older durable torn", 10 * MIB, 5, 1, 0, 0, 1, 0, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_REBOOTED},
+    {"rebooted, both torn", 10 * MIB, 5, 1, 0, 1, 1, 0, 0, RESUME_ZERO, 0, 0},
+    {"rebooted, exactly at the slot", 8 * MIB, 5, 1, 0, 0, 0, 0, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_REBOOTED},
+    {"rebooted, shorter than durable", 8 * MIB - 1, 5, 1, 0, 0, 0, 0, 0, RESUME_BROKEN, 0, 0},
+    {"slots of another ingest", 10 * MIB, 123456789, 0, 0, 0, 0, 0, 1, RESUME_ZERO, 0, 0},
+};
+
 static void test_choose(void **state)
 {
-	static const struct row {
-		const char *name;
-		uint64_t size;
-		uint64_t mtime_ns;
-		bool rebooted, live_torn, newer_torn, older_torn, other_inode, other_ingest;
-		enum resume_kind want;
-		uint64_t want_offset;
-		uint8_t want_provenance;
-	} rows[] = {
-	    {"as it was left", 10 * MIB, 123456789, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB, 0},
-	    {"killed between append and slot", 10 * MIB + TAIL_MAX, 5, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB,
-	     PROVENANCE_MENDED},
-	    {"more behind it than an append", 10 * MIB + TAIL_MAX + 1, 5, 0, 0, 0, 0, 0, 0, RESUME_CUT, 10 * MIB,
-	     PROVENANCE_MENDED},
-	    {"touched", 10 * MIB, 5, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB, PROVENANCE_MENDED},
-	    {"shorter than the live slot", 9 * MIB, 5, 0, 0, 0, 0, 0, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_MENDED},
-	    {"live slot torn", 10 * MIB, 123456789, 0, 1, 0, 0, 0, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_MENDED},
-	    {"another inode", 10 * MIB, 123456789, 0, 0, 0, 0, 1, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_MENDED},
-	    {"rebooted", 10 * MIB, 123456789, 1, 0, 0, 0, 0, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_REBOOTED},
-	    {"rebooted, newer durable torn", 10 * MIB, 5, 1, 0, 1, 0, 0, 0, RESUME_DURABLE, 4 * MIB,
-	     PROVENANCE_REBOOTED},
-	    {"rebooted, older durable torn", 10 * MIB, 5, 1, 0, 0, 1, 0, 0, RESUME_DURABLE, 8 * MIB,
-	     PROVENANCE_REBOOTED},
-	    {"rebooted, both torn", 10 * MIB, 5, 1, 0, 1, 1, 0, 0, RESUME_ZERO, 0, 0},
-	    {"rebooted, exactly at the slot", 8 * MIB, 5, 1, 0, 0, 0, 0, 0, RESUME_DURABLE, 8 * MIB,
-	     PROVENANCE_REBOOTED},
-	    {"rebooted, shorter than durable", 8 * MIB - 1, 5, 1, 0, 0, 0, 0, 0, RESUME_BROKEN, 0, 0},
-	    {"slots of another ingest", 10 * MIB, 123456789, 0, 0, 0, 0, 0, 1, RESUME_ZERO, 0, 0},
-	};
 	const struct row *row;
 
 	(void)state;
-	for_each_row(row, rows)
+	for_each_row(row, choices)
 	{
 		uint8_t file[SLOT_FILE_BYTES] = {0};
 		struct checkpoint live = sample(false, 3, 10 * MIB), newer = sample(true, 2, 8 * MIB),

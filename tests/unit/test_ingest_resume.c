@@ -1,0 +1,237 @@
+/*
+ * Ingests that are taken up again: every half-made state that a kill, a power cut or somebody's hand can leave.
+ */
+
+/* Own */
+#include "tests/unit/ingest_unit.h"
+
+/* Wire */
+#include "common/wire/message.h"
+
+/* Killed after the append and before the slot: the bytes are hashed again, and the blob is read back at the end. */
+static void test_killed_between_append_and_slot(void **state)
+{
+	struct ingest *in = open_ref("killed");
+	size_t behind = CHUNK_PAYLOAD_MAX;
+
+	(void)state;
+	append(in, 0, 1000);
+	assert_int_equal(write(in->data_fd, content + 1000, behind), (ssize_t)behind);
+	ingest_close(in);
+	in = open_ref("killed");
+	assert_prefix(in, 1000 + behind);
+	assert_int_equal(in->rehashed_now, behind);
+	assert_int_equal(in->provenance, PROVENANCE_MENDED);
+	ingest_close(in);
+	in = open_ref("killed"); /* the mark stays */
+	assert_int_equal(in->rehashed_now, 0);
+	assert_int_equal(in->rehashed, behind);
+	assert_int_equal(in->provenance, PROVENANCE_MENDED);
+	ingest_close(in);
+}
+
+static void test_foreign_bytes_are_cut_off(void **state)
+{
+	struct ingest *in = open_ref("foreign");
+
+	(void)state;
+	append(in, 0, 1000);
+	assert_int_equal(write(in->data_fd, content, CHUNK_PAYLOAD_MAX + 1), CHUNK_PAYLOAD_MAX + 1);
+	ingest_close(in);
+	in = open_ref("foreign");
+	assert_prefix(in, 1000);
+	assert_int_equal(in->provenance, PROVENANCE_MENDED);
+	append(in, 1000, CONTENT_LEN);
+	expect(in);
+	assert_match(in);
+	ingest_close(in);
+}
+
+/* After a reboot size alone is no evidence: back to what was synced, and read back at the end. */
+static void test_reboot(void **state)
+{
+	struct ingest *in = open_ref("reboot");
+
+	(void)state;
+	append(in, 0, 100000);
+	checkpoint(in);
+	append(in, 100000, 200000);
+	checkpoint(in);
+	append(in, 200000, 250000);
+	ingest_close(in);
+	home.boot_id[0] = 2;
+	in = open_ref("reboot");
+	assert_prefix(in, 200000);
+	assert_int_equal(in->provenance, PROVENANCE_REBOOTED);
+	append(in, 200000, CONTENT_LEN);
+	expect(in);
+	assert_match(in);
+	ingest_close(in);
+}
+
+static void test_reboot_without_a_durable_slot(void **state)
+{
+	struct ingest *in = open_ref("reboot");
+
+	(void)state;
+	append(in, 0, 100000);
+	ingest_close(in);
+	home.boot_id[0] = 2;
+	in = open_ref("reboot");
+	assert_prefix(in, 0);
+	assert_int_equal(in->provenance, 0); /* nothing crossed it */
+	ingest_close(in);
+}
+
+static void test_data_shorter_than_its_durable_slot(void **state)
+{
+	struct ingest *in = open_ref("broken");
+
+	(void)state;
+	append(in, 0, 100000);
+	checkpoint(in);
+	assert_int_equal(ftruncate(in->data_fd, 99999), 0);
+	ingest_close(in);
+	in = open_ref("broken");
+	assert_prefix(in, 0);
+	assert_non_null(strstr(in->resumed, "shorter"));
+	ingest_close(in);
+}
+
+/* After a failed sync the bytes since the last good one are gone, whatever the file says. */
+static void test_roll_back(void **state)
+{
+	struct ingest *in = open_ref("rolled");
+
+	(void)state;
+	append(in, 0, 100000);
+	checkpoint(in);
+	append(in, 100000, 200000);
+	assert_int_equal(ingest_roll_back(in), 0);
+	assert_prefix(in, 100000);
+	assert_int_equal(in->provenance, PROVENANCE_MENDED);
+	append(in, 100000, CONTENT_LEN);
+	expect(in);
+	assert_match(in);
+	ingest_close(in);
+}
+
+/* No durable slot outlives the bytes that it vouched for. */
+static void test_truncate_drops_the_slots(void **state)
+{
+	struct ingest *in = open_ref("slots");
+
+	(void)state;
+	append(in, 0, 100000);
+	checkpoint(in);
+	assert_int_equal(ingest_truncate(in), 0);
+	append(in, 0, 150000);
+	ingest_close(in);
+	home.boot_id[0] = 2;
+	in = open_ref("slots");
+	assert_prefix(in, 0);
+	ingest_close(in);
+}
+
+static void test_sealed(void **state)
+{
+	struct ingest *in = open_ref("sealed");
+	struct sync_job job;
+	struct stat st;
+
+	(void)state;
+	append(in, 0, CONTENT_LEN);
+	expect(in);
+	sync_prepare(&job, SYNC_SEAL, in);
+	sync_run(&job);
+	assert_int_equal(sync_finish(&job), 0);
+	assert_int_equal(fstat(in->data_fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0444);
+	in->record.has_sealed = true;
+	in->record.sealed = content_digest;
+	assert_int_equal(ingest_note(in), 0);
+	ingest_close(in);
+	in = open_ref("sealed"); /* killed before the seal was sent */
+	assert_prefix(in, CONTENT_LEN);
+	assert_true(in->record.has_sealed);
+	assert_int_equal(unlinkat(in->dir_fd, INGEST_DATA, 0), 0);
+	ingest_close(in);
+	in = open_ref("sealed"); /* commitd has renamed it, and the receipt was lost */
+	assert_true(in->is_moved);
+	assert_int_equal(in->offset, CONTENT_LEN);
+	assert_int_equal(ingest_truncate(in), 0); /* the blob is not there either: begin again */
+	assert_false(in->is_moved);
+	append(in, 0, CONTENT_LEN);
+	expect(in);
+	assert_match(in);
+	ingest_close(in);
+}
+
+/* Every file of the directory missing, empty, or full of something else: never a wedge, never a wrong digest. */
+static void test_half_made(void **state)
+{
+	static const char *const names[] = {INGEST_TRANSFER, INGEST_DATA, INGEST_CHECKPOINT, INGEST_LOCK};
+	enum { GONE, EMPTY, GARBAGE, WAYS };
+
+	(void)state;
+	for (size_t i = 0; i < LEN(names); i++)
+		for (int way = GONE; way < WAYS; way++) {
+			struct ingest *in = open_ref("half");
+			struct digest got;
+			append(in, 0, 100000);
+			expect(in);
+			char *path = strdup(file_of(in, names[i]));
+			ingest_close(in);
+			if (way == GONE)
+				assert_int_equal(unlinkat(dir.fd, path, 0), 0);
+			else
+				unit_write(&dir, path, "garbage\n=\0\n", way == EMPTY ? 0 : 11);
+			in = open_ref("half");
+			if (in->offset < CONTENT_LEN)
+				append(in, (size_t)in->offset, CONTENT_LEN);
+			expect(in);
+			assert_int_equal(ingest_check(in, &got), SEAL_MATCH);
+			assert_int_equal(ingest_remove(in), 0);
+			free(path);
+		}
+}
+
+/* Somebody's link at `data` is refused, and what it points at is not touched. */
+static void test_links_are_refused(void **state)
+{
+	struct reason why;
+	struct ingest *in = open_ref("links");
+	char path[FILE_PATH_SIZE], victim[FILE_PATH_SIZE];
+
+	(void)state;
+	unit_write_text(&dir, "victim", "precious");
+	(void)snprintf(path, sizeof(path), "%s", file_of(in, INGEST_DATA));
+	ingest_close(in);
+	for (int hard = 0; hard < 2; hard++) {
+		assert_int_equal(unlinkat(dir.fd, path, 0), 0);
+		if (hard)
+			assert_int_equal(linkat(dir.fd, "victim", dir.fd, path, 0), 0);
+		else
+			assert_int_equal(symlinkat(unit_path(&dir, "victim", victim), dir.fd, path), 0);
+		assert_true(ingest_open(&home, span_str("links"), INGEST_MAKE, &in, &why) < 0);
+		assert_non_null(strstr(why.text, "data"));
+		unit_assert_content(&dir, "victim", "precious");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_killed_between_append_and_slot),
+	    TEST(test_foreign_bytes_are_cut_off),
+	    TEST(test_reboot),
+	    TEST(test_reboot_without_a_durable_slot),
+	    TEST(test_data_shorter_than_its_durable_slot),
+	    TEST(test_roll_back),
+	    TEST(test_truncate_drops_the_slots),
+	    TEST(test_sealed),
+	    TEST(test_half_made),
+	    TEST(test_links_are_refused),
+	};
+	return cmocka_run_group_tests_name("ingest-resume", tests, NULL, NULL);
+}

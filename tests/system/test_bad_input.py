@@ -10,7 +10,7 @@ import badserver
 from conftest import BINDIR, settled
 from images import CONFIG, LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
 from stages import (
-    BAD_DATA, CANNOT_CREATE, CONFIG as BAD_CONFIGURATION, NOT_FOUND, OK, UNAVAILABLE, USAGE, one_line,
+    AGAIN, BAD_DATA, CANNOT_CREATE, CONFIG as BAD_CONFIGURATION, NOT_FOUND, OK, UNAVAILABLE, USAGE, one_line,
 )
 
 DATA = os.urandom(100_000)
@@ -155,11 +155,21 @@ def test_unknown_host(quick):
             subjects=["no-such-host.invalid"])
 
 
-@pytest.mark.parametrize("garbage", [
-    b"GET / HTTP/1.0\r\n\r\n", b"\0", b"\xff" * 100, b"\0\0\0\4SL\1\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff" + bytes(1000),
-], ids=["HTTP", "one zero", "ones", "unknown type", "empty frame", "huge frame"])
-def test_garbage_frames_on_put(quick, garbage):
-    refused(quick, BAD_DATA, "ingestd", "put", "--digest", DIGEST, DIGEST, data=garbage, subjects=[])
+GARBAGE = {
+    "HTTP": (b"GET / HTTP/1.0\r\n\r\n", BAD_DATA),
+    "ones": (b"\xff" * 100, BAD_DATA),
+    "unknown type": (b"\0\0\0\4SL\1\xff", BAD_DATA),
+    "another version": (b"\0\0\0\4SL\xff\5", BAD_DATA),
+    "huge frame": (b"\x7f\xff\xff\xff" + bytes(1000), BAD_DATA),
+    "bytes of a blob": (DATA, BAD_DATA),
+    "half a length": (b"\0\0", AGAIN),  # as a killed fetchd leaves it
+    "half a frame": (b"\0\0\0\x40SL\1\5", AGAIN),
+}
+
+
+@pytest.mark.parametrize("garbage, code", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_frames_on_put(quick, garbage, code):
+    refused(quick, code, "ingestd", "put", "--digest", DIGEST, DIGEST, data=garbage, subjects=[DIGEST])
     assert quick.size(DIGEST) <= 0
 
 

@@ -13,7 +13,7 @@
 /* Wire */
 #include "common/wire/peer.h"
 
-#define BEAT_LOOK_S       0.5
+#define BEAT_LOOK_S       0.1
 #define MESSAGES_PER_TURN 64 /* then other events have theirs */
 
 /*
@@ -35,6 +35,8 @@ struct orders {
 	ev_io readable;
 	ev_timer hello;
 	ev_timer beat;
+	ev_prepare turn;
+	uint64_t losses; /* of connections to ingestd, as far as they were dealt with */
 	struct log_limit limit;
 	uint64_t refused; /* messages */
 	struct order all[ORDERS_MAX];
@@ -77,6 +79,24 @@ static void drop_all(struct orders *os)
 {
 	for (size_t i = 0; i < ORDERS_MAX; i++)
 		row_release(&os->all[i]);
+}
+
+/*
+ * What went out on a connection that broke is lost, and whoever comes next orders it all again. So what still arrives
+ * for it would be thrown away: stop at once, instead of letting servers fill the sockets meanwhile.
+ */
+static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
+{
+	struct orders *os = w->data;
+	uint64_t losses = pipe_losses(os->out);
+	(void)events;
+	if (losses == os->losses)
+		return;
+	os->losses = losses;
+	log_info("ingestd is gone");
+	drop_all(os);
+	os->peer.greeted = false;
+	ev_timer_again(loop, &os->hello);
 }
 
 static struct order *find(struct orders *os, struct span ref)
@@ -237,10 +257,12 @@ int orders_new(const struct fetcher *env, struct pipe *in, struct pipe *out, str
 	ev_io_init(&os->readable, on_readable, pipe_receive_fd(in), EV_READ);
 	ev_timer_init(&os->hello, on_hello_time, 0., HELLO_AGAIN_MS / 1000.0);
 	ev_timer_init(&os->beat, on_beat_time, BEAT_LOOK_S, BEAT_LOOK_S);
-	os->readable.data = os->hello.data = os->beat.data = os;
+	ev_prepare_init(&os->turn, on_turn);
+	os->readable.data = os->hello.data = os->beat.data = os->turn.data = os;
 	ev_io_start(env->loop, &os->readable);
 	ev_timer_start(env->loop, &os->hello);
 	ev_timer_start(env->loop, &os->beat);
+	ev_prepare_start(env->loop, &os->turn);
 	*ret_orders = os;
 	return 0;
 }
@@ -253,5 +275,6 @@ void orders_free(struct orders *os)
 	ev_io_stop(os->env->loop, &os->readable);
 	ev_timer_stop(os->env->loop, &os->hello);
 	ev_timer_stop(os->env->loop, &os->beat);
+	ev_prepare_stop(os->env->loop, &os->turn);
 	free(os);
 }

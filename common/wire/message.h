@@ -44,7 +44,7 @@
  */
 #define CHUNK_PAYLOAD_MAX (256u << 10)
 #define TEXT_MAX          (REASON_MAX - 1)
-#define HELLO_AGAIN_MS    250u
+#define HELLO_AGAIN_MS    100u
 #define BEAT_EVERY_MS     2000u /* a live transfer that sends no chunk says so this often */
 
 enum message_type {

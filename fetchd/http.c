@@ -14,7 +14,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 
-#define RECEIVE_BUFFER   (256 * 1024L) /* bytes; one receive fills a chunk */
+#define RECEIVE_BUFFER   (128 * 1024L) /* bytes, for each running exchange; up to as much again while it is paused */
 #define IDLE_CONNECTIONS 32L
 #define SPARE_EXCHANGES  8 /* kept for reuse: each has a curl handle */
 

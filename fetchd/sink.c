@@ -143,6 +143,7 @@ static int send_chunk(struct outlet *o)
 	if (!o->chunk.payload)
 		return 0;
 	int r = o->sink->ops->chunk_send(o);
+	o->closed = r < 0;
 	if (r == 0)
 		o->last_sent_ms = clock_mono_ms();
 	return r;
@@ -268,7 +269,7 @@ static int chunk_begin(struct outlet *o)
 int outlet_put(struct outlet *o, const void *data, size_t len)
 {
 	assert(len <= CHUNK_PAYLOAD_MAX);
-	if (o->chunk.payload && o->chunk.payload_len + len > CHUNK_PAYLOAD_MAX) {
+	if (o->chunk.payload && (o->closed || o->chunk.payload_len + len > CHUNK_PAYLOAD_MAX)) {
 		o->flush = true;
 		int r = push(o);
 		if (r < 0)

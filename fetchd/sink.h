@@ -45,6 +45,7 @@ struct outlet {
 	struct message opened, last, beat; /* kept ones; a type of 0: none */
 	struct ev_timer age;
 	bool flush;   /* send the chunk in hand although it is not full */
+	bool closed;  /* the chunk in hand was offered to the pipe: it cannot take more bytes */
 	bool waiting; /* in the sink's line */
 	struct outlet *next;
 };

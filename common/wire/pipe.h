@@ -76,7 +76,7 @@ struct chunk {
 
 /* `head` is a CHUNK with its payload empty. 0 or -ENOMEM; the caller owns the chunk until it is sent or freed. */
 int pipe_chunk_new(const struct message *head, struct chunk *ret_chunk);
-/* 0: the chunk is gone (`c` is cleared). -EAGAIN: still the caller's. */
+/* 0: the chunk is gone (`c` is cleared). -EAGAIN: still the caller's, cut to its length: no byte can be added to it. */
 int pipe_chunk_send(struct pipe *p, struct chunk *c);
 void pipe_chunk_free(struct chunk *c);
 

@@ -18,10 +18,12 @@
 #include "sluice/interrupt.h"
 
 /*
- * One question waits so long before it is asked again: at first little, so that a stage that cannot start is noticed
- * at once, then more, so that one with much to do comes to answer.
+ * One question waits so long before it is asked again. A PING at first little, so that a stage that cannot start is
+ * noticed at once. The others longer, so that one with much to do comes to answer: a GET that is asked twice starts a
+ * transfer again that has failed in between.
  */
-#define ASK_MIN_MS    100u
+#define PING_MIN_MS   100u
+#define ASK_MIN_MS    1000u
 #define ASK_MAX_MS    1600u
 #define NOTE_AFTER_MS 1500u
 
@@ -124,7 +126,7 @@ int client_ask(struct client *c, enum client_stage stage, const struct message *
 	       struct reason *why)
 {
 	uint64_t begin_ms = clock_mono_ms();
-	unsigned wait_ms = ASK_MIN_MS;
+	unsigned wait_ms = request->type == MSG_PING ? PING_MIN_MS : ASK_MIN_MS;
 	bool noted = false;
 
 	for (;;) {

@@ -69,6 +69,7 @@ int options_read(const struct opt *own, int *argc, char **argv, struct context *
 	struct opt rows[ROWS_MAX + 1];
 	size_t n = copy_rows(options_global, rows);
 
+	store = runtime_dir = config = NULL;
 	n += copy_rows(own, rows + n);
 	rows[n] = (struct opt){.name = NULL};
 	int r = opt_defaults(rows, why);

@@ -115,7 +115,7 @@ int places_real_path(const char *path, char **ret_path)
 			return asprintf(ret_path, "%s%s%s", real, between, tail) < 0 ? -ENOMEM : 0;
 		}
 		if (errno != ENOENT)
-			return errno > 0 ? -errno : -EIO;
+			return -errno;
 		int r = move_last_component(head, &tail);
 		if (r < 0)
 			return r;
@@ -137,7 +137,7 @@ static int find_store(const struct places_world *world, const char *store, char 
 		store = standard;
 	}
 	int r = places_real_path(store, ret_store);
-	if (r < 0) {
+	if (r != 0 || !*ret_store) {
 		reason_set(why, "cannot use the store '%s': %s", store, strerror(-r));
 		return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
 	}
@@ -153,7 +153,7 @@ static int find_runtime(const struct places_world *world, const char *runtime_di
 		return 0;
 	}
 	int r = places_real_path(runtime_dir, &real);
-	if (r < 0) {
+	if (r != 0 || !real) {
 		reason_set(why, "cannot use the runtime directory '%s': %s", runtime_dir, strerror(-r));
 		return EX_CONFIG;
 	}

@@ -67,8 +67,6 @@ static void record_of_transfer(const struct transfer *t, struct record *ret_reco
 	(void)snprintf(r.ref, sizeof(r.ref), "%s", t->ref);
 	if (t->has_sealed)
 		digest_format(&t->sealed, r.digest);
-	else if (t->has_expected)
-		digest_format(&t->expected, r.digest);
 	if (t->failed != FAIL_NONE)
 		r.state = TRANSFER_FAILED;
 	else if (t->has_sealed)

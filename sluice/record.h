@@ -16,7 +16,7 @@ struct record {
 	enum transfer_state state;
 	uint64_t offset;
 	uint64_t total;                /* or SIZE_UNKNOWN */
-	char digest[DIGEST_TEXT_SIZE]; /* expected or learned; may be empty */
+	char digest[DIGEST_TEXT_SIZE]; /* of the bytes so far; may be empty */
 	uint64_t rate;
 	uint64_t started_s;
 	uint64_t updated_s;

@@ -263,7 +263,8 @@ const struct command command_status = {
     .usage = "[--watch] [REF...]",
     .summary = "the transfers: how far they are, and what they wait for",
     .help = "With --json: an array of objects with ref, state, offset, total, digest, rate, eta_s, started,\n"
-	    "updated, until, attempts, rehashed_bytes, error; what is not known is left out.\n",
+	    "updated, until, attempts, rehashed_bytes, error; what is not known is left out. digest is that of\n"
+	    "the bytes so far.\n",
     .operands_min = 0,
     .operands_max = OPERANDS_ANY,
     .options = options,

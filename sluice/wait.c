@@ -209,10 +209,10 @@ static void show(struct wait *w, const struct want *x, const struct message *m)
 	progress_changed(w->progress, x->shown);
 }
 
-/* Facts that a record tells besides: they are true of the ref whatever comes of it. */
+/* What a record tells of the content. Its digest is that of the bytes so far: the content's once it is committed. */
 static void learn(struct want *x, const struct message *m)
 {
-	if (!x->expects && m->digest.len > 0)
+	if (!x->expects && m->state == TRANSFER_COMMITTED)
 		x->has_digest = digest_parse(m->digest, &x->digest, NULL) == 0;
 	if (!x->media_type[0] && m->media_type.len <= MEDIA_TYPE_MAX)
 		(void)snprintf(x->media_type, sizeof(x->media_type), "%.*s", SPAN_ARG(m->media_type));

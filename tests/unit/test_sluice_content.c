@@ -1,0 +1,277 @@
+/* What the command reads from a store by itself: images and their names, transfers; and what it leaves in RUNTIME. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* System */
+#include <sys/file.h>
+
+/* Base */
+#include "common/base/lock.h"
+
+/* The code under test */
+#include "sluice/image.h"
+#include "sluice/record.h"
+#include "sluice/stages.h"
+
+#define CONFIG        "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\"}"
+#define LAYER         "a layer, and the same once more"
+#define TEXT_MAX_HERE 4096
+
+struct store {
+	struct unit_dir dir;
+	struct layout *layout;
+	struct names *names;
+	struct descriptor image, index;
+};
+
+static void blob(const struct store *s, const char *text, char ret_digest[static DIGEST_TEXT_SIZE])
+{
+	char name[FILE_PATH_SIZE];
+	struct digest d;
+
+	digest_of(HASH_SHA256, text, strlen(text), &d);
+	digest_format(&d, ret_digest);
+	(void)snprintf(name, sizeof(name), "blobs/sha256/%s", strchr(ret_digest, ':') + 1);
+	unit_write_text(&s->dir, name, text);
+}
+
+static void describe(const char *digest, const char *media_type, size_t size, struct descriptor *ret)
+{
+	*ret = (struct descriptor){.size = size};
+	assert_int_equal(digest_parse(span_str(digest), &ret->digest, NULL), 0);
+	(void)snprintf(ret->media_type, sizeof(ret->media_type), "%s", media_type);
+}
+
+/* An index of one image, whose two layers are one blob. */
+static size_t make_image(struct store *s)
+{
+	char config[DIGEST_TEXT_SIZE], layer[DIGEST_TEXT_SIZE], manifest[DIGEST_TEXT_SIZE], index[DIGEST_TEXT_SIZE];
+	char text[TEXT_MAX_HERE];
+	size_t total = strlen(CONFIG) + strlen(LAYER);
+
+	blob(s, CONFIG, config);
+	blob(s, LAYER, layer);
+	(void)snprintf(text, sizeof(text),
+		       "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_TYPE_OCI_MANIFEST "\",\"config\":{\"mediaType\":"
+		       "\"application/vnd.oci.image.config.v1+json\",\"digest\":\"%s\",\"size\":%zu},\"layers\":["
+		       "{\"mediaType\":\"x/y\",\"digest\":\"%s\",\"size\":%zu},"
+		       "{\"mediaType\":\"x/y\",\"digest\":\"%s\",\"size\":%zu}]}",
+		       config, strlen(CONFIG), layer, strlen(LAYER), layer, strlen(LAYER));
+	blob(s, text, manifest);
+	describe(manifest, MEDIA_TYPE_OCI_MANIFEST, strlen(text), &s->image);
+	total += strlen(text);
+	(void)snprintf(text, sizeof(text),
+		       "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_TYPE_OCI_INDEX "\",\"manifests\":[{\"mediaType\":"
+		       "\"" MEDIA_TYPE_OCI_MANIFEST "\",\"digest\":\"%s\",\"size\":%zu}]}",
+		       manifest, (size_t)s->image.size);
+	blob(s, text, index);
+	describe(index, MEDIA_TYPE_OCI_INDEX, strlen(text), &s->index);
+	return total + strlen(text);
+}
+
+static void store_open(struct store *s)
+{
+	struct reason why;
+
+	unit_dir_make(&s->dir);
+	assert_int_equal(mkdirat(s->dir.fd, "blobs", 0755), 0);
+	assert_int_equal(mkdirat(s->dir.fd, "blobs/sha256", 0755), 0);
+	assert_int_equal(mkdirat(s->dir.fd, "ingest", 0755), 0);
+	unit_write_text(&s->dir, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
+	assert_int_equal(layout_open(s->dir.path, LAYOUT_READER, &s->layout, &why), 0);
+	assert_int_equal(names_load(s->layout, &s->names, &why), 0);
+}
+
+static void store_close(struct store *s)
+{
+	names_free(s->names);
+	layout_free(s->layout);
+	unit_dir_remove(&s->dir);
+}
+
+static void test_size_counts_each_blob_once(void **state)
+{
+	struct store s;
+	uint64_t bytes;
+	(void)state;
+	store_open(&s);
+	size_t total = make_image(&s);
+	assert_int_equal(image_size(s.layout, &s.index, &bytes), 0);
+	assert_int_equal(bytes, total);
+	assert_int_equal(image_size(s.layout, &s.image, &bytes), 0);
+	assert_int_equal(bytes, total - s.index.size);
+	store_close(&s);
+}
+
+static void test_config_platform(void **state)
+{
+	struct store s;
+	struct manifest m;
+	struct platform p;
+	char text[PLATFORM_TEXT_SIZE];
+	(void)state;
+	store_open(&s);
+	(void)make_image(&s);
+	assert_int_equal(image_manifest(s.layout, &s.image.digest, NULL, &m, NULL), 0);
+	assert_true(image_config_platform(s.layout, &m, &p));
+	platform_format(&p, text);
+	assert_string_equal(text, "linux/arm64");
+	m.entries[0].digest.bytes[0] ^= 1;
+	assert_false(image_config_platform(s.layout, &m, &p));
+	manifest_release(&m);
+	store_close(&s);
+}
+
+static void test_find(void **state)
+{
+	static const struct {
+		const char *text;
+		bool digests;
+		int r;
+		const char *name;
+	} rows[] = {
+	    {"docker.io/library/alpine:latest", false, 0, "docker.io/library/alpine:latest"},
+	    {"alpine", false, 0, "docker.io/library/alpine:latest"},
+	    {"mine", false, 0, "mine"},
+	    {"mine:latest", false, -ENOENT, NULL},
+	    {"nobody", true, -ENOENT, NULL},
+	    {"No Reference", true, -ENOENT, NULL},
+	    {"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", true, -ENOENT, NULL},
+	};
+	struct store s;
+	(void)state;
+	store_open(&s);
+	(void)make_image(&s);
+	assert_int_equal(names_set(s.names, "docker.io/library/alpine:latest", &s.index), 0);
+	assert_int_equal(names_set(s.names, "mine", &s.image), 0);
+	for (size_t i = 0; i < LEN(rows); i++) {
+		char full[REFERENCE_TEXT_SIZE];
+		const char *name = NULL;
+		struct descriptor d;
+		struct reason why = {""};
+		int r = image_find(s.layout, s.names, rows[i].text, rows[i].digests, full, &name, &d, &why);
+		if (r != rows[i].r || (r == 0 && strcmp(name, rows[i].name) != 0) || (r < 0 && !why.text[0]))
+			fail_msg("'%s': %d, '%s'", rows[i].text, r, name ? name : "");
+	}
+	store_close(&s);
+}
+
+static void test_find_by_digest(void **state)
+{
+	struct store s;
+	char text[DIGEST_TEXT_SIZE], full[REFERENCE_TEXT_SIZE];
+	const char *name;
+	struct descriptor d;
+	struct reason why;
+	(void)state;
+	store_open(&s);
+	(void)make_image(&s);
+	digest_format(&s.image.digest, text);
+	assert_int_equal(image_find(s.layout, s.names, text, true, full, &name, &d, &why), 0);
+	assert_null(name);
+	assert_string_equal(d.media_type, MEDIA_TYPE_OCI_MANIFEST);
+	assert_int_equal(d.size, s.image.size);
+	assert_true(d.has_platform);
+	blob(&s, LAYER, text);
+	assert_int_equal(image_find(s.layout, s.names, text, true, full, &name, &d, &why), -EINVAL);
+	store_close(&s);
+}
+
+/* An ingest directory with that record and so much data. */
+static void ingest(const struct store *s, struct transfer *t, const char *ref, const char *data)
+{
+	char id[INGEST_ID_SIZE], name[FILE_PATH_SIZE];
+	AUTO_BUF text = BUF_INIT;
+
+	(void)snprintf(t->ref, sizeof(t->ref), "%s", ref);
+	layout_ingest_id(span_str(ref), id);
+	(void)snprintf(name, sizeof(name), "ingest/%s", id);
+	assert_int_equal(mkdirat(s->dir.fd, name, 0755), 0);
+	assert_int_equal(transfer_format(t, &text), 0);
+	(void)snprintf(name, sizeof(name), "ingest/%s/transfer", id);
+	unit_write(&s->dir, name, text.data, text.len);
+	(void)snprintf(name, sizeof(name), "ingest/%s/data", id);
+	if (data)
+		unit_write_text(&s->dir, name, data);
+}
+
+static void test_records_without_a_daemon(void **state)
+{
+	struct store s;
+	struct transfer t;
+	struct records rs = {.list = NULL};
+	struct record one;
+	struct reason why;
+	(void)state;
+	store_open(&s);
+	transfer_init(&t);
+	t.started_s = 1000;
+	ingest(&s, &t, "ref:b", "12345");
+	t.failed = FAIL_NOT_FOUND;
+	reason_set(&t.why, "it is gone");
+	ingest(&s, &t, "ref:a", NULL);
+	assert_int_equal(mkdirat(s.dir.fd, "ingest/something-else", 0755), 0);
+
+	assert_int_equal(records_of_store(s.layout, &rs), 0);
+	assert_int_equal(rs.len, 2);
+	assert_string_equal(rs.list[0].ref, "ref:a");
+	assert_int_equal(rs.list[0].state, TRANSFER_FAILED);
+	assert_string_equal(rs.list[0].text, "it is gone");
+	assert_int_equal(rs.list[0].offset, 0);
+	assert_string_equal(rs.list[1].ref, "ref:b");
+	assert_int_equal(rs.list[1].state, TRANSFER_WAITING);
+	assert_int_equal(rs.list[1].offset, 5);
+	assert_int_equal(rs.list[1].started_s, 1000);
+	records_release(&rs);
+
+	assert_int_equal(record_of_store(s.layout, span_str("ref:b"), &one, &why), 0);
+	assert_int_equal(record_of_store(s.layout, span_str("ref:c"), &one, &why), -ENOENT);
+	store_close(&s);
+}
+
+static void test_serve_and_sweep(void **state)
+{
+	struct unit_dir d;
+	int fd, mine;
+	(void)state;
+	unit_dir_make(&d);
+	assert_false(stages_serve("/no/such/directory"));
+	assert_false(stages_serve(d.path));
+	assert_int_equal(lock_take_at(d.fd, "ingestd.lock", LOCK_EXCLUSIVE, "test", &fd, NULL), 0);
+	assert_true(stages_serve(d.path));
+
+	static const char *const left[] = {"orders", "ingest.ctl", "seals", "commitd.lock", "log", "not-ours"};
+	for (size_t i = 0; i < LEN(left); i++)
+		unit_write_text(&d, left[i], "");
+	stages_sweep(d.fd);
+	/* The sockets of a daemon that lives stay, and so does what is nobody's. */
+	assert_true(unit_exists(&d, "ingestd.lock") && unit_exists(&d, "orders") && unit_exists(&d, "ingest.ctl"));
+	assert_false(unit_exists(&d, "seals") || unit_exists(&d, "commitd.lock") || unit_exists(&d, "log"));
+	assert_true(unit_exists(&d, "not-ours"));
+	assert_int_equal(close(fd), 0);
+	assert_false(stages_serve(d.path));
+	stages_sweep(d.fd);
+	assert_int_equal(unit_count(&d), 1);
+
+	/* A supervisor serves before its stages do; somebody who only shares its lock is none. */
+	assert_int_equal(lock_take_at(d.fd, STAGES_UP_LOCK, LOCK_EXCLUSIVE, "test", &mine, NULL), 0);
+	assert_true(stages_serve(d.path));
+	assert_int_equal(flock(mine, LOCK_SH), 0);
+	assert_false(stages_serve(d.path));
+	assert_int_equal(close(mine), 0);
+	unit_dir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_size_counts_each_blob_once),
+	    cmocka_unit_test(test_config_platform),
+	    cmocka_unit_test(test_find),
+	    cmocka_unit_test(test_find_by_digest),
+	    cmocka_unit_test(test_records_without_a_daemon),
+	    cmocka_unit_test(test_serve_and_sweep),
+	};
+	return cmocka_run_group_tests_name("sluice content", tests, NULL, NULL);
+}

@@ -1,0 +1,204 @@
+/* How a line of progress looks at every width, and what is said without a terminal. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* Base */
+#include "common/base/clock.h"
+
+/* The code under test */
+#include "sluice/progress.h"
+
+#define MIB    (UINT64_C(1) << 20)
+#define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+#define ITEM(...)                                                                                                      \
+	{                                                                                                              \
+		.label = "0123456789ab", .begun = true, __VA_ARGS__                                                    \
+	}
+
+static const struct row {
+	const char *name;
+	struct progress_item item;
+	unsigned width;
+	const char *want;
+} rows[] = {
+    {"fetching at 80", ITEM(.state = TRANSFER_FETCHING, .offset = 16 * MIB, .total = 64 * MIB, .rate = 8 * MIB), 79,
+     "0123456789ab fetching [====>                 ] 16.0MiB/64.0MiB  8.0MiB/s     6s"},
+    {"fetching at 40", ITEM(.state = TRANSFER_FETCHING, .offset = 16 * MIB, .total = 64 * MIB, .rate = 8 * MIB), 39,
+     "0123456789ab fetching 16.0MiB/64.0MiB"},
+    {"too narrow for the amount",
+     ITEM(.state = TRANSFER_FETCHING, .offset = 16 * MIB, .total = 64 * MIB, .rate = 8 * MIB), 30,
+     "0123456789ab fetching"},
+    {"too narrow for anything",
+     ITEM(.state = TRANSFER_FETCHING, .offset = 16 * MIB, .total = 64 * MIB, .rate = 8 * MIB), 10, "0123456789"},
+    {"bar but no rate", ITEM(.state = TRANSFER_FETCHING, .offset = 32 * MIB, .total = 64 * MIB, .rate = 8 * MIB), 50,
+     "0123456789ab fetching [====>     ] 32.0MiB/64.0MiB"},
+    {"bar and rate but no time left",
+     ITEM(.state = TRANSFER_FETCHING, .offset = 32 * MIB, .total = 64 * MIB, .rate = 8 * MIB), 57,
+     "0123456789ab fetching [==>    ] 32.0MiB/64.0MiB  8.0MiB/s"},
+    {"nothing yet", ITEM(.state = TRANSFER_FETCHING, .total = 64 * MIB), 79,
+     "0123456789ab fetching [                      ]      0B/64.0MiB"},
+    {"length unknown", ITEM(.state = TRANSFER_FETCHING, .offset = 5 * MIB, .total = SIZE_UNKNOWN, .rate = MIB), 79,
+     "0123456789ab fetching                                   5.0MiB  1.0MiB/s"},
+    {"done", ITEM(.state = TRANSFER_COMMITTED, .offset = 64 * MIB, .total = 64 * MIB, .rate = MIB), 79,
+     "0123456789ab done     [======================]         64.0MiB"},
+    {"empty and done", ITEM(.state = TRANSFER_COMMITTED, .total = 0), 79,
+     "0123456789ab done     [======================]              0B"},
+    {"was there", ITEM(.state = TRANSFER_COMMITTED, .was_here = true, .total = MIB), 79,
+     "0123456789ab exists   [======================]          1.0MiB"},
+    {"not asked for yet", {.label = "0123456789ab", .total = MIB}, 39, "0123456789ab pending        0B/1.0MiB"},
+    {"waiting", ITEM(.state = TRANSFER_WAITING, .total = MIB, .text = "for space: 5 GiB are missing"), 79,
+     "0123456789ab waiting  for space: 5 GiB are missing"},
+    {"waiting until", ITEM(.state = TRANSFER_WAITING, .total = MIB, .until_s = 1090, .text = "the server said so"), 79,
+     "0123456789ab waiting   1m30s the server said so"},
+    {"waiting at 40", ITEM(.state = TRANSFER_WAITING, .total = MIB, .text = "for space: 5 GiB are missing"), 39,
+     "0123456789ab waiting  for space: 5 GiB"},
+    {"largest numbers",
+     ITEM(.state = TRANSFER_FETCHING, .offset = 1023 * MIB, .total = 1023 * MIB + 1, .rate = 1023 * MIB), 79,
+     "0123456789ab fetching [====================> ] 1023MiB/1023MiB 1023MiB/s     1s"},
+};
+
+/* Trailing blanks do not show, and are no part of what is wanted. */
+static void trim(struct buf *line)
+{
+	while (line->len > 0 && line->data[line->len - 1] == ' ')
+		line->data[--line->len] = '\0';
+}
+
+static void test_line(void **state)
+{
+	const struct row *row;
+	(void)state;
+	for_each_row(row, rows)
+	{
+		AUTO_BUF line = BUF_INIT;
+		assert_int_equal(progress_line(&row->item, row->width, 1000, &line), 0);
+		assert_true(line.len <= row->width);
+		trim(&line);
+		if (strcmp(line.data, row->want) != 0)
+			fail_msg("%s:\n'%s', not\n'%s'", row->name, line.data, row->want);
+	}
+}
+
+static void test_no_width_overflows(void **state)
+{
+	const struct row *row;
+	(void)state;
+	for_each_row(row, rows)
+	{
+		for (unsigned width = 1; width < 700; width++) {
+			AUTO_BUF line = BUF_INIT;
+			assert_int_equal(progress_line(&row->item, width, 1000, &line), 0);
+			assert_true(line.len <= width);
+		}
+	}
+}
+
+static void test_summary(void **state)
+{
+	static const struct progress_item items[] = {
+	    ITEM(.state = TRANSFER_COMMITTED, .offset = MIB, .total = MIB),
+	    ITEM(.state = TRANSFER_FETCHING, .offset = MIB, .total = 2 * MIB, .rate = MIB),
+	    ITEM(.state = TRANSFER_QUEUED, .total = SIZE_UNKNOWN),
+	};
+	AUTO_BUF line = BUF_INIT;
+	(void)state;
+	assert_int_equal(progress_summary(items, LEN(items), 79, &line), 0);
+	assert_string_equal(line.data, "1 of 3 blobs, 2.0MiB of 3.0MiB, 1.0MiB/s");
+	buf_clear(&line);
+	assert_int_equal(progress_summary(items, LEN(items), 12, &line), 0);
+	assert_string_equal(line.data, "1 of 3 blobs");
+}
+
+/* What the calls of `play` write to stdout. */
+static void capture(enum progress_mode mode, void (*play)(struct progress *p), char *out, size_t room)
+{
+	struct progress *p;
+	int ends[2], saved = dup(STDOUT_FILENO);
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_true(dup2(ends[1], STDOUT_FILENO) >= 0);
+	assert_int_equal(progress_new(mode, &p), 0);
+	play(p);
+	progress_free(p);
+	assert_true(dup2(saved, STDOUT_FILENO) >= 0);
+	(void)close(saved);
+	(void)close(ends[1]);
+	ssize_t n = read(ends[0], out, room - 1);
+	(void)close(ends[0]);
+	out[n > 0 ? n : 0] = '\0';
+}
+
+static void step(struct progress *p, size_t id, enum transfer_state state, uint64_t offset, const char *text)
+{
+	struct progress_item *item = progress_item(p, id);
+
+	item->begun = true;
+	item->state = state;
+	item->offset = offset;
+	(void)snprintf(item->text, sizeof(item->text), "%s", text);
+	progress_changed(p, id);
+}
+
+static void play_one(struct progress *p)
+{
+	size_t id;
+
+	assert_int_equal(progress_add(p, DIGEST, 4 * MIB, &id), 0);
+	step(p, id, TRANSFER_QUEUED, 0, "");
+	step(p, id, TRANSFER_FETCHING, 0, "");
+	step(p, id, TRANSFER_FETCHING, MIB, "");
+	step(p, id, TRANSFER_WAITING, MIB, "for space");
+	step(p, id, TRANSFER_FETCHING, 2 * MIB, "");
+	step(p, id, TRANSFER_SEALED, 4 * MIB, "");
+	step(p, id, TRANSFER_COMMITTED, 4 * MIB, "");
+}
+
+static void play_resumed(struct progress *p)
+{
+	size_t id;
+
+	assert_int_equal(progress_add(p, DIGEST, 4 * MIB, &id), 0);
+	step(p, id, TRANSFER_FETCHING, MIB, "");
+	step(p, id, TRANSFER_FAILED, MIB, "gone");
+}
+
+static void test_plain_lines(void **state)
+{
+	char said[2048];
+	(void)state;
+	capture(PROGRESS_LINES, play_one, said, sizeof(said));
+	assert_string_equal(said, "0123456789ab: started, 4.0MiB\n"
+				  "0123456789ab: waiting: for space\n"
+				  "0123456789ab: done, 4.0MiB\n");
+	capture(PROGRESS_LINES, play_resumed, said, sizeof(said));
+	assert_string_equal(said, "0123456789ab: resumed at 1.0MiB of 4.0MiB\n"
+				  "0123456789ab: failed: gone\n");
+	capture(PROGRESS_NONE, play_one, said, sizeof(said));
+	assert_string_equal(said, "");
+}
+
+static void test_json_lines(void **state)
+{
+	char said[4096];
+	(void)state;
+	clock_fake_mono_ms(1000000);
+	capture(PROGRESS_JSON, play_resumed, said, sizeof(said));
+	clock_fake_mono_ms(UINT64_MAX);
+	assert_string_equal(said,
+			    "{\"event\":\"progress\",\"ref\":\"" DIGEST "\",\"state\":\"fetching\",\"offset\":1048576,"
+			    "\"total\":4194304,\"rate\":0}\n"
+			    "{\"event\":\"progress\",\"ref\":\"" DIGEST "\",\"state\":\"failed\",\"offset\":1048576,"
+			    "\"total\":4194304,\"rate\":0,\"text\":\"gone\"}\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_line),       cmocka_unit_test(test_no_width_overflows),
+	    cmocka_unit_test(test_summary),    cmocka_unit_test(test_plain_lines),
+	    cmocka_unit_test(test_json_lines),
+	};
+	return cmocka_run_group_tests_name("sluice progress", tests, NULL, NULL);
+}

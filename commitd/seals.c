@@ -19,11 +19,12 @@
 #define RECEIVE_TURN_MAX 256 /* messages taken from the pipe before others on the loop have their turn */
 
 /*
- * A seal in hand. It is in `waiting` when its commit is to go with the next batch; else the batch or a reader has it.
+ * A seal in hand, from its arrival until the pipe has taken its receipt. It is in `waiting` while its commit is to go
+ * with the next batch, and in `answered` while its receipt is to be sent; between the two the batch or a reader has it.
  */
 struct job {
 	TAILQ_ENTRY(job) in_hand;
-	TAILQ_ENTRY(job) waiting;
+	TAILQ_ENTRY(job) link; /* in `waiting` or in `answered` */
 	struct seals *seals;
 	struct work read; /* the reader's */
 	struct commit commit;
@@ -43,6 +44,7 @@ struct seals {
 	struct log_limit bad_limit;
 	struct job_list in_hand;
 	struct job_list waiting;
+	struct job_list answered;
 	size_t in_hand_len;
 	unsigned reading;  /* jobs that a reader has */
 	atomic_bool stop;  /* readers look at it */
@@ -85,21 +87,47 @@ static void log_outcome(const struct job *j)
 		log_warning("rejected '%.*s': %s", SPAN_ARG(job_ref(j)), c->why.text);
 }
 
-/* The commit is done or rejected: say so, and forget it. */
-static void job_answer(struct job *j)
+static int send_receipt(const struct job *j)
 {
 	const struct commit *c = &j->commit;
-	struct message m = {.ref = job_ref(j), .digest = span_str(j->digest_text)};
-	if (c->step == COMMIT_DONE) {
-		m.type = MSG_COMMITTED;
-	} else {
+	struct message m = {.type = MSG_COMMITTED, .ref = job_ref(j), .digest = span_str(j->digest_text)};
+	if (c->step == COMMIT_REJECTED) {
 		m.type = MSG_REJECTED;
 		m.fail_class = (uint8_t)c->fail_class;
 		m.text = span_str(c->why.text);
 	}
+	return receipts_send(j->seals->receipts, &m);
+}
+
+/*
+ * Send what the pipe takes. The rest stays in hand: no receipt is dropped, and while many cannot be sent, no more seals
+ * are taken.
+ */
+static void send_receipts(struct seals *s)
+{
+	struct job *j;
+	while ((j = TAILQ_FIRST(&s->answered))) {
+		if (send_receipt(j) < 0) {
+			receipts_wait(s->receipts);
+			return;
+		}
+		TAILQ_REMOVE(&s->answered, j, link);
+		job_drop(j);
+	}
+}
+
+/* The commit is done or rejected. */
+static void job_answer(struct job *j)
+{
 	log_outcome(j);
-	receipts_send(j->seals->receipts, &m);
-	job_drop(j);
+	TAILQ_INSERT_TAIL(&j->seals->answered, j, link);
+}
+
+static void on_writable(void *self)
+{
+	struct seals *s = self;
+	send_receipts(s);
+	batch_start(s);
 }
 
 static void read_run(struct work *w)
@@ -116,7 +144,8 @@ static void read_done(struct work *w)
 	if (j->commit.step == COMMIT_REJECTED)
 		job_answer(j);
 	else
-		TAILQ_INSERT_TAIL(&s->waiting, j, waiting);
+		TAILQ_INSERT_TAIL(&s->waiting, j, link);
+	send_receipts(s);
 	batch_start(s);
 }
 
@@ -147,17 +176,24 @@ static void batch_done(struct work *w)
 			job_answer(j);
 	}
 	s->batch_len = 0;
+	send_receipts(s);
 	batch_start(s);
 }
 
-/* Stopping: drop what nobody has begun, and tell when nothing is left in anybody's hands. */
-static void wind_down(struct seals *s)
+static void drop_list(struct job_list *list)
 {
 	struct job *j;
-	while ((j = TAILQ_FIRST(&s->waiting))) {
-		TAILQ_REMOVE(&s->waiting, j, waiting);
+	while ((j = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, j, link);
 		job_drop(j);
 	}
+}
+
+/* Stopping: drop what nobody has begun or nobody takes, and tell when nothing is left in anybody's hands. */
+static void wind_down(struct seals *s)
+{
+	drop_list(&s->waiting);
+	drop_list(&s->answered);
 	if (s->batch_len == 0 && s->reading == 0)
 		s->env.idle(s->env.self);
 }
@@ -175,7 +211,7 @@ static void batch_start(struct seals *s)
 		return;
 	struct job *j;
 	while (s->batch_len < COMMIT_BATCH_MAX && (j = TAILQ_FIRST(&s->waiting))) {
-		TAILQ_REMOVE(&s->waiting, j, waiting);
+		TAILQ_REMOVE(&s->waiting, j, link);
 		s->batch_jobs[s->batch_len++] = j;
 	}
 	if (s->batch_len > 0) {
@@ -217,7 +253,7 @@ static void take_seal(struct seals *s, const struct message *m)
 	digest_format(&digest, j->digest_text);
 	commit_init(&j->commit, m->ref, &digest, m->size, m->provenance != 0 || s->env.verify_always);
 	TAILQ_INSERT_TAIL(&s->in_hand, j, in_hand);
-	TAILQ_INSERT_TAIL(&s->waiting, j, waiting);
+	TAILQ_INSERT_TAIL(&s->waiting, j, link);
 	s->in_hand_len++;
 }
 
@@ -229,7 +265,7 @@ static void take_message(struct seals *s, const struct message *m)
 		bool is_new = peer_hello(s->env.peer, m->incarnation, m->peer);
 		if (is_new)
 			log_debug("a new ingestd: %016llx", (unsigned long long)m->incarnation);
-		receipts_peer_changed(s->receipts, is_new);
+		receipts_greet(s->receipts);
 	} else {
 		bad_message(s, message_name(m->type));
 	}
@@ -261,7 +297,7 @@ static int open_parts(struct seals *s)
 	if (r == 0)
 		r = pipe_open(s->env.runtime_dir, PIPE_SEALS, PIPE_PULL, &s->pipe);
 	if (r == 0)
-		r = receipts_new(s->env.loop, s->env.runtime_dir, s->env.peer, &s->receipts);
+		r = receipts_new(s->env.loop, s->env.runtime_dir, s->env.peer, on_writable, s, &s->receipts);
 	return r;
 }
 
@@ -273,6 +309,7 @@ int seals_new(const struct seals_env *env, struct seals **ret_seals)
 	s->env = *env;
 	TAILQ_INIT(&s->in_hand);
 	TAILQ_INIT(&s->waiting);
+	TAILQ_INIT(&s->answered);
 	atomic_init(&s->stop, false);
 	int r = open_parts(s);
 	if (r < 0) {

@@ -11,7 +11,7 @@
 #include "common/oci/layout.h"
 #include "common/wire/peer.h"
 
-#define SEALS_IN_HAND_MAX 1024 /* seals taken and not yet answered; more wait in the pipe */
+#define SEALS_IN_HAND_MAX 1024 /* seals taken whose receipt is not sent; more wait in the pipe */
 #define READERS           2    /* threads that read back, so that a large blob holds nobody up */
 
 struct ev_loop;

@@ -23,6 +23,7 @@
 
 /* The code under test */
 #include "commitd/commit.h"
+#include "commitd/seals.h"
 #include "commitd/serve.h"
 
 #define PATIENCE_MS 20000
@@ -106,7 +107,7 @@ static void next_answer(struct message *ret_message)
 			return;
 		(void)peer_hello(&peer, ret_message->incarnation, ret_message->peer);
 		struct message hello = {.type = MSG_HELLO, .incarnation = peer.self, .peer = peer.other};
-		push(&hello);
+		(void)pipe_send(seals, &hello); /* -EAGAIN: it says its own again */
 	}
 }
 
@@ -169,6 +170,32 @@ static void test_rejects_and_goes_on(void **state)
 	next_answer(&m);
 	assert_int_equal(m.type, MSG_COMMITTED);
 	assert_true(span_eq(m.ref, span_str("good")));
+}
+
+/*
+ * Far more than it takes in hand, and nobody reads the receipts until it takes no more: none is lost, none comes twice.
+ */
+static void test_back_pressure(void **state)
+{
+	static bool answered[4 * SEALS_IN_HAND_MAX];
+	size_t total = sizeof(answered), sent = 0;
+	char ref[32];
+	struct message m;
+	(void)state;
+	memset(answered, 0, sizeof(answered));
+	for (size_t got = 0; got < total; got++) {
+		struct pollfd waits = {.fd = pipe_send_fd(seals), .events = POLLIN};
+		while (sent < total && poll(&waits, 1, got == 0 ? 500 : 0) == 1) {
+			(void)snprintf(ref, sizeof(ref), "%zu", sent++);
+			push_seal(ref, "nowhere", 0);
+		}
+		next_answer(&m);
+		assert_int_equal(m.type, MSG_REJECTED);
+		(void)snprintf(ref, sizeof(ref), "%.*s", SPAN_ARG(m.ref));
+		unsigned long which = strtoul(ref, NULL, 10);
+		assert_true(which < total && !answered[which]);
+		answered[which] = true;
+	}
 }
 
 /* Killed, started again, asked again: the blob is found. */
@@ -275,6 +302,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_many_seals, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_rejects_and_goes_on, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_back_pressure, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_control, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_names_and_tells, setup, teardown),

@@ -64,10 +64,10 @@ int frame_read(struct frame_reader *r, struct message *ret_message, enum decode_
 	return v == DECODE_OK ? 1 : refuse(v, ret_verdict);
 }
 
-/* Skip what a short write accepted. */
+/* Skip what a short write accepted. An empty payload has no address to which anything could be added. */
 static void iov_advance(struct iovec *iov, int iov_len, size_t done)
 {
-	for (int i = 0; i < iov_len; i++) {
+	for (int i = 0; i < iov_len && done > 0; i++) {
 		size_t step = done < iov[i].iov_len ? done : iov[i].iov_len;
 		iov[i].iov_base = (uint8_t *)iov[i].iov_base + step;
 		iov[i].iov_len -= step;

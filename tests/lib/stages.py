@@ -36,6 +36,12 @@ def kill(pid, sig=signal.SIGKILL):
     wait_for(f"process {pid} to die", lambda: not alive(pid), pause_s=0.001)
 
 
+def catches(pid, sig):
+    """Whether the process has a handler for the signal by now."""
+    found = re.search(r"SigCgt:\s+([0-9a-f]+)", pathlib.Path(f"/proc/{pid}/status").read_text())
+    return bool(int(found[1], 16) >> (sig - 1) & 1)
+
+
 def memory_peak(pid):
     """VmHWM in bytes: the most that was ever resident."""
     found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())

@@ -10,7 +10,8 @@ import pytest
 import badserver
 from conftest import BINDIR, settled
 from images import Pusher, digest_of
-from stages import NOT_FOUND, OK, STAGES, USAGE
+from servers import wait_for
+from stages import NOT_FOUND, OK, STAGES, USAGE, catches
 
 CONTENT = b"a layer of text"
 
@@ -92,12 +93,12 @@ def test_help_and_version(box, program):
     assert box.run(program, "--version", want=OK).stdout.strip().endswith("0.1.0")
 
 
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("program", STAGES)
-def test_stage_stops_cleanly(box, program):
+def test_stage_stops_cleanly(box, program, sig):
     daemon = box.popen(program)
-    assert box.stage(program) == daemon.pid
-    for sig in (signal.SIGTERM,):
-        os.kill(daemon.pid, sig)
+    wait_for(f"{program} to catch signals", lambda: catches(daemon.pid, sig))
+    os.kill(daemon.pid, sig)
     assert box.finish(daemon).returncode == OK
 
 
@@ -126,6 +127,7 @@ def test_stages_start_in_any_order(box, registry):
             box.stage(program)
         box.sluice("pull", f"{registry.address}/small:1")
         for daemon in daemons:
+            wait_for("signals to be caught", lambda: catches(daemon.pid, signal.SIGTERM))
             daemon.terminate()
             assert box.finish(daemon).returncode == OK
 

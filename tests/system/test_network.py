@@ -26,7 +26,6 @@ HEALED = {  # what comes before a right answer, and how many requests it takes i
     "503 twice": [badserver.status(503)] * 2,
     "429": [badserver.status(429, {"Retry-After": "0"})],
     "200 for a range": [badserver.cut_short(DATA, HALF), badserver.ignores_range(DATA)],
-    "endless body": [badserver.endless(DATA)],
 }
 
 
@@ -105,6 +104,17 @@ def test_wrong_part_is_refused(box, bad, answer):
     bad.on("/blob", badserver.whole(DATA))
     fetch(box, bad, "--size", len(DATA))
     assert bad.asked("/blob")[-1].range.startswith(f"bytes={HALF}-")
+    settled(box)
+
+
+def test_endless_body_is_ended(box, bad):
+    """One byte more than there can be is enough to know."""
+    bad.on("/blob", badserver.endless(DATA))
+    failed = fetch(box, bad, "--size", len(DATA), want=BAD_DATA)
+    one_line(failed.stderr, bad.address, len(DATA))
+    assert box.size(DIGEST) <= len(DATA)
+    bad.on("/blob", badserver.whole(DATA))
+    fetch(box, bad, "--size", len(DATA))
     settled(box)
 
 

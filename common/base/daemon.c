@@ -12,14 +12,17 @@
 #include "common/base/cleanup.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
+#include "common/base/notify.h"
 
 #define LOCK_NAME_SIZE 64
+#define US_PER_S       1e6
 
 struct daemon_state {
 	const struct daemon_hooks *hooks;
 	void *self;
 	bool stopping;
 	ev_signal terminate, interrupt, hangup;
+	ev_timer watchdog; /* fires only while the loop turns: a manager that hears nothing kills what is wedged */
 };
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -33,6 +36,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 	}
 	d->stopping = true;
 	log_info("signal %d: stopping", watcher->signum);
+	(void)notify_send(NOTIFY_STOPPING "\nSTATUS=stopping");
 	d->hooks->stop(d->self);
 }
 
@@ -41,8 +45,28 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 	const struct daemon_state *d = watcher->data;
 	(void)loop;
 	(void)events;
-	if (d->hooks->reload && !d->stopping)
-		d->hooks->reload(d->self);
+	if (!d->hooks->reload || d->stopping)
+		return;
+	(void)notify_reloading();
+	d->hooks->reload(d->self);
+	(void)notify_send(NOTIFY_READY);
+}
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	(void)loop;
+	(void)watcher;
+	(void)events;
+	(void)notify_send(NOTIFY_WATCHDOG);
+}
+
+/* Twice in the time that the manager allows. */
+static void watchdog_start(struct daemon_state *d, struct ev_loop *loop)
+{
+	double interval_s = (double)notify_watchdog_us() / US_PER_S / 2;
+	ev_timer_init(&d->watchdog, on_watchdog, 0., interval_s);
+	if (interval_s > 0)
+		ev_timer_start(loop, &d->watchdog);
 }
 
 static void signals_start(struct daemon_state *d, struct ev_loop *loop)
@@ -73,8 +97,12 @@ static int loop_run(const struct daemon_hooks *hooks, void *self)
 	struct daemon_state d = {.hooks = hooks, .self = self};
 	signals_start(&d, loop);
 	int code = hooks->start(self, loop);
-	if (code == 0)
+	if (code == 0) {
+		watchdog_start(&d, loop);
+		(void)notify_send(NOTIFY_READY "\nSTATUS=serving");
 		(void)ev_run(loop, 0);
+		ev_timer_stop(loop, &d.watchdog);
+	}
 	hooks->release(self);
 	signals_stop(&d, loop);
 	ev_loop_destroy(loop);

@@ -1,5 +1,6 @@
 /*
- * The skeleton of all three daemons: process set-up, the one-instance lock, the loop, signals, a clean end.
+ * The skeleton of all three daemons: process set-up, the one-instance lock, the loop, signals, a clean end; and what a
+ * service manager wants to hear of it (notify.h): ready, reloading, alive, stopping.
  */
 #ifndef SLUICE_BASE_DAEMON_H
 #define SLUICE_BASE_DAEMON_H

@@ -190,14 +190,16 @@ static const struct {
     {CURLE_UNSUPPORTED_PROTOCOL, HTTP_REFUSED, "the answer is no HTTP/1.1"},
 };
 
-/* "Recv failure: Connection reset by peer" is "connection reset by peer" in our words. */
+/* "Recv failure: Connection reset by peer" is "connection reset by peer" in our words; "SSL ..." stays as it is. */
 static void say_error(const char *prefix, const char *text, struct reason *ret_why)
 {
 	static const char *const noise[] = {"Recv failure: ", "Send failure: "};
 	for (size_t i = 0; i < 2; i++)
 		if (strncmp(text, noise[i], strlen(noise[i])) == 0)
 			text += strlen(noise[i]);
-	reason_set(ret_why, "%s%c%s", prefix, tolower((unsigned char)text[0]), text[0] != '\0' ? text + 1 : "");
+	bool is_word = prefix[0] == '\0' && isupper((unsigned char)text[0]) && islower((unsigned char)text[1]);
+	reason_set(ret_why, "%s%c%s", prefix, is_word ? tolower((unsigned char)text[0]) : text[0],
+		   text[0] != '\0' ? text + 1 : "");
 }
 
 static enum http_end end_of(const struct exchange *x, CURLcode code, struct reason *ret_why)

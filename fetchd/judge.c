@@ -97,17 +97,25 @@ static int compare_validator(const struct response *r, const struct want *w)
 	return strcmp(theirs, w->validator) == 0 ? 1 : -1;
 }
 
+static const char changed_text[] = "the content has changed since the transfer began";
+
+/* With a digest to decide in the end, another validator (of another mirror, say) is no evidence. */
+static bool has_changed(const struct response *r, const struct want *w)
+{
+	return w->offset > 0 && w->expected[0] == '\0' && compare_validator(r, w) < 0;
+}
+
 static enum verdict judge_whole(const struct response *r, const struct want *w, struct judgement *j)
 {
 	enum verdict v = judge_body(r, w, r->has_length ? r->length : SIZE_UNKNOWN, j);
 	if (v != VERDICT_TAKE)
 		return v;
-	if (w->offset > 0 && !w->checked && compare_validator(r, w) <= 0)
-		return refuse(j, FAIL_CHANGED, "%s",
-			      w->validator[0] != '\0'
-				  ? "the content has changed since the transfer began"
-				  : "the server cannot go on at an offset, and without a digest nothing tells whether "
-				    "the content is still the same");
+	if (has_changed(r, w))
+		return refuse(j, FAIL_CHANGED, "%s", changed_text);
+	if (w->offset > 0 && !w->checked && compare_validator(r, w) == 0)
+		return refuse(j, FAIL_CHANGED,
+			      "the server cannot go on at an offset, and nothing tells whether the "
+			      "content is still the same");
 	if (j->size != SIZE_UNKNOWN && w->offset > j->size)
 		return refuse(j, FAIL_CHANGED, "the content is shorter than what is there already");
 	j->skip = w->offset;
@@ -134,8 +142,8 @@ static enum verdict judge_part(const struct response *r, const struct want *w, s
 		return refuse(j, FAIL_BAD_DATA, "the server does not say how long the content is");
 	if (r->last >= j->size || (r->has_length && r->length != r->last - r->first + 1))
 		return refuse(j, FAIL_BAD_DATA, "the server sent a part that is longer or shorter than it says");
-	if (!w->checked && compare_validator(r, w) < 0)
-		return refuse(j, FAIL_CHANGED, "the content has changed since the transfer began");
+	if (has_changed(r, w))
+		return refuse(j, FAIL_CHANGED, "%s", changed_text);
 	j->end = r->last + 1;
 	return VERDICT_TAKE;
 }

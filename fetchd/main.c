@@ -58,7 +58,7 @@
 #include "fetchd/get.h"
 #include "fetchd/host.h"
 #include "fetchd/http.h"
-#include "fetchd/orders.h"
+#include "fetchd/orderbook.h"
 #include "fetchd/settings.h"
 #include "fetchd/sink.h"
 
@@ -75,7 +75,7 @@ struct program {
 	struct pipe *in;
 	struct pipe *out;
 	struct fetcher env;
-	struct orders *orders;
+	struct orderbook *book;
 	struct ev_loop *loop;
 };
 
@@ -102,7 +102,7 @@ static int make(struct program *p)
 	if (r == 0)
 		r = sink_new_pipe(p->loop, p->out, &p->env.sink);
 	if (r == 0)
-		r = orders_new(&p->env, p->in, p->out, &p->orders);
+		r = orderbook_new(&p->env, p->in, p->out, &p->book);
 	return r;
 }
 
@@ -142,7 +142,7 @@ static void stop(void *self)
 static void release(void *self)
 {
 	struct program *p = self;
-	orders_free(p->orders);
+	orderbook_free(p->book);
 	sink_free(p->env.sink);
 	hosts_free(p->env.hosts);
 	http_free(p->env.http);

@@ -4,7 +4,9 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <stdio.h>
-#include <stdlib.h>
+
+/* Base */
+#include "common/base/opt.h"
 
 /* One part of a parsed URL as text of ours. False: it is not there, or does not fit. */
 static bool get_part(CURLU *u, CURLUPart part, unsigned flags, char *out, size_t room)
@@ -37,7 +39,12 @@ static int parse_origin(CURLU *u, struct origin *ret_origin, struct reason *why)
 	for (char *p = o.host; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
 	o.tls = strcmp(scheme, "https") == 0;
-	o.port = (uint16_t)strtoul(port, NULL, 10); /* libcurl checked it */
+	uint64_t number = 0;
+	if (opt_parse_number(OPT_COUNT, port, &number) < 0 || number > UINT16_MAX) {
+		reason_set(why, "'%s' is no port", port);
+		return -EINVAL;
+	}
+	o.port = (uint16_t)number;
 	*ret_origin = o;
 	return 0;
 }

@@ -1,4 +1,4 @@
-#include "fetchd/orders.h"
+#include "fetchd/orderbook.h"
 
 /* System */
 #include <errno.h>
@@ -27,7 +27,7 @@ struct order {
 	uint64_t ended_ms;
 };
 
-struct orders {
+struct orderbook {
 	const struct fetcher *env;
 	struct pipe *in;
 	struct pipe *out;
@@ -42,30 +42,30 @@ struct orders {
 	struct order all[ORDERS_MAX];
 };
 
-static void say_hello(struct orders *os)
+static void say_hello(struct orderbook *book)
 {
-	struct message m = {.type = MSG_HELLO, .incarnation = os->peer.self, .peer = os->peer.other};
-	(void)pipe_send(os->out, &m); /* nobody there: the timer says it again */
+	struct message m = {.type = MSG_HELLO, .incarnation = book->peer.self, .peer = book->peer.other};
+	(void)pipe_send(book->out, &m); /* nobody there: the timer says it again */
 }
 
 static void on_hello_time(struct ev_loop *loop, ev_timer *w, int events)
 {
-	struct orders *os = w->data;
+	struct orderbook *book = w->data;
 	(void)events;
-	if (os->peer.greeted)
+	if (book->peer.greeted)
 		ev_timer_stop(loop, w);
 	else
-		say_hello(os);
+		say_hello(book);
 }
 
 static void on_beat_time(struct ev_loop *loop, ev_timer *w, int events)
 {
-	struct orders *os = w->data;
+	struct orderbook *book = w->data;
 	(void)loop;
 	(void)events;
 	for (size_t i = 0; i < ORDERS_MAX; i++)
-		if (os->all[i].fetch)
-			fetch_beat(os->all[i].fetch);
+		if (book->all[i].fetch)
+			fetch_beat(book->all[i].fetch);
 }
 
 static void row_release(struct order *o)
@@ -75,10 +75,10 @@ static void row_release(struct order *o)
 	*o = (struct order){0};
 }
 
-static void drop_all(struct orders *os)
+static void drop_all(struct orderbook *book)
 {
 	for (size_t i = 0; i < ORDERS_MAX; i++)
-		row_release(&os->all[i]);
+		row_release(&book->all[i]);
 }
 
 /*
@@ -87,32 +87,32 @@ static void drop_all(struct orders *os)
  */
 static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 {
-	struct orders *os = w->data;
-	uint64_t losses = pipe_losses(os->out);
+	struct orderbook *book = w->data;
+	uint64_t losses = pipe_losses(book->out);
 	(void)events;
-	if (losses == os->losses)
+	if (losses == book->losses)
 		return;
-	os->losses = losses;
+	book->losses = losses;
 	log_info("ingestd is gone");
-	drop_all(os);
-	os->peer.greeted = false;
-	ev_timer_again(loop, &os->hello);
+	drop_all(book);
+	book->peer.greeted = false;
+	ev_timer_again(loop, &book->hello);
 }
 
-static struct order *find(struct orders *os, struct span ref)
+static struct order *find(struct orderbook *book, struct span ref)
 {
 	for (size_t i = 0; i < ORDERS_MAX; i++)
-		if (os->all[i].ref && span_eq(span_str(os->all[i].ref), ref))
-			return &os->all[i];
+		if (book->all[i].ref && span_eq(span_str(book->all[i].ref), ref))
+			return &book->all[i];
 	return NULL;
 }
 
 /* A free row, or the one that has been past for longest. NULL: all are live. */
-static struct order *find_place(struct orders *os)
+static struct order *find_place(struct orderbook *book)
 {
 	struct order *oldest = NULL;
 	for (size_t i = 0; i < ORDERS_MAX; i++) {
-		struct order *o = &os->all[i];
+		struct order *o = &book->all[i];
 		if (!o->ref)
 			return o;
 		if (!o->fetch && (!oldest || o->ended_ms < oldest->ended_ms))
@@ -125,11 +125,11 @@ static struct order *find_place(struct orders *os)
 
 static void on_done(void *self, struct fetch *f)
 {
-	struct orders *os = self;
+	struct orderbook *book = self;
 	for (size_t i = 0; i < ORDERS_MAX; i++)
-		if (os->all[i].fetch == f) {
-			os->all[i].fetch = NULL;
-			os->all[i].ended_ms = clock_mono_ms();
+		if (book->all[i].fetch == f) {
+			book->all[i].fetch = NULL;
+			book->all[i].ended_ms = clock_mono_ms();
 		}
 	if (fetch_sink_error(f) < 0)
 		(void)log_errno(fetch_sink_error(f), "cannot send to ingestd");
@@ -138,19 +138,19 @@ static void on_done(void *self, struct fetch *f)
 
 static const struct fetch_hooks hooks = {on_done};
 
-static void take_hello(struct orders *os, const struct message *m)
+static void take_hello(struct orderbook *book, const struct message *m)
 {
-	if (peer_hello(&os->peer, m->incarnation, m->peer)) {
+	if (peer_hello(&book->peer, m->incarnation, m->peer)) {
 		log_info("ingestd %016" PRIx64 " is there", m->incarnation);
-		drop_all(os);
+		drop_all(book);
 	}
-	if (os->peer.greeted)
+	if (book->peer.greeted)
 		return;
-	say_hello(os);
-	ev_timer_again(os->env->loop, &os->hello);
+	say_hello(book);
+	ev_timer_again(book->env->loop, &book->hello);
 }
 
-static int row_begin(struct orders *os, struct order *o, const struct message *m)
+static int row_begin(struct orderbook *book, struct order *o, const struct message *m)
 {
 	struct fetch_order order = {
 	    .ref = m->ref,
@@ -163,24 +163,24 @@ static int row_begin(struct orders *os, struct order *o, const struct message *m
 	};
 	o->ref = strndup((const char *)m->ref.data, m->ref.len);
 	o->attempt = m->attempt;
-	return o->ref ? fetch_new(os->env, &order, &hooks, os, &o->fetch) : -ENOMEM;
+	return o->ref ? fetch_new(book->env, &order, &hooks, book, &o->fetch) : -ENOMEM;
 }
 
 /* What cannot even begin stays silent: ingestd orders it again when no beat comes. */
-static void take_fetch(struct orders *os, const struct message *m)
+static void take_fetch(struct orderbook *book, const struct message *m)
 {
-	struct order *o = find(os, m->ref);
+	struct order *o = find(book, m->ref);
 	if (o && m->attempt <= o->attempt)
 		return;
 	if (o)
 		row_release(o);
 	else
-		o = find_place(os);
+		o = find_place(book);
 	if (!o) {
 		log_error("cannot take the order for '%.*s': %d transfers run", SPAN_ARG(m->ref), ORDERS_MAX);
 		return;
 	}
-	int r = row_begin(os, o, m);
+	int r = row_begin(book, o, m);
 	if (r < 0) {
 		(void)log_errno(r, "cannot take the order for '%.*s'", SPAN_ARG(m->ref));
 		row_release(o);
@@ -189,9 +189,9 @@ static void take_fetch(struct orders *os, const struct message *m)
 	fetch_start(o->fetch);
 }
 
-static void take_cancel(struct orders *os, const struct message *m)
+static void take_cancel(struct orderbook *book, const struct message *m)
 {
-	struct order *o = find(os, m->ref);
+	struct order *o = find(book, m->ref);
 	if (!o || m->attempt < o->attempt)
 		return;
 	fetch_free(o->fetch);
@@ -199,82 +199,82 @@ static void take_cancel(struct orders *os, const struct message *m)
 	o->ended_ms = clock_mono_ms();
 }
 
-static void refuse(struct orders *os, const char *what)
+static void refuse(struct orderbook *book, const char *what)
 {
 	uint64_t held_back;
-	os->refused++;
-	if (log_limit_pass(&os->limit, &held_back))
-		log_warning("refused a message on 'orders': %s (%" PRIu64 " so far)", what, os->refused);
+	book->refused++;
+	if (log_limit_pass(&book->limit, &held_back))
+		log_warning("refused a message on 'orders': %s (%" PRIu64 " so far)", what, book->refused);
 }
 
-static void take(struct orders *os, const struct message *m)
+static void take(struct orderbook *book, const struct message *m)
 {
 	switch (m->type) {
 	case MSG_HELLO:
-		take_hello(os, m);
+		take_hello(book, m);
 		return;
 	case MSG_FETCH:
-		take_fetch(os, m);
+		take_fetch(book, m);
 		return;
 	case MSG_CANCEL:
-		take_cancel(os, m);
+		take_cancel(book, m);
 		return;
 	default:
-		refuse(os, message_name(m->type));
+		refuse(book, message_name(m->type));
 		return;
 	}
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
-	struct orders *os = w->data;
+	struct orderbook *book = w->data;
 	(void)loop;
 	(void)events;
 	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
 		struct message m;
 		enum decode_verdict verdict = DECODE_OK;
-		int r = pipe_receive(os->in, &m, &verdict);
+		int r = pipe_receive(book->in, &m, &verdict);
 		if (r == 0)
-			take(os, &m);
+			take(book, &m);
 		else if (r == -EBADMSG)
-			refuse(os, decode_verdict_text(verdict));
+			refuse(book, decode_verdict_text(verdict));
 		else
 			return;
 	}
 }
 
-int orders_new(const struct fetcher *env, struct pipe *in, struct pipe *out, struct orders **ret_orders)
+int orderbook_new(const struct fetcher *env, struct pipe *in, struct pipe *out, struct orderbook **ret_book)
 {
-	struct orders *os = calloc(1, sizeof(*os));
-	int r = os ? peer_init(&os->peer) : -ENOMEM;
+	struct orderbook *book = calloc(1, sizeof(*book));
+	int r = book ? peer_init(&book->peer) : -ENOMEM;
 	if (r < 0) {
-		free(os);
+		free(book);
 		return r;
 	}
-	os->env = env;
-	os->in = in;
-	os->out = out;
-	ev_io_init(&os->readable, on_readable, pipe_receive_fd(in), EV_READ);
-	ev_timer_init(&os->hello, on_hello_time, 0., HELLO_AGAIN_MS / 1000.0);
-	ev_timer_init(&os->beat, on_beat_time, BEAT_LOOK_S, BEAT_LOOK_S);
-	ev_prepare_init(&os->turn, on_turn);
-	os->readable.data = os->hello.data = os->beat.data = os->turn.data = os;
-	ev_io_start(env->loop, &os->readable);
-	ev_timer_start(env->loop, &os->hello);
-	ev_timer_start(env->loop, &os->beat);
-	ev_prepare_start(env->loop, &os->turn);
-	*ret_orders = os;
+	book->env = env;
+	book->in = in;
+	book->out = out;
+	ev_io_init(&book->readable, on_readable, pipe_receive_fd(in), EV_READ);
+	ev_timer_init(&book->hello, on_hello_time, 0., HELLO_AGAIN_MS / 1000.0);
+	ev_timer_init(&book->beat, on_beat_time, BEAT_LOOK_S, BEAT_LOOK_S);
+	ev_prepare_init(&book->turn, on_turn);
+	book->readable.data = book->hello.data = book->beat.data = book->turn.data = book;
+	ev_io_start(env->loop, &book->readable);
+	ev_timer_start(env->loop, &book->hello);
+	ev_timer_start(env->loop, &book->beat);
+	ev_prepare_start(env->loop, &book->turn);
+	*ret_book = book;
 	return 0;
 }
 
-void orders_free(struct orders *os)
+void orderbook_free(struct orderbook *book)
 {
-	if (!os)
+	if (!book)
 		return;
-	drop_all(os);
-	ev_io_stop(os->env->loop, &os->readable);
-	ev_timer_stop(os->env->loop, &os->hello);
-	ev_timer_stop(os->env->loop, &os->beat);
-	ev_prepare_stop(os->env->loop, &os->turn);
-	free(os);
+	drop_all(book);
+	ev_io_stop(book->env->loop, &book->readable);
+	ev_timer_stop(book->env->loop, &book->hello);
+	ev_timer_stop(book->env->loop, &book->beat);
+	ev_prepare_stop(book->env->loop, &book->turn);
+	free(book);
 }

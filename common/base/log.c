@@ -5,14 +5,13 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/escape.h"
+#include "common/base/journal.h"
 
 #define LIMIT_MS 1000
 
@@ -30,21 +29,11 @@ static const struct {
     {"info", LOG_LEVEL_INFO},   {"debug", LOG_LEVEL_DEBUG},
 };
 
-/* Whether stderr is the stream that JOURNAL_STREAM names, "device:inode": it is inherited by children whose is not. */
-static bool stderr_is_journal(void)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	struct stat st;
-	uint64_t dev, ino;
-	return stream && fstat(STDERR_FILENO, &st) == 0 && sscanf(stream, "%" SCNu64 ":%" SCNu64, &dev, &ino) == 2 &&
-	       dev == st.st_dev && ino == st.st_ino;
-}
-
 void log_init(const char *program)
 {
 	the_log.program = program;
 	the_log.level = LOG_LEVEL_NOTICE;
-	the_log.journal = stderr_is_journal();
+	the_log.journal = journal_has_stderr();
 }
 
 void log_set_level(enum log_level level)
@@ -64,32 +53,75 @@ int log_level_parse(const char *text, enum log_level *ret_level)
 }
 
 /* One write, so that the lines of several threads and processes do not mix. */
-static void log_write(enum log_level level, const char *text, size_t len)
+static void stderr_write(enum log_level level, const char *text)
 {
 	char line[LOG_LINE_MAX];
 	int head = the_log.journal ? snprintf(line, sizeof line, "<%d>", (int)level)
 				   : snprintf(line, sizeof line, "%.64s: ", the_log.program);
 	size_t at = head > 0 ? (size_t)head : 0;
-	at += escape_line(text, len, line + at, sizeof line - at);
+	at += escape_line(text, strlen(text), line + at, sizeof line - at);
 	line[at++] = '\n';
 	/* Nobody can be told that the log does not work. */
 	ssize_t n = write(STDERR_FILENO, line, at);
 	(void)n;
 }
 
+static void add_number(struct journal_entry *e, const char *name, uint64_t value)
+{
+	char text[24];
+	(void)snprintf(text, sizeof text, "%" PRIu64, value);
+	journal_add(e, name, text);
+}
+
+static int journal_write(enum log_level level, const struct log_fields *fields, const char *text)
+{
+	struct journal_entry e = {.len = 0};
+	add_number(&e, "PRIORITY", (uint64_t)level);
+	journal_add(&e, "SYSLOG_IDENTIFIER", the_log.program);
+	if (fields->ref)
+		journal_add(&e, "REF", fields->ref);
+	if (fields->digest)
+		journal_add(&e, "DIGEST", fields->digest);
+	if (fields->host)
+		journal_add(&e, "HOST", fields->host);
+	if (fields->bytes > 0)
+		add_number(&e, "BYTES", fields->bytes);
+	if (fields->error > 0)
+		add_number(&e, "ERRNO", (uint64_t)fields->error);
+	journal_add(&e, "MESSAGE", text);
+	return journal_send(&e);
+}
+
+static void log_write(enum log_level level, const struct log_fields *fields, const char *format, va_list args)
+{
+	int saved = errno;
+	char text[LOG_LINE_MAX];
+	if (vsnprintf(text, sizeof text, format, args) >= 0) {
+		/* A journal that is behind or restarting still takes what comes by the stream. */
+		if (!the_log.journal || journal_write(level, fields, text) < 0)
+			stderr_write(level, text);
+	}
+	errno = saved;
+}
+
 void log_at(enum log_level level, const char *format, ...)
 {
 	if (level > the_log.level)
 		return;
-	int saved = errno;
-	char text[LOG_LINE_MAX];
 	va_list args;
 	va_start(args, format);
-	int len = vsnprintf(text, sizeof text, format, args);
+	log_write(level, &(struct log_fields){.ref = NULL}, format, args);
 	va_end(args);
-	if (len >= 0)
-		log_write(level, text, strlen(text));
-	errno = saved;
+}
+
+void log_with(enum log_level level, const struct log_fields *fields, const char *format, ...)
+{
+	if (level > the_log.level)
+		return;
+	va_list args;
+	va_start(args, format);
+	log_write(level, fields, format, args);
+	va_end(args);
 }
 
 int log_errno(int r, const char *format, ...)
@@ -100,7 +132,7 @@ int log_errno(int r, const char *format, ...)
 	int len = vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	if (len >= 0)
-		log_at(LOG_LEVEL_ERROR, "%s: %s", text, strerror(-r));
+		log_with(LOG_LEVEL_ERROR, &(struct log_fields){.error = -r}, "%s: %s", text, strerror(-r));
 	return r;
 }
 

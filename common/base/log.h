@@ -1,7 +1,8 @@
 /*
- * Log lines on stderr. Only stage code logs, once, where the thing is decided. Under systemd (JOURNAL_STREAM names
- * stderr) each line begins with the kernel's "<N>" level; elsewhere with the program's name. Control bytes in a line
- * are written as \xNN: a name from the network cannot forge a line or colour a terminal.
+ * Log lines. Only stage code logs, once, where the thing is decided. Under systemd (JOURNAL_STREAM names stderr) a line
+ * is an entry of the journal with its priority and fields of its own; elsewhere it goes to stderr behind the program's
+ * name. Control bytes are written as \xNN: a name from the network cannot forge a line or a field, or colour a
+ * terminal.
  */
 #ifndef SLUICE_BASE_LOG_H
 #define SLUICE_BASE_LOG_H
@@ -27,6 +28,19 @@ void log_set_level(enum log_level level);
 int log_level_parse(const char *text, enum log_level *ret_level);
 
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What a line is about, for those who filter the journal. What is NULL or 0 is left out; elsewhere nothing of it shows.
+ */
+struct log_fields {
+	const char *ref;    /* REF= */
+	const char *digest; /* DIGEST= */
+	const char *host;   /* HOST= */
+	uint64_t bytes;     /* BYTES= */
+	int error;          /* ERRNO=, a positive errno; log_errno() gives it by itself */
+};
+
+void log_with(enum log_level level, const struct log_fields *fields, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #define log_error(...)   log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_at(LOG_LEVEL_WARNING, __VA_ARGS__)

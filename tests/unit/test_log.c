@@ -1,10 +1,15 @@
-/* Log lines: prefixes, levels, escaping, length, one write each, and the limit on how often. */
+/* Log lines: prefixes, levels, escaping, length, one write each, fields in the journal, the limit on how often. */
 
 /* Own */
 #include "tests/unit/unit.h"
 
+/* System */
+#include <sys/socket.h>
+#include <sys/un.h>
+
 /* The code under test */
 #include "common/base/clock.h"
+#include "common/base/journal.h"
 #include "common/base/log.h"
 
 static struct unit_dir dir;
@@ -48,6 +53,7 @@ static int teardown(void **state)
 	(void)close(real_stderr);
 	unit_dir_remove(&dir);
 	clock_fake_mono_ms(UINT64_MAX);
+	journal_fake_path(NULL);
 	return 0;
 }
 
@@ -84,23 +90,95 @@ static void test_errno(void **state)
 	assert_string_equal(captured(), "prog: cannot open 'x': No such file or directory\n");
 }
 
-static void test_journal(void **state)
+/* From here on JOURNAL_STREAM names stderr, or its neighbour, and the journal listens in our directory, or does not. */
+static void journal_begin(unsigned wrong, const char *path)
 {
-	(void)state;
 	char stream[64];
 	struct stat st;
 	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
 	(void)snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
-		       (unsigned long long)st.st_ino);
+		       (unsigned long long)st.st_ino + wrong);
 	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+	journal_fake_path(path);
 	log_init("prog");
-	log_warning("x");
+}
+
+static int journal_listen(char path[static FILE_PATH_SIZE])
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	size_t len = strlen(unit_path(&dir, "journal", path));
+	assert_true(len < sizeof(a.sun_path));
+	memcpy(a.sun_path, path, len);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+static void test_journal(void **state)
+{
+	char path[FILE_PATH_SIZE], entry[JOURNAL_ENTRY_MAX + 1];
+	(void)state;
+	int journal = journal_listen(path);
+	journal_begin(0, path);
+	const struct {
+		struct log_fields fields;
+		const char *text, *want;
+	} rows[] = {
+	    {{0}, "x", "PRIORITY=4\nSYSLOG_IDENTIFIER=prog\nMESSAGE=x\n"},
+	    {{.ref = "sha256:00", .digest = "sha256:01", .host = "h:5000", .bytes = UINT64_MAX, .error = 5},
+	     "x",
+	     "PRIORITY=4\nSYSLOG_IDENTIFIER=prog\nREF=sha256:00\nDIGEST=sha256:01\nHOST=h:5000\n"
+	     "BYTES=18446744073709551615\nERRNO=5\nMESSAGE=x\n"},
+	    {{.host = "h\nPRIORITY=0"}, /* neither a value nor the text can begin a field */
+	     "a\nPRIORITY=0\r\x1b",
+	     "PRIORITY=4\nSYSLOG_IDENTIFIER=prog\nHOST=h\\x0aPRIORITY=0\n"
+	     "MESSAGE=a\\x0aPRIORITY=0\\x0d\\x1b\n"},
+	};
+	for (size_t i = 0; i < LEN(rows); i++) {
+		log_with(LOG_LEVEL_WARNING, &rows[i].fields, "%s", rows[i].text);
+		ssize_t n = recv(journal, entry, sizeof(entry) - 1, MSG_DONTWAIT);
+		assert_true(n > 0);
+		entry[n] = '\0';
+		assert_string_equal(entry, rows[i].want);
+	}
+	(void)log_errno(-ENOENT, "cannot open");
+	ssize_t n = recv(journal, entry, sizeof(entry) - 1, MSG_DONTWAIT);
+	assert_true(n > 0);
+	entry[n] = '\0';
+	assert_non_null(strstr(entry, "\nERRNO=2\nMESSAGE=cannot open: No such file or directory\n"));
+	assert_string_equal(captured(), "");
+	assert_int_equal(close(journal), 0);
+}
+
+/* Values that fill an entry cut it short, at a whole field; the text of a line always fits beside a ref. */
+static void test_journal_entry_is_bounded(void **state)
+{
+	static char longest[2 * JOURNAL_ENTRY_MAX];
+	static struct journal_entry e;
+	(void)state;
+	memset(longest, 'x', sizeof(longest) - 1);
+	journal_add(&e, "A", longest);
+	journal_add(&e, "B", longest);
+	assert_true(e.len <= sizeof(e.text) && e.len >= sizeof(e.text) - 8);
+	assert_memory_equal(e.text, "A=xxxx", 6);
+	assert_int_equal(e.text[e.len - 1], '\n');
+	assert_ptr_equal(memchr(e.text, '\n', e.len), e.text + e.len - 1);
+}
+
+static void test_journal_is_away(void **state)
+{
+	(void)state;
+	journal_begin(0, "/nowhere/journal");
+	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = "r"}, "x");
 	assert_string_equal(captured(), "<4>x\n");
-	(void)snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
-		       (unsigned long long)st.st_ino + 1);
-	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
-	log_init("prog");
-	log_warning("x");
+}
+
+static void test_journal_is_not_ours(void **state)
+{
+	(void)state;
+	journal_begin(1, "/nowhere/journal");
+	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = "r"}, "x");
 	assert_string_equal(captured(), "prog: x\n");
 }
 
@@ -160,6 +238,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_errno, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
+	    cmocka_unit_test(test_journal_entry_is_bounded),
+	    cmocka_unit_test_setup_teardown(test_journal_is_away, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_journal_is_not_ours, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
 	    cmocka_unit_test(test_level_parse),
 	    cmocka_unit_test_setup_teardown(test_limit, setup, teardown),

@@ -1,0 +1,65 @@
+#include "common/base/journal.h"
+
+/* System */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/escape.h"
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define FIELD_EXTRA    3 /* bytes of a field beside name and value: "=", the newline, a terminator while it is written */
+
+static const char *socket_path = JOURNAL_SOCKET;
+
+void journal_fake_path(const char *path)
+{
+	socket_path = path ? path : JOURNAL_SOCKET;
+}
+
+void journal_add(struct journal_entry *e, const char *name, const char *value)
+{
+	size_t name_len = strlen(name), room = sizeof(e->text) - e->len;
+
+	if (name_len + FIELD_EXTRA > room)
+		return;
+	char *at = e->text + e->len;
+	memcpy(at, name, name_len);
+	at[name_len++] = '=';
+	name_len += escape_line(value, strlen(value), at + name_len, room - name_len - 1);
+	at[name_len++] = '\n';
+	e->len += name_len;
+}
+
+int journal_send(const struct journal_entry *e)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	if (strlen(socket_path) >= sizeof(a.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(a.sun_path, socket_path, strlen(socket_path));
+	AUTO_FD fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	ssize_t n = sendto(fd, e->text, e->len, MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&a, sizeof(a));
+	return n < 0 ? -errno : 0;
+}
+
+/* The variable is inherited by children whose stderr is something else, so it names the stream: "device:inode". */
+bool journal_has_stderr(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	struct stat st;
+	uint64_t dev, ino;
+
+	return stream && fstat(STDERR_FILENO, &st) == 0 && sscanf(stream, "%" SCNu64 ":%" SCNu64, &dev, &ino) == 2 &&
+	       dev == st.st_dev && ino == st.st_ino;
+}

@@ -30,7 +30,7 @@ struct job {
 	struct commit commit;
 	char digest_text[DIGEST_TEXT_SIZE];
 	size_t ref_len;
-	char ref[];
+	char ref[]; /* terminated */
 };
 
 TAILQ_HEAD(job_list, job);
@@ -80,11 +80,13 @@ static void bad_message(struct seals *s, const char *what)
 static void log_outcome(const struct job *j)
 {
 	const struct commit *c = &j->commit;
+	const struct log_fields about = {.ref = j->ref, .digest = j->digest_text, .bytes = c->size};
 	if (c->step == COMMIT_DONE)
-		log_info("committed '%s' %llu bytes%s%s", j->digest_text, (unsigned long long)c->size,
-			 c->was_read ? ", read back" : "", c->found ? ", it had its name already" : "");
+		log_with(LOG_LEVEL_INFO, &about, "committed '%s' %llu bytes%s%s", j->digest_text,
+			 (unsigned long long)c->size, c->was_read ? ", read back" : "",
+			 c->found ? ", it had its name already" : "");
 	else
-		log_warning("rejected '%.*s': %s", SPAN_ARG(job_ref(j)), c->why.text);
+		log_with(LOG_LEVEL_WARNING, &about, "rejected '%s': %s", j->ref, c->why.text);
 }
 
 static int send_receipt(const struct job *j)
@@ -242,7 +244,7 @@ static void take_seal(struct seals *s, const struct message *m)
 	}
 	if (is_in_hand(s, m))
 		return;
-	struct job *j = calloc(1, sizeof(*j) + m->ref.len);
+	struct job *j = calloc(1, sizeof(*j) + m->ref.len + 1);
 	if (!j) {
 		bad_message(s, "out of memory");
 		return;

@@ -276,8 +276,9 @@ static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 {
 	char at[ORIGIN_TEXT_SIZE];
 	origin_format(&f->at, at);
-	log_notice("cannot fetch '%s': %s; trying '%s' again in %.1f s (%" PRIu64 " of %" PRIu64 ")", f->shown,
-		   f->why.text, at, (double)wait_ms / 1000.0, f->backoff.failures, retries);
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at},
+		 "cannot fetch '%s': %s; trying '%s' again in %.1f s (%" PRIu64 " of %" PRIu64 ")", f->shown,
+		 f->why.text, at, (double)wait_ms / 1000.0, f->backoff.failures, retries);
 	f->until_s = clock_wall_s() + (wait_ms + 999) / 1000;
 	reason_set(&f->beat, "waiting to try '%s' again: %s", at, f->why.text);
 	struct message m = {.type = MSG_BEAT, .until_s = f->until_s, .text = span_str(f->beat.text)};
@@ -315,7 +316,8 @@ static const struct fetch_step *end(struct fetch *f)
 	turn_end(&f->turn);
 	f->fail = FAIL_NONE;
 	f->sink_error = outlet_say(&f->outlet, &m);
-	log_info("fetched '%s': %" PRIu64 " bytes in all", f->shown, f->want.size);
+	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = f->host, .bytes = f->want.size},
+		 "fetched '%s': %" PRIu64 " bytes in all", f->shown, f->want.size);
 	return &step_last;
 }
 
@@ -327,7 +329,7 @@ static const struct fetch_step *give_up(struct fetch *f)
 	turn_end(&f->turn);
 	reason_set(&f->text, "cannot fetch '%s': %s%s%s%s", f->shown, f->why.text, is_away ? " (redirected to '" : "",
 		   is_away ? at : "", is_away ? "')" : "");
-	log_error("%s", f->text.text);
+	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = f->ref, .host = at}, "%s", f->text.text);
 	struct message m = {
 	    .type = MSG_FAIL,
 	    .fail_class = (uint8_t)f->fail,

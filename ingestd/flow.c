@@ -135,7 +135,7 @@ void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb,
 	bool full = r == -ENOSPC || r == -EDQUOT;
 
 	verdict_io(t->in, verb, r, &why);
-	log_error("%s", why.text);
+	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s", why.text);
 	if (full) {
 		step_wait_for_space(desk, t, why.text);
 		if (from_sync)

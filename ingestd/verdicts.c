@@ -131,9 +131,13 @@ void verdict_log_state(const struct task *t)
 	enum log_level level =
 	    t->state == TRANSFER_FAILED || t->state == TRANSFER_WAITING ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO;
 
+	char digest[DIGEST_TEXT_SIZE] = "";
+	if (t->has_digest)
+		digest_format(&t->digest, digest);
+	const struct log_fields about = {.ref = t->ref, .digest = t->has_digest ? digest : NULL, .bytes = t->offset};
 	if (t->size == SIZE_UNKNOWN)
-		log_at(level, "transfer '%s' %s at %" PRIu64 "%s%s", t->ref, state, t->offset, colon, note);
+		log_with(level, &about, "transfer '%s' %s at %" PRIu64 "%s%s", t->ref, state, t->offset, colon, note);
 	else
-		log_at(level, "transfer '%s' %s at %" PRIu64 " of %" PRIu64 "%s%s", t->ref, state, t->offset, t->size,
-		       colon, note);
+		log_with(level, &about, "transfer '%s' %s at %" PRIu64 " of %" PRIu64 "%s%s", t->ref, state, t->offset,
+			 t->size, colon, note);
 }

@@ -32,11 +32,10 @@ void journal_add(struct journal_entry *e, const char *name, const char *value)
 	if (name_len + FIELD_EXTRA > room)
 		return;
 	char *at = e->text + e->len;
-	memcpy(at, name, name_len);
-	at[name_len++] = '=';
-	name_len += escape_line(value, strlen(value), at + name_len, room - name_len - 1);
-	at[name_len++] = '\n';
-	e->len += name_len;
+	size_t len = (size_t)snprintf(at, room, "%s=", name);
+	len += escape_line(value, strlen(value), at + len, room - len - 1);
+	at[len++] = '\n';
+	e->len += len;
 }
 
 int journal_send(const struct journal_entry *e)

@@ -5,8 +5,9 @@
  * Why it holds:
  *
  *  1. The bytes are on disk before we begin: who wrote them synced them on the descriptor that wrote them, after making
- *     the file read-only, and only then sealed. So we refuse a file that is not 0444: whatever it is, it was not
- *     sealed. We do not sync the data here; our descriptor need not see an error that another one has consumed.
+ *     the file read-only, and only then sealed. So we refuse a file that is not 0444, and one that is not the
+ *     very file of the seal (inode, time of change): whatever it is, it was not sealed. We do not sync the data here;
+ * our descriptor need not see an error that another one has consumed.
  *  2. The bytes hash to the digest: the sealer hashed what it wrote. Where its record has a gap (a mended checkpoint, a
  *     reboot), we read them back past the cache, and hold the result only for a file of the same inode, size and times.
  *  3. The name is given without replacing anything, to a regular file with one link that was opened without following a
@@ -57,6 +58,13 @@ void commit_init(struct commit *c, struct span ref, const struct digest *digest,
 {
 	*c = (struct commit){.digest = *digest, .size = size, .read_back = read_back, .step = COMMIT_NEW, .dir_fd = -1};
 	layout_ingest_id(ref, c->id);
+}
+
+void commit_bind(struct commit *c, uint64_t ino, uint64_t mtime_ns)
+{
+	c->bound = true;
+	c->ino = ino;
+	c->mtime_ns = mtime_ns;
 }
 
 void commit_release(struct commit *c)
@@ -177,6 +185,11 @@ static int open_data(const struct layout *l, int dir_fd, struct commit *c, int *
 	}
 	if (!is_sealed_file(&st, c->size)) {
 		reason_set(&c->why, "'%s' is not sealed: its mode is %04o", path.text, (unsigned)st.st_mode & 07777);
+		reject(c, FAIL_MISSING);
+		return -EINVAL;
+	}
+	if (c->bound && (c->ino != (uint64_t)st.st_ino || c->mtime_ns != file_mtime_ns(&st))) {
+		reason_set(&c->why, "'%s' is not the file that was sealed", path.text);
 		reject(c, FAIL_MISSING);
 		return -EINVAL;
 	}

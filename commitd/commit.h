@@ -27,6 +27,8 @@ struct commit {
 	struct digest digest;
 	uint64_t size;
 	bool read_back; /* asked for, by the seal or by --verify */
+	bool bound;     /* only this very file will do, as it was then: */
+	uint64_t ino, mtime_ns;
 	enum commit_step step;
 	bool was_read; /* its bytes hash to the digest, as long as the file still looks like `read_st` */
 	struct stat read_st;
@@ -38,6 +40,12 @@ struct commit {
 
 /* COMMIT_NEW for the ingest of `ref`. */
 void commit_init(struct commit *c, struct span ref, const struct digest *digest, uint64_t size, bool read_back);
+
+/*
+ * Accept only the file of that inode and time of change as the data: what was written there after the seal was not
+ * sealed. An inode of 0 accepts none: the data had its name already.
+ */
+void commit_bind(struct commit *c, uint64_t ino, uint64_t mtime_ns);
 
 /* Give back what it owns. Any step. */
 void commit_release(struct commit *c);

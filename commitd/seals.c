@@ -254,6 +254,7 @@ static void take_seal(struct seals *s, const struct message *m)
 	memcpy(j->ref, m->ref.data, m->ref.len);
 	digest_format(&digest, j->digest_text);
 	commit_init(&j->commit, m->ref, &digest, m->size, m->provenance != 0 || s->env.verify_always);
+	commit_bind(&j->commit, m->ino, m->mtime_ns);
 	TAILQ_INSERT_TAIL(&s->in_hand, j, in_hand);
 	TAILQ_INSERT_TAIL(&s->waiting, j, link);
 	s->in_hand_len++;

@@ -92,6 +92,7 @@ static void commit_one(struct tool *t, const struct message *m, const struct dig
 	struct commit c;
 	struct commit *batch[] = {&c};
 	commit_init(&c, m->ref, digest, m->size, m->provenance != 0 || t->verify_always);
+	commit_bind(&c, m->ino, m->mtime_ns);
 	commit_batch(t->layout, batch, 1);
 	/* Again when the data went away meanwhile: once more from the start, which finds the blob or nothing. */
 	while (c.step == COMMIT_TO_READ) {

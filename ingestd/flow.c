@@ -343,7 +343,7 @@ void flow_start(struct desk *desk, struct task *t)
 		return;
 	}
 	t->fail_class = FAIL_NONE;
-	t->rolled_back = false;
+	t->rolled_back = t->resealed = false;
 	t->event_offset = t->in->offset;
 	task_apply_asked(t);
 	if (t->in->rehashed_now > 0 || t->in->offset > 0)
@@ -390,6 +390,14 @@ void flow_committed(struct desk *desk, struct task *t, const struct message *m)
 	desk_closed(desk);
 }
 
+/* The bytes are here and commitd saw something else in their place, or an older seal: once more, from the check on. */
+static void seal_again(struct desk *desk, struct task *t)
+{
+	t->resealed = true;
+	t->seal_due = false;
+	step_complete(desk, t);
+}
+
 void flow_rejected(struct desk *desk, struct task *t, const struct message *m)
 {
 	char text[TEXT_MAX + 1];
@@ -397,6 +405,8 @@ void flow_rejected(struct desk *desk, struct task *t, const struct message *m)
 	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
 	if (m->fail_class == FAIL_SPACE)
 		step_wait_for_space(desk, t, text);
+	else if (m->fail_class == FAIL_MISSING && !t->in->is_moved && !t->resealed)
+		seal_again(desk, t);
 	else if (m->fail_class == FAIL_BAD_DATA || m->fail_class == FAIL_MISSING)
 		step_start_over(desk, t, text);
 	else

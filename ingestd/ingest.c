@@ -17,16 +17,9 @@
 /* Wire */
 #include "common/wire/message.h"
 
-#define NS_PER_S UINT64_C(1000000000)
-
 static int data_stat(const struct ingest *in, struct stat *ret_st)
 {
 	return fstat(in->data_fd, ret_st) < 0 ? -errno : 0;
-}
-
-static uint64_t mtime_ns(const struct stat *st)
-{
-	return (uint64_t)st->st_mtim.tv_sec * NS_PER_S + (uint64_t)st->st_mtim.tv_nsec;
 }
 
 void ingest_snapshot(const struct ingest *in, struct checkpoint *ret_checkpoint)
@@ -56,7 +49,7 @@ static int write_live(struct ingest *in)
 	ingest_snapshot(in, &c);
 	c.inode = (uint64_t)st.st_ino;
 	c.size = (uint64_t)st.st_size;
-	c.mtime_ns = mtime_ns(&st);
+	c.mtime_ns = file_mtime_ns(&st);
 	checkpoint_encode(&c, slot);
 	return file_pwrite_all(in->checkpoint_fd, slot, sizeof(slot), SLOT_LIVE * SLOT_STRIDE);
 }
@@ -186,7 +179,7 @@ int ingest_resume(struct ingest *in, bool use_live)
 	struct data_facts now = {
 	    .size = (uint64_t)st.st_size,
 	    .inode = (uint64_t)st.st_ino,
-	    .mtime_ns = mtime_ns(&st),
+	    .mtime_ns = file_mtime_ns(&st),
 	    .boot_id = in->home->boot_id,
 	    .ingest_id = in->id_bytes,
 	    .tail_max = CHUNK_PAYLOAD_MAX,

@@ -97,7 +97,8 @@ static int open_data(struct ingest *in, struct reason *why)
 {
 	int r = data_open(in, in->record.has_sealed ? 0 : O_CREAT);
 
-	if (r == -ENOENT && in->record.has_sealed) {
+	/* With a second link it is on its way, on a file system where commitd has to link and unlink. */
+	if ((r == -ENOENT || r == -EINVAL) && in->record.has_sealed) {
 		in->is_moved = true;
 		in->offset = in->record.size;
 		in->resumed = "complete, its data has moved to the blobs";

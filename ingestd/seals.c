@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 /* Base */
-#include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/log.h"
 
 /* Wire */
@@ -37,6 +37,10 @@ static int send_or_wait(struct seals *s, const struct message *m)
 
 void seal_of(const struct ingest *in, char digest_text[static DIGEST_TEXT_SIZE], struct message *ret_seal)
 {
+	struct stat st = {0};
+
+	if (!in->is_moved && fstat(in->data_fd, &st) < 0)
+		st = (struct stat){0}; /* then commitd does not find what was sealed, and we seal again */
 	digest_format(&in->record.sealed, digest_text);
 	*ret_seal = (struct message){
 	    .type = MSG_SEALED,
@@ -44,6 +48,8 @@ void seal_of(const struct ingest *in, char digest_text[static DIGEST_TEXT_SIZE],
 	    .digest = span_str(digest_text),
 	    .size = in->record.size,
 	    .provenance = in->provenance,
+	    .ino = (uint64_t)st.st_ino,
+	    .mtime_ns = file_mtime_ns(&st),
 	};
 }
 

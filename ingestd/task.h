@@ -40,6 +40,7 @@ struct task {
 	bool space_wait;   /* WAITING for space, with the ingest open */
 	bool lock_wait;    /* WAITING for another process's lock */
 	bool rolled_back;  /* one write or sync has failed already */
+	bool resealed;     /* commitd did not find once what was sealed */
 	uint64_t heard_ms; /* the last chunk or beat, or the order; monotonic */
 	uint64_t checkpoint_ms;
 	uint64_t event_ms; /* when progress was last published, at which offset, how fast it was */

@@ -47,6 +47,12 @@ int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out);
  */
 int dir_remove_at(int dir_fd, const char *name);
 
+/* The time of the last change of content, in nanoseconds since 1970. */
+static inline uint64_t file_mtime_ns(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st->st_mtim.tv_nsec;
+}
+
 /* Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno. */
 int file_space_left(int fd, uint64_t *ret_bytes);
 

@@ -66,6 +66,7 @@ enum field_id { /* 0 ends a list of fields */
 		F_REHASHED,
 		F_DEV,
 		F_INO,
+		F_MTIME,
 		F_TEXT,
 		F_PAYLOAD,
 };
@@ -97,6 +98,7 @@ static const struct field fields[] = {
     [F_REHASHED] = NUMBER(rehashed, 8, 0, UINT64_MAX),
     [F_DEV] = NUMBER(dev, 8, 0, UINT64_MAX),
     [F_INO] = NUMBER(ino, 8, 0, UINT64_MAX),
+    [F_MTIME] = NUMBER(mtime_ns, 8, 0, UINT64_MAX),
     [F_TEXT] = TEXT(text, 0, TEXT_MAX),
     [F_PAYLOAD] = {KIND_PAYLOAD, 0, offsetof(struct message, payload), sizeof(struct span), 1, CHUNK_PAYLOAD_MAX},
 };
@@ -113,7 +115,7 @@ static const struct shape {
     [MSG_END] = {"END", {F_REF, F_ATTEMPT, F_SIZE}},
     [MSG_FAIL] = {"FAIL", {F_REF, F_ATTEMPT, F_FAIL_CLASS, F_HTTP_STATUS, F_TEXT}},
     [MSG_BEAT] = {"BEAT", {F_REF, F_ATTEMPT, F_UNTIL, F_TEXT}},
-    [MSG_SEALED] = {"SEALED", {F_REF, F_DIGEST, F_SIZE, F_PROVENANCE}},
+    [MSG_SEALED] = {"SEALED", {F_REF, F_DIGEST, F_SIZE, F_PROVENANCE, F_INO, F_MTIME}},
     [MSG_COMMITTED] = {"COMMITTED", {F_REF, F_DIGEST}},
     [MSG_REJECTED] = {"REJECTED", {F_REF, F_DIGEST, F_FAIL_CLASS, F_TEXT}},
     [MSG_GET] = {"GET", {F_REF, F_SOURCE, F_EXPECTED, F_SIZE}},

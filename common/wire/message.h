@@ -62,7 +62,8 @@ enum message_type {
 	MSG_BEAT = 8,  /* ref, attempt, until_s, text: alive; what it waits for, and until when if that is known */
 
 	/* seals: ingestd → commitd */
-	MSG_SEALED = 9, /* ref, digest, size, provenance: all bytes are in the ingest's data, read-only and synced */
+	MSG_SEALED = 9, /* ref, digest, size, provenance, ino, mtime_ns: all bytes are in the ingest's data, which is
+			   this very file, read-only and synced; ino 0: the data had moved to its name already */
 
 	/* receipts: commitd → ingestd */
 	MSG_COMMITTED = 10, /* ref, digest: named, durably */
@@ -130,7 +131,8 @@ struct message {
 	uint64_t rate;     /* bytes a second, smoothed */
 	uint64_t rehashed; /* bytes that restarts hashed again, over the life of the ingest */
 	uint64_t dev, ino;
-	struct span text; /* for a person */
+	uint64_t mtime_ns; /* of the sealed file: content that was written after the seal is not what was sealed */
+	struct span text;  /* for a person */
 	struct span payload;
 };
 

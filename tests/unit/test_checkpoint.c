@@ -101,7 +101,7 @@ static const struct choice {
 
 static void test_choose(void **state)
 {
-	const struct row *row;
+	const struct choice *row;
 
 	(void)state;
 	for_each_row(row, choices)

@@ -437,6 +437,33 @@ static void test_no_ingest_directory(void **state)
 	assert_int_equal(c.step, COMMIT_DONE);
 }
 
+/* Content that was written after the seal is not what was sealed, even when all else is as it should be. */
+static void test_bound_to_the_sealed_file(void **state)
+{
+	static const struct bind_row {
+		uint64_t ino_off, mtime_off;
+		enum commit_step want;
+	} files[] = {
+	    {0, 1, COMMIT_REJECTED}, /* written again */
+	    {1, 0, COMMIT_REJECTED}, /* another file */
+	    {0, 0, COMMIT_DONE},
+	};
+	struct message seal = {0};
+	struct digest d = digest_of_text(TEXT);
+
+	(void)state;
+	ingest_make(&st, REF, TEXT);
+	store_bind_seal(&st, REF, &seal);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct commit c;
+		commit_init(&c, span_str(REF), &d, strlen(TEXT), false);
+		commit_bind(&c, seal.ino + files[i].ino_off, seal.mtime_ns + files[i].mtime_off);
+		commit_through(&c);
+		assert_int_equal(c.step, files[i].want);
+		assert_int_equal(c.fail_class, files[i].want == COMMIT_DONE ? FAIL_NONE : FAIL_MISSING);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +474,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_sha512_large, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_ingest_directory, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_bound_to_the_sealed_file, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("commitd commit", tests, NULL, NULL);
 }

@@ -121,6 +121,7 @@ static void push_seal(const char *ref, const char *text, uint8_t provenance)
 			    .digest = span_str(digest),
 			    .size = strlen(text),
 			    .provenance = provenance};
+	store_bind_seal(&st, ref, &m);
 	push(&m);
 }
 

@@ -63,6 +63,7 @@ static void add_seal(const char *ref, const char *text, uint8_t provenance)
 			    .digest = span_str(digest),
 			    .size = strlen(text),
 			    .provenance = provenance};
+	store_bind_seal(&st, ref, &m);
 	add_message(&m);
 }
 

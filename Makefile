@@ -130,6 +130,7 @@ check: ## test, test under sanitizers, and all the gates
 	@$(MAKE) --no-print-directory $(GATES:%=check-%)
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory check-san
+	@$(MAKE) --no-print-directory fuzz-replay fuzz-reach
 
 .PHONY: check-format check-calls check-sizes check-layers check-manpages check-clang check-tidy check-san
 check-format: ## clang-format agrees
@@ -159,6 +160,8 @@ bench-one: ## 2 GiB in one blob against curl | tee | openssl
 	@tests/lib/packages build bench
 	@$(MAKE) --no-print-directory build
 	@tests/bench/one $(BUILD)/bin
+
+include tests/fuzz/fuzz.mk
 
 # ── installing ──
 

@@ -1,0 +1,50 @@
+/*
+ * What the fuzz targets share. A target is one file with one LLVMFuzzerTestOneInput(): it hands the bytes to a decoder
+ * and aborts where the answer breaks a promise of the decoder's header. libFuzzer drives it (make fuzz), or replay.c,
+ * which feeds it the committed corpus (make fuzz-replay).
+ */
+#ifndef SLUICE_TESTS_FUZZ_H
+#define SLUICE_TESTS_FUZZ_H
+
+/* System */
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Base */
+#include "common/base/be.h"
+#include "common/base/span.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+/* Unlike assert() it cannot be compiled away. */
+#define FUZZ_CHECK(condition)                                                                                          \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			(void)fprintf(stderr, "%s:%d: broken promise: %s\n", __FILE__, __LINE__, #condition);          \
+			abort();                                                                                       \
+		}                                                                                                      \
+	} while (0)
+
+/* Take up to `len` bytes off the front. */
+static inline struct span fuzz_take(struct span *rest, size_t len)
+{
+	struct span taken = {rest->data, len < rest->len ? len : rest->len};
+	*rest = (struct span){rest->data ? rest->data + taken.len : NULL, rest->len - taken.len};
+	return taken;
+}
+
+/* A big-endian number off the front; 0 where the input is too short for it. */
+static inline uint64_t fuzz_number(struct span *rest, unsigned width_bytes)
+{
+	struct span taken = fuzz_take(rest, width_bytes);
+	return taken.len == width_bytes ? be_get(taken.data, width_bytes) : 0;
+}
+
+/* Up to the end of the first line, which is taken off too. */
+static inline struct span fuzz_line(struct span *rest)
+{
+	const uint8_t *end = rest->len > 0 ? memchr(rest->data, '\n', rest->len) : NULL;
+	return fuzz_take(rest, end ? (size_t)(end - rest->data) + 1 : rest->len);
+}
+
+#endif

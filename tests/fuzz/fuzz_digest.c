@@ -1,0 +1,24 @@
+/* Digests: what is read is written as exactly what was read, and is a name without a way out of its directory. */
+
+/* OCI */
+#include "common/oci/digest.h"
+
+/* Tests */
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct digest d;
+	struct reason why = {{0}};
+	char text[DIGEST_TEXT_SIZE], hex[DIGEST_TEXT_SIZE];
+
+	if (digest_parse(span_of(data, len), &d, &why) < 0) {
+		FUZZ_CHECK(why.text[0] != '\0');
+		return 0;
+	}
+	digest_format(&d, text);
+	FUZZ_CHECK(span_eq(span_str(text), span_of(data, len)));
+	digest_format_hex(&d, hex);
+	FUZZ_CHECK(strlen(hex) == 2 * hash_size(d.alg) && strspn(hex, "0123456789abcdef") == strlen(hex));
+	return 0;
+}

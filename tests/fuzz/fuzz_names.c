@@ -1,0 +1,102 @@
+/* index.json: whatever can be read can be edited, and says afterwards what the edit wanted and all else as before. */
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/file.h"
+
+/* OCI */
+#include "common/oci/names.h"
+
+/* Tests */
+#include "tests/fuzz/fuzz.h"
+
+#define NEW_NAME "localhost:5000/fuzz:1"
+
+static char path[64];
+
+static void remove_store(void)
+{
+	static const char *const parts[] = {"oci-layout", "index.json", "blobs/sha256", "blobs", "ingest", ""};
+	char part[96];
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		(void)snprintf(part, sizeof(part), "%s/%s", path, parts[i]);
+		(void)remove(part);
+	}
+}
+
+static void write_file(const char *name, const void *data, size_t len)
+{
+	char where[96];
+	(void)snprintf(where, sizeof(where), "%s/%s", path, name);
+	AUTO_FD fd = open(where, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	FUZZ_CHECK(fd >= 0 && file_pwrite_all(fd, data, len, 0) == 0);
+}
+
+static struct layout *store(void)
+{
+	static const char version[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
+	static struct layout *l;
+	struct reason why;
+
+	if (l)
+		return l;
+	(void)snprintf(path, sizeof(path), "%s/fuzz-names-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	FUZZ_CHECK(mkdtemp(path) != NULL && atexit(remove_store) == 0);
+	write_file("oci-layout", version, sizeof(version) - 1);
+	FUZZ_CHECK(layout_open(path, LAYOUT_READER, &l, &why) == 0);
+	return l;
+}
+
+static void check_entries(const struct names *n)
+{
+	const char *name;
+	struct descriptor d;
+
+	for (size_t i = 0; i < names_len(n); i++)
+		if (names_at(n, i, &name, &d) == 0)
+			FUZZ_CHECK(d.size <= INT64_MAX);
+}
+
+/* Name something, write, read: it is there, and went in as one entry at most. Then take the name away. */
+static void check_edit(struct names *n)
+{
+	struct descriptor d = {.media_type = MEDIA_TYPE_OCI_MANIFEST, .size = 7, .digest.alg = HASH_SHA256}, found;
+	AUTO_BUF text = BUF_INIT;
+	struct names *again;
+	struct reason why;
+	size_t before = names_len(n);
+
+	FUZZ_CHECK(names_set(n, NEW_NAME, &d) == 0 && names_len(n) <= before + 1);
+	FUZZ_CHECK(names_format(n, &text) == 0);
+	write_file("index.json", text.data, text.len);
+	FUZZ_CHECK(names_load(store(), &again, &why) == 0);
+	FUZZ_CHECK(names_find(again, NEW_NAME, &found) == 0 && digest_eq(&found.digest, &d.digest));
+	FUZZ_CHECK(names_len(again) == names_len(n));
+	FUZZ_CHECK(names_remove(again, NEW_NAME) == 0);
+	FUZZ_CHECK(names_find(again, NEW_NAME, &found) == -ENOENT);
+	names_free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct layout *l = store();
+	struct names *n;
+	struct reason why = {{0}};
+
+	write_file("index.json", data, len);
+	int r = names_load(l, &n, &why);
+	if (r < 0) {
+		FUZZ_CHECK(strstr(why.text, "index.json") != NULL);
+		return 0;
+	}
+	check_entries(n);
+	check_edit(n);
+	names_free(n);
+	return 0;
+}

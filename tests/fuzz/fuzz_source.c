@@ -1,0 +1,33 @@
+/* Sources: no control bytes and no credentials come through, and registry sources are written as they were read. */
+
+/* OCI */
+#include "common/oci/source.h"
+
+/* Tests */
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct span text = {data, len};
+	struct source s, back;
+	struct reason why = {{0}};
+	AUTO_BUF once = BUF_INIT, twice = BUF_INIT;
+
+	if (source_parse(text, &s, &why) < 0) {
+		FUZZ_CHECK(why.text[0] != '\0');
+		return 0;
+	}
+	FUZZ_CHECK(len <= SOURCE_MAX);
+	for (size_t i = 0; i < len; i++)
+		FUZZ_CHECK(data[i] > ' ' && data[i] != 0x7F);
+	if (s.kind == SOURCE_URL) {
+		FUZZ_CHECK(span_eq(s.url, text));
+		return 0;
+	}
+	FUZZ_CHECK(s.kind != SOURCE_BLOB || s.reference.has_digest);
+	FUZZ_CHECK(source_format(s.kind, &s.reference, NULL, &once) == 0);
+	FUZZ_CHECK(source_parse(buf_span(&once), &back, &why) == 0 && back.kind == s.kind);
+	FUZZ_CHECK(source_format(back.kind, &back.reference, NULL, &twice) == 0);
+	FUZZ_CHECK(span_eq(buf_span(&once), buf_span(&twice)));
+	return 0;
+}

@@ -209,7 +209,7 @@ static void take_retry_after(struct response *r, struct span value)
 		seconds -= r->now_s;
 	else
 		return;
-	r->retry_after_ms = seconds < UINT32_MAX ? seconds * 1000 : UINT32_MAX;
+	r->retry_after_ms = seconds < UINT32_MAX / 1000 ? seconds * 1000 : UINT32_MAX;
 }
 
 /* The scheme is the first word of a challenge; further challenges come in fields of their own from all that matter. */

@@ -1,0 +1,201 @@
+/* What is done with each kind of answer: the rows of the design's table that come over HTTP. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* The code under test */
+#include "fetchd/judge.h"
+
+#define DIGEST  "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define ANOTHER "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+#define LONG_ONE                                                                                                       \
+	"sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b9"  \
+	"31bd47417a81a538327af927da3e"
+#define UNKNOWN SIZE_UNKNOWN
+
+struct row {
+	const char *name;
+	/* What was asked for. */
+	uint64_t offset, size;
+	const char *expected, *validator;
+	bool checked;
+	/* The answer. */
+	unsigned status;
+	const char *fields;
+	/* The judgement. */
+	enum verdict verdict;
+	enum fail_class fail;
+	uint64_t skip, total, end;
+};
+
+static void judge(const struct row *row, struct judgement *ret_judgement)
+{
+	char lines[2048], *line = lines;
+	struct response r;
+	struct want w = {.offset = row->offset, .size = row->size, .size_max = 1000000};
+	w.checked = row->checked || row->expected;
+	(void)snprintf(w.expected, sizeof(w.expected), "%s", row->expected ? row->expected : "");
+	(void)snprintf(w.validator, sizeof(w.validator), "%s", row->validator ? row->validator : "");
+	(void)snprintf(lines, sizeof(lines), "HTTP/1.1 %u X\n%s%s\n", row->status, row->fields,
+		       row->fields[0] ? "\n" : "");
+	response_init(&r, 1700000000);
+	while (*line) {
+		size_t len = strcspn(line, "\n") + 1;
+		(void)response_line(&r, span_of(line, len));
+		line += len;
+	}
+	assert_true(r.whole);
+	response_judge(&r, &w, ret_judgement);
+}
+
+static void check_rows(const struct row *rows, size_t rows_len)
+{
+	for (size_t i = 0; i < rows_len; i++) {
+		const struct row *row = &rows[i];
+		struct judgement j;
+		judge(row, &j);
+		if (j.verdict != row->verdict || j.fail != row->fail)
+			print_error("row '%s': verdict %d, fail %d, '%s'\n", row->name, j.verdict, j.fail, j.why.text);
+		assert_int_equal(j.verdict, row->verdict);
+		assert_int_equal(j.fail, row->fail);
+		assert_int_equal(j.why.text[0] == '\0', row->fail == FAIL_NONE);
+		if (j.verdict == VERDICT_TAKE) {
+			assert_int_equal(j.skip, row->skip);
+			assert_int_equal(j.size, row->total);
+			assert_int_equal(j.end, row->end);
+		}
+	}
+}
+
+#define TAKE(skip, total, end) VERDICT_TAKE, FAIL_NONE, skip, total, end
+#define REFUSE(class)          VERDICT_REFUSE, class, 0, 0, 0
+
+static void test_whole(void **state)
+{
+	static const struct row rows[] = {
+	    {"plain", 0, UNKNOWN, 0, 0, false, 200, "Content-Length: 10", TAKE(0, 10, 10)},
+	    {"no length", 0, UNKNOWN, 0, 0, false, 200, "", TAKE(0, UNKNOWN, UNKNOWN)},
+	    {"no length, known", 0, 10, 0, 0, false, 200, "Transfer-Encoding: chunked", TAKE(0, 10, 10)},
+	    {"empty", 0, 0, DIGEST, 0, false, 200, "Content-Length: 0", TAKE(0, 0, 0)},
+	    {"too long", 0, 10, DIGEST, 0, false, 200, "Content-Length: 11", REFUSE(FAIL_BAD_DATA)},
+	    {"too short", 0, 10, 0, 0, false, 200, "Content-Length: 9", REFUSE(FAIL_BAD_DATA)},
+	    {"at the cap", 0, UNKNOWN, 0, 0, false, 200, "Content-Length: 1000000", TAKE(0, 1000000, 1000000)},
+	    {"over the cap", 0, UNKNOWN, 0, 0, false, 200, "Content-Length: 1000001", REFUSE(FAIL_BAD_DATA)},
+	    {"encoded", 0, 10, 0, 0, false, 200, "Content-Encoding: gzip\nContent-Length: 10", REFUSE(FAIL_BAD_DATA)},
+	    {"smuggled", 0, 10, 0, 0, false, 200, "Transfer-Encoding: chunked\nContent-Length: 10",
+	     REFUSE(FAIL_BAD_DATA)},
+	    {"two lengths", 0, 10, 0, 0, false, 200, "Content-Length: 10\nContent-Length: 9", REFUSE(FAIL_BAD_DATA)},
+	    {"same digest", 0, 10, DIGEST, 0, false, 200, "Docker-Content-Digest: " DIGEST, TAKE(0, 10, 10)},
+	    {"wrong digest", 0, 10, DIGEST, 0, false, 200, "Docker-Content-Digest: " ANOTHER, REFUSE(FAIL_BAD_DATA)},
+	    {"other algorithm", 0, 10, DIGEST, 0, false, 200, "Docker-Content-Digest: " LONG_ONE, TAKE(0, 10, 10)},
+	};
+	(void)state;
+	check_rows(rows, LEN(rows));
+}
+
+/* 200 to a range: what is there already is skipped, if anything tells that it is the same. */
+static void test_whole_to_range(void **state)
+{
+	static const struct row rows[] = {
+	    {"digest", 4, 10, DIGEST, 0, false, 200, "Content-Length: 10", TAKE(4, 10, 10)},
+	    {"digest, other tag", 4, 10, DIGEST, "\"a\"", false, 200, "ETag: \"b\"", TAKE(4, 10, 10)},
+	    {"checked later", 4, 10, 0, 0, true, 200, "Content-Length: 10", TAKE(4, 10, 10)},
+	    {"checked, yet changed", 4, 10, 0, "\"a\"", true, 200, "ETag: \"b\"", REFUSE(FAIL_CHANGED)},
+	    {"nothing known", 4, 10, 0, 0, false, 200, "Content-Length: 10", REFUSE(FAIL_CHANGED)},
+	    {"same tag", 4, 10, 0, "\"a\"", false, 200, "ETag: \"a\"", TAKE(4, 10, 10)},
+	    {"other tag", 4, 10, 0, "\"a\"", false, 200, "ETag: \"b\"", REFUSE(FAIL_CHANGED)},
+	    {"no tag", 4, 10, 0, "\"a\"", false, 200, "", REFUSE(FAIL_CHANGED)},
+	    {"same date", 4, 10, 0, "Tue, 14 Nov 2023 22:12:00 GMT", false, 200,
+	     "Last-Modified: Tue, 14 Nov 2023 22:12:00 GMT", TAKE(4, 10, 10)},
+	    {"other size", 4, 10, 0, "\"a\"", false, 200, "ETag: \"a\"\nContent-Length: 11", REFUSE(FAIL_CHANGED)},
+	    {"other size, digest", 4, 10, DIGEST, 0, false, 200, "Content-Length: 11", REFUSE(FAIL_BAD_DATA)},
+	    {"shorter than we", 11, UNKNOWN, DIGEST, 0, false, 200, "Content-Length: 10", REFUSE(FAIL_CHANGED)},
+	    {"as long as we", 10, UNKNOWN, DIGEST, 0, false, 200, "Content-Length: 10", TAKE(10, 10, 10)},
+	};
+	(void)state;
+	check_rows(rows, LEN(rows));
+}
+
+#define RANGE(text) "Content-Range: bytes " text
+
+static void test_part(void **state)
+{
+	static const struct row rows[] = {
+	    {"exact", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/10\nContent-Length: 6"), TAKE(0, 10, 10)},
+	    {"size learned", 4, UNKNOWN, 0, "\"a\"", false, 206, RANGE("4-9/10"), TAKE(0, 10, 10)},
+	    {"less than asked", 4, 10, DIGEST, 0, false, 206, RANGE("4-6/10"), TAKE(0, 10, 7)},
+	    {"star, known", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/*"), TAKE(0, 10, 10)},
+	    {"star, unknown", 4, UNKNOWN, DIGEST, 0, false, 206, RANGE("4-9/*"), REFUSE(FAIL_BAD_DATA)},
+	    {"star, too far", 4, 10, DIGEST, 0, false, 206, RANGE("4-10/*"), REFUSE(FAIL_BAD_DATA)},
+	    {"starts before", 4, 10, DIGEST, 0, false, 206, RANGE("3-9/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"starts behind", 4, 10, DIGEST, 0, false, 206, RANGE("5-9/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"all of it", 4, 10, DIGEST, 0, false, 206, RANGE("0-9/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"other total", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/11"), REFUSE(FAIL_BAD_DATA)},
+	    {"other total, changed", 4, 10, 0, "\"a\"", false, 206, RANGE("4-9/11"), REFUSE(FAIL_CHANGED)},
+	    {"no range", 4, 10, DIGEST, 0, false, 206, "Content-Length: 6", REFUSE(FAIL_BAD_DATA)},
+	    {"unsatisfied form", 4, 10, DIGEST, 0, false, 206, RANGE("*/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"multipart", 4, 10, DIGEST, 0, false, 206,
+	     "Content-Type: multipart/byteranges; boundary=x\n" RANGE("4-9/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"another length", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/10\nContent-Length: 7"), REFUSE(FAIL_BAD_DATA)},
+	    {"encoded", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/10\nContent-Encoding: br"), REFUSE(FAIL_BAD_DATA)},
+	    {"not asked for", 0, 10, DIGEST, 0, false, 206, RANGE("0-9/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"other tag", 4, 10, 0, "\"a\"", false, 206, RANGE("4-9/10\nETag: \"b\""), REFUSE(FAIL_CHANGED)},
+	    {"other tag, digest", 4, 10, DIGEST, "\"a\"", false, 206, RANGE("4-9/10\nETag: \"b\""), TAKE(0, 10, 10)},
+	    {"weak tag", 4, 10, 0, "\"a\"", false, 206, RANGE("4-9/10\nETag: W/\"b\""), TAKE(0, 10, 10)},
+	    {"overflow", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/18446744073709551616"), REFUSE(FAIL_BAD_DATA)},
+	};
+	(void)state;
+	check_rows(rows, LEN(rows));
+}
+
+/* 416 is reconciled with what is known of the size, and is "done" only where a digest will decide. */
+static void test_unsatisfied(void **state)
+{
+	static const struct row rows[] = {
+	    {"at the end, digest", 10, UNKNOWN, DIGEST, 0, false, 416, RANGE("*/10"), VERDICT_COMPLETE, 0, 0, 0, 0},
+	    {"at the end, checked", 10, UNKNOWN, 0, 0, true, 416, RANGE("*/10"), VERDICT_COMPLETE, 0, 0, 0, 0},
+	    {"at the end, unchecked", 10, UNKNOWN, 0, "\"a\"", false, 416, RANGE("*/10"), REFUSE(FAIL_CHANGED)},
+	    {"past the end", 11, UNKNOWN, DIGEST, 0, false, 416, RANGE("*/10"), REFUSE(FAIL_CHANGED)},
+	    {"below the end", 4, UNKNOWN, DIGEST, 0, false, 416, RANGE("*/10"), VERDICT_NARROW, 0, 0, 0, 0},
+	    {"within the size", 4, 10, DIGEST, 0, false, 416, RANGE("*/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"another size", 4, 10, DIGEST, 0, false, 416, RANGE("*/4"), REFUSE(FAIL_BAD_DATA)},
+	    {"another size, no digest", 4, 10, 0, "\"a\"", false, 416, RANGE("*/4"), REFUSE(FAIL_CHANGED)},
+	    {"no range", 10, UNKNOWN, DIGEST, 0, false, 416, "", REFUSE(FAIL_BAD_DATA)},
+	    {"no range, no digest", 10, UNKNOWN, 0, "\"a\"", false, 416, "", REFUSE(FAIL_CHANGED)},
+	    {"not asked for", 0, UNKNOWN, DIGEST, 0, false, 416, RANGE("*/0"), REFUSE(FAIL_BAD_DATA)},
+	};
+	(void)state;
+	check_rows(rows, LEN(rows));
+}
+
+static void test_status(void **state)
+{
+	static const struct row rows[] = {
+	    {"redirect", 0, 10, 0, 0, false, 307, "Location: /x", VERDICT_REDIRECT, 0, 0, 0, 0},
+	    {"redirect nowhere", 0, 10, 0, 0, false, 302, "", REFUSE(FAIL_BAD_DATA)},
+	    {"not modified", 0, 10, 0, 0, false, 304, "", REFUSE(FAIL_BAD_DATA)},
+	    {"no content", 0, 0, 0, 0, false, 204, "", REFUSE(FAIL_BAD_DATA)},
+	    {"bad request", 0, 10, 0, 0, false, 400, "", REFUSE(FAIL_BAD_DATA)},
+	    {"login", 0, 10, 0, 0, false, 401, "", VERDICT_LOGIN, FAIL_DENIED, 0, 0, 0},
+	    {"forbidden", 0, 10, 0, 0, false, 403, "", REFUSE(FAIL_DENIED)},
+	    {"not found", 0, 10, 0, 0, false, 404, "Content-Encoding: gzip", REFUSE(FAIL_NOT_FOUND)},
+	    {"gone", 0, 10, 0, 0, false, 410, "", REFUSE(FAIL_NOT_FOUND)},
+	    {"timeout", 0, 10, 0, 0, false, 408, "", VERDICT_RETRY, FAIL_AGAIN, 0, 0, 0},
+	    {"too many", 0, 10, 0, 0, false, 429, "Retry-After: 1", VERDICT_RETRY, FAIL_AGAIN, 0, 0, 0},
+	    {"error", 0, 10, 0, 0, false, 500, "", VERDICT_RETRY, FAIL_AGAIN, 0, 0, 0},
+	    {"not implemented", 0, 10, 0, 0, false, 501, "", REFUSE(FAIL_BAD_DATA)},
+	    {"unavailable", 4, 10, 0, 0, false, 503, "", VERDICT_RETRY, FAIL_AGAIN, 0, 0, 0},
+	    {"strange", 0, 10, 0, 0, false, 999, "", VERDICT_RETRY, FAIL_AGAIN, 0, 0, 0},
+	};
+	(void)state;
+	check_rows(rows, LEN(rows));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_whole),       cmocka_unit_test(test_whole_to_range), cmocka_unit_test(test_part),
+	    cmocka_unit_test(test_unsatisfied), cmocka_unit_test(test_status),
+	};
+	return cmocka_run_group_tests_name("fetchd judge", tests, NULL, NULL);
+}

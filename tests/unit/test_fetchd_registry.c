@@ -1,0 +1,180 @@
+/* From sources to URLs, from URLs to origins, and where redirects may lead. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* The code under test */
+#include "fetchd/registry.h"
+#include "fetchd/url.h"
+
+#define DIGEST "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static void test_registry_url(void **state)
+{
+	static const struct {
+		const char *source;
+		enum plain_http plain;
+		const char *want;
+	} rows[] = {
+	    {"manifest://docker.io/library/alpine:3.19", PLAIN_HTTP_UNSET,
+	     "https://registry-1.docker.io/v2/library/alpine/manifests/3.19"},
+	    {"blob://ghcr.io/a/b/c@" DIGEST, PLAIN_HTTP_UNSET, "https://ghcr.io/v2/a/b/c/blobs/" DIGEST},
+	    {"manifest://ghcr.io/a@" DIGEST, PLAIN_HTTP_UNSET, "https://ghcr.io/v2/a/manifests/" DIGEST},
+	    {"manifest://localhost:5000/a:b", PLAIN_HTTP_UNSET, "http://localhost:5000/v2/a/manifests/b"},
+	    {"manifest://127.0.0.1:5000/a:b", PLAIN_HTTP_UNSET, "http://127.0.0.1:5000/v2/a/manifests/b"},
+	    {"manifest://localhost:5000/a:b", PLAIN_HTTP_NO, "https://localhost:5000/v2/a/manifests/b"},
+	    {"manifest://ghcr.io/a:b", PLAIN_HTTP_YES, "http://ghcr.io/v2/a/manifests/b"},
+	    {"http://example.com/x?y=z#part", PLAIN_HTTP_NO, "http://example.com/x?y=z"},
+	    {"https://example.com/x", PLAIN_HTTP_YES, "https://example.com/x"},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct source s;
+		struct buf url = BUF_INIT;
+		assert_int_equal(source_parse(span_str(rows[i].source), &s, NULL), 0);
+		assert_int_equal(registry_url(&s, rows[i].plain, &url), 0);
+		assert_string_equal(url.data, rows[i].want);
+		buf_release(&url);
+	}
+}
+
+static void test_accept(void **state)
+{
+	(void)state;
+	assert_string_equal(registry_accept(SOURCE_BLOB), "*/*");
+	assert_string_equal(registry_accept(SOURCE_URL), "*/*");
+	assert_non_null(strstr(registry_accept(SOURCE_MANIFEST), "application/vnd.oci.image.index.v1+json"));
+	assert_non_null(
+	    strstr(registry_accept(SOURCE_MANIFEST), "application/vnd.docker.distribution.manifest.v2+json"));
+}
+
+static void test_origin(void **state)
+{
+	static const struct {
+		const char *url;
+		const char *want; /* NULL: refused */
+		bool tls;
+	} rows[] = {
+	    {"http://example.com/x", "example.com", false},
+	    {"https://Example.COM:443/x", "example.com", true},
+	    {"https://example.com:80/", "example.com:80", true},
+	    {"http://example.com:8080", "example.com:8080", false},
+	    {"http://[::1]:5000/", "[::1]:5000", false},
+	    {"ftp://example.com/", NULL, false},
+	    {"file:///etc/passwd", NULL, false},
+	    {"http://user:secret@example.com/", NULL, false},
+	    {"http://user@example.com/", NULL, false},
+	    {"http://example.com:99999/", NULL, false},
+	    {"http://", NULL, false},
+	    {"example.com/x", NULL, false},
+	    {"", NULL, false},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct origin o;
+		struct reason why = {""};
+		int r = origin_of(rows[i].url, &o, &why);
+		assert_int_equal(r, rows[i].want ? 0 : -EINVAL);
+		if (!rows[i].want) {
+			assert_string_not_equal(why.text, "");
+			continue;
+		}
+		char text[ORIGIN_TEXT_SIZE];
+		origin_format(&o, text);
+		assert_string_equal(text, rows[i].want);
+		assert_int_equal(o.tls, rows[i].tls);
+	}
+}
+
+/* Credentials go to the same origin only: host, port and scheme all count. */
+static void test_origin_eq(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool want;
+	} rows[] = {
+	    {"https://a.example/x", "https://A.example:443/y", true},
+	    {"https://a.example/", "http://a.example/", false},
+	    {"https://a.example/", "https://a.example:444/", false},
+	    {"https://a.example/", "https://b.example/", false},
+	    {"https://a.example/", "https://a.example.b/", false},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct origin a, b;
+		assert_int_equal(origin_of(rows[i].a, &a, NULL), 0);
+		assert_int_equal(origin_of(rows[i].b, &b, NULL), 0);
+		assert_int_equal(origin_eq(&a, &b), rows[i].want);
+	}
+}
+
+static void test_redirect(void **state)
+{
+	static const struct {
+		const char *base, *location;
+		const char *want; /* NULL: refused */
+	} rows[] = {
+	    {"http://a.example/x/y", "/z", "http://a.example/z"},
+	    {"http://a.example/x/y", "z?q=1#f", "http://a.example/x/z?q=1"},
+	    {"http://a.example/x", "https://b.example:8443/y", "https://b.example:8443/y"},
+	    {"https://a.example/x", "//b.example/y", "https://b.example/y"},
+	    {"https://a.example/x", "http://a.example/y", NULL},
+	    {"https://a.example/x", "https://u:p@b.example/y", NULL},
+	    {"http://a.example/x", "file:///etc/passwd", NULL},
+	    {"http://a.example/x", "gopher://b.example/", NULL},
+	    {"http://a.example/x", "http://", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct buf url = BUF_INIT;
+		struct reason why = {""};
+		int r = url_redirect(rows[i].base, rows[i].location, &url, &why);
+		assert_int_equal(r, rows[i].want ? 0 : -EINVAL);
+		if (rows[i].want)
+			assert_string_equal(url.data, rows[i].want);
+		else
+			assert_string_not_equal(why.text, "");
+		buf_release(&url);
+	}
+}
+
+/* A URL of any length may come from a redirect; one past the limit is refused. */
+static void test_redirect_limit(void **state)
+{
+	struct buf location = BUF_INIT, url = BUF_INIT;
+	(void)state;
+	assert_int_equal(buf_append_str(&location, "http://a.example/"), 0);
+	while (location.len < URL_MAX)
+		assert_int_equal(buf_append_str(&location, "x"), 0);
+	assert_int_equal(url_redirect("http://b.example/", location.data, &url, NULL), 0);
+	assert_int_equal(url.len, URL_MAX);
+	assert_int_equal(buf_append_str(&location, "x"), 0);
+	assert_int_equal(url_redirect("http://b.example/", location.data, &url, NULL), -EINVAL);
+	buf_release(&location);
+	buf_release(&url);
+}
+
+static void test_show(void **state)
+{
+	char text[URL_SHOWN_SIZE], longest[400];
+	(void)state;
+	url_show(span_str("https://a.example/x?signature=secret"), text);
+	assert_string_equal(text, "https://a.example/x");
+	memset(longest, 'x', sizeof(longest));
+	url_show(span_of(longest, URL_SHOWN_SIZE - 1), text);
+	assert_int_equal(strlen(text), URL_SHOWN_SIZE - 1);
+	assert_null(strchr(text, '.'));
+	url_show(span_of(longest, URL_SHOWN_SIZE), text);
+	assert_int_equal(strlen(text), URL_SHOWN_SIZE - 1);
+	assert_non_null(strstr(text, "x..."));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_registry_url), cmocka_unit_test(test_accept),   cmocka_unit_test(test_origin),
+	    cmocka_unit_test(test_origin_eq),    cmocka_unit_test(test_redirect), cmocka_unit_test(test_redirect_limit),
+	    cmocka_unit_test(test_show),
+	};
+	return cmocka_run_group_tests_name("fetchd registry", tests, NULL, NULL);
+}

@@ -1,0 +1,165 @@
+/* Settings: where each value comes from, and which one wins. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* The code under test */
+#include "fetchd/settings.h"
+
+#define ARGS_MAX 8
+
+static struct settings s;
+
+/* `line` is a command line without the program's name. */
+static int load(const char *line, char **operands, int *ret_count, struct reason *why)
+{
+	static char text[1024];
+	char *argv[ARGS_MAX], *rest = text, *word;
+	int argc = 0;
+	(void)snprintf(text, sizeof(text), "%s", line);
+	while ((word = strsep(&rest, " ")))
+		if (*word != '\0')
+			argv[argc++] = word;
+	return settings_load(argc, argv, &s, operands, ret_count, why);
+}
+
+static int load_simply(const char *line)
+{
+	char *operands[ARGS_MAX];
+	int count;
+	struct reason why = {""};
+	int r = load(line, operands, &count, &why);
+	assert_int_equal(r < 0, why.text[0] != '\0');
+	return r;
+}
+
+static void test_defaults(void **state)
+{
+	(void)state;
+	assert_int_equal(load_simply(""), 0);
+	assert_string_equal(s.runtime_dir, "/run/sluice");
+	assert_int_equal(s.max_retries, 8);
+	assert_int_equal(s.retry_delay_ms, 1000);
+	assert_int_equal(s.retry_delay_max_ms, 30000);
+	assert_int_equal(s.connect_timeout_ms, 15000);
+	assert_int_equal(s.stall_timeout_ms, 30000);
+	assert_int_equal(s.connections_per_host, 8);
+	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_UNSET);
+}
+
+static void test_operands(void **state)
+{
+	char *operands[ARGS_MAX];
+	int count;
+	(void)state;
+	assert_int_equal(load("--max-retries 2 get --offset 17 --raw http://x/ --size=18", operands, &count, NULL), 0);
+	assert_int_equal(count, 2);
+	assert_string_equal(operands[0], "get");
+	assert_string_equal(operands[1], "http://x/");
+	assert_int_equal(s.offset, 17);
+	assert_string_equal(s.size, "18");
+	assert_true(s.raw);
+	assert_int_equal(s.max_retries, 2);
+}
+
+static void test_file(void **state)
+{
+	struct unit_dir d;
+	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64];
+	(void)state;
+	unit_dir_make(&d);
+	unit_write_text(
+	    &d, "conf",
+	    "[sluice]\nanything = goes\n[fetchd]\nmax_retries = 3\nretry_delay = 50ms\nruntime_dir = /here\n"
+	    "[registry a.io]\nplain_http = yes\n[registry [::1]:5000]\nplain_http = no\n");
+	(void)snprintf(line, sizeof(line), "--config %s --retry-delay 70ms", unit_path(&d, "conf", path));
+	assert_int_equal(load_simply(line), 0);
+	assert_int_equal(s.max_retries, 3);
+	assert_int_equal(s.retry_delay_ms, 70);
+	assert_string_equal(s.runtime_dir, "/here");
+	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_YES);
+	assert_int_equal(settings_plain_http(&s, "[::1]:5000"), PLAIN_HTTP_NO);
+	assert_int_equal(settings_plain_http(&s, "b.io"), PLAIN_HTTP_UNSET);
+
+	/* the environment wins over the file, the command line over both; the file may be named by the environment */
+	assert_int_equal(setenv("SLUICE_RUNTIME_DIR", "/there", 1), 0);
+	assert_int_equal(setenv("SLUICE_CONFIG", path, 1), 0);
+	assert_int_equal(load_simply(""), 0);
+	assert_string_equal(s.runtime_dir, "/there");
+	assert_int_equal(s.max_retries, 3);
+	assert_int_equal(load_simply("--runtime-dir /mine"), 0);
+	assert_string_equal(s.runtime_dir, "/mine");
+
+	/* read again: what is no longer in the file has its default again */
+	unit_write_text(&d, "conf", "[fetchd]\nretry_delay = 50ms\n");
+	assert_int_equal(load_simply(""), 0);
+	assert_int_equal(s.max_retries, 8);
+	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_UNSET);
+	assert_int_equal(unsetenv("SLUICE_RUNTIME_DIR"), 0);
+	assert_int_equal(unsetenv("SLUICE_CONFIG"), 0);
+	unit_dir_remove(&d);
+}
+
+/* What is wrong on the command line is a usage error, what is wrong in the file is not. */
+static void test_refusals(void **state)
+{
+	static const char *const lines[] = {
+	    "--max-retries",
+	    "--max-retries x",
+	    "--retry-delay 0",
+	    "--connections-per-host 0",
+	    "--connections-per-host 65",
+	    "--nothing",
+	    "--log-level loud",
+	    "--offset -1",
+	};
+	static const char *const files[] = {
+	    "[fetchd]\nmax_retries = x\n",     "[fetchd]\nnothing = 1\n",
+	    "[fetchd]\nconfig = x\n",          "[fetchd]\noffset = 1\n",
+	    "[registry a.io]\nx = 1\n",        "[registry a.io]\nplain_http = maybe\n",
+	    "[registry ]\nplain_http = yes\n", "nonsense\n",
+	};
+	struct unit_dir d;
+	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64];
+	(void)state;
+	for (size_t i = 0; i < LEN(lines); i++) {
+		s.max_retries = 77;
+		assert_int_equal(load_simply(lines[i]), -EINVAL);
+		assert_int_equal(s.max_retries, 77);
+	}
+	unit_dir_make(&d);
+	(void)snprintf(line, sizeof(line), "--config %s", unit_path(&d, "conf", path));
+	assert_int_equal(load_simply(line), -EBADMSG);
+	for (size_t i = 0; i < LEN(files); i++) {
+		unit_write_text(&d, "conf", files[i]);
+		assert_int_equal(load_simply(line), -EBADMSG);
+	}
+	unit_dir_remove(&d);
+}
+
+static void test_registries_limit(void **state)
+{
+	struct unit_dir d;
+	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64], text[REGISTRIES_MAX * 64];
+	size_t len = 0;
+	(void)state;
+	unit_dir_make(&d);
+	(void)snprintf(line, sizeof(line), "--config %s", unit_path(&d, "conf", path));
+	for (int i = 0; i < REGISTRIES_MAX; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "[registry h%d]\nplain_http=yes\n", i);
+	unit_write_text(&d, "conf", text);
+	assert_int_equal(load_simply(line), 0);
+	(void)snprintf(text + len, sizeof(text) - len, "[registry more]\nplain_http=yes\n");
+	unit_write_text(&d, "conf", text);
+	assert_int_equal(load_simply(line), -EBADMSG);
+	unit_dir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_operands),         cmocka_unit_test(test_file),
+	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registries_limit),
+	};
+	return cmocka_run_group_tests_name("fetchd settings", tests, NULL, NULL);
+}

@@ -1,0 +1,281 @@
+/* The sink: nothing is lost, doubled or reordered, whatever the pipe takes and when. */
+
+/* System */
+#include <signal.h>
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* Wire */
+#include "common/wire/frame.h"
+
+/* The code under test */
+#include "fetchd/sink.h"
+
+#define REF   "ref"
+#define BYTES (4u << 20)
+#define PIECE 16384 /* the most that libcurl hands over at a time */
+
+struct ends {
+	struct unit_dir dir;
+	struct ev_loop *loop;
+	struct pipe *push, *pull;
+	struct sink *sink;
+	struct outlet outlet;
+	unsigned drained;
+};
+
+static void on_drained(void *self)
+{
+	struct ends *e = self;
+	e->drained++;
+}
+
+static void ends_make(struct ends *e)
+{
+	memset(e, 0, sizeof(*e));
+	unit_dir_make(&e->dir);
+	e->loop = ev_loop_new(EVFLAG_AUTO);
+	assert_non_null(e->loop);
+	assert_int_equal(pipe_open(e->dir.path, PIPE_CHUNKS, PIPE_PULL, &e->pull), 0);
+	assert_int_equal(pipe_open(e->dir.path, PIPE_CHUNKS, PIPE_PUSH, &e->push), 0);
+	assert_int_equal(sink_new_pipe(e->loop, e->push, &e->sink), 0);
+	e->outlet.drained = on_drained;
+	e->outlet.self = e;
+	e->outlet.ref = span_str(REF);
+	e->outlet.attempt = 7;
+	outlet_init(&e->outlet, e->sink);
+}
+
+static void ends_remove(struct ends *e)
+{
+	outlet_release(&e->outlet);
+	sink_free(e->sink);
+	pipe_close(e->push);
+	pipe_close(e->pull);
+	ev_loop_destroy(e->loop);
+	unit_dir_remove(&e->dir);
+}
+
+/* Every byte tells where it belongs, in a pattern that no power of two repeats. */
+static uint8_t byte_at(uint64_t offset)
+{
+	return (uint8_t)(offset % 251);
+}
+
+static int put(struct outlet *o, size_t len)
+{
+	uint8_t piece[PIECE];
+	for (size_t i = 0; i < len; i++)
+		piece[i] = byte_at(o->offset + i);
+	return outlet_put(o, piece, len);
+}
+
+struct reading {
+	uint64_t offset; /* of the next byte */
+	unsigned opened, ended, beats;
+};
+
+static void take(struct reading *in, const struct message *m)
+{
+	assert_true(span_eq(m->ref, span_str(REF)));
+	assert_int_equal(m->attempt, 7);
+	assert_int_equal(in->ended, 0);
+	in->opened += m->type == MSG_OPENED;
+	in->ended += m->type == MSG_END;
+	in->beats += m->type == MSG_BEAT;
+	if (m->type != MSG_CHUNK)
+		return;
+	assert_int_equal(in->opened, 1);
+	assert_int_equal(m->offset, in->offset);
+	for (size_t i = 0; i < m->payload.len; i++)
+		if (m->payload.data[i] != byte_at(in->offset + i))
+			fail_msg("wrong byte at %llu", (unsigned long long)(in->offset + i));
+	in->offset += m->payload.len;
+}
+
+/* Receive what is there, waiting a little for the pipe's own thread. */
+static void receive(struct ends *e, struct reading *in, unsigned messages)
+{
+	struct message m;
+	for (unsigned idle = 0; messages > 0 && idle < 20;) {
+		int r = pipe_receive(e->pull, &m, NULL);
+		if (r == 0) {
+			take(in, &m);
+			messages--;
+			continue;
+		}
+		assert_int_equal(r, -EAGAIN);
+		(void)usleep(1000);
+		idle++;
+	}
+}
+
+/*
+ * A reader that stops and goes, pieces of many sizes, flushes at odd moments: also of a chunk that is not full into a
+ * pipe that takes nothing, which must not take bytes any more.
+ */
+static void test_back_pressure(void **state)
+{
+	struct ends e;
+	struct reading in = {0};
+	struct message opened = {.type = MSG_OPENED, .size = BYTES}, end = {.type = MSG_END, .size = BYTES};
+	struct message beat = {.type = MSG_BEAT, .text = span_str("waiting")};
+	unsigned refusals = 0, seed = 1;
+	(void)state;
+	ends_make(&e);
+	assert_int_equal(outlet_say(&e.outlet, &opened), 0);
+	while (e.outlet.offset < BYTES) {
+		size_t len = 1 + (size_t)rand_r(&seed) % PIECE;
+		if (len > BYTES - e.outlet.offset)
+			len = (size_t)(BYTES - e.outlet.offset);
+		int r = put(&e.outlet, len);
+		if (rand_r(&seed) % 16 == 0)
+			assert_int_equal(outlet_flush(&e.outlet), 0);
+		if (rand_r(&seed) % 64 == 0)
+			assert_int_equal(outlet_say(&e.outlet, &beat), 0);
+		if (r == 0)
+			continue;
+		assert_int_equal(r, -EAGAIN);
+		refusals++;
+		receive(&e, &in, 3);
+		(void)ev_run(e.loop, EVRUN_NOWAIT);
+	}
+	assert_int_equal(outlet_say(&e.outlet, &end), 0);
+	for (unsigned turns = 0; in.ended == 0 && turns < 1000; turns++) {
+		(void)ev_run(e.loop, EVRUN_NOWAIT);
+		receive(&e, &in, 1);
+	}
+	assert_true(refusals > 0);
+	assert_true(e.drained > 0);
+	assert_int_equal(in.opened, 1);
+	assert_int_equal(in.ended, 1);
+	assert_int_equal(in.offset, BYTES);
+	assert_true(outlet_idle(&e.outlet));
+	ends_remove(&e);
+}
+
+/* Nobody is there yet: all is kept, in its order, and one BEAT of two. */
+static void test_kept(void **state)
+{
+	struct ends e;
+	struct reading in = {0};
+	struct message opened = {.type = MSG_OPENED, .size = 5}, end = {.type = MSG_END, .size = 5};
+	struct message beat = {.type = MSG_BEAT, .text = span_str("waiting")};
+	(void)state;
+	ends_make(&e);
+	pipe_close(e.pull);
+	(void)usleep(50000); /* until the other end has seen that */
+	assert_int_equal(outlet_say(&e.outlet, &opened), 0);
+	assert_int_equal(put(&e.outlet, 5), 0);
+	assert_int_equal(outlet_say(&e.outlet, &beat), 0);
+	assert_int_equal(outlet_say(&e.outlet, &beat), 0);
+	assert_int_equal(outlet_say(&e.outlet, &end), 0);
+	assert_false(outlet_idle(&e.outlet));
+	assert_int_equal(e.drained, 0);
+	assert_int_equal(pipe_open(e.dir.path, PIPE_CHUNKS, PIPE_PULL, &e.pull), 0);
+	for (unsigned turns = 0; in.ended == 0 && turns < 1000; turns++) {
+		(void)ev_run(e.loop, EVRUN_NOWAIT);
+		receive(&e, &in, 1);
+	}
+	assert_int_equal(in.opened, 1);
+	assert_int_equal(in.beats, 1);
+	assert_int_equal(in.offset, 5);
+	assert_int_equal(in.ended, 1);
+	assert_int_equal(e.drained, 1);
+	ends_remove(&e);
+}
+
+/* A chunk that does not fill goes out when it is old enough. */
+static void test_age(void **state)
+{
+	struct ends e;
+	struct reading in = {.opened = 1};
+	(void)state;
+	ends_make(&e);
+	assert_int_equal(put(&e.outlet, 10), 0);
+	receive(&e, &in, 1);
+	assert_int_equal(in.offset, 0);
+	for (unsigned turns = 0; in.offset == 0 && turns < 10; turns++) {
+		(void)ev_run(e.loop, EVRUN_ONCE);
+		receive(&e, &in, 1);
+	}
+	assert_int_equal(in.offset, 10);
+	ends_remove(&e);
+}
+
+static void test_descriptor(void **state)
+{
+	static const enum sink_form forms[] = {SINK_FRAMES, SINK_RAW};
+	struct message opened = {.type = MSG_OPENED, .size = 300000}, end = {.type = MSG_END, .size = 300000};
+	struct message beat = {.type = MSG_BEAT, .text = span_str("waiting")}, m;
+	(void)state;
+	for (size_t i = 0; i < LEN(forms); i++) {
+		struct outlet o = {.ref = span_str(REF), .attempt = 7};
+		struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+		FILE *file = tmpfile();
+		struct sink *sink;
+		assert_non_null(file);
+		assert_int_equal(sink_new_fd(loop, fileno(file), forms[i], &sink), 0);
+		outlet_init(&o, sink);
+		assert_int_equal(outlet_say(&o, &opened), 0);
+		while (o.offset < 300000)
+			assert_int_equal(put(&o, 10000), 0);
+		assert_int_equal(outlet_say(&o, &beat), 0);
+		assert_int_equal(outlet_say(&o, &end), 0);
+		outlet_release(&o);
+		sink_free(sink);
+		ev_loop_destroy(loop);
+		assert_int_equal(lseek(fileno(file), 0, SEEK_SET), 0);
+		if (forms[i] == SINK_RAW) {
+			struct stat st;
+			assert_int_equal(fstat(fileno(file), &st), 0);
+			assert_int_equal(st.st_size, 300000);
+		} else {
+			struct reading in = {0};
+			struct frame_reader *reader;
+			assert_int_equal(frame_reader_new(fileno(file), &reader), 0);
+			while (frame_read(reader, &m, NULL) == 1)
+				take(&in, &m);
+			assert_int_equal(in.offset, 300000);
+			assert_int_equal(in.ended, 1);
+			assert_int_equal(in.beats, 0);
+			frame_reader_free(reader);
+		}
+		(void)fclose(file);
+	}
+}
+
+/* A reader that went away is an error at once, and no chunk is leaked. */
+static void test_broken_descriptor(void **state)
+{
+	struct outlet o = {.ref = span_str(REF), .attempt = 7};
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct sink *sink;
+	int ends[2];
+	(void)state;
+	(void)signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(close(ends[0]), 0);
+	assert_int_equal(sink_new_fd(loop, ends[1], SINK_FRAMES, &sink), 0);
+	outlet_init(&o, sink);
+	assert_int_equal(put(&o, 10), 0);
+	assert_int_equal(outlet_flush(&o), -EPIPE);
+	assert_int_equal(put(&o, 10), -EPIPE);
+	outlet_release(&o);
+	sink_free(sink);
+	ev_loop_destroy(loop);
+	(void)close(ends[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_back_pressure),
+	    cmocka_unit_test(test_kept),
+	    cmocka_unit_test(test_age),
+	    cmocka_unit_test(test_descriptor),
+	    cmocka_unit_test(test_broken_descriptor),
+	};
+	return cmocka_run_group_tests_name("fetchd sink", tests, NULL, NULL);
+}

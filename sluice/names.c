@@ -10,7 +10,6 @@
 
 /* Base */
 #include "common/base/daemon.h"
-#include "common/base/log.h"
 
 /* OCI */
 #include "common/oci/json.h"
@@ -138,7 +137,7 @@ static int run_rm(struct context *ctx, int argc, char **argv)
 	}
 	print_result(ctx, name, &d);
 	if (!ctx->quiet && !ctx->json)
-		log_notice("the name is gone, its content stays until a garbage collection");
+		(void)printf("the name is gone, its content stays until a garbage collection\n");
 	return 0;
 }
 

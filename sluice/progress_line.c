@@ -162,7 +162,8 @@ int progress_summary(const struct progress_item *items, size_t len, unsigned wid
 	human_size(done, done_text);
 	human_size(total, total_text);
 	human_size(rate, rate_text);
-	int n = snprintf(text, sizeof(text), "%zu of %zu blobs, %s of %s, %s/s", finished, len, done_text, total_text,
-			 rate_text);
+	int n =
+	    snprintf(text, sizeof(text), rate > 0 ? "%zu of %zu blobs, %s of %s, %s/s" : "%zu of %zu blobs, %s of %s",
+		     finished, len, done_text, total_text, rate_text);
 	return buf_append(out, text, (unsigned)n < width ? (size_t)n : width);
 }

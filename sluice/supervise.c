@@ -114,7 +114,8 @@ static int stage_init(struct stage *st, const char *name, const struct superviso
 	if (sv->options->no_resume && strcmp(name, "ingestd") == 0)
 		st->args[n++] = "--no-resume";
 	st->args[n] = NULL;
-	int r = asprintf(&st->complaint, "sluice: cannot run '%s'\n", st->path ? st->path : name);
+	int r = asprintf(&st->complaint, "%s: cannot run '%s'%s\n", name, st->path ? st->path : name,
+			 st->path ? "" : ": it is neither beside sluice nor on the PATH");
 	if (r < 0)
 		st->complaint = NULL;
 	return r < 0 ? -ENOMEM : 0;

@@ -96,8 +96,9 @@ void orders_cancel(struct orders *o, struct span ref, uint64_t attempt)
 }
 
 /*
- * Whoever says HELLO has nothing of ours in hand, or cannot know that it has: a new fetchd for sure, and the old one as
- * long as it has not heard us. So everything is ordered again, from where we are.
+ * Whoever says HELLO may have nothing of ours in hand: a new fetchd has only what we sent since it connected, and one
+ * that lost us has nothing. So every order goes again, from where we are and under the attempt that it has: a fetchd that
+ * has it already knows it for a repetition, and nothing is fetched twice.
  */
 static void on_hello(struct orders *o, const struct message *m)
 {
@@ -107,8 +108,7 @@ static void on_hello(struct orders *o, const struct message *m)
 		log_info("fetchd is there (%016" PRIx64 ")", m->incarnation);
 	o->hello_due = true;
 	for (size_t i = 0; i < ts->len; i++)
-		if (ts->by_ref[i]->state == TRANSFER_FETCHING)
-			flow_order(o->desk, ts->by_ref[i]);
+		ts->by_ref[i]->order_due = ts->by_ref[i]->state == TRANSFER_FETCHING;
 	orders_flush(o);
 }
 

@@ -33,7 +33,7 @@
  *		written by commitd alone
  *	STORE/ingest/ID/data
  *		moved away from there
- *	RUNTIME/seals, RUNTIME/receipts, RUNTIME/commit.ctl, RUNTIME/commit.events
+ *	RUNTIME/pipes/seals, RUNTIME/pipes/receipts, RUNTIME/commit.ctl, RUNTIME/commit.events
  *		the pipes
  *
  * DIAGNOSTICS

@@ -27,7 +27,7 @@
  *	--auth-file FILE, $REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json,
  *	~/.config/containers/auth.json, ~/.docker/config.json
  *		Passwords, read when a registry asks for one.
- *	RUNTIME/orders, RUNTIME/chunks
+ *	RUNTIME/pipes/orders, RUNTIME/pipes/chunks
  *		The pipes.
  *
  * DIAGNOSTICS

@@ -18,7 +18,8 @@
  *
  * FILES
  *	STORE/ingest/<id>/	transfer, data, checkpoint, lock (common/oci/layout.h, transfer.h, checkpoint.h)
- *	RUNTIME/orders, chunks, receipts, ingest.ctl, ingest.events	bound here; RUNTIME/seals is commitd's
+ *	RUNTIME/pipes/orders, chunks, receipts	bound here; RUNTIME/pipes/seals is commitd's
+ *	RUNTIME/ingest.ctl, ingest.events	bound here
  *	RUNTIME/ingestd.lock	held while the daemon runs
  *
  * DIAGNOSTICS

@@ -22,6 +22,9 @@
 #include "common/base/file.h"
 #include "common/base/lock.h"
 
+/* Wire */
+#include "common/wire/pipe.h"
+
 #define ENTER_TRIES     100 /* a runtime directory that is removed under us is made again */
 #define START_EVERY_MS  200 /* a supervisor that dies at once is not started more often */
 #define LOCKED_TRIES    50  /* supervisors that end because "another one has it" when nobody has */
@@ -46,8 +49,10 @@ static const struct owner {
 	const char *sockets[6];
 } owners[] = {
     {"fetchd.lock", {NULL}},
-    {"ingestd.lock", {"orders", "chunks", "receipts", "ingest.ctl", "ingest.events", NULL}},
-    {"commitd.lock", {"seals", "commit.ctl", "commit.events", NULL}},
+    {"ingestd.lock",
+     {PIPE_DATA_DIR "/orders", PIPE_DATA_DIR "/chunks", PIPE_DATA_DIR "/receipts", "ingest.ctl", "ingest.events",
+      NULL}},
+    {"commitd.lock", {PIPE_DATA_DIR "/seals", "commit.ctl", "commit.events", NULL}},
 };
 
 /*
@@ -63,6 +68,17 @@ static bool is_held(int dir_fd, const char *name)
 static bool serve_in(int dir_fd)
 {
 	return is_held(dir_fd, STAGES_UP_LOCK) || is_held(dir_fd, "ingestd.lock");
+}
+
+bool stages_are_services(int dir_fd)
+{
+	return faccessat(dir_fd, STAGES_SERVICES, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* There are stages, or whoever restarts them will see to it. */
+static bool need_none_of_ours(int dir_fd)
+{
+	return stages_are_services(dir_fd) || serve_in(dir_fd);
 }
 
 bool stages_serve(const char *runtime_dir)
@@ -81,6 +97,7 @@ void stages_sweep(int dir_fd)
 			(void)unlinkat(dir_fd, *name, 0);
 		(void)unlinkat(dir_fd, owners[i].lock, 0);
 	}
+	(void)unlinkat(dir_fd, PIPE_DATA_DIR, AT_REMOVEDIR);
 	(void)unlinkat(dir_fd, STAGES_LOG, 0);
 }
 
@@ -173,7 +190,7 @@ int stages_enter(const struct context *ctx, struct stages **ret_stages, struct r
 		reason_set(why, "the runtime directory '%s' does not stay", ctx->places.runtime);
 		code = EX_TEMPFAIL;
 	}
-	if (code == 0 && !serve_in(s->dir_fd))
+	if (code == 0 && !need_none_of_ours(s->dir_fd))
 		code = start(s, why);
 	if (code != 0) {
 		stages_leave(s, 0);
@@ -247,7 +264,7 @@ int stages_check(struct stages *s, struct reason *why)
 		if (code != 0)
 			return code;
 	}
-	if (s->pid > 0 || serve_in(s->dir_fd) || clock_mono_ms() < s->next_start_ms)
+	if (s->pid > 0 || need_none_of_ours(s->dir_fd) || clock_mono_ms() < s->next_start_ms)
 		return 0;
 	return start(s, why);
 }
@@ -280,7 +297,7 @@ static void wait_for_end(struct stages *s, unsigned wait_ms)
 /* A supervisor that failed left its log for us to show; when nobody else is here, nobody needs it any more. */
 static void clean_up(const struct stages *s)
 {
-	if (flock(s->users_fd, LOCK_EX | LOCK_NB) < 0 || serve_in(s->dir_fd))
+	if (flock(s->users_fd, LOCK_EX | LOCK_NB) < 0 || need_none_of_ours(s->dir_fd))
 		return;
 	stages_sweep(s->dir_fd);
 	(void)unlinkat(s->dir_fd, STAGES_UP_LOCK, 0);

@@ -9,6 +9,8 @@
  *   up.lock      flock'd by the supervisor, background or not
  *   X.lock       flock'd by the daemon X, whoever started it
  *   log          what the background supervisor and its stages have to say
+ *   services     made where the units are installed: the stages are the service manager's to start, so that a command
+ *                that comes while one of them restarts does not put its own in its place, as another user
  */
 #ifndef SLUICE_SLUICE_STAGES_H
 #define SLUICE_SLUICE_STAGES_H
@@ -23,9 +25,10 @@
 /* Sluice */
 #include "sluice/command.h"
 
-#define STAGES_USERS   "users"
-#define STAGES_UP_LOCK "up.lock"
-#define STAGES_LOG     "log"
+#define STAGES_USERS    "users"
+#define STAGES_UP_LOCK  "up.lock"
+#define STAGES_LOG      "log"
+#define STAGES_SERVICES "services"
 
 struct stages;
 
@@ -50,6 +53,9 @@ void stages_leave(struct stages *s, unsigned wait_ms);
 
 /* Whether the stages of that runtime directory are there at all, by their locks. Makes nothing. */
 bool stages_serve(const char *runtime_dir);
+
+/* Whether nobody but the service manager is to start stages in that runtime directory. */
+bool stages_are_services(int dir_fd);
 
 /*
  * Remove what stages that are gone left in a runtime directory: sockets, locks and the log, but nothing of a daemon

@@ -95,6 +95,11 @@ static int run(struct context *ctx, int argc, char **argv)
 		log_error("%s", why.text);
 		return code;
 	}
+	if (stages_are_services(dir_fd)) {
+		log_error("the stages on '%s' are services: use 'systemctl start sluice.target', or another store",
+			  ctx->places.runtime);
+		return EX_CONFIG;
+	}
 	code = take_up_lock(ctx, dir_fd, &lock_fd);
 	if (code == 0 && option_background && !ctx->verbose)
 		code = open_log(ctx, dir_fd);

@@ -22,7 +22,9 @@ struct daemon_hooks {
 
 /*
  * What every program of ours does first: malloc settings that keep large messages out of mmap and all threads in one
- * arena, SIGPIPE ignored, descriptors 0 to 2 open, umask 022, logging under `program`.
+ * arena, SIGPIPE ignored, descriptors 0 to 2 open, umask 022, logging under `program`. Started under a umask
+ * that lets the group write (systemd's UMask=0002), directories stay writable to it: so ingestd and commitd can share
+ * them as two users.
  */
 void process_init(const char *program);
 
@@ -42,7 +44,8 @@ void daemon_end(struct ev_loop *loop);
  */
 int runtime_dir_make(const char *path, int *ret_fd, struct reason *why);
 
-/* The longest path of a runtime directory: sun_path is 107 characters, the longest pipe name is 15 with its slash. */
+/* The longest path of a runtime directory: sun_path is 107 characters, the longest name below it, "/pipes/receipts",
+ * is 15. */
 #define RUNTIME_DIR_MAX 92
 
 /*

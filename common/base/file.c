@@ -54,7 +54,7 @@ int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *re
 
 int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd)
 {
-	if (make && mkdirat(dir_fd, name, 0755) < 0 && errno != EEXIST)
+	if (make && mkdirat(dir_fd, name, 0775) < 0 && errno != EEXIST)
 		return -errno;
 	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)

@@ -25,7 +25,10 @@ int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_
  */
 int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *ret_st);
 
-/* Open a directory in `dir_fd` (no symbolic link). With `make`, mkdir it first (mode 0755); existing is fine. */
+/*
+ * Open a directory in `dir_fd` (no symbolic link). With `make`, mkdir it first (0775 less the umask); existing is
+ * fine.
+ */
 int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd);
 
 /* Write all of it, going on after short writes and EINTR. `ret_written` counts what was accepted, also on failure. */

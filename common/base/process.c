@@ -36,7 +36,7 @@ void process_init(const char *program)
 	} while (fd >= 0 && fd <= STDERR_FILENO);
 	(void)close_fd(fd);
 	(void)signal(SIGPIPE, SIG_IGN);
-	(void)umask(022);
+	(void)umask(umask(0) & S_IWGRP ? 022 : 002);
 	log_init(program);
 }
 

@@ -17,8 +17,9 @@
 /* Base */
 #include "common/base/clock.h"
 
-#define RECONNECT_MS 20 /* nanomsg waits this long before it tries a lost or absent peer again */
-#define SOCKET_UMASK 0117
+#define RECONNECT_MS  20 /* nanomsg waits this long before it tries a lost or absent peer again */
+#define SOCKET_UMASK  0117
+#define DATA_DIR_MODE 0750
 
 struct pipe {
 	int socket;
@@ -33,10 +34,10 @@ static const struct pipe_row {
 	enum pipe_end binder;
 	size_t receive_max; /* bytes; nanomsg drops the connection of whoever sends more */
 } rows[] = {
-    [PIPE_ORDERS] = {"orders", PIPE_PUSH, MESSAGE_HEAD_MAX},
-    [PIPE_CHUNKS] = {"chunks", PIPE_PULL, MESSAGE_MAX},
-    [PIPE_SEALS] = {"seals", PIPE_PULL, MESSAGE_HEAD_MAX},
-    [PIPE_RECEIPTS] = {"receipts", PIPE_PULL, MESSAGE_HEAD_MAX},
+    [PIPE_ORDERS] = {PIPE_DATA_DIR "/orders", PIPE_PUSH, MESSAGE_HEAD_MAX},
+    [PIPE_CHUNKS] = {PIPE_DATA_DIR "/chunks", PIPE_PULL, MESSAGE_MAX},
+    [PIPE_SEALS] = {PIPE_DATA_DIR "/seals", PIPE_PULL, MESSAGE_HEAD_MAX},
+    [PIPE_RECEIPTS] = {PIPE_DATA_DIR "/receipts", PIPE_PULL, MESSAGE_HEAD_MAX},
     [PIPE_INGEST_CTL] = {"ingest.ctl", PIPE_REPLY, MESSAGE_HEAD_MAX},
     [PIPE_COMMIT_CTL] = {"commit.ctl", PIPE_REPLY, MESSAGE_HEAD_MAX},
     [PIPE_INGEST_EVENTS] = {"ingest.events", PIPE_PUBLISH, MESSAGE_HEAD_MAX},
@@ -86,9 +87,20 @@ static int socket_bind(int socket, const char *address)
 	return r;
 }
 
+/* Who may come near the data is settled by whoever made the directory before us, if somebody did. */
+static int data_dir_make(const char *runtime_dir)
+{
+	AUTO_FREE char *path = NULL;
+
+	if (asprintf(&path, "%s/" PIPE_DATA_DIR, runtime_dir) < 0)
+		return -ENOMEM;
+	return mkdir(path, DATA_DIR_MODE) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 static int pipe_attach(struct pipe *p, const char *runtime_dir, const struct pipe_row *row, bool binds)
 {
 	AUTO_FREE char *address = NULL;
+	const char *slash = strchr(row->file, '/');
 
 	if (strlen(runtime_dir) + 1 + strlen(row->file) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		return -ENAMETOOLONG;
@@ -96,7 +108,9 @@ static int pipe_attach(struct pipe *p, const char *runtime_dir, const struct pip
 		return -ENOMEM;
 	if (!binds)
 		return nn_connect(p->socket, address) < 0 ? -nn_errno() : 0;
-	int r = socket_bind(p->socket, address);
+	int r = slash ? data_dir_make(runtime_dir) : 0;
+	if (r == 0)
+		r = socket_bind(p->socket, address);
 	if (r < 0)
 		return r;
 	p->unlinks = strdup(address + strlen("ipc://"));

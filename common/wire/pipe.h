@@ -29,12 +29,18 @@ enum pipe_end {
 	PIPE_SUBSCRIBE,
 };
 
+/*
+ * The four pipes between the stages lie in a directory of their own below the runtime directory, so that those who may
+ * ask (ctl, events) need not be those who may feed the stages.
+ */
+#define PIPE_DATA_DIR "pipes"
+
 struct pipe;
 
 /*
  * Open one end; whether it binds or connects follows from the table above. A connecting end reconnects by itself for
  * ever. -ENAMETOOLONG: the directory is too long for a socket; -ENOMEM, -EMFILE, -EACCES, ... The name of the socket is
- * the pipe's: "orders", "ingest.ctl".
+ * the pipe's: "pipes/orders", "ingest.ctl"; a binding end makes PIPE_DATA_DIR if it is not there.
  */
 int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, struct pipe **ret_pipe);
 

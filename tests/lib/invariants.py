@@ -19,7 +19,7 @@ import sys
 
 HEX_DIGITS = {"sha256": 64, "sha512": 128}
 INGEST_FILES = {"transfer", "data", "checkpoint", "lock"}
-RUNTIME_FILES = re.compile(r"(fetchd|ingestd|commitd|up)\.lock|users|supervisor|log")
+RUNTIME_FILES = re.compile(r"(fetchd|ingestd|commitd|up)\.lock|users|supervisor|log|pipes")
 INDEXES = {
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",

@@ -252,6 +252,25 @@ static void test_process_init_opens_the_standard_descriptors(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Two users of a group can share what they make, if they were started so; nobody else can write in any case. */
+static void test_process_init_keeps_the_groups_write_bit(void **state)
+{
+	static const mode_t rows[][2] = {{0, 002}, {002, 002}, {022, 022}, {027, 022}, {077, 022}};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		int status;
+		pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			(void)umask(rows[i][0]);
+			process_init("subject");
+			_exit((int)umask(0));
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(WEXITSTATUS(status), rows[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +283,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_runtime_dir_length, setup, teardown),
 	    cmocka_unit_test(test_exit_codes),
 	    cmocka_unit_test(test_process_init_opens_the_standard_descriptors),
+	    cmocka_unit_test(test_process_init_keeps_the_groups_write_bit),
 	};
 	return cmocka_run_group_tests_name("daemon", tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static void test_send_receive(void **state)
 	assert_int_equal(pipe_receive_fd(push), -1);
 	pipe_close(pull);
 	pipe_close(push);
-	assert_false(unit_exists(&dir, "orders")); /* the socket goes with who bound it */
+	assert_false(unit_exists(&dir, "pipes/orders")); /* the socket goes with who bound it */
 }
 
 /* Whole and partial chunks arrive as they were filled, without a copy on the way in. */
@@ -137,7 +137,7 @@ static void test_bad_message(void **state)
 	(void)state;
 	assert_int_equal(pipe_open(dir.path, PIPE_RECEIPTS, PIPE_PULL, &pull), 0);
 	int raw = nn_socket(AF_SP, NN_PUSH);
-	(void)snprintf(address, sizeof(address), "ipc://%s/receipts", dir.path);
+	(void)snprintf(address, sizeof(address), "ipc://%s/pipes/receipts", dir.path);
 	assert_true(nn_connect(raw, address) >= 0);
 	assert_int_equal(nn_send(raw, "garbage", 7, 0), 7);
 	do {
@@ -166,11 +166,36 @@ static void test_ask(void **state)
 	pipe_close(reply);
 }
 
+/* The directory of the data pipes is made for us and our group, and left as it is where somebody has made it. */
+static void test_data_dir(void **state)
+{
+	struct pipe *p;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(pipe_open(dir.path, PIPE_INGEST_CTL, PIPE_REPLY, &p), 0);
+	pipe_close(p);
+	assert_int_equal(pipe_open(dir.path, PIPE_ORDERS, PIPE_PULL, &p), 0);
+	pipe_close(p);
+	assert_false(unit_exists(&dir, PIPE_DATA_DIR)); /* only by those who bind in it */
+	assert_int_equal(pipe_open(dir.path, PIPE_SEALS, PIPE_PULL, &p), 0);
+	pipe_close(p);
+	assert_int_equal(fstatat(dir.fd, PIPE_DATA_DIR, &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0750);
+	assert_int_equal(fchmodat(dir.fd, PIPE_DATA_DIR, 02770, 0), 0);
+	assert_int_equal(pipe_open(dir.path, PIPE_SEALS, PIPE_PULL, &p), 0);
+	assert_int_equal(fstatat(dir.fd, PIPE_DATA_DIR "/seals", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	pipe_close(p);
+	assert_int_equal(fstatat(dir.fd, PIPE_DATA_DIR, &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 02770);
+}
+
 /* The longest directory that fits, and one byte more. */
 static void test_path_limit(void **state)
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
-	size_t fits = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - strlen("/orders");
+	size_t fits = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - strlen("/pipes/orders");
 	int start = snprintf(path, sizeof(path), "%s/", dir.path);
 	struct pipe *p;
 
@@ -207,6 +232,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_reconnect, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_bad_message, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_ask, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_data_dir, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_path_limit, set_up, tear_down),
 	    cmocka_unit_test(test_peer),
 	};

@@ -241,13 +241,16 @@ static void test_serve_and_sweep(void **state)
 	assert_int_equal(lock_take_at(d.fd, "ingestd.lock", LOCK_EXCLUSIVE, "test", &fd, NULL), 0);
 	assert_true(stages_serve(d.path));
 
-	static const char *const left[] = {"orders", "ingest.ctl", "seals", "commitd.lock", "log", "not-ours"};
+	static const char *const left[] = {"pipes/orders", "ingest.ctl", "pipes/seals",
+					   "commitd.lock", "log",        "not-ours"};
+	assert_int_equal(mkdirat(d.fd, "pipes", 0750), 0);
 	for (size_t i = 0; i < LEN(left); i++)
 		unit_write_text(&d, left[i], "");
 	stages_sweep(d.fd);
 	/* The sockets of a daemon that lives stay, and so does what is nobody's. */
-	assert_true(unit_exists(&d, "ingestd.lock") && unit_exists(&d, "orders") && unit_exists(&d, "ingest.ctl"));
-	assert_false(unit_exists(&d, "seals") || unit_exists(&d, "commitd.lock") || unit_exists(&d, "log"));
+	assert_true(unit_exists(&d, "ingestd.lock") && unit_exists(&d, "pipes/orders") &&
+		    unit_exists(&d, "ingest.ctl"));
+	assert_false(unit_exists(&d, "pipes/seals") || unit_exists(&d, "commitd.lock") || unit_exists(&d, "log"));
 	assert_true(unit_exists(&d, "not-ours"));
 	assert_int_equal(close(fd), 0);
 	assert_false(stages_serve(d.path));
@@ -260,6 +263,12 @@ static void test_serve_and_sweep(void **state)
 	assert_int_equal(flock(mine, LOCK_SH), 0);
 	assert_false(stages_serve(d.path));
 	assert_int_equal(close(mine), 0);
+
+	/* Where they are services, that alone does not mean that they run. */
+	assert_false(stages_are_services(d.fd));
+	unit_write_text(&d, STAGES_SERVICES, "");
+	assert_true(stages_are_services(d.fd));
+	assert_false(stages_serve(d.path));
 	unit_dir_remove(&d);
 }
 

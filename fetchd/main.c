@@ -161,7 +161,7 @@ static int help(void)
 		     "standard output; SOURCE is a URL, manifest://HOST/NAME:TAG or blob://HOST/NAME@DIGEST.\n"
 		     "\n");
 	settings_print_help(stdout);
-	return EX_OK;
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
 static int usage(const char *why, const char *what)
@@ -177,8 +177,8 @@ static int run(struct program *p)
 	if (s->help)
 		return help();
 	if (s->version) {
-		(void)printf("fetchd (Sluice) " SLUICE_VERSION "\n");
-		return EX_OK;
+		(void)printf("fetchd " SLUICE_VERSION "\n");
+		return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 	}
 	if (verb && strcmp(verb, "get") != 0)
 		return usage("there is no verb", verb);

@@ -44,7 +44,7 @@ static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX]
 	    {"digest", 0, OPT_TEXT, &s->digest, NULL, 1, DIGEST_TEXT_MAX, NULL, "DIGEST",
 	     "get: what the content hashes to"},
 	    {"raw", 0, OPT_FLAG, &s->raw, "no", 0, 0, NULL, NULL, "get: write bytes, not frames"},
-	    {"help", 0, OPT_FLAG, &s->help, "no", 0, 0, NULL, NULL, "print this and exit"},
+	    {"help", 'h', OPT_FLAG, &s->help, "no", 0, 0, NULL, NULL, "print this and exit"},
 	    {"version", 0, OPT_FLAG, &s->version, "no", 0, 0, NULL, NULL, "print the version and exit"},
 	    {0},
 	};

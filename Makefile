@@ -161,7 +161,7 @@ bench-one: ## 2 GiB in one blob against curl | tee | openssl
 	@$(MAKE) --no-print-directory build
 	@tests/bench/one $(BUILD)/bin
 
-include tests/fuzz/fuzz.mk
+include tests/fuzz/fuzz.mk tests/chaos/chaos.mk
 
 # ── installing ──
 

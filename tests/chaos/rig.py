@@ -1,0 +1,219 @@
+"""
+One small pull by three stages that the caller starts, strikes (tests/lib/strike.c) and starts again, and the proof that
+all is well afterwards.
+"""
+
+import fcntl
+import multiprocessing
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS / "lib"))
+
+import badserver  # noqa: E402
+import images  # noqa: E402
+import invariants  # noqa: E402
+import stages  # noqa: E402
+
+PATIENCE_S = 60  # a case takes a second; what takes this long is wedged
+LAYERS = (7, 64 << 10, (600 << 10) + 1)  # bytes: less than a block, one chunk, three chunks
+
+
+class Broken(Exception):
+    """Something that must always hold does not."""
+
+
+class SmallImage:
+    """Every kind of content in little: manifest, config, layers. The same bytes on every run."""
+
+    def __init__(self, server):
+        source = random.Random(3)
+        layers = [source.randbytes(size) for size in LAYERS]
+        config = images.config_blob()
+        manifest = images.manifest_blob(config, [images.descriptor(layer, images.LAYER) for layer in layers])
+        self.blobs = {images.digest_of(data): data for data in (config, *layers)}
+        served = {digest: [badserver.whole(data)] for digest, data in self.blobs.items()}
+        server.image("app", "1", manifest, images.MANIFEST, served)
+        self.digests = [images.digest_of(manifest), *self.blobs]
+        self.reference = f"{server.address}/app:1"
+
+
+class Rig(stages.Box):
+    """
+    The stages under a supervisor that is us: we hold up.lock, and whatever ends is started again, but without a strike.
+    """
+
+    def __init__(self, bindir, strike, directory, reference):
+        super().__init__(bindir, directory)
+        self.strike, self.reference = strike, reference
+        self.report, self.log = self.directory / "report", self.directory / "log"
+        self.running, self.up_lock = {}, None
+
+    def fresh(self):
+        """An empty store, and nothing left of the case before."""
+        for path in (self.store, self.runtime):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (self.report, self.log):
+            path.unlink(missing_ok=True)
+        self.started.clear()
+        self.runtime.mkdir(mode=0o750)
+        self.up_lock = open(self.runtime / "up.lock", "w")
+        fcntl.flock(self.up_lock, fcntl.LOCK_EX)
+
+    def begin(self, program, words=(), strike=None):
+        """Start a program; `strike`: the options of what is to happen to it."""
+        with open(self.log, "ab") as log:
+            command = [self.bindir / program, *words]
+            if strike is not None:
+                command = [self.strike, "-r", self.report, *strike, *command]
+            return self.popen(*command, stdout=log, stderr=log)
+
+    def up(self, strikes):
+        for name in stages.STAGES:
+            self.running[name] = self.begin(name, strike=strikes.get(name))
+
+    def tend(self):
+        """What a supervisor does. Returns whether something had ended."""
+        ended = [name for name, process in self.running.items() if process.poll() is not None]
+        for name in ended:
+            self.running[name] = self.begin(name)
+        return bool(ended)
+
+    def attend(self, process, what):
+        """Tend the stages until `process` has ended; returns its exit code."""
+        deadline = time.monotonic() + PATIENCE_S
+        tended = deadline
+        while process.poll() is None:
+            now = time.monotonic()
+            if now > deadline:
+                raise Broken(f"{what} hangs")
+            if now > tended or tended == deadline:  # one that ends at once is not started again at once
+                tended = now + 0.05 if self.tend() else now
+            time.sleep(0.001)
+        return process.returncode
+
+    def down(self):
+        deadline = time.monotonic() + PATIENCE_S
+        for process in self.running.values():
+            process.terminate()
+        while any(process.poll() is None for process in self.running.values()):
+            if time.monotonic() > deadline:
+                raise Broken("a stage does not stop")
+            time.sleep(0.001)
+        self.running.clear()
+
+    def pull(self, strikes=None):
+        """Start everything, pull, give it a second name, stop everything. Returns the exit codes."""
+        strikes = strikes or {}
+        self.up(strikes)
+        codes = [self.attend(self.begin("sluice", ("pull", self.reference), strikes.get("sluice")), "the pull")]
+        if codes[0] == 0:
+            codes.append(self.attend(self.begin("sluice", ("tag", self.reference, "second")), "the tag"))
+        self.down()
+        return codes
+
+    def reported(self, word):
+        """The lines of the strike's report that begin with that word, split."""
+        lines = self.report.read_text().splitlines() if self.report.exists() else []
+        return [line.split(" ", 3) for line in lines if line.startswith(word)]
+
+    def check(self, digests):
+        """Nothing runs: the image is whole, named, and nothing else is left."""
+        reports = self.sanitizer_reports()
+        problems = invariants.problems_of(self.store, settled=True, runtime=self.runtime)
+        problems += [f"{digest} is missing" for digest in digests if not self.blob(digest).exists()]
+        problems += [f"'{path}' is left over" for path in (self.store / "ingest").glob("*")]
+        names = (self.store / "index.json").read_text()
+        problems += [f"no name '{name}'" for name in (self.reference, "second") if f'"{name}"' not in names]
+        if reports or problems:
+            raise Broken("\n".join([*problems, reports]))
+
+    def said(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+# ── many cases at once ──
+
+
+class Walker:
+    """Does cases in a process of its own, with its own server and store."""
+
+    def __init__(self, bindir, strike):
+        self.server = badserver.BadServer()
+        self.image = SmallImage(self.server)
+        place = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="slc-", dir=place))
+        self.rig = Rig(bindir, strike, self.directory, self.image.reference)
+
+    def close(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+walker = None
+
+
+def open_walker(bindir, strike):
+    global walker
+    walker = Walker(bindir, strike)
+    multiprocessing.util.Finalize(walker, walker.close, exitpriority=10)
+
+
+def attempt(work, case):
+    """Do one case: (case, what it gave, None) or (case, None, what is wrong)."""
+    try:
+        return case, work(walker.rig, walker.image, case), None
+    except Exception as error:  # whatever it is, it belongs to this case
+        what = str(error) if isinstance(error, Broken) else traceback.format_exc()
+        return case, None, f"{what}\n── said ──\n{walker.rig.said()[-3000:]}"
+    finally:
+        walker.rig.kill_everything()
+        walker.rig.running.clear()
+
+
+def pool(options):
+    return multiprocessing.Pool(options.jobs, open_walker, (options.bindir, options.strike))
+
+
+def add_options(parser):
+    build = TESTS.parent / "build"
+    parser.add_argument("--bindir", default=os.environ.get("BINDIR", build / "bin"), type=pathlib.Path)
+    parser.add_argument("--strike", default=os.environ.get("STRIKE", build / "chaos/strike"), type=pathlib.Path)
+    parser.add_argument("--jobs", default=int(os.environ.get("JOBS", os.cpu_count())), type=int)
+    parser.add_argument("--step", default=int(os.environ.get("STEP", "1")), type=int, help="every STEPth case only")
+    parser.add_argument("--seed", default=int(os.environ.get("SEED", "0")), type=int, help="which of these")
+
+
+def resolve(options):
+    options.bindir, options.strike = options.bindir.resolve(), options.strike.resolve()
+    for program in (options.bindir / "sluice", options.strike):
+        if not program.exists():
+            sys.exit(f"{program}: not built")
+    return options
+
+
+def chosen(cases, options):
+    """The same subset for the same seed."""
+    return cases[options.seed % options.step :: options.step]
+
+
+def dry_total(rig, image, victim):
+    """How many calls of a victim count in a run that nothing happens to."""
+    name, what = victim
+    rig.fresh()
+    codes = rig.pull({name: what})
+    if codes != [0, 0]:
+        raise Broken(f"the pull without a strike gave {codes}")
+    rig.check(image.digests)
+    return int(rig.reported("total")[0][1])
+
+
+def quiet(command):
+    return subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -71,7 +71,7 @@ static void recover_record(struct desk *desk, const struct transfer *record, uin
 		task_note(t, record->why.text);
 	} else if (desk->settings->no_resume && !record->has_sealed) {
 		t->state = TRANSFER_WAITING;
-		task_note(t, "for somebody to ask for it again");
+		task_note(t, TRANSFER_UNASKED);
 	}
 }
 

@@ -345,6 +345,7 @@ void flow_start(struct desk *desk, struct task *t)
 	t->fail_class = FAIL_NONE;
 	t->rolled_back = t->resealed = false;
 	t->event_offset = t->in->offset;
+	t->event_ms = clock_mono_ms();
 	task_apply_asked(t);
 	if (t->in->rehashed_now > 0 || t->in->offset > 0)
 		log_notice("transfer '%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", t->ref,

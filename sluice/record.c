@@ -12,8 +12,6 @@
 /* Base */
 #include "common/base/file.h"
 
-#define UNSERVED_TEXT "for somebody to ask for it again"
-
 int records_add(struct records *rs, const struct record *r)
 {
 	if (rs->len == rs->room) {
@@ -73,7 +71,7 @@ static void record_of_transfer(const struct transfer *t, struct record *ret_reco
 		r.state = TRANSFER_SEALED;
 	(void)snprintf(r.text, sizeof(r.text), "%s",
 		       r.state == TRANSFER_FAILED    ? t->why.text
-		       : r.state == TRANSFER_WAITING ? UNSERVED_TEXT
+		       : r.state == TRANSFER_WAITING ? TRANSFER_UNASKED
 						     : "");
 	*ret_record = r;
 }

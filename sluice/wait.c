@@ -220,9 +220,7 @@ static void learn(struct want *x, const struct message *m)
 
 static bool rests_unasked(const struct message *m)
 {
-	static const char words[] = WAIT_UNASKED_TEXT;
-	return m->state == TRANSFER_WAITING && m->text.len > 0 &&
-	       memmem(m->text.data, m->text.len, words, sizeof(words) - 1);
+	return m->state == TRANSFER_WAITING && span_eq(m->text, span_str(TRANSFER_UNASKED));
 }
 
 /* ingestd does not have it: ask again, each time a little later. */

@@ -25,9 +25,6 @@
 #define WAIT_POLL_MS   500u
 #define WAIT_POLL_MIN  50u /* at first: a small blob is there in no time */
 
-/* ingestd rests an ingest of old until somebody asks: it says so in these words. */
-#define WAIT_UNASKED_TEXT "somebody to ask"
-
 enum want_state {
 	WANT_NEW,
 	WANT_ASKED,

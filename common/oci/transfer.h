@@ -28,6 +28,9 @@
 #define TRANSFER_FILE_MAX (64u << 10) /* bytes; a file that would grow over it is begun anew */
 #define SIZE_UNKNOWN      UINT64_MAX
 
+/* Why a transfer waits that nobody has asked for since its daemon started: whoever wants it has to say so again. */
+#define TRANSFER_UNASKED "for somebody to ask for it again"
+
 enum transfer_state {                         /* the numbers go over the wire */
 		      TRANSFER_QUEUED = 1,    /* accepted; its turn comes */
 		      TRANSFER_FETCHING = 2,  /* ordered from fetchd; data grows */

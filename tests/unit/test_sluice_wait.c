@@ -183,7 +183,7 @@ static void play(struct stage *s, enum play what, struct span ref)
 	else if (what == PLAY_FAILED)
 		answer_record(s, ref, TRANSFER_FAILED, "no such thing");
 	else if (what == PLAY_UNASKED)
-		answer_record(s, ref, TRANSFER_WAITING, "for somebody to ask for it again");
+		answer_record(s, ref, TRANSFER_WAITING, TRANSFER_UNASKED);
 	else if (what == PLAY_SPACE)
 		answer_record(s, ref, TRANSFER_WAITING, "for space");
 	else if (what == PLAY_REFUSE)

@@ -121,7 +121,7 @@ test: ## install what the tests need, and run all of them
 
 # ── gates ──
 
-GATES := format calls sizes layers manpages clang tidy
+GATES := format calls sizes layers manpages exposure clang tidy
 
 .PHONY: check
 check: ## test, test under sanitizers, and all the gates
@@ -165,17 +165,19 @@ include tests/fuzz/fuzz.mk tests/chaos/chaos.mk
 
 # ── installing ──
 
+include systemd/systemd.mk
+
 INSTALL_BIN := $(DESTDIR)$(PREFIX)/bin
 INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man/man1
 
 .PHONY: install
-install: build ## programs and manual pages, below PREFIX (/usr/local), in DESTDIR
+install: build install-units ## programs, manual pages and units, below PREFIX (/usr/local), in DESTDIR
 	install -d $(INSTALL_BIN) $(INSTALL_MAN)
 	install -m 755 $(PROGRAMS:%=$(BUILD)/bin/%) $(INSTALL_BIN)
 	install -m 644 $(wildcard $(PROGRAMS:%=%/*.1)) $(INSTALL_MAN)
 
 .PHONY: uninstall
-uninstall: ## what install put there
+uninstall: uninstall-units ## what install put there, but for the configuration
 	rm -f $(PROGRAMS:%=$(INSTALL_BIN)/%) $(PROGRAMS:%=$(INSTALL_MAN)/%.1)
 
 .PHONY: clean

@@ -1,0 +1,27 @@
+# The units and what they need, installed; and what proves them. UNITDIR is where systemd looks for units.
+
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= /etc
+UNITS      := $(notdir $(wildcard systemd/*.service systemd/*.target))
+
+UNIT_DEST     = $(DESTDIR)$(UNITDIR)
+SYSUSERS_DEST = $(DESTDIR)$(PREFIX)/lib/sysusers.d
+TMPFILES_DEST = $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+CONFIG_DEST   = $(DESTDIR)$(SYSCONFDIR)/sluice
+
+# A configuration that is there is somebody's, and stays.
+.PHONY: install-units uninstall-units
+install-units:
+	install -d $(UNIT_DEST) $(SYSUSERS_DEST) $(TMPFILES_DEST) $(CONFIG_DEST)
+	for unit in $(UNITS); do sed 's|@BINDIR@|$(PREFIX)/bin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' systemd/$$unit | \
+	    install -m 644 /dev/stdin $(UNIT_DEST)/$$unit || exit; done
+	install -m 644 systemd/sluice.sysusers $(SYSUSERS_DEST)/sluice.conf
+	install -m 644 systemd/sluice.tmpfiles $(TMPFILES_DEST)/sluice.conf
+	test -e $(CONFIG_DEST)/sluice.conf || install -m 644 systemd/sluice.conf $(CONFIG_DEST)
+
+uninstall-units:
+	rm -f $(UNITS:%=$(UNIT_DEST)/%) $(SYSUSERS_DEST)/sluice.conf $(TMPFILES_DEST)/sluice.conf
+
+.PHONY: check-exposure
+check-exposure: ## how exposed systemd finds the units: at most 0.3, fetchd 1.2
+	@tests/gates/exposure

@@ -17,6 +17,9 @@
 /* OCI */
 #include "common/oci/transfer.h"
 
+/* Base */
+#include "common/base/opt.h"
+
 /* Wire */
 #include "common/wire/peer.h"
 #include "common/wire/pipe.h"
@@ -125,6 +128,16 @@ static void push_seal(const char *ref, const char *text, uint8_t provenance)
 	push(&m);
 }
 
+/* A ref that is a decimal number. */
+static uint64_t number_of(struct span ref)
+{
+	char text[32];
+	uint64_t n;
+	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(ref));
+	assert_int_equal(opt_parse_number(OPT_COUNT, text, &n), 0);
+	return n;
+}
+
 static void test_many_seals(void **state)
 {
 	char ref[32], text[32], path[PATH_SIZE];
@@ -140,8 +153,7 @@ static void test_many_seals(void **state)
 	for (unsigned i = 0; i < SEALS; i++) {
 		next_answer(&m);
 		assert_int_equal(m.type, MSG_COMMITTED);
-		(void)snprintf(ref, sizeof(ref), "%.*s", SPAN_ARG(m.ref));
-		unsigned long which = strtoul(ref, NULL, 10);
+		uint64_t which = number_of(m.ref);
 		assert_true(which < SEALS && !answered[which]);
 		answered[which] = true;
 	}
@@ -192,8 +204,7 @@ static void test_back_pressure(void **state)
 		}
 		next_answer(&m);
 		assert_int_equal(m.type, MSG_REJECTED);
-		(void)snprintf(ref, sizeof(ref), "%.*s", SPAN_ARG(m.ref));
-		unsigned long which = strtoul(ref, NULL, 10);
+		uint64_t which = number_of(m.ref);
 		assert_true(which < total && !answered[which]);
 		answered[which] = true;
 	}

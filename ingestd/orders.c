@@ -96,29 +96,19 @@ void orders_cancel(struct orders *o, struct span ref, uint64_t attempt)
 }
 
 /*
- * Another fetchd than before has nothing of ours in hand, so everything is ordered again, from where we are. The first
- * one that we hear, or one that says it again, may have its orders already, or may have lost them with its connection:
- * it is told again under the same attempt, which begins what was lost and leaves alone what runs; a higher attempt
- * would cut that off.
+ * Whoever says HELLO may have nothing of ours in hand: a new fetchd has only what we sent since it connected, and one
+ * that lost us has nothing. So every order goes again, from where we are and under the attempt that it has: a fetchd that
+ * has it already knows it for a repetition, and nothing is fetched twice.
  */
 static void on_hello(struct orders *o, const struct message *m)
 {
 	struct tasks *ts = &o->desk->tasks;
-	bool is_first = o->fetchd.other == 0;
-	bool is_new = peer_hello(&o->fetchd, m->incarnation, m->peer);
 
-	if (is_new)
+	if (peer_hello(&o->fetchd, m->incarnation, m->peer))
 		log_info("fetchd is there (%016" PRIx64 ")", m->incarnation);
 	o->hello_due = true;
-	for (size_t i = 0; i < ts->len; i++) {
-		struct task *t = ts->by_ref[i];
-		if (t->state != TRANSFER_FETCHING)
-			continue;
-		if (is_new && !is_first)
-			flow_order(o->desk, t);
-		else
-			t->order_due = true;
-	}
+	for (size_t i = 0; i < ts->len; i++)
+		ts->by_ref[i]->order_due = ts->by_ref[i]->state == TRANSFER_FETCHING;
 	orders_flush(o);
 }
 

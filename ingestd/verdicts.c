@@ -105,6 +105,12 @@ static void copy_text(char *to, size_t room, struct span from)
 	(void)snprintf(to, room, "%.*s", SPAN_ARG(from));
 }
 
+static bool has_learned(const struct transfer *before, const struct transfer *now)
+{
+	return before->size != now->size || before->has_expected != now->has_expected ||
+	       strcmp(before->media_type, now->media_type) != 0 || strcmp(before->validator, now->validator) != 0;
+}
+
 enum learn verdict_learn(struct task *t, const struct message *opened, struct reason *why)
 {
 	struct transfer *record = &t->in->record;
@@ -118,7 +124,7 @@ enum learn verdict_learn(struct task *t, const struct message *opened, struct re
 	copy_text(record->media_type, sizeof(record->media_type), opened->media_type);
 	copy_text(record->validator, sizeof(record->validator), opened->validator);
 	/* Not written: the next order or the seal will do; until then it is learned again from the server. */
-	if (memcmp(&before, record, sizeof(before)) != 0 && ingest_note(t->in) < 0)
+	if (has_learned(&before, record) && ingest_note(t->in) < 0)
 		log_debug("cannot note what the server says about '%s'", t->ref);
 	return LEARN_OK;
 }

@@ -146,8 +146,9 @@ check-manpages: ## mandoc's lint of the manual pages
 check-clang: ## clang builds it without a warning, too
 	@$(MAKE) --no-print-directory CC=clang BUILD=$(CLANG_BUILD) build unit-programs
 	@echo "clang: no warning"
+check-tidy: export CPPFLAGS := $(CPPFLAGS)
 check-tidy: ## clang-tidy has no finding
-	@CPPFLAGS='$(CPPFLAGS)' tests/gates/tidy
+	@tests/gates/tidy
 check-san: ## all tests with the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory SAN=1 BUILD=$(SAN_BUILD) test
 

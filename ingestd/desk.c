@@ -222,13 +222,14 @@ int desk_get(struct desk *desk, const struct message *get, struct task **ret_tas
 	int r = check_get(get, &expected, ret_class, why);
 	if (r < 0)
 		return r;
-	if (get->expected.len > 0 && layout_blob_size(desk->home.layout, &expected, ret_size) == 0)
-		return 0;
+	/* First, because a name that its commit has not synced yet is no reason to say that the content is stored. */
 	struct task *t = tasks_find(&desk->tasks, get->ref);
 	if (t && is_under_way(t)) {
 		*ret_task = t;
 		return 0;
 	}
+	if (get->expected.len > 0 && layout_blob_size(desk->home.layout, &expected, ret_size) == 0)
+		return 0;
 	bool is_new = !t;
 	if (is_new)
 		t = tasks_add(&desk->tasks, desk, get->ref);

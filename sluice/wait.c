@@ -368,10 +368,8 @@ static void take_event(struct wait *w, const struct message *m)
 	if (m->type != MSG_RECORD || !find(w, m->ref, &i) || w->wants[i].state != WANT_ASKED)
 		return;
 	struct want *x = &w->wants[i];
-	learn(x, m);
 	show(w, x, m);
-	if (m->state == TRANSFER_COMMITTED && take_stored(w, x))
-		return;
+	/* It may be about an earlier transfer of the same ref, so its end is only a reason to look. */
 	if (m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED)
 		x->poll_ms = 0;
 }
@@ -395,9 +393,9 @@ static int attend(struct wait *w, unsigned *ret_wait_ms, struct reason *why)
 		if (x->state != WANT_ASKED)
 			continue;
 		if (x->ask_again && x->ask_ms <= now_ms)
-			code = take_stored(w, x) ? 0 : ask(w, x, why);
+			code = ask(w, x, why);
 		else if (!x->ask_again && x->poll_ms <= now_ms)
-			code = take_stored(w, x) ? 0 : look(w, x, why);
+			code = look(w, x, why); /* not at the store: the name may be there and not durable yet */
 		uint64_t due_ms = x->ask_again ? x->ask_ms : x->poll_ms;
 		if (x->state == WANT_ASKED)
 			next_ms = due_ms < next_ms ? due_ms : next_ms;

@@ -55,7 +55,7 @@ static bool on_head(void *self, const struct response *r)
 	f->turn.host->answered = true;
 	f->has_head = true;
 	f->http_status = (uint16_t)r->status;
-	f->auth = r->auth;
+	f->challenge = r->challenge;
 	f->retry_after_ms = r->retry_after_ms;
 	response_judge(r, &f->want, &f->judgement);
 	buf_clear(&f->location);

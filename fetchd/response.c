@@ -212,16 +212,10 @@ static void take_retry_after(struct response *r, struct span value)
 	r->retry_after_ms = seconds < UINT32_MAX / 1000 ? seconds * 1000 : UINT32_MAX;
 }
 
-/* The scheme is the first word of a challenge; further challenges come in fields of their own from all that matter. */
+/* One that is not understood is none that we could answer, which is said when it comes to that. */
 static void take_authenticate(struct response *r, struct span value)
 {
-	struct span scheme = cut(&value, ' ');
-	if (is_word(scheme, "Basic"))
-		r->auth |= AUTH_BASIC;
-	else if (is_word(scheme, "Bearer"))
-		r->auth |= AUTH_BEARER;
-	else
-		r->auth |= AUTH_OTHER;
+	(void)challenge_add(&r->challenge, value);
 }
 
 static const struct field {

@@ -8,16 +8,11 @@
 
 #include "common/base/reason.h"
 #include "common/oci/transfer.h"
+#include "fetchd/challenge.h"
 
 #define RESPONSE_HEAD_MAX  (64u << 10) /* bytes of header lines in all, interim responses included */
 #define RESPONSE_LINES_MAX 200
 #define LOCATION_MAX       8192 /* bytes; signed URLs run to two thousand */
-
-enum auth_scheme { /* bits: what a server offers in WWW-Authenticate */
-		   AUTH_BASIC = 1,
-		   AUTH_BEARER = 2,
-		   AUTH_OTHER = 4,
-};
 
 struct response {
 	uint64_t now_s; /* wall clock, for dates in Retry-After */
@@ -44,8 +39,8 @@ struct response {
 	char digest[DIGEST_TEXT_SIZE];         /* Docker-Content-Digest, empty unless well-formed */
 	char media_type[MEDIA_TYPE_MAX + 1];   /* Content-Type without parameters, empty unless well-formed */
 	char location[LOCATION_MAX + 1];
-	uint64_t retry_after_ms; /* 0: none */
-	unsigned auth;           /* bits of enum auth_scheme */
+	uint64_t retry_after_ms;    /* 0: none */
+	struct challenge challenge; /* of all WWW-Authenticate fields */
 };
 
 enum response_progress {

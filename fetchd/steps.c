@@ -252,9 +252,9 @@ static const struct fetch_step *login(struct fetch *f)
 	int r = f->sent_credentials ? -EACCES : -EPROTONOSUPPORT;
 	if (f->sent_credentials)
 		reason_set(&why, "the credentials for '%s' were refused", f->host);
-	else if (!(f->auth & AUTH_BASIC))
+	else if (!(f->challenge.schemes & AUTH_BASIC))
 		reason_set(&why,
-			   f->auth & AUTH_BEARER ? "'%s' needs a bearer token, which is not supported yet"
+			   f->challenge.schemes & AUTH_BEARER ? "'%s' needs a bearer token, which is not supported yet"
 						 : "'%s' asks for credentials of a kind that is not supported",
 			   f->host);
 	else if (!may_send_password(f))

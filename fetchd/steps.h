@@ -56,7 +56,7 @@ struct fetch {
 	/* The answer. */
 	struct judgement judgement;
 	bool has_head; /* of this request */
-	unsigned auth; /* bits of enum auth_scheme */
+	struct challenge challenge; /* what a 401 asks for */
 	uint64_t retry_after_ms;
 	struct buf location;
 	uint64_t asked_at;                   /* the offset of this request */

@@ -235,11 +235,11 @@ static void test_auth(void **state)
 	struct response r;
 	(void)state;
 	feed_field(&r, "WWW-Authenticate: Basic realm=\"x\"");
-	assert_int_equal(r.auth, AUTH_BASIC);
+	assert_int_equal(r.challenge.schemes, AUTH_BASIC);
 	feed_field(&r, "WWW-Authenticate: bearer realm=\"x\"\r\nwww-authenticate: BASIC");
-	assert_int_equal(r.auth, AUTH_BASIC | AUTH_BEARER);
+	assert_int_equal(r.challenge.schemes, AUTH_BASIC | AUTH_BEARER);
 	feed_field(&r, "WWW-Authenticate: Negotiate");
-	assert_int_equal(r.auth, AUTH_OTHER);
+	assert_int_equal(r.challenge.schemes, AUTH_OTHER);
 }
 
 /* A head that is at a limit is taken; one line or byte past it is refused, also over several interim responses. */

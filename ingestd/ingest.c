@@ -161,6 +161,18 @@ static int resume_as_chosen(struct ingest *in, const struct resume *how, uint64_
 	return resume_from_slot(in, how, size);
 }
 
+struct data_facts ingest_facts(const struct ingest *in, const struct stat *st)
+{
+	return (struct data_facts){
+	    .size = (uint64_t)st->st_size,
+	    .inode = (uint64_t)st->st_ino,
+	    .mtime_ns = file_mtime_ns(st),
+	    .boot_id = in->home->boot_id,
+	    .ingest_id = in->id_bytes,
+	    .tail_max = CHUNK_PAYLOAD_MAX,
+	};
+}
+
 /* Make offset and digest agree with the data, from the slots; `use_live` is off after a failed write or sync. */
 int ingest_resume(struct ingest *in, bool use_live)
 {
@@ -176,14 +188,7 @@ int ingest_resume(struct ingest *in, bool use_live)
 		return r;
 	if (!use_live)
 		memset(file, 0, len < SLOT_BYTES ? len : SLOT_BYTES);
-	struct data_facts now = {
-	    .size = (uint64_t)st.st_size,
-	    .inode = (uint64_t)st.st_ino,
-	    .mtime_ns = file_mtime_ns(&st),
-	    .boot_id = in->home->boot_id,
-	    .ingest_id = in->id_bytes,
-	    .tail_max = CHUNK_PAYLOAD_MAX,
-	};
+	struct data_facts now = ingest_facts(in, &st);
 	checkpoint_choose(file, len, &now, &how);
 	in->anchored = how.kind == RESUME_DURABLE;
 	in->durable_offset = how.kind == RESUME_DURABLE ? how.from.offset : 0;

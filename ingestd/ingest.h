@@ -64,6 +64,12 @@ enum ingest_make {
 int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_make make, struct ingest **ret_ingest,
 		struct reason *why);
 
+/*
+ * Where ingest_open() would go on from, without a lock and without changing anything: right also beside a writer, which
+ * may be the next stage of the very pipeline that asks. -ENOENT: there is no such ingest; else -errno with a reason.
+ */
+int ingest_peek(const struct ingest_home *home, struct span ref, uint64_t *ret_offset, struct reason *why);
+
 /* Give up the lock and the descriptors; what is on disk stays. NULL is fine. */
 void ingest_close(struct ingest *in);
 
@@ -111,6 +117,9 @@ int ingest_remove(struct ingest *in);
 
 /* The present state as a slot, but for the facts of the data file. */
 void ingest_snapshot(const struct ingest *in, struct checkpoint *ret_checkpoint);
+
+/* What checkpoint_choose() wants to know of the data. */
+struct data_facts ingest_facts(const struct ingest *in, const struct stat *st);
 
 /*
  * For ingest_open(): make offset and digest agree with the data, from the slots (`use_live`: the live one too), and

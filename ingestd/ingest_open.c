@@ -144,3 +144,59 @@ int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_mak
 	}
 	return r;
 }
+
+/* The offset that the slots and the size of the data speak for. */
+static int peek_data(const struct ingest *in, uint64_t *ret_offset)
+{
+	uint8_t file[SLOT_FILE_BYTES];
+	AUTO_FD data_fd = -1, checkpoint_fd = -1;
+	struct stat st;
+	struct resume how;
+	size_t len = 0;
+
+	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDONLY, 0, &data_fd, &st);
+	if (r < 0)
+		return r;
+	r = file_open_at(in->dir_fd, INGEST_CHECKPOINT, O_RDONLY, 0, &checkpoint_fd, NULL);
+	if (r == 0)
+		r = file_pread_full(checkpoint_fd, file, sizeof(file), 0, &len);
+	if (r < 0)
+		return r;
+	struct data_facts now = ingest_facts(in, &st);
+	checkpoint_choose(file, len, &now, &how);
+	*ret_offset = how.kind == RESUME_LIVE                                ? now.size
+		      : how.kind == RESUME_CUT || how.kind == RESUME_DURABLE ? how.from.offset
+									     : 0;
+	return 0;
+}
+
+/* Without data or slots an ingest goes on from 0, unless its data has moved to the blobs, which the record knows. */
+static uint64_t peek_record(const struct ingest *in)
+{
+	AUTO_BUF text = BUF_INIT;
+	struct transfer record;
+
+	if (file_load_at(in->dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text) < 0 ||
+	    transfer_parse(buf_span(&text), &record, NULL) < 0 || !record.has_sealed)
+		return 0;
+	return record.size;
+}
+
+int ingest_peek(const struct ingest_home *home, struct span ref, uint64_t *ret_offset, struct reason *why)
+{
+	struct ingest *in = ingest_new(home, ref);
+
+	if (!in)
+		return -ENOMEM;
+	int r = dir_open_at(layout_ingest_fd(home->layout), in->id, false, &in->dir_fd);
+	if (r == 0)
+		r = peek_data(in, ret_offset);
+	if (r == -ENOENT && in->dir_fd >= 0) {
+		*ret_offset = peek_record(in);
+		r = 0;
+	}
+	if (r < 0 && r != -ENOENT)
+		(void)fail(r, in, INGEST_DATA, why);
+	ingest_close(in);
+	return r;
+}

@@ -53,7 +53,7 @@ static int open_store(struct desk *desk)
 	int r = layout_open(desk->settings->store, LAYOUT_INGESTER, &desk->home.layout, &why);
 	if (r < 0) {
 		log_error("%s", why.text);
-		return r == -EACCES || r == -EROFS ? EX_CANTCREAT : exit_code_of(r);
+		return exit_code_of(r);
 	}
 	if (flock(layout_ingest_fd(desk->home.layout), LOCK_EX | LOCK_NB) < 0) {
 		log_error("another ingestd serves the store '%s'", layout_path(desk->home.layout));

@@ -97,8 +97,8 @@ void orders_cancel(struct orders *o, struct span ref, uint64_t attempt)
 
 /*
  * Whoever says HELLO may have nothing of ours in hand: a new fetchd has only what we sent since it connected, and one
- * that lost us has nothing. So every order goes again, from where we are and under the attempt that it has: a fetchd that
- * has it already knows it for a repetition, and nothing is fetched twice.
+ * that lost us has nothing. So every order goes again, from where we are and under the attempt that it has: a fetchd
+ * that has it already knows it for a repetition, and nothing is fetched twice.
  */
 static void on_hello(struct orders *o, const struct message *m)
 {

@@ -257,6 +257,17 @@ static int put_raw(struct put *p)
 	return code;
 }
 
+static int take_home(struct put *p)
+{
+	p->home = (struct ingest_home){.layout = p->layout, .program = "ingestd put"};
+	int r = clock_boot_id(p->settings->boot_id, p->home.boot_id);
+	if (r < 0) {
+		log_errno(r, "cannot tell the boot id; give it with --boot-id");
+		return EX_CONFIG;
+	}
+	return EX_OK;
+}
+
 static int open_home(struct put *p)
 {
 	struct reason why;
@@ -264,15 +275,9 @@ static int open_home(struct put *p)
 	int r = layout_open(p->settings->store, LAYOUT_INGESTER, &p->layout, &why);
 	if (r < 0) {
 		log_error("%s", why.text);
-		return r == -EACCES || r == -EROFS ? EX_CANTCREAT : exit_code_of(r);
+		return exit_code_of(r);
 	}
-	p->home = (struct ingest_home){.layout = p->layout, .program = "ingestd put"};
-	r = clock_boot_id(p->settings->boot_id, p->home.boot_id);
-	if (r < 0) {
-		log_errno(r, "cannot tell the boot id; give it with --boot-id");
-		return EX_CONFIG;
-	}
-	return EX_OK;
+	return take_home(p);
 }
 
 static int open_ingest(struct put *p, enum ingest_make make)
@@ -283,7 +288,7 @@ static int open_ingest(struct put *p, enum ingest_make make)
 	if (r == 0)
 		return EX_OK;
 	log_error("cannot open the ingest of '%s': %s", p->ref, why.text);
-	return r == -EACCES || r == -EROFS ? EX_CANTCREAT : exit_code_of(r);
+	return exit_code_of(r);
 }
 
 /* What the command line says about the content goes into the record; -EINVAL was reported. */
@@ -367,13 +372,22 @@ static int find_offset(struct put *p, uint64_t *ret_offset)
 	struct digest digest;
 	struct reason why = {""};
 
-	int code = open_home(p);
+	*ret_offset = 0;
+	int r = layout_open(p->settings->store, LAYOUT_READER, &p->layout, &why);
+	if (r == -ENOENT)
+		return EX_OK; /* no store yet: from the start */
+	if (r < 0) {
+		log_error("%s", why.text);
+		return exit_code_of(r);
+	}
+	int code = take_home(p);
 	if (code != EX_OK)
 		return code;
 	if (digest_parse(span_str(p->ref), &digest, NULL) == 0 && layout_blob_size(p->layout, &digest, ret_offset) == 0)
 		return EX_OK;
-	int r = ingest_open(&p->home, span_str(p->ref), INGEST_EXISTING, &p->in, &why);
-	*ret_offset = r == 0 ? p->in->offset : 0;
+	if (layout_ingest_fd(p->layout) < 0)
+		return EX_OK;
+	r = ingest_peek(&p->home, span_str(p->ref), ret_offset, &why);
 	if (r == 0 || r == -ENOENT)
 		return EX_OK;
 	log_error("cannot tell the offset of '%s': %s", p->ref, why.text);

@@ -93,6 +93,39 @@ def test_line_is_run_again_until_it_is_done(big_box, registry, big, victim):
     assert box.blob(big.digest).exists()
 
 
+TYPED = 'fetchd get --offset "$(ingestd offset "$R")" "$URL" | ingestd put --digest "$D" "$R" | commitd commit'
+
+
+def type_line(box, blob, url):
+    """The line as it stands in the manual, in a shell: the three start at once, and `offset` beside `put`."""
+    words = {"PATH": f"{box.bindir}:{os.environ['PATH']}", "R": blob.digest, "D": blob.digest, "URL": url}
+    shell = subprocess.Popen(
+        ["bash", "-o", "pipefail", "-c", TYPED],
+        env=box.environment | words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+    box.started.append(shell)
+    return shell
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "begun"])
+def test_line_as_it_is_typed(box, slow, medium, is_new):
+    url = slow.url(medium.name, medium.digest)
+    victims = [("fetchd", 0.1), ("ingestd", 0.2), ("ingestd", 0.4), ("fetchd", 0.6), ("commitd", 0.8)]
+    if not is_new:
+        box.run("ingestd", "put", "--digest", medium.digest, medium.digest, data=b"", want=AGAIN)
+    for victim, point in victims:
+        shell = type_line(box, medium, url)
+        assert box.wait_size(medium.digest, int(medium.size * point), shell), f"over before {point:.0%}"
+        kill(box.stage(victim))
+        result = box.finish(shell)
+        assert result.returncode != OK and result.stdout == ""
+        said = [line for line in result.stderr.splitlines() if not line.startswith(("bash:", " "))]
+        assert not any("offset" in line or "locked" in line for line in said), result.stderr
+    result = box.finish(type_line(box, medium, url), want=OK)
+    assert result.stdout.strip() == medium.digest
+    settled(box)
+
+
 @pytest.mark.parametrize("victim", Line._fields)
 def test_raw_line_with_curl(big_box, registry, medium, victim):
     """curl starts from the front each time, and only what is missing is written."""

@@ -52,6 +52,17 @@ static inline struct ingest *open_ref(const char *ref)
 	return in;
 }
 
+/* Where ingest_open() would go on from. */
+static inline uint64_t peek(const char *ref)
+{
+	struct reason why = {""};
+	uint64_t offset;
+
+	if (ingest_peek(&home, span_str(ref), &offset, &why) < 0)
+		fail_msg("%s: %s", ref, why.text);
+	return offset;
+}
+
 static inline void append(struct ingest *in, size_t from, size_t to)
 {
 	size_t accepted;

@@ -8,6 +8,17 @@
 /* Wire */
 #include "common/wire/message.h"
 
+/* Open it again; what a look beforehand said is where it goes on. */
+static struct ingest *reopen_ref(const char *ref)
+{
+	uint64_t offset = peek(ref);
+	struct ingest *in = open_ref(ref);
+
+	assert_int_equal(in->offset, offset);
+	assert_int_equal(peek(ref), offset); /* beside the one who has it open */
+	return in;
+}
+
 /* Killed after the append and before the slot: the bytes are hashed again, and the blob is read back at the end. */
 static void test_killed_between_append_and_slot(void **state)
 {
@@ -18,12 +29,12 @@ static void test_killed_between_append_and_slot(void **state)
 	append(in, 0, 1000);
 	assert_int_equal(write(in->data_fd, content + 1000, behind), (ssize_t)behind);
 	ingest_close(in);
-	in = open_ref("killed");
+	in = reopen_ref("killed");
 	assert_prefix(in, 1000 + behind);
 	assert_int_equal(in->rehashed_now, behind);
 	assert_int_equal(in->provenance, PROVENANCE_MENDED);
 	ingest_close(in);
-	in = open_ref("killed"); /* the mark stays */
+	in = reopen_ref("killed"); /* the mark stays */
 	assert_int_equal(in->rehashed_now, 0);
 	assert_int_equal(in->rehashed, behind);
 	assert_int_equal(in->provenance, PROVENANCE_MENDED);
@@ -38,7 +49,7 @@ static void test_foreign_bytes_are_cut_off(void **state)
 	append(in, 0, 1000);
 	assert_int_equal(write(in->data_fd, content, CHUNK_PAYLOAD_MAX + 1), CHUNK_PAYLOAD_MAX + 1);
 	ingest_close(in);
-	in = open_ref("foreign");
+	in = reopen_ref("foreign");
 	assert_prefix(in, 1000);
 	assert_int_equal(in->provenance, PROVENANCE_MENDED);
 	append(in, 1000, CONTENT_LEN);
@@ -60,7 +71,7 @@ static void test_reboot(void **state)
 	append(in, 200000, 250000);
 	ingest_close(in);
 	home.boot_id[0] = 2;
-	in = open_ref("reboot");
+	in = reopen_ref("reboot");
 	assert_prefix(in, 200000);
 	assert_int_equal(in->provenance, PROVENANCE_REBOOTED);
 	append(in, 200000, CONTENT_LEN);
@@ -77,7 +88,7 @@ static void test_reboot_without_a_durable_slot(void **state)
 	append(in, 0, 100000);
 	ingest_close(in);
 	home.boot_id[0] = 2;
-	in = open_ref("reboot");
+	in = reopen_ref("reboot");
 	assert_prefix(in, 0);
 	assert_int_equal(in->provenance, 0); /* nothing crossed it */
 	ingest_close(in);
@@ -92,7 +103,7 @@ static void test_data_shorter_than_its_durable_slot(void **state)
 	checkpoint(in);
 	assert_int_equal(ftruncate(in->data_fd, 99999), 0);
 	ingest_close(in);
-	in = open_ref("broken");
+	in = reopen_ref("broken");
 	assert_prefix(in, 0);
 	assert_non_null(strstr(in->resumed, "shorter"));
 	ingest_close(in);
@@ -128,7 +139,7 @@ static void test_truncate_drops_the_slots(void **state)
 	append(in, 0, 150000);
 	ingest_close(in);
 	home.boot_id[0] = 2;
-	in = open_ref("slots");
+	in = reopen_ref("slots");
 	assert_prefix(in, 0);
 	ingest_close(in);
 }
@@ -151,12 +162,12 @@ static void test_sealed(void **state)
 	in->record.sealed = content_digest;
 	assert_int_equal(ingest_note(in), 0);
 	ingest_close(in);
-	in = open_ref("sealed"); /* killed before the seal was sent */
+	in = reopen_ref("sealed"); /* killed before the seal was sent */
 	assert_prefix(in, CONTENT_LEN);
 	assert_true(in->record.has_sealed);
 	assert_int_equal(unlinkat(in->dir_fd, INGEST_DATA, 0), 0);
 	ingest_close(in);
-	in = open_ref("sealed"); /* commitd has renamed it, and the receipt was lost */
+	in = reopen_ref("sealed"); /* commitd has renamed it, and the receipt was lost */
 	assert_true(in->is_moved);
 	assert_int_equal(in->offset, CONTENT_LEN);
 	assert_int_equal(ingest_truncate(in), 0); /* the blob is not there either: begin again */
@@ -186,7 +197,7 @@ static void test_half_made(void **state)
 				assert_int_equal(unlinkat(dir.fd, path, 0), 0);
 			else
 				unit_write(&dir, path, "garbage\n=\0\n", way == EMPTY ? 0 : 11);
-			in = open_ref("half");
+			in = reopen_ref("half");
 			if (in->offset < CONTENT_LEN)
 				append(in, (size_t)in->offset, CONTENT_LEN);
 			expect(in);

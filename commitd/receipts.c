@@ -12,8 +12,9 @@ struct receipts {
 	const struct peer *peer;
 	void (*writable)(void *self);
 	void *self;
-	ev_io can_send; /* active after receipts_wait() */
-	ev_timer hello; /* active until greeted */
+	ev_io can_send;  /* active after receipts_wait() */
+	ev_timer hello;  /* active until greeted */
+	unsigned hellos; /* not answered so far */
 };
 
 static void on_can_send(struct ev_loop *loop, ev_io *watcher, int events)
@@ -29,10 +30,14 @@ static void on_hello_due(struct ev_loop *loop, ev_timer *watcher, int events)
 	struct receipts *r = watcher->data;
 	struct message m = {.type = MSG_HELLO, .incarnation = r->peer->self, .peer = r->peer->other};
 	(void)events;
-	if (r->peer->greeted)
+	if (r->peer->greeted) {
+		r->hellos = 0;
 		ev_timer_stop(loop, watcher);
-	else
-		(void)pipe_send(r->pipe, &m); /* -EAGAIN: nobody there yet; the timer says it again */
+		return;
+	}
+	if (++r->hellos % PIPE_RENEW_HELLOS == 0)
+		(void)pipe_renew(r->pipe);
+	(void)pipe_send(r->pipe, &m); /* -EAGAIN: nobody there yet; the timer says it again */
 }
 
 int receipts_send(struct receipts *r, const struct message *m)

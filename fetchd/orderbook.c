@@ -39,6 +39,7 @@ struct orderbook {
 	uint64_t losses; /* of connections to ingestd, as far as they were dealt with */
 	struct log_limit limit;
 	uint64_t refused; /* messages */
+	unsigned hellos;  /* not answered so far */
 	struct order all[ORDERS_MAX];
 };
 
@@ -52,10 +53,16 @@ static void on_hello_time(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct orderbook *book = w->data;
 	(void)events;
-	if (book->peer.greeted)
+	if (book->peer.greeted) {
+		book->hellos = 0;
 		ev_timer_stop(loop, w);
-	else
-		say_hello(book);
+		return;
+	}
+	if (++book->hellos % PIPE_RENEW_HELLOS == 0) {
+		(void)pipe_renew(book->in);
+		(void)pipe_renew(book->out);
+	}
+	say_hello(book);
 }
 
 static void on_beat_time(struct ev_loop *loop, ev_timer *w, int events)

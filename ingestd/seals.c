@@ -23,6 +23,7 @@ struct seals {
 	bool hello_due;
 	ev_io can_send, can_receive;
 	struct log_limit bad;
+	unsigned hellos; /* that came while the answer to the one before was still to be sent */
 };
 
 static int send_or_wait(struct seals *s, const struct message *m)
@@ -87,6 +88,9 @@ static void on_hello(struct seals *s, const struct message *m)
 
 	if (peer_hello(&s->commitd, m->incarnation, m->peer))
 		log_info("commitd is there (%016" PRIx64 ")", m->incarnation);
+	s->hellos = s->hello_due ? s->hellos + 1 : 0;
+	if (s->hellos > 0 && s->hellos % PIPE_RENEW_HELLOS == 0)
+		(void)pipe_renew(s->seals); /* it speaks, and our answer does not go out */
 	s->hello_due = true;
 	for (size_t i = 0; i < ts->len; i++) {
 		struct task *t = ts->by_ref[i];

@@ -22,10 +22,11 @@
  * noticed at once. The others longer, so that one with much to do comes to answer: a GET that is asked twice starts a
  * transfer again that has failed in between.
  */
-#define PING_MIN_MS   100u
-#define ASK_MIN_MS    1000u
-#define ASK_MAX_MS    1600u
-#define NOTE_AFTER_MS 1500u
+#define PING_MIN_MS    100u
+#define ASK_MIN_MS     1000u
+#define ASK_MAX_MS     1600u
+#define NOTE_AFTER_MS  1500u
+#define RENEW_AFTER_MS 2000u /* a question that nobody answers for so long goes over a new connection */
 
 struct client {
 	struct client_options options;
@@ -125,7 +126,7 @@ static int ask_once(struct pipe *p, const struct message *request, unsigned wait
 int client_ask(struct client *c, enum client_stage stage, const struct message *request, struct message *ret_answer,
 	       struct reason *why)
 {
-	uint64_t begin_ms = clock_mono_ms();
+	uint64_t begin_ms = clock_mono_ms(), renewed_ms = 0;
 	unsigned wait_ms = request->type == MSG_PING ? PING_MIN_MS : ASK_MIN_MS;
 	bool noted = false;
 
@@ -138,6 +139,10 @@ int client_ask(struct client *c, enum client_stage stage, const struct message *
 			return EXIT_INTERRUPTED;
 		}
 		uint64_t silent_ms = clock_mono_ms() - begin_ms;
+		if (silent_ms - renewed_ms >= RENEW_AFTER_MS) {
+			renewed_ms = silent_ms;
+			(void)pipe_renew(c->ctl[stage]);
+		}
 		int code = c->options.stages ? stages_check(c->options.stages, why) : 0;
 		if (code != 0)
 			return code;

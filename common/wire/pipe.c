@@ -25,8 +25,10 @@ struct pipe {
 	int socket;
 	int receive_fd;
 	int send_fd;
-	void *held;    /* the last received message, which the caller's views look into */
-	char *unlinks; /* the path of a socket that we bound; NULL for a connecting end */
+	void *held;     /* the last received message, which the caller's views look into */
+	char *unlinks;  /* the path of a socket that we bound; NULL for a connecting end */
+	char *connects; /* where a connecting end connects to; NULL for a bound one */
+	int endpoint;   /* nanomsg's number of that connection */
 };
 
 static const struct pipe_row {
@@ -106,8 +108,12 @@ static int pipe_attach(struct pipe *p, const char *runtime_dir, const struct pip
 		return -ENAMETOOLONG;
 	if (asprintf(&address, "ipc://%s/%s", runtime_dir, row->file) < 0)
 		return -ENOMEM;
-	if (!binds)
-		return nn_connect(p->socket, address) < 0 ? -nn_errno() : 0;
+	if (!binds) {
+		p->connects = address;
+		address = NULL;
+		p->endpoint = nn_connect(p->socket, p->connects);
+		return p->endpoint < 0 ? -nn_errno() : 0;
+	}
 	int r = slash ? data_dir_make(runtime_dir) : 0;
 	if (r == 0)
 		r = socket_bind(p->socket, address);
@@ -148,7 +154,17 @@ void pipe_close(struct pipe *p)
 	if (p->unlinks)
 		(void)unlink(p->unlinks);
 	free(p->unlinks);
+	free(p->connects);
 	free(p);
+}
+
+int pipe_renew(struct pipe *p)
+{
+	assert(p->connects);
+	if (p->endpoint >= 0)
+		(void)nn_shutdown(p->socket, p->endpoint);
+	p->endpoint = nn_connect(p->socket, p->connects);
+	return p->endpoint < 0 ? -nn_errno() : 0;
 }
 
 int pipe_receive_fd(const struct pipe *p)

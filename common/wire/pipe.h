@@ -48,6 +48,15 @@ int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, s
 void pipe_close(struct pipe *p);
 
 /*
+ * For a connecting end that hears nothing from a peer that should be there: give up its connection and make it anew.
+ * nanomsg takes a connection whose other end died in the middle of the handshake for a good one for ever (about one in
+ * 300 kills in a peer's first milliseconds). What was sent on it and not received is lost. 0 or -errno; to be asked for
+ * again then.
+ */
+int pipe_renew(struct pipe *p);
+#define PIPE_RENEW_HELLOS 20 /* whoever says HELLO renews its pipes each time that so many were not answered */
+
+/*
  * Descriptors for an event loop or poll(2), readable while something can be received, or sent. Level-triggered; never
  * read from them. -1 where the end cannot do that.
  */

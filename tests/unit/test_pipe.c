@@ -74,6 +74,32 @@ static void test_send_receive(void **state)
 	assert_false(unit_exists(&dir, "pipes/orders")); /* the socket goes with who bound it */
 }
 
+/* A connecting end that gives up its connection has a new one, whether or not there was one before. */
+static void test_renew(void **state)
+{
+	struct pipe *push, *pull;
+	struct message m;
+
+	(void)state;
+	assert_int_equal(pipe_open(dir.path, PIPE_ORDERS, PIPE_PULL, &pull), 0);
+	assert_int_equal(pipe_renew(pull), 0);
+	assert_int_equal(pipe_open(dir.path, PIPE_ORDERS, PIPE_PUSH, &push), 0);
+	for (int i = 0; i < 3; i++) {
+		int r = -EAGAIN;
+		assert_int_equal(pipe_renew(pull), 0);
+		/* What goes out on the old connection is lost: said until it is heard. */
+		for (int tries = 0; r == -EAGAIN && tries < WAIT_MS / 10; tries++) {
+			(void)pipe_send(push, &hello);
+			(void)poll(NULL, 0, 10);
+			r = pipe_receive(pull, &m, NULL);
+		}
+		assert_int_equal(r, 0);
+		assert_int_equal(m.type, MSG_HELLO);
+	}
+	pipe_close(pull);
+	pipe_close(push);
+}
+
 /* Whole and partial chunks arrive as they were filled, without a copy on the way in. */
 static void test_chunks(void **state)
 {
@@ -228,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_send_receive, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_renew, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_chunks, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_reconnect, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_bad_message, set_up, tear_down),

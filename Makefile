@@ -11,6 +11,9 @@ endif
 PROGRAMS := fetchd ingestd commitd sluice
 FLOORS   := base oci wire
 
+# Builds inside of other targets use all cores, unless make was told how many.
+PARALLEL  = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 CFLAGS   ?= -O2 -g
 HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
@@ -90,7 +93,7 @@ IMAGE ?=
 .PHONY: run
 run: ## pull an image and show the store: a sample, or IMAGE=host/name:tag; into STORE=directory
 	@tests/lib/packages build run
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory $(PARALLEL) build
 	@tests/lib/run $(BUILD)/bin $(abspath $(STORE)) $(IMAGE)
 
 # ── tests ──
@@ -116,6 +119,7 @@ system: build ## the system tests alone; T=word for those whose name has it
 test: ## install what the tests need, and run all of them
 	@tests/lib/packages build test
 	@rm -rf $(RESULTS)
+	@$(MAKE) --no-print-directory $(PARALLEL) build unit-programs
 	@$(MAKE) --no-print-directory --keep-going unit system; status=$$?; \
 	    tests/lib/tally $(RESULTS)/unit $(RESULTS)/system && exit $$status
 
@@ -126,7 +130,7 @@ GATES := format calls sizes layers manpages exposure clang tidy
 .PHONY: check
 check: ## test, test under sanitizers, and all the gates
 	@tests/lib/packages build test check
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory $(PARALLEL) build
 	@$(MAKE) --no-print-directory $(GATES:%=check-%)
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory check-san
@@ -144,7 +148,7 @@ check-layers: build ## who may include whom, and which program is linked to what
 check-manpages: ## mandoc's lint of the manual pages
 	@tests/gates/manpages
 check-clang: ## clang builds it without a warning, too
-	@$(MAKE) --no-print-directory CC=clang BUILD=$(CLANG_BUILD) build unit-programs
+	@$(MAKE) --no-print-directory $(PARALLEL) CC=clang BUILD=$(CLANG_BUILD) build unit-programs
 	@echo "clang: no warning"
 check-tidy: export CPPFLAGS := $(CPPFLAGS)
 check-tidy: ## clang-tidy has no finding
@@ -159,7 +163,7 @@ format: ## let clang-format have its way
 .PHONY: bench-one
 bench-one: ## 2 GiB in one blob against curl | tee | openssl
 	@tests/lib/packages build bench
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory $(PARALLEL) build
 	@tests/bench/one $(BUILD)/bin
 
 include tests/fuzz/fuzz.mk tests/chaos/chaos.mk

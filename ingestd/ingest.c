@@ -196,10 +196,20 @@ int ingest_resume(struct ingest *in, bool use_live)
 	return r < 0 ? r : write_live(in);
 }
 
+static int reopen(struct ingest *in, const char *name, int flags, int *fd)
+{
+	*fd = close_fd(*fd);
+	return file_open_at(in->dir_fd, name, O_RDWR | O_CREAT | flags, 0644, fd, NULL);
+}
+
+/* All of them: nobody says here which one's sync failed, and that one would succeed the next time and prove nothing. */
 int ingest_roll_back(struct ingest *in)
 {
-	in->data_fd = close_fd(in->data_fd);
-	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_CREAT | O_APPEND, 0644, &in->data_fd, NULL);
+	int r = reopen(in, INGEST_DATA, O_APPEND, &in->data_fd);
+	if (r == 0)
+		r = reopen(in, INGEST_CHECKPOINT, 0, &in->checkpoint_fd);
+	if (r == 0)
+		r = reopen(in, INGEST_TRANSFER, O_APPEND, &in->transfer_fd);
 	return r < 0 ? r : ingest_resume(in, false);
 }
 

@@ -1,18 +1,24 @@
 #include "fetchd/http.h"
 
 /* System */
-#include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <ev.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
+#include <sys/socket.h>
 
 /* Base */
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+
+/* Own */
+#include "fetchd/guard.h"
+#include "fetchd/http_end.h"
 
 #define RECEIVE_BUFFER   (128 * 1024L) /* bytes, for each running exchange; up to as much again while it is paused */
 #define IDLE_CONNECTIONS 32L
@@ -41,7 +47,11 @@ struct exchange {
 	bool refused; /* the head is */
 	bool stopped; /* a hook asked for it */
 	bool lost;    /* bytes, in a resume that failed */
+	bool guarded;
+	bool guard_held;     /* an address was refused */
+	uint16_t proxy_port; /* while guarded, 0 if there is none */
 	char error[CURL_ERROR_SIZE];
+	struct buf form;       /* the body of a POST; wiped: it may be a password */
 	struct exchange *next; /* spare */
 };
 
@@ -151,6 +161,21 @@ static size_t on_body(char *data, size_t one, size_t len, void *self)
 	return x->paused ? CURL_WRITEFUNC_PAUSE : x->stopped ? 0 : len;
 }
 
+/* Like libcurl's own, but for the guard, and not to be inherited by what we start. */
+static curl_socket_t open_socket(void *self, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	struct exchange *x = self;
+	(void)purpose;
+	/* Port numbers stand at the same place in both families. */
+	uint16_t port = ntohs(((const struct sockaddr_in *)(const void *)&to->addr)->sin_port);
+	bool is_proxy = x->proxy_port != 0 && x->proxy_port == port;
+	if (x->guarded && !is_proxy && guard_is_inner(&to->addr)) {
+		x->guard_held = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, int own_port)
 {
 	struct exchange *x = self;
@@ -163,79 +188,37 @@ static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, in
 	return CURL_PREREQFUNC_OK;
 }
 
-/* What curl says, what that means, and how a person is told; NULL: in curl's own words. */
-static const struct {
-	CURLcode code;
-	enum http_end end;
-	const char *text;
-} ends[] = {
-    {CURLE_OK, HTTP_WHOLE, ""},
-    {CURLE_COULDNT_RESOLVE_HOST, HTTP_NO_ADDRESS, "the name of the host cannot be resolved"},
-    {CURLE_COULDNT_RESOLVE_PROXY, HTTP_NO_ADDRESS, "the name of the proxy cannot be resolved"},
-    {CURLE_COULDNT_CONNECT, HTTP_NO_CONNECTION, NULL},
-    {CURLE_PROXY, HTTP_NO_CONNECTION, NULL},
-    {CURLE_OPERATION_TIMEDOUT, HTTP_NO_CONNECTION, "no connection within the time for it"}, /* no other limit is set */
-    {CURLE_SSL_CONNECT_ERROR, HTTP_NO_TLS, NULL},
-    {CURLE_PEER_FAILED_VERIFICATION, HTTP_NO_TLS, NULL},
-    {CURLE_SSL_CACERT_BADFILE, HTTP_NO_TLS, NULL},
-    {CURLE_SSL_CERTPROBLEM, HTTP_NO_TLS, NULL},
-    {CURLE_SSL_CIPHER, HTTP_NO_TLS, NULL},
-    {CURLE_SSL_INVALIDCERTSTATUS, HTTP_NO_TLS, NULL},
-    {CURLE_SSL_ISSUER_ERROR, HTTP_NO_TLS, NULL},
-    {CURLE_SEND_ERROR, HTTP_BROKEN_OFF, NULL},
-    {CURLE_RECV_ERROR, HTTP_BROKEN_OFF, NULL},
-    {CURLE_GOT_NOTHING, HTTP_BROKEN_OFF, "the connection was closed without an answer"},
-    {CURLE_PARTIAL_FILE, HTTP_BROKEN_OFF, "the connection was closed before the end of the body"},
-    {CURLE_WEIRD_SERVER_REPLY, HTTP_REFUSED, NULL},
-    {CURLE_UNSUPPORTED_PROTOCOL, HTTP_REFUSED, "the answer is no HTTP/1.1"},
-};
-
-/* "Recv failure: Connection reset by peer" is "connection reset by peer" in our words; "SSL ..." stays as it is. */
-static void say_error(const char *prefix, const char *text, struct reason *ret_why)
-{
-	static const char *const noise[] = {"Recv failure: ", "Send failure: "};
-	for (size_t i = 0; i < 2; i++)
-		if (strncmp(text, noise[i], strlen(noise[i])) == 0)
-			text += strlen(noise[i]);
-	bool is_word = prefix[0] == '\0' && isupper((unsigned char)text[0]) && islower((unsigned char)text[1]);
-	reason_set(ret_why, "%s%c%s", prefix, is_word ? tolower((unsigned char)text[0]) : text[0],
-		   text[0] != '\0' ? text + 1 : "");
-}
-
 static enum http_end end_of(const struct exchange *x, CURLcode code, struct reason *ret_why)
 {
-	enum http_end end = HTTP_FAILED;
-	const char *text = NULL;
 	long error = 0;
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		if (ends[i].code == code) {
-			end = ends[i].end;
-			text = ends[i].text;
-		}
+	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &error);
+	enum http_end end = http_end_of(code, x->error, (int)error, x->connected, ret_why);
+	if (x->stopped)
+		return HTTP_STOPPED;
 	if (x->refused)
-		text = x->response.why.text;
-	else if (code == CURLE_COULDNT_CONNECT && curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &error) == CURLE_OK &&
-		 error != 0)
-		text = strerror((int)error);
-	else if (!text)
-		text = x->error[0] != '\0' ? x->error : curl_easy_strerror(code);
-	say_error(end == HTTP_NO_TLS ? "TLS: " : "", text, ret_why);
-	/* libcurl 7.88 has no code of its own for broken chunks. */
-	bool bad_chunk = code == CURLE_RECV_ERROR && strstr(x->error, "chunked-encoding");
-	return x->stopped ? HTTP_STOPPED : x->refused || bad_chunk ? HTTP_REFUSED : end;
+		reason_set(ret_why, "%s", x->response.why.text);
+	else if (x->guard_held && end == HTTP_NO_CONNECTION)
+		reason_set(ret_why, "it is an address of this machine or of its link, where no server may send us");
+	else
+		return end;
+	return HTTP_REFUSED;
 }
 
-static void drop_headers(struct exchange *x)
+/* What of the request is ours. */
+static void drop_request(struct exchange *x)
 {
 	for (struct curl_slist *line = x->headers; line; line = line->next)
 		explicit_bzero(line->data, strlen(line->data)); /* one of them may be a password */
 	curl_slist_free_all(x->headers);
 	x->headers = NULL;
+	if (x->form.data)
+		explicit_bzero(x->form.data, x->form.room);
+	buf_release(&x->form);
 }
 
 static void exchange_free(struct exchange *x)
 {
-	drop_headers(x);
+	drop_request(x);
 	curl_easy_cleanup(x->easy);
 	free(x);
 }
@@ -247,7 +230,8 @@ static void retire(struct exchange *x)
 	ev_timer_stop(h->loop, &x->stall);
 	(void)curl_multi_remove_handle(h->multi, x->easy);
 	(void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
-	drop_headers(x);
+	(void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, NULL);
+	drop_request(x);
 	if (h->spare_len >= SPARE_EXCHANGES) {
 		exchange_free(x);
 		return;
@@ -319,6 +303,8 @@ static void set_up(struct exchange *x)
 	(void)curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
 	(void)curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_request);
 	(void)curl_easy_setopt(e, CURLOPT_PREREQDATA, x);
+	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, x);
 	(void)curl_easy_setopt(e, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
 	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
 	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -386,6 +372,44 @@ static int add_headers(struct exchange *x, const struct http_ask *ask)
 	return r;
 }
 
+/* A handle is used again: every option is set for every request. */
+static bool set_tls(CURL *e, const struct http_tls *tls)
+{
+	static const struct http_tls none;
+	const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+	const struct http_tls *t = tls ? tls : &none;
+	long verify = t->skip_verify ? 0 : 1;
+	return curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file ? t->ca_file : built->cainfo) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_CAPATH, t->ca_file ? NULL : built->capath) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSLCERT, t->client_cert) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSLKEY, t->client_key ? t->client_key : t->client_cert) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, verify) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2 * verify) == CURLE_OK;
+}
+
+static bool set_form(struct exchange *x, const char *form)
+{
+	if (!form)
+		return curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+	return buf_append_str(&x->form, form) == 0 &&
+	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE, (long)x->form.len) == CURLE_OK &&
+	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->form.data) == CURLE_OK;
+}
+
+static bool set_request(struct exchange *x, const struct http_ask *ask)
+{
+	CURL *e = x->easy;
+	x->guarded = ask->guarded;
+	x->proxy_port = ask->guarded ? guard_proxy_port(strncasecmp(ask->url, "https:", 6) == 0) : 0;
+	return add_headers(x, ask) == 0 && set_form(x, ask->form) && set_tls(e, ask->tls) &&
+	       curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK &&
+	       /* A connection that stands already was looked at by no guard. */
+	       curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ask->guarded ? 1L : 0L) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms) == CURLE_OK;
+}
+
 int http_start(struct http *h, const struct http_ask *ask, const struct http_hooks *hooks, void *self,
 	       struct exchange **ret_exchange)
 {
@@ -394,15 +418,11 @@ int http_start(struct http *h, const struct http_ask *ask, const struct http_hoo
 		return -ENOMEM;
 	x->hooks = hooks;
 	x->self = self;
-	x->connected = x->paused = x->refused = x->stopped = x->lost = false;
+	x->connected = x->paused = x->refused = x->stopped = x->lost = x->guard_held = false;
 	x->error[0] = '\0';
 	x->stall_timeout_ms = ask->stall_timeout_ms;
 	response_init(&x->response, clock_wall_s());
-	bool right = add_headers(x, ask) == 0 && curl_easy_setopt(x->easy, CURLOPT_URL, ask->url) == CURLE_OK &&
-		     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK &&
-		     curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms) == CURLE_OK &&
-		     curl_multi_add_handle(h->multi, x->easy) == CURLM_OK;
-	if (!right) {
+	if (!set_request(x, ask) || curl_multi_add_handle(h->multi, x->easy) != CURLM_OK) {
 		retire(x);
 		return -ENOMEM;
 	}

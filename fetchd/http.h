@@ -1,6 +1,7 @@
 /*
  * HTTP exchanges by libcurl's multi interface on libev: one request, one response, no decisions. Redirects,
- * credentials, ranges and retries are the caller's. With url.c the only file that includes curl.
+ * credentials, ranges and retries are the caller's. The only file that makes requests by curl; url.c and guard.c have
+ * its parser of URLs, http_end.c its errors.
  *
  * HTTP/1.1 only: pausing HTTP/2 streams has a trail of bugs around libcurl 7.88. No content encoding is asked for,
  * because offsets count the bytes of the content as it is.
@@ -23,12 +24,12 @@ enum body_answer {
 enum http_end {
 	HTTP_WHOLE,         /* the response is complete, as far as HTTP can tell */
 	HTTP_STOPPED,       /* `head` or `body` asked for it */
-	HTTP_REFUSED,       /* the head is over a limit or is no HTTP; or the framing of the body is broken */
+	HTTP_REFUSED,       /* the head is over a limit or no HTTP, the framing is broken, or the guard held */
 	HTTP_NO_ADDRESS,    /* the name does not resolve */
 	HTTP_NO_CONNECTION, /* refused, unreachable, or the time for it is up */
 	HTTP_NO_TLS,        /* handshake or certificate */
 	HTTP_BROKEN_OFF,    /* reset, closed before the answer, a body that is cut short */
-	HTTP_STALLED,       /* no byte for the stall time */
+	HTTP_STALLED,       /* no byte for the stall time, or not whole in time */
 	HTTP_FAILED,        /* our side: memory, descriptors */
 };
 
@@ -42,15 +43,27 @@ struct http_hooks {
 	void (*done)(void *self, enum http_end end, const struct reason *why);
 };
 
+/* What the configuration says of TLS with a host. */
+struct http_tls {
+	const char *ca_file;     /* PEM; NULL: the system's authorities */
+	const char *client_cert; /* PEM, or NULL */
+	const char *client_key;  /* PEM; NULL: it is in client_cert */
+	bool skip_verify;        /* believe any certificate */
+};
+
 struct http_ask {
 	const char *url;
 	const char *accept;
-	const char *authorization; /* the header's value, or NULL */
-	const char *if_range;      /* a validator, or NULL */
-	uint64_t first;            /* bytes; 0: no range */
-	uint64_t last;             /* inclusive; SIZE_UNKNOWN: open */
+	const char *authorization;  /* the header's value, or NULL */
+	const char *if_range;       /* a validator, or NULL */
+	uint64_t first;             /* bytes; 0: no range */
+	uint64_t last;              /* inclusive; SIZE_UNKNOWN: open */
+	const char *form;           /* POST this, application/x-www-form-urlencoded; NULL: GET */
+	bool guarded;               /* connect to none of the addresses of guard.h, unless to a proxy */
+	const struct http_tls *tls; /* NULL: the system's authorities */
 	uint64_t connect_timeout_ms;
 	uint64_t stall_timeout_ms; /* paused time does not count */
+	uint64_t timeout_ms;       /* for all of it, 0: no limit */
 };
 
 /* Borrows the loop. 0 or -ENOMEM. Once in a process. */

@@ -3,6 +3,7 @@ One small pull by three stages that the caller starts, strikes (tests/lib/strike
 all is well afterwards.
 """
 
+import contextlib
 import fcntl
 import multiprocessing
 import os
@@ -24,7 +25,8 @@ import invariants  # noqa: E402
 import stages  # noqa: E402
 
 PATIENCE_S = 60  # a case takes a second; what takes this long is wedged
-LAYERS = (7, 64 << 10, (600 << 10) + 1)  # bytes: less than a block, one chunk, three chunks
+WORDS = {"ingestd": ("--checkpoint-bytes", "1M")}  # so that a small blob has durable checkpoints too
+LAYERS = (7, 64 << 10, (4608 << 10) + 1)  # bytes: less than a block, one chunk, several checkpoints
 
 
 class Broken(Exception):
@@ -54,14 +56,14 @@ class Rig(stages.Box):
     def __init__(self, bindir, strike, directory, reference):
         super().__init__(bindir, directory)
         self.strike, self.reference = strike, reference
-        self.report, self.log = self.directory / "report", self.directory / "log"
+        self.log = self.directory / "log"
         self.running, self.up_lock = {}, None
 
     def fresh(self):
         """An empty store, and nothing left of the case before."""
         for path in (self.store, self.runtime):
             shutil.rmtree(path, ignore_errors=True)
-        for path in (self.report, self.log):
+        for path in (self.log, *self.directory.glob("report-*")):
             path.unlink(missing_ok=True)
         self.started.clear()
         self.runtime.mkdir(mode=0o750)
@@ -71,9 +73,9 @@ class Rig(stages.Box):
     def begin(self, program, words=(), strike=None):
         """Start a program; `strike`: the options of what is to happen to it."""
         with open(self.log, "ab") as log:
-            command = [self.bindir / program, *words]
+            command = [self.bindir / program, *WORDS.get(program, ()), *words]
             if strike is not None:
-                command = [self.strike, "-r", self.report, *strike, *command]
+                command = [self.strike, "-r", self.report(program), *strike, *command]
             return self.popen(*command, stdout=log, stderr=log)
 
     def up(self, strikes):
@@ -120,17 +122,24 @@ class Rig(stages.Box):
         self.down()
         return codes
 
-    def reported(self, word):
-        """The lines of the strike's report that begin with that word, split."""
-        lines = self.report.read_text().splitlines() if self.report.exists() else []
-        return [line.split(" ", 3) for line in lines if line.startswith(word)]
+    def report(self, program):
+        return self.directory / f"report-{program}"
 
-    def check(self, digests):
-        """Nothing runs: the image is whole, named, and nothing else is left."""
+    def reported(self, program, word):
+        """The lines that begin with that word of what a strike at the program reported, split."""
+        path = self.report(program)
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line.split(" ") for line in lines if line.startswith(word)]
+
+    def check(self, digests, tidy=True):
+        """
+        Nothing runs: the image is whole, named, and nothing half-made is left; with `tidy` no ingest at all, not even
+        one that says why it rests.
+        """
         reports = self.sanitizer_reports()
         problems = invariants.problems_of(self.store, settled=True, runtime=self.runtime)
         problems += [f"{digest} is missing" for digest in digests if not self.blob(digest).exists()]
-        problems += [f"'{path}' is left over" for path in (self.store / "ingest").glob("*")]
+        problems += [f"'{path}' is left over" for path in (self.store / "ingest").glob("*") if tidy]
         names = (self.store / "index.json").read_text()
         problems += [f"no name '{name}'" for name in (self.reference, "second") if f'"{name}"' not in names]
         if reports or problems:
@@ -146,24 +155,18 @@ class Rig(stages.Box):
 class Walker:
     """Does cases in a process of its own, with its own server and store."""
 
-    def __init__(self, bindir, strike):
+    def __init__(self, bindir, strike, area):
         self.server = badserver.BadServer()
         self.image = SmallImage(self.server)
-        place = "/dev/shm" if os.path.isdir("/dev/shm") else None
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="slc-", dir=place))
-        self.rig = Rig(bindir, strike, self.directory, self.image.reference)
-
-    def close(self):
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.rig = Rig(bindir, strike, tempfile.mkdtemp(dir=area), self.image.reference)
 
 
 walker = None
 
 
-def open_walker(bindir, strike):
+def open_walker(bindir, strike, area):
     global walker
-    walker = Walker(bindir, strike)
-    multiprocessing.util.Finalize(walker, walker.close, exitpriority=10)
+    walker = Walker(bindir, strike, area)
 
 
 def attempt(work, case):
@@ -178,8 +181,21 @@ def attempt(work, case):
         walker.rig.running.clear()
 
 
+@contextlib.contextmanager
+def new_area():
+    """A directory for stores, in memory where that is possible."""
+    area = tempfile.mkdtemp(prefix="slc-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    try:
+        yield pathlib.Path(area)
+    finally:
+        shutil.rmtree(area, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def pool(options):
-    return multiprocessing.Pool(options.jobs, open_walker, (options.bindir, options.strike))
+    with new_area() as area:
+        with multiprocessing.Pool(options.jobs, open_walker, (options.bindir, options.strike, area)) as workers:
+            yield workers
 
 
 def add_options(parser):
@@ -212,7 +228,7 @@ def dry_total(rig, image, victim):
     if codes != [0, 0]:
         raise Broken(f"the pull without a strike gave {codes}")
     rig.check(image.digests)
-    return int(rig.reported("total")[0][1])
+    return int(rig.reported(name, "total")[0][1])
 
 
 def quiet(command):

@@ -1,12 +1,13 @@
 /*
  * Strike a program at its Nth system call of some kinds, before the call is made:
  *
- *   strike [-n N] [-a kill|short|ERRNO] [-c CALL,...] [-u DIR] -r REPORT PROGRAM ARGUMENT...
+ *   strike [-n N] [-a kill|short|ERRNO] [-c CALL,...] [-u DIR] [-l] -r REPORT PROGRAM ARGUMENT...
  *
  *   -n N       at the Nth call that counts, over all threads; 0 (the default): never
  *   -a ACTION  kill -9 the program; let the call write half of what it wants to; or let it fail with that error
  *   -c CALLS   the calls that count; "all": whatever it calls; without it all that change something others can see
  *   -u DIR     of these only such as work on files below DIR
+ *   -l         write a line "call NAME PATH ARGUMENT ARGUMENT..." for each call that counts
  *   -r REPORT  gets a line "fired N CALL PATH" when it strikes, "again CALL PATH" when a descriptor whose sync was made
  *              to fail is synced once more, and "total N" at the end, by whatever the program ended
  *
@@ -108,6 +109,7 @@ static struct {
 	int error;
 	const char *only; /* ",write,fsync,", or NULL */
 	bool all;
+	bool list;
 	const char *under;
 	FILE *report;
 } options;
@@ -291,6 +293,23 @@ static bool at_counted(pid_t tid, const struct call *c, const struct call_stop *
 	return c->nr != SYS_close && is_asked_for((size_t)(c - calls)) && counts(c, stop, ret_path);
 }
 
+/* The path that a rename or link leads to stands behind the one that it comes from. */
+static void list(pid_t tid, const struct call *c, const struct call_stop *stop, const char *path)
+{
+	char name[256] = "", directory[PATH_MAX] = "";
+
+	if (c->nr == SYS_renameat || c->nr == SYS_renameat2 || c->nr == SYS_linkat) {
+		fd_path(tid, (int)stop->args[2], directory);
+		read_text(tid, stop->args[3], name, sizeof(name));
+	}
+	(void)fprintf(options.report, "call %s %s", c->name, path);
+	if (name[0] != '\0')
+		(void)fprintf(options.report, " %s/%s\n", directory, name);
+	else
+		(void)fprintf(options.report, " %llu %llu %llu\n", (unsigned long long)stop->args[1],
+			      (unsigned long long)stop->args[2], (unsigned long long)stop->args[3]);
+}
+
 static void at_call(pid_t tid)
 {
 	struct call_stop stop;
@@ -304,7 +323,11 @@ static void at_call(pid_t tid)
 	(void)snprintf(name, sizeof(name), "#%llu", (unsigned long long)stop.nr);
 	struct call other = {name, (long)stop.nr, TARGET_NONE, false};
 	bool counted = c < calls + CALLS_LEN ? at_counted(tid, c, &stop, path) : options.all;
-	if (counted && ++victim.count == options.nth)
+	if (!counted)
+		return;
+	if (options.list)
+		list(tid, c < calls + CALLS_LEN ? c : &other, &stop, path);
+	if (++victim.count == options.nth)
 		strike(tid, c < calls + CALLS_LEN ? c : &other, &stop, path);
 }
 
@@ -343,7 +366,8 @@ static void pass_on(int sig)
 
 __attribute__((noreturn)) static void usage(void)
 {
-	(void)fputs("usage: strike [-n N] [-a kill|short|ERRNO] [-c CALL,...] [-u DIR] -r REPORT PROGRAM...\n", stderr);
+	(void)fputs("usage: strike [-n N] [-a kill|short|ERRNO] [-c CALL,...] [-u DIR] [-l] -r REPORT PROGRAM...\n",
+		    stderr);
 	exit(64);
 }
 
@@ -381,6 +405,9 @@ static void parse_option(int letter, const char *value)
 	case 'u':
 		options.under = value;
 		return;
+	case 'l':
+		options.list = true;
+		return;
 	case 'r':
 		options.report = fopen(value, "ae");
 		if (!options.report)
@@ -395,7 +422,7 @@ int main(int argc, char **argv)
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "+n:a:c:u:r:")) != -1)
+	while ((letter = getopt(argc, argv, "+n:a:c:u:lr:")) != -1)
 		parse_option(letter, optarg);
 	if (optind == argc || !options.report)
 		usage();

@@ -1,27 +1,11 @@
 /* Configuration files: what is read, and that nothing in them is cut or skipped without a word. */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_dir.h"
 
 /* The code under test */
 #include "common/base/buf.h"
 #include "common/base/config.h"
-
-static struct unit_dir dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	unit_dir_make(&dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unit_dir_remove(&dir);
-	return 0;
-}
 
 /* Write down what comes; a key called "bad" is refused. */
 static int visit(void *self, const char *section, const char *key, const char *value, struct reason *why)
@@ -104,9 +88,9 @@ static void test_cannot_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_nul, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_cannot_open, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_rows, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_nul, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_cannot_open, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* The daemon skeleton: one instance, signals, exit codes; and the runtime directory. */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_dir.h"
 
 /* System */
 #include <ev.h>
@@ -12,22 +12,6 @@
 #include "common/base/daemon.h"
 
 #define NOBODY 65534
-
-static struct unit_dir dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	unit_dir_make(&dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unit_dir_remove(&dir);
-	return 0;
-}
 
 /* A daemon that writes down what happens to it, a letter each, into a pipe. */
 struct subject {
@@ -274,13 +258,13 @@ static void test_process_init_keeps_the_groups_write_bit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_signals, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_second_signal_ends_at_once, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_failed_start, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_one_instance, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_runtime_dir, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_runtime_dir_refused, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_runtime_dir_length, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_signals, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_second_signal_ends_at_once, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_failed_start, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_one_instance, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_runtime_dir, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_runtime_dir_refused, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_runtime_dir_length, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test(test_exit_codes),
 	    cmocka_unit_test(test_process_init_opens_the_standard_descriptors),
 	    cmocka_unit_test(test_process_init_keeps_the_groups_write_bit),

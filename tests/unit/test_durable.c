@@ -1,7 +1,7 @@
 /* What is made durable: the visible part. That it outlives a power cut is for the tests that cut the power. */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_dir.h"
 
 /* System */
 #include <signal.h>
@@ -10,22 +10,6 @@
 /* The code under test */
 #include "common/base/cleanup.h"
 #include "common/base/durable.h"
-
-static struct unit_dir dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	unit_dir_make(&dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unit_dir_remove(&dir);
-	return 0;
-}
 
 static void test_sync(void **state)
 {
@@ -136,13 +120,13 @@ static void test_move(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_sync, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_mkdir, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_replace_with_leftovers, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_replace_that_fails, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_replace_name_length, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_move, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_sync, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_mkdir, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_replace, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_replace_with_leftovers, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_replace_that_fails, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_replace_name_length, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_move, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("durable", tests, NULL, NULL);
 }

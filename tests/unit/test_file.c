@@ -1,7 +1,7 @@
 /* Files and directories: what is opened, what is refused and left alone, reads and writes to the last byte. */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_dir.h"
 
 /* System */
 #include <signal.h>
@@ -12,22 +12,6 @@
 /* The code under test */
 #include "common/base/cleanup.h"
 #include "common/base/file.h"
-
-static struct unit_dir dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	unit_dir_make(&dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unit_dir_remove(&dir);
-	return 0;
-}
 
 static void socket_make(const char *name)
 {
@@ -236,17 +220,17 @@ static void test_space(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_open, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_open_for_reading_with_links, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_open_closes_on_exec, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_dir_open, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_write_all_counts_what_was_taken, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_read_and_write_at, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_read_full_from_a_pipe, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_load, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_remove_refuses_a_tree, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_space, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_open, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_open_for_reading_with_links, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_open_closes_on_exec, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_dir_open, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_write_all_counts_what_was_taken, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_read_and_write_at, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_read_full_from_a_pipe, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_load, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_remove, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_remove_refuses_a_tree, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_space, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }

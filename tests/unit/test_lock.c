@@ -1,7 +1,7 @@
 /* Locks: who holds them, what happens when the holder dies or takes the file away. */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_dir.h"
 
 /* System */
 #include <signal.h>
@@ -14,22 +14,6 @@
 
 #define ROUNDS 300
 #define RACERS 4
-
-static struct unit_dir dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	unit_dir_make(&dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unit_dir_remove(&dir);
-	return 0;
-}
 
 /* A child that holds the lock until it is killed. Returns when it has it. */
 static pid_t holder_start(enum lock_mode mode)
@@ -222,14 +206,14 @@ static void test_race_of_unlinkers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_holder_is_named, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_strange_content, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_longer_text_is_replaced, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_no_directory, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_wait_through_an_unlink, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_race_of_unlinkers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_modes, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_holder_is_named, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_strange_content, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_longer_text_is_replaced, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_refused, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_no_directory, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_wait_through_an_unlink, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_race_of_unlinkers, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("lock", tests, NULL, NULL);
 }

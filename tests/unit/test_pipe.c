@@ -1,7 +1,7 @@
 /* Pipes: real nanomsg sockets in a temporary directory. */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_dir.h"
 
 /* System */
 #include <nanomsg/nn.h>
@@ -14,22 +14,6 @@
 #include "common/wire/pipe.h"
 
 #define WAIT_MS 10000
-
-static struct unit_dir dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	unit_dir_make(&dir);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	unit_dir_remove(&dir);
-	return 0;
-}
 
 static void wait_for(int fd)
 {
@@ -253,14 +237,14 @@ static void test_peer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_send_receive, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_renew, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_chunks, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_reconnect, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_bad_message, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_ask, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_data_dir, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_path_limit, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_send_receive, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_renew, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_chunks, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_reconnect, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_bad_message, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_ask, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_data_dir, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_path_limit, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test(test_peer),
 	};
 	return cmocka_run_group_tests_name("pipe", tests, NULL, NULL);

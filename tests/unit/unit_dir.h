@@ -1,0 +1,25 @@
+/*
+ * For tests that each want an empty directory of their own: `dir`, made before and removed after.
+ */
+#ifndef SLUICE_TESTS_UNIT_DIR_H
+#define SLUICE_TESTS_UNIT_DIR_H
+
+#include "tests/unit/unit.h"
+
+static struct unit_dir dir;
+
+static inline int unit_dir_set_up(void **state)
+{
+	(void)state;
+	unit_dir_make(&dir);
+	return 0;
+}
+
+static inline int unit_dir_tear_down(void **state)
+{
+	(void)state;
+	unit_dir_remove(&dir);
+	return 0;
+}
+
+#endif

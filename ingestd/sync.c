@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 /* Base */
-#include "common/base/cleanup.h"
 #include "common/base/durable.h"
 #include "common/base/file.h"
 
@@ -29,23 +28,14 @@ void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in)
 	checkpoint_encode(&c, job->slot);
 }
 
-/* On a descriptor of its own: had an earlier sync failed on one that is kept, the next one there would lie. */
-static int sync_dir(int dir_fd)
-{
-	AUTO_FD fd = -1;
-
-	int r = dir_open_at(dir_fd, ".", false, &fd);
-	return r < 0 ? r : durable_sync(fd);
-}
-
 /* The names and the record must be there after a power cut before a slot that relies on them counts. */
 static int anchor(const struct ingest *in)
 {
 	int r = durable_sync(in->transfer_fd);
 	if (r == 0)
-		r = sync_dir(in->dir_fd);
+		r = durable_sync_dir(in->dir_fd);
 	if (r == 0)
-		r = sync_dir(layout_ingest_fd(in->home->layout));
+		r = durable_sync_dir(layout_ingest_fd(in->home->layout));
 	return r;
 }
 

@@ -22,12 +22,19 @@ int durable_sync(int fd)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+int durable_sync_dir(int dir_fd)
+{
+	/* A descriptor that is kept may have failed to sync before, and then the next time would prove nothing. */
+	AUTO_FD fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : durable_sync(fd);
+}
+
 int durable_mkdir_at(int dir_fd, const char *name, mode_t mode)
 {
 	/* One that is there may have been made just before a power cut, or a moment ago: its name is synced as well. */
 	if (mkdirat(dir_fd, name, mode) < 0 && errno != EEXIST)
 		return -errno;
-	return durable_sync(dir_fd);
+	return durable_sync_dir(dir_fd);
 }
 
 /* Write the temporary: whole, with its mode, on disk. */
@@ -60,7 +67,7 @@ int durable_replace_at(int dir_fd, const char *name, const void *data, size_t le
 		(void)unlinkat(dir_fd, temporary, 0);
 		return r;
 	}
-	return durable_sync(dir_fd);
+	return durable_sync_dir(dir_fd);
 }
 
 int durable_move_at(int src_dir_fd, const char *src_name, int dst_dir_fd, const char *dst_name)

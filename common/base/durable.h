@@ -17,6 +17,9 @@
 int durable_sync_data(int fd);
 int durable_sync(int fd);
 
+/* The same for a directory whose `dir_fd` is kept open: on a descriptor of its own, so that it may be asked again. */
+int durable_sync_dir(int dir_fd);
+
 /* mkdir `name` in `dir_fd` (existing is fine) and sync `dir_fd`, so that the name is there after a power cut. */
 int durable_mkdir_at(int dir_fd, const char *name, mode_t mode);
 

@@ -113,11 +113,16 @@ class Rig(stages.Box):
         self.running.clear()
 
     def pull(self, strikes=None):
-        """Start everything, pull, give it a second name, stop everything. Returns the exit codes."""
+        """
+        Start everything, pull, give it a second name, stop everything. A pull that fails is tried once more before the
+        stages stop. Returns the exit codes.
+        """
         strikes = strikes or {}
         self.up(strikes)
         codes = [self.attend(self.begin("sluice", ("pull", self.reference), strikes.get("sluice")), "the pull")]
-        if codes[0] == 0:
+        if codes[0] != 0:
+            codes.append(self.attend(self.begin("sluice", ("pull", self.reference)), "the pull"))
+        if codes[-1] == 0:
             codes.append(self.attend(self.begin("sluice", ("tag", self.reference, "second")), "the tag"))
         self.down()
         return codes

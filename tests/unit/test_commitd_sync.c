@@ -1,0 +1,96 @@
+/* Commits whose syncs fail: in a child, where a system call filter makes every fsync(2) an I/O error. */
+
+/* Own */
+#include "tests/unit/test_commitd_store.h"
+
+/* System */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* The code under test */
+#include "commitd/commit.h"
+
+#define REF  "some/ref"
+#define TEXT "the bytes"
+
+static struct store st;
+
+static int setup(void **state)
+{
+	(void)state;
+	store_open(&st);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	store_close(&st);
+	return 0;
+}
+
+static bool fail_fsync(void)
+{
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static struct commit run_commit(void)
+{
+	struct digest d = digest_of_text(TEXT);
+	struct commit c, *batch = &c;
+
+	commit_init(&c, span_str(REF), &d, strlen(TEXT), false);
+	commit_batch(st.layout, &batch, 1);
+	return c;
+}
+
+/* Exit codes tell what was wrong: no assertion of the parent's is left by a child. */
+static int commit_without_syncs(void)
+{
+	if (!fail_fsync() || fsync(layout_root_fd(st.layout)) == 0)
+		return 1;
+	struct commit c = run_commit();
+	return c.step != COMMIT_REJECTED ? 2 : c.fail_class != FAIL_IO ? 3 : 0;
+}
+
+/* A name that is not known durable does not stay; the next attempt gives it anew. */
+static void test_unsynced_name_is_taken_back(void **state)
+{
+	struct digest d = digest_of_text(TEXT);
+	char data[PATH_SIZE], blob[PATH_SIZE];
+	int status;
+
+	(void)state;
+	ingest_make(&st, REF, TEXT);
+	ingest_data(&st, REF, data);
+	blob_of(&st, &d, blob);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(commit_without_syncs());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_false(exists(blob));
+	assert_true(file_is(data, TEXT));
+	assert_int_equal(run_commit().step, COMMIT_DONE);
+	assert_true(file_is(blob, TEXT));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_unsynced_name_is_taken_back, setup, teardown),
+	};
+	return cmocka_run_group_tests_name("commitd-sync", tests, NULL, NULL);
+}

@@ -1,10 +1,11 @@
 /*
  * Strike a program at its Nth system call of some kinds, before the call is made:
  *
- *   strike [-n N] [-a kill|short|ERRNO] [-c CALL,...] [-u DIR] [-l] -r REPORT PROGRAM ARGUMENT...
+ *   strike [-n N] [-a kill|hold|short|ERRNO] [-c CALL,...] [-u DIR] [-l] -r REPORT PROGRAM ARGUMENT...
  *
  *   -n N       at the Nth call that counts, over all threads; 0 (the default): never
- *   -a ACTION  kill -9 the program; let the call write half of what it wants to; or let it fail with that error
+ *   -a ACTION  kill -9 the program; never let the call's thread go on; let the call write half of what it wants to; or
+ *              let it fail with that error
  *   -c CALLS   the calls that count; "all": whatever it calls; without it all that change something others can see
  *   -u DIR     of these only such as work on files below DIR
  *   -l         write a line "call NAME PATH ARGUMENT ARGUMENT..." for each call that counts
@@ -99,6 +100,7 @@ static const struct {
 
 enum action {
 	ACTION_KILL,
+	ACTION_HOLD,
 	ACTION_SHORT,
 	ACTION_FAIL,
 };
@@ -118,6 +120,7 @@ static struct {
 	pid_t pid;
 	uint64_t count;
 	bool fired;
+	pid_t held;      /* the thread that does not go on, or 0 */
 	int poisoned_fd; /* its sync was made to fail, or -1 */
 } victim = {.poisoned_fd = -1};
 
@@ -268,6 +271,10 @@ static void strike(pid_t tid, const struct call *c, const struct call_stop *stop
 		(void)kill(victim.pid, SIGKILL);
 		return;
 	}
+	if (options.action == ACTION_HOLD) {
+		victim.held = tid;
+		return;
+	}
 	alter(tid, stop);
 	if (c->nr == SYS_fsync || c->nr == SYS_fdatasync)
 		victim.poisoned_fd = (int)stop->args[0];
@@ -352,7 +359,8 @@ static int follow(void)
 			at_call(tid);
 		/* Events and the first stop of a new thread are ours, every other signal is the program's. */
 		bool ours = sig == SIGTRAP || sig == SIGSTOP;
-		(void)ptrace(PTRACE_CONT, tid, 0, ours ? 0 : sig);
+		if (tid != victim.held)
+			(void)ptrace(PTRACE_CONT, tid, 0, ours ? 0 : sig);
 	}
 }
 
@@ -366,14 +374,16 @@ static void pass_on(int sig)
 
 __attribute__((noreturn)) static void usage(void)
 {
-	(void)fputs("usage: strike [-n N] [-a kill|short|ERRNO] [-c CALL,...] [-u DIR] [-l] -r REPORT PROGRAM...\n",
-		    stderr);
+	(void)fputs(
+	    "usage: strike [-n N] [-a kill|hold|short|ERRNO] [-c CALL,...] [-u DIR] [-l] -r REPORT PROGRAM...\n",
+	    stderr);
 	exit(64);
 }
 
 static void parse_action(const char *word)
 {
 	options.action = strcmp(word, "kill") == 0    ? ACTION_KILL
+			 : strcmp(word, "hold") == 0  ? ACTION_HOLD
 			 : strcmp(word, "short") == 0 ? ACTION_SHORT
 						      : ACTION_FAIL;
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)

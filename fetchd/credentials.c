@@ -12,6 +12,8 @@
 /* OCI */
 #include "common/oci/json.h"
 
+#define HELPER_FOR_DOCKER_HUB "https://index.docker.io/v1/" /* docker's own key */
+
 static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* Whether a text may stand in a header as it is: base64 (RFC 4648, 4), and no line end that would forge one. */
@@ -21,6 +23,15 @@ static bool is_base64(const char *text)
 	size_t padding = strspn(text + len, "=");
 	return len > 0 && len + padding <= CREDENTIALS_MAX && padding <= 2 && text[len + padding] == '\0' &&
 	       (len + padding) % 4 == 0;
+}
+
+/* The same for a token, which goes into a form. */
+static bool is_token(const char *text)
+{
+	size_t len = 0;
+	while (text[len] > ' ' && text[len] <= '~')
+		len++;
+	return len > 0 && len <= CREDENTIALS_MAX && text[len] == '\0';
 }
 
 static int append_base64(struct buf *out, const uint8_t *data, size_t len)
@@ -38,19 +49,54 @@ static int append_base64(struct buf *out, const uint8_t *data, size_t len)
 	return r;
 }
 
-/* docker writes {"username": …, "password": …} in some versions, in place of "auth". */
 static int append_pair(struct buf *out, const char *user, const char *password)
 {
 	struct buf pair = BUF_INIT;
 	int r = buf_appendf(&pair, "%s:%s", user, password);
 	if (r == 0)
 		r = append_base64(out, (const uint8_t *)pair.data, pair.len);
-	credentials_wipe(&pair);
+	secret_wipe(&pair);
 	return r;
 }
 
-/* docker's keys may be URLs: "https://index.docker.io/v1/" is docker.io. */
-static bool key_is_host(const char *key, const char *host)
+static int fill(struct credential *c, enum credential_kind kind, const char *value)
+{
+	credential_wipe(c);
+	c->kind = kind;
+	return buf_append_str(&c->value, value);
+}
+
+static int fill_pair(struct credential *c, const char *user, const char *password)
+{
+	credential_wipe(c);
+	c->kind = CREDENTIAL_BASIC;
+	return append_pair(&c->value, user, password);
+}
+
+static bool is_docker_hub(struct span host)
+{
+	static const char *const names[] = {"docker.io", "index.docker.io", "registry-1.docker.io"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (span_eq(host, span_str(names[i])))
+			return true;
+	return false;
+}
+
+/* The path of "a.io/v1/": docker wrote such keys once, and they mean the host. */
+static bool is_api_path(struct span path)
+{
+	return span_eq(path, span_str("v1")) || span_eq(path, span_str("v1/")) || span_eq(path, span_str("v2/"));
+}
+
+/* `path` is `name` or one of the namespaces that it lies in. */
+static bool path_covers(struct span path, const char *name)
+{
+	return path.len > 0 && strlen(name) >= path.len && memcmp(name, path.data, path.len) == 0 &&
+	       (name[path.len] == '/' || name[path.len] == '\0');
+}
+
+/* How well a key fits, 0 if not at all: the longer the better, and a URL, which is docker's form, less than a name. */
+static size_t key_fit(const char *key, const char *host, const char *name)
 {
 	static const char *const schemes[] = {"https://", "http://"};
 	bool is_url = false;
@@ -59,53 +105,138 @@ static bool key_is_host(const char *key, const char *host)
 			key += strlen(schemes[i]);
 			is_url = true;
 		}
-	size_t len = is_url ? strcspn(key, "/") : strlen(key);
-	if (strcmp(host, "docker.io") == 0 && strncmp(key, "index.docker.io", len) == 0 && len == 15)
-		return true;
-	return len == strlen(host) && memcmp(key, host, len) == 0;
+	struct span theirs = span_of(key, strcspn(key, "/"));
+	struct span path = span_str(key + theirs.len + (key[theirs.len] == '/' ? 1 : 0));
+	if (!span_eq(theirs, span_str(host)) && !(is_docker_hub(theirs) && is_docker_hub(span_str(host))))
+		return 0;
+	if (is_url || path.len == 0 || is_api_path(path))
+		return is_url ? 1 : 2;
+	return path_covers(path, name) ? 2 + path.len : 0;
 }
 
 struct lookup {
 	const char *host;
-	const struct json_t *entry;
+	const char *name;
+	bool (*is_usable)(const struct json_t *value);
+	size_t fit;
+	const char *key;
+	const struct json_t *value;
 };
 
 static int visit(void *self, const char *key, const struct json_t *value)
 {
 	struct lookup *l = self;
-	if (!key_is_host(key, l->host) || !json_is_object(value))
-		return 0;
-	l->entry = value;
-	return 1;
+	size_t fit = key_fit(key, l->host, l->name);
+	if (fit > l->fit && l->is_usable(value)) {
+		l->fit = fit;
+		l->key = key;
+		l->value = value;
+	}
+	return 0;
 }
 
-int credentials_parse(struct span text, const char *host, struct buf *ret_value, struct reason *why)
+static bool has_text(const struct json_t *entry, const char *key)
+{
+	const char *text = json_member_text(entry, key);
+	return text && text[0] != '\0';
+}
+
+/* Beside a credsStore docker leaves entries without anything in them. */
+static bool entry_is_usable(const struct json_t *entry)
+{
+	return json_is_object(entry) && (has_text(entry, "auth") || has_text(entry, "identitytoken") ||
+					 (has_text(entry, "username") && json_member_text(entry, "password")));
+}
+
+static bool helper_is_usable(const struct json_t *name)
+{
+	return json_text(name) && json_text(name)[0] != '\0';
+}
+
+static void look(const struct json_t *root, const char *member, struct lookup *l)
+{
+	const struct json_t *object = json_member(root, member);
+	if (object && json_is_object(object))
+		(void)json_each(object, visit, l);
+}
+
+static int bad_entry(const char *what, const char *host, struct reason *why)
+{
+	reason_set(why, "the %s for '%s' is not well-formed", what, host);
+	return -EINVAL;
+}
+
+/* docker writes {"username": …, "password": …} in some versions, in place of "auth". */
+static int take_entry(const struct json_t *entry, const char *host, struct credential *c, struct reason *why)
+{
+	const char *auth = json_member_text(entry, "auth");
+	if (has_text(entry, "identitytoken")) {
+		const char *token = json_member_text(entry, "identitytoken");
+		return is_token(token) ? fill(c, CREDENTIAL_IDENTITY, token) : bad_entry("identitytoken", host, why);
+	}
+	if (has_text(entry, "auth"))
+		return is_base64(auth) ? fill(c, CREDENTIAL_BASIC, auth) : bad_entry("base64", host, why);
+	return fill_pair(c, json_member_text(entry, "username"), json_member_text(entry, "password"));
+}
+
+/* The name becomes part of a program's: nothing but a word may stand there. */
+static int take_helper(const char *name, const char *server, struct credential *c, struct reason *why)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	size_t len = strlen(name);
+	if (len > HELPER_NAME_MAX || strspn(name, allowed) != len)
+		return bad_entry("name of the credential helper", server, why);
+	int r = fill(c, CREDENTIAL_HELPER, name);
+	return r < 0 ? r : buf_append_str(&c->server, server);
+}
+
+static int choose(const struct json_t *root, const char *host, const char *name, struct credential *c,
+		  struct reason *why)
+{
+	struct lookup helper = {.host = host, .name = "", .is_usable = helper_is_usable};
+	struct lookup entry = {.host = host, .name = name, .is_usable = entry_is_usable};
+	look(root, "credHelpers", &helper);
+	if (helper.value)
+		return take_helper(json_text(helper.value), helper.key, c, why);
+	look(root, "auths", &entry);
+	if (entry.value)
+		return take_entry(entry.value, host, c, why);
+	if (has_text(root, "credsStore"))
+		return take_helper(json_member_text(root, "credsStore"),
+				   is_docker_hub(span_str(host)) ? HELPER_FOR_DOCKER_HUB : host, c, why);
+	return -ENOENT;
+}
+
+int credentials_parse(struct span text, const char *host, const char *name, struct credential *ret_credential,
+		      struct reason *why)
 {
 	AUTO_JSON root = NULL;
-	int r = json_parse(text, &root, why);
-	if (r < 0)
+	int r = json_parse(text, &root, NULL); /* whose reason would quote what stands near the mistake */
+	if (r < 0) {
+		reason_set(why, "no valid JSON");
 		return r;
-	struct lookup l = {.host = host};
-	const struct json_t *auths = json_member(root, "auths");
-	if (auths && json_is_object(auths))
-		(void)json_each(auths, visit, &l);
-	if (!l.entry)
-		return -ENOENT;
-	const char *auth = json_member_text(l.entry, "auth");
-	const char *user = json_member_text(l.entry, "username");
-	const char *password = json_member_text(l.entry, "password");
-	bool has_auth = auth && auth[0] != '\0';
-	if (!has_auth && (!user || !password))
-		return -ENOENT;
-	if (has_auth && !is_base64(auth)) {
-		reason_set(why, "the entry for '%s' is not base64", host);
+	}
+	return choose(root, host, name, ret_credential, why);
+}
+
+int credentials_parse_helper(struct span text, struct credential *ret_credential, struct reason *why)
+{
+	AUTO_JSON root = NULL;
+	int r = json_parse(text, &root, NULL);
+	const char *user = r == 0 ? json_member_text(root, "Username") : NULL;
+	const char *secret = r == 0 ? json_member_text(root, "Secret") : NULL;
+	if (r == -ENOMEM)
+		return r;
+	if (!user || !secret || strlen(secret) > CREDENTIALS_MAX / 2 || strlen(user) > CREDENTIALS_MAX / 8) {
+		reason_set(why, "what it printed is no credential");
 		return -EINVAL;
 	}
-	buf_clear(ret_value);
-	r = buf_append_str(ret_value, "Basic ");
-	if (r == 0)
-		r = has_auth ? buf_append_str(ret_value, auth) : append_pair(ret_value, user, password);
-	return r;
+	if (secret[0] == '\0')
+		return -ENOENT;
+	if (strcmp(user, "<token>") == 0)
+		return is_token(secret) ? fill(ret_credential, CREDENTIAL_IDENTITY, secret)
+					: bad_entry("token", "it", why);
+	return fill_pair(ret_credential, user, secret);
 }
 
 /* These files may be symbolic links: that is how dotfiles and mounted secrets are kept. */
@@ -126,53 +257,69 @@ static int load(const char *path, struct buf *out)
 	return r;
 }
 
-static int find_in(const char *path, const char *host, struct buf *ret_value, struct reason *why)
+static int find_in(const char *path, const struct credential_search *s, struct credential *ret_credential,
+		   struct reason *why)
 {
 	struct buf text = BUF_INIT;
 	struct reason inner = {""};
 	int r = load(path, &text);
 	if (r == -ENOENT || r == -ENOTDIR) {
-		credentials_wipe(&text);
+		secret_wipe(&text);
 		return -ENOENT;
 	}
 	if (r < 0)
 		reason_set(&inner, "%s", strerror(-r));
 	else
-		r = credentials_parse(buf_span(&text), host, ret_value, &inner);
-	credentials_wipe(&text);
+		r = credentials_parse(buf_span(&text), s->host, s->name, ret_credential, &inner);
+	secret_wipe(&text);
 	if (r < 0 && r != -ENOENT)
 		reason_set(why, "cannot read credentials from '%s': %s", path, inner.text);
 	return r;
 }
 
-/* `dir` is an environment variable with a directory; a file that does not fit in a path cannot be there. */
-static int find_below(const char *dir, const char *name, const char *host, struct buf *ret_value, struct reason *why)
+/* The places, in their order: the value of `variable` and what lies below it. */
+static const struct {
+	const char *variable; /* NULL: auth_file */
+	const char *below;
+} places[] = {
+    {NULL, ""},
+    {"CREDENTIALS_DIRECTORY", "/sluice-auth.json"},
+    {"REGISTRY_AUTH_FILE", ""},
+    {"XDG_RUNTIME_DIR", "/containers/auth.json"},
+    {"HOME", "/.config/containers/auth.json"},
+    {"HOME", "/.docker/config.json"},
+};
+
+/* A file whose name does not fit in a path cannot be there. */
+static int find_at(size_t place, const struct credential_search *s, struct credential *ret_credential,
+		   struct reason *why)
 {
-	const char *base = getenv(dir);
 	char path[4096];
-	if (!base || base[0] == '\0' || (size_t)snprintf(path, sizeof(path), "%s/%s", base, name) >= sizeof(path))
+	const char *base = places[place].variable ? getenv(places[place].variable) : s->auth_file;
+	if (!base || base[0] == '\0' ||
+	    (size_t)snprintf(path, sizeof(path), "%s%s", base, places[place].below) >= sizeof(path))
 		return -ENOENT;
-	return find_in(path, host, ret_value, why);
+	return find_in(path, s, ret_credential, why);
 }
 
-int credentials_find(const char *auth_file, const char *host, struct buf *ret_value, struct reason *why)
+int credentials_find(struct credential_search *s, struct credential *ret_credential, struct reason *why)
 {
-	const char *from_environment = getenv("REGISTRY_AUTH_FILE");
-	int r = auth_file && auth_file[0] != '\0' ? find_in(auth_file, host, ret_value, why) : -ENOENT;
-	if (r == -ENOENT && from_environment && from_environment[0] != '\0')
-		r = find_in(from_environment, host, ret_value, why);
-	if (r == -ENOENT)
-		r = find_below("XDG_RUNTIME_DIR", "containers/auth.json", host, ret_value, why);
-	if (r == -ENOENT)
-		r = find_below("HOME", ".config/containers/auth.json", host, ret_value, why);
-	if (r == -ENOENT)
-		r = find_below("HOME", ".docker/config.json", host, ret_value, why);
+	int r = -ENOENT;
+	while (r == -ENOENT && s->next < sizeof(places) / sizeof(places[0]))
+		r = find_at(s->next++, s, ret_credential, why);
 	return r;
 }
 
-void credentials_wipe(struct buf *value)
+void secret_wipe(struct buf *secret)
 {
-	if (value->data)
-		explicit_bzero(value->data, value->room);
-	buf_release(value);
+	if (secret->data)
+		explicit_bzero(secret->data, secret->room);
+	buf_release(secret);
+}
+
+void credential_wipe(struct credential *c)
+{
+	secret_wipe(&c->value);
+	buf_release(&c->server);
+	c->kind = CREDENTIAL_NONE;
 }

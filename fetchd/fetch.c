@@ -12,6 +12,7 @@
 #include "common/oci/json.h"
 
 /* Own */
+#include "fetchd/credentials.h"
 #include "fetchd/settings.h"
 #include "fetchd/steps.h"
 
@@ -30,7 +31,7 @@ void fetch_run(struct fetch *f, const struct fetch_step *next)
 
 static void on_turn(void *self)
 {
-	fetch_run(self, &step_ask);
+	fetch_run(self, &step_present);
 }
 
 static void on_wait_over(struct ev_loop *loop, ev_timer *w, int events)
@@ -96,8 +97,10 @@ static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
 	}
 	f->judgement.skip -= skip;
 	f->want.offset += fresh;
-	if (fresh > 0)
+	if (fresh > 0) {
 		backoff_progress(&f->backoff);
+		f->pass_is_fresh = false;
+	}
 	return BODY_TAKEN;
 }
 
@@ -151,6 +154,8 @@ int fetch_new(const struct fetcher *env, const struct fetch_order *order, const 
 	(void)snprintf(f->want.validator, sizeof(f->want.validator), "%.*s", SPAN_ARG(order->validator));
 	f->turn.go = on_turn;
 	f->turn.self = f;
+	f->pass_wait.go = fetch_on_pass;
+	f->pass_wait.self = f;
 	ev_timer_init(&f->wait, on_wait_over, 0., 0.);
 	f->wait.data = f;
 	f->outlet.drained = on_drained;
@@ -177,6 +182,8 @@ void fetch_free(struct fetch *f)
 	ev_timer_stop(f->env->loop, &f->wait);
 	outlet_release(&f->outlet);
 	turn_end(&f->turn);
+	pass_leave(&f->pass_wait);
+	secret_wipe(&f->pass);
 	buf_release(&f->start_url);
 	buf_release(&f->url);
 	buf_release(&f->location);
@@ -191,6 +198,8 @@ static void say_what_it_waits_for(struct fetch *f)
 	origin_format(&f->at, at);
 	if (ev_is_active(&f->wait))
 		reason_set(&f->beat, "waiting to try '%s' again: %s", at, f->why.text);
+	else if (f->pass_wait.pass)
+		pass_describe(&f->pass_wait, &f->beat);
 	else if (!f->exchange)
 		reason_set(&f->beat, "waiting for a connection to '%s'", at);
 	else if (!http_is_connected(f->exchange))

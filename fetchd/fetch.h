@@ -10,6 +10,7 @@ struct ev_loop;
 struct fetch;
 struct http;
 struct hosts;
+struct passes;
 struct settings;
 struct sink;
 
@@ -18,6 +19,7 @@ struct fetcher {
 	struct ev_loop *loop;
 	struct http *http;
 	struct hosts *hosts;
+	struct passes *passes;
 	struct sink *sink;
 	const struct settings *settings; /* may change between two requests */
 };

@@ -19,6 +19,7 @@
 #include "fetchd/fetch.h"
 #include "fetchd/host.h"
 #include "fetchd/http.h"
+#include "fetchd/pass.h"
 #include "fetchd/sink.h"
 
 #define PIPE_BYTES (1 << 20) /* of a pipe on stdout: a chunk in one write */
@@ -101,6 +102,8 @@ static int make(struct get *g, const struct settings *s)
 	if (r == 0)
 		r = hosts_new(&g->env.hosts);
 	if (r == 0)
+		r = passes_new(&g->env, &g->env.passes);
+	if (r == 0)
 		r = sink_new_fd(g->env.loop, STDOUT_FILENO, s->raw ? SINK_RAW : SINK_FRAMES, &g->env.sink);
 	return r;
 }
@@ -139,6 +142,7 @@ int get_run(const struct settings *s, const char *source)
 	if (r == 0)
 		r = run(&g, &order);
 	sink_free(g.env.sink);
+	passes_free(g.env.passes);
 	hosts_free(g.env.hosts);
 	http_free(g.env.http);
 	if (r < 0) {

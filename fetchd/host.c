@@ -3,9 +3,6 @@
 /* System */
 #include <assert.h>
 
-/* Own */
-#include "fetchd/credentials.h"
-
 struct hosts {
 	struct host all[HOSTS_MAX];
 	size_t next_victim;
@@ -22,16 +19,7 @@ int hosts_new(struct hosts **ret_hosts)
 
 void hosts_free(struct hosts *hs)
 {
-	if (!hs)
-		return;
-	hosts_forget_authorizations(hs);
 	free(hs);
-}
-
-void hosts_forget_authorizations(struct hosts *hs)
-{
-	for (size_t i = 0; i < HOSTS_MAX; i++)
-		credentials_wipe(&hs->all[i].authorization);
 }
 
 static bool is_idle(const struct host *h)
@@ -61,7 +49,6 @@ static struct host *get(struct hosts *hs, const struct origin *origin)
 	struct host *h = find_place(hs);
 	if (!h)
 		return NULL;
-	credentials_wipe(&h->authorization);
 	*h = (struct host){.origin = *origin, .used = true};
 	h->last = &h->first;
 	return h;

@@ -1,6 +1,6 @@
 /*
- * What is known of the origins that are talked to: how many exchanges run with each, whether it ever answered, and the
- * Authorization that it accepted. Shared rate limits and tokens will live here.
+ * What is known of the origins that are talked to: how many exchanges run with each, and whether it ever answered.
+ * Shared rate limits will live here.
  */
 #ifndef SLUICE_FETCHD_HOST_H
 #define SLUICE_FETCHD_HOST_H
@@ -27,16 +27,12 @@ struct host {
 	struct origin origin;
 	unsigned holding;
 	bool used;
-	bool answered;            /* some HTTP response ever came from it */
-	struct buf authorization; /* what it accepted, or asked for: empty if nothing */
+	bool answered; /* some HTTP response ever came from it */
 	struct turn *first, **last;
 };
 
 int hosts_new(struct hosts **ret_hosts);
 void hosts_free(struct hosts *hs);
-
-/* The configuration is new: forget what was accepted under the old one. */
-void hosts_forget_authorizations(struct hosts *hs);
 
 /*
  * Take a turn with the host of `origin`, of which `limit` may be held at a time. 1: holding. 0: waiting, `go` will be

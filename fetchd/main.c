@@ -59,6 +59,7 @@
 #include "fetchd/host.h"
 #include "fetchd/http.h"
 #include "fetchd/orderbook.h"
+#include "fetchd/pass.h"
 #include "fetchd/settings.h"
 #include "fetchd/sink.h"
 
@@ -100,6 +101,8 @@ static int make(struct program *p)
 	if (r == 0)
 		r = hosts_new(&p->env.hosts);
 	if (r == 0)
+		r = passes_new(&p->env, &p->env.passes);
+	if (r == 0)
 		r = sink_new_pipe(p->loop, p->out, &p->env.sink);
 	if (r == 0)
 		r = orderbook_new(&p->env, p->in, p->out, &p->book);
@@ -128,7 +131,7 @@ static void reload(void *self)
 		log_error("the old settings stay: %s", why.text);
 		return;
 	}
-	hosts_forget_authorizations(p->env.hosts);
+	passes_forget(p->env.passes);
 	log_notice("settings read again");
 }
 
@@ -144,6 +147,7 @@ static void release(void *self)
 	struct program *p = self;
 	orderbook_free(p->book);
 	sink_free(p->env.sink);
+	passes_free(p->env.passes);
 	hosts_free(p->env.hosts);
 	http_free(p->env.http);
 	pipe_close(p->out);

@@ -14,21 +14,17 @@
 #include "common/oci/json.h"
 
 /* Own */
-#include "fetchd/credentials.h"
 #include "fetchd/registry.h"
 #include "fetchd/settings.h"
 
 #define REDIRECTS_MAX 8
 /* A host that never answered anything is given up sooner: its name or port is more likely wrong than it is busy. */
 #define FIRST_CONTACT_RETRIES 3
-/* 401 and 403 from where a registry sent us: a signed URL that expired on the way; a new one may do. */
-#define AWAY_RETRIES 3
 /* A server may cap its ranges; one that brings at least this much is asked for the next at once. */
 #define SHORT_RANGE_MIN (1u << 20)
 
-/* Remember what went wrong. */
-static const struct fetch_step *fail(struct fetch *f, enum fail_class class, const struct fetch_step *next,
-				     const char *why)
+const struct fetch_step *fetch_fail(struct fetch *f, enum fail_class class, const struct fetch_step *next,
+				    const char *why)
 {
 	f->fail = class;
 	f->retries_max = UINT64_MAX;
@@ -38,7 +34,7 @@ static const struct fetch_step *fail(struct fetch *f, enum fail_class class, con
 
 static const struct fetch_step *out_of_memory(struct fetch *f)
 {
-	return fail(f, FAIL_AGAIN, &step_give_up, "out of memory");
+	return fetch_fail(f, FAIL_AGAIN, &step_give_up, "out of memory");
 }
 
 static int make_start_url(struct fetch *f, const struct source *s, struct reason *why)
@@ -59,18 +55,20 @@ static const struct fetch_step *plan(struct fetch *f)
 	if (r == 0)
 		r = make_start_url(f, &s, &why);
 	if (r < 0)
-		return r == -ENOMEM ? out_of_memory(f) : fail(f, FAIL_USAGE, &step_give_up, why.text);
+		return r == -ENOMEM ? out_of_memory(f) : fetch_fail(f, FAIL_USAGE, &step_give_up, why.text);
 	f->kind = s.kind;
 	if (s.kind == SOURCE_URL)
 		origin_format(&f->home, f->host);
 	else
 		memcpy(f->host, s.reference.host, sizeof(s.reference.host));
+	if (s.kind != SOURCE_URL)
+		memcpy(f->name, s.reference.name, sizeof(s.reference.name));
 	if (s.kind == SOURCE_MANIFEST)
 		f->want.size_max = JSON_DOCUMENT_MAX;
 	if (f->want.size != SIZE_UNKNOWN && f->want.offset == f->want.size)
 		return &step_open; /* all of it is there: nobody has to be asked */
 	if (f->want.offset > f->want.size || f->want.offset > f->want.size_max)
-		return fail(f, FAIL_USAGE, &step_give_up, "the offset lies behind the end");
+		return fetch_fail(f, FAIL_USAGE, &step_give_up, "the offset lies behind the end");
 	return &step_line_up;
 }
 
@@ -84,27 +82,28 @@ static const struct fetch_step *line_up(struct fetch *f)
 		return out_of_memory(f);
 	int r = turn_begin(f->env->hosts, &f->home, f->env->settings->connections_per_host, &f->turn);
 	if (r < 0)
-		return fail(f, FAIL_AGAIN, &step_retry, "too many hosts are talked to at once");
-	return r == 1 ? &step_ask : NULL;
+		return fetch_fail(f, FAIL_AGAIN, &step_retry, "too many hosts are talked to at once");
+	return r == 1 ? &step_present : NULL;
 }
 
 static const struct fetch_step *ask(struct fetch *f)
 {
 	const struct settings *s = f->env->settings;
 	const struct want *w = &f->want;
-	const struct buf *authorization = &f->turn.host->authorization;
 	if (w->offset > 0 && !w->checked && w->validator[0] == '\0')
-		return fail(f, FAIL_CHANGED, &step_give_up,
-			    "without a digest or a validator nothing tells whether the content is still the same");
-	f->sent_credentials = authorization->len > 0 && origin_eq(&f->at, &f->home);
+		return fetch_fail(
+		    f, FAIL_CHANGED, &step_give_up,
+		    "without a digest or a validator nothing tells whether the content is still the same");
+	f->sent_pass = f->pass.len > 0 && origin_eq(&f->at, &f->home);
 	f->has_head = false;
+	f->retry_after_ms = 0;
 	f->http_status = 0;
 	f->unwanted_bytes = 0;
 	f->asked_at = w->offset;
 	struct http_ask request = {
 	    .url = f->url.data,
 	    .accept = registry_accept(f->kind),
-	    .authorization = f->sent_credentials ? authorization->data : NULL,
+	    .authorization = f->sent_pass ? f->pass.data : NULL,
 	    /* With a digest to decide in the end, another validator (of another mirror, say) is no reason to restart.
 	     */
 	    .if_range = w->offset > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,
@@ -114,7 +113,7 @@ static const struct fetch_step *ask(struct fetch *f)
 	    .stall_timeout_ms = s->stall_timeout_ms,
 	};
 	int r = http_start(f->env->http, &request, &fetch_http_hooks, f, &f->exchange);
-	return r < 0 ? fail(f, FAIL_AGAIN, &step_retry, "out of memory") : NULL;
+	return r < 0 ? fetch_fail(f, FAIL_AGAIN, &step_retry, "out of memory") : NULL;
 }
 
 /* The answer is good, or none is needed. From here on the transfer knows the content's size, if anybody does. */
@@ -158,11 +157,11 @@ static const struct fetch_step *settle_failure(struct fetch *f)
 	case HTTP_NO_ADDRESS:
 	case HTTP_NO_CONNECTION:
 	case HTTP_NO_TLS:
-		return fail(f, FAIL_UNAVAILABLE, &step_retry, f->end_why.text);
+		return fetch_fail(f, FAIL_UNAVAILABLE, &step_retry, f->end_why.text);
 	case HTTP_REFUSED:
-		return fail(f, FAIL_BAD_DATA, &step_give_up, f->end_why.text);
+		return fetch_fail(f, FAIL_BAD_DATA, &step_give_up, f->end_why.text);
 	default:
-		return fail(f, FAIL_AGAIN, &step_retry, f->end_why.text);
+		return fetch_fail(f, FAIL_AGAIN, &step_retry, f->end_why.text);
 	}
 }
 
@@ -177,8 +176,8 @@ static const struct fetch_step *settle_body(struct fetch *f)
 	if (w->offset == w->size)
 		return &step_end;
 	if (w->offset - f->asked_at >= SHORT_RANGE_MIN)
-		return &step_ask;
-	return fail(f, FAIL_AGAIN, &step_retry, "the body ended early");
+		return &step_present;
+	return fetch_fail(f, FAIL_AGAIN, &step_retry, "the body ended early");
 }
 
 static const struct fetch_step *settle(struct fetch *f)
@@ -196,22 +195,17 @@ static const struct fetch_step *settle(struct fetch *f)
 	case VERDICT_LOGIN:
 		return &step_login;
 	case VERDICT_RETRY:
-		return fail(f, j->fail, &step_retry, j->why.text);
+		return fetch_fail(f, j->fail, &step_retry, j->why.text);
 	case VERDICT_NARROW:
 		f->want.size = j->size;
-		return &step_ask;
+		return &step_present;
 	case VERDICT_COMPLETE:
 		f->want.size = j->size;
 		return &step_open;
 	case VERDICT_REFUSE:
 		break;
 	}
-	bool is_away = !origin_eq(&f->at, &f->home);
-	if (j->fail != FAIL_DENIED || !is_away)
-		return fail(f, j->fail, &step_give_up, j->why.text);
-	(void)fail(f, j->fail, &step_retry, j->why.text);
-	f->retries_max = AWAY_RETRIES;
-	return &step_retry;
+	return j->fail == FAIL_DENIED ? &step_denied : fetch_fail(f, j->fail, &step_give_up, j->why.text);
 }
 
 static const struct fetch_step *redirect(struct fetch *f)
@@ -219,57 +213,17 @@ static const struct fetch_step *redirect(struct fetch *f)
 	struct reason why = {"out of memory"};
 	struct buf next = BUF_INIT;
 	if (++f->redirects > REDIRECTS_MAX)
-		return fail(f, FAIL_BAD_DATA, &step_give_up, "the server redirects too often");
+		return fetch_fail(f, FAIL_BAD_DATA, &step_give_up, "the server redirects too often");
 	int r = url_redirect(f->url.data, f->location.data, &next, &why);
 	if (r == 0)
 		r = origin_of(next.data, &f->at, &why);
 	if (r < 0) {
 		buf_release(&next);
-		return fail(f, r == -ENOMEM ? FAIL_AGAIN : FAIL_BAD_DATA, &step_give_up, why.text);
+		return fetch_fail(f, r == -ENOMEM ? FAIL_AGAIN : FAIL_BAD_DATA, &step_give_up, why.text);
 	}
 	buf_release(&f->url);
 	f->url = next;
 	return &step_ask;
-}
-
-/* Whether a password may go over this connection: not in the clear through a network, unless somebody said so. */
-static bool may_send_password(const struct fetch *f)
-{
-	return f->home.tls || host_is_loopback(f->home.host) ||
-	       settings_plain_http(f->env->settings, f->host) == PLAIN_HTTP_YES;
-}
-
-/* 401. Credentials are not sent before they are asked for; then they are remembered for this host and no other. */
-static const struct fetch_step *login(struct fetch *f)
-{
-	struct buf *authorization = &f->turn.host->authorization;
-	struct reason why = {""};
-	if (!origin_eq(&f->at, &f->home)) {
-		(void)fail(f, FAIL_DENIED, &step_retry, f->judgement.why.text);
-		f->retries_max = AWAY_RETRIES;
-		return &step_retry;
-	}
-	int r = f->sent_credentials ? -EACCES : -EPROTONOSUPPORT;
-	if (f->sent_credentials)
-		reason_set(&why, "the credentials for '%s' were refused", f->host);
-	else if (!(f->challenge.schemes & AUTH_BASIC))
-		reason_set(&why,
-			   f->challenge.schemes & AUTH_BEARER ? "'%s' needs a bearer token, which is not supported yet"
-						 : "'%s' asks for credentials of a kind that is not supported",
-			   f->host);
-	else if (!may_send_password(f))
-		reason_set(&why, "credentials for '%s' are not sent without TLS", f->host);
-	else
-		r = credentials_find(f->env->settings->auth_file, f->host, authorization, &why);
-	if (r == 0)
-		return &step_ask;
-	credentials_wipe(authorization);
-	if (r == -ENOENT)
-		reason_set(&why, "there are no credentials for '%s': use 'podman login %s' or --auth-file", f->host,
-			   f->host);
-	(void)fail(f, FAIL_DENIED, &step_give_up, "");
-	reason_set(&f->why, "%s: %s", f->judgement.why.text, why.text);
-	return &step_give_up;
 }
 
 static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
@@ -298,8 +252,7 @@ static const struct fetch_step *retry(struct fetch *f)
 	turn_end(&f->turn);
 	f->sink_error = outlet_flush(&f->outlet);
 	uint64_t wait_ms;
-	uint64_t asked_ms = f->has_head ? f->retry_after_ms : 0;
-	if (!backoff_failure(&f->backoff, &limits, asked_ms, arc4random(), &wait_ms))
+	if (!backoff_failure(&f->backoff, &limits, f->retry_after_ms, arc4random(), &wait_ms))
 		return &step_give_up;
 	say_retry(f, wait_ms, limits.retries);
 	if (f->sink_error < 0)
@@ -357,7 +310,6 @@ const struct fetch_step step_ask = {"ask", ask};
 const struct fetch_step step_open = {"open", open_body};
 const struct fetch_step step_drain = {"drain", drain};
 const struct fetch_step step_settle = {"settle", settle};
-const struct fetch_step step_login = {"log in", login};
 const struct fetch_step step_redirect = {"redirect", redirect};
 const struct fetch_step step_retry = {"retry", retry};
 const struct fetch_step step_end = {"end", end};

@@ -1,14 +1,14 @@
 /*
- * The steps of a transfer and what they work on. For fetch.c and steps.c alone.
+ * The steps of a transfer and what they work on. For fetch.c, steps.c and login.c alone.
  *
- *   plan ─► line_up ─► ask ─► open ─► settle ─► end ─► last ─► done
- *              ▲        ▲ └─► drain ──┘ │ │ │            ▲
- *              │        ├── login ◄─────┘ │ ├─► give_up ─┘
- *              │        ├── redirect ◄────┘ │
- *              └────────┼── retry ◄─────────┘
+ *   plan ─► line_up ─► present ─► ask ─► open ─► settle ─► end ─► last ─► done
+ *              ▲                   ▲ └─► drain ──┘ │ │ │            ▲
+ *              │                   ├── login ◄─────┘ │ ├─► give_up ─┘
+ *              │                   ├── redirect ◄────┘ │
+ *              └───────────────────┴── retry ◄─────────┘
  *
- * A step returns the next one, or NULL to wait for an event that names it: a turn with the host (ask), a whole head
- * (open or drain), the end of the exchange (settle), a time (line_up), a drained outlet (done).
+ * A step returns the next one, or NULL to wait for an event that names it: a turn with the host (present), a pass for
+ * it (ask), a whole head (open or drain), the end of the exchange (settle), a time (line_up), a drained outlet (done).
  */
 #ifndef SLUICE_FETCHD_STEPS_H
 #define SLUICE_FETCHD_STEPS_H
@@ -21,7 +21,11 @@
 #include "fetchd/host.h"
 #include "fetchd/http.h"
 #include "fetchd/judge.h"
+#include "fetchd/pass.h"
 #include "fetchd/sink.h"
+
+/* 401 and 403 from where a registry sent us: a signed URL that expired on the way; a new one may do. */
+#define AWAY_RETRIES 3
 
 struct fetch_step {
 	const char *name;
@@ -40,22 +44,28 @@ struct fetch {
 	uint64_t attempt;
 	char shown[URL_SHOWN_SIZE]; /* the source, for messages */
 	enum source_kind kind;
-	char host[ORIGIN_TEXT_SIZE]; /* whose credentials count */
-	struct want want;            /* `offset` moves with every byte, `size` is learned */
+	char host[ORIGIN_TEXT_SIZE];       /* whose credentials count ... */
+	char name[REFERENCE_NAME_MAX + 1]; /* ... and for which repository, if any */
+	struct want want;                  /* `offset` moves with every byte, `size` is learned */
 
 	/* The way to the bytes. */
-	struct buf start_url;  /* each try begins here ... */
-	struct buf url;        /* ... and is redirected to here */
-	struct origin home;    /* the origin of start_url: the only one that gets credentials */
-	struct origin at;      /* the origin of url */
-	unsigned redirects;    /* in this try */
-	bool sent_credentials; /* in this request */
+	struct buf start_url; /* each try begins here ... */
+	struct buf url;       /* ... and is redirected to here */
+	struct origin home;   /* the origin of start_url: the only one that gets credentials */
+	struct origin at;     /* the origin of url */
+	unsigned redirects;   /* in this try */
+	struct buf pass;      /* the Authorization for `home`, empty: none; wiped */
+	uint64_t pass_generation;
+	bool pass_is_fresh; /* it was made after the last byte came */
+	bool pass_is_anonymous;
+	bool sent_pass; /* in this request */
+	struct pass_wait pass_wait;
 	struct turn turn;
 	struct exchange *exchange; /* NULL while none runs */
 
 	/* The answer. */
 	struct judgement judgement;
-	bool has_head; /* of this request */
+	bool has_head;              /* of this request */
 	struct challenge challenge; /* what a 401 asks for */
 	uint64_t retry_after_ms;
 	struct buf location;
@@ -86,10 +96,17 @@ struct fetch {
 /* Run steps until one waits. The transfer may be gone afterwards. */
 void fetch_run(struct fetch *f, const struct fetch_step *next);
 
+/* Remember what went wrong. Returns `next`. */
+const struct fetch_step *fetch_fail(struct fetch *f, enum fail_class class, const struct fetch_step *next,
+				    const char *why);
+
+/* A pass that was waited for is there, or will not be. */
+void fetch_on_pass(void *self, const struct pass_answer *answer);
+
 /* What an exchange tells the transfer that asked for it. */
 extern const struct http_hooks fetch_http_hooks;
 
-extern const struct fetch_step step_plan, step_line_up, step_ask, step_open, step_drain, step_settle, step_login,
-    step_redirect, step_retry, step_end, step_give_up, step_last, step_done;
+extern const struct fetch_step step_plan, step_line_up, step_present, step_ask, step_open, step_drain, step_settle,
+    step_login, step_denied, step_redirect, step_retry, step_end, step_give_up, step_last, step_done;
 
 #endif

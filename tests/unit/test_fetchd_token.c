@@ -1,0 +1,168 @@
+/* Tokens: which realms are asked at all, with what, and what is believed of their answers. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* The code under test */
+#include "fetchd/token.h"
+
+static void test_realm(void **state)
+{
+	static const struct {
+		const char *registry, *realm;
+		bool right, guarded;
+	} rows[] = {
+	    {"https://reg.example", "https://auth.example/token", true, true},
+	    {"https://reg.example", "https://auth.example:8443/token?a=b", true, true},
+	    {"https://reg.example", "https://reg.example/token", true, false},
+	    {"https://reg.example", "https://reg.example:444/token", true, true},
+	    {"https://reg.example", "https://10.0.0.1/token", true, true},
+	    {"https://reg.example", "http://auth.example/token", false, false},
+	    {"https://reg.example", "http://reg.example/token", false, false},
+	    {"https://reg.example", "http://localhost/token", false, false},
+	    {"https://reg.example", "https://localhost/token", false, false},
+	    {"https://reg.example", "https://127.0.0.1/token", false, false},
+	    {"https://reg.example", "https://127.1/token", false, false},
+	    {"https://reg.example", "https://2130706433/token", false, false},
+	    {"https://reg.example", "https://0x7f000001/token", false, false},
+	    {"https://reg.example", "https://0177.0.0.1/token", false, false},
+	    {"https://reg.example", "https://[::1]/token", false, false},
+	    {"https://reg.example", "https://[::ffff:127.0.0.1]/token", false, false},
+	    {"https://reg.example", "https://169.254.169.254/latest/meta-data", false, false},
+	    {"https://reg.example", "https://[fd00:ec2::254]/", false, false},
+	    {"https://reg.example", "https://user@auth.example/token", false, false},
+	    {"https://reg.example", "https://user:word@auth.example/token", false, false},
+	    {"https://reg.example", "https://auth.example/token#x", false, false},
+	    {"https://reg.example", "file:///etc/passwd", false, false},
+	    {"https://reg.example", "ftp://auth.example/", false, false},
+	    {"https://reg.example", "/token", false, false},
+	    {"https://reg.example", "auth.example", false, false},
+	    {"https://reg.example", "", false, false},
+	    {"https://reg.example", "https://auth.example/a b", false, false},
+	    {"http://10.0.0.1:5000", "http://10.0.0.1:5000/token", true, false},
+	    {"http://10.0.0.1:5000", "http://10.0.0.1:5001/token", false, false},
+	    {"http://10.0.0.1:5000", "http://127.0.0.1:5001/token", false, false},
+	    {"http://10.0.0.1:5000", "https://auth.example/token", true, true},
+	    {"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", true, false},
+	    {"http://localhost:5000", "https://127.0.0.1:5001/token", true, false},
+	    {"http://localhost:5000", "http://[::1]/token", true, false},
+	    {"http://localhost:5000", "http://auth.example/token", false, false},
+	    {"https://localhost:5000", "http://localhost:5001/token", false, false},
+	    {"https://localhost:5000", "https://localhost:5001/token", true, false},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct origin registry, realm;
+		struct reason why = {""};
+		bool guarded = false;
+		assert_int_equal(origin_of(rows[i].registry, &registry, &why), 0);
+		int r = token_check_realm(rows[i].realm, &registry, &realm, &guarded, &why);
+		if ((r == 0) != rows[i].right || guarded != rows[i].guarded)
+			fail_msg("%s of %s: %d %d", rows[i].realm, rows[i].registry, r, guarded);
+		assert_int_equal(r < 0, why.text[0] != '\0');
+	}
+}
+
+static void assert_request(const struct challenge *c, const char *name, const struct credential *credential,
+			   const char *url, const char *form)
+{
+	struct buf have_url = BUF_INIT, have_form = BUF_INIT;
+	assert_int_equal(token_request(c, name, credential, &have_url, &have_form), 0);
+	assert_string_equal(have_url.data, url);
+	if (form)
+		assert_string_equal(have_form.data, form);
+	else
+		assert_null(have_form.data);
+	buf_release(&have_url);
+	buf_release(&have_form);
+}
+
+/* Nothing of what a registry says can end a value or a line. */
+static void test_request(void **state)
+{
+	static char identity_text[] = "id&=";
+	static const struct credential none, identity = {CREDENTIAL_IDENTITY, {identity_text, 4, 5}, {0}};
+	(void)state;
+	assert_request(&(struct challenge){.realm = "https://a/t", .service = "reg", .scope = "repository:b/c:pull"},
+		       "x", &none, "https://a/t?service=reg&scope=repository%3Ab%2Fc%3Apull", NULL);
+	assert_request(&(struct challenge){.realm = "https://a/t?k=v", .scope = " one  two "}, "x", &none,
+		       "https://a/t?k=v&scope=one&scope=two", NULL);
+	assert_request(&(struct challenge){.realm = "https://a/t"}, "b/c", &none,
+		       "https://a/t?scope=repository%3Ab%2Fc%3Apull", NULL);
+	assert_request(&(struct challenge){.realm = "https://a/t"}, "", &none, "https://a/t", NULL);
+	assert_request(&(struct challenge){.realm = "https://a/t", .service = "a&b=c#d\r\nX: y", .scope = "%26&"}, "x",
+		       &none, "https://a/t?service=a%26b%3Dc%23d%0D%0AX%3A%20y&scope=%2526%26", NULL);
+	assert_request(&(struct challenge){.realm = "https://a/t", .service = "r", .scope = "one two"}, "x", &identity,
+		       "https://a/t",
+		       "grant_type=refresh_token&service=r&client_id=sluice&scope=one%20two&refresh_token=id%26%3D");
+}
+
+static void test_parse(void **state)
+{
+	static const struct {
+		const char *answer;
+		const char *token; /* NULL: refused */
+		uint64_t life_ms;
+	} rows[] = {
+	    {"{\"token\":\"abc\"}", "abc", 60000},
+	    {"{\"access_token\":\"abc\"}", "abc", 60000},
+	    {"{\"token\":\"abc\",\"access_token\":\"def\",\"expires_in\":300}", "abc", 300000},
+	    {"{\"token\":\"\",\"access_token\":\"def\",\"expires_in\":1}", "def", 1000},
+	    {"{\"token\":\"abc\",\"expires_in\":0}", "abc", 60000},
+	    {"{\"token\":\"abc\",\"expires_in\":-5}", "abc", 60000},
+	    {"{\"token\":\"abc\",\"expires_in\":\"300\"}", "abc", 60000},
+	    {"{\"token\":\"abc\",\"expires_in\":9223372036854775807}", "abc", UINT64_C(1000) * TOKEN_LIFE_MAX_S},
+	    {"{\"token\":\"a b\"}", NULL, 0},
+	    {"{\"token\":\"a\\r\\nX: secret\"}", NULL, 0},
+	    {"{\"token\":7}", NULL, 0},
+	    {"{\"token\":\"\"}", NULL, 0},
+	    {"{}", NULL, 0},
+	    {"[]", NULL, 0},
+	    {"secret", NULL, 0},
+	    {"", NULL, 0},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct buf token = BUF_INIT;
+		struct reason why = {""};
+		uint64_t life_ms = 0;
+		int r = token_parse(span_str(rows[i].answer), &token, &life_ms, &why);
+		assert_int_equal(r, rows[i].token ? 0 : -EINVAL);
+		assert_string_equal(token.data ? token.data : "", rows[i].token ? rows[i].token : "");
+		assert_int_equal(life_ms, rows[i].life_ms);
+		assert_int_equal(r < 0, why.text[0] != '\0');
+		assert_null(strstr(why.text, "secret"));
+		secret_wipe(&token);
+	}
+}
+
+static bool takes_token_of(size_t len)
+{
+	static char answer[TOKEN_MAX + 64];
+	struct buf token = BUF_INIT;
+	uint64_t life_ms;
+	int at = snprintf(answer, sizeof(answer), "{\"token\":\"");
+	memset(answer + at, 'x', len);
+	(void)snprintf(answer + at + len, sizeof(answer) - (size_t)at - len, "\"}");
+	int r = token_parse(span_str(answer), &token, &life_ms, NULL);
+	buf_release(&token);
+	return r == 0;
+}
+
+static void test_limit(void **state)
+{
+	(void)state;
+	assert_true(takes_token_of(TOKEN_MAX));
+	assert_false(takes_token_of(TOKEN_MAX + 1));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_realm),
+	    cmocka_unit_test(test_request),
+	    cmocka_unit_test(test_parse),
+	    cmocka_unit_test(test_limit),
+	};
+	return cmocka_run_group_tests_name("fetchd token", tests, NULL, NULL);
+}

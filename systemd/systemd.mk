@@ -22,6 +22,10 @@ install-units:
 uninstall-units:
 	rm -f $(UNITS:%=$(UNIT_DEST)/%) $(SYSUSERS_DEST)/sluice.conf $(TMPFILES_DEST)/sluice.conf
 
-.PHONY: check-exposure
+.PHONY: check-exposure test-systemd
 check-exposure: ## how exposed systemd finds the units: at most 0.3, fetchd 1.2
 	@tests/gates/exposure
+test-systemd: ## the units on a booted Debian, as root; T=word for the tests whose name has it
+	@tests/lib/packages build test systemd
+	@$(MAKE) --no-print-directory build
+	@tests/lib/run-systemd $(BUILD) $(RESULTS)/systemd "$(T)"

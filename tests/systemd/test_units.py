@@ -1,0 +1,186 @@
+"""The units at work: killed, stopped, stuck, reloaded and rebooted in the middle of a pull."""
+
+import itertools
+import json
+
+import pytest
+
+from conftest import MIB
+from images import Pusher, digest_of
+from machine import UNITS
+from servers import Registry, wait_for
+from stages import STAGES
+
+IN_FLIGHT = 4 * MIB  # a fault: what a process or a socket had in hand is sent again
+HASHED_AGAIN = 1 * MIB
+CHECKPOINT = 64 * MIB  # after a power cut, no more than an interval
+
+
+def test_they_are_up(machine):
+    assert machine.systemctl("is-system-running").stdout.strip() == "running"
+    for unit in UNITS.values():
+        assert machine.show(unit, "StatusText") == "serving"
+    assert machine.systemctl("is-enabled", "sluice.target").stdout.strip() == "enabled"
+
+
+def test_uninterrupted(pull):
+    assert pull.end() == 0
+
+
+@pytest.mark.parametrize("victims", [*((name,) for name in STAGES), STAGES], ids="+".join)
+def test_killed(machine, pull, victims):
+    points = (0.2, 0.5, 0.8)
+    for point in points:
+        pull.wait(point)
+        old = {name: machine.main_pid(name) for name in victims}
+        machine.systemctl("kill", "--kill-who=main", "-s", "KILL", *(UNITS[name] for name in victims))
+        for name in victims:
+            machine.wait_other(name, old[name])
+    assert pull.hashed_again() <= len(points) * HASHED_AGAIN
+    assert 0 <= pull.end() <= len(points) * IN_FLIGHT
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_restarted_alone(machine, pull, name):
+    """A stop leaves a checkpoint: nothing is hashed again."""
+    others = {other: machine.main_pid(other) for other in STAGES if other != name}
+    pull.wait(0.5)
+    machine.systemctl("restart", UNITS[name])
+    assert pull.hashed_again() == 0
+    assert others == {other: machine.main_pid(other) for other in others}, "it took another one with it"
+    assert 0 <= pull.end() <= IN_FLIGHT
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(STAGES))[1::2], ids="+".join)
+def test_all_stopped_and_started_in_another_order(machine, pull, order):
+    pull.wait(0.4)
+    machine.systemctl("stop", "sluice.target", *UNITS.values())
+    size = machine.box.size(pull.blob.digest)
+    for name in order:
+        machine.systemctl("start", UNITS[name])
+        assert machine.is_active(UNITS[name]), "it does not start alone"
+    assert machine.box.size(pull.blob.digest) >= size
+    assert pull.hashed_again() == 0
+    assert 0 <= pull.end() <= IN_FLIGHT
+    machine.systemctl("start", "sluice.target")
+
+
+def test_nobody_else_starts_stages(machine, pull):
+    """While a unit restarts, a command waits for it, and does not put its own in its place."""
+    pull.wait(0.3)
+    machine.systemctl("stop", UNITS["ingestd"])
+    late = machine.popen("sluice", "pull", pull.blob.reference)  # as root, whose default this store is
+    wait_for("it to run", lambda: len(machine.run("pidof", "sluice").stdout.split()) == 2)
+    refused = machine.run("sluice", "up")
+    assert refused.returncode == 78 and "systemctl start sluice.target" in refused.stderr
+    assert not machine.run("pidof", "ingestd").stdout
+    machine.systemctl("start", UNITS["ingestd"])
+    assert 0 <= pull.end() <= IN_FLIGHT
+    machine.finish(late, want=0)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stuck(machine, pull, name):
+    """One that stands still is killed by the watchdog and comes again."""
+    machine.write(f"/etc/systemd/system/{UNITS[name]}.d/watchdog.conf", "[Service]\nWatchdogSec=1s\n")
+    try:
+        machine.systemctl("daemon-reload")
+        machine.systemctl("restart", UNITS[name])
+        pull.wait(0.4)
+        old = machine.main_pid(name)
+        machine.systemctl("kill", "-s", "STOP", "--kill-who=main", UNITS[name])
+        machine.wait_other(name, old)
+        assert "Watchdog timeout" in machine.journal("-u", UNITS[name])
+        assert 0 <= pull.end() <= 2 * IN_FLIGHT
+    finally:
+        (machine.root / f"etc/systemd/system/{UNITS[name]}.d/watchdog.conf").unlink()
+        machine.systemctl("daemon-reload")
+        machine.systemctl("restart", UNITS[name])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_no_number_of_kills_leaves_it_dead(machine, name):
+    """systemd's default limit is five starts in ten seconds."""
+    for _ in range(8):
+        machine.kill_unit(name)
+    assert int(machine.show(UNITS[name], "NRestarts")) >= 8
+
+
+def test_reload(machine, pull):
+    config = machine.root / "etc/sluice/sluice.conf"
+    text = config.read_text()
+    pids = {name: machine.main_pid(name) for name in STAGES}
+    pull.wait(0.3)
+    try:
+        machine.write("/etc/sluice/sluice.conf", "[fetchd]\nmax_retries = 3\n")
+        machine.systemctl("reload", UNITS["fetchd"])
+        wait_for("the new settings", lambda: "settings read again" in machine.journal("-u", UNITS["fetchd"]))
+        machine.write("/etc/sluice/sluice.conf", "[fetchd]\nmax_retries = many\n")
+        machine.systemctl("reload", UNITS["fetchd"])
+        wait_for("a refusal", lambda: "the old settings stay" in machine.journal("-u", UNITS["fetchd"]))
+        wait_for("fetchd to be active", lambda: machine.is_active(UNITS["fetchd"]))
+        assert pids == {name: machine.main_pid(name) for name in STAGES}
+    finally:
+        config.write_text(text)
+        machine.systemctl("reload", UNITS["fetchd"])
+    assert pull.end() == 0
+
+
+def test_password_by_load_credential(machine, area):
+    with Registry(area / "registry-password", password="open sesame") as private:
+        auth = {"auths": {private.address: {"username": "tester", "password": "open sesame"}}}
+        pusher = Pusher(private.address, "secret", {"Authorization": "Basic dGVzdGVyOm9wZW4gc2VzYW1l"})
+        pusher.image("1", [pusher.blob_bytes(b"for those who know")])
+        reference = f"{private.address}/secret:1"
+        machine.sluice("pull", reference, want=77)
+        machine.write("/etc/credstore/sluice-auth.json", json.dumps(auth), 0o600)
+        machine.systemctl("restart", UNITS["fetchd"])
+        machine.sluice("pull", reference)
+        assert machine.box.blob(digest_of(b"for those who know")).exists()
+
+
+def test_pull_unit_goes_on_until_it_is_there(machine, registry, blob):
+    """The image is pushed only after the first tries have failed."""
+    name = f"{blob.name}-late"
+    escaped = machine.run("systemd-escape", f"{registry.address}/{name}:1", want=0).stdout.strip()
+    unit = f"sluice-pull@{escaped}.service"
+    machine.write(f"/etc/systemd/system/{unit}.d/fast.conf", "[Service]\nRestartSec=200ms\n")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "--no-block", unit)
+    wait_for("two tries to fail", lambda: int(machine.show(unit, "NRestarts")) >= 2)
+    pusher = Pusher(registry.address, name)
+    pusher.image("1", [pusher.blob_bytes(name.encode())])
+    wait_for("it to be there", lambda: f"/{name}:1" in machine.sluice("images").stdout)
+    wait_for("the unit to end", lambda: machine.show(unit, "ActiveState") == "inactive")
+    assert machine.show(unit, "Result") == "success"
+
+
+def test_journal_fields(machine, pull):
+    assert pull.end() == 0
+    entries = machine.entries(f"REF={pull.blob.digest}")
+    states = [e["MESSAGE"] for e in entries if e["SYSLOG_IDENTIFIER"] == "ingestd"]
+    assert any("fetching" in text for text in states) and any("sealed" in text for text in states)
+    (named,) = [e for e in entries if e["SYSLOG_IDENTIFIER"] == "commitd"]
+    assert named["DIGEST"] == pull.blob.digest and int(named["BYTES"]) == pull.blob.size
+    assert named["PRIORITY"] == "6" and named["_SYSTEMD_UNIT"] == UNITS["commitd"]
+    fetched = [e for e in entries if e["SYSLOG_IDENTIFIER"] == "fetchd"]
+    assert any(e.get("HOST", "").endswith(pull.server.address) for e in fetched)
+
+
+def test_reboot(machine, pull):
+    pull.wait(0.5)
+    machine.reboot()
+    for unit in UNITS.values():
+        wait_for(f"{unit} to serve", lambda unit=unit: machine.is_active(unit))
+    size = machine.box.size(pull.blob.digest)
+    assert size < 0 or size >= 0.5 * pull.blob.size, "the stop left no durable checkpoint"
+    pull.again()
+    assert 0 <= pull.end() <= IN_FLIGHT
+
+
+def test_power_cut(machine, pull):
+    pull.wait(0.6)
+    machine.cut_power()
+    machine.boot()
+    pull.again()
+    assert 0 <= pull.end() <= CHECKPOINT

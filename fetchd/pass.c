@@ -356,7 +356,7 @@ int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wai
 	struct pass *newest = NULL;
 	for (size_t i = 0; i < PASSES_MAX; i++) {
 		struct pass *p = ps->all[i];
-		if (p && is_of(p, who) && (p->making || p->value.len > 0) &&
+		if (p && is_of(p, who) && ((p->making && who->name[0] != '\0') || p->value.len > 0) &&
 		    (!newest || p->generation >= newest->generation))
 			newest = p;
 	}

@@ -67,7 +67,8 @@ void passes_forget(struct passes *ps);
 
 /*
  * The pass that this account had last, before anybody asks for one. 1: `ret_answer`; 0: it is being made, `go` will be
- * called; -ENOENT: it had none.
+ * called; -ENOENT: it had none. The first pass of a repository is waited for, because all of it will want one; plain
+ * URLs of a host have less in common.
  */
 int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wait *w, struct pass_answer *ret_answer);
 

@@ -82,16 +82,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Threads(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
+    def process_request(self, request, client_address):
+        self.owner.connections += 1
+        super().process_request(request, client_address)
+
     def handle_error(self, request, client_address):
         pass  # a client that leaves in the middle is the test's business
 
 
 class BadServer:
-    def __init__(self):
-        self.server = Threads(("127.0.0.1", 0), Handler)
+    def __init__(self, address="127.0.0.1"):
+        self.server = Threads((address, 0), Handler)
         self.server.owner = self
-        self.address = f"127.0.0.1:{self.server.server_address[1]}"
-        self.routes, self.requests = {}, []
+        self.address = f"{address}:{self.server.server_address[1]}"
+        self.routes, self.requests, self.connections = {}, [], 0
         self.lock = threading.Lock()
         self.released = threading.Event()  # ends every silence
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)

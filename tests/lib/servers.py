@@ -101,13 +101,16 @@ class Server:
 
 
 class Registry(Server):
-    """docker-registry. `password`: only for user `tester` with it."""
+    """
+    docker-registry. `password`: only for user `tester` with it. `token`: (realm, certificate of the signer); only for
+    tokens of issuer and service `tests`.
+    """
 
     PATTERN = re.compile(r'"(\S+) (\S+) HTTP/[0-9.]+" (\d+) (\d+)')
 
-    def __init__(self, directory, password=None):
+    def __init__(self, directory, password=None, token=None):
         super().__init__(directory)
-        self.password = password
+        self.password, self.token = password, token
         config = self.directory / "config.yml"
         config.write_text(self.config())
         self.spawn(["docker-registry", "serve", str(config)])
@@ -124,6 +127,11 @@ class Registry(Server):
             users = self.directory / "htpasswd"
             users.write_text(f"tester:{crypt.crypt(self.password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=1 << 4))}\n")
             text += f"auth: {{htpasswd: {{realm: tests, path: {users}}}}}\n"
+        if self.token:
+            realm, certificate = self.token
+            text += (
+                f'auth: {{token: {{realm: "{realm}", service: tests, issuer: tests, rootcertbundle: {certificate}}}}}\n'
+            )
         return text
 
     def listening(self):

@@ -92,36 +92,41 @@ static int journal_write(enum log_level level, const struct log_fields *fields, 
 	return journal_send(&e);
 }
 
-static void log_write(enum log_level level, const struct log_fields *fields, const char *format, va_list args)
+static void log_write(enum log_level level, const struct log_fields *fields, const char *text)
 {
-	int saved = errno;
-	char text[LOG_LINE_MAX];
-	if (vsnprintf(text, sizeof text, format, args) >= 0) {
-		/* A journal that is behind or restarting still takes what comes by the stream. */
-		if (!the_log.journal || journal_write(level, fields, text) < 0)
-			stderr_write(level, text);
-	}
-	errno = saved;
+	/* A journal that is behind or restarting still takes what comes by the stream. */
+	if (!the_log.journal || journal_write(level, fields, text) < 0)
+		stderr_write(level, text);
 }
 
 void log_at(enum log_level level, const char *format, ...)
 {
 	if (level > the_log.level)
 		return;
+	int saved = errno;
+	char text[LOG_LINE_MAX];
 	va_list args;
 	va_start(args, format);
-	log_write(level, &(struct log_fields){.ref = NULL}, format, args);
+	int len = vsnprintf(text, sizeof text, format, args);
 	va_end(args);
+	if (len >= 0)
+		log_write(level, &(struct log_fields){.ref = NULL}, text);
+	errno = saved;
 }
 
 void log_with(enum log_level level, const struct log_fields *fields, const char *format, ...)
 {
 	if (level > the_log.level)
 		return;
+	int saved = errno;
+	char text[LOG_LINE_MAX];
 	va_list args;
 	va_start(args, format);
-	log_write(level, fields, format, args);
+	int len = vsnprintf(text, sizeof text, format, args);
 	va_end(args);
+	if (len >= 0)
+		log_write(level, fields, text);
+	errno = saved;
 }
 
 int log_errno(int r, const char *format, ...)

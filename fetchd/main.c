@@ -80,6 +80,16 @@ struct program {
 	struct ev_loop *loop;
 };
 
+/* Loudly: whoever forgets that it is set hands his passwords to anybody on the way. */
+static void warn_of_skipped(const struct settings *s)
+{
+	for (size_t i = 0; i < s->registries_len; i++)
+		if (s->registries[i].tls.skip_verify)
+			log_warning("the certificate of '%s' is NOT VERIFIED (skip_verify): anybody on the way can "
+				    "read and change what is exchanged with it",
+				    s->registries[i].host);
+}
+
 static int settings_read(struct program *p, struct reason *why)
 {
 	enum log_level level = LOG_LEVEL_NOTICE;
@@ -87,6 +97,8 @@ static int settings_read(struct program *p, struct reason *why)
 	int r = settings_load(p->argc, p->argv, &p->settings, p->operands, &p->operands_len, why);
 	if (r == 0 && log_level_parse(p->settings.log_level, &level) == 0)
 		log_set_level(level);
+	if (r == 0)
+		warn_of_skipped(&p->settings);
 	return r;
 }
 

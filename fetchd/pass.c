@@ -225,8 +225,8 @@ static void ask_for_token(struct pass *p)
 	    .credential = &p->credential,
 	    .registry = &p->origin,
 	    .name = p->name,
-	    .connect_timeout_ms = env->settings->connect_timeout_ms,
-	    .timeout_ms = env->settings->connect_timeout_ms + env->settings->stall_timeout_ms,
+	    .settings = env->settings,
+	    .host = p->host,
 	};
 	p->asked_ms = clock_mono_ms();
 	int r = token_start(env->http, &ask, on_token, p, &p->token, &why);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Base */
 #include "common/base/config.h"
@@ -69,25 +70,31 @@ static struct registry_settings *registry_of(struct settings *s, const char *hos
 		return NULL;
 	}
 	struct registry_settings *found = &s->registries[s->registries_len++];
+	*found = (struct registry_settings){.plain_http = PLAIN_HTTP_UNSET};
 	memcpy(found->host, host, len + 1);
-	found->plain_http = PLAIN_HTTP_UNSET;
 	return found;
 }
 
 static int set_registry(struct settings *s, const char *host, const char *key, const char *value, struct reason *why)
 {
-	bool plain = false;
-	const struct opt rows[] = {
-	    {"plain-http", 0, OPT_FLAG, &plain, NULL, 0, 0, NULL, NULL, ""},
-	    {0},
-	};
 	struct registry_settings *registry = registry_of(s, host, why);
 	if (!registry)
 		return -EINVAL;
-	int r = opt_set(rows, key, value, why);
+	bool plain = false;
+	const struct opt plain_row[] = {{"plain-http", 0, OPT_FLAG, &plain, NULL, 0, 0, NULL, NULL, ""}, {0}};
+	const struct opt rows[] = {
+	    {"ca-file", 0, OPT_TEXT, &registry->tls.ca_file, NULL, 1, 4096, NULL, NULL, ""},
+	    {"client-cert", 0, OPT_TEXT, &registry->tls.client_cert, NULL, 1, 4096, NULL, NULL, ""},
+	    {"client-key", 0, OPT_TEXT, &registry->tls.client_key, NULL, 1, 4096, NULL, NULL, ""},
+	    {"skip-verify", 0, OPT_FLAG, &registry->tls.skip_verify, NULL, 0, 0, NULL, NULL, ""},
+	    {"connect-timeout", 0, OPT_TIME_MS, &registry->connect_timeout_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
+	    {"stall-timeout", 0, OPT_TIME_MS, &registry->stall_timeout_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
+	    {0},
+	};
+	int r = opt_set(plain_row, key, value, why);
 	if (r == 0)
 		registry->plain_http = plain ? PLAIN_HTTP_YES : PLAIN_HTTP_NO;
-	return r;
+	return r == -ENOENT ? opt_set(rows, key, value, why) : r;
 }
 
 /* The file is shared with the other programs: sections of theirs are none of our business. */
@@ -101,13 +108,34 @@ static int visit(void *self, const char *section, const char *key, const char *v
 	return 0;
 }
 
+/* Said now and not by the first transfer: a file that cannot be read would look like a server that is not trusted. */
+static int check_registry(const struct registry_settings *registry, struct reason *why)
+{
+	const char *const paths[] = {registry->tls.ca_file, registry->tls.client_cert, registry->tls.client_key};
+	if (registry->tls.client_key && !registry->tls.client_cert) {
+		reason_set(why, "the registry '%s' has a client_key, but no client_cert", registry->host);
+		return -EBADMSG;
+	}
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (paths[i] && access(paths[i], R_OK) < 0) {
+			reason_set(why, "cannot read '%s' for the registry '%s': %s", paths[i], registry->host,
+				   strerror(errno));
+			return -EBADMSG;
+		}
+	return 0;
+}
+
 static int check(const struct settings *s, struct reason *why)
 {
 	enum log_level level;
-	if (log_level_parse(s->log_level, &level) == 0)
-		return 0;
-	reason_set(why, "there is no log level '%s'", s->log_level);
-	return -EINVAL;
+	if (log_level_parse(s->log_level, &level) < 0) {
+		reason_set(why, "there is no log level '%s'", s->log_level);
+		return -EINVAL;
+	}
+	int r = 0;
+	for (size_t i = 0; i < s->registries_len && r == 0; i++)
+		r = check_registry(&s->registries[i], why);
+	return r;
 }
 
 static int read_file(struct loading *l, struct reason *why)
@@ -146,12 +174,30 @@ int settings_load(int argc, char **argv, struct settings *ret_settings, char **r
 	return r;
 }
 
-enum plain_http settings_plain_http(const struct settings *s, const char *host)
+const struct registry_settings *settings_registry(const struct settings *s, const char *host)
 {
 	for (size_t i = 0; i < s->registries_len; i++)
 		if (strcmp(s->registries[i].host, host) == 0)
-			return s->registries[i].plain_http;
-	return PLAIN_HTTP_UNSET;
+			return &s->registries[i];
+	return NULL;
+}
+
+enum plain_http settings_plain_http(const struct settings *s, const char *host)
+{
+	const struct registry_settings *registry = settings_registry(s, host);
+	return registry ? registry->plain_http : PLAIN_HTTP_UNSET;
+}
+
+void settings_fill(const struct settings *s, const char *host, struct http_ask *ask)
+{
+	static const struct registry_settings nothing;
+	const struct registry_settings *registry = settings_registry(s, host);
+	if (!registry)
+		registry = &nothing;
+	ask->tls = &registry->tls;
+	ask->connect_timeout_ms =
+	    registry->connect_timeout_ms > 0 ? registry->connect_timeout_ms : s->connect_timeout_ms;
+	ask->stall_timeout_ms = registry->stall_timeout_ms > 0 ? registry->stall_timeout_ms : s->stall_timeout_ms;
 }
 
 void settings_print_help(FILE *out)

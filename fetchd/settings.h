@@ -7,13 +7,18 @@
 
 #include "common/base/opt.h"
 #include "common/oci/reference.h"
+#include "fetchd/http.h"
 #include "fetchd/registry.h"
 
 #define REGISTRIES_MAX 64 /* sections */
 
+/* All zero but for the host: nothing is said of it. */
 struct registry_settings {
-	char host[REFERENCE_HOST_MAX + 1];
+	char host[REFERENCE_HOST_MAX + 1]; /* "docker.io", "localhost:5000" */
 	enum plain_http plain_http;
+	struct http_tls tls;
+	uint64_t connect_timeout_ms; /* 0: as for all */
+	uint64_t stall_timeout_ms;   /* the same */
 };
 
 struct settings {
@@ -52,8 +57,12 @@ struct settings {
 int settings_load(int argc, char **argv, struct settings *ret_settings, char **ret_operands, int *ret_count,
 		  struct reason *why);
 
-/* What the file says of a registry. */
+/* What the file says of a registry, or NULL. */
+const struct registry_settings *settings_registry(const struct settings *s, const char *host);
 enum plain_http settings_plain_http(const struct settings *s, const char *host);
+
+/* Fill in TLS and time-outs of a request to `host`, borrowed from the settings. */
+void settings_fill(const struct settings *s, const char *host, struct http_ask *ask);
 
 /* The rows, for --help. */
 void settings_print_help(FILE *out);

@@ -88,8 +88,8 @@ static const struct fetch_step *line_up(struct fetch *f)
 
 static const struct fetch_step *ask(struct fetch *f)
 {
-	const struct settings *s = f->env->settings;
 	const struct want *w = &f->want;
+	char at[ORIGIN_TEXT_SIZE];
 	if (w->offset > 0 && !w->checked && w->validator[0] == '\0')
 		return fetch_fail(
 		    f, FAIL_CHANGED, &step_give_up,
@@ -109,9 +109,10 @@ static const struct fetch_step *ask(struct fetch *f)
 	    .if_range = w->offset > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,
 	    .first = w->offset,
 	    .last = w->size != SIZE_UNKNOWN ? w->size - 1 : SIZE_UNKNOWN,
-	    .connect_timeout_ms = s->connect_timeout_ms,
-	    .stall_timeout_ms = s->stall_timeout_ms,
 	};
+	/* What the registry's section says is for it alone: where it sends us has a section of its own, or none. */
+	origin_format(&f->at, at);
+	settings_fill(f->env->settings, origin_eq(&f->at, &f->home) ? f->host : at, &request);
 	int r = http_start(f->env->http, &request, &fetch_http_hooks, f, &f->exchange);
 	return r < 0 ? fetch_fail(f, FAIL_AGAIN, &step_retry, "out of memory") : NULL;
 }

@@ -13,6 +13,7 @@
 /* Own */
 #include "fetchd/guard.h"
 #include "fetchd/judge.h"
+#include "fetchd/settings.h"
 
 #define CLIENT_ID "sluice"
 
@@ -228,9 +229,26 @@ static void on_end(void *self, enum http_end end, const struct reason *why)
 
 static const struct http_hooks hooks = {on_head, on_body, on_end};
 
-static int send_request(struct http *http, const struct token_ask *ask, bool guarded, struct token_run *run)
+/* A private authority made certificates for its realm too; but who we are is nobody's business but the registry's. */
+static void fill_settings(const struct token_ask *ask, const struct origin *realm, struct http_tls *tls,
+			  struct http_ask *request)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	origin_format(realm, at);
+	bool has_own = settings_registry(ask->settings, at) != NULL;
+	settings_fill(ask->settings, has_own ? at : ask->host, request);
+	*tls = *request->tls;
+	if (!has_own && strcmp(realm->host, ask->registry->host) != 0)
+		tls->client_cert = tls->client_key = NULL;
+	request->tls = tls;
+	request->timeout_ms = request->connect_timeout_ms + request->stall_timeout_ms;
+}
+
+static int send_request(struct http *http, const struct token_ask *ask, const struct origin *realm, bool guarded,
+			struct token_run *run)
 {
 	struct buf url = BUF_INIT, form = BUF_INIT, basic = BUF_INIT;
+	struct http_tls tls;
 	int r = token_request(ask->challenge, ask->name, ask->credential, &url, &form);
 	if (r == 0 && ask->credential->kind == CREDENTIAL_BASIC)
 		r = buf_appendf(&basic, "Basic %s", ask->credential->value.data);
@@ -240,12 +258,9 @@ static int send_request(struct http *http, const struct token_ask *ask, bool gua
 	    .authorization = basic.data,
 	    .form = form.data,
 	    .guarded = guarded,
-	    .tls = ask->tls,
 	    .last = SIZE_UNKNOWN,
-	    .connect_timeout_ms = ask->connect_timeout_ms,
-	    .stall_timeout_ms = ask->timeout_ms,
-	    .timeout_ms = ask->timeout_ms,
 	};
+	fill_settings(ask, realm, &tls, &request);
 	if (r == 0)
 		r = http_start(http, &request, &hooks, run, &run->exchange);
 	buf_release(&url);
@@ -270,7 +285,7 @@ int token_start(struct http *http, const struct token_ask *ask, token_done *done
 	origin_format(&realm, run->at);
 	r = buf_reserve(&run->body, TOKEN_ANSWER_MAX);
 	if (r == 0)
-		r = send_request(http, ask, guarded, run);
+		r = send_request(http, ask, &realm, guarded, run);
 	if (r < 0) {
 		run_free(run);
 		return r;

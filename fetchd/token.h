@@ -40,6 +40,7 @@ int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms
 
 /* ── the exchange ── */
 
+struct settings;
 struct token_run;
 
 struct token_ask {
@@ -47,9 +48,8 @@ struct token_ask {
 	const struct credential *credential; /* NONE, BASIC or IDENTITY */
 	const struct origin *registry;
 	const char *name; /* of the repository, or empty */
-	const struct http_tls *tls;
-	uint64_t connect_timeout_ms;
-	uint64_t timeout_ms; /* for all of it */
+	const struct settings *settings;
+	const char *host; /* the registry's section; it counts for a realm that has none of its own */
 };
 
 struct token_answer {

@@ -86,14 +86,24 @@ class Threads(http.server.ThreadingHTTPServer):
         self.owner.connections += 1
         super().process_request(request, client_address)
 
+    def finish_request(self, request, client_address):
+        """In a thread of its own already, so that a slow handshake holds up nobody."""
+        if self.tls:
+            request = self.tls.wrap_socket(request, server_side=True)
+        super().finish_request(request, client_address)
+
     def handle_error(self, request, client_address):
         pass  # a client that leaves in the middle is the test's business
 
 
 class BadServer:
-    def __init__(self, address="127.0.0.1"):
+    """`tls`: an ssl context of a server, for https."""
+
+    def __init__(self, address="127.0.0.1", tls=None):
         self.server = Threads((address, 0), Handler)
         self.server.owner = self
+        self.scheme = "https" if tls else "http"
+        self.server.tls = tls
         self.address = f"{address}:{self.server.server_address[1]}"
         self.routes, self.requests, self.connections = {}, [], 0
         self.lock = threading.Lock()
@@ -110,7 +120,7 @@ class BadServer:
         self.server.server_close()
 
     def url(self, path):
-        return f"http://{self.address}{path}"
+        return f"{self.scheme}://{self.address}{path}"
 
     def on(self, path, *behaviours):
         self.routes[path] = list(behaviours)

@@ -54,13 +54,19 @@ def manifest_blob(config, layers):
 
 
 class Pusher:
-    """Pushes into one repository of a registry at HOST:PORT; `headers` go with every request (Authorization, say)."""
+    """
+    Pushes into one repository of a registry at HOST:PORT; `headers` go with every request (Authorization, say). `tls`:
+    the context of a client, for https.
+    """
 
-    def __init__(self, address, name, headers=None):
-        self.address, self.name, self.headers = address, name, headers or {}
+    def __init__(self, address, name, headers=None, tls=None):
+        self.address, self.name, self.headers, self.tls = address, name, headers or {}, tls
 
     def request(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection(self.address)
+        connection = (
+            http.client.HTTPSConnection(self.address, context=self.tls) if self.tls
+            else http.client.HTTPConnection(self.address)
+        )
         try:
             connection.request(method, path, body, {**self.headers, **(headers or {})})
             response = connection.getresponse()

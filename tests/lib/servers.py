@@ -103,14 +103,14 @@ class Server:
 class Registry(Server):
     """
     docker-registry. `password`: only for user `tester` with it. `token`: (realm, certificate of the signer); only for
-    tokens of issuer and service `tests`.
+    tokens of issuer and service `tests`. `tls`: (certificate, key).
     """
 
     PATTERN = re.compile(r'"(\S+) (\S+) HTTP/[0-9.]+" (\d+) (\d+)')
 
-    def __init__(self, directory, password=None, token=None):
+    def __init__(self, directory, password=None, token=None, tls=None):
         super().__init__(directory)
-        self.password, self.token = password, token
+        self.password, self.token, self.tls = password, token, tls
         config = self.directory / "config.yml"
         config.write_text(self.config())
         self.spawn(["docker-registry", "serve", str(config)])
@@ -121,8 +121,9 @@ class Registry(Server):
             "version: 0.1\n"
             "log: {level: info, accesslog: {disabled: false}}\n"
             f"storage: {{filesystem: {{rootdirectory: {self.directory}/data}}, delete: {{enabled: true}}}}\n"
-            'http: {addr: "127.0.0.1:0", secret: tests}\n'
+            'http: {addr: "127.0.0.1:0", secret: tests'
         )
+        text += ", tls: {{certificate: {}, key: {}}}}}\n".format(*self.tls) if self.tls else "}\n"
         if self.password:
             users = self.directory / "htpasswd"
             users.write_text(f"tester:{crypt.crypt(self.password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=1 << 4))}\n")
@@ -136,7 +137,7 @@ class Registry(Server):
 
     def listening(self):
         self.alive()
-        found = re.search(r'msg="listening on 127\.0\.0\.1:(\d+)"', self.errors.read_text())
+        found = re.search(r'msg="listening on 127\.0\.0\.1:(\d+)[",]', self.errors.read_text())
         return int(found[1]) if found else None
 
     def blob_file(self, digest):

@@ -137,6 +137,47 @@ static void test_refusals(void **state)
 	unit_dir_remove(&d);
 }
 
+static void test_registry(void **state)
+{
+	struct unit_dir d;
+	char path[FILE_PATH_SIZE], ca[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64], text[4 * FILE_PATH_SIZE];
+	struct http_ask ask;
+	(void)state;
+	unit_dir_make(&d);
+	unit_write_text(&d, "ca.pem", "");
+	unit_path(&d, "ca.pem", ca);
+	(void)snprintf(text, sizeof(text),
+		       "[fetchd]\nstall_timeout = 7s\n[registry a.io]\nca_file = %s\nclient_cert = %s\n"
+		       "client_key = %s\nconnect_timeout = 3s\n[registry b.io]\nskip_verify = yes\n",
+		       ca, ca, ca);
+	unit_write_text(&d, "conf", text);
+	(void)snprintf(line, sizeof(line), "--config %s", unit_path(&d, "conf", path));
+	assert_int_equal(load_simply(line), 0);
+	settings_fill(&s, "a.io", &ask);
+	assert_string_equal(ask.tls->ca_file, ca);
+	assert_string_equal(ask.tls->client_cert, ca);
+	assert_string_equal(ask.tls->client_key, ca);
+	assert_false(ask.tls->skip_verify);
+	assert_int_equal(ask.connect_timeout_ms, 3000);
+	assert_int_equal(ask.stall_timeout_ms, 7000);
+	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_UNSET);
+	settings_fill(&s, "b.io", &ask);
+	assert_true(ask.tls->skip_verify);
+	settings_fill(&s, "c.io", &ask);
+	assert_null(ask.tls->ca_file);
+	assert_false(ask.tls->skip_verify);
+	assert_int_equal(ask.connect_timeout_ms, 15000);
+	assert_null(settings_registry(&s, "c.io"));
+
+	/* What cannot be read, or is half there, is said at once. */
+	unit_write_text(&d, "conf", "[registry a.io]\nca_file = /does/not/exist\n");
+	assert_int_equal(load_simply(line), -EBADMSG);
+	(void)snprintf(text, sizeof(text), "[registry a.io]\nclient_key = %s\n", ca);
+	unit_write_text(&d, "conf", text);
+	assert_int_equal(load_simply(line), -EBADMSG);
+	unit_dir_remove(&d);
+}
+
 static void test_registries_limit(void **state)
 {
 	struct unit_dir d;
@@ -159,7 +200,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_operands),         cmocka_unit_test(test_file),
-	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registries_limit),
+	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registries_limit), cmocka_unit_test(test_registry),
 	};
 	return cmocka_run_group_tests_name("fetchd settings", tests, NULL, NULL);
 }

@@ -1,0 +1,224 @@
+"""TLS with a private authority, and that what is meant for one origin is seen at no other."""
+
+import base64
+import json
+import os
+import ssl
+
+import pytest
+
+import badserver
+from authority import Authority
+from conftest import settled
+from images import MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
+from servers import Registry
+from stages import BAD_DATA, CONFIG, UNAVAILABLE, one_line
+from tokens import Realm
+
+DATA = os.urandom(300_000)
+DIGEST = digest_of(DATA)
+BASIC = base64.b64encode(b"tester:canary-secret").decode()
+QUICK = "[fetchd]\nmax_retries = 1\nretry_delay = 10ms\n"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(autouse=True)
+def planted_netrc(monkeypatch, tmp_path):
+    """A ~/.netrc that nobody may use."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / ".netrc").write_text(
+        "".join(f"machine {host} login canary password canary-netrc\n" for host in ("127.0.0.1", "localhost"))
+        + "default login canary password canary-netrc\n"
+    )
+
+
+def configure(box, *sections, auths=None):
+    text = QUICK
+    if auths:
+        path = box.directory / "auth.json"
+        path.write_text(json.dumps({"auths": {host: {"auth": BASIC} for host in auths}}))
+        text += f"auth_file = {path}\n"
+    for host, *lines in sections:
+        text += f"[registry {host}]\n" + "".join(f"{line}\n" for line in lines)
+    box.configure(text)
+
+
+def fetch(box, server, want=0, path="/blob"):
+    return box.run("sluice", "fetch", server.url(path), "--digest", DIGEST, want=want)
+
+
+# ── TLS ──
+
+
+def test_registry_with_a_private_authority(box, tmp_path, authority):
+    """docker-registry with TLS and a password."""
+    trust = ssl.create_default_context(cafile=authority.certificate)
+    with Registry(tmp_path / "registry", password="canary-secret", tls=authority.issue("registry")) as registry:
+        pusher = Pusher(registry.address, "app", {"Authorization": f"Basic {BASIC}"}, tls=trust)
+        pusher.image("1", [pusher.blob_bytes(DATA)])
+        reference = f"{registry.address}/app:1"
+        configure(box, (registry.address, "plain_http = no"), auths=[registry.address])
+        failed = box.run("sluice", "pull", reference, want=UNAVAILABLE)
+        one_line(failed.stderr, registry.address, "TLS")
+        box.gone()
+        configure(box, (registry.address, "plain_http = no", f"ca_file = {authority.certificate}"), auths=[registry.address])
+        box.sluice("pull", reference)
+    settled(box)
+
+
+BAD_CERTIFICATES = {"expired": {"days": -1}, "of another host": {"names": "DNS:other.example"}}
+
+
+@pytest.mark.parametrize("kind", BAD_CERTIFICATES.values(), ids=BAD_CERTIFICATES)
+def test_bad_certificate(box, authority, kind):
+    with badserver.BadServer(tls=authority.context("bad", **kind)) as server:
+        server.on("/blob", badserver.whole(DATA))
+        configure(box, (server.address, f"ca_file = {authority.certificate}"))
+        one_line(fetch(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
+        assert not server.requests
+
+
+def test_certificate_of_another_authority(box, authority, tmp_path):
+    """A ca_file stands in place of all others, and for one registry."""
+    other = Authority(tmp_path / "other")
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", badserver.whole(DATA))
+        configure(box, (server.address, f"ca_file = {other.certificate}"), ("a.example", f"ca_file = {authority.certificate}"))
+        one_line(fetch(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
+        assert not server.requests
+
+
+def test_skipped_verification_is_loud(box, authority):
+    with badserver.BadServer(tls=authority.context(days=-1)) as server:
+        server.on("/blob", badserver.whole(DATA))
+        configure(box, (server.address, "skip_verify = yes"))
+        with box.up():
+            fetch(box, server)
+            fetch(box, server)
+        assert box.logs().count("NOT VERIFIED") == 1 and server.address in box.logs()
+
+
+def test_client_certificate(box, authority):
+    certificate, key = authority.issue("client")
+    with badserver.BadServer(tls=authority.require(authority.context())) as server:
+        server.on("/blob", badserver.whole(DATA))
+        trust = f"ca_file = {authority.certificate}"
+        configure(box, (server.address, trust))
+        assert fetch(box, server, want=None).returncode != 0
+        box.gone()
+        assert not server.requests
+        configure(box, (server.address, trust, f"client_cert = {certificate}", f"client_key = {key}"))
+        fetch(box, server)
+
+
+def test_time_outs_of_one_registry(box, bad):
+    box.configure(f"{QUICK}stall_timeout = 1h\n[registry {bad.address}]\nstall_timeout = 1s\n")
+    bad.on("/blob", badserver.silent(), badserver.whole(DATA))
+    fetch(box, bad)
+
+
+@pytest.mark.parametrize("line, subject", [
+    ("ca_file = /does/not/exist", "/does/not/exist"), ("client_key = /etc/hostname", "a.example"),
+    ("skip_verify = perhaps", "perhaps"),
+])
+def test_wrong_configuration(box, line, subject):
+    configure(box, ("a.example", line))
+    one_line(box.run("fetchd", "get", "--raw", "https://a.example/x", want=CONFIG).stderr, subject)
+
+
+def test_realm_behind_the_same_authority(box, authority):
+    """The registry's ca_file counts for its realm, which has no section of its own."""
+    with badserver.BadServer(tls=authority.context()) as server, badserver.BadServer(tls=authority.context()) as other:
+        realm = Realm(other)
+        server.on("/blob", realm.guard(badserver.whole(DATA)))
+        configure(box, (server.address, f"ca_file = {authority.certificate}"), auths=[server.address])
+        fetch(box, server)
+        assert [r.headers["Authorization"] for r in realm.asked()] == [f"Basic {BASIC}"]
+
+
+# ── other origins ──
+
+
+def elsewhere(server, authority, kind):
+    """(another server, the URL of /other there): another port, host or scheme than those of `server`."""
+    other = badserver.BadServer(tls=authority.context() if kind == "scheme" else None)
+    url = other.url("/other")
+    if kind == "host":
+        url = url.replace("127.0.0.1", "localhost")
+    return other, url
+
+
+@pytest.mark.parametrize("kind", ["port", "host", "scheme"])
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("pass_kind", ["basic", "bearer"])
+def test_redirect_gets_no_credentials(box, bad, authority, pass_kind, code, kind):
+    other, url = elsewhere(bad, authority, kind)
+    with other:
+        realm = Realm(bad)
+        leave = badserver.status(code, {"Location": url, "Set-Cookie": "canary=cookie"})
+
+        def by_password(x):
+            right = x.headers.get("Authorization") == f"Basic {BASIC}"
+            (leave if right else badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'}))(x)
+
+        bad.on("/blob", by_password if pass_kind == "basic" else realm.guard(leave))
+        other.on("/other", badserver.cut_short(DATA, 1000), badserver.whole(DATA))
+        configure(box, (other.address, f"ca_file = {authority.certificate}"), auths=[bad.address, other.address])
+        fetch(box, bad)
+        assert len(other.requests) == 2
+        for request in other.requests:
+            assert "canary" not in str(request) and BASIC not in str(request)
+            assert not {"authorization", "cookie", "proxy-authorization"} & {name.lower() for name in request.headers}
+
+
+def test_asked_elsewhere_for_credentials(box, bad):
+    """Where we were sent asks for a password that we have, and gets none."""
+    with badserver.BadServer() as other:
+        realm = Realm(other)
+        bad.on("/blob", badserver.status(307, {"Location": other.url("/other")}))
+        other.on("/other", badserver.status(401, {"WWW-Authenticate": f'Basic realm="x", {realm.challenge()}'}))
+        configure(box, auths=[bad.address, other.address])
+        assert fetch(box, bad, want=None).returncode != 0
+        assert all("Authorization" not in r.headers for r in other.requests) and not realm.asked()
+
+
+def test_redirect_from_https_to_http(box, bad, authority):
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", badserver.status(302, {"Location": bad.url("/blob")}))
+        configure(box, (server.address, f"ca_file = {authority.certificate}"))
+        one_line(fetch(box, server, want=BAD_DATA).stderr, "https to http")
+        assert not bad.requests
+
+
+@pytest.mark.parametrize("media_type", [
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar",
+])
+def test_foreign_urls_are_not_followed(box, bad, media_type):
+    """A layer's `urls` lead to a server that asks for a token (CVE-2020-15157): nobody goes there."""
+    with badserver.BadServer() as other:
+        realm = Realm(bad)
+        other.on("/layer", badserver.status(401, {"WWW-Authenticate": f'Bearer realm="{other.url("/token")}"'}))
+        manifest = manifest_blob(config_blob(), [descriptor(DATA, media_type, urls=[other.url("/layer")])])
+        bad.on("/v2/app/manifests/1", realm.guard(badserver.whole(manifest, {"Content-Type": MANIFEST})))
+        bad.on(f"/v2/app/blobs/{digest_of(config_blob())}", realm.guard(badserver.whole(config_blob())))
+        bad.on(f"/v2/app/blobs/{DIGEST}", realm.guard(badserver.status(404)))
+        configure(box, auths=[bad.address, other.address])
+        assert box.run("sluice", "pull", f"{bad.address}/app:1").returncode != 0
+        assert other.connections == 0
+        bad.on(f"/v2/app/blobs/{DIGEST}", realm.guard(badserver.whole(DATA)))
+        box.sluice("pull", f"{bad.address}/app:1")
+        assert other.connections == 0
+
+
+def test_netrc_is_not_read(box, bad):
+    bad.on("/blob", badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'}))
+    assert fetch(box, bad, want=None).returncode != 0
+    assert all("Authorization" not in r.headers for r in bad.requests)

@@ -228,8 +228,11 @@ int desk_get(struct desk *desk, const struct message *get, struct task **ret_tas
 		*ret_task = t;
 		return 0;
 	}
-	if (get->expected.len > 0 && layout_blob_size(desk->home.layout, &expected, ret_size) == 0)
+	if (get->expected.len > 0 && layout_blob_size(desk->home.layout, &expected, ret_size) == 0) {
+		if (t && t->state != TRANSFER_COMMITTED) /* what rests of an earlier try is of no use any more */
+			(void)desk_abort(desk, get->ref);
 		return 0;
+	}
 	bool is_new = !t;
 	if (is_new)
 		t = tasks_add(&desk->tasks, desk, get->ref);

@@ -168,7 +168,6 @@ static bool take_stored(struct wait *w, struct want *x)
 {
 	struct progress_item *item = progress_item(w->progress, x->shown);
 	uint64_t size;
-	bool asked = x->state == WANT_ASKED;
 
 	if (!x->has_digest || layout_blob_size(w->layout, &x->digest, &size) < 0)
 		return false;
@@ -181,8 +180,8 @@ static bool take_stored(struct wait *w, struct want *x)
 	}
 	x->size = size;
 	settle(w, x, WANT_DONE);
+	item->was_here = !item->begun; /* the first that was heard of it is that it is there */
 	item->begun = true;
-	item->was_here = !asked;
 	item->state = TRANSFER_COMMITTED;
 	item->offset = item->total = size;
 	item->text[0] = '\0';
@@ -330,14 +329,14 @@ static int look(struct wait *w, struct want *x, struct reason *why)
 	return 0;
 }
 
-/* Turn NEW ones to DONE, or ask for them as far as the window allows. */
+/* Ask for NEW ones, as far as the window allows. */
 static int begin(struct wait *w, struct reason *why)
 {
 	int code = 0;
 
 	while (code == 0 && w->next_new < w->len && w->asked < WAIT_WINDOW) {
 		struct want *x = &w->wants[w->next_new];
-		if (x->state == WANT_NEW && !take_stored(w, x))
+		if (x->state == WANT_NEW) /* not the store, where a name may be and not be durable yet */
 			code = ask(w, x, why);
 		if (code == 0)
 			w->next_new++;

@@ -1,0 +1,78 @@
+/*
+ * What registries and realms say about getting in: fields of WWW-Authenticate, a line each, and behind an empty line a
+ * realm's answer.
+ */
+
+/* Tests */
+#include "tests/fuzz/fuzz.h"
+
+/* The code under test */
+#include "fetchd/token.h"
+
+static void check_text(const char *text, size_t max)
+{
+	FUZZ_CHECK(strlen(text) <= max);
+	for (; *text; text++)
+		FUZZ_CHECK(*text >= ' ' && *text <= '~');
+}
+
+/* Whatever the challenge says, the request's line stays one line, and its query has only what we put there. */
+static void check_request(const struct challenge *c)
+{
+	static const struct credential none;
+	struct origin registry, realm;
+	struct reason why = {{0}};
+	struct buf url = BUF_INIT, form = BUF_INIT;
+	bool guarded;
+	FUZZ_CHECK(origin_of("https://registry.example", &registry, &why) == 0);
+	if (token_check_realm(c->realm, &registry, &realm, &guarded, &why) == 0) {
+		FUZZ_CHECK(realm.tls && (guarded || origin_eq(&realm, &registry)));
+		FUZZ_CHECK(token_request(c, "a/b", &none, &url, &form) == 0);
+		for (const char *p = url.data; *p; p++)
+			FUZZ_CHECK(*p > ' ' && *p <= '~' && *p != '#');
+		FUZZ_CHECK(strncmp(url.data, c->realm, strlen(c->realm)) == 0);
+	} else {
+		FUZZ_CHECK(why.text[0] != '\0');
+	}
+	buf_release(&url);
+	buf_release(&form);
+}
+
+static void check_answer(struct span answer)
+{
+	struct buf token = BUF_INIT;
+	struct reason why = {{0}};
+	uint64_t life_ms = 0;
+	if (token_parse(answer, &token, &life_ms, &why) == 0) {
+		FUZZ_CHECK(token.len > 0 && token.len <= TOKEN_MAX && !strchr(token.data, ' '));
+		check_text(token.data, TOKEN_MAX);
+		FUZZ_CHECK(life_ms > 0 && life_ms <= UINT64_C(1000) * TOKEN_LIFE_MAX_S);
+	} else {
+		FUZZ_CHECK(token.len == 0 && why.text[0] != '\0');
+	}
+	buf_release(&token);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct span rest = span_of(data, len);
+	struct challenge c = {0};
+	for (;;) {
+		struct span line = fuzz_line(&rest);
+		if (line.len <= 1)
+			break;
+		struct challenge before = c;
+		line.len -= line.data[line.len - 1] == '\n' ? 1 : 0;
+		if (!challenge_add(&c, line)) {
+			before.schemes |= AUTH_OTHER;
+			FUZZ_CHECK(challenge_eq(&before, &c));
+		}
+	}
+	check_text(c.realm, CHALLENGE_REALM_MAX);
+	check_text(c.service, CHALLENGE_SERVICE_MAX);
+	check_text(c.scope, CHALLENGE_SCOPE_MAX);
+	FUZZ_CHECK((c.schemes & AUTH_BEARER) || c.realm[0] == '\0');
+	check_request(&c);
+	check_answer(rest);
+	return 0;
+}

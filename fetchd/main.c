@@ -24,7 +24,7 @@
  * FILES
  *	--config FILE, or SLUICE_CONFIG
  *		Sections [fetchd], whose keys are the options with underscores, and [registry HOST] with plain_http,
- *		ca_file, client_cert, client_key, skip_verify, connect_timeout and stall_timeout.
+ *		ca_file, client_cert, client_key, skip_verify, connect_timeout, stall_timeout and mirror.
  *	--auth-file FILE, $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE,
  *	$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json, ~/.docker/config.json
  *		Credentials, read when a registry asks for some; docker-credential-NAME is run where one names it.

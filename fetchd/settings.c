@@ -10,6 +10,9 @@
 #include "common/base/config.h"
 #include "common/base/log.h"
 
+/* Own */
+#include "fetchd/url.h"
+
 #define HOUR_MS        (3600u * 1000)
 #define ROWS_IN_FILE   9
 #define ROWS_MAX       18
@@ -75,11 +78,37 @@ static struct registry_settings *registry_of(struct settings *s, const char *hos
 	return found;
 }
 
+/* Nothing but where it is: how a registry's URLs go on is no matter of configuration. */
+static int add_mirror(struct registry_settings *registry, const char *url, struct reason *why)
+{
+	struct origin origin;
+	struct reason inner = {"out of memory"};
+	const char *host = strstr(url, "://");
+	int r = origin_of(url, &origin, &inner);
+	if (r == 0 && (!host || host[3 + strcspn(host + 3, "/?#")] != '\0')) {
+		reason_set(&inner, "only scheme, host and port may stand there");
+		r = -EINVAL;
+	}
+	if (r < 0 || registry->mirrors_len == MIRRORS_MAX) {
+		reason_set(why, "'%s' cannot be mirror %zu of '%s': %s", url, registry->mirrors_len + 1, registry->host,
+			   r < 0 ? inner.text : "there are too many");
+		return r < 0 ? r : -EINVAL;
+	}
+	const char **slot = &registry->mirrors[registry->mirrors_len];
+	const struct opt row[] = {{"mirror", 0, OPT_TEXT, (void *)slot, NULL, 1, 4096, NULL, NULL, ""}, {0}};
+	r = opt_set(row, "mirror", url, why);
+	if (r == 0)
+		registry->mirrors_len++;
+	return r;
+}
+
 static int set_registry(struct settings *s, const char *host, const char *key, const char *value, struct reason *why)
 {
 	struct registry_settings *registry = registry_of(s, host, why);
 	if (!registry)
 		return -EINVAL;
+	if (strcmp(key, "mirror") == 0)
+		return add_mirror(registry, value, why);
 	bool plain = false;
 	const struct opt plain_row[] = {{"plain-http", 0, OPT_FLAG, &plain, NULL, 0, 0, NULL, NULL, ""}, {0}};
 	const struct opt rows[] = {
@@ -186,6 +215,12 @@ enum plain_http settings_plain_http(const struct settings *s, const char *host)
 {
 	const struct registry_settings *registry = settings_registry(s, host);
 	return registry ? registry->plain_http : PLAIN_HTTP_UNSET;
+}
+
+const char *settings_mirror(const struct settings *s, const char *host, size_t n)
+{
+	const struct registry_settings *registry = settings_registry(s, host);
+	return registry && n < registry->mirrors_len ? registry->mirrors[n] : NULL;
 }
 
 void settings_fill(const struct settings *s, const char *host, struct http_ask *ask)

@@ -11,14 +11,17 @@
 #include "fetchd/registry.h"
 
 #define REGISTRIES_MAX 64 /* sections */
+#define MIRRORS_MAX    8  /* of one registry */
 
 /* All zero but for the host: nothing is said of it. */
 struct registry_settings {
 	char host[REFERENCE_HOST_MAX + 1]; /* "docker.io", "localhost:5000" */
 	enum plain_http plain_http;
 	struct http_tls tls;
-	uint64_t connect_timeout_ms; /* 0: as for all */
-	uint64_t stall_timeout_ms;   /* the same */
+	uint64_t connect_timeout_ms;      /* 0: as for all */
+	uint64_t stall_timeout_ms;        /* the same */
+	const char *mirrors[MIRRORS_MAX]; /* "https://mirror.example:5000", in the order in which they are tried */
+	size_t mirrors_len;
 };
 
 struct settings {
@@ -60,6 +63,9 @@ int settings_load(int argc, char **argv, struct settings *ret_settings, char **r
 /* What the file says of a registry, or NULL. */
 const struct registry_settings *settings_registry(const struct settings *s, const char *host);
 enum plain_http settings_plain_http(const struct settings *s, const char *host);
+
+/* The nth mirror of a registry, or NULL: there are no more. */
+const char *settings_mirror(const struct settings *s, const char *host, size_t n);
 
 /* Fill in TLS and time-outs of a request to `host`, borrowed from the settings. */
 void settings_fill(const struct settings *s, const char *host, struct http_ask *ask);

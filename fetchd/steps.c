@@ -14,6 +14,7 @@
 #include "common/oci/json.h"
 
 /* Own */
+#include "fetchd/credentials.h"
 #include "fetchd/registry.h"
 #include "fetchd/settings.h"
 
@@ -37,12 +38,20 @@ static const struct fetch_step *out_of_memory(struct fetch *f)
 	return fetch_fail(f, FAIL_AGAIN, &step_give_up, "out of memory");
 }
 
+/* Where each try begins: at a mirror, which is a registry with credentials of its own, or at the registry itself. */
 static int make_start_url(struct fetch *f, const struct source *s, struct reason *why)
 {
+	const struct settings *settings = f->env->settings;
+	const char *mirror = settings_mirror(settings, f->registry, f->mirror);
 	buf_clear(&f->start_url);
-	int r = registry_url(s, settings_plain_http(f->env->settings, registry_host(s)), &f->start_url);
+	int r = mirror ? registry_mirror_url(s, mirror, &f->start_url)
+		       : registry_url(s, settings_plain_http(settings, f->registry), &f->start_url);
 	if (r == 0)
 		r = origin_of(f->start_url.data, &f->home, why);
+	if (r == 0 && (mirror || s->kind == SOURCE_URL))
+		origin_format(&f->home, f->host);
+	else if (r == 0)
+		memcpy(f->host, f->registry, sizeof(f->host));
 	return r;
 }
 
@@ -52,17 +61,15 @@ static const struct fetch_step *plan(struct fetch *f)
 	struct source s;
 	struct reason why = {"out of memory"};
 	int r = source_parse(span_str(f->source), &s, &why);
+	if (r == 0 && s.kind != SOURCE_URL) {
+		memcpy(f->registry, s.reference.host, sizeof(s.reference.host));
+		memcpy(f->name, s.reference.name, sizeof(s.reference.name));
+	}
 	if (r == 0)
 		r = make_start_url(f, &s, &why);
 	if (r < 0)
 		return r == -ENOMEM ? out_of_memory(f) : fetch_fail(f, FAIL_USAGE, &step_give_up, why.text);
 	f->kind = s.kind;
-	if (s.kind == SOURCE_URL)
-		origin_format(&f->home, f->host);
-	else
-		memcpy(f->host, s.reference.host, sizeof(s.reference.host));
-	if (s.kind != SOURCE_URL)
-		memcpy(f->name, s.reference.name, sizeof(s.reference.name));
 	if (s.kind == SOURCE_MANIFEST)
 		f->want.size_max = JSON_DOCUMENT_MAX;
 	if (f->want.size != SIZE_UNKNOWN && f->want.offset == f->want.size)
@@ -227,6 +234,37 @@ static const struct fetch_step *redirect(struct fetch *f)
 	return &step_ask;
 }
 
+/*
+ * A mirror that fails is left for the next one, at the same offset and without a wait; behind the last one comes the
+ * registry itself. What is wrong with the order or the content is wrong everywhere.
+ */
+static bool leave_mirror(struct fetch *f)
+{
+	const struct settings *settings = f->env->settings;
+	struct source s;
+	char at[ORIGIN_TEXT_SIZE];
+	if (f->fail == FAIL_USAGE || f->fail == FAIL_CHANGED || !settings_mirror(settings, f->registry, f->mirror))
+		return false;
+	origin_format(&f->home, at);
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at},
+		 "cannot fetch '%s' from the mirror '%s': %s", f->shown, at, f->why.text);
+	f->mirror++;
+	turn_end(&f->turn);
+	secret_wipe(&f->pass);
+	f->pass_is_fresh = false;
+	return source_parse(span_str(f->source), &s, NULL) == 0 && make_start_url(f, &s, NULL) == 0;
+}
+
+/* After the registry itself, and a wait, the first mirror has its turn again. */
+static bool return_to_mirrors(struct fetch *f)
+{
+	struct source s;
+	if (f->mirror == 0)
+		return true;
+	f->mirror = 0;
+	return source_parse(span_str(f->source), &s, NULL) == 0 && make_start_url(f, &s, NULL) == 0;
+}
+
 static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 {
 	char at[ORIGIN_TEXT_SIZE];
@@ -244,6 +282,8 @@ static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 static const struct fetch_step *retry(struct fetch *f)
 {
 	const struct settings *s = f->env->settings;
+	if (leave_mirror(f))
+		return &step_line_up;
 	struct backoff_limits limits = {s->max_retries, s->retry_delay_ms, s->retry_delay_max_ms};
 	bool answered = f->turn.host && f->turn.host->answered;
 	if (!answered && limits.retries > FIRST_CONTACT_RETRIES)
@@ -256,6 +296,8 @@ static const struct fetch_step *retry(struct fetch *f)
 	if (!backoff_failure(&f->backoff, &limits, f->retry_after_ms, arc4random(), &wait_ms))
 		return &step_give_up;
 	say_retry(f, wait_ms, limits.retries);
+	if (!return_to_mirrors(f))
+		return &step_give_up;
 	if (f->sink_error < 0)
 		return &step_done;
 	ev_timer_stop(f->env->loop, &f->wait);
@@ -278,6 +320,8 @@ static const struct fetch_step *end(struct fetch *f)
 static const struct fetch_step *give_up(struct fetch *f)
 {
 	char at[ORIGIN_TEXT_SIZE];
+	if (leave_mirror(f))
+		return &step_line_up;
 	origin_format(&f->at, at);
 	bool is_away = f->start_url.len > 0 && f->url.len > 0 && !origin_eq(&f->at, &f->home);
 	turn_end(&f->turn);

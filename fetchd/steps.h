@@ -44,7 +44,9 @@ struct fetch {
 	uint64_t attempt;
 	char shown[URL_SHOWN_SIZE]; /* the source, for messages */
 	enum source_kind kind;
-	char host[ORIGIN_TEXT_SIZE];       /* whose credentials count ... */
+	size_t mirror;                     /* the one that is asked; behind the last comes the registry itself */
+	char registry[ORIGIN_TEXT_SIZE];   /* whose mirrors count */
+	char host[ORIGIN_TEXT_SIZE];       /* whose credentials count: the mirror's own, or the registry's ... */
 	char name[REFERENCE_NAME_MAX + 1]; /* ... and for which repository, if any */
 	struct want want;                  /* `offset` moves with every byte, `size` is learned */
 

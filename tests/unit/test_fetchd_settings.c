@@ -178,6 +178,27 @@ static void test_registry(void **state)
 	unit_dir_remove(&d);
 }
 
+static void test_mirrors(void **state)
+{
+	struct unit_dir d;
+	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64], text[1024] = "[registry a.io]\n";
+	(void)state;
+	unit_dir_make(&d);
+	(void)snprintf(line, sizeof(line), "--config %s", unit_path(&d, "conf", path));
+	for (int i = 0; i < MIRRORS_MAX; i++)
+		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "mirror = https://m%d.io:5000\n", i);
+	unit_write_text(&d, "conf", text);
+	assert_int_equal(load_simply(line), 0);
+	assert_string_equal(settings_mirror(&s, "a.io", 0), "https://m0.io:5000");
+	assert_string_equal(settings_mirror(&s, "a.io", MIRRORS_MAX - 1), "https://m7.io:5000");
+	assert_null(settings_mirror(&s, "a.io", MIRRORS_MAX));
+	assert_null(settings_mirror(&s, "b.io", 0));
+	(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "mirror = https://more.io\n");
+	unit_write_text(&d, "conf", text);
+	assert_int_equal(load_simply(line), -EBADMSG);
+	unit_dir_remove(&d);
+}
+
 static void test_registries_limit(void **state)
 {
 	struct unit_dir d;
@@ -201,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_operands),         cmocka_unit_test(test_file),
 	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registries_limit), cmocka_unit_test(test_registry),
+	    cmocka_unit_test(test_mirrors),
 	};
 	return cmocka_run_group_tests_name("fetchd settings", tests, NULL, NULL);
 }

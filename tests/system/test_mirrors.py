@@ -1,0 +1,107 @@
+"""Mirrors: in their order, and left for the next one at the same offset."""
+
+import base64
+import json
+import os
+
+import pytest
+
+import badserver
+from conftest import settled
+from images import digest_of
+from stages import CONFIG, NOT_FOUND, one_line
+
+DATA = os.urandom(1 << 20)
+DIGEST = digest_of(DATA)
+HALF = len(DATA) // 2
+PATH = f"/v2/app/blobs/{DIGEST}"
+QUICK = "[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n"
+
+
+@pytest.fixture
+def three(box, bad):
+    """Two mirrors and their registry."""
+    with badserver.BadServer() as first, badserver.BadServer() as second:
+        box.configure(f"{QUICK}[registry {bad.address}]\nmirror = {first.url('')}\nmirror = {second.url('')}\n")
+        yield first, second, bad
+
+
+def get(box, registry, want=0):
+    return box.run("fetchd", "get", "--raw", "--digest", DIGEST, f"blob://{registry.address}/app@{DIGEST}", want=want)
+
+
+def ranges(*servers):
+    return [[r.range for r in server.requests] for server in servers]
+
+
+REST = f"bytes={HALF}-{len(DATA) - 1}"
+
+
+def test_the_first_serves_all(box, three):
+    three[0].on(PATH, badserver.whole(DATA))
+    assert get(box, three[2]).raw == DATA
+    assert ranges(*three) == [[""], [], []]
+
+
+FAILURES = {
+    "404": badserver.status(404),
+    "403": badserver.status(403),
+    "401": badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'}),
+    "500": badserver.status(500),
+    "too long": badserver.wrong_total(DATA, len(DATA) + 1),
+    "a reset": badserver.cut_short(DATA, 0, reset=True),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_the_next_one_takes_over(box, three, failure):
+    three[0].on(PATH, failure)
+    three[1].on(PATH, badserver.whole(DATA))
+    assert get(box, three[2]).raw == DATA
+    assert ranges(*three) == [[""], [""], []]
+
+
+def test_in_the_middle_at_the_same_offset(box, three):
+    quarter = len(DATA) // 4
+    three[0].on(PATH, badserver.cut_short(DATA, HALF))
+    three[1].on(PATH, badserver.cut_short(DATA, quarter))
+    three[2].on(PATH, badserver.whole(DATA))
+    assert get(box, three[2]).raw == DATA
+    assert ranges(*three) == [[""], [REST], [f"bytes={HALF + quarter}-{len(DATA) - 1}"]]
+
+
+def test_all_are_tried_again(box, three):
+    for server in three:
+        server.on(PATH, badserver.status(503), badserver.whole(DATA))
+    assert get(box, three[2]).raw == DATA
+    assert ranges(*three) == [["", ""], [""], [""]]
+
+
+def test_the_registry_has_the_last_word(box, three):
+    failed = get(box, three[2], want=NOT_FOUND)
+    assert failed.stderr.count("from the mirror") == 2 and three[2].address in failed.stderr.splitlines()[-1]
+    assert ranges(*three) == [[""], [""], [""]]
+
+
+def test_each_has_credentials_of_its_own(box, three):
+    words = [base64.b64encode(f"tester:canary-{n}".encode()).decode() for n in range(3)]
+    auth = box.directory / "auth.json"
+    auth.write_text(json.dumps({"auths": {s.address: {"auth": w} for s, w in zip(three, words)}}))
+    box.configure(box.config.read_text().replace("[fetchd]\n", f"[fetchd]\nauth_file = {auth}\n"))
+    for server in three:
+        server.on(PATH, badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'}), badserver.status(404))
+    get(box, three[2], want=NOT_FOUND)
+    for server, word in zip(three, words):
+        assert [r.headers.get("Authorization") for r in server.requests] == [None, f"Basic {word}"]
+
+
+def test_through_the_three_processes(box, three):
+    three[0].on("/v2/app/manifests/1", badserver.status(404))
+    assert box.run("sluice", "pull", f"{three[2].address}/app:1", want=NOT_FOUND)
+    settled(box)
+
+
+@pytest.mark.parametrize("mirror", ["mirror.example", "https://mirror.example/path", "https://u:p@mirror.example", "ftp://x"])
+def test_wrong_mirror(box, mirror):
+    box.configure(f"[registry a.example]\nmirror = {mirror}\n")
+    one_line(box.run("fetchd", "get", "--raw", "https://a.example/x", want=CONFIG).stderr, "a.example")

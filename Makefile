@@ -113,7 +113,7 @@ unit: unit-programs ## the unit tests alone
 # A sanitizer's programs are slow, so they get smaller blobs.
 .PHONY: system
 system: build ## the system tests alone; T=word for those whose name has it
-	@BINDIR=$(BUILD)/bin $(if $(SAN),BIG_MIB=128) tests/lib/run-system $(RESULTS)/system "$(T)"
+	@BINDIR=$(BUILD)/bin $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)"
 
 .PHONY: test
 test: ## install what the tests need, and run all of them

@@ -229,12 +229,7 @@ void flow_order(struct desk *desk, struct task *t)
 /* All bytes are synced and read-only: from here on it is commitd's, and a restart says SEALED again. */
 static void sealed(struct desk *desk, struct task *t)
 {
-	struct ingest *in = t->in;
-
-	in->record.has_sealed = true;
-	in->record.size = in->offset;
-	ingest_digest(in, &in->record.sealed);
-	int r = ingest_note(in);
+	int r = ingest_note_sealed(t->in);
 	if (r < 0) {
 		step_io_trouble(desk, t, r, "note the seal in", false);
 		return;

@@ -242,6 +242,14 @@ int ingest_note(struct ingest *in)
 	return r;
 }
 
+int ingest_note_sealed(struct ingest *in)
+{
+	in->record.has_sealed = true;
+	in->record.size = in->offset;
+	ingest_digest(in, &in->record.sealed);
+	return ingest_note(in);
+}
+
 int ingest_reserve(struct ingest *in, uint64_t size)
 {
 	struct statfs fs;

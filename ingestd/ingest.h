@@ -94,6 +94,10 @@ int ingest_roll_back(struct ingest *in);
 /* Write the record to the file `transfer`. 0 or -errno. Never syncs. */
 int ingest_note(struct ingest *in);
 
+/* All bytes are there and synced: write that into the record, with their number and digest. 0 or -errno. Never syncs.
+ */
+int ingest_note_sealed(struct ingest *in);
+
 /* Reserve space up to `size` without changing the size of the data. 0 also where the file system cannot; -ENOSPC. */
 int ingest_reserve(struct ingest *in, uint64_t size);
 

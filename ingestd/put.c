@@ -119,10 +119,7 @@ static int seal(struct put *p)
 		(void)ingest_roll_back(in);
 		return io_failed(p, r, "sync");
 	}
-	in->record.has_sealed = true;
-	in->record.size = in->offset;
-	ingest_digest(in, &in->record.sealed);
-	r = ingest_note(in);
+	r = ingest_note_sealed(in);
 	return r < 0 ? io_failed(p, r, "note the seal in") : print_seal(p);
 }
 

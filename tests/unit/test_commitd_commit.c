@@ -4,7 +4,7 @@
  */
 
 /* Own */
-#include "tests/unit/test_commitd_store.h"
+#include "tests/unit/test_commitd_seal.h"
 
 /* The code under test */
 #include "commitd/commit.h"

@@ -26,9 +26,6 @@
 /* OCI */
 #include "common/oci/layout.h"
 
-/* Wire */
-#include "common/wire/message.h"
-
 #define PATH_SIZE 512
 
 struct store {
@@ -123,18 +120,6 @@ static inline void ingest_make(const struct store *s, const char *ref, const cha
 	ingest_data(s, ref, path);
 	if (text)
 		write_text(path, text);
-}
-
-/* What a sealer says of the data that is there now; nothing where there is none. */
-static inline void store_bind_seal(const struct store *s, const char *ref, struct message *seal)
-{
-	char path[PATH_SIZE];
-	struct stat st;
-	ingest_data(s, ref, path);
-	if (lstat(path, &st) < 0)
-		return;
-	seal->ino = (uint64_t)st.st_ino;
-	seal->mtime_ns = file_mtime_ns(&st);
 }
 
 /* A blob under its name, as an earlier commit left it. */

@@ -3,7 +3,7 @@
  */
 
 /* Own */
-#include "tests/unit/test_commitd_store.h"
+#include "tests/unit/test_commitd_seal.h"
 
 /* System */
 #include <sysexits.h>
@@ -56,14 +56,7 @@ static void add_message(const struct message *m)
 static void add_seal(const char *ref, const char *text, uint8_t provenance)
 {
 	char digest[DIGEST_TEXT_SIZE];
-	struct digest d = digest_of_text(text);
-	digest_format(&d, digest);
-	struct message m = {.type = MSG_SEALED,
-			    .ref = span_str(ref),
-			    .digest = span_str(digest),
-			    .size = strlen(text),
-			    .provenance = provenance};
-	store_bind_seal(&st, ref, &m);
+	struct message m = store_seal(&st, ref, text, provenance, digest);
 	add_message(&m);
 }
 

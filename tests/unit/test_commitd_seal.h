@@ -1,0 +1,39 @@
+/*
+ * Seals of what stands in a test's store.
+ */
+#ifndef SLUICE_TEST_COMMITD_SEAL_H
+#define SLUICE_TEST_COMMITD_SEAL_H
+
+#include "tests/unit/test_commitd_store.h"
+
+/* Wire */
+#include "common/wire/message.h"
+
+/* What a sealer says of the data that is there now; nothing where there is none. */
+static inline void store_bind_seal(const struct store *s, const char *ref, struct message *seal)
+{
+	char path[PATH_SIZE];
+	struct stat st;
+	ingest_data(s, ref, path);
+	if (lstat(path, &st) < 0)
+		return;
+	seal->ino = (uint64_t)st.st_ino;
+	seal->mtime_ns = file_mtime_ns(&st);
+}
+
+/* The seal of `text` for the data that is there, as it should be. It looks into `ref` and `digest`. */
+static inline struct message store_seal(const struct store *s, const char *ref, const char *text, uint8_t provenance,
+					char digest[static DIGEST_TEXT_SIZE])
+{
+	struct digest d = digest_of_text(text);
+	digest_format(&d, digest);
+	struct message seal = {.type = MSG_SEALED,
+			       .ref = span_str(ref),
+			       .digest = span_str(digest),
+			       .size = strlen(text),
+			       .provenance = provenance};
+	store_bind_seal(s, ref, &seal);
+	return seal;
+}
+
+#endif

@@ -14,6 +14,7 @@
  *	fetch URL --digest D	get any file by its URL and digest
  *	status [REF...]		the transfers
  *	abort, reset REF...	drop a transfer; drop its bytes and keep it
+ *	events			what happens, as it happens
  *	ls, images, cat DIGEST	what is stored
  *	tag, rm			the names of images
  *	up			run the three stages in the foreground
@@ -48,8 +49,8 @@
 #include "sluice/options.h"
 
 static const struct command *const commands[] = {
-    &command_pull,   &command_fetch, &command_status, &command_abort, &command_reset, &command_ls,
-    &command_images, &command_cat,   &command_tag,    &command_rm,    &command_up,
+    &command_pull,   &command_fetch, &command_status, &command_abort, &command_reset,  &command_ls,
+    &command_images, &command_cat,   &command_tag,    &command_rm,    &command_events, &command_up,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -44,10 +44,12 @@ void record_of_message(const struct message *m, struct record *ret_record)
 	    .until_s = m->until_s,
 	    .attempts = m->attempt,
 	    .rehashed = m->rehashed,
+	    .fail_class = (enum fail_class)m->fail_class,
 	};
 
 	(void)snprintf(r.ref, sizeof(r.ref), "%.*s", SPAN_ARG(m->ref));
 	(void)snprintf(r.digest, sizeof(r.digest), "%.*s", SPAN_ARG(m->digest));
+	(void)snprintf(r.media_type, sizeof(r.media_type), "%.*s", SPAN_ARG(m->media_type));
 	(void)snprintf(r.text, sizeof(r.text), "%.*s", SPAN_ARG(m->text));
 	*ret_record = r;
 }
@@ -60,9 +62,11 @@ static void record_of_transfer(const struct transfer *t, struct record *ret_reco
 	    .started_s = t->started_s,
 	    .updated_s = t->started_s,
 	    .attempts = t->orders,
+	    .fail_class = t->failed,
 	};
 
 	(void)snprintf(r.ref, sizeof(r.ref), "%s", t->ref);
+	(void)snprintf(r.media_type, sizeof(r.media_type), "%s", t->media_type);
 	if (t->has_sealed)
 		digest_format(&t->sealed, r.digest);
 	if (t->failed != FAIL_NONE)

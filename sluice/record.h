@@ -23,6 +23,8 @@ struct record {
 	uint64_t until_s;
 	uint64_t attempts;
 	uint64_t rehashed;
+	char media_type[MEDIA_TYPE_MAX + 1];
+	enum fail_class fail_class;
 	char text[TEXT_MAX + 1]; /* what it waits for or why it failed; may be empty */
 };
 
@@ -37,6 +39,14 @@ void records_release(struct records *rs);
 
 /* From a MSG_RECORD. */
 void record_of_message(const struct message *m, struct record *ret_record);
+
+/*
+ * The object that `status` and `events` show: what is not known is left out. NULL when memory is out; the caller owns
+ * it. Or into an object that has something already.
+ */
+struct json_t;
+struct json_t *record_json(const struct record *r);
+void record_json_into(const struct record *r, struct json_t *object);
 
 /*
  * From ingest/ itself: what a transfer's file and its data say. -ENOENT: no such ingest. -EINVAL with a reason: its

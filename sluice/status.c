@@ -151,45 +151,13 @@ static int print_table(const struct records *rs)
 	return r;
 }
 
-static struct json_t *record_to_json(const struct record *r)
-{
-	char started[CLOCK_TEXT_SIZE], updated[CLOCK_TEXT_SIZE], until[CLOCK_TEXT_SIZE];
-	uint64_t eta_s = human_eta_s(r->offset, r->total, r->rate);
-	struct json_t *object = json_object_make();
-
-	if (!object)
-		return NULL;
-	clock_format(r->started_s, started);
-	clock_format(r->updated_s, updated);
-	clock_format(r->until_s, until);
-	(void)json_set_text(object, "ref", r->ref);
-	(void)json_set_text(object, "state", transfer_state_name(r->state));
-	(void)json_set_u64(object, "offset", r->offset);
-	if (r->total != SIZE_UNKNOWN)
-		(void)json_set_u64(object, "total", r->total);
-	if (r->digest[0])
-		(void)json_set_text(object, "digest", r->digest);
-	(void)json_set_u64(object, "rate", r->rate);
-	if (r->state == TRANSFER_FETCHING && eta_s != HUMAN_ETA_UNKNOWN)
-		(void)json_set_u64(object, "eta_s", eta_s);
-	(void)json_set_text(object, "started", started);
-	(void)json_set_text(object, "updated", updated);
-	if (r->until_s > 0)
-		(void)json_set_text(object, "until", until);
-	(void)json_set_u64(object, "attempts", r->attempts);
-	(void)json_set_u64(object, "rehashed_bytes", r->rehashed);
-	if (r->text[0])
-		(void)json_set_text(object, "error", r->text);
-	return object;
-}
-
 static int print_json(const struct records *rs)
 {
 	AUTO_JSON array = json_array_make();
 	int r = array ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < rs->len; i++) {
-		struct json_t *object = record_to_json(&rs->list[i]);
+		struct json_t *object = record_json(&rs->list[i]);
 		r = object ? json_append(array, object) : -ENOMEM;
 	}
 	if (r == 0)
@@ -262,9 +230,9 @@ const struct command command_status = {
     .name = "status",
     .usage = "[--watch] [REF...]",
     .summary = "the transfers: how far they are, and what they wait for",
-    .help = "With --json: an array of objects with ref, state, offset, total, digest, rate, eta_s, started,\n"
-	    "updated, until, attempts, rehashed_bytes, error; what is not known is left out. digest is that of\n"
-	    "the bytes so far.\n",
+    .help = "With --json: an array of objects with ref, state, offset, total, digest, media_type, rate,\n"
+	    "eta_s, started, updated, until, attempts, rehashed_bytes, class, error; what is not known is\n"
+	    "left out. digest is that of the bytes so far.\n",
     .operands_min = 0,
     .operands_max = OPERANDS_ANY,
     .options = options,

@@ -20,6 +20,19 @@ const char *transfer_state_name(enum transfer_state s)
 	return names[s];
 }
 
+const char *fail_class_name(enum fail_class c)
+{
+	static const char *const names[FAIL_CLASS_MAX + 1] = {
+	    [FAIL_NONE] = "none",           [FAIL_AGAIN] = "again",
+	    [FAIL_NOT_FOUND] = "not_found", [FAIL_DENIED] = "denied",
+	    [FAIL_BAD_DATA] = "bad_data",   [FAIL_UNAVAILABLE] = "unavailable",
+	    [FAIL_CHANGED] = "changed",     [FAIL_IO] = "io",
+	    [FAIL_SPACE] = "space",         [FAIL_USAGE] = "usage",
+	    [FAIL_MISSING] = "missing",
+	};
+	return names[c];
+}
+
 int fail_exit_code(enum fail_class c)
 {
 	static const int codes[] = {

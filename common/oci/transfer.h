@@ -78,6 +78,9 @@ struct transfer {
 /* "queued", "fetching", ... for status and logs. */
 const char *transfer_state_name(enum transfer_state s);
 
+/* "not_found", "bad_data", ...: for programs. */
+const char *fail_class_name(enum fail_class c);
+
 /* The exit code of sysexits(3) for a class. */
 int fail_exit_code(enum fail_class c);
 

@@ -199,6 +199,11 @@ uint64_t pipe_losses(const struct pipe *p)
 	return nn_get_statistic(p->socket, NN_STAT_BROKEN_CONNECTIONS);
 }
 
+unsigned pipe_peers(const struct pipe *p)
+{
+	return (unsigned)nn_get_statistic(p->socket, NN_STAT_CURRENT_CONNECTIONS);
+}
+
 /* Hand `msg` to nanomsg; on failure it stays the caller's. */
 static int msg_send(int socket, void *msg)
 {

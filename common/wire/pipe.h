@@ -78,6 +78,9 @@ int pipe_send(struct pipe *p, const struct message *m);
  */
 uint64_t pipe_losses(const struct pipe *p);
 
+/* How many are connected to this end now. */
+unsigned pipe_peers(const struct pipe *p);
+
 /*
  * A CHUNK without copying: get a message with room for CHUNK_PAYLOAD_MAX bytes of payload behind the encoded head, fill
  * `payload`, send `payload_len` bytes of it.

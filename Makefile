@@ -125,7 +125,7 @@ test: ## install what the tests need, and run all of them
 
 # ── gates ──
 
-GATES := format calls sizes layers manpages exposure clang tidy
+GATES := format calls sizes layers manpages help exposure clang tidy
 
 .PHONY: check
 check: ## test, test under sanitizers, and all the gates
@@ -137,7 +137,7 @@ check: ## test, test under sanitizers, and all the gates
 	@$(MAKE) --no-print-directory fuzz-replay fuzz-reach
 	@$(MAKE) --no-print-directory chaos-short
 
-.PHONY: check-format check-calls check-sizes check-layers check-manpages check-clang check-tidy check-san
+.PHONY: check-format check-calls check-sizes check-layers check-manpages check-help check-clang check-tidy check-san
 check-format: ## clang-format agrees
 	@tests/gates/format
 check-calls: ## banned calls, and who alone may sync and rename
@@ -148,6 +148,8 @@ check-layers: build ## who may include whom, and which program is linked to what
 	@tests/gates/layers $(BUILD)
 check-manpages: ## mandoc's lint of the manual pages
 	@tests/gates/manpages
+check-help: build ## what --help says fits a screen of 24 lines and 80 columns
+	@tests/gates/help $(BUILD)/bin
 check-clang: ## clang builds it without a warning, too
 	@$(MAKE) --no-print-directory $(PARALLEL) CC=clang BUILD=$(CLANG_BUILD) build unit-programs
 	@echo "clang: no warning"

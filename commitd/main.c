@@ -85,16 +85,16 @@ static const struct opt options[] = {
      .kind = OPT_TEXT,
      .var = &verify,
      .def = VERIFY_WHEN_ASKED,
-     .arg = "WHICH",
-     .help = "read blobs back before naming them: when-asked (their record has a gap) or always"},
+     .arg = VERIFY_WHEN_ASKED "|" VERIFY_ALWAYS,
+     .help = "read back before naming"},
     {.name = "log-level",
      .kind = OPT_TEXT,
      .var = &log_level,
      .def = "notice",
      .arg = "LEVEL",
      .help = "error, warning, notice, info or debug"},
-    {.name = "help", .letter = 'h', .kind = OPT_FLAG, .var = &help, .help = "show this"},
-    {.name = "version", .kind = OPT_FLAG, .var = &version, .help = "show the version"},
+    {.name = "help", .letter = 'h', .kind = OPT_FLAG, .var = &help, .help = "show this and stop"},
+    {.name = "version", .kind = OPT_FLAG, .var = &version, .help = "show the version and stop"},
     {.name = NULL},
 };
 
@@ -106,8 +106,8 @@ static int usage_error(const char *text)
 
 static int show_help(void)
 {
-	(void)printf("usage: commitd [options]          serve until stopped\n"
-		     "       commitd [options] commit   take seals on standard input, print digests\n\n");
+	(void)printf("usage: commitd [OPTION...]          serve: name what ingestd sealed\n"
+		     "       commitd [OPTION...] commit   take seals on standard input, print digests\n\n");
 	opt_print_help(options, stdout);
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }

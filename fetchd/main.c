@@ -169,15 +169,16 @@ static void release(void *self)
 
 static const struct daemon_hooks hooks = {start, reload, stop, release};
 
-static int help(void)
+static int help(bool of_get)
 {
-	(void)printf("usage: fetchd [options]\n"
-		     "       fetchd [options] get [--offset N] [--size N] [--digest D] [--raw] SOURCE\n"
-		     "\n"
-		     "Without a verb: the daemon that fetches what ingestd orders. get: one SOURCE to\n"
-		     "standard output; SOURCE is a URL, manifest://HOST/NAME:TAG or blob://HOST/NAME@DIGEST.\n"
-		     "\n");
-	settings_print_help(stdout);
+	if (of_get)
+		(void)printf("usage: fetchd get [OPTION...] SOURCE\n\n"
+			     "SOURCE is a URL, manifest://HOST/NAME:TAG, manifest://HOST/NAME@DIGEST or\n"
+			     "blob://HOST/NAME@DIGEST. The options of 'fetchd --help' count, too.\n\n");
+	else
+		(void)printf("usage: fetchd [OPTION...]              serve: fetch what ingestd orders\n"
+			     "       fetchd [OPTION...] get SOURCE   fetch one thing to standard output\n\n");
+	settings_print_help(of_get, stdout);
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
@@ -192,7 +193,7 @@ static int run(struct program *p)
 	const struct settings *s = &p->settings;
 	const char *verb = p->operands_len > 0 ? p->operands[0] : NULL;
 	if (s->help)
-		return help();
+		return help(verb && strcmp(verb, "get") == 0);
 	if (s->version) {
 		(void)printf("fetchd " SLUICE_VERSION "\n");
 		return fflush(stdout) == 0 ? EX_OK : EX_IOERR;

@@ -30,15 +30,15 @@ static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX]
 	    {"auth-file", 0, OPT_TEXT, &s->auth_file, NULL, 0, 4096, NULL, "FILE",
 	     "credentials, before those of podman and docker"},
 	    {"max-retries", 0, OPT_COUNT, &s->max_retries, "8", 0, 1000000, NULL, "N",
-	     "tries after failures in a row, without progress in between"},
+	     "tries in a row that make no progress"},
 	    {"retry-delay", 0, OPT_TIME_MS, &s->retry_delay_ms, "1s", 1, HOUR_MS, NULL, "TIME",
-	     "the first wait is up to this, each further one twice that"},
+	     "the first wait; further ones are longer"},
 	    {"retry-delay-max", 0, OPT_TIME_MS, &s->retry_delay_max_ms, "30s", 1, HOUR_MS, NULL, "TIME",
-	     "no wait is longer, unless the server asks for it"},
+	     "the longest, unless a server asks for more"},
 	    {"connect-timeout", 0, OPT_TIME_MS, &s->connect_timeout_ms, "15s", 1, HOUR_MS, NULL, "TIME",
 	     "for name, connection and TLS together"},
 	    {"stall-timeout", 0, OPT_TIME_MS, &s->stall_timeout_ms, "30s", 1, HOUR_MS, NULL, "TIME",
-	     "without a byte for this long, the connection is given up"},
+	     "give up after so long without a byte"},
 	    {"connections-per-host", 0, OPT_COUNT, &s->connections_per_host, "8", 1, 64, NULL, "N",
 	     "at most so many at a time"},
 	    {"config", 0, OPT_TEXT, &s->config, NULL, 1, 4096, "SLUICE_CONFIG", "FILE",
@@ -48,8 +48,8 @@ static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX]
 	    {"digest", 0, OPT_TEXT, &s->digest, NULL, 1, DIGEST_TEXT_MAX, NULL, "DIGEST",
 	     "get: what the content hashes to"},
 	    {"raw", 0, OPT_FLAG, &s->raw, "no", 0, 0, NULL, NULL, "get: write bytes, not frames"},
-	    {"help", 'h', OPT_FLAG, &s->help, "no", 0, 0, NULL, NULL, "print this and exit"},
-	    {"version", 0, OPT_FLAG, &s->version, "no", 0, 0, NULL, NULL, "print the version and exit"},
+	    {"help", 'h', OPT_FLAG, &s->help, "no", 0, 0, NULL, NULL, "show this and stop"},
+	    {"version", 0, OPT_FLAG, &s->version, "no", 0, 0, NULL, NULL, "show the version and stop"},
 	    {0},
 	};
 	_Static_assert(sizeof(rows) / sizeof(rows[0]) <= ROWS_MAX, "the table has room for all rows");
@@ -235,10 +235,20 @@ void settings_fill(const struct settings *s, const char *host, struct http_ask *
 	ask->stall_timeout_ms = registry->stall_timeout_ms > 0 ? registry->stall_timeout_ms : s->stall_timeout_ms;
 }
 
-void settings_print_help(FILE *out)
+void settings_print_help(bool of_get, FILE *out)
 {
+	static const char verb[] = "get: ";
 	struct settings s = {0};
-	struct opt table[ROWS_MAX];
+	struct opt table[ROWS_MAX], chosen[ROWS_MAX];
+	size_t len = 0;
 	make_table(&s, table);
-	opt_print_help(table, out);
+	for (size_t i = 0; table[i].name; i++) {
+		bool is_gets = strncmp(table[i].help, verb, sizeof(verb) - 1) == 0;
+		if (is_gets != of_get)
+			continue;
+		chosen[len] = table[i];
+		chosen[len++].help += is_gets ? sizeof(verb) - 1 : 0;
+	}
+	chosen[len] = (struct opt){0};
+	opt_print_help(chosen, out);
 }

@@ -70,7 +70,7 @@ const char *settings_mirror(const struct settings *s, const char *host, size_t n
 /* Fill in TLS and time-outs of a request to `host`, borrowed from the settings. */
 void settings_fill(const struct settings *s, const char *host, struct http_ask *ask);
 
-/* The rows, for --help. */
-void settings_print_help(FILE *out);
+/* The rows, for --help: those whose help begins with "get: ", or the others. */
+void settings_print_help(bool of_get, FILE *out);
 
 #endif

@@ -131,9 +131,12 @@ static const struct verb {
 	const struct opt *options;
 	int operands;
 } verbs[] = {
-    {"put", "ingestd put [--raw] [--digest D] [--size N] REF", settings_put, 1},
-    {"offset", "ingestd offset REF", settings_offset, 1},
-    {NULL, "ingestd [--store DIR] [--runtime-dir DIR] [options]\n       ingestd put | offset  (--help tells more)",
+    {"put", "ingestd put [OPTION...] REF", settings_put, 1},
+    {"offset", "ingestd offset [OPTION...] REF", settings_offset, 1},
+    {NULL,
+     "ingestd [OPTION...]              serve: write and hash what arrives\n"
+     "       ingestd put [OPTION...] REF      write and hash standard input\n"
+     "       ingestd offset [OPTION...] REF   print where it goes on from",
      settings_daemon, 0},
 };
 

@@ -15,10 +15,10 @@ struct settings settings = {.size = SIZE_UNKNOWN};
 /* clang-format off */
 #define STORE_ROW \
 	{.name = "store", .kind = OPT_TEXT, .var = &settings.store, .def = "/var/lib/sluice", .env = "SLUICE_STORE", \
-	 .arg = "DIR", .help = "the store, an OCI image layout"}
+	 .arg = "DIR", .help = "the store"}
 #define COMMON_ROWS \
 	{.name = "boot-id", .kind = OPT_TEXT, .var = &settings.boot_id, .def = "", .env = "SLUICE_BOOT_ID", \
-	 .arg = "ID", .help = "the id of this boot, where /proc/sys is hidden (systemd: %b)"}, \
+	 .arg = "ID", .help = "of this boot, where /proc/sys is hidden"}, \
 	{.name = "log-level", .kind = OPT_TEXT, .var = &settings.log_level, .def = "info", .env = "SLUICE_LOG_LEVEL", \
 	 .arg = "LEVEL", .help = "error, warning, notice, info or debug"}, \
 	{.name = "help", .letter = 'h', .kind = OPT_FLAG, .var = &settings.help, .help = "show this and stop"}, \
@@ -26,9 +26,9 @@ struct settings settings = {.size = SIZE_UNKNOWN};
 	{.name = NULL}
 #define CHECKPOINT_ROWS \
 	{.name = "checkpoint-bytes", .kind = OPT_BYTES, .var = &settings.checkpoint_bytes, .def = "64M", .min = MIB, \
-	 .max = 1024 * 1024 * MIB, .arg = "BYTES", .help = "make a durable checkpoint at least every so many bytes"}, \
+	 .max = 1024 * 1024 * MIB, .arg = "BYTES", .help = "a durable checkpoint so often"}, \
 	{.name = "checkpoint-interval", .kind = OPT_TIME_MS, .var = &settings.checkpoint_interval_ms, .def = "10s", \
-	 .min = 100, .max = HOUR_MS, .arg = "TIME", .help = "and so often while bytes come in"}
+	 .min = 100, .max = HOUR_MS, .arg = "TIME", .help = "and so often in time"}
 
 const struct opt settings_daemon[] = {
 	STORE_ROW,
@@ -38,9 +38,9 @@ const struct opt settings_daemon[] = {
 	 .env = "SLUICE_MAX_ACTIVE", .arg = "N", .help = "fetch so many transfers at once"},
 	CHECKPOINT_ROWS,
 	{.name = "lease", .kind = OPT_TIME_MS, .var = &settings.lease_ms, .def = "30s", .min = 2 * SECOND_MS, .max = HOUR_MS,
-	 .arg = "TIME", .help = "order a transfer again after so much silence"},
+	 .arg = "TIME", .help = "order again after such a silence"},
 	{.name = "no-resume", .kind = OPT_FLAG, .var = &settings.no_resume,
-	 .help = "leave unfinished transfers alone until somebody asks for them"},
+	 .help = "let unfinished transfers rest at first"},
 	COMMON_ROWS,
 };
 
@@ -48,8 +48,8 @@ const struct opt settings_put[] = {
 	STORE_ROW,
 	{.name = "raw", .kind = OPT_FLAG, .var = &settings.raw, .help = "standard input is bytes, not frames"},
 	{.name = "offset", .kind = OPT_BYTES, .var = &settings.offset, .def = "0", .max = INT64_MAX, .arg = "N",
-	 .help = "with --raw: standard input begins at byte N of the content"},
-	{.name = "digest", .kind = OPT_TEXT, .var = &settings.digest, .arg = "D", .help = "what the content must hash to"},
+	 .help = "where standard input begins, with --raw"},
+	{.name = "digest", .kind = OPT_TEXT, .var = &settings.digest, .arg = "DIGEST", .help = "what the content must hash to"},
 	{.name = "size", .kind = OPT_BYTES, .var = &settings.size, .max = INT64_MAX, .arg = "N",
 	 .help = "how long the content must be"},
 	CHECKPOINT_ROWS,

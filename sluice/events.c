@@ -294,9 +294,10 @@ const struct command command_events = {
     .name = "events",
     .usage = "",
     .summary = "what happens, as it happens: a JSON object a line, until Ctrl-C",
-    .help = "type is transfer (as status --json shows one), image (name, state named or removed, digest) or\n"
-	    "stage (stage, state up or down); time is when it was heard of. Events are hints: who reads slowly\n"
-	    "misses some, and when a stage comes up, status tells what was missed.\n",
+    .help = "type is transfer (as status --json shows one), image (name, state named or\n"
+	    "removed, digest) or stage (stage, state up or down); time is when it was heard\n"
+	    "of. Events are hints: who reads slowly misses some, and when a stage comes up,\n"
+	    "status tells what was missed.\n",
     .operands_min = 0,
     .operands_max = 0,
     .run = run,

@@ -77,11 +77,11 @@ static void print_command_help(const struct command *c, FILE *out)
 
 static void print_help(FILE *out)
 {
-	(void)fprintf(out, "usage: sluice [OPTION...] COMMAND [OPERAND...]\n\ncommands:\n");
+	opt_print_usage(options_global, "usage: sluice", "COMMAND [OPERAND...]", out);
+	(void)fputc('\n', out);
 	for (size_t i = 0; i < COMMANDS; i++)
 		(void)fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
-	(void)fprintf(out, "  %-8s %s\n\noptions:\n", "help", "what a command does: sluice help COMMAND");
-	opt_print_help(options_global, out);
+	(void)fprintf(out, "  %-8s %s\n", "help", "what a command and the options do: sluice help COMMAND");
 }
 
 static int run_help(int argc, char **argv)

@@ -111,8 +111,9 @@ static int run_tag(struct context *ctx, int argc, char **argv)
 const struct command command_tag = {
     .name = "tag",
     .usage = "NAME NEWNAME",
-    .summary = "give an image another name; NAME may be the digest of a stored manifest",
-    .help = "NEWNAME is taken as it is written; a former image of that name loses it.\n",
+    .summary = "give an image another name, or a stored manifest its first",
+    .help = "NAME may be the digest of a stored manifest. NEWNAME is taken as it is written;\n"
+	    "a former image of that name loses it.\n",
     .operands_min = 2,
     .operands_max = 2,
     .run = run_tag,

@@ -19,7 +19,7 @@ const struct opt options_global[] = {
     {"runtime-dir", 0, OPT_TEXT, &runtime_dir, NULL, 1, 4095, "SLUICE_RUNTIME_DIR", "DIR",
      "where the pipes are (SLUICE_RUNTIME_DIR)"},
     {"config", 0, OPT_TEXT, &config, NULL, 1, 4095, "SLUICE_CONFIG", "FILE",
-     "configuration for fetchd, when it is started here (SLUICE_CONFIG)"},
+     "for fetchd, when it is started here (SLUICE_CONFIG)"},
     {"json", 0, OPT_FLAG, &json, "no", 0, 0, NULL, NULL, "write JSON: an object a line, the result last"},
     {"quiet", 'q', OPT_FLAG, &quiet, "no", 0, 0, NULL, NULL, "no progress, bare results"},
     {"verbose", 'v', OPT_FLAG, &verbose, "no", 0, 0, NULL, NULL, "say more; show what the stages log"},

@@ -46,8 +46,8 @@ static bool option_all;
 static const char *option_platform;
 
 static const struct opt options[] = {
-    {"platform", 0, OPT_TEXT, &option_platform, NULL, 1, PLATFORM_TEXT_SIZE - 1, NULL, "OS/ARCH[/VARIANT]",
-     "the platform to pull, instead of this machine's"},
+    {"platform", 0, OPT_TEXT, &option_platform, NULL, 1, PLATFORM_TEXT_SIZE - 1, NULL, "PLATFORM",
+     "OS/ARCH[/VARIANT], instead of this machine's"},
     {"all-platforms", 'a', OPT_FLAG, &option_all, "no", 0, 0, NULL, NULL, "pull every platform, and name the index"},
     {.name = NULL},
 };
@@ -361,8 +361,8 @@ const struct command command_pull = {
     .name = "pull",
     .usage = "[--platform P | --all-platforms] REFERENCE",
     .summary = "get an image, and name it when all of it is there",
-    .help = "REFERENCE is [HOST[:PORT]/]NAME[:TAG][@DIGEST]. What arrives is kept whatever happens: run the\n"
-	    "same line again and it goes on where it stopped.\n",
+    .help = "REFERENCE is [HOST[:PORT]/]NAME[:TAG][@DIGEST]. What arrives is kept whatever\n"
+	    "happens: run the same line again and it goes on where it stopped.\n",
     .operands_min = 1,
     .operands_max = 1,
     .options = options,

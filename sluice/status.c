@@ -151,6 +151,13 @@ static int print_table(const struct records *rs)
 	return r;
 }
 
+static int print_refs(const struct records *rs)
+{
+	for (size_t i = 0; i < rs->len; i++)
+		(void)printf("%s\n", rs->list[i].ref);
+	return 0;
+}
+
 static int print_json(const struct records *rs)
 {
 	AUTO_JSON array = json_array_make();
@@ -163,6 +170,13 @@ static int print_json(const struct records *rs)
 	if (r == 0)
 		report_json(array);
 	return r;
+}
+
+static int print(const struct context *ctx, const struct records *rs)
+{
+	if (ctx->json)
+		return print_json(rs);
+	return ctx->quiet ? print_refs(rs) : print_table(rs);
 }
 
 /* From ingestd if one serves, else from the disk. */
@@ -199,7 +213,7 @@ static int show_once(const struct context *ctx, int argc, char **argv)
 
 	if (code == 0 && option_watch && !ctx->json && isatty(STDOUT_FILENO))
 		(void)fputs(CLEAR_SCREEN, stdout);
-	if (code == 0 && (ctx->json ? print_json(&rs) : print_table(&rs)) < 0) {
+	if (code == 0 && print(ctx, &rs) < 0) {
 		reason_set(&why, "out of memory");
 		code = EX_OSERR;
 	}
@@ -230,9 +244,10 @@ const struct command command_status = {
     .name = "status",
     .usage = "[--watch] [REF...]",
     .summary = "the transfers: how far they are, and what they wait for",
-    .help = "With --json: an array of objects with ref, state, offset, total, digest, media_type, rate,\n"
-	    "eta_s, started, updated, until, attempts, rehashed_bytes, class, error; what is not known is\n"
-	    "left out. digest is that of the bytes so far.\n",
+    .help = "With --quiet: the refs alone. With --json: an array of objects with ref, state,\n"
+	    "offset, total, digest, media_type, rate, eta_s, started, updated, until,\n"
+	    "attempts, rehashed_bytes, class, error; what is not known is left out.\n"
+	    "digest is that of the bytes so far.\n",
     .operands_min = 0,
     .operands_max = OPERANDS_ANY,
     .options = options,

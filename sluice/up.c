@@ -27,9 +27,9 @@ static bool option_no_resume;
 
 static const struct opt options[] = {
     {"no-resume", 0, OPT_FLAG, &option_no_resume, "no", 0, 0, NULL, NULL,
-     "leave unfinished transfers of old alone until somebody asks for them"},
+     "leave old transfers until somebody asks for them"},
     {"background", 0, OPT_FLAG, &option_background, "no", 0, 0, NULL, NULL,
-     "as pull starts it: log to RUNTIME/log, end with the last user"},
+     "log to RUNTIME/log, end with the last user"},
     {"remove", 0, OPT_FLAG, &option_remove, "no", 0, 0, NULL, NULL, "remove the runtime directory at the end"},
     {.name = NULL},
 };

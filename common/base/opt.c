@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LABEL_SIZE 72
-#define RANGE_SIZE 96
+#define LABEL_SIZE    72
+#define RANGE_SIZE    96
+#define USAGE_COLUMNS 80
 
 struct unit {
 	const char *name;
@@ -310,4 +311,22 @@ void opt_print_help(const struct opt *table, FILE *out)
 			(void)fprintf(out, " (%s)", row->def);
 		(void)fputc('\n', out);
 	}
+}
+
+void opt_print_usage(const struct opt *table, const char *head, const char *tail, FILE *out)
+{
+	int column = fprintf(out, "%s", head);
+	int indent = column;
+	for (const struct opt *row = table; row->name; row++) {
+		char text[LABEL_SIZE * 2];
+		const char letter[] = {'-', row->letter, ' ', '|', ' ', '\0'};
+		int len = snprintf(text, sizeof text, " [%s--%s%s%s]", row->letter ? letter : "", row->name,
+				   row->arg ? " " : "", row->arg ? row->arg : "");
+		if (column + len > USAGE_COLUMNS)
+			column = fprintf(out, "\n%*s", indent, "") - 1;
+		column += fprintf(out, "%s", text);
+	}
+	if (column + 1 + (int)strlen(tail) > USAGE_COLUMNS)
+		(void)fprintf(out, "\n%*s", indent, "");
+	(void)fprintf(out, " %s\n", tail);
 }

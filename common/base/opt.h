@@ -51,6 +51,9 @@ int opt_command_line(const struct opt *table, int argc, char **argv, int *ret_ar
 /* The rows of a table, aligned, a line each, for --help. */
 void opt_print_help(const struct opt *table, FILE *out);
 
+/* The rows of a table as a line of usage, wrapped below the end of `head`: HEAD [-q | --quiet] [--store DIR] TAIL. */
+void opt_print_usage(const struct opt *table, const char *head, const char *tail, FILE *out);
+
 /* Parse one value as a row of that kind would. 0 or -EINVAL. */
 int opt_parse_number(enum opt_kind kind, const char *text, uint64_t *ret_value);
 

@@ -106,6 +106,7 @@ def test_status_tells_where_it_is(box, bad):
         assert status["total"] == len(DATA)
         assert status["state"] == "fetching"
         assert status["started"] <= status["updated"]
+        assert box.sluice("-q", "status").stdout == f"{DIGEST}\n"
         kill(fetching.pid)
 
 

@@ -287,13 +287,40 @@ static void test_help(void **state)
 	assert_string_equal(have, want);
 }
 
+static void test_usage(void **state)
+{
+	static const struct {
+		const char *head, *tail, *want;
+	} rows[] = {
+	    {"usage: x", "FILE",
+	     "usage: x [-v | --verbose] [-s | --store-dir DIR] [-n | --max-retries N]\n"
+	     "         [--size BYTES] [--wait TIME] [--free N] FILE\n"},
+	    {"usage: x", "AN-OPERAND-OF-TWENTY-8-BYTES",
+	     "usage: x [-v | --verbose] [-s | --store-dir DIR] [-n | --max-retries N]\n"
+	     "         [--size BYTES] [--wait TIME] [--free N] AN-OPERAND-OF-TWENTY-8-BYTES\n"},
+	    {"usage: x", "AN-OPERAND-OF-THIRTY-TWO-BYTES!!",
+	     "usage: x [-v | --verbose] [-s | --store-dir DIR] [-n | --max-retries N]\n"
+	     "         [--size BYTES] [--wait TIME] [--free N]\n"
+	     "         AN-OPERAND-OF-THIRTY-TWO-BYTES!!\n"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char have[1024] = "";
+		FILE *out = fmemopen(have, sizeof(have), "w");
+		assert_non_null(out);
+		opt_print_usage(table, rows[i].head, rows[i].tail, out);
+		assert_int_equal(fclose(out), 0);
+		assert_string_equal(have, rows[i].want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(test_defaults, setup),    cmocka_unit_test(test_numbers),
 	    cmocka_unit_test_setup(test_set, setup),         cmocka_unit_test_setup(test_set_copies, setup),
 	    cmocka_unit_test_setup(test_environment, setup), cmocka_unit_test(test_command_line),
-	    cmocka_unit_test_setup(test_help, setup),
+	    cmocka_unit_test_setup(test_help, setup),        cmocka_unit_test_setup(test_usage, setup),
 	};
 	return cmocka_run_group_tests_name("opt", tests, NULL, NULL);
 }

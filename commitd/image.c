@@ -89,7 +89,7 @@ static enum fail_class check_document(struct walk *w, struct descriptor *d, unsi
 {
 	if (depth > IMAGE_DEPTH_MAX || ++w->documents > IMAGE_DOCUMENTS_MAX) {
 		reason_set(w->why, "the index is nested deeper than %d or names more than %d manifests",
-			   IMAGE_DEPTH_MAX, IMAGE_DOCUMENTS_MAX);
+			   MANIFEST_NESTING_MAX, IMAGE_DOCUMENTS_MAX);
 		return FAIL_BAD_DATA;
 	}
 	enum fail_class f = check_blob(w, d);

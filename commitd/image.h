@@ -5,9 +5,10 @@
 #define SLUICE_COMMITD_IMAGE_H
 
 #include "common/oci/layout.h"
+#include "common/oci/manifest.h"
 #include "common/oci/transfer.h"
 
-#define IMAGE_DEPTH_MAX     4    /* an index in an index in an index, and its manifests */
+#define IMAGE_DEPTH_MAX     (MANIFEST_NESTING_MAX + 1) /* the manifest counted */
 #define IMAGE_DOCUMENTS_MAX 4096 /* manifests and indexes that are read, each one counted as often as it is named */
 #define IMAGE_BLOBS_MAX     65536
 

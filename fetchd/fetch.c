@@ -58,11 +58,14 @@ static bool on_head(void *self, const struct response *r)
 	f->http_status = (uint16_t)r->status;
 	f->challenge = r->challenge;
 	f->retry_after_ms = r->retry_after_ms;
-	response_judge(r, &f->want, &f->judgement);
+	if (f->resolve)
+		response_judge_head(r, &f->judgement);
+	else
+		response_judge(r, &f->want, &f->judgement);
 	buf_clear(&f->location);
 	if (f->judgement.verdict == VERDICT_REDIRECT && buf_append_str(&f->location, r->location) < 0)
 		return false;
-	if (f->judgement.verdict == VERDICT_TAKE && !f->opened) {
+	if ((f->judgement.verdict == VERDICT_TAKE && !f->opened) || f->judgement.verdict == VERDICT_RESOLVED) {
 		memcpy(f->media_type, r->media_type, sizeof(f->media_type));
 		memcpy(f->learned, r->digest, sizeof(f->learned));
 		(void)snprintf(f->validator, sizeof(f->validator), "%s", response_validator(r));
@@ -145,6 +148,7 @@ int fetch_new(const struct fetcher *env, const struct fetch_order *order, const 
 		return -ENOMEM;
 	}
 	f->attempt = order->attempt;
+	f->resolve = order->resolve;
 	url_show(order->source, f->shown);
 	f->want.offset = order->offset;
 	f->want.size = order->size;

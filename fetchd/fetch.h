@@ -34,6 +34,7 @@ struct fetch_order {
 	struct span expected;  /* a digest, or empty */
 	struct span validator; /* of what is there, or empty */
 	bool checked;          /* the bytes will be compared with a digest, even if `expected` is empty */
+	bool resolve;          /* of a manifest by tag without `expected` only RESOLVED is wanted, if it can be had */
 };
 
 struct fetch_hooks {

@@ -387,10 +387,13 @@ static bool set_tls(CURL *e, const struct http_tls *tls)
 	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2 * verify) == CURLE_OK;
 }
 
-static bool set_form(struct exchange *x, const char *form)
+/* GET and POST undo HEAD, which a handle may have been used for before. */
+static bool set_method(struct exchange *x, const char *form, bool head)
 {
+	if (curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L) != CURLE_OK)
+		return false;
 	if (!form)
-		return curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+		return !head || curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
 	return buf_append_str(&x->form, form) == 0 &&
 	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE, (long)x->form.len) == CURLE_OK &&
 	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->form.data) == CURLE_OK;
@@ -401,7 +404,7 @@ static bool set_request(struct exchange *x, const struct http_ask *ask)
 	CURL *e = x->easy;
 	x->guarded = ask->guarded;
 	x->proxy_port = ask->guarded ? guard_proxy_port(strncasecmp(ask->url, "https:", 6) == 0) : 0;
-	return add_headers(x, ask) == 0 && set_form(x, ask->form) && set_tls(e, ask->tls) &&
+	return add_headers(x, ask) == 0 && set_method(x, ask->form, ask->head) && set_tls(e, ask->tls) &&
 	       curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK &&
 	       /* A connection that stands already was looked at by no guard. */

@@ -59,6 +59,7 @@ struct http_ask {
 	uint64_t first;             /* bytes; 0: no range */
 	uint64_t last;              /* inclusive; SIZE_UNKNOWN: open */
 	const char *form;           /* POST this, application/x-www-form-urlencoded; NULL: GET */
+	bool head;                  /* HEAD: there will be no body */
 	bool guarded;               /* connect to none of the addresses of guard.h, unless to a proxy */
 	const struct http_tls *tls; /* NULL: the system's authorities */
 	uint64_t connect_timeout_ms;

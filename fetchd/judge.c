@@ -75,7 +75,9 @@ static enum verdict judge_body(const struct response *r, const struct want *w, u
 	if (r->chunked && r->has_length)
 		return refuse(j, FAIL_BAD_DATA, "the answer has both a Content-Length and a chunked body");
 	if (digest_contradicts(r, w))
-		return refuse(j, FAIL_BAD_DATA, "the server says that the content has the digest %s", r->digest);
+		return refuse(j, FAIL_BAD_DATA,
+			      "the server says that the content has the digest %s where %s was expected", r->digest,
+			      w->expected);
 	if (w->size != SIZE_UNKNOWN && size != SIZE_UNKNOWN && size != w->size)
 		return refuse(j, differing(w), "the content is %" PRIu64 " bytes long, expected %" PRIu64, size,
 			      w->size);
@@ -217,4 +219,16 @@ void response_judge(const struct response *r, const struct want *w, struct judge
 	memset(ret_judgement, 0, sizeof(*ret_judgement));
 	ret_judgement->size = ret_judgement->end = SIZE_UNKNOWN;
 	ret_judgement->verdict = judge(r, w, ret_judgement);
+}
+
+/* Some servers know no HEAD, or answer it wrongly: what is no plain word is left to a GET. */
+void response_judge_head(const struct response *r, struct judgement *ret_judgement)
+{
+	static const struct want nothing = {.size = SIZE_UNKNOWN, .size_max = INT64_MAX};
+	response_judge(r, &nothing, ret_judgement);
+	bool is_odd = ret_judgement->verdict == VERDICT_REFUSE && ret_judgement->fail == FAIL_BAD_DATA;
+	if (ret_judgement->verdict == VERDICT_TAKE && r->digest[0] != '\0')
+		ret_judgement->verdict = VERDICT_RESOLVED;
+	else if (ret_judgement->verdict == VERDICT_TAKE || is_odd)
+		ret_judgement->verdict = VERDICT_GET;
 }

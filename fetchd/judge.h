@@ -26,6 +26,8 @@ enum verdict {
 	VERDICT_NARROW,   /* ask again: the server told the size and wants a closed range */
 	VERDICT_COMPLETE, /* there is nothing behind `offset`; `size` is all */
 	VERDICT_REFUSE,   /* for good: `fail`, `why` */
+	VERDICT_RESOLVED, /* to a HEAD: `digest` of the response names the content */
+	VERDICT_GET,      /* to a HEAD: only a GET will tell */
 };
 
 struct judgement {
@@ -39,5 +41,8 @@ struct judgement {
 
 /* `r` is whole or refused. */
 void response_judge(const struct response *r, const struct want *w, struct judgement *ret_judgement);
+
+/* The same for the answer to a HEAD, which was to tell a digest. */
+void response_judge_head(const struct response *r, struct judgement *ret_judgement);
 
 #endif

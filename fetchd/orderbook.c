@@ -167,6 +167,7 @@ static int row_begin(struct orderbook *book, struct order *o, const struct messa
 	    .size = m->size,
 	    .expected = m->expected,
 	    .validator = m->validator,
+	    .resolve = true,
 	};
 	o->ref = strndup((const char *)m->ref.data, m->ref.len);
 	o->attempt = m->attempt;

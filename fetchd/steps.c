@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Base */
@@ -43,9 +44,13 @@ static int make_start_url(struct fetch *f, const struct source *s, struct reason
 {
 	const struct settings *settings = f->env->settings;
 	const char *mirror = settings_mirror(settings, f->registry, f->mirror);
+	struct source at = *s;
+	/* A tag that was resolved may name something else by now; its manifest is what was begun with. */
+	if (f->by_tag && digest_parse(span_str(f->want.expected), &at.reference.digest, NULL) == 0)
+		at.reference.has_digest = true;
 	buf_clear(&f->start_url);
-	int r = mirror ? registry_mirror_url(s, mirror, &f->start_url)
-		       : registry_url(s, settings_plain_http(settings, f->registry), &f->start_url);
+	int r = mirror ? registry_mirror_url(&at, mirror, &f->start_url)
+		       : registry_url(&at, settings_plain_http(settings, f->registry), &f->start_url);
 	if (r == 0)
 		r = origin_of(f->start_url.data, &f->home, why);
 	if (r == 0 && (mirror || s->kind == SOURCE_URL))
@@ -53,6 +58,13 @@ static int make_start_url(struct fetch *f, const struct source *s, struct reason
 	else if (r == 0)
 		memcpy(f->host, f->registry, sizeof(f->host));
 	return r;
+}
+
+/* Of a tag that was resolved, messages name both. */
+static void show_pinned(struct fetch *f)
+{
+	size_t len = strlen(f->shown);
+	(void)snprintf(f->shown + len, sizeof(f->shown) - len, "@%s", f->want.expected);
 }
 
 /* The order is looked at: is it one that can be carried out? */
@@ -65,6 +77,10 @@ static const struct fetch_step *plan(struct fetch *f)
 		memcpy(f->registry, s.reference.host, sizeof(s.reference.host));
 		memcpy(f->name, s.reference.name, sizeof(s.reference.name));
 	}
+	f->by_tag = r == 0 && f->resolve && s.kind == SOURCE_MANIFEST && !s.reference.has_digest;
+	f->resolve = f->by_tag && f->want.expected[0] == '\0';
+	if (f->by_tag && !f->resolve)
+		show_pinned(f);
 	if (r == 0)
 		r = make_start_url(f, &s, &why);
 	if (r < 0)
@@ -72,6 +88,8 @@ static const struct fetch_step *plan(struct fetch *f)
 	f->kind = s.kind;
 	if (s.kind == SOURCE_MANIFEST)
 		f->want.size_max = JSON_DOCUMENT_MAX;
+	if (f->resolve)
+		return &step_line_up;
 	if (f->want.size != SIZE_UNKNOWN && f->want.offset == f->want.size)
 		return &step_open; /* all of it is there: nobody has to be asked */
 	if (f->want.offset > f->want.size || f->want.offset > f->want.size_max)
@@ -97,7 +115,7 @@ static const struct fetch_step *ask(struct fetch *f)
 {
 	const struct want *w = &f->want;
 	char at[ORIGIN_TEXT_SIZE];
-	if (w->offset > 0 && !w->checked && w->validator[0] == '\0')
+	if (w->offset > 0 && !w->checked && w->validator[0] == '\0' && !f->resolve)
 		return fetch_fail(
 		    f, FAIL_CHANGED, &step_give_up,
 		    "without a digest or a validator nothing tells whether the content is still the same");
@@ -114,7 +132,8 @@ static const struct fetch_step *ask(struct fetch *f)
 	    /* With a digest to decide in the end, another validator (of another mirror, say) is no reason to restart.
 	     */
 	    .if_range = w->offset > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,
-	    .first = w->offset,
+	    .head = f->resolve,
+	    .first = f->resolve ? 0 : w->offset,
 	    .last = w->size != SIZE_UNKNOWN ? w->size - 1 : SIZE_UNKNOWN,
 	};
 	/* What the registry's section says is for it alone: where it sends us has a section of its own, or none. */
@@ -210,10 +229,31 @@ static const struct fetch_step *settle(struct fetch *f)
 	case VERDICT_COMPLETE:
 		f->want.size = j->size;
 		return &step_open;
+	case VERDICT_RESOLVED:
+		return &step_resolve;
+	case VERDICT_GET:
+		f->resolve = false;
+		return &step_present;
 	case VERDICT_REFUSE:
 		break;
 	}
 	return j->fail == FAIL_DENIED ? &step_denied : fetch_fail(f, j->fail, &step_give_up, j->why.text);
+}
+
+/* What the tag names is known, and whoever ordered it may have that already: there is nothing more to do. */
+static const struct fetch_step *resolve(struct fetch *f)
+{
+	struct message m = {
+	    .type = MSG_RESOLVED,
+	    .digest = span_str(f->learned),
+	    .media_type = span_str(f->media_type),
+	};
+	turn_end(&f->turn);
+	f->fail = FAIL_NONE;
+	f->sink_error = outlet_say(&f->outlet, &m);
+	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = f->host, .digest = f->learned},
+		 "'%s' is %s", f->shown, f->learned);
+	return &step_last;
 }
 
 static const struct fetch_step *redirect(struct fetch *f)
@@ -355,6 +395,7 @@ const struct fetch_step step_ask = {"ask", ask};
 const struct fetch_step step_open = {"open", open_body};
 const struct fetch_step step_drain = {"drain", drain};
 const struct fetch_step step_settle = {"settle", settle};
+const struct fetch_step step_resolve = {"resolve", resolve};
 const struct fetch_step step_redirect = {"redirect", redirect};
 const struct fetch_step step_retry = {"retry", retry};
 const struct fetch_step step_end = {"end", end};

@@ -3,7 +3,8 @@
  *
  *   plan ─► line_up ─► present ─► ask ─► open ─► settle ─► end ─► last ─► done
  *              ▲                   ▲ └─► drain ──┘ │ │ │            ▲
- *              │                   ├── login ◄─────┘ │ ├─► give_up ─┘
+ *              │                   ├── login ◄─────┘ │ ├─► resolve ─┤
+ *              │                   │                 │ ├─► give_up ─┘
  *              │                   ├── redirect ◄────┘ │
  *              └───────────────────┴── retry ◄─────────┘
  *
@@ -48,6 +49,8 @@ struct fetch {
 	char registry[ORIGIN_TEXT_SIZE];   /* whose mirrors count */
 	char host[ORIGIN_TEXT_SIZE];       /* whose credentials count: the mirror's own, or the registry's ... */
 	char name[REFERENCE_NAME_MAX + 1]; /* ... and for which repository, if any */
+	bool by_tag;                       /* a manifest, ordered by those who resolve tags first ... */
+	bool resolve;                      /* ... and this request is the HEAD that does so */
 	struct want want;                  /* `offset` moves with every byte, `size` is learned */
 
 	/* The way to the bytes. */
@@ -109,6 +112,6 @@ void fetch_on_pass(void *self, const struct pass_answer *answer);
 extern const struct http_hooks fetch_http_hooks;
 
 extern const struct fetch_step step_plan, step_line_up, step_present, step_ask, step_open, step_drain, step_settle,
-    step_login, step_denied, step_redirect, step_retry, step_end, step_give_up, step_last, step_done;
+    step_login, step_denied, step_resolve, step_redirect, step_retry, step_end, step_give_up, step_last, step_done;
 
 #endif

@@ -163,6 +163,7 @@ static int accept_new(struct desk *desk, struct task *t, const struct message *g
 	t->in->record.failed = FAIL_NONE;
 	t->in->record.why.text[0] = '\0';
 	t->in->record.restarts = 0;
+	t->resolved = false;
 	task_apply_asked(t);
 	r = ingest_note(t->in);
 	if (r < 0)
@@ -200,6 +201,16 @@ static int check_get(const struct message *get, struct digest *ret_expected, enu
 		return -EINVAL;
 	}
 	return 0;
+}
+
+bool desk_is_stored(const struct desk *desk, const struct digest *d, uint64_t *ret_size)
+{
+	for (size_t i = 0; i < desk->tasks.len; i++) {
+		const struct task *t = desk->tasks.by_ref[i];
+		if (t->state == TRANSFER_SEALED && t->has_digest && digest_eq(&t->digest, d))
+			return false;
+	}
+	return layout_blob_size(desk->home.layout, d, ret_size) == 0;
 }
 
 static bool is_under_way(const struct task *t)

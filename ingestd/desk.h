@@ -49,6 +49,12 @@ void desk_schedule(struct desk *desk);
 int desk_get(struct desk *desk, const struct message *get, struct task **ret_task, uint64_t *ret_size,
 	     enum fail_class *ret_class, struct reason *why);
 
+/*
+ * Whether content is stored for good. While a transfer of it is with commitd it is not: the name that is there may not
+ * be synced yet.
+ */
+bool desk_is_stored(const struct desk *desk, const struct digest *d, uint64_t *ret_size);
+
 /* ABORT: the ingest goes, bytes and all. -ENOENT: there is none. */
 int desk_abort(struct desk *desk, struct span ref);
 

@@ -247,6 +247,7 @@ static void restart(struct desk *desk, struct task *t)
 
 	log_warning("transfer '%s' starts over: %s", t->ref, text ? text : "its content changed");
 	in->record.restarts++;
+	t->resolved = false;
 	int r = ingest_truncate(in);
 	task_apply_asked(t);
 	if (r < 0)
@@ -366,24 +367,29 @@ static void trim_recent(struct desk *desk)
 	tasks_remove(&desk->tasks, oldest);
 }
 
-void flow_committed(struct desk *desk, struct task *t, const struct message *m)
+void step_committed(struct desk *desk, struct task *t, const struct digest *digest)
 {
-	struct digest digest;
-
-	if (digest_parse(m->digest, &digest, NULL) < 0)
-		return;
 	task_refresh(t);
+	t->offset = t->size != SIZE_UNKNOWN ? t->size : t->offset;
 	int r = ingest_remove(t->in);
 	t->in = NULL;
 	if (r < 0)
 		log_errno(r, "cannot remove the ingest of '%s'", t->ref);
 	t->seal_due = false;
-	t->digest = digest;
+	t->digest = *digest;
 	t->has_digest = true;
 	task_note(t, NULL);
 	flow_set_state(desk, t, TRANSFER_COMMITTED);
 	trim_recent(desk);
 	desk_closed(desk);
+}
+
+void flow_committed(struct desk *desk, struct task *t, const struct message *m)
+{
+	struct digest digest;
+
+	if (digest_parse(m->digest, &digest, NULL) == 0)
+		step_committed(desk, t, &digest);
 }
 
 /* The bytes are here and commitd saw something else in their place, or an older seal: once more, from the check on. */

@@ -3,6 +3,7 @@
  *
  *   start ─► order ─► (OPENED, CHUNK …, END) ─► complete ─► seal ─► SEALED … COMMITTED ─► done
  *     │        ▲                                    │                     │
+ *     │        ├── RESOLVED, of a tag, with content that is stored ─────────► done
  *     │        └── restart (Truncate(0), once) ◄────┴──── wrong digest ◄──┘ REJECTED
  *     └► wait, fail: rest
  *
@@ -20,6 +21,7 @@ void flow_start(struct desk *desk, struct task *t);
 void flow_when_idle(struct desk *desk, struct task *t, task_step *step);
 
 /* Messages of fetchd; of another attempt than the current one they are dropped, and fetchd is told to stop. */
+void flow_resolved(struct desk *desk, struct task *t, const struct message *m);
 void flow_opened(struct desk *desk, struct task *t, const struct message *m);
 void flow_chunk(struct desk *desk, struct task *t, const struct message *m);
 void flow_end(struct desk *desk, struct task *t, const struct message *m);

@@ -34,6 +34,46 @@ static bool learn(struct desk *desk, struct task *t, const struct message *m)
 	return false;
 }
 
+/* What the tag names is here already, or is ordered by its digest from now on. */
+static void go_on_resolved(struct desk *desk, struct task *t)
+{
+	const struct digest digest = t->in->record.expected;
+	uint64_t size;
+
+	if (!desk_is_stored(desk, &digest, &size)) {
+		flow_order(desk, t);
+		return;
+	}
+	t->in->record.size = size;
+	step_committed(desk, t, &digest);
+}
+
+void flow_resolved(struct desk *desk, struct task *t, const struct message *m)
+{
+	struct transfer *record = &t->in->record;
+	struct digest digest;
+	struct reason why;
+
+	t->heard_ms = clock_mono_ms();
+	t->until_s = 0;
+	task_note(t, NULL);
+	if (digest_parse(m->digest, &digest, &why) < 0) {
+		step_fail(desk, t, FAIL_BAD_DATA, why.text);
+		return;
+	}
+	bool is_other = record->has_expected && !digest_eq(&record->expected, &digest);
+	if (t->in->offset > 0 && (is_other || ingest_set_alg(t->in, digest.alg) < 0)) {
+		step_start_over(desk, t, "the tag names another manifest than before");
+		return;
+	}
+	(void)ingest_set_alg(t->in, digest.alg);
+	record->expected = digest;
+	record->has_expected = true;
+	(void)snprintf(record->media_type, sizeof(record->media_type), "%.*s", SPAN_ARG(m->media_type));
+	t->resolved = true;
+	flow_when_idle(desk, t, go_on_resolved);
+}
+
 void flow_opened(struct desk *desk, struct task *t, const struct message *m)
 {
 	struct reason why;
@@ -48,6 +88,7 @@ void flow_opened(struct desk *desk, struct task *t, const struct message *m)
 	}
 	if (!learn(desk, t, m))
 		return;
+	t->resolved = t->in->record.has_expected;
 	if (!verdict_space(in, &why)) {
 		step_wait_for_space(desk, t, why.text);
 		return;

@@ -33,4 +33,7 @@ void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb,
 /* The bytes are not what was asked for: drop them, and try once from zero. A poisoned partial wedges nobody. */
 void step_start_over(struct desk *desk, struct task *t, const char *text);
 
+/* The content is in the store under this digest: the ingest goes. */
+void step_committed(struct desk *desk, struct task *t, const struct digest *digest);
+
 #endif

@@ -52,12 +52,22 @@ static int send_hello(struct orders *o)
 	return r;
 }
 
+/* What a tag named when somebody asked last is not what whoever asks now has to get. */
+static bool is_to_be_resolved(const struct task *t)
+{
+	struct source source;
+
+	return !t->resolved && !t->has_asked_digest &&
+	       source_parse(span_str(t->in->record.source), &source, NULL) == 0 && source.kind == SOURCE_MANIFEST &&
+	       !source.reference.has_digest;
+}
+
 static int send_order(struct orders *o, struct task *t)
 {
 	char expected[DIGEST_TEXT_SIZE] = "";
 	const struct transfer *record = &t->in->record;
 
-	if (record->has_expected)
+	if (record->has_expected && !is_to_be_resolved(t))
 		digest_format(&record->expected, expected);
 	struct message m = {
 	    .type = MSG_FETCH,
@@ -68,6 +78,7 @@ static int send_order(struct orders *o, struct task *t)
 	    .size = record->size,
 	    .expected = span_str(expected),
 	    .validator = span_str(record->validator),
+	    .restarts = (uint8_t)(record->restarts < UINT8_MAX ? record->restarts : UINT8_MAX),
 	};
 	int r = send_or_wait(o, &m);
 	if (r == 0)
@@ -117,13 +128,16 @@ static void on_transfer(struct orders *o, const struct message *m)
 	struct task *t = tasks_find(&o->desk->tasks, m->ref);
 
 	if (!t || t->state != TRANSFER_FETCHING || m->attempt != t->in->record.attempt) {
-		if (m->type != MSG_END && m->type != MSG_FAIL)
+		if (m->type != MSG_END && m->type != MSG_FAIL && m->type != MSG_RESOLVED)
 			orders_cancel(o, m->ref, m->attempt);
 		return;
 	}
 	switch (m->type) {
 	case MSG_OPENED:
 		flow_opened(o->desk, t, m);
+		break;
+	case MSG_RESOLVED:
+		flow_resolved(o->desk, t, m);
 		break;
 	case MSG_CHUNK:
 		flow_chunk(o->desk, t, m);
@@ -141,7 +155,8 @@ static void on_transfer(struct orders *o, const struct message *m)
 
 static bool is_of_fetchd(enum message_type type)
 {
-	return type == MSG_OPENED || type == MSG_CHUNK || type == MSG_END || type == MSG_FAIL || type == MSG_BEAT;
+	return type == MSG_OPENED || type == MSG_RESOLVED || type == MSG_CHUNK || type == MSG_END || type == MSG_FAIL ||
+	       type == MSG_BEAT;
 }
 
 static void refuse(struct orders *o, const char *what)

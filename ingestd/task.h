@@ -36,6 +36,7 @@ struct task {
 	struct digest asked_digest;
 	uint64_t asked_size; /* SIZE_UNKNOWN if nobody said */
 
+	bool resolved; /* a manifest by tag: what the tag names was learned in this life of the transfer */
 	bool order_due, seal_due;
 	bool space_wait;   /* WAITING for space, with the ingest open */
 	bool lock_wait;    /* WAITING for another process's lock */

@@ -108,7 +108,7 @@ static int census_walk(struct census *c, const struct descriptor *d, unsigned de
 	struct manifest m;
 	int r = census_take(c, &d->digest);
 
-	if (r <= 0 || depth > IMAGE_DEPTH_MAX ||
+	if (r <= 0 || depth > MANIFEST_NESTING_MAX ||
 	    !(media_type_is_index(d->media_type) || media_type_is_manifest(d->media_type)))
 		return r < 0 ? r : 0;
 	/* What is not there, or is no manifest, has no further content. */

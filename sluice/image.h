@@ -10,7 +10,6 @@
 #include "common/oci/names.h"
 #include "common/oci/reference.h"
 
-#define IMAGE_DEPTH_MAX 4     /* indexes in indexes */
 #define IMAGE_BLOBS_MAX 65536 /* of one image, counted for its size */
 
 /* Append a stored blob to `out`. 0 or -errno with a reason: -ENOENT, -EFBIG over JSON_DOCUMENT_MAX. */

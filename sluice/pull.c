@@ -166,8 +166,8 @@ static int take_manifest(struct pull *p, size_t number, const struct manifest *m
 		choose(p, number, m);
 	if (m->kind == MANIFEST_IMAGE)
 		return want_content(p, m, why);
-	if (depth >= IMAGE_DEPTH_MAX) {
-		reason_set(why, "indexes are nested more than %d deep", IMAGE_DEPTH_MAX);
+	if (depth >= MANIFEST_NESTING_MAX) {
+		reason_set(why, "indexes are nested more than %d deep", MANIFEST_NESTING_MAX);
 		return -EINVAL;
 	}
 	return p->all ? want_all(p, m, depth + 1, why) : want_platform(p, m, depth + 1, why);

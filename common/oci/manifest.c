@@ -69,7 +69,13 @@ static int kind_take(const struct json_t *root, enum manifest_kind *ret_kind, st
 	uint64_t version;
 	if (!json_is_object(root))
 		return refuse("no JSON object", why);
-	if (!json_member_u64(root, "schemaVersion", &version) || version != 2)
+	bool has_version = json_member_u64(root, "schemaVersion", &version);
+	if (has_version && version == 1)
+		return refuse(
+		    "a manifest of Docker's schema 1, which is out of use and not taken: have the image pushed "
+		    "again by a tool of this decade",
+		    why);
+	if (!has_version || version != 2)
 		return refuse("not of schemaVersion 2", why);
 	bool index = json_has(root, "manifests");
 	bool image = json_has(root, "config") || json_has(root, "layers");

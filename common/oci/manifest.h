@@ -8,6 +8,7 @@
 #include "common/oci/descriptor.h"
 
 #define MANIFEST_ENTRIES_MAX 4096 /* layers of a manifest, manifests of an index */
+#define MANIFEST_NESTING_MAX 4    /* indexes in one another, above a manifest */
 
 enum manifest_kind {
 	MANIFEST_IMAGE, /* entries: the config, then the layers in their order */

@@ -49,8 +49,9 @@
 
 enum message_type {
 	/* orders: ingestd → fetchd; HELLO also fetchd → ingestd on chunks, and between ingestd and commitd */
-	MSG_HELLO = 1,  /* incarnation, peer */
-	MSG_FETCH = 2,  /* ref, attempt, source, offset, size, expected, validator */
+	MSG_HELLO = 1, /* incarnation, peer */
+	MSG_FETCH = 2, /* ref, attempt, source, offset, size, expected, validator, restarts; a tag without `expected` is
+			  to be resolved first */
 	MSG_CANCEL = 3, /* ref, attempt: stop; nothing more is sent for it */
 
 	/* chunks: fetchd → ingestd */
@@ -60,6 +61,9 @@ enum message_type {
 	MSG_END = 6,   /* ref, attempt, size: the body is complete and this long in all */
 	MSG_FAIL = 7,  /* ref, attempt, fail_class, http_status, text: fetchd gave up */
 	MSG_BEAT = 8,  /* ref, attempt, until_s, text: alive; what it waits for, and until when if that is known */
+
+	MSG_RESOLVED = 25, /* ref, attempt, digest, media_type: what the tag names; the order ends with it. A registry
+			      that does not say it without sending the manifest sends that, from OPENED on */
 
 	/* seals: ingestd → commitd */
 	MSG_SEALED = 9, /* ref, digest, size, provenance, ino, mtime_ns: all bytes are in the ingest's data, which is
@@ -94,7 +98,7 @@ enum message_type {
 	/* commit.events: commitd → sluice */
 	MSG_NAMED = 24, /* name, digest: the name now points there; an empty digest: it is gone */
 };
-#define MESSAGE_TYPE_MAX 24
+#define MESSAGE_TYPE_MAX 25
 
 enum provenance {                          /* how the bytes of a sealed ingest came to be there: bits */
 		  PROVENANCE_MENDED = 1,   /* a restart found a record that did not match the file */
@@ -124,6 +128,7 @@ struct message {
 	uint8_t state;        /* enum transfer_state */
 	uint8_t fail_class;   /* enum fail_class */
 	uint8_t provenance;   /* bits of enum provenance */
+	uint8_t restarts;     /* how often the bytes proved wrong, or changed */
 	uint16_t http_status; /* 0 where there was no answer */
 	uint64_t started_s;   /* wall clock, as are updated_s and until_s */
 	uint64_t updated_s;

@@ -74,8 +74,9 @@ def test_manifest_with_another_digest_than_announced(quick, bad):
     manifest = manifest_blob(config_blob(), [])
     announced = digest_of(b"another")
     headers = {"Content-Type": MANIFEST, "Docker-Content-Digest": announced}
-    bad.on("/v2/bad/manifests/1", badserver.whole(manifest, headers))
-    refused(quick, BAD_DATA, "sluice", "pull", f"{bad.address}/bad:1", subjects=[announced])
+    for path in ("1", announced):
+        bad.on(f"/v2/bad/manifests/{path}", badserver.whole(manifest, headers))
+    refused(quick, BAD_DATA, "sluice", "pull", f"{bad.address}/bad:1", subjects=[announced, digest_of(manifest)])
 
 
 def test_missing_manifest(quick, bad):

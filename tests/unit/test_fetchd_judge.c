@@ -28,23 +28,28 @@ struct row {
 	uint64_t skip, total, end;
 };
 
-static void judge(const struct row *row, struct judgement *ret_judgement)
+static void read_head(const struct row *row, struct response *ret_response)
 {
 	char lines[2048], *line = lines;
+	(void)snprintf(lines, sizeof(lines), "HTTP/1.1 %u X\n%s%s\n", row->status, row->fields,
+		       row->fields[0] ? "\n" : "");
+	response_init(ret_response, 1700000000);
+	while (*line) {
+		size_t len = strcspn(line, "\n") + 1;
+		(void)response_line(ret_response, span_of(line, len));
+		line += len;
+	}
+	assert_true(ret_response->whole);
+}
+
+static void judge(const struct row *row, struct judgement *ret_judgement)
+{
 	struct response r;
 	struct want w = {.offset = row->offset, .size = row->size, .size_max = 1000000};
 	w.checked = row->checked || row->expected;
 	(void)snprintf(w.expected, sizeof(w.expected), "%s", row->expected ? row->expected : "");
 	(void)snprintf(w.validator, sizeof(w.validator), "%s", row->validator ? row->validator : "");
-	(void)snprintf(lines, sizeof(lines), "HTTP/1.1 %u X\n%s%s\n", row->status, row->fields,
-		       row->fields[0] ? "\n" : "");
-	response_init(&r, 1700000000);
-	while (*line) {
-		size_t len = strcspn(line, "\n") + 1;
-		(void)response_line(&r, span_of(line, len));
-		line += len;
-	}
-	assert_true(r.whole);
+	read_head(row, &r);
 	response_judge(&r, &w, ret_judgement);
 }
 
@@ -191,11 +196,39 @@ static void test_status(void **state)
 	check_rows(rows, LEN(rows));
 }
 
+/* What a HEAD does not tell plainly is for a GET to tell. */
+static void test_head(void **state)
+{
+	static const struct row rows[] = {
+	    {"told", .status = 200, .fields = "Docker-Content-Digest: " DIGEST, .verdict = VERDICT_RESOLVED},
+	    {"not told", .status = 200, .fields = "Content-Length: 7", .verdict = VERDICT_GET},
+	    {"no digest", .status = 200, .fields = "Docker-Content-Digest: sha256:0", .verdict = VERDICT_GET},
+	    {"broken", .status = 200, .fields = "Content-Length: x", .verdict = VERDICT_GET},
+	    {"part", .status = 206, .fields = RANGE("0-9/10"), .verdict = VERDICT_GET},
+	    {"bad request", .status = 400, .fields = "", .verdict = VERDICT_GET},
+	    {"no such method", .status = 405, .fields = "", .verdict = VERDICT_GET},
+	    {"not found", .status = 404, .fields = "", .verdict = VERDICT_REFUSE},
+	    {"forbidden", .status = 403, .fields = "", .verdict = VERDICT_REFUSE},
+	    {"login", .status = 401, .fields = "", .verdict = VERDICT_LOGIN},
+	    {"redirect", .status = 307, .fields = "Location: /x", .verdict = VERDICT_REDIRECT},
+	    {"too many", .status = 429, .fields = "", .verdict = VERDICT_RETRY},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct response r;
+		struct judgement j;
+		read_head(&rows[i], &r);
+		response_judge_head(&r, &j);
+		if (j.verdict != rows[i].verdict)
+			fail_msg("%s: verdict %d, '%s'", rows[i].name, j.verdict, j.why.text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_whole),       cmocka_unit_test(test_whole_to_range), cmocka_unit_test(test_part),
-	    cmocka_unit_test(test_unsatisfied), cmocka_unit_test(test_status),
+	    cmocka_unit_test(test_unsatisfied), cmocka_unit_test(test_status),         cmocka_unit_test(test_head),
 	};
 	return cmocka_run_group_tests_name("fetchd judge", tests, NULL, NULL);
 }

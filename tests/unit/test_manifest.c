@@ -74,6 +74,10 @@ static void test_refused(void **state)
 	    {"manifests and null layers", "{" V2 "," LIST ",\"layers\":null}", NULL},
 	    {"no version", "{" CONFIG "," LAYERS "}", NULL},
 	    {"version 1", "{\"schemaVersion\":1," CONFIG "," LAYERS "}", NULL},
+	    {"schema 1",
+	     "{\"schemaVersion\":1,\"name\":\"a\",\"tag\":\"1\",\"architecture\":\"amd64\",\"fsLayers\":[],\"history\":"
+	     "[]}",
+	     "application/vnd.docker.distribution.manifest.v1+prettyjws"},
 	    {"version as text", "{\"schemaVersion\":\"2\"," CONFIG "," LAYERS "}", NULL},
 	    {"version 2.0", "{\"schemaVersion\":2.0," CONFIG "," LAYERS "}", NULL},
 	    {"no config", "{" V2 "," LAYERS "}", NULL},

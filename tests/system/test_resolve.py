@@ -1,0 +1,297 @@
+"""What a tag names: asked for by HEAD, so that a pull of what is stored costs no request that a registry counts."""
+
+import json
+import os
+
+import pytest
+
+import badserver
+from conftest import settled
+from images import INDEX, LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
+from servers import Registry
+from stages import AGAIN, BAD_DATA, NOT_FOUND, one_line
+from tokens import Realm
+
+QUICK = "[fetchd]\nmax_retries = 0\nretry_delay = 10ms\n"
+TAG = "/v2/app/manifests/1"
+CONFIG_BLOB = config_blob()
+
+
+def image(layer):
+    return manifest_blob(CONFIG_BLOB, [descriptor(layer, LAYER)])
+
+
+def path_of(data):
+    return f"/v2/app/manifests/{digest_of(data)}"
+
+
+def says(manifest, media_type=MANIFEST, **more):
+    return {"Content-Type": media_type, "Docker-Content-Digest": digest_of(manifest), **more}
+
+
+def serve(bad, manifest, layer, headers=None):
+    """app:1 is `manifest` from now on, as a registry would have it."""
+    bad.on(TAG, badserver.whole(manifest, headers or says(manifest)))
+    bad.on(path_of(manifest), badserver.whole(manifest, headers or says(manifest)))
+    for blob in (CONFIG_BLOB, layer):
+        bad.on(f"/v2/app/blobs/{digest_of(blob)}", badserver.whole(blob))
+    return f"{bad.address}/app:1"
+
+
+def manifests_asked(bad, since=0):
+    return [(r.method, r.path) for r in bad.requests[since:] if "/manifests/" in r.path]
+
+
+def test_second_pull_is_one_head(box, sample, registry):
+    box.sluice("pull", sample)
+    box.gone()
+    registry.settle()
+    before = len(registry.accesses())
+    box.sluice("pull", sample)
+    box.gone()
+    registry.settle()
+    assert [(a.method, a.path, a.status) for a in registry.accesses(before)] == [("HEAD", "/v2/sample/manifests/1", 200)]
+    settled(box)
+
+
+def test_pull_by_a_stored_digest_asks_nobody(box, bad):
+    layer, reference = b"layer", f"{bad.address}/app"
+    serve(bad, image(layer), layer)
+    by_digest = f"{reference}@{digest_of(image(layer))}"
+    box.sluice("pull", by_digest)
+    asked = len(bad.requests)
+    box.sluice("pull", by_digest)
+    box.sluice("pull", f"{reference}:1@{digest_of(image(layer))}")
+    assert len(bad.requests) == asked and ("GET", TAG) not in manifests_asked(bad)
+
+
+def test_tag_that_moved(box, bad):
+    """Only what is new is fetched, and under its digest."""
+    old, new = b"old", b"new"
+    reference = serve(bad, image(old), old)
+    box.sluice("pull", reference)
+    serve(bad, image(new), new)
+    since = len(bad.requests)
+    with box.up():
+        box.sluice("pull", reference)
+        box.sluice("pull", reference)
+    assert manifests_asked(bad, since) == [("HEAD", TAG), ("GET", path_of(image(new))), ("HEAD", TAG)]
+    assert len(bad.requests) == since + 4
+    assert digest_of(image(new)) in box.sluice("images").stdout
+    settled(box)
+
+
+def test_tag_that_moved_under_a_kept_part(box, bad):
+    """What is kept of the old manifest is dropped, and nothing mixed."""
+    old, new = b"old" * 1000, b"new" * 1000
+    box.configure(QUICK)
+    reference = serve(bad, image(old), old)
+    bad.on(path_of(image(old)), badserver.cut_short(image(old), 100))
+    box.sluice("pull", reference, want=AGAIN)
+    assert box.size(f"manifest://{reference}") == 100
+    serve(bad, image(new), new)
+    box.sluice("pull", reference)
+    assert bad.asked(path_of(image(new)))[0].range == ""
+    settled(box)
+
+
+def test_kept_part_goes_on(box, bad):
+    layer = b"layer" * 1000
+    manifest = image(layer)
+    box.configure(QUICK)
+    reference = serve(bad, manifest, layer)
+    bad.on(path_of(manifest), badserver.cut_short(manifest, 100), badserver.whole(manifest, says(manifest)))
+    box.sluice("pull", reference, want=AGAIN)
+    box.sluice("pull", reference)
+    assert [r.range[:10] for r in bad.asked(path_of(manifest))] == ["", "bytes=100-"]
+    assert [m for m, p in manifests_asked(bad) if p == TAG] == ["HEAD", "HEAD"]
+    settled(box)
+
+
+NO_WORD = {  # the answer to HEAD
+    "no digest": badserver.status(200, {"Content-Type": MANIFEST}),
+    "no digest that could be one": badserver.status(200, {"Docker-Content-Digest": "sha256:12"}),
+    "no digest that we know": badserver.status(200, {"Docker-Content-Digest": "md5:d41d8cd98f00b204e9800998ecf8427e"}),
+    "400": badserver.status(400),
+    "405": badserver.status(405),
+    "501": badserver.status(501),
+    "206": badserver.status(206),
+}
+
+
+@pytest.mark.parametrize("answer", NO_WORD.values(), ids=NO_WORD)
+def test_head_that_does_not_tell(box, bad, answer):
+    """Then a GET does."""
+    layer = b"layer"
+    reference = serve(bad, image(layer), layer)
+    bad.on(TAG, answer, badserver.whole(image(layer), {"Content-Type": MANIFEST}))
+    box.sluice("pull", reference)
+    assert manifests_asked(bad) == [("HEAD", TAG), ("GET", TAG)]
+    settled(box)
+
+
+def test_head_of_nothing(box, bad):
+    one_line(box.sluice("pull", f"{bad.address}/app:1", want=NOT_FOUND).stderr, bad.address, "404")
+    assert manifests_asked(bad) == [("HEAD", TAG)]
+
+
+def test_head_is_tried_again(box, bad):
+    layer = b"layer"
+    reference = serve(bad, image(layer), layer)
+    bad.on(TAG, badserver.status(503), lambda x: x.reset(), badserver.whole(image(layer), says(image(layer))))
+    box.sluice("pull", reference)
+    assert [m for m, _ in manifests_asked(bad)] == ["HEAD", "HEAD", "HEAD", "GET"]
+
+
+def test_head_behind_a_realm(box, bad):
+    layer = b"layer"
+    realm = Realm(bad)
+    reference = serve(bad, image(layer), layer)
+    for path in (TAG, path_of(image(layer))):
+        bad.on(path, realm.guard(badserver.whole(image(layer), says(image(layer)))))
+    box.sluice("pull", reference)
+    assert [m for m, _ in manifests_asked(bad)] == ["HEAD", "HEAD", "GET"] and len(realm.asked()) == 1
+
+
+def test_head_is_redirected(box, bad):
+    layer = b"layer"
+    reference = serve(bad, image(layer), layer)
+    bad.on(TAG, badserver.status(307, {"Location": "/elsewhere"}))
+    bad.on("/elsewhere", badserver.whole(image(layer), says(image(layer))))
+    box.sluice("pull", reference)
+    assert [r.method for r in bad.asked("/elsewhere", "HEAD")] == ["HEAD"]
+
+
+def test_announced_digest_that_is_wrong(box, bad):
+    """Both digests are in the message, whatever the answer to the GET says of itself."""
+    layer = b"layer"
+    manifest, announced = image(layer), digest_of(b"another")
+    box.configure(QUICK)
+    bad.on(TAG, badserver.status(200, {"Content-Type": MANIFEST, "Docker-Content-Digest": announced}))
+    for headers in ({}, says(manifest)):
+        bad.on(f"/v2/app/manifests/{announced}", badserver.whole(manifest, headers))
+        failed = box.sluice("pull", f"{bad.address}/app:1", want=BAD_DATA)
+        one_line(failed.stderr, announced, digest_of(manifest))
+    assert ("GET", TAG) not in manifests_asked(bad)
+    settled(box)
+
+
+def test_schema_1_is_refused_clearly(box, bad):
+    old = json.dumps({"schemaVersion": 1, "name": "app", "tag": "1", "architecture": "amd64", "fsLayers": [],
+                      "history": []}).encode()
+    reference = serve(bad, old, b"", says(old, "application/vnd.docker.distribution.manifest.v1+prettyjws"))
+    one_line(box.sluice("pull", reference, want=BAD_DATA).stderr, reference, "schema 1")
+
+
+@pytest.mark.parametrize("media_type", [INDEX, "text/html"])
+def test_served_as_something_else(box, bad, media_type):
+    """The Content-Type and the document's own word have to agree (CVE-2021-41190)."""
+    layer = b"layer"
+    reference = serve(bad, image(layer), layer, says(image(layer), media_type))
+    one_line(box.sluice("pull", reference, want=BAD_DATA).stderr, reference, media_type, MANIFEST)
+
+
+def test_accepted_types(box, bad):
+    layer = b"layer"
+    box.sluice("pull", serve(bad, image(layer), layer))
+    for request in bad.requests:
+        if "/manifests/" in request.path:
+            accepted = {word.strip() for word in request.headers["Accept"].split(",")}
+            assert accepted >= {INDEX, MANIFEST, "application/vnd.docker.distribution.manifest.v2+json",
+                                "application/vnd.docker.distribution.manifest.list.v2+json"}
+
+
+def test_manifest_over_the_limit(box, bad):
+    """Refused by its length, and where that is not told, at the limit."""
+    limit = 4 << 20
+    box.configure(QUICK)
+    long = badserver.status(200, {"Content-Type": MANIFEST}, b" " * (limit + 1))
+
+    def unmeasured(x):
+        x.head(200, {"Content-Type": MANIFEST, "Connection": "close"})
+        x.body(os.urandom(limit + (1 << 20)))
+        x.hang_up()
+
+    for answer in (long, unmeasured):
+        bad.on(TAG, badserver.status(405), answer)
+        one_line(box.sluice("pull", f"{bad.address}/app:1", want=BAD_DATA).stderr, bad.address, limit)
+        assert box.size(f"manifest://{bad.address}/app:1") <= limit
+
+
+def nested(bad, depth, leaf):
+    """app:1 is an index of an index of … `leaf`, `depth` indexes in all."""
+    document, media_type = leaf, MANIFEST
+    for _ in range(depth):
+        document = json.dumps({"schemaVersion": 2, "mediaType": INDEX,
+                               "manifests": [descriptor(document, media_type)]}).encode()
+        media_type = INDEX
+        bad.on(path_of(document), badserver.whole(document, says(document, INDEX)))
+    bad.on(TAG, badserver.whole(document, says(document, INDEX)))
+    return f"{bad.address}/app:1"
+
+
+@pytest.mark.parametrize("options", [[], ["--all-platforms"]], ids=["one", "all"])
+def test_nested_indexes(box, bad, options):
+    layer = b"layer"
+    serve(bad, image(layer), layer)
+    box.sluice("pull", *options, nested(bad, 4, image(layer)))
+    assert box.blob(digest_of(layer)).read_bytes() == layer
+    box.gone()
+    settled(box)
+
+
+def test_indexes_nested_too_deep(box, bad):
+    layer = b"layer"
+    serve(bad, image(layer), layer)
+    """One more than what is taken, which is as much for those who pull as for those who name."""
+    one_line(box.sluice("pull", nested(bad, 5, image(layer)), want=BAD_DATA).stderr, "deep")
+
+
+def test_wide_and_repeated_indexes_are_asked_once(box, bad):
+    """The same manifest 2,000 times in an index is one manifest."""
+    layer = b"layer"
+    serve(bad, image(layer), layer)
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX,
+                        "manifests": [descriptor(image(layer), MANIFEST)] * 2000}).encode()
+    bad.on(TAG, badserver.whole(index, says(index, INDEX)))
+    bad.on(path_of(index), badserver.whole(index, says(index, INDEX)))
+    box.sluice("pull", "--all-platforms", f"{bad.address}/app:1")
+    assert len(bad.asked(path_of(image(layer)))) == 1
+
+
+VALIDATORS = {  # of the manifest, and whether what is kept of it counts when nothing else identifies it
+    "strong ETag": ({"ETag": '"one"'}, True),
+    "weak ETag": ({"ETag": 'W/"one"'}, False),
+    "none": ({}, False),
+    "old Last-Modified": ({"Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT", "Date": "Sat, 01 Jan 2000 00:05:00 GMT"}, True),
+    "young Last-Modified": ({"Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT", "Date": "Sat, 01 Jan 2000 00:00:30 GMT"}, False),
+}
+
+
+@pytest.mark.parametrize("headers, counts", VALIDATORS.values(), ids=VALIDATORS)
+def test_validator_where_no_digest_is_known(box, bad, headers, counts):
+    """If-Range with a strong validator; with a weak one from the start, never a mixture."""
+    layer = b"layer"
+    manifest = image(layer)
+    everything = {"Content-Type": MANIFEST, "Content-Length": len(manifest), **headers}
+
+    def cut(x):
+        x.head(200, everything)
+        x.body(manifest[:100])
+        x.hang_up()
+
+    serve(bad, manifest, layer)
+    bad.on(TAG, badserver.status(405), cut, badserver.status(405), badserver.whole(manifest, {"Content-Type": MANIFEST, **headers}))
+    box.configure(QUICK)
+    box.sluice("pull", f"{bad.address}/app:1", want=AGAIN)
+    assert box.size(f"manifest://{bad.address}/app:1") == 100
+    box.sluice("pull", f"{bad.address}/app:1")
+    gets = bad.asked(TAG)
+    assert len(gets) == 2
+    if counts:
+        assert gets[1].range.startswith("bytes=100-")
+        assert gets[1].headers["If-Range"] == headers.get("ETag", headers.get("Last-Modified"))
+    else:
+        assert gets[1].range == "" and "If-Range" not in gets[1].headers
+    assert box.blob(digest_of(manifest)).read_bytes() == manifest
+    settled(box)

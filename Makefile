@@ -26,6 +26,17 @@ HARDEN  := -fPIE
 LINK    := -pie -Wl,--as-needed
 endif
 
+# FAILPOINTS=1 builds programs that can be struck at named points (common/base/failpoint.h); use a BUILD of its own.
+ifdef FAILPOINTS
+FAILPOINT_OBJ   := $(BUILD)/obj/tests/lib/failpoint.o
+FAILPOINT_WRAPS := write writev pwrite fsync fdatasync renameat renameat2 linkat unlinkat unlink rmdir mkdirat mkdir \
+                   openat fchmod fchmodat ftruncate fallocate nn_send nn_bind
+CPPFLAGS += -DSLUICE_FAILPOINTS
+CFLAGS   := -O1 -g
+HARDEN   := -fPIE
+LINK     := -pie -Wl,--as-needed $(FAILPOINT_WRAPS:%=-Wl,--wrap=%)
+endif
+
 PKGS_fetchd  := libcurl nanomsg jansson inih
 PKGS_ingestd := libcrypto nanomsg
 PKGS_commitd := libcrypto nanomsg jansson
@@ -74,7 +85,7 @@ $(call stage_lib,$(1)): $(filter-out %/main.o,$(call stage_obj,$(1)))
 	@rm -f $$@
 	$$(AR) rcs $$@ $$^
 
-$(BUILD)/bin/$(1): $(BUILD)/obj/$(1)/main.o $(call stage_lib,$(1)) $(COMMON_LIB)
+$(BUILD)/bin/$(1): $(BUILD)/obj/$(1)/main.o $(FAILPOINT_OBJ) $(call stage_lib,$(1)) $(COMMON_LIB)
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(shell pkg-config --libs $$(PKGS_$(1))) $$(LIBS_$(1)) -lpthread
 endef
@@ -125,7 +136,7 @@ test: ## install what the tests need, and run all of them
 
 # ── gates ──
 
-GATES := format calls sizes layers manpages help exposure clang tidy
+GATES := format calls sizes layers manpages help exposure failpoints clang tidy
 
 .PHONY: check
 check: ## test, test under sanitizers, and all the gates

@@ -34,6 +34,7 @@
 /* Base */
 #include "common/base/cleanup.h"
 #include "common/base/durable.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 /* Own */
@@ -272,7 +273,7 @@ static void move_data(struct layout *l, struct commit *c, int blobs_fd)
 /* An earlier run linked the blob and did not come to unlink the data. */
 static void finish_move(const struct layout *l, struct commit *c)
 {
-	if (unlinkat(c->dir_fd, INGEST_DATA, 0) < 0)
+	if (FAILPOINT(NAME, "blob.finish", unlinkat(c->dir_fd, INGEST_DATA, 0)) < 0)
 		reject_errno(c, -errno, "unlink", ingest_path(l, c, INGEST_DATA));
 	else
 		c->step = COMMIT_NAMED;
@@ -317,7 +318,7 @@ static void take_name_back(const struct layout *l, struct commit *c, int blobs_f
 	reject_errno(c, r, "sync the directory of", blob_path(l, &c->digest));
 	if (c->found)
 		return;
-	r = durable_move_at(blobs_fd, hex, c->dir_fd, INGEST_DATA);
+	r = FAILPOINT(NAME, "blob.take-back", durable_move_at(blobs_fd, hex, c->dir_fd, INGEST_DATA));
 	if (r < 0)
 		reject_errno(c, r, "take back the unsynced name", blob_path(l, &c->digest));
 }
@@ -330,7 +331,7 @@ static void sync_target(const struct layout *l, int blobs_fd, enum hash_alg alg,
 		any = any || (commits[i]->step == COMMIT_NAMED && commits[i]->digest.alg == alg);
 	if (!any)
 		return;
-	int r = durable_sync(blobs_fd);
+	int r = FAILPOINT(SYNC, "blob.sync", durable_sync(blobs_fd));
 	if (r == 0)
 		return;
 	for (size_t i = len; i-- > 0;)
@@ -340,7 +341,7 @@ static void sync_target(const struct layout *l, int blobs_fd, enum hash_alg alg,
 
 static void sync_source(const struct layout *l, struct commit *c)
 {
-	int r = c->dir_fd >= 0 ? durable_sync(c->dir_fd) : 0;
+	int r = c->dir_fd >= 0 ? FAILPOINT(SYNC, "blob.sync-source", durable_sync(c->dir_fd)) : 0;
 	if (r < 0)
 		reject_errno(c, r, "sync", ingest_path(l, c, ""));
 	else

@@ -6,6 +6,7 @@
 
 /* Base */
 #include "common/base/durable.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 /* OCI */
@@ -73,7 +74,7 @@ static enum fail_class sync_root(struct layout *l, struct reason *why)
 	AUTO_FD fd = -1; /* of our own: a descriptor whose sync once failed must not be asked again */
 	int r = dir_open_at(layout_root_fd(l), ".", false, &fd);
 	if (r == 0)
-		r = durable_sync(fd);
+		r = FAILPOINT(SYNC, "index.sync", durable_sync(fd));
 	return r < 0 ? fail_errno(l, r, "sync the directory of", why) : FAIL_NONE;
 }
 

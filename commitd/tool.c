@@ -8,6 +8,7 @@
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/daemon.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
@@ -84,7 +85,7 @@ static int print_digest(const struct tool *t, const struct digest *d)
 	digest_format(d, line);
 	size_t len = strlen(line);
 	line[len++] = '\n';
-	return file_write_all(t->out_fd, line, len, NULL);
+	return FAILPOINT(WRITE, "digest.write", file_write_all(t->out_fd, line, len, NULL));
 }
 
 static void commit_one(struct tool *t, const struct message *m, const struct digest *digest)

@@ -7,6 +7,7 @@
 
 /* Base */
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 /* Wire */
@@ -83,7 +84,8 @@ static const struct sink_ops frames_ops = {fd_chunk_new, frames_chunk_send, fd_c
 static int raw_chunk_send(struct outlet *o)
 {
 	size_t written;
-	int r = file_write_all(o->sink->fd, o->chunk.payload, o->chunk.payload_len, &written);
+	int r = FAILPOINT(WRITE, "raw.write",
+			  file_write_all(o->sink->fd, o->chunk.payload, o->chunk.payload_len, &written));
 	if (r == 0)
 		fd_chunk_free(&o->chunk);
 	return r;

@@ -12,6 +12,7 @@
 
 /* Base */
 #include "common/base/durable.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 /* Wire */
@@ -51,12 +52,13 @@ static int write_live(struct ingest *in)
 	c.size = (uint64_t)st.st_size;
 	c.mtime_ns = file_mtime_ns(&st);
 	checkpoint_encode(&c, slot);
-	return file_pwrite_all(in->checkpoint_fd, slot, sizeof(slot), SLOT_LIVE * SLOT_STRIDE);
+	return FAILPOINT(WRITE, "live.write",
+			 file_pwrite_all(in->checkpoint_fd, slot, sizeof(slot), SLOT_LIVE * SLOT_STRIDE));
 }
 
 int ingest_append(struct ingest *in, const void *data, size_t len, size_t *ret_accepted)
 {
-	int r = file_write_all(in->data_fd, data, len, ret_accepted);
+	int r = FAILPOINT(WRITE, "data.write", file_write_all(in->data_fd, data, len, ret_accepted));
 	if (*ret_accepted == 0)
 		return r;
 	hasher_update(in->hasher, data, *ret_accepted);
@@ -68,7 +70,8 @@ int ingest_append(struct ingest *in, const void *data, size_t len, size_t *ret_a
 /* No slot may outlive the bytes that it vouches for, so the slots go first. */
 static int drop_bytes(struct ingest *in)
 {
-	if (ftruncate(in->checkpoint_fd, 0) < 0 || ftruncate(in->data_fd, 0) < 0)
+	if (FAILPOINT(NAME, "slots.drop", ftruncate(in->checkpoint_fd, 0)) < 0 ||
+	    FAILPOINT(NAME, "data.drop", ftruncate(in->data_fd, 0)) < 0)
 		return -errno;
 	hasher_reset(in->hasher);
 	in->offset = in->durable_offset = 0;
@@ -94,7 +97,7 @@ int ingest_truncate(struct ingest *in)
 	int r = in->is_moved ? begin_again(in) : 0;
 	if (r == 0)
 		r = drop_bytes(in);
-	if (r == 0 && fchmod(in->data_fd, 0644) < 0)
+	if (r == 0 && FAILPOINT(NAME, "data.unseal", fchmod(in->data_fd, 0644)) < 0)
 		r = -errno;
 	if (r < 0)
 		return r;
@@ -140,7 +143,7 @@ static int resume_from_slot(struct ingest *in, const struct resume *how, uint64_
 	in->rehashed = from->rehashed;
 	if (how->kind == RESUME_LIVE)
 		return rehash_tail(in, size);
-	return ftruncate(in->data_fd, (off_t)from->offset) < 0 ? -errno : 0;
+	return FAILPOINT(NAME, "data.cut-back", ftruncate(in->data_fd, (off_t)from->offset)) < 0 ? -errno : 0;
 }
 
 static int resume_as_chosen(struct ingest *in, const struct resume *how, uint64_t size)
@@ -234,10 +237,11 @@ int ingest_note(struct ingest *in)
 		return r;
 	if (in->transfer_len + text.len > TRANSFER_FILE_MAX)
 		return note_compact(in, &text);
-	r = file_write_all(in->transfer_fd, text.data, text.len, &written);
+	r = FAILPOINT(WRITE, "record.write", file_write_all(in->transfer_fd, text.data, text.len, &written));
 	if (r == 0)
 		in->transfer_len += text.len;
-	else if (written > 0 && ftruncate(in->transfer_fd, (off_t)in->transfer_len) < 0)
+	else if (written > 0 &&
+		 FAILPOINT(NAME, "record.untear", ftruncate(in->transfer_fd, (off_t)in->transfer_len)) < 0)
 		return -errno; /* a torn record behind the good ones is skipped when it is read */
 	return r;
 }
@@ -257,7 +261,7 @@ int ingest_reserve(struct ingest *in, uint64_t size)
 	/* tmpfs would fill the range with pages at once, which costs what writing it costs. */
 	if (fstatfs(in->data_fd, &fs) < 0 || fs.f_type == TMPFS_MAGIC || size <= in->offset)
 		return 0;
-	if (fallocate(in->data_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) == 0)
+	if (FAILPOINT(NAME, "data.reserve", fallocate(in->data_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size)) == 0)
 		return 0;
 	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -errno : 0;
 }

@@ -9,6 +9,7 @@
 
 /* Base */
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/lock.h"
 
@@ -74,8 +75,10 @@ static int open_record(struct ingest *in, struct span ref, struct reason *why)
 		record_begin(&in->record, ref);
 		whole = 0;
 	}
-	r = file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, 0644, &in->transfer_fd, NULL);
-	if (r == 0 && ftruncate(in->transfer_fd, (off_t)whole) < 0)
+	r = FAILPOINT(
+	    NAME, "record.make",
+	    file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, 0644, &in->transfer_fd, NULL));
+	if (r == 0 && FAILPOINT(NAME, "record.cut", ftruncate(in->transfer_fd, (off_t)whole)) < 0)
 		r = -errno;
 	if (r < 0)
 		return fail(r, in, INGEST_TRANSFER, why);
@@ -95,7 +98,7 @@ static int data_open(struct ingest *in, int flags)
 
 static int open_data(struct ingest *in, struct reason *why)
 {
-	int r = data_open(in, in->record.has_sealed ? 0 : O_CREAT);
+	int r = FAILPOINT(NAME, "data.make", data_open(in, in->record.has_sealed ? 0 : O_CREAT));
 
 	/* With a second link it is on its way, on a file system where commitd has to link and unlink. */
 	if ((r == -ENOENT || r == -EINVAL) && in->record.has_sealed) {
@@ -106,7 +109,8 @@ static int open_data(struct ingest *in, struct reason *why)
 	}
 	if (r < 0)
 		return fail(r, in, INGEST_DATA, why);
-	r = file_open_at(in->dir_fd, INGEST_CHECKPOINT, O_RDWR | O_CREAT, 0644, &in->checkpoint_fd, NULL);
+	r = FAILPOINT(NAME, "slots.make",
+		      file_open_at(in->dir_fd, INGEST_CHECKPOINT, O_RDWR | O_CREAT, 0644, &in->checkpoint_fd, NULL));
 	if (r == 0)
 		r = ingest_resume(in, true);
 	return r < 0 ? fail(r, in, INGEST_CHECKPOINT, why) : 0;

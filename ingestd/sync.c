@@ -6,6 +6,7 @@
 
 /* Base */
 #include "common/base/durable.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 #define SEALED_MODE 0444
@@ -31,11 +32,11 @@ void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in)
 /* The names and the record must be there after a power cut before a slot that relies on them counts. */
 static int anchor(const struct ingest *in)
 {
-	int r = durable_sync(in->transfer_fd);
+	int r = FAILPOINT(SYNC, "record.sync", durable_sync(in->transfer_fd));
 	if (r == 0)
-		r = durable_sync_dir(in->dir_fd);
+		r = FAILPOINT(SYNC, "ingest.sync", durable_sync_dir(in->dir_fd));
 	if (r == 0)
-		r = durable_sync_dir(layout_ingest_fd(in->home->layout));
+		r = FAILPOINT(SYNC, "ingests.sync", durable_sync_dir(layout_ingest_fd(in->home->layout)));
 	return r;
 }
 
@@ -45,22 +46,23 @@ static int anchor(const struct ingest *in)
  */
 static int run_checkpoint(const struct sync_job *job)
 {
-	int r = durable_sync_data(job->in->data_fd);
+	int r = FAILPOINT(SYNC, "data.sync", durable_sync_data(job->in->data_fd));
 	if (r == 0 && job->anchor)
 		r = anchor(job->in);
 	if (r == 0)
-		r = file_pwrite_all(job->in->checkpoint_fd, job->slot, sizeof(job->slot), job->slot_at);
+		r = FAILPOINT(WRITE, "slot.write",
+			      file_pwrite_all(job->in->checkpoint_fd, job->slot, sizeof(job->slot), job->slot_at));
 	if (r == 0)
-		r = durable_sync_data(job->in->checkpoint_fd);
+		r = FAILPOINT(SYNC, "slot.sync", durable_sync_data(job->in->checkpoint_fd));
 	return r;
 }
 
 /* On the descriptor that wrote the bytes: a later one need not see an error that this one was told. */
 static int run_seal(const struct sync_job *job)
 {
-	if (fchmod(job->in->data_fd, SEALED_MODE) < 0)
+	if (FAILPOINT(NAME, "seal.mode", fchmod(job->in->data_fd, SEALED_MODE)) < 0)
 		return -errno;
-	return durable_sync(job->in->data_fd);
+	return FAILPOINT(SYNC, "seal.sync", durable_sync(job->in->data_fd));
 }
 
 void sync_run(struct sync_job *job)

@@ -19,6 +19,7 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/lock.h"
 
@@ -94,11 +95,11 @@ void stages_sweep(int dir_fd)
 		if (lock_take_at(dir_fd, owners[i].lock, LOCK_EXCLUSIVE, "sluice", &lock_fd, NULL) < 0)
 			continue;
 		for (const char *const *name = owners[i].sockets; *name; name++)
-			(void)unlinkat(dir_fd, *name, 0);
-		(void)unlinkat(dir_fd, owners[i].lock, 0);
+			(void)FAILPOINT(NAME, "sweep.socket", unlinkat(dir_fd, *name, 0));
+		(void)FAILPOINT(NAME, "sweep.lock", unlinkat(dir_fd, owners[i].lock, 0));
 	}
-	(void)unlinkat(dir_fd, PIPE_DATA_DIR, AT_REMOVEDIR);
-	(void)unlinkat(dir_fd, STAGES_LOG, 0);
+	(void)FAILPOINT(NAME, "sweep.pipes", unlinkat(dir_fd, PIPE_DATA_DIR, AT_REMOVEDIR));
+	(void)FAILPOINT(NAME, "sweep.log", unlinkat(dir_fd, STAGES_LOG, 0));
 }
 
 /* In the child, and so only with calls that are safe after a fork beside threads. Nothing of ours is inherited. */
@@ -300,10 +301,10 @@ static void clean_up(const struct stages *s)
 	if (flock(s->users_fd, LOCK_EX | LOCK_NB) < 0 || need_none_of_ours(s->dir_fd))
 		return;
 	stages_sweep(s->dir_fd);
-	(void)unlinkat(s->dir_fd, STAGES_UP_LOCK, 0);
-	(void)unlinkat(s->dir_fd, STAGES_USERS, 0);
+	(void)FAILPOINT(NAME, "leave.up-lock", unlinkat(s->dir_fd, STAGES_UP_LOCK, 0));
+	(void)FAILPOINT(NAME, "leave.users", unlinkat(s->dir_fd, STAGES_USERS, 0));
 	if (s->remove)
-		(void)rmdir(s->ctx->places.runtime);
+		(void)FAILPOINT(NAME, "leave.runtime", rmdir(s->ctx->places.runtime));
 }
 
 void stages_leave(struct stages *s, unsigned wait_ms)

@@ -21,6 +21,7 @@
 /* Base */
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
 
@@ -376,10 +377,10 @@ static void clean_up(struct supervisor *sv)
 	if (!sv->idle && lock_take_at(sv->dir_fd, STAGES_USERS, LOCK_EXCLUSIVE, "sluice up", &users_fd, NULL) < 0)
 		return;
 	stages_sweep(sv->dir_fd);
-	(void)unlinkat(sv->dir_fd, STAGES_UP_LOCK, 0);
-	(void)unlinkat(sv->dir_fd, STAGES_USERS, 0);
+	(void)FAILPOINT(NAME, "down.up-lock", unlinkat(sv->dir_fd, STAGES_UP_LOCK, 0));
+	(void)FAILPOINT(NAME, "down.users", unlinkat(sv->dir_fd, STAGES_USERS, 0));
 	if (sv->options->remove)
-		(void)rmdir(sv->ctx->places.runtime);
+		(void)FAILPOINT(NAME, "down.runtime", rmdir(sv->ctx->places.runtime));
 	/* The users lock goes with the process: whoever waits for it finds all this done. */
 }
 

@@ -9,6 +9,7 @@
 
 /* Base */
 #include "common/base/cleanup.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 int durable_sync_data(int fd)
@@ -32,23 +33,24 @@ int durable_sync_dir(int dir_fd)
 int durable_mkdir_at(int dir_fd, const char *name, mode_t mode)
 {
 	/* One that is there may have been made just before a power cut, or a moment ago: its name is synced as well. */
-	if (mkdirat(dir_fd, name, mode) < 0 && errno != EEXIST)
+	if (FAILPOINT(NAME, "mkdir.make", mkdirat(dir_fd, name, mode)) < 0 && errno != EEXIST)
 		return -errno;
-	return durable_sync_dir(dir_fd);
+	return FAILPOINT(SYNC, "mkdir.sync", durable_sync_dir(dir_fd));
 }
 
 /* Write the temporary: whole, with its mode, on disk. */
 static int temporary_write(int dir_fd, const char *temporary, const void *data, size_t len, mode_t mode)
 {
 	AUTO_FD fd = -1;
-	int r = file_open_at(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, NULL);
+	int r = FAILPOINT(NAME, "replace.make",
+			  file_open_at(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, NULL));
 	if (r < 0)
 		return r;
-	r = file_write_all(fd, data, len, NULL);
-	if (r == 0 && fchmod(fd, mode) < 0)
+	r = FAILPOINT(WRITE, "replace.write", file_write_all(fd, data, len, NULL));
+	if (r == 0 && FAILPOINT(NAME, "replace.mode", fchmod(fd, mode)) < 0)
 		r = -errno;
 	/* Before the rename: else a power cut could leave the new name with old or no bytes. */
-	return r == 0 ? durable_sync(fd) : r;
+	return r == 0 ? FAILPOINT(SYNC, "replace.sync", durable_sync(fd)) : r;
 }
 
 int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode)
@@ -58,26 +60,27 @@ int durable_replace_at(int dir_fd, const char *name, const void *data, size_t le
 	int n = snprintf(temporary, sizeof temporary, ".%s.new", name);
 	if (n < 0 || (size_t)n >= sizeof temporary)
 		return -ENAMETOOLONG;
-	if (unlinkat(dir_fd, temporary, 0) < 0 && errno != ENOENT)
+	if (FAILPOINT(NAME, "replace.unlink", unlinkat(dir_fd, temporary, 0)) < 0 && errno != ENOENT)
 		return -errno;
 	int r = temporary_write(dir_fd, temporary, data, len, mode);
-	if (r == 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)
+	if (r == 0 && FAILPOINT(NAME, "replace.rename", renameat(dir_fd, temporary, dir_fd, name)) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)unlinkat(dir_fd, temporary, 0);
 		return r;
 	}
-	return durable_sync_dir(dir_fd);
+	return FAILPOINT(SYNC, "replace.sync-directory", durable_sync_dir(dir_fd));
 }
 
 int durable_move_at(int src_dir_fd, const char *src_name, int dst_dir_fd, const char *dst_name)
 {
-	if (renameat2(src_dir_fd, src_name, dst_dir_fd, dst_name, RENAME_NOREPLACE) == 0)
+	if (FAILPOINT(NAME, "move.rename", renameat2(src_dir_fd, src_name, dst_dir_fd, dst_name, RENAME_NOREPLACE)) ==
+	    0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -errno;
 	/* A file system or a kernel without RENAME_NOREPLACE. Between the two steps the file has both names. */
-	if (linkat(src_dir_fd, src_name, dst_dir_fd, dst_name, 0) < 0)
+	if (FAILPOINT(NAME, "move.link", linkat(src_dir_fd, src_name, dst_dir_fd, dst_name, 0)) < 0)
 		return -errno;
-	return unlinkat(src_dir_fd, src_name, 0) < 0 ? -errno : 0;
+	return FAILPOINT(NAME, "move.unlink", unlinkat(src_dir_fd, src_name, 0)) < 0 ? -errno : 0;
 }

@@ -9,6 +9,7 @@
 
 /* Base */
 #include "common/base/cleanup.h"
+#include "common/base/failpoint.h"
 
 static int regular_open(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st)
 {
@@ -54,7 +55,7 @@ int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *re
 
 int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd)
 {
-	if (make && mkdirat(dir_fd, name, 0775) < 0 && errno != EEXIST)
+	if (make && FAILPOINT(NAME, "directory.make", mkdirat(dir_fd, name, 0775)) < 0 && errno != EEXIST)
 		return -errno;
 	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -165,7 +166,7 @@ static int dir_empty(DIR *dir)
 			return -errno;
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		if (unlinkat(dirfd(dir), e->d_name, 0) < 0 && errno != ENOENT)
+		if (FAILPOINT(NAME, "directory.empty", unlinkat(dirfd(dir), e->d_name, 0)) < 0 && errno != ENOENT)
 			return errno == EISDIR ? -ENOTEMPTY : -errno;
 	}
 }
@@ -183,7 +184,7 @@ int dir_remove_at(int dir_fd, const char *name)
 	r = dir_empty(dir);
 	if (r < 0)
 		return r;
-	if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+	if (FAILPOINT(NAME, "directory.remove", unlinkat(dir_fd, name, AT_REMOVEDIR)) < 0 && errno != ENOENT)
 		return errno == EEXIST ? -ENOTEMPTY : -errno;
 	return 0;
 }

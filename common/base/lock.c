@@ -12,6 +12,7 @@
 /* Base */
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 #define HOLDER_MAX 256
@@ -25,7 +26,7 @@ static void holder_write(int fd, const char *program)
 	int len = snprintf(text, sizeof text, "%.128s %d since %s\n", program, (int)getpid(), since);
 	if (len < 0)
 		return;
-	if (file_pwrite_all(fd, text, (size_t)len, 0) == 0 && ftruncate(fd, len) < 0)
+	if (FAILPOINT(WRITE, "lock.write", file_pwrite_all(fd, text, (size_t)len, 0)) == 0 && ftruncate(fd, len) < 0)
 		return;
 }
 
@@ -59,7 +60,8 @@ static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wai
 {
 	AUTO_FD fd = -1;
 	/* A shared lock writes nothing, so that who may only read can take it. */
-	int r = file_open_at(dir_fd, name, (mode == LOCK_EXCLUSIVE ? O_RDWR : O_RDONLY) | O_CREAT, 0644, &fd, NULL);
+	int flags = (mode == LOCK_EXCLUSIVE ? O_RDWR : O_RDONLY) | O_CREAT;
+	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags, 0644, &fd, NULL));
 	if (r < 0)
 		return r == -ESTALE ? LOCK_GONE : r;
 	int how = (mode == LOCK_EXCLUSIVE ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);

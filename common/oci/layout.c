@@ -10,6 +10,7 @@
 /* Base */
 #include "common/base/cleanup.h"
 #include "common/base/durable.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 #define LAYOUT_TEXT     "{\"imageLayoutVersion\":\"1.0.0\"}"
@@ -49,7 +50,7 @@ static int path_make(const char *path)
 		if (c != '/' && c != '\0')
 			continue;
 		*p = '\0';
-		if (mkdir(copy, DIR_MODE) < 0 && errno != EEXIST)
+		if (FAILPOINT(NAME, "store.make", mkdir(copy, DIR_MODE)) < 0 && errno != EEXIST)
 			return -errno;
 		if (c == '\0')
 			break;
@@ -76,7 +77,7 @@ static int ancestors_sync(const struct layout *l)
 			return -errno;
 		if (above.st_dev != here.st_dev || above.st_ino == here.st_ino)
 			return 0;
-		int r = durable_sync(fd);
+		int r = FAILPOINT(SYNC, "store.sync-above", durable_sync(fd));
 		if (r < 0)
 			return r;
 		here = above;

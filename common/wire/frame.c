@@ -8,6 +8,7 @@
 
 /* Base */
 #include "common/base/be.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 #define LENGTH_BYTES 4
@@ -92,7 +93,7 @@ int frame_write(int fd, const struct message *m)
 
 	be_put(head, head_len + m->payload.len, LENGTH_BYTES);
 	while (left > 0) {
-		ssize_t n = writev(fd, iov, 2);
+		ssize_t n = FAILPOINT(WRITE, "frame.write", writev(fd, iov, 2));
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n > 0) {

@@ -16,6 +16,7 @@
 
 /* Base */
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 
 #define RECONNECT_MS  20 /* nanomsg waits this long before it tries a lost or absent peer again */
 #define SOCKET_UMASK  0117
@@ -84,7 +85,7 @@ static int socket_set_up(struct pipe *p, const struct pipe_row *row, enum pipe_e
 static int socket_bind(int socket, const char *address)
 {
 	mode_t saved = umask(SOCKET_UMASK);
-	int r = nn_bind(socket, address) < 0 ? -nn_errno() : 0;
+	int r = FAILPOINT(NAME, "socket.bind", nn_bind(socket, address)) < 0 ? -nn_errno() : 0;
 	(void)umask(saved);
 	return r;
 }
@@ -96,7 +97,7 @@ static int data_dir_make(const char *runtime_dir)
 
 	if (asprintf(&path, "%s/" PIPE_DATA_DIR, runtime_dir) < 0)
 		return -ENOMEM;
-	return mkdir(path, DATA_DIR_MODE) < 0 && errno != EEXIST ? -errno : 0;
+	return FAILPOINT(NAME, "pipes.make", mkdir(path, DATA_DIR_MODE)) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 static int pipe_attach(struct pipe *p, const char *runtime_dir, const struct pipe_row *row, bool binds)
@@ -152,7 +153,7 @@ void pipe_close(struct pipe *p)
 	if (p->socket >= 0)
 		(void)nn_close(p->socket);
 	if (p->unlinks)
-		(void)unlink(p->unlinks);
+		(void)FAILPOINT(NAME, "socket.unlink", unlink(p->unlinks));
 	free(p->unlinks);
 	free(p->connects);
 	free(p);
@@ -191,7 +192,7 @@ int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdic
 	enum decode_verdict v = message_decode(span_of(p->held, (size_t)len), ret_message);
 	if (ret_verdict)
 		*ret_verdict = v;
-	return v == DECODE_OK ? 0 : -EBADMSG;
+	return v == DECODE_OK ? FAILPOINT_MESSAGE(RECEIVE, "receive", ret_message->type, 0) : -EBADMSG;
 }
 
 uint64_t pipe_losses(const struct pipe *p)
@@ -219,7 +220,7 @@ int pipe_send(struct pipe *p, const struct message *m)
 	if (!msg)
 		return -ENOMEM;
 	(void)message_encode_head(m, msg);
-	int r = msg_send(p->socket, msg);
+	int r = FAILPOINT_MESSAGE(SEND, "send", m->type, msg_send(p->socket, msg));
 	if (r < 0)
 		(void)nn_freemsg(msg);
 	return r;
@@ -248,7 +249,7 @@ int pipe_chunk_send(struct pipe *p, struct chunk *c)
 		c->msg = cut;
 		c->payload = (uint8_t *)cut + c->head_len;
 	}
-	int r = msg_send(p->socket, c->msg);
+	int r = FAILPOINT_MESSAGE(SEND, "send", MSG_CHUNK, msg_send(p->socket, c->msg));
 	if (r == 0)
 		*c = (struct chunk){0};
 	return r;

@@ -2,6 +2,7 @@
 
 STRIKE := $(BUILD)/chaos/strike
 CHAOS   = BINDIR=$(BUILD)/bin STRIKE=$(STRIKE)
+FAILPOINT_BUILD := build/failpoints
 ROUNDS ?= 20
 SEED   ?= 1
 STEP   ?= 1
@@ -18,12 +19,28 @@ crashpoints: build $(STRIKE) ## kill each process at each call that changes some
 faults: build $(STRIKE) ## let each call on the store fail in each way; STEP=N for every Nth of them
 	@$(CHAOS) tests/chaos/faults --step $(STEP) --seed $(SEED)
 
+WARP := $(BUILD)/chaos/warp.so
+$(WARP): tests/lib/warp.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(WARNINGS) -O1 -fPIC -shared -o $@ $<
+
+# Programs with failpoints, and the gate that they are in no others.
+.PHONY: failpoint-programs check-failpoints
+failpoint-programs:
+	@$(MAKE) --no-print-directory $(PARALLEL) FAILPOINTS=1 BUILD=$(FAILPOINT_BUILD) build
+check-failpoints: build failpoint-programs ## nothing of the failpoints is in the programs
+	@tests/gates/failpoints $(BUILD) $(FAILPOINT_BUILD)
+
+.PHONY: failpoints
+failpoints: failpoint-programs $(STRIKE) ## strike at each failpoint in each way; STEP=N for every Nth; LIST=1 lists them
+	@BINDIR=$(FAILPOINT_BUILD)/bin STRIKE=$(STRIKE) tests/chaos/failpoints $(if $(LIST),--list) --step $(STEP) --seed $(SEED)
+
 .PHONY: syncs
 syncs: build $(STRIKE) ## the order of writes, syncs and renames of a pull
 	@$(CHAOS) tests/chaos/syncs
 
 .PHONY: chaos
-chaos: build $(STRIKE) ## kill at random: ROUNDS=N SEED=S
+chaos: build $(STRIKE) $(WARP) ## kill at random, in bad weather: ROUNDS=N SEED=S
 	@$(CHAOS) tests/chaos/chaos --rounds $(ROUNDS) --seed $(SEED)
 
 .PHONY: mutants
@@ -34,6 +51,7 @@ mutants: ## leave out one sync, check or order at a time; T=name for those whose
 .PHONY: chaos-short
 chaos-short:
 	@$(MAKE) --no-print-directory syncs
-	@$(MAKE) --no-print-directory crashpoints STEP=4
+	@$(MAKE) --no-print-directory crashpoints STEP=7
+	@$(MAKE) --no-print-directory failpoints STEP=25
 	@$(MAKE) --no-print-directory faults STEP=10
-	@$(MAKE) --no-print-directory chaos ROUNDS=6
+	@$(MAKE) --no-print-directory chaos ROUNDS=4

@@ -37,20 +37,28 @@ class SmallImage:
     """Every kind of content in little: manifest, config, layers. The same bytes on every run."""
 
     def __init__(self, server):
+        self.server = server
         source = random.Random(3)
         layers = [source.randbytes(size) for size in LAYERS]
         config = images.config_blob()
-        manifest = images.manifest_blob(config, [images.descriptor(layer, images.LAYER) for layer in layers])
+        self.manifest = images.manifest_blob(config, [images.descriptor(layer, images.LAYER) for layer in layers])
         self.blobs = {images.digest_of(data): data for data in (config, *layers)}
-        served = {digest: [badserver.whole(data)] for digest, data in self.blobs.items()}
-        server.image("app", "1", manifest, images.MANIFEST, served)
-        self.digests = [images.digest_of(manifest), *self.blobs]
+        self.digests = [images.digest_of(self.manifest), *self.blobs]
         self.reference = f"{server.address}/app:1"
+        self.serve()
+
+    def serve(self, first=()):
+        """`first`: how each blob behaves before it behaves well."""
+        served = {digest: [*first, badserver.whole(data)] for digest, data in self.blobs.items()}
+        self.server.image("app", "1", self.manifest, images.MANIFEST, served)
 
 
 class Rig(stages.Box):
     """
     The stages under a supervisor that is us: we hold up.lock, and whatever ends is started again, but without a strike.
+
+    A strike is what happens to a program: a tuple of options of strike, or a text for SLUICE_FAILPOINTS. A list is for
+    a stage and its successors.
     """
 
     def __init__(self, bindir, strike, directory, reference):
@@ -58,6 +66,8 @@ class Rig(stages.Box):
         self.strike, self.reference = strike, reference
         self.log = self.directory / "log"
         self.running, self.up_lock = {}, None
+        self.strikes = {}  # what is to happen to whoever is started under a name, one after the other
+        self.more = {}  # of the environment
 
     def fresh(self):
         """An empty store, and nothing left of the case before."""
@@ -70,17 +80,34 @@ class Rig(stages.Box):
         self.up_lock = open(self.runtime / "up.lock", "w")
         fcntl.flock(self.up_lock, fcntl.LOCK_EX)
 
-    def begin(self, program, words=(), strike=None):
-        """Start a program; `strike`: the options of what is to happen to it."""
-        with open(self.log, "ab") as log:
-            command = [self.bindir / program, *WORDS.get(program, ()), *words]
-            if strike is not None:
-                command = [self.strike, "-r", self.report(program), *strike, *command]
-            return self.popen(*command, stdout=log, stderr=log)
+    def leave_to_sluice(self):
+        """No supervisor: commands have to bring the stages along."""
+        self.up_lock.close()
+        shutil.rmtree(self.runtime, ignore_errors=True)
 
-    def up(self, strikes):
+    @property
+    def environment(self):
+        return {**super().environment, **self.more}
+
+    def arm(self, strikes):
+        self.strikes = {name: list(what) if isinstance(what, list) else [what] for name, what in (strikes or {}).items()}
+
+    def begin(self, program, words=(), **options):
+        """Start a program with what is to happen to the next of its name."""
+        name = " ".join((program, *words[:1]))  # "ingestd", "sluice pull"
+        left = self.strikes.get(name)
+        strike = left.pop(0) if left else None
+        command, self.more = [self.bindir / program, *(words or WORDS.get(program, ()))], {}
+        if isinstance(strike, str):
+            self.more = {"SLUICE_FAILPOINTS": strike, "SLUICE_FAILPOINT_TRACE": str(self.report(name))}
+        elif strike is not None:
+            command = [self.strike, "-r", self.report(name), *strike, *command]
+        with open(self.log, "ab") as log:
+            return self.popen(*command, **{"stdout": log, "stderr": log, **options})
+
+    def up(self):
         for name in stages.STAGES:
-            self.running[name] = self.begin(name, strike=strikes.get(name))
+            self.running[name] = self.begin(name)
 
     def tend(self):
         """What a supervisor does. Returns whether something had ended."""
@@ -89,17 +116,20 @@ class Rig(stages.Box):
             self.running[name] = self.begin(name)
         return bool(ended)
 
-    def attend(self, process, what):
-        """Tend the stages until `process` has ended; returns its exit code."""
+    def tend_until(self, condition, what):
         deadline = time.monotonic() + PATIENCE_S
         tended = deadline
-        while process.poll() is None:
+        while not condition():
             now = time.monotonic()
             if now > deadline:
                 raise Broken(f"{what} hangs")
             if now > tended or tended == deadline:  # one that ends at once is not started again at once
                 tended = now + 0.05 if self.tend() else now
             time.sleep(0.001)
+
+    def attend(self, process, what):
+        """Tend the stages until `process` has ended; returns its exit code."""
+        self.tend_until(lambda: process.poll() is not None, what)
         return process.returncode
 
     def down(self):
@@ -117,9 +147,9 @@ class Rig(stages.Box):
         Start everything, pull, give it a second name, stop everything. A pull that fails is tried once more before the
         stages stop. Returns the exit codes.
         """
-        strikes = strikes or {}
-        self.up(strikes)
-        codes = [self.attend(self.begin("sluice", ("pull", self.reference), strikes.get("sluice")), "the pull")]
+        self.arm(strikes)
+        self.up()
+        codes = [self.attend(self.begin("sluice", ("pull", self.reference)), "the pull")]
         if codes[0] != 0:
             codes.append(self.attend(self.begin("sluice", ("pull", self.reference)), "the pull"))
         if codes[-1] == 0:
@@ -127,12 +157,12 @@ class Rig(stages.Box):
         self.down()
         return codes
 
-    def report(self, program):
-        return self.directory / f"report-{program}"
+    def report(self, name):
+        return self.directory / f"report-{name}"
 
-    def reported(self, program, word):
-        """The lines that begin with that word of what a strike at the program reported, split."""
-        path = self.report(program)
+    def reported(self, name, word):
+        """The lines that begin with that word of what a strike at a program reported, split."""
+        path = self.report(name)
         lines = path.read_text().splitlines() if path.exists() else []
         return [line.split(" ") for line in lines if line.startswith(word)]
 
@@ -186,10 +216,19 @@ def attempt(work, case):
         walker.rig.running.clear()
 
 
+def area_place():
+    """Where stores lie: AREA, or in memory where that is possible."""
+    return os.environ.get("AREA") or ("/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir())
+
+
+def is_in_memory():
+    kind = subprocess.run(["stat", "-f", "-c", "%T", area_place()], check=True, capture_output=True, text=True)
+    return kind.stdout.strip() == "tmpfs"
+
+
 @contextlib.contextmanager
 def new_area():
-    """A directory for stores, in memory where that is possible."""
-    area = tempfile.mkdtemp(prefix="slc-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    area = tempfile.mkdtemp(prefix="slc-", dir=area_place())
     try:
         yield pathlib.Path(area)
     finally:

@@ -1,0 +1,92 @@
+"""
+One small journey with every kind of message: a pull whose server fails at first, names given and taken, a transfer that
+fails, is reset and aborted, and one that is aborted under way. Every step is a command that may be run again.
+"""
+
+import time
+
+import rig
+from rig import badserver, images
+
+ABSENT, ABSENT_DIGEST = "/absent", images.digest_of(b"nobody has it")
+HELD, HELD_DIGEST = "/held", images.digest_of(b"it never comes")
+NAMES = ("sluice pull", "sluice tag", "sluice rm", "sluice fetch", "sluice status", "sluice reset", "sluice abort")
+TRIES = 2  # of a step that something was done to
+ABORT_AGAIN_S = 3
+
+
+def held(x):
+    """A good beginning, and then nothing until the client has enough of it."""
+    x.head(200, {"Content-Length": 1000})
+    x.body(b"it never")
+    x.handler.connection.settimeout(rig.PATIENCE_S)
+    x.handler.connection.recv(1)
+    x.hang_up()
+
+
+def steps(reference):
+    """Words and the exit codes that are right."""
+    absent = ("fetch", f"http://{reference.partition('/')[0]}{ABSENT}", "--digest", ABSENT_DIGEST)
+    return [
+        (("pull", reference), {0}),
+        (("tag", reference, "second"), {0}),
+        (("tag", reference, "third"), {0}),
+        (("rm", "third"), {0, 66}),  # asked again after a kill, it may be gone already
+        (("rm", "third"), {66}),
+        (absent, {66}),
+        (("status",), {0}),
+        (("reset", ABSENT_DIGEST), {0}),
+        (("abort", ABSENT_DIGEST), {0}),
+    ]
+
+
+def step(r, words, wanted):
+    """Returns the exit codes of all tries."""
+    codes = []
+    while not codes or (codes[-1] not in wanted and len(codes) < TRIES):
+        codes.append(r.attend(r.begin("sluice", words), f"'sluice {words[0]}'"))
+    return codes
+
+
+def abort_under_way(r, server):
+    """Returns the exit codes of all tries to abort."""
+    url = f"http://{server.address}{HELD}"
+    asked = len(server.asked(HELD))
+    fetch = None
+
+    def is_asked():
+        nonlocal fetch
+        if fetch is None or fetch.poll() is not None:
+            fetch = r.begin("sluice", ("fetch", url, "--digest", HELD_DIGEST))
+        return len(server.asked(HELD)) > asked
+
+    r.tend_until(is_asked, "a fetch that is to be aborted")
+    # Where ingestd died in between, the fetch may have asked anew after the abort.
+    for _ in range(TRIES):
+        codes = step(r, ("abort", HELD_DIGEST), {0})
+        again = time.monotonic() + ABORT_AGAIN_S
+        r.tend_until(lambda: fetch.poll() is not None or time.monotonic() > again, "an aborted fetch")
+        if fetch.poll() is not None:
+            return codes
+    raise rig.Broken("an aborted fetch goes on")
+
+
+def travel(r, image, strikes=None):
+    """
+    All of it once. Returns {step: exit codes of its tries}, where a step did not succeed at its first try; a journey
+    that nothing happens to gives {}.
+    """
+    image.serve([badserver.status(503)])
+    image.server.on(HELD, held)
+    r.arm(strikes)
+    r.up()
+    failed = {}
+    for words, wanted in steps(image.reference):
+        codes = step(r, words, wanted)
+        if len(codes) > 1 or codes[0] not in wanted:
+            failed[" ".join(words[:2])] = codes
+    codes = abort_under_way(r, image.server)
+    if codes != [0]:
+        failed["abort under way"] = codes
+    r.down()
+    return failed

@@ -1,0 +1,299 @@
+/*
+ * What a debug build has behind common/base/failpoint.h.
+ *
+ *   SLUICE_FAILPOINTS=list                     print "NAME KIND" for every point of the program, and end
+ *   SLUICE_FAILPOINTS=NAME[:N]=ACTION,...      strike when NAME is passed for the Nth time (1 unless said)
+ *   SLUICE_FAILPOINT_TRACE=FILE                gets "passed NAME KIND" each time, and "fired NAME N ACTION" for a
+ * strike
+ *
+ *   kill, abort   end before the call is made
+ *   delay         make it DELAY_MS later
+ *   EIO, ...      let the system call inside, of the point's kind, fail like that
+ *   short         let the write inside take half
+ *   torn          let it take half, and the next one fail with ENOSPC: a disk that is full in the middle of a record
+ *
+ * The linker puts the calls named __wrap_ here between the program and the C library (and nanomsg): `FAILPOINT_WRAPS`
+ * in the Makefile. A strike counts as fired when it has come into force, not when its point was passed.
+ */
+#include "common/base/failpoint.h"
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARMS_MAX     8
+#define NAME_MAX_LEN 48
+#define DELAY_MS     200
+
+static const char *const kinds[] = {
+    [FAILPOINT_WRITE] = "write", [FAILPOINT_SYNC] = "sync",       [FAILPOINT_NAME] = "name",
+    [FAILPOINT_SEND] = "send",   [FAILPOINT_RECEIVE] = "receive",
+};
+
+static const struct {
+	const char *name;
+	int number;
+} errors[] = {
+    {"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR},
+    {"EAGAIN", EAGAIN}, {"EINVAL", EINVAL}, {"ENOMEM", ENOMEM},
+};
+
+struct arm {
+	char name[NAME_MAX_LEN];
+	char action[16];
+	unsigned long nth, passed;
+};
+
+static struct {
+	struct arm arms[ARMS_MAX];
+	size_t len;
+	int trace_fd;
+	pthread_mutex_t lock;
+} points = {.trace_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* What the next call of that kind, made by this thread inside of this point, is to meet. */
+static _Thread_local struct {
+	const struct arm *arm;
+	enum failpoint_kind kind;
+	bool torn; /* its first half was written */
+} due;
+
+extern const struct failpoint *const __start_failpoints[], *const __stop_failpoints[];
+
+ssize_t __real_write(int fd, const void *data, size_t len);
+
+__attribute__((format(printf, 1, 2))) static void trace(const char *format, ...)
+{
+	char line[128];
+	va_list args;
+
+	if (points.trace_fd < 0)
+		return;
+	va_start(args, format);
+	int len = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	ssize_t n = __real_write(points.trace_fd, line, (size_t)len);
+	(void)n;
+}
+
+static void fired(const struct arm *a)
+{
+	trace("fired %s %lu %s\n", a->name, a->nth, a->action);
+}
+
+/* ── arming ── */
+
+__attribute__((noreturn)) static void refuse(const char *what)
+{
+	(void)fprintf(stderr, "SLUICE_FAILPOINTS: cannot use '%s'\n", what);
+	exit(64);
+}
+
+static void print_name(const struct failpoint *p, unsigned which)
+{
+	if (p->variant)
+		(void)printf("%s.%s %s\n", p->name, p->variant(which), kinds[p->kind]);
+	else
+		(void)printf("%s %s\n", p->name, kinds[p->kind]);
+}
+
+static void list(void)
+{
+	for (const struct failpoint *const *p = __start_failpoints; p < __stop_failpoints; p++)
+		for (unsigned which = 1; which <= ((*p)->variant ? (*p)->variants : 1); which++)
+			print_name(*p, which);
+	exit(0);
+}
+
+static int error_of(const char *action)
+{
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (strcmp(errors[i].name, action) == 0)
+			return errors[i].number;
+	return 0;
+}
+
+static bool is_action(const char *word)
+{
+	static const char *const others[] = {"kill", "abort", "delay", "short", "torn"};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(others[i], word) == 0)
+			return true;
+	return error_of(word) != 0;
+}
+
+/* "NAME[:N]=ACTION" */
+static void arm(char *word)
+{
+	struct arm *a = &points.arms[points.len];
+	char *action = strchr(word, '='), *count, *end = NULL;
+
+	if (!action || points.len == ARMS_MAX || !is_action(action + 1))
+		refuse(word);
+	*action++ = '\0';
+	count = strchr(word, ':');
+	if (count)
+		*count++ = '\0';
+	a->nth = count ? strtoul(count, &end, 10) : 1;
+	if (a->nth == 0 || (end && *end != '\0') || strlen(word) >= sizeof(a->name))
+		refuse(word);
+	(void)snprintf(a->name, sizeof(a->name), "%s", word);
+	(void)snprintf(a->action, sizeof(a->action), "%s", action);
+	points.len++;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *words = getenv("SLUICE_FAILPOINTS"), *file = getenv("SLUICE_FAILPOINT_TRACE");
+
+	if (words && strcmp(words, "list") == 0)
+		list();
+	char *copy = words ? strdup(words) : NULL;
+	for (char *word = copy; word && *word != '\0';) {
+		char *next = strchr(word, ',');
+		if (next)
+			*next++ = '\0';
+		arm(word);
+		word = next;
+	}
+	free(copy);
+	if (file)
+		points.trace_fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	if (file && points.trace_fd < 0)
+		refuse(file);
+}
+
+/* ── passing ── */
+
+static const struct arm *struck(const char *name)
+{
+	const struct arm *found = NULL;
+
+	(void)pthread_mutex_lock(&points.lock);
+	for (size_t i = 0; i < points.len; i++)
+		if (strcmp(points.arms[i].name, name) == 0 && ++points.arms[i].passed == points.arms[i].nth)
+			found = &points.arms[i];
+	(void)pthread_mutex_unlock(&points.lock);
+	return found;
+}
+
+void failpoint_enter(const struct failpoint *point, unsigned which)
+{
+	const struct timespec pause = {.tv_nsec = DELAY_MS * 1000000L};
+	char name[NAME_MAX_LEN];
+
+	(void)snprintf(name, sizeof(name), "%s%s%s", point->name, point->variant ? "." : "",
+		       point->variant ? point->variant(which) : "");
+	trace("passed %s %s\n", name, kinds[point->kind]);
+	const struct arm *a = struck(name);
+	if (!a)
+		return;
+	if (strcmp(a->action, "kill") == 0 || strcmp(a->action, "abort") == 0) {
+		fired(a);
+		(void)kill(getpid(), a->action[0] == 'k' ? SIGKILL : SIGABRT);
+		for (;;)
+			(void)sleep(1);
+	}
+	if (strcmp(a->action, "delay") == 0) {
+		fired(a);
+		(void)nanosleep(&pause, NULL);
+		return;
+	}
+	due.arm = a;
+	due.kind = point->kind;
+	due.torn = false;
+}
+
+void failpoint_leave(void)
+{
+	int saved = errno;
+	due.arm = NULL;
+	errno = saved;
+}
+
+/* Whether a call of that kind fails now; errno is set. */
+static bool fails(enum failpoint_kind kind)
+{
+	if (!due.arm || due.kind != kind)
+		return false;
+	int error = due.torn ? ENOSPC : error_of(due.arm->action);
+	if (error == 0)
+		return false;
+	fired(due.arm);
+	due.arm = NULL;
+	errno = error;
+	return true;
+}
+
+/* How much of `len` bytes is written now. */
+static size_t taken(size_t len)
+{
+	if (!due.arm || due.kind != FAILPOINT_WRITE || due.torn || len < 2)
+		return len;
+	due.torn = strcmp(due.arm->action, "torn") == 0;
+	if (!due.torn) {
+		fired(due.arm);
+		due.arm = NULL;
+	}
+	return len / 2;
+}
+
+/* ── the calls ── */
+
+#define WRAP(kind, type, name, parameters, arguments)                                                                  \
+	type __real_##name parameters;                                                                                 \
+	type __wrap_##name parameters;                                                                                 \
+	type __wrap_##name parameters                                                                                  \
+	{                                                                                                              \
+		return fails(FAILPOINT_##kind) ? -1 : __real_##name arguments;                                         \
+	}
+
+WRAP(WRITE, ssize_t, write, (int fd, const void *data, size_t len), (fd, data, taken(len)))
+WRAP(WRITE, ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), (fd, data, taken(len), at))
+WRAP(SYNC, int, fsync, (int fd), (fd))
+WRAP(SYNC, int, fdatasync, (int fd), (fd))
+WRAP(NAME, int, renameat, (int from_fd, const char *from, int to_fd, const char *to), (from_fd, from, to_fd, to))
+WRAP(NAME, int, renameat2, (int from_fd, const char *from, int to_fd, const char *to, unsigned flags),
+     (from_fd, from, to_fd, to, flags))
+WRAP(NAME, int, linkat, (int from_fd, const char *from, int to_fd, const char *to, int flags),
+     (from_fd, from, to_fd, to, flags))
+WRAP(NAME, int, unlinkat, (int fd, const char *name, int flags), (fd, name, flags))
+WRAP(NAME, int, unlink, (const char *path), (path))
+WRAP(NAME, int, rmdir, (const char *path), (path))
+WRAP(NAME, int, mkdirat, (int fd, const char *name, mode_t mode), (fd, name, mode))
+WRAP(NAME, int, mkdir, (const char *path, mode_t mode), (path, mode))
+WRAP(NAME, int, fchmod, (int fd, mode_t mode), (fd, mode))
+WRAP(NAME, int, fchmodat, (int fd, const char *name, mode_t mode, int flags), (fd, name, mode, flags))
+WRAP(NAME, int, ftruncate, (int fd, off_t len), (fd, len))
+WRAP(NAME, int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
+WRAP(SEND, int, nn_send, (int socket, const void *data, size_t len, int flags), (socket, data, len, flags))
+WRAP(NAME, int, nn_bind, (int socket, const char *address), (socket, address))
+
+int __real_openat(int fd, const char *name, int flags, ...);
+int __wrap_openat(int fd, const char *name, int flags, mode_t mode);
+int __wrap_openat(int fd, const char *name, int flags, mode_t mode)
+{
+	return (flags & O_CREAT) != 0 && fails(FAILPOINT_NAME) ? -1 : __real_openat(fd, name, flags, mode);
+}
+
+ssize_t __real_writev(int fd, const struct iovec *pieces, int len);
+ssize_t __wrap_writev(int fd, const struct iovec *pieces, int len);
+ssize_t __wrap_writev(int fd, const struct iovec *pieces, int len)
+{
+	if (fails(FAILPOINT_WRITE))
+		return -1;
+	size_t first = taken(pieces[0].iov_len);
+	return first < pieces[0].iov_len ? __real_write(fd, pieces[0].iov_base, first) : __real_writev(fd, pieces, len);
+}

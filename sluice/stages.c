@@ -56,19 +56,9 @@ static const struct owner {
     {"commitd.lock", {PIPE_DATA_DIR "/seals", "commit.ctl", "commit.events", NULL}},
 };
 
-/*
- * Whether somebody holds `name` exclusively. The lock is tried for an instant, shared, so that two who look do not see
- * each other; a daemon that starts in that very instant ends with 75 and is started again by its supervisor.
- */
-static bool is_held(int dir_fd, const char *name)
-{
-	AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-}
-
 static bool serve_in(int dir_fd)
 {
-	return is_held(dir_fd, STAGES_UP_LOCK) || is_held(dir_fd, "ingestd.lock");
+	return lock_is_held_at(dir_fd, STAGES_UP_LOCK) || lock_is_held_at(dir_fd, "ingestd.lock");
 }
 
 bool stages_are_services(int dir_fd)
@@ -249,7 +239,8 @@ static int take_end(struct stages *s, int status, struct reason *why)
 	if (WIFSIGNALED(status) || WEXITSTATUS(status) == 0)
 		return 0;
 	/* It lost a race against another command's; a few times more, since that one may be gone again by now. */
-	if (WEXITSTATUS(status) == EX_TEMPFAIL && (is_held(s->dir_fd, STAGES_UP_LOCK) || s->locked++ < LOCKED_TRIES))
+	if (WEXITSTATUS(status) == EX_TEMPFAIL &&
+	    (lock_is_held_at(s->dir_fd, STAGES_UP_LOCK) || s->locked++ < LOCKED_TRIES))
 		return 0;
 	s->failed = WEXITSTATUS(status);
 	explain(s, why);

@@ -4,12 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Base */
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
 
@@ -17,9 +15,6 @@
 #include "sluice/command.h"
 #include "sluice/stages.h"
 #include "sluice/supervise.h"
-
-#define LOCK_TRIES    5 /* somebody who looks whether the lock is held holds it for an instant */
-#define LOCK_PAUSE_MS 10
 
 static bool option_background;
 static bool option_remove;
@@ -36,15 +31,9 @@ static const struct opt options[] = {
 
 static int take_up_lock(const struct context *ctx, int dir_fd, int *ret_fd)
 {
-	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
 	struct reason holder = {""};
-	int r = -EWOULDBLOCK;
+	int r = lock_take_at(dir_fd, STAGES_UP_LOCK, LOCK_SERVE, "sluice up", ret_fd, &holder);
 
-	for (unsigned i = 0; r == -EWOULDBLOCK && i < LOCK_TRIES; i++) {
-		r = lock_take_at(dir_fd, STAGES_UP_LOCK, LOCK_EXCLUSIVE, "sluice up", ret_fd, &holder);
-		if (r == -EWOULDBLOCK)
-			(void)nanosleep(&pause, NULL);
-	}
 	if (r == 0)
 		return 0;
 	if (r == -EWOULDBLOCK) {

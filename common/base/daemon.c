@@ -121,7 +121,7 @@ int daemon_run(const char *program, const char *runtime_dir, const struct daemon
 	}
 	char name[LOCK_NAME_SIZE];
 	(void)snprintf(name, sizeof name, "%s.lock", program);
-	r = lock_take_at(dir_fd, name, LOCK_EXCLUSIVE, program, &lock_fd, &why);
+	r = lock_take_at(dir_fd, name, LOCK_SERVE, program, &lock_fd, &why);
 	if (r == -EWOULDBLOCK) {
 		log_error("'%s/%s' is held by %s", runtime_dir, name, why.text);
 		return EX_TEMPFAIL;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Base */
@@ -17,6 +18,10 @@
 
 #define HOLDER_MAX 256
 #define LOCK_GONE  1 /* beside 0 and -errno */
+
+/* Who looks at a lock shares it for an instant: so often one that serves comes back before it believes in a crowd. */
+#define LOOKERS_TRIES   1000
+#define LOOKERS_WAIT_NS 1000000L
 
 /* What the file says is for people: a full disk must not keep anybody from taking the lock, so failing is fine. */
 static void holder_write(int fd, const char *program)
@@ -54,20 +59,44 @@ static int name_check(int dir_fd, const char *name, int fd)
 	return ours.st_dev == named.st_dev && ours.st_ino == named.st_ino ? 0 : LOCK_GONE;
 }
 
+static int lock_fd(int fd, int how)
+{
+	int r;
+
+	do {
+		r = flock(fd, how) < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	return r;
+}
+
+/* Exclusively, unless somebody has it so: a lock that can be shared is held by those who only look. */
+static int lock_fd_over_lookers(int fd)
+{
+	const struct timespec pause = {.tv_nsec = LOOKERS_WAIT_NS};
+	int r = lock_fd(fd, LOCK_EX | LOCK_NB);
+
+	for (unsigned i = 0; r == -EWOULDBLOCK && i < LOOKERS_TRIES; i++) {
+		if (lock_fd(fd, LOCK_SH | LOCK_NB) < 0)
+			return r;
+		(void)flock(fd, LOCK_UN);
+		(void)nanosleep(&pause, NULL);
+		r = lock_fd(fd, LOCK_EX | LOCK_NB);
+	}
+	return r;
+}
+
 /* One round. LOCK_GONE: the file went away under us, try again. */
 static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wait, int *ret_fd,
 		     struct reason *ret_holder)
 {
 	AUTO_FD fd = -1;
 	/* A shared lock writes nothing, so that who may only read can take it. */
-	int flags = (mode == LOCK_EXCLUSIVE ? O_RDWR : O_RDONLY) | O_CREAT;
+	int flags = (mode == LOCK_SHARED ? O_RDONLY : O_RDWR) | O_CREAT;
 	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags, 0644, &fd, NULL));
 	if (r < 0)
 		return r == -ESTALE ? LOCK_GONE : r;
 	int how = (mode == LOCK_EXCLUSIVE ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);
-	do {
-		r = flock(fd, how) < 0 ? -errno : 0;
-	} while (r == -EINTR);
+	r = mode == LOCK_SERVE ? lock_fd_over_lookers(fd) : lock_fd(fd, how);
 	if (r == -EWOULDBLOCK) {
 		holder_read(fd, ret_holder);
 		return name_check(dir_fd, name, fd) == LOCK_GONE ? LOCK_GONE : -EWOULDBLOCK;
@@ -89,7 +118,7 @@ static int lock_take(int dir_fd, const char *name, enum lock_mode mode, bool wai
 	} while (r == LOCK_GONE);
 	if (r < 0)
 		return r;
-	if (mode == LOCK_EXCLUSIVE)
+	if (mode != LOCK_SHARED)
 		holder_write(fd, program);
 	*ret_fd = fd;
 	return 0;
@@ -104,4 +133,16 @@ int lock_take_at(int dir_fd, const char *name, enum lock_mode mode, const char *
 int lock_wait_at(int dir_fd, const char *name, enum lock_mode mode, const char *program, int *ret_fd)
 {
 	return lock_take(dir_fd, name, mode, true, program, ret_fd, NULL);
+}
+
+bool lock_is_held_at(int dir_fd, const char *name)
+{
+	AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	return fd >= 0 && lock_fd(fd, LOCK_SH | LOCK_NB) == -EWOULDBLOCK;
+}
+
+void lock_holder_at(int dir_fd, const char *name, struct reason *ret_holder)
+{
+	AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	holder_read(fd, ret_holder);
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* The code under test */
 #include "common/base/cleanup.h"
@@ -49,10 +50,10 @@ static void test_modes(void **state)
 		enum lock_mode held, asked;
 		int want;
 	} rows[] = {
-	    {LOCK_EXCLUSIVE, LOCK_EXCLUSIVE, -EWOULDBLOCK},
-	    {LOCK_EXCLUSIVE, LOCK_SHARED, -EWOULDBLOCK},
-	    {LOCK_SHARED, LOCK_EXCLUSIVE, -EWOULDBLOCK},
-	    {LOCK_SHARED, LOCK_SHARED, 0},
+	    {LOCK_EXCLUSIVE, LOCK_EXCLUSIVE, -EWOULDBLOCK}, {LOCK_EXCLUSIVE, LOCK_SHARED, -EWOULDBLOCK},
+	    {LOCK_SHARED, LOCK_EXCLUSIVE, -EWOULDBLOCK},    {LOCK_SHARED, LOCK_SHARED, 0},
+	    {LOCK_EXCLUSIVE, LOCK_SERVE, -EWOULDBLOCK},     {LOCK_SERVE, LOCK_SHARED, -EWOULDBLOCK},
+	    {LOCK_SERVE, LOCK_SERVE, -EWOULDBLOCK},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -203,6 +204,45 @@ static void test_race_of_unlinkers(void **state)
 	}
 }
 
+static void test_is_held(void **state)
+{
+	static const struct {
+		enum lock_mode held;
+		bool want;
+	} rows[] = {{LOCK_SHARED, false}, {LOCK_EXCLUSIVE, true}, {LOCK_SERVE, true}};
+	struct reason holder;
+	(void)state;
+	assert_false(lock_is_held_at(dir.fd, "lock"));
+	for (size_t i = 0; i < LEN(rows); i++) {
+		pid_t pid = holder_start(rows[i].held);
+		assert_int_equal(lock_is_held_at(dir.fd, "lock"), rows[i].want);
+		holder_kill(pid);
+		assert_false(lock_is_held_at(dir.fd, "lock"));
+	}
+	lock_holder_at(dir.fd, "lock", &holder);
+	assert_true(strncmp(holder.text, "holder ", 7) == 0);
+	lock_holder_at(dir.fd, "absent", &holder);
+	assert_string_equal(holder.text, "another process");
+}
+
+/* A daemon that starts while a command looks whether it is there serves all the same, when that has looked. */
+static void test_a_looker_is_no_holder(void **state)
+{
+	const struct timespec instant = {.tv_nsec = 2000000};
+	AUTO_FD fd = -1;
+	(void)state;
+	pid_t looker = holder_start(LOCK_SHARED);
+	pid_t end = fork();
+	assert_true(end >= 0);
+	if (end == 0) {
+		(void)nanosleep(&instant, NULL);
+		_exit(kill(looker, SIGKILL));
+	}
+	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_SERVE, "test", &fd, NULL), 0);
+	assert_int_equal(waitpid(end, NULL, 0), end);
+	assert_int_equal(waitpid(looker, NULL, 0), looker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +253,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_refused, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_no_directory, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_wait_through_an_unlink, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_is_held, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_a_looker_is_no_holder, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_race_of_unlinkers, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("lock", tests, NULL, NULL);

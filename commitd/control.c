@@ -7,12 +7,14 @@
 #include <stdio.h>
 
 /* Base */
+#include "common/base/clock.h"
 #include "common/base/log.h"
 
 /* OCI */
 #include "common/oci/names.h"
 
 /* Wire */
+#include "common/wire/counters.h"
 #include "common/wire/pipe.h"
 
 /* Own */
@@ -54,8 +56,28 @@ static void answer_pong(struct control *c)
 {
 	struct reason path; /* of a store with a very long path, its beginning; device and inode identify it */
 	reason_set(&path, "%s", layout_path(c->env.layout));
-	struct message m = {.type = MSG_PONG, .incarnation = c->env.incarnation, .text = span_str(path.text)};
+	struct message m = {
+	    .type = MSG_PONG,
+	    .incarnation = c->env.peer->self,
+	    .started_s = c->env.peer->started_s,
+	    .updated_s = clock_wall_s(),
+	    .version = span_str(SLUICE_VERSION),
+	    .text = span_str(path.text),
+	};
 	layout_identity(c->env.layout, &m.dev, &m.ino);
+	answer(c, &m);
+}
+
+static void answer_stats(struct control *c, const struct message *request)
+{
+	uint8_t counts[COUNTS_MAX];
+	struct message m;
+	if (request->stage != STAGE_COMMITD) {
+		answer_error(c, FAIL_USAGE, "commitd knows its own numbers alone");
+		return;
+	}
+	c->env.refresh(c->env.self);
+	counters_tell(STAGE_COMMITD, c->env.peer, counts, &m);
 	answer(c, &m);
 }
 
@@ -97,8 +119,10 @@ static void request_done(struct work *w)
 		log_warning("%s refused: %s", message_name(q->type), q->why.text);
 		answer_error(c, q->outcome, q->why.text);
 	}
-	if (q->changed)
+	if (q->changed) {
+		count_add(q->type == MSG_SET_NAME ? COUNT_NAMES_SET : COUNT_NAMES_REMOVED, 1);
 		publish(c);
+	}
 	if (c->stopping)
 		c->env.idle(c->env.self);
 	else
@@ -133,6 +157,8 @@ static void take_request(struct control *c, const struct message *m)
 	struct reason why;
 	if (m->type == MSG_PING) {
 		answer_pong(c);
+	} else if (m->type == MSG_STATS) {
+		answer_stats(c, m);
 	} else if (m->type != MSG_SET_NAME && m->type != MSG_REMOVE_NAME) {
 		reason_set(&why, "commitd does not answer %s", message_name(m->type));
 		answer_error(c, FAIL_USAGE, why.text);
@@ -158,6 +184,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 	if (r == 0) {
 		take_request(c, &m);
 	} else if (r == -EBADMSG) {
+		count_add(COUNT_REFUSED_COMMIT_CTL, 1);
 		if (log_limit_pass(&c->bad_limit, &held_back))
 			log_warning("refused a message on 'commit.ctl': %s (%llu more not shown)",
 				    decode_verdict_text(v), (unsigned long long)held_back);

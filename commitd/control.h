@@ -7,6 +7,7 @@
 
 #include "common/base/workers.h"
 #include "common/oci/layout.h"
+#include "common/wire/peer.h"
 
 struct ev_loop;
 struct control;
@@ -15,9 +16,10 @@ struct control_env {
 	struct ev_loop *loop;
 	const char *runtime_dir;
 	struct layout *layout;
-	struct workers *committer; /* the one thread that names things */
-	uint64_t incarnation;
-	void (*idle)(void *self); /* after control_stop(): no request is in hand any more; may be called again */
+	struct workers *committer;   /* the one thread that names things */
+	const struct peer *peer;     /* who we are */
+	void (*refresh)(void *self); /* the gauges of counters.h, before they are told */
+	void (*idle)(void *self);    /* after control_stop(): no request is in hand any more; may be called again */
 	void *self;
 };
 

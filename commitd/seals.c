@@ -7,9 +7,11 @@
 #include <sys/queue.h>
 
 /* Base */
+#include "common/base/clock.h"
 #include "common/base/log.h"
 
 /* Wire */
+#include "common/wire/counters.h"
 #include "common/wire/pipe.h"
 
 /* Own */
@@ -27,6 +29,7 @@ struct job {
 	TAILQ_ENTRY(job) link; /* in `waiting` or in `answered` */
 	struct seals *seals;
 	struct work read; /* the reader's */
+	uint64_t read_ms; /* when that began */
 	struct commit commit;
 	char digest_text[DIGEST_TEXT_SIZE];
 	size_t ref_len;
@@ -50,6 +53,7 @@ struct seals {
 	atomic_bool stop;  /* readers look at it */
 	struct work batch; /* the committer's while batch_len > 0 */
 	size_t batch_len;
+	uint64_t batch_ms; /* when it began */
 	struct job *batch_jobs[COMMIT_BATCH_MAX];
 };
 
@@ -72,6 +76,7 @@ static void job_drop(struct job *j)
 static void bad_message(struct seals *s, const char *what)
 {
 	uint64_t held_back = 0;
+	count_add(COUNT_REFUSED_SEALS, 1);
 	if (log_limit_pass(&s->bad_limit, &held_back))
 		log_warning("refused a message on 'seals': %s (%llu more not shown)", what,
 			    (unsigned long long)held_back);
@@ -87,6 +92,43 @@ static void log_outcome(const struct job *j)
 			 c->found ? ", it had its name already" : "");
 	else
 		log_with(LOG_LEVEL_WARNING, &about, "rejected '%s': %s", j->ref, c->why.text);
+}
+
+static void count_outcome(const struct commit *c)
+{
+	if (c->step == COMMIT_DONE) {
+		count_add(COUNT_COMMITS, 1);
+		count_add(COUNT_COMMITTED_BYTES, c->size);
+		return;
+	}
+	switch (c->fail_class) {
+	case FAIL_BAD_DATA:
+		count_add(COUNT_REJECTED_DATA, 1);
+		break;
+	case FAIL_MISSING:
+		count_add(COUNT_REJECTED_MISSING, 1);
+		break;
+	case FAIL_IO:
+		count_add(COUNT_REJECTED_IO, 1);
+		break;
+	case FAIL_SPACE:
+		count_add(COUNT_REJECTED_SPACE, 1);
+		break;
+	default:
+		count_add(COUNT_REJECTED_OTHER, 1);
+	}
+}
+
+void seals_count(const struct seals *s)
+{
+	const struct job *j;
+	uint64_t unsent = 0;
+	TAILQ_FOREACH(j, &s->answered, link)
+	unsent++;
+	count_set(COUNT_SEALS_IN_HAND, s->in_hand_len);
+	count_set(COUNT_BACKLOG_RECEIPTS, unsent);
+	count_set(COUNT_PEERS_SEALS, pipe_peers(s->pipe));
+	count_set(COUNT_COMMITD_SAW_INGESTD, s->env.peer->restarts);
 }
 
 static int send_receipt(const struct job *j)
@@ -122,6 +164,7 @@ static void send_receipts(struct seals *s)
 static void job_answer(struct job *j)
 {
 	log_outcome(j);
+	count_outcome(&j->commit);
 	TAILQ_INSERT_TAIL(&j->seals->answered, j, link);
 }
 
@@ -143,6 +186,9 @@ static void read_done(struct work *w)
 	struct job *j = (struct job *)((char *)w - offsetof(struct job, read));
 	struct seals *s = j->seals;
 	s->reading--;
+	count_time(COUNT_READ_BACK_TIME, clock_mono_ms() - j->read_ms);
+	if (j->commit.was_read)
+		count_add(COUNT_READ_BACK_BYTES, j->commit.size);
 	if (j->commit.step == COMMIT_REJECTED)
 		job_answer(j);
 	else
@@ -155,6 +201,7 @@ static void read_start(struct job *j)
 {
 	j->read = (struct work){.run = read_run, .done = read_done};
 	j->seals->reading++;
+	j->read_ms = clock_mono_ms();
 	workers_submit(j->seals->readers, &j->read);
 }
 
@@ -178,6 +225,7 @@ static void batch_done(struct work *w)
 			job_answer(j);
 	}
 	s->batch_len = 0;
+	count_time(COUNT_BATCH_TIME, clock_mono_ms() - s->batch_ms);
 	send_receipts(s);
 	batch_start(s);
 }
@@ -217,6 +265,7 @@ static void batch_start(struct seals *s)
 		s->batch_jobs[s->batch_len++] = j;
 	}
 	if (s->batch_len > 0) {
+		s->batch_ms = clock_mono_ms();
 		s->batch = (struct work){.run = batch_run, .done = batch_done};
 		workers_submit(s->env.committer, &s->batch);
 	}

@@ -40,4 +40,7 @@ void seals_stop(struct seals *s);
 /* After seals_stop(), and after the committer's pool is freed, so that it has no batch of ours. NULL is fine. */
 void seals_free(struct seals *s);
 
+/* Refresh the gauges of both pipes (counters.h). */
+void seals_count(const struct seals *s);
+
 #endif

@@ -2,6 +2,7 @@
 
 /* System */
 #include <errno.h>
+#include <fcntl.h>
 #include <sysexits.h>
 
 /* Base */
@@ -11,7 +12,7 @@
 #include "common/base/workers.h"
 
 /* Wire */
-#include "common/wire/peer.h"
+#include "common/wire/counters.h"
 
 /* Own */
 #include "commitd/control.h"
@@ -66,6 +67,17 @@ static int open_store(struct server *s)
 	return EX_OK;
 }
 
+/* The store may be made read-only under us, or its owner changed: what a new name needs is tried. */
+static void refresh_counts(void *self)
+{
+	const struct server *s = self;
+	int fd = layout_root_fd(s->layout);
+	bool writes = faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) == 0 &&
+		      faccessat(fd, LAYOUT_BLOBS, W_OK | X_OK, AT_EACCESS) == 0;
+	seals_count(s->seals);
+	count_set(COUNT_COMMITD_WRITES, writes);
+}
+
 static int open_pipes(struct server *s)
 {
 	struct seals_env seals_env = {
@@ -83,7 +95,8 @@ static int open_pipes(struct server *s)
 	    .runtime_dir = s->options->runtime_dir,
 	    .layout = s->layout,
 	    .committer = s->committer,
-	    .incarnation = s->peer.self,
+	    .peer = &s->peer,
+	    .refresh = refresh_counts,
 	    .idle = on_control_idle,
 	    .self = s,
 	};

@@ -11,6 +11,9 @@
 /* OCI */
 #include "common/oci/json.h"
 
+/* Wire */
+#include "common/wire/counters.h"
+
 /* Own */
 #include "fetchd/credentials.h"
 #include "fetchd/settings.h"
@@ -92,12 +95,16 @@ static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
 		return BODY_STOP;
 	}
 	int r = fresh > 0 ? outlet_put(&f->outlet, data + skip, fresh) : 0;
-	if (r == -EAGAIN)
+	if (r == -EAGAIN) {
+		count_add(COUNT_PAUSES, 1);
 		return BODY_PAUSE;
+	}
 	if (r < 0) {
 		f->sink_error = r;
 		return BODY_STOP;
 	}
+	count_add(COUNT_FETCHED_BYTES, fresh);
+	count_add(COUNT_WASTED_BYTES, skip);
 	f->judgement.skip -= skip;
 	f->want.offset += fresh;
 	if (fresh > 0) {
@@ -113,6 +120,7 @@ static enum body_answer on_body(void *self, const void *data, size_t len)
 	if (f->judgement.verdict == VERDICT_TAKE)
 		return take(f, data, len);
 	f->unwanted_bytes += len;
+	count_add(COUNT_WASTED_BYTES, len);
 	return f->unwanted_bytes > UNWANTED_MAX ? BODY_STOP : BODY_TAKEN;
 }
 
@@ -225,6 +233,17 @@ void fetch_beat(struct fetch *f)
 	    .text = span_str(f->beat.text),
 	};
 	f->sink_error = outlet_say(&f->outlet, &m);
+}
+
+void fetch_count(const struct fetch *f)
+{
+	bool in_line = f->turn.host && !f->turn.holding;
+	count_add(ev_is_active(&f->wait) ? COUNT_FETCHES_WAITING
+		  : in_line              ? COUNT_FETCHES_IN_LINE
+					 : COUNT_FETCHES_BUSY,
+		  1);
+	if (f->outlet.waiting)
+		count_add(COUNT_BACKLOG_CHUNKS, 1);
 }
 
 enum fail_class fetch_outcome(const struct fetch *f)

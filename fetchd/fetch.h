@@ -55,6 +55,9 @@ void fetch_free(struct fetch *f);
 /* Say a BEAT, unless a message went out within the last BEAT_EVERY_MS. */
 void fetch_beat(struct fetch *f);
 
+/* Count it among those that are busy, in line or waiting (counters.h). */
+void fetch_count(const struct fetch *f);
+
 /* In `done`: FAIL_NONE after END, else the class of the FAIL. */
 enum fail_class fetch_outcome(const struct fetch *f);
 

@@ -11,7 +11,7 @@
 #include "common/base/log.h"
 
 /* Wire */
-#include "common/wire/peer.h"
+#include "common/wire/counters.h"
 
 #define BEAT_LOOK_S       0.1
 #define MESSAGES_PER_TURN 64 /* then other events have theirs */
@@ -38,8 +38,10 @@ struct orderbook {
 	ev_prepare turn;
 	uint64_t losses; /* of connections to ingestd, as far as they were dealt with */
 	struct log_limit limit;
-	uint64_t refused; /* messages */
-	unsigned hellos;  /* not answered so far */
+	bool counts_due;                     /* this ingestd has not been told anything */
+	uint64_t told_ms;                    /* when ingestd was last told what was counted */
+	uint64_t told[COUNT_RECEIVED_BYTES]; /* and that: all of fetchd's numbers come before ingestd's */
+	unsigned hellos;                     /* not answered so far */
 	struct order all[ORDERS_MAX];
 };
 
@@ -65,6 +67,35 @@ static void on_hello_time(struct ev_loop *loop, ev_timer *w, int events)
 	say_hello(book);
 }
 
+static void refresh_counts(const struct orderbook *book)
+{
+	for (enum counter c = COUNT_FETCHES_BUSY; c <= COUNT_BACKLOG_CHUNKS; c++)
+		count_set(c, 0);
+	for (size_t i = 0; i < ORDERS_MAX; i++)
+		if (book->all[i].fetch)
+			fetch_count(book->all[i].fetch);
+	count_set(COUNT_FETCHD_SAW_INGESTD, book->peer.restarts);
+}
+
+/* Nobody can ask us. A pipe that does not take it now is tried again with the next look. */
+static void tell_counts(struct orderbook *book)
+{
+	uint8_t counts[COUNTS_MAX];
+	struct message m;
+	uint64_t now_ms = clock_mono_ms();
+	if (!book->counts_due && now_ms - book->told_ms < COUNTS_EVERY_MS)
+		return;
+	refresh_counts(book);
+	if (!book->counts_due && memcmp(book->told, counter_values, sizeof(book->told)) == 0)
+		return;
+	counters_tell(STAGE_FETCHD, &book->peer, counts, &m);
+	if (pipe_send(book->out, &m) < 0)
+		return;
+	book->counts_due = false;
+	book->told_ms = now_ms;
+	memcpy(book->told, counter_values, sizeof(book->told));
+}
+
 static void on_beat_time(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct orderbook *book = w->data;
@@ -73,6 +104,7 @@ static void on_beat_time(struct ev_loop *loop, ev_timer *w, int events)
 	for (size_t i = 0; i < ORDERS_MAX; i++)
 		if (book->all[i].fetch)
 			fetch_beat(book->all[i].fetch);
+	tell_counts(book);
 }
 
 static void row_release(struct order *o)
@@ -151,8 +183,11 @@ static void take_hello(struct orderbook *book, const struct message *m)
 		log_info("ingestd %016" PRIx64 " is there", m->incarnation);
 		drop_all(book);
 	}
-	if (book->peer.greeted)
+	if (book->peer.greeted) {
+		book->counts_due = true;
+		tell_counts(book);
 		return;
+	}
 	say_hello(book);
 	ev_timer_again(book->env->loop, &book->hello);
 }
@@ -210,9 +245,11 @@ static void take_cancel(struct orderbook *book, const struct message *m)
 static void refuse(struct orderbook *book, const char *what)
 {
 	uint64_t held_back;
-	book->refused++;
+
+	count_add(COUNT_REFUSED_ORDERS, 1);
 	if (log_limit_pass(&book->limit, &held_back))
-		log_warning("refused a message on 'orders': %s (%" PRIu64 " so far)", what, book->refused);
+		log_warning("refused a message on 'orders': %s (%" PRIu64 " so far)", what,
+			    counter_values[COUNT_REFUSED_ORDERS]);
 }
 
 static void take(struct orderbook *book, const struct message *m)

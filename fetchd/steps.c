@@ -14,6 +14,9 @@
 /* OCI */
 #include "common/oci/json.h"
 
+/* Wire */
+#include "common/wire/counters.h"
+
 /* Own */
 #include "fetchd/credentials.h"
 #include "fetchd/registry.h"
@@ -139,6 +142,7 @@ static const struct fetch_step *ask(struct fetch *f)
 	/* What the registry's section says is for it alone: where it sends us has a section of its own, or none. */
 	origin_format(&f->at, at);
 	settings_fill(f->env->settings, origin_eq(&f->at, &f->home) ? f->host : at, &request);
+	count_add(COUNT_REQUESTS, 1);
 	int r = http_start(f->env->http, &request, &fetch_http_hooks, f, &f->exchange);
 	return r < 0 ? fetch_fail(f, FAIL_AGAIN, &step_retry, "out of memory") : NULL;
 }
@@ -288,6 +292,7 @@ static bool leave_mirror(struct fetch *f)
 	origin_format(&f->home, at);
 	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at},
 		 "cannot fetch '%s' from the mirror '%s': %s", f->shown, at, f->why.text);
+	count_add(COUNT_MIRRORS_LEFT, 1);
 	f->mirror++;
 	turn_end(&f->turn);
 	secret_wipe(&f->pass);
@@ -318,6 +323,24 @@ static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 	f->sink_error = outlet_say(&f->outlet, &m);
 }
 
+static enum counter retry_reason(const struct fetch *f)
+{
+	static const enum counter of_end[] = {
+	    [HTTP_WHOLE] = COUNT_RETRIES_SHORT,
+	    [HTTP_STOPPED] = COUNT_RETRIES_OTHER,
+	    [HTTP_REFUSED] = COUNT_RETRIES_OTHER,
+	    [HTTP_NO_ADDRESS] = COUNT_RETRIES_ADDRESS,
+	    [HTTP_NO_CONNECTION] = COUNT_RETRIES_CONNECTION,
+	    [HTTP_NO_TLS] = COUNT_RETRIES_TLS,
+	    [HTTP_BROKEN_OFF] = COUNT_RETRIES_BROKEN,
+	    [HTTP_STALLED] = COUNT_RETRIES_STALLED,
+	    [HTTP_FAILED] = COUNT_RETRIES_OTHER,
+	};
+	if (f->http_status == 429 || f->http_status == 503)
+		return COUNT_RETRIES_BUSY;
+	return f->http_status >= 300 ? COUNT_RETRIES_STATUS : of_end[f->end];
+}
+
 /* What arrived is passed on; the wait is told; others get their turn with the host. */
 static const struct fetch_step *retry(struct fetch *f)
 {
@@ -335,6 +358,7 @@ static const struct fetch_step *retry(struct fetch *f)
 	uint64_t wait_ms;
 	if (!backoff_failure(&f->backoff, &limits, f->retry_after_ms, arc4random(), &wait_ms))
 		return &step_give_up;
+	count_add(retry_reason(f), 1);
 	say_retry(f, wait_ms, limits.retries);
 	if (!return_to_mirrors(f))
 		return &step_give_up;
@@ -351,6 +375,7 @@ static const struct fetch_step *end(struct fetch *f)
 	struct message m = {.type = MSG_END, .size = f->want.size};
 	turn_end(&f->turn);
 	f->fail = FAIL_NONE;
+	count_add(COUNT_FETCHES_DONE, 1);
 	f->sink_error = outlet_say(&f->outlet, &m);
 	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = f->host, .bytes = f->want.size},
 		 "fetched '%s': %" PRIu64 " bytes in all", f->shown, f->want.size);
@@ -362,6 +387,7 @@ static const struct fetch_step *give_up(struct fetch *f)
 	char at[ORIGIN_TEXT_SIZE];
 	if (leave_mirror(f))
 		return &step_line_up;
+	count_add(COUNT_FETCHES_FAILED, 1);
 	origin_format(&f->at, at);
 	bool is_away = f->start_url.len > 0 && f->url.len > 0 && !origin_eq(&f->at, &f->home);
 	turn_end(&f->turn);

@@ -6,11 +6,17 @@
 #include <stdlib.h>
 
 /* Base */
+#include "common/base/clock.h"
+#include "common/base/hasher.h"
 #include "common/base/log.h"
 
 /* Wire */
-#include "common/wire/peer.h"
+#include "common/wire/counters.h"
 #include "common/wire/pipe.h"
+
+/* ingestd */
+#include "ingestd/orders.h"
+#include "ingestd/tally.h"
 
 struct control {
 	struct desk *desk;
@@ -25,6 +31,8 @@ struct answer {
 	struct message m;
 	struct record_texts texts;
 	struct reason why;
+	uint8_t counts[COUNTS_MAX];
+	char boot[BOOT_TEXT_MAX + 1];
 };
 
 static void answer_error(struct answer *a, enum fail_class class)
@@ -103,14 +111,33 @@ static void on_reset(struct control *c, const struct message *request, struct an
 
 static void on_ping(struct control *c, struct answer *a)
 {
+	hex_encode(c->desk->home.boot_id, BOOT_ID_SIZE, a->boot);
 	a->m = (struct message){
 	    .type = MSG_PONG,
 	    .incarnation = c->self.self,
+	    .started_s = c->self.started_s,
+	    .updated_s = clock_wall_s(),
+	    .version = span_str(SLUICE_VERSION),
+	    .boot = span_str(a->boot),
 	    .text = span_str(layout_path(c->desk->home.layout)),
 	};
 	if (a->m.text.len > TEXT_MAX) /* dev and ino tell the store; the path is for people */
 		a->m.text.len = TEXT_MAX;
 	layout_identity(c->desk->home.layout, &a->m.dev, &a->m.ino);
+}
+
+static void on_stats(struct control *c, const struct message *request, struct answer *a)
+{
+	if (request->stage == STAGE_INGESTD) {
+		tally_refresh(c->desk);
+		counters_tell(STAGE_INGESTD, &c->self, a->counts, &a->m);
+	} else if (request->stage != STAGE_FETCHD) {
+		reason_set(&a->why, "ingestd knows nothing of commitd's numbers");
+		answer_error(a, FAIL_USAGE);
+	} else if (!orders_fetchd_counts(c->desk->orders, &a->m)) {
+		reason_set(&a->why, "fetchd is not connected to ingestd");
+		answer_error(a, FAIL_UNAVAILABLE);
+	}
 }
 
 static void on_request(struct control *c, const struct message *request, struct answer *a)
@@ -134,6 +161,9 @@ static void on_request(struct control *c, const struct message *request, struct 
 	case MSG_PING:
 		on_ping(c, a);
 		break;
+	case MSG_STATS:
+		on_stats(c, request, a);
+		break;
 	default:
 		reason_set(&a->why, "ingestd does not answer %s", message_name(request->type));
 		answer_error(a, FAIL_USAGE);
@@ -155,6 +185,7 @@ static void on_requests(struct ev_loop *loop, ev_io *w, int events)
 		if (r == 0) {
 			on_request(c, &request, &a);
 		} else {
+			count_add(COUNT_REFUSED_INGEST_CTL, 1);
 			reason_set(&a.why, "refused a request: %s",
 				   r == -EBADMSG ? decode_verdict_text(verdict) : strerror(-r));
 			if (log_limit_pass(&c->bad, &held_back))

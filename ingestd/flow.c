@@ -14,6 +14,9 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 
+/* Wire */
+#include "common/wire/counters.h"
+
 /* ingestd */
 #include "ingestd/control.h"
 #include "ingestd/orders.h"
@@ -98,6 +101,7 @@ void step_fail(struct desk *desk, struct task *t, enum fail_class class, const c
 	if (r < 0)
 		log_errno(r, "cannot note in '%s' why '%s' failed", INGEST_TRANSFER, t->ref);
 	flow_set_state(desk, t, TRANSFER_FAILED);
+	count_add(COUNT_ENDED_FAILED, 1);
 	flow_when_idle(desk, t, flow_close);
 }
 
@@ -153,6 +157,11 @@ void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb,
 
 static void sync_done(struct work *w)
 {
+	static const enum counter timers[] = {
+	    [SYNC_CHECKPOINT] = COUNT_CHECKPOINT_TIME,
+	    [SYNC_SEAL] = COUNT_SEAL_TIME,
+	    [SYNC_RESERVE] = COUNT_RESERVE_TIME,
+	};
 	struct task *t = (struct task *)w; /* its first member's first member */
 	struct desk *desk = t->desk;
 	task_step *next = t->when_idle;
@@ -160,6 +169,7 @@ static void sync_done(struct work *w)
 
 	t->syncing = false;
 	t->when_idle = NULL;
+	count_time(timers[t->sync.kind], clock_mono_ms() - t->submitted_ms);
 	int r = sync_finish(&t->sync);
 	if (r < 0 && next != flow_close && next != flow_remove && next != flow_reset) {
 		step_io_trouble(desk, t, r, reserving ? "reserve space for" : "sync", !reserving);
@@ -179,7 +189,7 @@ void step_submit(struct desk *desk, struct task *t, enum sync_kind kind, task_st
 	t->sync.work.done = sync_done;
 	t->syncing = true;
 	t->when_idle = next;
-	t->checkpoint_ms = clock_mono_ms();
+	t->submitted_ms = t->checkpoint_ms = clock_mono_ms();
 	workers_submit(desk->workers, &t->sync.work);
 }
 
@@ -217,6 +227,7 @@ void flow_order(struct desk *desk, struct task *t)
 		step_io_trouble(desk, t, r, "note an order in", false);
 		return;
 	}
+	count_add(COUNT_ORDERS, 1);
 	t->order_due = true;
 	t->heard_ms = t->checkpoint_ms = clock_mono_ms();
 	t->until_s = 0;
@@ -246,6 +257,7 @@ static void restart(struct desk *desk, struct task *t)
 	char *text = t->note ? strdup(t->note) : NULL;
 
 	log_warning("transfer '%s' starts over: %s", t->ref, text ? text : "its content changed");
+	count_add(COUNT_STARTED_OVER, 1);
 	in->record.restarts++;
 	t->resolved = false;
 	int r = ingest_truncate(in);
@@ -343,6 +355,7 @@ void flow_start(struct desk *desk, struct task *t)
 	t->event_offset = t->in->offset;
 	t->event_ms = clock_mono_ms();
 	task_apply_asked(t);
+	count_add(COUNT_REHASHED_BYTES, t->in->rehashed_now);
 	if (t->in->rehashed_now > 0 || t->in->offset > 0)
 		log_notice("transfer '%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", t->ref,
 			   t->in->resumed, t->in->offset, t->in->rehashed_now);
@@ -380,6 +393,7 @@ void step_committed(struct desk *desk, struct task *t, const struct digest *dige
 	t->has_digest = true;
 	task_note(t, NULL);
 	flow_set_state(desk, t, TRANSFER_COMMITTED);
+	count_add(COUNT_ENDED_COMMITTED, 1);
 	trim_recent(desk);
 	desk_closed(desk);
 }

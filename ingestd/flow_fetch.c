@@ -8,6 +8,9 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
+/* Wire */
+#include "common/wire/counters.h"
+
 /* ingestd */
 #include "ingestd/control.h"
 #include "ingestd/seals.h"
@@ -128,9 +131,13 @@ void flow_chunk(struct desk *desk, struct task *t, const struct message *m)
 
 	t->heard_ms = now_ms;
 	t->until_s = 0;
-	if (m->offset < in->offset)
-		return; /* a duplicate */
+	count_add(COUNT_RECEIVED_BYTES, m->payload.len);
+	if (m->offset < in->offset) {
+		count_add(COUNT_DUPLICATE_BYTES, m->payload.len);
+		return;
+	}
 	if (m->offset > in->offset) {
+		count_add(COUNT_GAPS, 1);
 		log_debug("transfer '%s' has a gap at %" PRIu64, t->ref, in->offset);
 		flow_order(desk, t);
 		return;
@@ -140,6 +147,7 @@ void flow_chunk(struct desk *desk, struct task *t, const struct message *m)
 		return;
 	}
 	int r = ingest_append(in, m->payload.data, m->payload.len, &accepted);
+	count_add(COUNT_WRITTEN_BYTES, accepted);
 	if (r < 0) {
 		step_io_trouble(desk, t, r, "write to", false);
 		return;
@@ -197,6 +205,7 @@ static void tick_fetching(struct desk *desk, struct task *t, uint64_t now_ms)
 {
 	if (now_ms - t->heard_ms >= desk->settings->lease_ms) {
 		log_warning("transfer '%s' is silent: ordering it again", t->ref);
+		count_add(COUNT_SILENT, 1);
 		flow_order(desk, t);
 		return;
 	}

@@ -3,17 +3,27 @@
 /* System */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Base */
 #include "common/base/log.h"
 
 /* Wire */
-#include "common/wire/peer.h"
+#include "common/wire/counters.h"
 #include "common/wire/pipe.h"
 
 /* ingestd */
 #include "ingestd/flow.h"
+
+/* What fetchd told of itself last. */
+struct news {
+	uint64_t incarnation; /* 0: nothing yet */
+	uint64_t started_s, updated_s;
+	char version[VERSION_TEXT_MAX + 1];
+	uint8_t counts[COUNTS_MAX];
+	size_t counts_len;
+};
 
 #define MESSAGES_A_TURN 32 /* then the loop looks at everybody else */
 
@@ -24,6 +34,7 @@ struct orders {
 	bool hello_due;
 	ev_io can_send, can_receive;
 	struct log_limit bad;
+	struct news news;
 };
 
 static void send_later(struct orders *o)
@@ -153,6 +164,45 @@ static void on_transfer(struct orders *o, const struct message *m)
 	}
 }
 
+static void on_counts(struct orders *o, const struct message *m)
+{
+	struct news *n = &o->news;
+
+	if (m->stage != STAGE_FETCHD)
+		return;
+	n->incarnation = m->incarnation;
+	n->started_s = m->started_s;
+	n->updated_s = m->updated_s;
+	(void)snprintf(n->version, sizeof(n->version), "%.*s", SPAN_ARG(m->version));
+	memcpy(n->counts, m->counts.data, m->counts.len);
+	n->counts_len = m->counts.len;
+}
+
+bool orders_fetchd_counts(const struct orders *o, struct message *ret_counts)
+{
+	const struct news *n = &o->news;
+
+	if (n->incarnation == 0 || n->incarnation != o->fetchd.other || pipe_peers(o->chunks) == 0)
+		return false;
+	*ret_counts = (struct message){
+	    .type = MSG_COUNTS,
+	    .stage = STAGE_FETCHD,
+	    .incarnation = n->incarnation,
+	    .started_s = n->started_s,
+	    .updated_s = n->updated_s,
+	    .version = span_str(n->version),
+	    .counts = span_of(n->counts, n->counts_len),
+	};
+	return true;
+}
+
+void orders_count(const struct orders *o)
+{
+	count_set(COUNT_INGESTD_SAW_FETCHD, o->fetchd.restarts);
+	count_set(COUNT_PEERS_ORDERS, pipe_peers(o->orders));
+	count_set(COUNT_PEERS_CHUNKS, pipe_peers(o->chunks));
+}
+
 static bool is_of_fetchd(enum message_type type)
 {
 	return type == MSG_OPENED || type == MSG_RESOLVED || type == MSG_CHUNK || type == MSG_END || type == MSG_FAIL ||
@@ -163,6 +213,7 @@ static void refuse(struct orders *o, const char *what)
 {
 	uint64_t held_back;
 
+	count_add(COUNT_REFUSED_CHUNKS, 1);
 	if (log_limit_pass(&o->bad, &held_back))
 		log_warning("refused a message on 'chunks': %s (%" PRIu64 " more before)", what, held_back);
 }
@@ -185,6 +236,8 @@ static void on_chunks(struct ev_loop *loop, ev_io *w, int events)
 			log_errno(r, "cannot receive from fetchd");
 		else if (m.type == MSG_HELLO)
 			on_hello(o, &m);
+		else if (m.type == MSG_COUNTS)
+			on_counts(o, &m);
 		else if (is_of_fetchd(m.type))
 			on_transfer(o, &m);
 		else

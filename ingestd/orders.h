@@ -18,4 +18,10 @@ void orders_flush(struct orders *o);
 /* Tell fetchd to stop. Lost where it does not listen: then its next word about that attempt is answered so again. */
 void orders_cancel(struct orders *o, struct span ref, uint64_t attempt);
 
+/* What fetchd told of itself last, as COUNTS; false: it is not there, or has not said anything yet. */
+bool orders_fetchd_counts(const struct orders *o, struct message *ret_counts);
+
+/* Refresh the gauges of both pipes (counters.h). */
+void orders_count(const struct orders *o);
+
 #endif

@@ -10,7 +10,7 @@
 #include "common/base/log.h"
 
 /* Wire */
-#include "common/wire/peer.h"
+#include "common/wire/counters.h"
 #include "common/wire/pipe.h"
 
 /* ingestd */
@@ -117,10 +117,17 @@ static void on_receipt(struct seals *s, const struct message *m)
 		flow_rejected(s->desk, t, m);
 }
 
+void seals_count(const struct seals *s)
+{
+	count_set(COUNT_INGESTD_SAW_COMMITD, s->commitd.restarts);
+	count_set(COUNT_PEERS_RECEIPTS, pipe_peers(s->receipts));
+}
+
 static void refuse(struct seals *s, const char *what)
 {
 	uint64_t held_back;
 
+	count_add(COUNT_REFUSED_RECEIPTS, 1);
 	if (log_limit_pass(&s->bad, &held_back))
 		log_warning("refused a message on 'receipts': %s (%" PRIu64 " more before)", what, held_back);
 }

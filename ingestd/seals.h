@@ -18,4 +18,7 @@ void seals_flush(struct seals *s);
 /* The seal of a complete ingest. The views hold as long as `digest_text` and the ingest do. */
 void seal_of(const struct ingest *in, char digest_text[static DIGEST_TEXT_SIZE], struct message *ret_seal);
 
+/* Refresh the gauges of both pipes (counters.h). */
+void seals_count(const struct seals *s);
+
 #endif

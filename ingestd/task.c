@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Base */
+#include "common/base/clock.h"
+
+#define RATE_AGE_MAX_MS 3000 /* a rate that was measured before that says nothing about now */
+
 static int ref_compare(struct span a, struct span b)
 {
 	size_t len = a.len < b.len ? a.len : b.len;
@@ -170,6 +175,13 @@ static enum transfer_state shown_state(const struct task *t)
 	return t->state == TRANSFER_FETCHING && t->until_s > 0 ? TRANSFER_WAITING : t->state;
 }
 
+uint64_t task_rate(const struct task *t)
+{
+	bool flows = t->state == TRANSFER_FETCHING && clock_mono_ms() - t->event_ms < RATE_AGE_MAX_MS;
+
+	return flows ? t->rate : 0;
+}
+
 void task_record(struct task *t, struct record_texts *texts, struct message *ret_record)
 {
 	task_refresh(t);
@@ -187,7 +199,7 @@ void task_record(struct task *t, struct record_texts *texts, struct message *ret
 	    .started_s = t->started_s,
 	    .updated_s = t->updated_s,
 	    .attempt = t->orders,
-	    .rate = t->state == TRANSFER_FETCHING ? t->rate : 0,
+	    .rate = task_rate(t),
 	    .rehashed = t->rehashed,
 	    .until_s = t->until_s,
 	    .fail_class = (uint8_t)t->fail_class,

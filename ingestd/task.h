@@ -38,11 +38,12 @@ struct task {
 
 	bool resolved; /* a manifest by tag: what the tag names was learned in this life of the transfer */
 	bool order_due, seal_due;
-	bool space_wait;   /* WAITING for space, with the ingest open */
-	bool lock_wait;    /* WAITING for another process's lock */
-	bool rolled_back;  /* one write or sync has failed already */
-	bool resealed;     /* commitd did not find once what was sealed */
-	uint64_t heard_ms; /* the last chunk or beat, or the order; monotonic */
+	bool space_wait;       /* WAITING for space, with the ingest open */
+	bool lock_wait;        /* WAITING for another process's lock */
+	bool rolled_back;      /* one write or sync has failed already */
+	bool resealed;         /* commitd did not find once what was sealed */
+	uint64_t submitted_ms; /* the sync job that runs, or the last one */
+	uint64_t heard_ms;     /* the last chunk or beat, or the order; monotonic */
 	uint64_t checkpoint_ms;
 	uint64_t event_ms; /* when progress was last published, at which offset, how fast it was */
 	uint64_t event_offset;
@@ -94,6 +95,9 @@ void task_refresh(struct task *t);
 struct record_texts {
 	char digest[DIGEST_TEXT_SIZE];
 };
+
+/* How fast its bytes come in now: what was measured last, for as long as that is not old. */
+uint64_t task_rate(const struct task *t);
 
 /* The RECORD of a task. The views hold as long as the task and `texts` stay as they are. */
 void task_record(struct task *t, struct record_texts *texts, struct message *ret_record);

@@ -10,6 +10,7 @@
 #define HEADER_BYTES    4 /* 'S', 'L', version, type */
 #define FIELDS_MAX      14
 #define TEXT_LEN_BYTES  2
+#define COUNT_BYTES     8
 #define NAME_BYTES_MAX  1024
 #define PLATFORM_MAX    (PLATFORM_TEXT_SIZE - 1)
 #define HTTP_STATUS_MAX 999
@@ -18,6 +19,7 @@
 enum field_kind {
 	KIND_NUMBER,  /* `width` bytes; min and max are its bounds */
 	KIND_TEXT,    /* min and max are bounds of its length; no control bytes */
+	KIND_COUNTS,  /* likewise, of numbers of eight bytes: any bytes */
 	KIND_PAYLOAD, /* the rest of the message; min and max are bounds of its length */
 };
 
@@ -55,6 +57,7 @@ enum field_id { /* 0 ends a list of fields */
 		F_VALIDATOR,
 		F_PLATFORM,
 		F_NAME,
+		F_STAGE,
 		F_STATE,
 		F_FAIL_CLASS,
 		F_PROVENANCE,
@@ -69,6 +72,9 @@ enum field_id { /* 0 ends a list of fields */
 		F_INO,
 		F_MTIME,
 		F_TEXT,
+		F_VERSION,
+		F_BOOT,
+		F_COUNTS,
 		F_PAYLOAD,
 };
 
@@ -88,6 +94,7 @@ static const struct field fields[] = {
     [F_VALIDATOR] = TEXT(validator, 0, VALIDATOR_MAX),
     [F_PLATFORM] = TEXT(platform, 0, PLATFORM_MAX),
     [F_NAME] = TEXT(name, 1, NAME_BYTES_MAX),
+    [F_STAGE] = NUMBER(stage, 1, STAGE_FETCHD, STAGE_COMMITD),
     [F_STATE] = NUMBER(state, 1, TRANSFER_QUEUED, STATE_MAX),
     [F_FAIL_CLASS] = NUMBER(fail_class, 1, 0, FAIL_CLASS_MAX),
     [F_PROVENANCE] = NUMBER(provenance, 1, 0, PROVENANCE_MASK),
@@ -102,6 +109,10 @@ static const struct field fields[] = {
     [F_INO] = NUMBER(ino, 8, 0, UINT64_MAX),
     [F_MTIME] = NUMBER(mtime_ns, 8, 0, UINT64_MAX),
     [F_TEXT] = TEXT(text, 0, TEXT_MAX),
+    [F_VERSION] = TEXT(version, 1, VERSION_TEXT_MAX),
+    [F_BOOT] = TEXT(boot, 0, BOOT_TEXT_MAX),
+    [F_COUNTS] = {KIND_COUNTS, TEXT_LEN_BYTES, offsetof(struct message, counts), sizeof(struct span), COUNT_BYTES,
+		  COUNTS_MAX},
     [F_PAYLOAD] = {KIND_PAYLOAD, 0, offsetof(struct message, payload), sizeof(struct span), 1, CHUNK_PAYLOAD_MAX},
 };
 
@@ -129,13 +140,15 @@ static const struct shape {
     [MSG_SET_NAME] = {"SET_NAME", {F_NAME, F_DIGEST, F_MEDIA_TYPE, F_SIZE, F_PLATFORM}},
     [MSG_REMOVE_NAME] = {"REMOVE_NAME", {F_NAME}},
     [MSG_PING] = {"PING", {0}},
-    [MSG_PONG] = {"PONG", {F_INCARNATION, F_DEV, F_INO, F_TEXT}},
+    [MSG_PONG] = {"PONG", {F_INCARNATION, F_DEV, F_INO, F_STARTED, F_UPDATED, F_VERSION, F_BOOT, F_TEXT}},
     [MSG_OK] = {"OK", {0}},
     [MSG_ERROR] = {"ERROR", {F_FAIL_CLASS, F_TEXT}},
     [MSG_RECORD] = {"RECORD",
 		    {F_REF, F_STATE, F_OFFSET, F_SIZE, F_DIGEST_OR_NONE, F_MEDIA_TYPE, F_STARTED, F_UPDATED, F_ATTEMPT,
 		     F_RATE, F_REHASHED, F_UNTIL, F_FAIL_CLASS, F_TEXT}},
     [MSG_NAMED] = {"NAMED", {F_NAME, F_DIGEST_OR_NONE}},
+    [MSG_STATS] = {"STATS", {F_STAGE}},
+    [MSG_COUNTS] = {"COUNTS", {F_STAGE, F_INCARNATION, F_STARTED, F_UPDATED, F_VERSION, F_COUNTS}},
 };
 
 static uint64_t number_get(const struct message *m, const struct field *f)
@@ -210,7 +223,7 @@ size_t message_head_size(const struct message *m)
 	for (const uint8_t *id = shape_of(m)->fields; *id; id++) {
 		const struct field *f = &fields[*id];
 		size += f->width;
-		if (f->kind == KIND_TEXT)
+		if (f->kind == KIND_TEXT || f->kind == KIND_COUNTS)
 			size += span_get(m, f).len;
 	}
 	return size;
@@ -224,7 +237,7 @@ static uint8_t *field_encode(const struct message *m, const struct field *f, uin
 		be_put(out, value, f->width);
 		return out + f->width;
 	}
-	if (f->kind == KIND_TEXT) {
+	if (f->kind == KIND_TEXT || f->kind == KIND_COUNTS) {
 		struct span s = span_get(m, f);
 		assert(s.len >= f->min && s.len <= f->max);
 		be_put(out, s.len, f->width);
@@ -270,7 +283,7 @@ static enum decode_verdict text_decode(struct span *rest, const struct field *f,
 	if (rest->len - f->width < len)
 		return DECODE_SHORT;
 	struct span text = span_of(rest->data + f->width, len);
-	if (!text_is_clean(text))
+	if (f->kind == KIND_COUNTS ? len % COUNT_BYTES != 0 : !text_is_clean(text))
 		return DECODE_BOUNDS;
 	span_set(m, f, text);
 	*rest = span_of(text.data + len, rest->len - f->width - len);
@@ -283,6 +296,7 @@ static enum decode_verdict field_decode(struct span *rest, const struct field *f
 	case KIND_NUMBER:
 		return number_decode(rest, f, m);
 	case KIND_TEXT:
+	case KIND_COUNTS:
 		return text_decode(rest, f, m);
 	case KIND_PAYLOAD:
 		break;

@@ -38,13 +38,13 @@
 
 #define WIRE_VERSION 1
 
-/*
- * The most bytes that a CHUNK carries. Messages of 64 KiB to 256 KiB go fastest through a socket, and what is in a
- * process's hands when it is killed is a few of these.
- */
+/* Messages of 64 KiB to 256 KiB go fastest through a socket, and a process that is killed has a few of them in hand. */
 #define CHUNK_PAYLOAD_MAX (256u << 10)
 #define TEXT_MAX          (REASON_MAX - 1)
 #define HELLO_AGAIN_MS    100u
+#define VERSION_TEXT_MAX  32    /* of a program's version */
+#define BOOT_TEXT_MAX     32    /* a boot id in hex digits */
+#define COUNTS_MAX        2048  /* bytes; numbers of eight (counters.h) */
 #define BEAT_EVERY_MS     2000u /* a live transfer that sends no chunk says so this often */
 
 enum message_type {
@@ -55,13 +55,11 @@ enum message_type {
 	MSG_CANCEL = 3, /* ref, attempt: stop; nothing more is sent for it */
 
 	/* chunks: fetchd → ingestd */
-	MSG_OPENED =
-	    4, /* ref, attempt, offset, size, digest, media_type, validator: the answer is valid, bytes follow */
-	MSG_CHUNK = 5, /* ref, attempt, offset, payload */
-	MSG_END = 6,   /* ref, attempt, size: the body is complete and this long in all */
-	MSG_FAIL = 7,  /* ref, attempt, fail_class, http_status, text: fetchd gave up */
-	MSG_BEAT = 8,  /* ref, attempt, until_s, text: alive; what it waits for, and until when if that is known */
-
+	MSG_OPENED = 4,    /* ref, attempt, offset, size, digest, media_type, validator: it is valid, bytes follow */
+	MSG_CHUNK = 5,     /* ref, attempt, offset, payload */
+	MSG_END = 6,       /* ref, attempt, size: the body is complete and this long in all */
+	MSG_FAIL = 7,      /* ref, attempt, fail_class, http_status, text: fetchd gave up */
+	MSG_BEAT = 8,      /* ref, attempt, until_s, text: alive; what it waits for, and until when if that is known */
 	MSG_RESOLVED = 25, /* ref, attempt, digest, media_type: what the tag names; the order ends with it. A registry
 			      that does not say it without sending the manifest sends that, from OPENED on */
 
@@ -76,10 +74,9 @@ enum message_type {
 	/* ingest.ctl: sluice → ingestd */
 	MSG_GET = 12,    /* ref, source, expected, size: start, join or resume; answered by RECORD or ERROR */
 	MSG_STATUS = 13, /* ref: RECORD, or ERROR with FAIL_NOT_FOUND */
-	MSG_NEXT =
-	    14, /* ref, may be empty: the RECORD after it in byte order, or ERROR with FAIL_NOT_FOUND at the end */
-	MSG_ABORT = 15, /* ref: drop the ingest; OK also when there is none */
-	MSG_RESET = 16, /* ref: drop its bytes and digest state, keep the ref; RECORD or ERROR */
+	MSG_NEXT = 14,   /* ref, may be empty: the RECORD after it in byte order; at the end FAIL_NOT_FOUND */
+	MSG_ABORT = 15,  /* ref: drop the ingest; OK also when there is none */
+	MSG_RESET = 16,  /* ref: drop its bytes and digest state, keep the ref; RECORD or ERROR */
 
 	/* commit.ctl: sluice → commitd */
 	MSG_SET_NAME = 17, /* name, digest, media_type, size, platform: OK once durable; all content must be stored */
@@ -87,7 +84,10 @@ enum message_type {
 
 	/* both ctl pipes */
 	MSG_PING = 19, /* answered by PONG */
-	MSG_PONG = 20, /* incarnation, dev, ino, text: which store it serves; the text is its path */
+	MSG_PONG =
+	    20, /* incarnation, dev, ino, started, updated, version, boot, text: whose store it is; text: its path */
+	MSG_STATS = 26,  /* stage: its numbers as COUNTS, or ERROR with FAIL_UNAVAILABLE: fetchd is not there */
+	MSG_COUNTS = 27, /* stage, incarnation, started, updated, version, counts: what it counted; also on chunks */
 	MSG_OK = 21,
 	MSG_ERROR = 22, /* fail_class, text */
 
@@ -98,7 +98,9 @@ enum message_type {
 	/* commit.events: commitd → sluice */
 	MSG_NAMED = 24, /* name, digest: the name now points there; an empty digest: it is gone */
 };
-#define MESSAGE_TYPE_MAX 25
+#define MESSAGE_TYPE_MAX 27
+
+enum stage_id { STAGE_FETCHD = 1, STAGE_INGESTD, STAGE_COMMITD }; /* the numbers go over the wire */
 
 enum provenance {                          /* how the bytes of a sealed ingest came to be there: bits */
 		  PROVENANCE_MENDED = 1,   /* a restart found a record that did not match the file */
@@ -125,6 +127,7 @@ struct message {
 	struct span validator;
 	struct span platform; /* "os/arch[/variant]", or empty */
 	struct span name;     /* of an image */
+	uint8_t stage;        /* enum stage_id */
 	uint8_t state;        /* enum transfer_state */
 	uint8_t fail_class;   /* enum fail_class */
 	uint8_t provenance;   /* bits of enum provenance */
@@ -138,6 +141,9 @@ struct message {
 	uint64_t dev, ino;
 	uint64_t mtime_ns; /* of the sealed file: content that was written after the seal is not what was sealed */
 	struct span text;  /* for a person */
+	struct span version;
+	struct span boot;
+	struct span counts; /* numbers, big-endian */
 	struct span payload;
 };
 

@@ -8,9 +8,11 @@
 #include <stdint.h>
 
 struct peer {
-	uint64_t self;  /* our incarnation, never 0 */
-	uint64_t other; /* the last one heard of, 0 at first */
-	bool greeted;   /* the other side has named `self` in a HELLO of its present incarnation */
+	uint64_t self;      /* our incarnation, never 0 */
+	uint64_t other;     /* the last one heard of, 0 at first */
+	uint64_t started_s; /* wall clock: when we were made */
+	uint64_t restarts;  /* how often the other one was found to be a new one */
+	bool greeted;       /* the other side has named `self` in a HELLO of its present incarnation */
 };
 
 /* A fresh incarnation of our own. 0 or -errno of getrandom(2). */

@@ -8,6 +8,11 @@
 
 #define DIGEST_TEXT "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
+/* A COUNTS of fetchd up to its numbers. */
+#define EIGHT           "\0\0\0\0\0\0\0\x01"
+#define COUNTS_HEAD     "SL\x01\x1b\x01" EIGHT EIGHT EIGHT "\0\x01v"
+#define COUNTS_HEAD_LEN (5 + 24 + 3)
+
 /* One of each type with every field set; what a type does not have must come back empty. */
 static struct message full_message(enum message_type type)
 {
@@ -40,6 +45,10 @@ static struct message full_message(enum message_type type)
 	    .ino = 7,
 	    .mtime_ns = 8,
 	    .text = span_str("for a person: ünïcode"),
+	    .stage = STAGE_COMMITD,
+	    .version = span_str("1.2.3"),
+	    .boot = span_str("0123456789abcdef0123456789abcdef"),
+	    .counts = span_of("\0\0\0\0\0\0\0\x01\n\0\0\0\0\0\0\x02", 16),
 	    .payload = span_str("bytes"),
 	};
 }
@@ -101,7 +110,7 @@ static void test_refused(void **state)
 	    {"http", "GET / HTTP/1.1\r\n", 16, DECODE_MAGIC},
 	    {"another version", "SL\x02\x13", 4, DECODE_VERSION},
 	    {"type 0", "SL\x01\x00", 4, DECODE_TYPE},
-	    {"type past the last", "SL\x01\x1a", 4, DECODE_TYPE},
+	    {"type past the last", "SL\x01\x1c", 4, DECODE_TYPE},
 	    {"type 255", "SL\x01\xff", 4, DECODE_TYPE},
 	    {"incarnation 0", "SL\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, DECODE_BOUNDS},
 	    {"an empty ref", "SL\x01\x0d\0\0", 6, DECODE_BOUNDS},
@@ -119,6 +128,14 @@ static void test_refused(void **state)
 	     "SL\x01\x0d\0\x03"
 	     "a\033b",
 	     9, DECODE_BOUNDS},
+	    {"stage 0", "SL\x01\x1a\0", 5, DECODE_BOUNDS},
+	    {"a stage too high", "SL\x01\x1a\x04", 5, DECODE_BOUNDS},
+	    {"no counts", COUNTS_HEAD "\0\0", COUNTS_HEAD_LEN + 2, DECODE_BOUNDS},
+	    {"half a count",
+	     COUNTS_HEAD "\0\x0c"
+			 "123456789012",
+	     COUNTS_HEAD_LEN + 14, DECODE_BOUNDS},
+	    {"more counts than there can be", COUNTS_HEAD "\x08\x08", COUNTS_HEAD_LEN + 2, DECODE_BOUNDS},
 	    {"a class too high", "SL\x01\x16\x0b\0\0", 7, DECODE_BOUNDS},
 	};
 	const struct row *row;

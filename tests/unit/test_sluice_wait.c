@@ -133,7 +133,8 @@ static void store_it(const struct stage *s)
 static void answer_pong(const struct stage *s, struct pipe *p)
 {
 	struct stat st;
-	struct message m = {.type = MSG_PONG, .incarnation = s->incarnation, .text = span_str("store")};
+	struct message m = {
+	    .type = MSG_PONG, .incarnation = s->incarnation, .version = span_str("1"), .text = span_str("store")};
 	assert_int_equal(fstatat(s->dir->fd, "store", &st, 0), 0);
 	m.dev = st.st_dev;
 	m.ino = st.st_ino;

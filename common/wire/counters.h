@@ -1,0 +1,150 @@
+/*
+ * What the stages count of themselves, each number defined once: `sluice metrics` and `sluice stats` show them. A stage
+ * counts on its event loop's thread alone, into memory of its own, without a lock or a call; a number is told when
+ * somebody asks (STATS) or, by fetchd, whom nobody can ask, now and then (COUNTS on `chunks`).
+ *
+ *   total    only grows, from the start of the process
+ *   gauge    how it is now; refreshed when it is told
+ *   timer    how long something took: a histogram, of TIMER_SLOTS slots
+ */
+#ifndef SLUICE_WIRE_COUNTERS_H
+#define SLUICE_WIRE_COUNTERS_H
+
+#include "common/wire/message.h"
+#include "common/wire/peer.h"
+
+#define TIMER_BUCKETS   10                  /* the last one has no upper bound */
+#define TIMER_SLOTS     (TIMER_BUCKETS + 1) /* the sum in milliseconds comes last */
+
+#define COUNTS_EVERY_MS 2000u /* fetchd tells its numbers at most this often, and when some changed */
+
+#define TIMER(name)     name, name##_SUM = name + TIMER_BUCKETS
+
+enum counter {
+	/* fetchd */
+	COUNT_FETCHED_BYTES,
+	COUNT_WASTED_BYTES,
+	COUNT_REQUESTS,
+	COUNT_RETRIES_ADDRESS,
+	COUNT_RETRIES_CONNECTION,
+	COUNT_RETRIES_TLS,
+	COUNT_RETRIES_BROKEN,
+	COUNT_RETRIES_STALLED,
+	COUNT_RETRIES_BUSY,
+	COUNT_RETRIES_STATUS,
+	COUNT_RETRIES_SHORT,
+	COUNT_RETRIES_OTHER,
+	COUNT_MIRRORS_LEFT,
+	COUNT_FETCHES_DONE,
+	COUNT_FETCHES_FAILED,
+	COUNT_PAUSES,
+	COUNT_REFUSED_ORDERS,
+	COUNT_FETCHD_SAW_INGESTD,
+	COUNT_FETCHES_BUSY,
+	COUNT_FETCHES_IN_LINE,
+	COUNT_FETCHES_WAITING,
+	COUNT_BACKLOG_CHUNKS,
+	/* ingestd */
+	COUNT_RECEIVED_BYTES,
+	COUNT_WRITTEN_BYTES,
+	COUNT_REHASHED_BYTES,
+	COUNT_DUPLICATE_BYTES,
+	COUNT_ORDERS,
+	COUNT_GAPS,
+	COUNT_SILENT,
+	COUNT_STARTED_OVER,
+	COUNT_ENDED_COMMITTED,
+	COUNT_ENDED_FAILED,
+	TIMER(COUNT_CHECKPOINT_TIME),
+	TIMER(COUNT_SEAL_TIME),
+	TIMER(COUNT_RESERVE_TIME),
+	COUNT_REFUSED_CHUNKS,
+	COUNT_REFUSED_RECEIPTS,
+	COUNT_REFUSED_INGEST_CTL,
+	COUNT_INGESTD_SAW_FETCHD,
+	COUNT_INGESTD_SAW_COMMITD,
+	COUNT_INGESTS_QUEUED,
+	COUNT_INGESTS_FETCHING,
+	COUNT_INGESTS_SEALED,
+	COUNT_INGESTS_FAILED,
+	COUNT_INGESTS_FOR_SPACE,
+	COUNT_INGESTS_FOR_LOCK,
+	COUNT_INGESTS_FOR_TIME,
+	COUNT_INGESTS_FOR_ASKER,
+	COUNT_RATE,
+	COUNT_BACKLOG_ORDERS,
+	COUNT_BACKLOG_SEALS,
+	COUNT_PEERS_ORDERS,
+	COUNT_PEERS_CHUNKS,
+	COUNT_PEERS_RECEIPTS,
+	COUNT_INGESTD_WRITES,
+	COUNT_SPACE_FREE,
+	COUNT_SPACE_SIZE,
+	COUNT_INODES_FREE,
+	COUNT_INODES_SIZE,
+	/* commitd */
+	COUNT_COMMITS,
+	COUNT_COMMITTED_BYTES,
+	COUNT_REJECTED_DATA,
+	COUNT_REJECTED_MISSING,
+	COUNT_REJECTED_IO,
+	COUNT_REJECTED_SPACE,
+	COUNT_REJECTED_OTHER,
+	TIMER(COUNT_BATCH_TIME),
+	COUNT_READ_BACK_BYTES,
+	TIMER(COUNT_READ_BACK_TIME),
+	COUNT_NAMES_SET,
+	COUNT_NAMES_REMOVED,
+	COUNT_REFUSED_SEALS,
+	COUNT_REFUSED_COMMIT_CTL,
+	COUNT_COMMITD_SAW_INGESTD,
+	COUNT_SEALS_IN_HAND,
+	COUNT_BACKLOG_RECEIPTS,
+	COUNT_PEERS_SEALS,
+	COUNT_COMMITD_WRITES,
+
+	COUNTERS
+};
+
+enum counter_kind { COUNTER_TOTAL = 1, COUNTER_GAUGE, COUNTER_TIMER };
+
+struct counter_row {
+	enum counter_kind kind; /* 0: a slot of the timer before it */
+	const char *name;       /* of the family; a "_total" goes behind that of a total */
+	const char *labels;     /* as they are written between braces, or NULL */
+	const char *help;
+};
+
+extern const struct counter_row counter_rows[COUNTERS];
+
+/* The upper bound of a timer's bucket in milliseconds; of all but the last. */
+extern const uint64_t timer_bounds_ms[TIMER_BUCKETS - 1];
+
+/* This process's own numbers. */
+extern uint64_t counter_values[COUNTERS];
+
+static inline void count_add(enum counter c, uint64_t n)
+{
+	counter_values[c] += n;
+}
+
+static inline void count_set(enum counter c, uint64_t value)
+{
+	counter_values[c] = value;
+}
+
+/* It took so long: one more in a bucket, and in the sum. */
+void count_time(enum counter timer, uint64_t took_ms);
+
+/* The numbers that are a stage's: `ret_len` of them from the returned one on. */
+enum counter counters_of(enum stage_id stage, size_t *ret_len);
+
+/* The COUNTS that we, `stage`, tell of ourselves. Its views hold as long as `out` does. */
+void counters_tell(enum stage_id stage, const struct peer *self, uint8_t out[static COUNTS_MAX],
+		   struct message *ret_counts);
+
+/* Put the numbers of a COUNTS in their places in `values`; those that another version does not have stay as they are.
+ */
+void counters_decode(enum stage_id stage, struct span counts, uint64_t values[static COUNTERS]);
+
+#endif

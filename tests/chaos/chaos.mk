@@ -16,11 +16,11 @@ crashpoints: build $(STRIKE) ## kill each process at each call that changes some
 	@$(CHAOS) tests/chaos/crashpoints $(if $(ALL),--all) --step $(STEP) --seed $(SEED)
 
 .PHONY: faults
-faults: build $(STRIKE) ## let each call on the store fail in each way; STEP=N for every Nth of them
+faults: build $(STRIKE) $(BUILD)/chaos/nomem.so ## let each call on the store, and allocations, fail in each way; STEP=N for every Nth
 	@$(CHAOS) tests/chaos/faults --step $(STEP) --seed $(SEED)
 
-WARP := $(BUILD)/chaos/warp.so
-$(WARP): tests/lib/warp.c
+# Libraries for LD_PRELOAD: another time of day, an allocation that fails.
+$(BUILD)/chaos/%.so: tests/lib/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(WARNINGS) -O1 -fPIC -shared -o $@ $<
 
@@ -40,7 +40,7 @@ syncs: build $(STRIKE) ## the order of writes, syncs and renames of a pull
 	@$(CHAOS) tests/chaos/syncs
 
 .PHONY: chaos
-chaos: build $(STRIKE) $(WARP) ## kill at random, in bad weather: ROUNDS=N SEED=S
+chaos: build $(STRIKE) $(BUILD)/chaos/warp.so ## kill at random, in bad weather: ROUNDS=N SEED=S
 	@$(CHAOS) tests/chaos/chaos --rounds $(ROUNDS) --seed $(SEED)
 
 .PHONY: mutants

@@ -57,8 +57,8 @@ class Rig(stages.Box):
     """
     The stages under a supervisor that is us: we hold up.lock, and whatever ends is started again, but without a strike.
 
-    A strike is what happens to a program: a tuple of options of strike, or a text for SLUICE_FAILPOINTS. A list is for
-    a stage and its successors.
+    A strike is what happens to a program: a tuple of options of strike, a text for SLUICE_FAILPOINTS, or an environment.
+    A list is for a stage and its successors.
     """
 
     def __init__(self, bindir, strike, directory, reference):
@@ -100,6 +100,8 @@ class Rig(stages.Box):
         command, self.more = [self.bindir / program, *(words or WORDS.get(program, ()))], {}
         if isinstance(strike, str):
             self.more = {"SLUICE_FAILPOINTS": strike, "SLUICE_FAILPOINT_TRACE": str(self.report(name))}
+        elif isinstance(strike, dict):
+            self.more = strike
         elif strike is not None:
             command = [self.strike, "-r", self.report(name), *strike, *command]
         with open(self.log, "ab") as log:
@@ -133,6 +135,7 @@ class Rig(stages.Box):
         return process.returncode
 
     def down(self):
+        self.tend_until(lambda: not invariants.kept_open(self.store, self.pids()), "a stage that keeps open what is gone")
         deadline = time.monotonic() + PATIENCE_S
         for process in self.running.values():
             process.terminate()
@@ -262,6 +265,13 @@ def resolve(options):
 def chosen(cases, options):
     """The same subset for the same seed."""
     return cases[options.seed % options.step :: options.step]
+
+
+def spread(count, wanted):
+    """1 to count: all, or the first, the last and as many between."""
+    if not wanted or count <= wanted:
+        return list(range(1, count + 1))
+    return sorted({1 + round(i * (count - 1) / (wanted - 1)) for i in range(wanted)})
 
 
 def dry_total(rig, image, victim):

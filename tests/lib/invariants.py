@@ -5,10 +5,20 @@ What always holds of a store, whatever was killed on the way:
     tests/lib/invariants.py STORE [--settled] [--runtime DIR]
 
 Prints what is wrong, a line each, and exits with 1 if something is. --settled: the stages have started and stopped
-cleanly since the last fault, so that nothing half-made may be left. --runtime: nothing runs there any more.
+cleanly since the last fault, so that nothing half-made may be left. --runtime: nothing runs there any more, so nothing
+holds a lock, a socket or a file of either.
+
+ - every name in blobs/ hashes to itself and has mode 0444
+ - index.json is valid and names whole images only
+ - every ingest has an owner (a ref that it belongs to) and an age; it can go on from what is there, or says why it rests
+ - no slot vouches for bytes that are not there
+ - no file, lock, descriptor or socket that no state explains
 """
 
 import argparse
+import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -16,9 +26,13 @@ import pathlib
 import re
 import stat
 import sys
+import zlib
 
 HEX_DIGITS = {"sha256": 64, "sha512": 128}
 INGEST_FILES = {"transfer", "data", "checkpoint", "lock"}
+IMAGE_LAYOUT_VERSION = "1.0.0"
+RECORD_END = "end=1\n"
+SLOT_BYTES, DURABLE_SLOTS = 512, (4096, 8192)  # as ingestd/checkpoint.h says
 RUNTIME_FILES = re.compile(r"(fetchd|ingestd|commitd|up)\.lock|users|supervisor|log|pipes")
 INDEXES = {
     "application/vnd.oci.image.index.v1+json",
@@ -67,8 +81,8 @@ class Checker:
     def layout_file(self):
         path = self.store / "oci-layout"
         if path.exists():
-            if self.load(path).get("imageLayoutVersion") != "1.0.0":
-                self.wrong(path, "not an OCI layout of version 1.0.0")
+            if self.load(path).get("imageLayoutVersion") != IMAGE_LAYOUT_VERSION:
+                self.wrong(path, f"not an OCI layout of version {IMAGE_LAYOUT_VERSION}")
         elif (self.store / "blobs").exists() and self.settled:
             self.wrong(path, "missing")
 
@@ -115,6 +129,8 @@ class Checker:
             if name is not None and name in seen:
                 self.wrong(path, f"the name '{name}' stands there twice")
             seen.add(name)
+            if entry.get("mediaType") not in INDEXES | MANIFESTS:
+                self.wrong(path, f"'{name}' is a '{entry.get('mediaType')}', no image")
             self.whole(entry, f"image '{name}'")
 
     def whole(self, descriptor, subject):
@@ -155,26 +171,114 @@ class Checker:
         if "transfer" not in files:
             self.unexplained(directory)
             return
-        lines = path.read_text(errors="replace").split("\n")[:-1]  # a last line without its newline does not count
-        keys = dict(line.partition("=")[::2] for line in lines)
-        if not lines or not lines[0].startswith("ref="):
+        keys = last_record(path.read_text(errors="replace"))
+        if keys is None:
             if self.settled:
-                self.wrong(path, "does not begin with a ref")
+                self.wrong(path, "has no whole record")
             return
-        if hashlib.sha256(keys["ref"].encode()).hexdigest() != directory.name:
-            self.wrong(path, f"the ref '{keys['ref']}' does not belong to this directory")
+        if hashlib.sha256(keys.get("ref", "").encode()).hexdigest() != directory.name:
+            self.wrong(path, f"the ref '{keys.get('ref')}' does not belong to this directory")
+        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", keys.get("started", "")):
+            self.wrong(path, "does not say since when")
+        if "failed" in keys and not keys.get("error"):
+            self.wrong(path, "failed, and does not say why")
         data = directory / "data"
-        if "size" in keys and data.exists() and data.stat().st_size > int(keys["size"]):
-            self.wrong(data, f"{data.stat().st_size} bytes, more than the {keys['size']} of the whole")
+        size = data.stat().st_size if data.exists() else None
+        if "size" in keys and size is not None and size > int(keys["size"]):
+            self.wrong(data, f"{size} bytes, more than the {keys['size']} of the whole")
+        if "sealed" in keys:
+            self.sealed(data, size, keys)
+        self.slots(directory, size or 0)
+
+    def sealed(self, data, size, keys):
+        """All of it is here, or has moved to its name."""
+        algorithm, _, digits = keys["sealed"].partition(":")
+        if size is None and not (self.store / "blobs" / algorithm / digits).exists():
+            self.wrong(data, f"sealed, and neither here nor in blobs/ as '{keys['sealed']}'")
+        if size is not None and size != int(keys.get("size", -1)):
+            self.wrong(data, f"{size} bytes, sealed with {keys.get('size')}")
+
+    def slots(self, directory, size):
+        path = directory / "checkpoint"
+        content = path.read_bytes() if path.is_file() else b""
+        for at in DURABLE_SLOTS:
+            offset = durable_offset(content[at : at + SLOT_BYTES], directory.name)
+            if offset is not None and offset > size:
+                self.wrong(path, f"vouches for {offset} bytes, of which {size} are there")
+
+
+def last_record(text):
+    """The keys of the last whole record, or None."""
+    *whole, _ = text.split(RECORD_END)
+    return dict(line.partition("=")[::2] for line in whole[-1].splitlines()) if whole else None
+
+
+def durable_offset(slot, ingest):
+    """How many bytes a durable slot of this ingest vouches for, or None where it does not count."""
+    is_whole = len(slot) == SLOT_BYTES and zlib.crc32(slot[:-4]) == int.from_bytes(slot[-4:], "big")
+    if not is_whole or not slot.startswith(b"SLUICECP") or slot[80:112].hex() != ingest:
+        return None
+    return int.from_bytes(slot[24:32], "big")
+
+
+# ── what runs, and what should not any more ──
+
+
+def open_below(pids, *directories):
+    """(pid, path) of every descriptor of these processes on something there; of all but ours, if they are None."""
+    places = tuple(f"{os.path.realpath(directory)}/" for directory in directories)
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()) if pids is None else pids:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd") if pid != os.getpid() else ():
+                with contextlib.suppress(OSError):
+                    path = os.readlink(f"/proc/{pid}/fd/{name}")
+                    if path.startswith(places):
+                        yield pid, path
+
+
+def kept_open(store, pids):
+    """Ingests that these processes have open although they are gone: what a stage forgot to close."""
+    return [f"process {pid} keeps '{path}' open" for pid, path in open_below(pids, pathlib.Path(store) / "ingest")
+            if not os.path.exists(path.removesuffix(" (deleted)"))]
+
+
+def lock_holders():
+    """{inode: pid} of every flock."""
+    with open("/proc/locks") as f:
+        rows = [line.split() for line in f]
+    return {int(row[5].rpartition(":")[2]): int(row[4]) for row in rows if row[1] == "FLOCK"}
+
+
+def check_locks(store, runtime, problems):
+    """Nothing runs, so every lock can be had. Those that we hold ourselves do not count."""
+    store, runtime = pathlib.Path(store), pathlib.Path(runtime)
+    holders = lock_holders()
+    for path in (store / "blobs", store / "ingest", *store.glob("ingest/*/lock"), *runtime.glob("*.lock"), runtime / "users"):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = holders.get(os.fstat(fd).st_ino)
+            if error.errno == errno.EWOULDBLOCK and holder != os.getpid():
+                problems.append(f"'{path}': locked by process {holder}, and nothing should run")
+        finally:
+            os.close(fd)
 
 
 def check_runtime(runtime, problems):
     """Nothing runs: sockets and files of the living must be gone."""
+    with open("/proc/net/unix") as f:
+        bound = {line.split()[-1] for line in f}
+    problems += [f"'{path}': still a socket" for path in sorted(bound) if path.startswith(f"{runtime}/")]
     if not os.path.isdir(runtime):
         return
-    for name in sorted(os.listdir(runtime)):
+    for path in sorted(pathlib.Path(runtime).rglob("*")):
+        name = str(path.relative_to(runtime))
         if not RUNTIME_FILES.fullmatch(name):
-            problems.append(f"'{runtime}/{name}': left behind")
+            problems.append(f"'{path}': left behind")
 
 
 def problems_of(store, settled=False, runtime=None):
@@ -182,6 +286,8 @@ def problems_of(store, settled=False, runtime=None):
     checker.check()
     if runtime:
         check_runtime(runtime, checker.problems)
+        check_locks(store, runtime, checker.problems)
+        checker.problems += [f"'{path}': kept open by process {pid}" for pid, path in open_below(None, store, runtime)]
     return checker.problems
 
 

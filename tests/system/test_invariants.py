@@ -1,16 +1,23 @@
 """The checker that all other tests trust: a right store passes, and each kind of damage is named."""
 
+import fcntl
 import hashlib
 import json
 import os
+import socket
+import subprocess
+import sys
+import zlib
 
 import pytest
 
 from images import LAYER, config_blob, descriptor, digest_of, manifest_blob, MANIFEST
-from invariants import check_runtime, problems_of
+from invariants import check_runtime, kept_open, problems_of
 
 CONTENT = b"a layer"
 REF = digest_of(b"not all here yet")
+RECORD = f"ref={REF}\nsize=16\nstarted=2026-01-31T12:34:56Z\n"
+SEAL = f"sealed={digest_of(b'elsewhere')}\n"
 
 
 def add_blob(store, data):
@@ -32,9 +39,21 @@ def store(tmp_path):
     (store / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     ingest = store / "ingest" / hashlib.sha256(REF.encode()).hexdigest()
     ingest.mkdir(parents=True)
-    (ingest / "transfer").write_text(f"ref={REF}\nsize=16\n")
+    (ingest / "transfer").write_text(f"{RECORD}end=1\nref=torn")
     (ingest / "data").write_bytes(b"not all")
+    (ingest / "checkpoint").write_bytes(bytes(4096) + slot(7, ingest.name))
     return store
+
+
+def slot(offset, ingest_name):
+    """A durable one, as far as the checker looks."""
+    head = b"SLUICECP" + bytes(16) + offset.to_bytes(8, "big") + bytes(48) + bytes.fromhex(ingest_name)
+    head = head.ljust(508, b"\0")
+    return head + zlib.crc32(head).to_bytes(4, "big")
+
+
+def record(store, text):
+    (ingest(store) / "transfer").write_text(f"{text}end=1\n")
 
 
 def layer(store):
@@ -76,7 +95,14 @@ DAMAGE = {  # what is done to a store, and a word of the complaint
     "stray file": (lambda s: (s / "tmp").write_text(""), "no state explains it"),
     "stray file in an ingest": (lambda s: (ingest(s) / "tmp").write_text(""), "no state explains it"),
     "ingest without a transfer": (lambda s: (ingest(s) / "transfer").unlink(), "no state explains it"),
-    "ref of another ingest": (lambda s: (ingest(s) / "transfer").write_text("ref=a\n"), "does not belong"),
+    "torn transfer": (lambda s: (ingest(s) / "transfer").write_text(RECORD), "no whole record"),
+    "ref of another ingest": (lambda s: record(s, RECORD.replace(REF, "a")), "does not belong"),
+    "ingest without an age": (lambda s: record(s, RECORD.partition("started")[0]), "since when"),
+    "failed without a reason": (lambda s: record(s, RECORD + "failed=7\n"), "does not say why"),
+    "sealed before the end": (lambda s: record(s, RECORD + SEAL), "sealed with 16"),
+    "sealed and gone": (lambda s: (record(s, RECORD + SEAL), (ingest(s) / "data").unlink()), "neither here nor in blobs"),
+    "slot beyond the data": (lambda s: (ingest(s) / "data").write_bytes(b"not al"), "vouches for 7 bytes"),
+    "name of a blob that is no image": (lambda s: edit_index(s, lambda e: e[0].update(mediaType=LAYER)), "no image"),
     "data beyond the size": (lambda s: (ingest(s) / "data").write_bytes(bytes(17)), "more than"),
 }
 
@@ -96,9 +122,59 @@ def test_damage_is_named(store, damage, complaint):
     assert any(complaint in problem for problem in problems), problems
 
 
+def test_slot_that_is_torn_or_anothers_does_not_count(store):
+    for content in (slot(100, "0" * 64), slot(100, ingest(store).name)[:-1] + b"\0"):
+        (ingest(store) / "checkpoint").write_bytes(bytes(4096) + content)
+        assert problems_of(store, settled=True) == []
+
+
 def test_leftovers_of_the_living_are_named(tmp_path):
     (tmp_path / "log").write_text("")
-    (tmp_path / "ingest.ctl").write_text("")
+    (tmp_path / "pipes").mkdir()
+    for name in ("ingest.ctl", "pipes/orders"):
+        (tmp_path / name).write_text("")
     problems = []
     check_runtime(tmp_path, problems)
-    assert len(problems) == 1 and "ingest.ctl" in problems[0]
+    assert len(problems) == 2 and "ingest.ctl" in problems[0] and "pipes/orders" in problems[1]
+
+
+def test_socket_without_a_name_is_named(tmp_path):
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "x"))
+        (tmp_path / "x").unlink()
+        problems = []
+        check_runtime(tmp_path, problems)
+    assert len(problems) == 1 and "still a socket" in problems[0]
+
+
+HOLD = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def holder(store):
+    """Another process that holds the lock of the ingest; unlinks nothing, and ends with the test."""
+    (ingest(store) / "lock").write_text("")
+    command = [sys.executable, "-c", HOLD, ingest(store) / "lock"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield process
+        process.stdin.close()
+
+
+def test_lock_that_somebody_holds_is_named(store, tmp_path, holder):
+    problems = problems_of(store, settled=True, runtime=tmp_path / "run")
+    assert len(problems) == 2, problems
+    assert f"locked by process {holder.pid}" in problems[0] and f"kept open by process {holder.pid}" in problems[1]
+
+
+def test_lock_of_our_own_is_not(store, tmp_path):
+    (ingest(store) / "lock").write_text("")
+    with open(ingest(store) / "lock") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        assert problems_of(store, settled=True, runtime=tmp_path / "run") == []
+
+
+def test_descriptor_of_an_ingest_that_is_gone_is_named(store, holder):
+    assert kept_open(store, [holder.pid]) == []
+    (ingest(store) / "lock").unlink()
+    assert len(kept_open(store, [holder.pid])) == 1

@@ -43,7 +43,7 @@ struct command {
 /* Each beside the function that it describes. */
 extern const struct command command_pull, command_fetch;
 extern const struct command command_status, command_abort, command_reset;
-extern const struct command command_events, command_stats, command_metrics;
+extern const struct command command_events, command_stats, command_metrics, command_doctor;
 extern const struct command command_ls, command_images, command_cat, command_tag, command_rm;
 extern const struct command command_up;
 

@@ -15,6 +15,7 @@
  *	status [REF...]		the transfers
  *	abort, reset REF...	drop a transfer; drop its bytes and keep it
  *	events			what happens, as it happens
+ *	doctor			whether everything is as it has to be, and what to do if not
  *	stats, metrics		what the stages have counted, for people and for Prometheus
  *	ls, images, cat DIGEST	what is stored
  *	tag, rm			the names of images
@@ -50,8 +51,9 @@
 #include "sluice/options.h"
 
 static const struct command *const commands[] = {
-    &command_pull, &command_fetch, &command_status, &command_abort,  &command_reset, &command_ls,      &command_images,
-    &command_cat,  &command_tag,   &command_rm,     &command_events, &command_stats, &command_metrics, &command_up,
+    &command_pull,   &command_fetch,  &command_status,  &command_abort,  &command_reset,
+    &command_ls,     &command_images, &command_cat,     &command_tag,    &command_rm,
+    &command_events, &command_stats,  &command_metrics, &command_doctor, &command_up,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

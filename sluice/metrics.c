@@ -142,8 +142,9 @@ const struct command command_metrics = {
     .name = "metrics",
     .usage = "",
     .summary = "what the stages have counted, for Prometheus",
-    .help = "The text format, version 0.0.4: for node_exporter's textfile collector, or anything that scrapes\n"
-	    "the output of a command. sluice_up tells which stages answered; the others have no numbers.\n",
+    .help = "The text format, version 0.0.4: for node_exporter's textfile collector, or\n"
+	    "anything that scrapes the output of a command. sluice_up tells which stages\n"
+	    "answered; the others have no numbers.\n",
     .operands_min = 0,
     .operands_max = 0,
     .run = run,

@@ -78,6 +78,21 @@ bool stages_serve(const char *runtime_dir)
 	return dir_fd >= 0 && serve_in(dir_fd);
 }
 
+bool stages_left_over(int dir_fd, struct reason *ret_name)
+{
+	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
+		if (lock_is_held_at(dir_fd, owners[i].lock))
+			continue;
+		for (const char *const *name = owners[i].sockets; *name; name++) {
+			if (faccessat(dir_fd, *name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+				continue;
+			reason_set(ret_name, "%s", *name);
+			return true;
+		}
+	}
+	return false;
+}
+
 void stages_sweep(int dir_fd)
 {
 	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {

@@ -57,6 +57,9 @@ bool stages_serve(const char *runtime_dir);
 /* Whether nobody but the service manager is to start stages in that runtime directory. */
 bool stages_are_services(int dir_fd);
 
+/* Whether a socket is there whose daemon is not: `ret_name` is the first such. Nobody is harmed by it. */
+bool stages_left_over(int dir_fd, struct reason *ret_name);
+
 /*
  * Remove what stages that are gone left in a runtime directory: sockets, locks and the log, but nothing of a daemon
  * that is alive. The caller holds the users lock exclusively.

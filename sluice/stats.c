@@ -318,8 +318,8 @@ const struct command command_stats = {
     .name = "stats",
     .usage = "",
     .summary = "what the stages have counted since each was started",
-    .help = "With --json: an object with stages (stage, up, started, version) and counts, under the names that\n"
-	    "sluice metrics gives them.\n",
+    .help = "With --json: an object with stages (stage, up, started, version) and counts,\n"
+	    "under the names that sluice metrics gives them.\n",
     .operands_min = 0,
     .operands_max = 0,
     .run = run,

@@ -72,8 +72,7 @@ unsigned respawn_delay_ms(struct respawn *r, uint64_t now_ms)
 	return delay < RESPAWN_DELAY_MAX_MS ? delay : RESPAWN_DELAY_MAX_MS;
 }
 
-/* "DIR/name" for the directory of our own program, NULL when there is no such program. */
-static char *find_beside(const char *name)
+char *supervise_find_beside(const char *name)
 {
 	char self[PATH_MAX];
 	char *path;
@@ -99,7 +98,7 @@ static int stage_init(struct stage *st, const char *name, const struct superviso
 	const struct places *places = &sv->ctx->places;
 	size_t n = 0;
 
-	*st = (struct stage){.name = name, .path = find_beside(name)};
+	*st = (struct stage){.name = name, .path = supervise_find_beside(name)};
 	st->args[n++] = name;
 	if (strcmp(name, "fetchd") != 0) {
 		st->args[n++] = "--store";

@@ -41,4 +41,7 @@ struct supervise_options {
  */
 int supervise_run(const struct context *ctx, const struct supervise_options *options, int dir_fd);
 
+/* "DIR/name" for the directory of our own program, NULL when there is no such program. The caller frees it. */
+char *supervise_find_beside(const char *name);
+
 #endif

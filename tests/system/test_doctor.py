@@ -1,0 +1,233 @@
+"""sluice doctor: what is right is said to be, and each check has a fault that it finds."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import time
+
+import pytest
+
+import nano
+from servers import wait_for
+from stages import OK, UNAVAILABLE
+
+PING, STATS = 0x13, 0x1A
+
+
+class Findings:
+    def __init__(self, result):
+        self.code = result.returncode
+        self.all = json.loads(result.stdout)
+
+    def failed(self, state="fail"):
+        return {finding["check"] for finding in self.all if finding["state"] == state}
+
+    def text(self, check):
+        return " ".join(f["text"] for f in self.all if f["check"] == check and f["state"] != "ok")
+
+
+def doctor(box, *words):
+    findings = Findings(box.run("sluice", "--json", *words, "doctor"))
+    assert findings.code == (UNAVAILABLE if findings.failed() else OK)
+    for finding in findings.all:
+        assert (finding["state"] == "ok") == ("advice" not in finding), "what is not ok comes with what to do"
+    return findings
+
+
+@contextlib.contextmanager
+def mounted(path, *options):
+    path.mkdir(exist_ok=True)
+    made = subprocess.run(["mount", *options, path], capture_output=True, text=True)
+    if made.returncode != 0:
+        pytest.skip(f"cannot mount here: {made.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
+
+
+def test_nothing_runs(box):
+    findings = doctor(box)
+    assert not findings.failed() and not findings.failed("warn")
+    assert not box.runtime.exists() and not box.store.exists(), "it makes nothing"
+
+
+def test_all_is_well(box):
+    with box.up():
+        wait_for("the pipes to connect", lambda: not doctor(box).failed())
+        text = box.sluice("doctor").stdout
+        assert box.sluice("-q", "doctor").stdout == ""
+    lines = text.splitlines()
+    assert all(line.startswith("ok    ") for line in lines), text
+    checks = {line.split()[1] for line in lines}
+    assert checks >= {"runtime", "fetchd", "ingestd", "commitd", "pipes", "versions", "served", "clock", "boot", "store",
+                      "writing", "space", "programs", "config"}
+
+
+def test_a_stage_is_missing(box):
+    running = [box.popen("ingestd"), box.popen("commitd")]
+    wait_for("both to serve", lambda: doctor(box).failed() == {"fetchd", "pipes"})
+    assert "does not run" in doctor(box).text("fetchd")
+    assert "'orders'" in doctor(box).text("pipes")
+    for process in running:
+        process.terminate()
+
+
+def test_a_stage_stands_still(box):
+    with box.up():
+        pid = box.stage("commitd")
+        os.kill(pid, signal.SIGSTOP)
+        assert "does not answer" in doctor(box).text("commitd")
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_somebody_else_on_a_pipe(box):
+    with box.up(), nano.Socket(nano.PUSH).connect(box.runtime / "pipes/chunks"):
+        wait_for("two on it", lambda: "2 processes are connected to 'chunks'" in doctor(box).text("pipes"))
+
+
+def test_directories_that_are_too_open(box):
+    with box.up():
+        wait_for("all of it", lambda: not doctor(box).failed())
+        box.runtime.chmod(0o757)
+        assert "written by everybody" in doctor(box).text("runtime")
+        box.runtime.chmod(0o750)
+        (box.runtime / "pipes").chmod(0o755)
+        assert "open to everybody" in doctor(box).text("pipes")
+
+
+def test_leftovers(box):
+    with box.up() as up:
+        for pid in (up.pid, *box.pids()):
+            os.kill(pid, signal.SIGKILL)
+        up.wait()
+        box.gone()
+        findings = doctor(box)
+        assert findings.failed("warn") == {"leftovers"} and not findings.failed()
+    shutil.rmtree(box.runtime)
+
+
+def test_another_store(box):
+    with box.up():
+        findings = doctor(box, "--store", box.directory / "other")
+        assert "served" in findings.failed()
+        assert str(box.store) in findings.text("served")
+
+
+def test_a_configuration_that_cannot_be_read(box):
+    box.configure("[fetchd]\nmax_retries = many\n")
+    findings = doctor(box)
+    assert findings.failed() == {"config"} and "many" in findings.text("config")
+
+
+def test_programs_of_two_versions(box):
+    copies = box.directory / "bin"
+    copies.mkdir()
+    for program in ("sluice", "ingestd", "commitd"):
+        shutil.copy(box.bindir / program, copies)
+    (copies / "fetchd").write_text("#!/bin/sh\necho fetchd 0.0.9\n")
+    (copies / "fetchd").chmod(0o755)
+    box.bindir = copies
+    assert "'fetchd 0.0.9'" in doctor(box).text("programs")
+
+
+def test_no_space_and_no_inodes(box):
+    with mounted(box.store, "-t", "tmpfs", "-o", "size=1m,nr_inodes=16", "none"):
+        assert {"space", "files"} <= doctor(box).failed()
+
+
+def test_a_store_of_two_mounts(box):
+    with box.up():
+        wait_for("the store", (box.store / "blobs").exists)
+    with mounted(box.store / "blobs", "--bind", box.store / "blobs"):
+        assert "store" in doctor(box).failed()
+
+
+def test_a_store_that_is_read_only(box):
+    with mounted(box.store, "-t", "tmpfs", "none"), box.up():
+        assert "writing" not in doctor(box).failed()
+        subprocess.run(["mount", "-o", "remount,ro", box.store], check=True)
+        text = doctor(box).text("writing")
+        assert "ingestd may not write" in text and "commitd may not write" in text
+        subprocess.run(["mount", "-o", "remount,rw", box.store], check=True)
+
+
+def test_a_user_outside_of_the_group(box):
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    with box.up():
+        os.chown(box.runtime, 0, 12)
+        box.runtime.chmod(0o750)
+        pathlib.Path(box.directory).chmod(0o755)
+        said = subprocess.run(
+            [box.bindir / "sluice", "--json", "doctor"], env=box.environment, capture_output=True, text=True,
+            user=65534, group=65534, extra_groups=[],
+        )
+    if not said.stdout:
+        pytest.skip(f"another user cannot run the programs where they are: {said.stderr.strip()}")
+    entry = next(f for f in json.loads(said.stdout) if f["check"] == "runtime")
+    assert entry["state"] == "fail" and "adduser" in entry["advice"] and said.returncode == UNAVAILABLE
+
+
+def text_field(text):
+    return struct.pack(">H", len(text)) + text
+
+
+class Impostor:
+    """Something on ingest.ctl that is not as it should be."""
+
+    def __init__(self, box, version=b"0.1.0", wire=1, seconds=None, boot=b""):
+        box.runtime.mkdir(mode=0o750)
+        box.store.mkdir()
+        self.lock = open(box.runtime / "ingestd.lock", "w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        st = os.stat(box.store)
+        head, when = b"SL" + bytes([wire]), int(seconds if seconds is not None else time.time())
+        numbers = struct.pack(">Q", 0) * 200
+        self.answers = {
+            PING: head + b"\x14" + struct.pack(">5Q", 7, st.st_dev, st.st_ino, when, when)
+            + text_field(version) + text_field(boot) + text_field(str(box.store).encode()),
+            STATS: head + b"\x1b\x02" + struct.pack(">3Q", 7, when, when) + text_field(version) + text_field(numbers),
+        }
+        self.socket = nano.Socket(nano.REP, timeout_s=1).bind(box.runtime / "ingest.ctl")
+
+    def serve(self, process):
+        """Answer until the command ends."""
+        while process.poll() is None:
+            with contextlib.suppress(OSError):
+                self.socket.send(self.answers[self.socket.receive()[3]])
+            if self.served_all(process):
+                return
+
+    def served_all(self, process):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+        return process.poll() is not None
+
+
+@pytest.mark.parametrize(
+    "check, how, words",
+    [
+        ("versions", {"version": b"0.0.9"}, "0.0.9"),
+        ("ingestd", {"wire": 2}, "another version of the protocol"),
+        ("clock", {"seconds": 1_000_000_000}, "2001-09-09"),
+        ("boot", {"boot": b"0" * 32}, "0" * 32),
+    ],
+)
+def test_a_stage_that_is_not_as_it_should_be(box, check, how, words):
+    impostor = Impostor(box, **how)
+    process = box.popen("sluice", "--json", "doctor")
+    impostor.serve(process)
+    findings = Findings(box.finish(process))
+    assert findings.code == UNAVAILABLE and check in findings.failed()
+    assert words in findings.text(check)
+    with impostor.socket:
+        impostor.lock.close()
+    shutil.rmtree(box.runtime)
+    shutil.rmtree(box.store)

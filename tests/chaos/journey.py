@@ -1,6 +1,7 @@
 """
 One small journey with every kind of message: a pull whose server fails at first, names given and taken, a transfer that
-fails, is reset and aborted, and one that is aborted under way. Every step is a command that may be run again.
+fails, is reset and aborted, and one that is aborted under way, with somebody who listens to all of it. Every step is a
+command that may be run again.
 """
 
 import time
@@ -10,7 +11,9 @@ from rig import badserver, images
 
 ABSENT, ABSENT_DIGEST = "/absent", images.digest_of(b"nobody has it")
 HELD, HELD_DIGEST = "/held", images.digest_of(b"it never comes")
-NAMES = ("sluice pull", "sluice tag", "sluice rm", "sluice fetch", "sluice status", "sluice reset", "sluice abort")
+NAMES = tuple(f"sluice {word}" for word in (
+    "events", "pull", "tag", "rm", "fetch", "status", "stats", "reset", "abort",
+))
 TRIES = 2  # of a step that something was done to
 ABORT_AGAIN_S = 3
 
@@ -35,9 +38,18 @@ def steps(reference):
         (("rm", "third"), {66}),
         (absent, {66}),
         (("status",), {0}),
+        (("stats",), {0}),
         (("reset", ABSENT_DIGEST), {0}),
         (("abort", ABSENT_DIGEST), {0}),
     ]
+
+
+def name_digest(image):
+    """A registry that says in its answer for a tag what the tag names."""
+    digest = images.digest_of(image.manifest)
+    headers = {"Content-Type": images.MANIFEST, "Docker-Content-Digest": digest}
+    for name in ("1", digest):
+        image.server.on(f"/v2/app/manifests/{name}", badserver.whole(image.manifest, headers))
 
 
 def step(r, words, wanted):
@@ -77,9 +89,11 @@ def travel(r, image, strikes=None):
     that nothing happens to gives {}.
     """
     image.serve([badserver.status(503)])
+    name_digest(image)
     image.server.on(HELD, held)
     r.arm(strikes)
     r.up()
+    listener = r.begin("sluice", ("events",))
     failed = {}
     for words, wanted in steps(image.reference):
         codes = step(r, words, wanted)
@@ -88,5 +102,7 @@ def travel(r, image, strikes=None):
     codes = abort_under_way(r, image.server)
     if codes != [0]:
         failed["abort under way"] = codes
+    listener.terminate()
+    r.attend(listener, "'sluice events'")
     r.down()
     return failed

@@ -20,12 +20,11 @@ static uint64_t window_ms(const struct backoff_limits *limits, uint64_t earlier_
 bool backoff_failure(struct backoff *b, const struct backoff_limits *limits, uint64_t retry_after_ms, uint32_t random,
 		     uint64_t *ret_wait_ms)
 {
-	if (b->failures >= limits->retries)
+	if (b->failures >= limits->retries || retry_after_ms > limits->retry_after_max_ms)
 		return false;
-	uint64_t asked_ms = retry_after_ms < RETRY_AFTER_MAX_MS ? retry_after_ms : RETRY_AFTER_MAX_MS;
 	/* Jitter comes on top of what the server asked for: else all clients come back in the same instant. */
-	uint64_t window = window_ms(limits, asked_ms > 0 ? 0 : b->failures);
-	*ret_wait_ms = asked_ms + ((window + 1) * (random >> 8) >> 24);
+	uint64_t window = window_ms(limits, retry_after_ms > 0 ? 0 : b->failures);
+	*ret_wait_ms = retry_after_ms + ((window + 1) * (random >> 8) >> 24);
 	b->failures++;
 	return true;
 }

@@ -8,25 +8,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RETRY_AFTER_MAX_MS (10u * 60 * 1000) /* a server that asks for more is asked again after this long */
-
 struct backoff {
 	uint64_t failures; /* in a row, since the last progress */
 };
 
 struct backoff_limits {
-	uint64_t retries;      /* failures in a row that are followed by another try */
-	uint64_t delay_ms;     /* the first wait is up to this long, the next up to twice that, ... */
-	uint64_t delay_max_ms; /* ... up to this */
+	uint64_t retries;            /* failures in a row that are followed by another try */
+	uint64_t delay_ms;           /* the first wait is up to this long, the next up to twice that, ... */
+	uint64_t delay_max_ms;       /* ... up to this */
+	uint64_t retry_after_max_ms; /* a server that asks for a longer wait is not waited for */
 };
 
 /* Something arrived: the next failure is the first one again. */
 void backoff_progress(struct backoff *b);
 
 /*
- * One more failure. True: try again after `ret_wait_ms`. False: the budget is used up. `retry_after_ms` is what the
- * server asked for, 0 if nothing; the wait is never shorter than that, up to RETRY_AFTER_MAX_MS. `random` is uniform
- * over all its values.
+ * One more failure. True: try again after `ret_wait_ms`. False: the budget is used up, or the server asked for a wait
+ * that is too long. `retry_after_ms` is what it asked for, 0 if nothing; the wait is never shorter than that. `random`
+ * is uniform over all its values.
  */
 bool backoff_failure(struct backoff *b, const struct backoff_limits *limits, uint64_t retry_after_ms, uint32_t random,
 		     uint64_t *ret_wait_ms);

@@ -109,6 +109,7 @@ static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
 	f->want.offset += fresh;
 	if (fresh > 0) {
 		backoff_progress(&f->backoff);
+		f->served |= UINT32_C(1) << f->sites[f->site];
 		f->pass_is_fresh = false;
 	}
 	return BODY_TAKEN;
@@ -157,6 +158,7 @@ int fetch_new(const struct fetcher *env, const struct fetch_order *order, const 
 	}
 	f->attempt = order->attempt;
 	f->resolve = order->resolve;
+	f->suspects = order->suspects;
 	url_show(order->source, f->shown);
 	f->want.offset = order->offset;
 	f->want.size = order->size;
@@ -206,10 +208,11 @@ void fetch_free(struct fetch *f)
 
 static void say_what_it_waits_for(struct fetch *f)
 {
-	char at[ORIGIN_TEXT_SIZE];
+	char at[ORIGIN_TEXT_SIZE], until[CLOCK_TEXT_SIZE];
 	origin_format(&f->at, at);
+	clock_format(f->until_s, until);
 	if (ev_is_active(&f->wait))
-		reason_set(&f->beat, "waiting to try '%s' again: %s", at, f->why.text);
+		reason_set(&f->beat, "waiting until %s to try '%s' again: %s", until, at, f->why.text);
 	else if (f->pass_wait.pass)
 		pass_describe(&f->pass_wait, &f->beat);
 	else if (!f->exchange)
@@ -249,6 +252,11 @@ void fetch_count(const struct fetch *f)
 enum fail_class fetch_outcome(const struct fetch *f)
 {
 	return f->fail;
+}
+
+uint32_t fetch_served(const struct fetch *f)
+{
+	return f->served;
 }
 
 int fetch_sink_error(const struct fetch *f)

@@ -34,6 +34,7 @@ struct fetch_order {
 	struct span expected;  /* a digest, or empty */
 	struct span validator; /* of what is there, or empty */
 	bool checked;          /* the bytes will be compared with a digest, even if `expected` is empty */
+	uint32_t suspects;     /* of former tries, by fetch_served(): those whose bytes were wrong are asked last */
 	bool resolve;          /* of a manifest by tag without `expected` only RESOLVED is wanted, if it can be had */
 };
 
@@ -60,6 +61,11 @@ void fetch_count(const struct fetch *f);
 
 /* In `done`: FAIL_NONE after END, else the class of the FAIL. */
 enum fail_class fetch_outcome(const struct fetch *f);
+
+/* Who brought bytes, or a digest, so far: bits for the registry's mirrors and the registry itself. */
+uint32_t fetch_served(const struct fetch *f);
+
+#define FETCH_ALL_MIRRORS UINT32_C(0xff) /* among them */
 
 /* In `done`: 0, or the -errno that made the sink useless; then neither END nor FAIL was sent. */
 int fetch_sink_error(const struct fetch *f);

@@ -94,21 +94,34 @@ static bool ends_with(const char *text, const char *end)
 	return len >= end_len && strcasecmp(text + len - end_len, end) == 0;
 }
 
+bool guard_ip_is_inner(const char *ip)
+{
+	char bare[INET6_ADDRSTRLEN];
+	uint8_t address[16];
+	size_t len = strcspn(ip, "%"); /* a zone: "fe80::1%25eth0" */
+	if (len >= sizeof(bare))
+		return true;
+	memcpy(bare, ip, len);
+	bare[len] = '\0';
+	if (inet_pton(AF_INET, bare, address) == 1)
+		return is_inner4(address);
+	return inet_pton(AF_INET6, bare, address) != 1 || is_inner6(address);
+}
+
 bool guard_host_is_inner(const char *host)
 {
 	char bare[INET6_ADDRSTRLEN + 64];
-	uint8_t address[16];
+	uint8_t address[4];
 	size_t len = strlen(host);
 	if (host_is_loopback(host) || ends_with(host, ".localhost") || ends_with(host, "localhost."))
 		return true;
-	if (inet_pton(AF_INET, host, address) == 1)
-		return is_inner4(address);
-	if (host[0] != '[' || len < 3 || len - 2 >= sizeof(bare))
+	if (host[0] != '[')
+		return inet_pton(AF_INET, host, address) == 1 && is_inner4(address);
+	if (len < 3 || len - 2 >= sizeof(bare))
 		return false;
 	memcpy(bare, host + 1, len - 2);
 	bare[len - 2] = '\0';
-	bare[strcspn(bare, "%")] = '\0'; /* a zone: "fe80::1%25eth0" */
-	return inet_pton(AF_INET6, bare, address) != 1 || is_inner6(address);
+	return guard_ip_is_inner(bare);
 }
 
 static uint16_t port_of(const char *proxy)

@@ -13,6 +13,9 @@ struct sockaddr;
 /* Loopback, unspecified, link-local, or a known metadata address; also where IPv4 is mapped or embedded in IPv6. */
 bool guard_is_inner(const struct sockaddr *address);
 
+/* The same of an address as text: "127.0.0.1", "fe80::1%eth0". What is none is inner. */
+bool guard_ip_is_inner(const char *ip);
+
 /* The same of a host as it stands in a URL: an address literal ("127.0.0.1", "[::1]") or a name of this machine. */
 bool guard_host_is_inner(const char *host);
 

@@ -161,28 +161,32 @@ static size_t on_body(char *data, size_t one, size_t len, void *self)
 	return x->paused ? CURL_WRITEFUNC_PAUSE : x->stopped ? 0 : len;
 }
 
+/* Whether the guard forbids to talk to this address. A person put the proxy where it is. */
+static bool is_held(struct exchange *x, int port, bool is_inner)
+{
+	bool held = x->guarded && is_inner && (x->proxy_port == 0 || x->proxy_port != port);
+	x->guard_held |= held;
+	return held;
+}
+
 /* Like libcurl's own, but for the guard, and not to be inherited by what we start. */
 static curl_socket_t open_socket(void *self, curlsocktype purpose, struct curl_sockaddr *to)
 {
-	struct exchange *x = self;
+	const struct sockaddr_in *at = (const void *)&to->addr; /* both families have the port at the same place */
 	(void)purpose;
-	/* Port numbers stand at the same place in both families. */
-	uint16_t port = ntohs(((const struct sockaddr_in *)(const void *)&to->addr)->sin_port);
-	bool is_proxy = x->proxy_port != 0 && x->proxy_port == port;
-	if (x->guarded && !is_proxy && guard_is_inner(&to->addr)) {
-		x->guard_held = true;
+	if (is_held(self, ntohs(at->sin_port), guard_is_inner(&to->addr)))
 		return CURL_SOCKET_BAD;
-	}
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
+/* Again for the guard: a connection that stood already may have been opened without one. */
 static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, int own_port)
 {
 	struct exchange *x = self;
-	(void)peer_ip;
 	(void)own_ip;
-	(void)peer_port;
 	(void)own_port;
+	if (is_held(x, peer_port, guard_ip_is_inner(peer_ip)))
+		return CURL_PREREQFUNC_ABORT;
 	x->connected = true;
 	x->last_byte_ms = clock_mono_ms();
 	return CURL_PREREQFUNC_OK;
@@ -197,7 +201,7 @@ static enum http_end end_of(const struct exchange *x, CURLcode code, struct reas
 		return HTTP_STOPPED;
 	if (x->refused)
 		reason_set(ret_why, "%s", x->response.why.text);
-	else if (x->guard_held && end == HTTP_NO_CONNECTION)
+	else if (x->guard_held && (end == HTTP_NO_CONNECTION || code == CURLE_ABORTED_BY_CALLBACK))
 		reason_set(ret_why, "it is an address of this machine or of its link, where no server may send us");
 	else
 		return end;
@@ -369,6 +373,8 @@ static int add_headers(struct exchange *x, const struct http_ask *ask)
 		r = add_header(x, "If-Range: %s", ask->if_range);
 	if (r == 0 && ask->authorization)
 		r = add_header(x, "Authorization: %s", ask->authorization);
+	for (size_t i = 0; i < ask->headers_len && r == 0; i++)
+		r = add_header(x, "%s", ask->headers[i]);
 	return r;
 }
 
@@ -387,14 +393,13 @@ static bool set_tls(CURL *e, const struct http_tls *tls)
 	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2 * verify) == CURLE_OK;
 }
 
-/* GET and POST undo HEAD, which a handle may have been used for before. */
+/* GET undoes HEAD, which a handle may have been used for before; for POST that is said. */
 static bool set_method(struct exchange *x, const char *form, bool head)
 {
-	if (curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L) != CURLE_OK)
-		return false;
 	if (!form)
-		return !head || curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
-	return buf_append_str(&x->form, form) == 0 &&
+		return curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK &&
+		       (!head || curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L) == CURLE_OK);
+	return curl_easy_setopt(x->easy, CURLOPT_NOBODY, 0L) == CURLE_OK && buf_append_str(&x->form, form) == 0 &&
 	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE, (long)x->form.len) == CURLE_OK &&
 	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->form.data) == CURLE_OK;
 }
@@ -407,8 +412,6 @@ static bool set_request(struct exchange *x, const struct http_ask *ask)
 	return add_headers(x, ask) == 0 && set_method(x, ask->form, ask->head) && set_tls(e, ask->tls) &&
 	       curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK &&
-	       /* A connection that stands already was looked at by no guard. */
-	       curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ask->guarded ? 1L : 0L) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms) == CURLE_OK;
 }

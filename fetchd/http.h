@@ -26,6 +26,7 @@ enum http_end {
 	HTTP_STOPPED,       /* `head` or `body` asked for it */
 	HTTP_REFUSED,       /* the head is over a limit or no HTTP, the framing is broken, or the guard held */
 	HTTP_NO_ADDRESS,    /* the name does not resolve */
+	HTTP_DENIED,        /* by the proxy */
 	HTTP_NO_CONNECTION, /* refused, unreachable, or the time for it is up */
 	HTTP_NO_TLS,        /* handshake or certificate */
 	HTTP_BROKEN_OFF,    /* reset, closed before the answer, a body that is cut short */
@@ -55,6 +56,8 @@ struct http_ask {
 	const char *url;
 	const char *accept;
 	const char *authorization;  /* the header's value, or NULL */
+	const char *const *headers; /* more of them, "Name: value" */
+	size_t headers_len;
 	const char *if_range;       /* a validator, or NULL */
 	uint64_t first;             /* bytes; 0: no range */
 	uint64_t last;              /* inclusive; SIZE_UNKNOWN: open */

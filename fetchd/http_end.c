@@ -2,7 +2,13 @@
 
 /* System */
 #include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+
+#define UNKNOWN_AUTHORITY                                                                                              \
+	"TLS: the certificate is of an authority that this machine does not trust: if you do, name it with ca_file "   \
+	"in [registry HOST]"
 
 /* What curl says, what that means, and how a person is told; NULL: in curl's own words. */
 static const struct {
@@ -11,11 +17,14 @@ static const struct {
 	const char *text;
 } ends[] = {
     {CURLE_OK, HTTP_WHOLE, ""},
-    {CURLE_COULDNT_RESOLVE_HOST, HTTP_NO_ADDRESS, "the name of the host cannot be resolved"},
-    {CURLE_COULDNT_RESOLVE_PROXY, HTTP_NO_ADDRESS, "the name of the proxy cannot be resolved"},
+    {CURLE_COULDNT_RESOLVE_HOST, HTTP_NO_ADDRESS,
+     "the name of the host cannot be resolved: is it spelt right, and does this machine's resolver answer?"},
+    {CURLE_COULDNT_RESOLVE_PROXY, HTTP_NO_ADDRESS,
+     "the name of the proxy cannot be resolved: see http_proxy and https_proxy in the environment"},
     {CURLE_COULDNT_CONNECT, HTTP_NO_CONNECTION, NULL},
     {CURLE_PROXY, HTTP_NO_CONNECTION, NULL},
-    {CURLE_OPERATION_TIMEDOUT, HTTP_NO_CONNECTION, "no connection within the time for it"},
+    {CURLE_OPERATION_TIMEDOUT, HTTP_NO_CONNECTION,
+     "no connection within the time for it: the host is down, or a firewall drops what is sent"},
     {CURLE_SSL_CONNECT_ERROR, HTTP_NO_TLS, NULL},
     {CURLE_PEER_FAILED_VERIFICATION, HTTP_NO_TLS, NULL},
     {CURLE_SSL_CACERT_BADFILE, HTTP_NO_TLS, NULL},
@@ -31,6 +40,34 @@ static const struct {
     {CURLE_UNSUPPORTED_PROTOCOL, HTTP_REFUSED, "the answer is no HTTP/1.1"},
 };
 
+/*
+ * What libcurl 7.88 and OpenSSL have no code for, only words. The first that is in them counts.
+ */
+static const struct {
+	const char *words;
+	enum http_end end;
+	const char *text;
+} causes[] = {
+    {"certificate has expired", HTTP_NO_TLS,
+     "TLS: the certificate has expired: its owner has to renew it, or the clock of this machine is wrong"},
+    {"certificate is not yet valid", HTTP_NO_TLS,
+     "TLS: the certificate is not valid yet: is the clock of this machine right?"},
+    {"certificate in certificate chain", HTTP_NO_TLS, UNKNOWN_AUTHORITY},
+    {"unable to get local issuer", HTTP_NO_TLS, UNKNOWN_AUTHORITY},
+    {"self-signed certificate", HTTP_NO_TLS,
+     "TLS: the certificate is self-signed: if it is the right one, name it with ca_file in [registry HOST]"},
+    {"subject name", HTTP_NO_TLS,
+     "TLS: the certificate is for another host: is this the name that the server has for itself?"},
+    {"alert certificate required", HTTP_NO_TLS,
+     "TLS: the server wants a certificate of the client: see client_cert in [registry HOST]"},
+    {"wrong version number", HTTP_NO_TLS,
+     "TLS: the server speaks none there: plain_http = yes in [registry HOST], if it is to do without"},
+    {"chunked-encoding", HTTP_REFUSED, "the chunks of the body are broken"},
+    {"tunnel failed, response 407", HTTP_DENIED,
+     "407 Proxy Authentication Required: the proxy wants a password, or another one, in https_proxy"},
+    {"tunnel failed", HTTP_NO_CONNECTION, "the proxy in https_proxy does not connect us"},
+};
+
 /* "Recv failure: Connection reset by peer" is "connection reset by peer" in our words; "SSL ..." stays as it is. */
 static void say_error(const char *prefix, const char *text, struct reason *ret_why)
 {
@@ -41,6 +78,31 @@ static void say_error(const char *prefix, const char *text, struct reason *ret_w
 	bool is_word = prefix[0] == '\0' && isupper((unsigned char)text[0]) && islower((unsigned char)text[1]);
 	reason_set(ret_why, "%s%c%s", prefix, is_word ? tolower((unsigned char)text[0]) : text[0],
 		   text[0] != '\0' ? text + 1 : "");
+}
+
+/* "Failed to connect to A port P after 0 ms: ...": A may be a proxy, and P a port that nobody chose. */
+static void say_no_connection(const char *text, int os_error, struct reason *ret_why)
+{
+	static const char begin[] = "Failed to connect to ";
+	char at[64] = "";
+	const char *end = strstr(text, " after ");
+	if (strncmp(text, begin, strlen(begin)) == 0 && end)
+		(void)snprintf(at, sizeof(at), " (%.*s)", (int)(end - text - (long)strlen(begin)),
+			       text + strlen(begin));
+	const char *error = strerror(os_error);
+	reason_set(ret_why, "%c%s%s%s", tolower((unsigned char)error[0]), error + 1, at,
+		   os_error == ECONNREFUSED ? ": nothing listens there, or a firewall is in the way" : "");
+}
+
+static bool find_cause(const char *text, enum http_end *ret_end, struct reason *ret_why)
+{
+	for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
+		if (strstr(text, causes[i].words)) {
+			*ret_end = causes[i].end;
+			reason_set(ret_why, "%s", causes[i].text);
+			return true;
+		}
+	return false;
 }
 
 enum http_end http_end_of(CURLcode code, const char *text, int os_error, bool connected, struct reason *ret_why)
@@ -56,11 +118,13 @@ enum http_end http_end_of(CURLcode code, const char *text, int os_error, bool co
 		end = HTTP_STALLED;
 		words = "the answer was not complete within the time for it";
 	} else if (code == CURLE_COULDNT_CONNECT && os_error != 0) {
-		words = strerror(os_error);
-	} else if (!words) {
-		words = text[0] != '\0' ? text : curl_easy_strerror(code);
+		say_no_connection(text, os_error, ret_why);
+		return end;
+	} else if (!words && find_cause(text, &end, ret_why)) {
+		return end;
 	}
+	if (!words)
+		words = text[0] != '\0' ? text : curl_easy_strerror(code);
 	say_error(end == HTTP_NO_TLS ? "TLS: " : "", words, ret_why);
-	/* libcurl 7.88 has no code of its own for broken chunks. */
-	return code == CURLE_RECV_ERROR && strstr(text, "chunked-encoding") ? HTTP_REFUSED : end;
+	return end;
 }

@@ -13,7 +13,7 @@ static const struct {
     {403, "403 Forbidden"},
     {404, "404 Not Found"},
     {405, "405 Method Not Allowed"},
-    {407, "407 Proxy Authentication Required"},
+    {407, "407 Proxy Authentication Required: the proxy wants a password, or another one, in http_proxy"},
     {408, "408 Request Timeout"},
     {410, "410 Gone"},
     {416, "416 Range Not Satisfiable"},

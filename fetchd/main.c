@@ -23,8 +23,10 @@
  *
  * FILES
  *	--config FILE, or SLUICE_CONFIG
- *		Sections [fetchd], whose keys are the options with underscores, and [registry HOST] with plain_http,
- *		ca_file, client_cert, client_key, skip_verify, connect_timeout, stall_timeout and mirror.
+ *		Sections [fetchd], whose keys are the options with underscores, and [registry HOST] with what holds for
+ *		that one alone; see fetchd(1) and registries.h.
+ *	registries.d, beside that file, and in it what ends in .conf
+ *		More sections [registry HOST].
  *	--auth-file FILE, $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE,
  *	$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json, ~/.docker/config.json
  *		Credentials, read when a registry asks for some; docker-credential-NAME is run where one names it.
@@ -84,11 +86,11 @@ struct program {
 /* Loudly: whoever forgets that it is set hands his passwords to anybody on the way. */
 static void warn_of_skipped(const struct settings *s)
 {
-	for (size_t i = 0; i < s->registries_len; i++)
-		if (s->registries[i].tls.skip_verify)
+	for (size_t i = 0; i < s->registries.len; i++)
+		if (s->registries.all[i].tls.skip_verify)
 			log_warning("the certificate of '%s' is NOT VERIFIED (skip_verify): anybody on the way can "
 				    "read and change what is exchanged with it",
-				    s->registries[i].host);
+				    s->registries.all[i].host);
 }
 
 static int settings_read(struct program *p, struct reason *why)

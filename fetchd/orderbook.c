@@ -25,6 +25,9 @@ struct order {
 	uint64_t attempt;
 	struct fetch *fetch;
 	uint64_t ended_ms;
+	uint8_t restarts;  /* of the last order */
+	uint32_t served;   /* who brought what came since the last restart ... */
+	uint32_t suspects; /* ... and what came before it, which was wrong */
 };
 
 struct orderbook {
@@ -167,6 +170,7 @@ static void on_done(void *self, struct fetch *f)
 	struct orderbook *book = self;
 	for (size_t i = 0; i < ORDERS_MAX; i++)
 		if (book->all[i].fetch == f) {
+			book->all[i].served |= fetch_served(f);
 			book->all[i].fetch = NULL;
 			book->all[i].ended_ms = clock_mono_ms();
 		}
@@ -192,6 +196,29 @@ static void take_hello(struct orderbook *book, const struct message *m)
 	ev_timer_again(book->env->loop, &book->hello);
 }
 
+static void end_fetch(struct order *o)
+{
+	if (o->fetch)
+		o->served |= fetch_served(o->fetch);
+	fetch_free(o->fetch);
+	o->fetch = NULL;
+}
+
+/*
+ * A transfer that starts over because its bytes were wrong has to get them elsewhere. A fetchd that does not know from
+ * where they were trusts the registry first.
+ */
+static void note_restarts(struct order *o, bool is_known, uint8_t restarts)
+{
+	if (restarts > o->restarts)
+		o->suspects = is_known && o->served != 0 ? o->served : FETCH_ALL_MIRRORS;
+	if (restarts != o->restarts)
+		o->served = 0;
+	if (restarts < o->restarts)
+		o->suspects = 0;
+	o->restarts = restarts;
+}
+
 static int row_begin(struct orderbook *book, struct order *o, const struct message *m)
 {
 	struct fetch_order order = {
@@ -203,8 +230,10 @@ static int row_begin(struct orderbook *book, struct order *o, const struct messa
 	    .expected = m->expected,
 	    .validator = m->validator,
 	    .resolve = true,
+	    .suspects = o->suspects,
 	};
-	o->ref = strndup((const char *)m->ref.data, m->ref.len);
+	if (!o->ref)
+		o->ref = strndup((const char *)m->ref.data, m->ref.len);
 	o->attempt = m->attempt;
 	return o->ref ? fetch_new(book->env, &order, &hooks, book, &o->fetch) : -ENOMEM;
 }
@@ -215,14 +244,16 @@ static void take_fetch(struct orderbook *book, const struct message *m)
 	struct order *o = find(book, m->ref);
 	if (o && m->attempt <= o->attempt)
 		return;
+	bool is_known = o != NULL;
 	if (o)
-		row_release(o);
+		end_fetch(o);
 	else
 		o = find_place(book);
 	if (!o) {
 		log_error("cannot take the order for '%.*s': %d transfers run", SPAN_ARG(m->ref), ORDERS_MAX);
 		return;
 	}
+	note_restarts(o, is_known, m->restarts);
 	int r = row_begin(book, o, m);
 	if (r < 0) {
 		(void)log_errno(r, "cannot take the order for '%.*s'", SPAN_ARG(m->ref));
@@ -237,8 +268,7 @@ static void take_cancel(struct orderbook *book, const struct message *m)
 	struct order *o = find(book, m->ref);
 	if (!o || m->attempt < o->attempt)
 		return;
-	fetch_free(o->fetch);
-	o->fetch = NULL;
+	end_fetch(o);
 	o->ended_ms = clock_mono_ms();
 }
 

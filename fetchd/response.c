@@ -200,16 +200,24 @@ static void take_location(struct response *r, struct span value)
 		broken(r, "a Location that makes no sense");
 }
 
+static bool is_digits(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.data[i] < '0' || s.data[i] > '9')
+			return false;
+	return s.len > 0;
+}
+
 static void take_retry_after(struct response *r, struct span value)
 {
 	uint64_t seconds;
-	if (parse_number(value, &seconds))
-		;
+	if (is_digits(value))
+		seconds = parse_number(value, &seconds) ? seconds : UINT64_MAX;
 	else if (parse_date(value, &seconds) && seconds > r->now_s)
 		seconds -= r->now_s;
 	else
 		return;
-	r->retry_after_ms = seconds < UINT32_MAX / 1000 ? seconds * 1000 : UINT32_MAX;
+	r->retry_after_ms = seconds < RETRY_AFTER_CLAMP_MS / 1000 ? seconds * 1000 : RETRY_AFTER_CLAMP_MS;
 }
 
 /* One that is not understood is none that we could answer, which is said when it comes to that. */

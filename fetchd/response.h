@@ -10,9 +10,10 @@
 #include "common/oci/transfer.h"
 #include "fetchd/challenge.h"
 
-#define RESPONSE_HEAD_MAX  (64u << 10) /* bytes of header lines in all, interim responses included */
-#define RESPONSE_LINES_MAX 200
-#define LOCATION_MAX       8192 /* bytes; signed URLs run to two thousand */
+#define RESPONSE_HEAD_MAX    (64u << 10) /* bytes of header lines in all, interim responses included */
+#define RESPONSE_LINES_MAX   200
+#define RETRY_AFTER_CLAMP_MS (UINT64_C(365) * 24 * 3600 * 1000) /* whoever asks for more is as good as gone */
+#define LOCATION_MAX         8192                               /* bytes; signed URLs run to two thousand */
 
 struct response {
 	uint64_t now_s; /* wall clock, for dates in Retry-After */
@@ -39,7 +40,7 @@ struct response {
 	char digest[DIGEST_TEXT_SIZE];         /* Docker-Content-Digest, empty unless well-formed */
 	char media_type[MEDIA_TYPE_MAX + 1];   /* Content-Type without parameters, empty unless well-formed */
 	char location[LOCATION_MAX + 1];
-	uint64_t retry_after_ms;    /* 0: none */
+	uint64_t retry_after_ms;    /* 0: none; at most RETRY_AFTER_CLAMP_MS */
 	struct challenge challenge; /* of all WWW-Authenticate fields */
 };
 

@@ -4,20 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Base */
 #include "common/base/config.h"
 #include "common/base/log.h"
 
-/* Own */
-#include "fetchd/url.h"
-
-#define HOUR_MS        (3600u * 1000)
-#define ROWS_IN_FILE   9
-#define ROWS_MAX       18
-#define SECTION        "fetchd"
-#define SECTION_PREFIX "registry "
+#define ROWS_IN_FILE 10
+#define ROWS_MAX     19
+#define SECTION      "fetchd"
 
 /* The first ROWS_IN_FILE rows may stand in the file too. */
 static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX])
@@ -29,17 +23,19 @@ static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX]
 	     "error, warning, notice, info or debug"},
 	    {"auth-file", 0, OPT_TEXT, &s->auth_file, NULL, 0, 4096, NULL, "FILE",
 	     "credentials, before those of podman and docker"},
-	    {"max-retries", 0, OPT_COUNT, &s->max_retries, "8", 0, 1000000, NULL, "N",
+	    {"max-retries", 0, OPT_COUNT, &s->max_retries, "8", 0, RETRIES_MAX, NULL, "N",
 	     "tries in a row that make no progress"},
 	    {"retry-delay", 0, OPT_TIME_MS, &s->retry_delay_ms, "1s", 1, HOUR_MS, NULL, "TIME",
 	     "the first wait; further ones are longer"},
 	    {"retry-delay-max", 0, OPT_TIME_MS, &s->retry_delay_max_ms, "30s", 1, HOUR_MS, NULL, "TIME",
 	     "the longest, unless a server asks for more"},
+	    {"retry-after-max", 0, OPT_TIME_MS, &s->retry_after_max_ms, "10m", 0, WEEK_MS, NULL, "TIME",
+	     "the longest that a server may ask for"},
 	    {"connect-timeout", 0, OPT_TIME_MS, &s->connect_timeout_ms, "15s", 1, HOUR_MS, NULL, "TIME",
 	     "for name, connection and TLS together"},
 	    {"stall-timeout", 0, OPT_TIME_MS, &s->stall_timeout_ms, "30s", 1, HOUR_MS, NULL, "TIME",
 	     "give up after so long without a byte"},
-	    {"connections-per-host", 0, OPT_COUNT, &s->connections_per_host, "8", 1, 64, NULL, "N",
+	    {"connections-per-host", 0, OPT_COUNT, &s->connections_per_host, "8", 1, CONNECTIONS_MAX, NULL, "N",
 	     "at most so many at a time"},
 	    {"config", 0, OPT_TEXT, &s->config, NULL, 1, 4096, "SLUICE_CONFIG", "FILE",
 	     "read [fetchd] and [registry HOST] from here"},
@@ -62,96 +58,14 @@ struct loading {
 	struct opt in_file[ROWS_IN_FILE + 1]; /* those that a file may set */
 };
 
-static struct registry_settings *registry_of(struct settings *s, const char *host, struct reason *why)
-{
-	for (size_t i = 0; i < s->registries_len; i++)
-		if (strcmp(s->registries[i].host, host) == 0)
-			return &s->registries[i];
-	size_t len = strlen(host);
-	if (s->registries_len == REGISTRIES_MAX || len == 0 || len > REFERENCE_HOST_MAX) {
-		reason_set(why, "more than %d registries, or a name that is too long", REGISTRIES_MAX);
-		return NULL;
-	}
-	struct registry_settings *found = &s->registries[s->registries_len++];
-	*found = (struct registry_settings){.plain_http = PLAIN_HTTP_UNSET};
-	memcpy(found->host, host, len + 1);
-	return found;
-}
-
-/* Nothing but where it is: how a registry's URLs go on is no matter of configuration. */
-static int add_mirror(struct registry_settings *registry, const char *url, struct reason *why)
-{
-	struct origin origin;
-	struct reason inner = {"out of memory"};
-	const char *host = strstr(url, "://");
-	int r = origin_of(url, &origin, &inner);
-	if (r == 0 && (!host || host[3 + strcspn(host + 3, "/?#")] != '\0')) {
-		reason_set(&inner, "only scheme, host and port may stand there");
-		r = -EINVAL;
-	}
-	if (r < 0 || registry->mirrors_len == MIRRORS_MAX) {
-		reason_set(why, "'%s' cannot be mirror %zu of '%s': %s", url, registry->mirrors_len + 1, registry->host,
-			   r < 0 ? inner.text : "there are too many");
-		return r < 0 ? r : -EINVAL;
-	}
-	const char **slot = &registry->mirrors[registry->mirrors_len];
-	const struct opt row[] = {{"mirror", 0, OPT_TEXT, (void *)slot, NULL, 1, 4096, NULL, NULL, ""}, {0}};
-	r = opt_set(row, "mirror", url, why);
-	if (r == 0)
-		registry->mirrors_len++;
-	return r;
-}
-
-static int set_registry(struct settings *s, const char *host, const char *key, const char *value, struct reason *why)
-{
-	struct registry_settings *registry = registry_of(s, host, why);
-	if (!registry)
-		return -EINVAL;
-	if (strcmp(key, "mirror") == 0)
-		return add_mirror(registry, value, why);
-	bool plain = false;
-	const struct opt plain_row[] = {{"plain-http", 0, OPT_FLAG, &plain, NULL, 0, 0, NULL, NULL, ""}, {0}};
-	const struct opt rows[] = {
-	    {"ca-file", 0, OPT_TEXT, &registry->tls.ca_file, NULL, 1, 4096, NULL, NULL, ""},
-	    {"client-cert", 0, OPT_TEXT, &registry->tls.client_cert, NULL, 1, 4096, NULL, NULL, ""},
-	    {"client-key", 0, OPT_TEXT, &registry->tls.client_key, NULL, 1, 4096, NULL, NULL, ""},
-	    {"skip-verify", 0, OPT_FLAG, &registry->tls.skip_verify, NULL, 0, 0, NULL, NULL, ""},
-	    {"connect-timeout", 0, OPT_TIME_MS, &registry->connect_timeout_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
-	    {"stall-timeout", 0, OPT_TIME_MS, &registry->stall_timeout_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
-	    {0},
-	};
-	int r = opt_set(plain_row, key, value, why);
-	if (r == 0)
-		registry->plain_http = plain ? PLAIN_HTTP_YES : PLAIN_HTTP_NO;
-	return r == -ENOENT ? opt_set(rows, key, value, why) : r;
-}
-
 /* The file is shared with the other programs: sections of theirs are none of our business. */
 static int visit(void *self, const char *section, const char *key, const char *value, struct reason *why)
 {
 	struct loading *l = self;
 	if (strcmp(section, SECTION) == 0)
 		return opt_set(l->in_file, key, value, why);
-	if (strncmp(section, SECTION_PREFIX, strlen(SECTION_PREFIX)) == 0)
-		return set_registry(&l->s, section + strlen(SECTION_PREFIX), key, value, why);
-	return 0;
-}
-
-/* Said now and not by the first transfer: a file that cannot be read would look like a server that is not trusted. */
-static int check_registry(const struct registry_settings *registry, struct reason *why)
-{
-	const char *const paths[] = {registry->tls.ca_file, registry->tls.client_cert, registry->tls.client_key};
-	if (registry->tls.client_key && !registry->tls.client_cert) {
-		reason_set(why, "the registry '%s' has a client_key, but no client_cert", registry->host);
-		return -EBADMSG;
-	}
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (paths[i] && access(paths[i], R_OK) < 0) {
-			reason_set(why, "cannot read '%s' for the registry '%s': %s", paths[i], registry->host,
-				   strerror(errno));
-			return -EBADMSG;
-		}
-	return 0;
+	const char *host = registries_section(section);
+	return host ? registries_set(&l->s.registries, host, key, value, why) : 0;
 }
 
 static int check(const struct settings *s, struct reason *why)
@@ -161,15 +75,14 @@ static int check(const struct settings *s, struct reason *why)
 		reason_set(why, "there is no log level '%s'", s->log_level);
 		return -EINVAL;
 	}
-	int r = 0;
-	for (size_t i = 0; i < s->registries_len && r == 0; i++)
-		r = check_registry(&s->registries[i], why);
-	return r;
+	return registries_check(&s->registries, why);
 }
 
 static int read_file(struct loading *l, struct reason *why)
 {
 	int r = config_read(l->s.config, visit, l, why);
+	if (r == 0)
+		r = registries_read(&l->s.registries, l->s.config, why);
 	return r == -EINVAL || r == -ENOENT ? -EBADMSG : r;
 }
 
@@ -203,36 +116,52 @@ int settings_load(int argc, char **argv, struct settings *ret_settings, char **r
 	return r;
 }
 
-const struct registry_settings *settings_registry(const struct settings *s, const char *host)
-{
-	for (size_t i = 0; i < s->registries_len; i++)
-		if (strcmp(s->registries[i].host, host) == 0)
-			return &s->registries[i];
-	return NULL;
-}
-
 enum plain_http settings_plain_http(const struct settings *s, const char *host)
 {
-	const struct registry_settings *registry = settings_registry(s, host);
+	const struct registry_settings *registry = registries_find(&s->registries, host);
 	return registry ? registry->plain_http : PLAIN_HTTP_UNSET;
 }
 
 const char *settings_mirror(const struct settings *s, const char *host, size_t n)
 {
-	const struct registry_settings *registry = settings_registry(s, host);
+	const struct registry_settings *registry = registries_find(&s->registries, host);
 	return registry && n < registry->mirrors_len ? registry->mirrors[n] : NULL;
+}
+
+static uint64_t own_or(uint64_t own, uint64_t of_all)
+{
+	return own != UNSAID ? own : of_all;
+}
+
+uint64_t settings_connections(const struct settings *s, const char *host)
+{
+	const struct registry_settings *registry = registries_find(&s->registries, host);
+	return own_or(registry ? registry->connections : UNSAID, s->connections_per_host);
+}
+
+struct backoff_limits settings_retries(const struct settings *s, const char *host)
+{
+	const struct registry_settings *registry = registries_find(&s->registries, host);
+	if (!registry)
+		return (struct backoff_limits){s->max_retries, s->retry_delay_ms, s->retry_delay_max_ms,
+					       s->retry_after_max_ms};
+	return (struct backoff_limits){
+	    .retries = own_or(registry->max_retries, s->max_retries),
+	    .delay_ms = own_or(registry->retry_delay_ms, s->retry_delay_ms),
+	    .delay_max_ms = own_or(registry->retry_delay_max_ms, s->retry_delay_max_ms),
+	    .retry_after_max_ms = own_or(registry->retry_after_max_ms, s->retry_after_max_ms),
+	};
 }
 
 void settings_fill(const struct settings *s, const char *host, struct http_ask *ask)
 {
-	static const struct registry_settings nothing;
-	const struct registry_settings *registry = settings_registry(s, host);
-	if (!registry)
-		registry = &nothing;
-	ask->tls = &registry->tls;
-	ask->connect_timeout_ms =
-	    registry->connect_timeout_ms > 0 ? registry->connect_timeout_ms : s->connect_timeout_ms;
-	ask->stall_timeout_ms = registry->stall_timeout_ms > 0 ? registry->stall_timeout_ms : s->stall_timeout_ms;
+	static const struct http_tls trust_the_system;
+	const struct registry_settings *registry = registries_find(&s->registries, host);
+	ask->tls = registry ? &registry->tls : &trust_the_system;
+	ask->connect_timeout_ms = own_or(registry ? registry->connect_timeout_ms : UNSAID, s->connect_timeout_ms);
+	ask->stall_timeout_ms = own_or(registry ? registry->stall_timeout_ms : UNSAID, s->stall_timeout_ms);
+	ask->headers = registry ? registry->headers : NULL;
+	ask->headers_len = registry ? registry->headers_len : 0;
 }
 
 void settings_print_help(bool of_get, FILE *out)

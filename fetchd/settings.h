@@ -1,28 +1,14 @@
 /*
  * fetchd's options: rows of a table, from the configuration file's [fetchd] section, the environment and the command
- * line, and [registry HOST] sections from the file.
+ * line; and what the file, and those in registries.d beside it, say of single registries.
  */
 #ifndef SLUICE_FETCHD_SETTINGS_H
 #define SLUICE_FETCHD_SETTINGS_H
 
 #include "common/base/opt.h"
-#include "common/oci/reference.h"
+#include "fetchd/backoff.h"
 #include "fetchd/http.h"
-#include "fetchd/registry.h"
-
-#define REGISTRIES_MAX 64 /* sections */
-#define MIRRORS_MAX    8  /* of one registry */
-
-/* All zero but for the host: nothing is said of it. */
-struct registry_settings {
-	char host[REFERENCE_HOST_MAX + 1]; /* "docker.io", "localhost:5000" */
-	enum plain_http plain_http;
-	struct http_tls tls;
-	uint64_t connect_timeout_ms;      /* 0: as for all */
-	uint64_t stall_timeout_ms;        /* the same */
-	const char *mirrors[MIRRORS_MAX]; /* "https://mirror.example:5000", in the order in which they are tried */
-	size_t mirrors_len;
-};
+#include "fetchd/registries.h"
 
 struct settings {
 	/* For the daemon and the tool, and in the file. */
@@ -32,6 +18,7 @@ struct settings {
 	uint64_t max_retries;  /* failures in a row, without progress in between, that are followed by another try */
 	uint64_t retry_delay_ms;
 	uint64_t retry_delay_max_ms;
+	uint64_t retry_after_max_ms; /* what a server may ask for; beyond it the transfer fails */
 	uint64_t connect_timeout_ms;
 	uint64_t stall_timeout_ms; /* without a byte, while we take bytes */
 	uint64_t connections_per_host;
@@ -47,8 +34,7 @@ struct settings {
 	const char *digest;
 	bool raw;
 
-	struct registry_settings registries[REGISTRIES_MAX];
-	size_t registries_len;
+	struct registries registries;
 };
 
 /*
@@ -60,14 +46,16 @@ struct settings {
 int settings_load(int argc, char **argv, struct settings *ret_settings, char **ret_operands, int *ret_count,
 		  struct reason *why);
 
-/* What the file says of a registry, or NULL. */
-const struct registry_settings *settings_registry(const struct settings *s, const char *host);
+/* Of a registry: its own word, else that for all. */
 enum plain_http settings_plain_http(const struct settings *s, const char *host);
 
 /* The nth mirror of a registry, or NULL: there are no more. */
 const char *settings_mirror(const struct settings *s, const char *host, size_t n);
 
-/* Fill in TLS and time-outs of a request to `host`, borrowed from the settings. */
+uint64_t settings_connections(const struct settings *s, const char *host);
+struct backoff_limits settings_retries(const struct settings *s, const char *host);
+
+/* Fill in TLS, time-outs and headers of a request to `host`, borrowed from the settings. */
 void settings_fill(const struct settings *s, const char *host, struct http_ask *ask);
 
 /* The rows, for --help: those whose help begins with "get: ", or the others. */

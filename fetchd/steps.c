@@ -19,6 +19,7 @@
 
 /* Own */
 #include "fetchd/credentials.h"
+#include "fetchd/guard.h"
 #include "fetchd/registry.h"
 #include "fetchd/settings.h"
 
@@ -27,6 +28,8 @@
 #define FIRST_CONTACT_RETRIES 3
 /* A server may cap its ranges; one that brings at least this much is asked for the next at once. */
 #define SHORT_RANGE_MIN (1u << 20)
+
+_Static_assert(FETCH_ALL_MIRRORS == (1u << MIRRORS_MAX) - 1, "a bit for each mirror, and the next for the registry");
 
 const struct fetch_step *fetch_fail(struct fetch *f, enum fail_class class, const struct fetch_step *next,
 				    const char *why)
@@ -46,7 +49,7 @@ static const struct fetch_step *out_of_memory(struct fetch *f)
 static int make_start_url(struct fetch *f, const struct source *s, struct reason *why)
 {
 	const struct settings *settings = f->env->settings;
-	const char *mirror = settings_mirror(settings, f->registry, f->mirror);
+	const char *mirror = settings_mirror(settings, f->registry, f->sites[f->site]);
 	struct source at = *s;
 	/* A tag that was resolved may name something else by now; its manifest is what was begun with. */
 	if (f->by_tag && digest_parse(span_str(f->want.expected), &at.reference.digest, NULL) == 0)
@@ -61,6 +64,22 @@ static int make_start_url(struct fetch *f, const struct source *s, struct reason
 	else if (r == 0)
 		memcpy(f->host, f->registry, sizeof(f->host));
 	return r;
+}
+
+/* Who is asked in which order: the mirrors, then the registry itself; whoever brought wrong bytes behind the others. */
+static void line_up_sites(struct fetch *f)
+{
+	size_t mirrors = 0;
+	while (settings_mirror(f->env->settings, f->registry, mirrors))
+		mirrors++;
+	f->sites_len = f->site = 0;
+	for (unsigned suspected = 0; suspected <= 1; suspected++) {
+		for (size_t i = 0; i < mirrors; i++)
+			if ((f->suspects >> i & 1) == suspected)
+				f->sites[f->sites_len++] = (uint8_t)i;
+		if ((f->suspects >> SITE_REGISTRY & 1) == suspected)
+			f->sites[f->sites_len++] = SITE_REGISTRY;
+	}
 }
 
 /* Of a tag that was resolved, messages name both. */
@@ -84,6 +103,7 @@ static const struct fetch_step *plan(struct fetch *f)
 	f->resolve = f->by_tag && f->want.expected[0] == '\0';
 	if (f->by_tag && !f->resolve)
 		show_pinned(f);
+	line_up_sites(f);
 	if (r == 0)
 		r = make_start_url(f, &s, &why);
 	if (r < 0)
@@ -108,10 +128,19 @@ static const struct fetch_step *line_up(struct fetch *f)
 	buf_clear(&f->url);
 	if (buf_append(&f->url, f->start_url.data, f->start_url.len) < 0)
 		return out_of_memory(f);
-	int r = turn_begin(f->env->hosts, &f->home, f->env->settings->connections_per_host, &f->turn);
+	int r = turn_begin(f->env->hosts, &f->home, settings_connections(f->env->settings, f->host), &f->turn);
 	if (r < 0)
 		return fetch_fail(f, FAIL_AGAIN, &step_retry, "too many hosts are talked to at once");
 	return r == 1 ? &step_present : NULL;
+}
+
+/*
+ * Where a server sends us may be no address of this machine or its link, where only we can go; unless the server is
+ * there too. A private network is none of that: registries there send to stores there.
+ */
+static bool is_guarded(const struct fetch *f)
+{
+	return !origin_eq(&f->at, &f->home) && !guard_host_is_inner(f->home.host);
 }
 
 static const struct fetch_step *ask(struct fetch *f)
@@ -136,13 +165,20 @@ static const struct fetch_step *ask(struct fetch *f)
 	     */
 	    .if_range = w->offset > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,
 	    .head = f->resolve,
+	    .guarded = is_guarded(f),
 	    .first = f->resolve ? 0 : w->offset,
 	    .last = w->size != SIZE_UNKNOWN ? w->size - 1 : SIZE_UNKNOWN,
 	};
 	/* What the registry's section says is for it alone: where it sends us has a section of its own, or none. */
+	bool is_home = origin_eq(&f->at, &f->home);
 	origin_format(&f->at, at);
-	settings_fill(f->env->settings, origin_eq(&f->at, &f->home) ? f->host : at, &request);
+	settings_fill(f->env->settings, is_home ? f->host : at, &request);
 	count_add(COUNT_REQUESTS, 1);
+	if (!is_home)
+		request.headers_len = 0;
+	if (request.tls->skip_verify && f->at.tls)
+		log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = f->ref, .host = at},
+			 "fetching '%s' from '%s', whose certificate is NOT VERIFIED (skip_verify)", f->shown, at);
 	int r = http_start(f->env->http, &request, &fetch_http_hooks, f, &f->exchange);
 	return r < 0 ? fetch_fail(f, FAIL_AGAIN, &step_retry, "out of memory") : NULL;
 }
@@ -189,6 +225,8 @@ static const struct fetch_step *settle_failure(struct fetch *f)
 	case HTTP_NO_CONNECTION:
 	case HTTP_NO_TLS:
 		return fetch_fail(f, FAIL_UNAVAILABLE, &step_retry, f->end_why.text);
+	case HTTP_DENIED:
+		return fetch_fail(f, FAIL_DENIED, &step_give_up, f->end_why.text);
 	case HTTP_REFUSED:
 		return fetch_fail(f, FAIL_BAD_DATA, &step_give_up, f->end_why.text);
 	default:
@@ -254,6 +292,7 @@ static const struct fetch_step *resolve(struct fetch *f)
 	};
 	turn_end(&f->turn);
 	f->fail = FAIL_NONE;
+	f->served |= UINT32_C(1) << f->sites[f->site];
 	f->sink_error = outlet_say(&f->outlet, &m);
 	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = f->host, .digest = f->learned},
 		 "'%s' is %s", f->shown, f->learned);
@@ -275,6 +314,9 @@ static const struct fetch_step *redirect(struct fetch *f)
 	}
 	buf_release(&f->url);
 	f->url = next;
+	if (is_guarded(f) && guard_host_is_inner(f->at.host))
+		return fetch_fail(f, FAIL_BAD_DATA, &step_give_up,
+				  "a redirect to this machine or its link is not followed");
 	return &step_ask;
 }
 
@@ -284,41 +326,41 @@ static const struct fetch_step *redirect(struct fetch *f)
  */
 static bool leave_mirror(struct fetch *f)
 {
-	const struct settings *settings = f->env->settings;
 	struct source s;
 	char at[ORIGIN_TEXT_SIZE];
-	if (f->fail == FAIL_USAGE || f->fail == FAIL_CHANGED || !settings_mirror(settings, f->registry, f->mirror))
+	if (f->fail == FAIL_USAGE || f->fail == FAIL_CHANGED || f->site + 1 >= f->sites_len)
 		return false;
 	origin_format(&f->home, at);
-	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at},
-		 "cannot fetch '%s' from the mirror '%s': %s", f->shown, at, f->why.text);
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at}, "cannot fetch '%s' from %s'%s': %s",
+		 f->shown, f->sites[f->site] != SITE_REGISTRY ? "the mirror " : "", at, f->why.text);
 	count_add(COUNT_MIRRORS_LEFT, 1);
-	f->mirror++;
+	f->site++;
 	turn_end(&f->turn);
 	secret_wipe(&f->pass);
 	f->pass_is_fresh = false;
 	return source_parse(span_str(f->source), &s, NULL) == 0 && make_start_url(f, &s, NULL) == 0;
 }
 
-/* After the registry itself, and a wait, the first mirror has its turn again. */
+/* After the last one, and a wait, the first has its turn again. */
 static bool return_to_mirrors(struct fetch *f)
 {
 	struct source s;
-	if (f->mirror == 0)
+	if (f->site == 0)
 		return true;
-	f->mirror = 0;
+	f->site = 0;
 	return source_parse(span_str(f->source), &s, NULL) == 0 && make_start_url(f, &s, NULL) == 0;
 }
 
 static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 {
-	char at[ORIGIN_TEXT_SIZE];
+	char at[ORIGIN_TEXT_SIZE], until[CLOCK_TEXT_SIZE];
 	origin_format(&f->at, at);
 	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at},
 		 "cannot fetch '%s': %s; trying '%s' again in %.1f s (%" PRIu64 " of %" PRIu64 ")", f->shown,
 		 f->why.text, at, (double)wait_ms / 1000.0, f->backoff.failures, retries);
 	f->until_s = clock_wall_s() + (wait_ms + 999) / 1000;
-	reason_set(&f->beat, "waiting to try '%s' again: %s", at, f->why.text);
+	clock_format(f->until_s, until);
+	reason_set(&f->beat, "waiting until %s to try '%s' again: %s", until, at, f->why.text);
 	struct message m = {.type = MSG_BEAT, .until_s = f->until_s, .text = span_str(f->beat.text)};
 	f->sink_error = outlet_say(&f->outlet, &m);
 }
@@ -334,6 +376,7 @@ static enum counter retry_reason(const struct fetch *f)
 	    [HTTP_NO_TLS] = COUNT_RETRIES_TLS,
 	    [HTTP_BROKEN_OFF] = COUNT_RETRIES_BROKEN,
 	    [HTTP_STALLED] = COUNT_RETRIES_STALLED,
+	    [HTTP_DENIED] = COUNT_RETRIES_OTHER,
 	    [HTTP_FAILED] = COUNT_RETRIES_OTHER,
 	};
 	if (f->http_status == 429 || f->http_status == 503)
@@ -341,13 +384,22 @@ static enum counter retry_reason(const struct fetch *f)
 	return f->http_status >= 300 ? COUNT_RETRIES_STATUS : of_end[f->end];
 }
 
+/* A server that wants us back tomorrow: whoever waits for the transfer decides about that. */
+static void say_too_long(struct fetch *f, uint64_t max_ms)
+{
+	struct reason why = f->why;
+	if (f->retry_after_ms > max_ms)
+		reason_set(&f->why, "%s; it asks for a wait of %s%" PRIu64 " s, and retry_after_max is %" PRIu64 " s",
+			   why.text, f->retry_after_ms == RETRY_AFTER_CLAMP_MS ? "at least " : "",
+			   f->retry_after_ms / 1000, max_ms / 1000);
+}
+
 /* What arrived is passed on; the wait is told; others get their turn with the host. */
 static const struct fetch_step *retry(struct fetch *f)
 {
-	const struct settings *s = f->env->settings;
 	if (leave_mirror(f))
 		return &step_line_up;
-	struct backoff_limits limits = {s->max_retries, s->retry_delay_ms, s->retry_delay_max_ms};
+	struct backoff_limits limits = settings_retries(f->env->settings, f->host);
 	bool answered = f->turn.host && f->turn.host->answered;
 	if (!answered && limits.retries > FIRST_CONTACT_RETRIES)
 		limits.retries = FIRST_CONTACT_RETRIES;
@@ -356,8 +408,10 @@ static const struct fetch_step *retry(struct fetch *f)
 	turn_end(&f->turn);
 	f->sink_error = outlet_flush(&f->outlet);
 	uint64_t wait_ms;
-	if (!backoff_failure(&f->backoff, &limits, f->retry_after_ms, arc4random(), &wait_ms))
+	if (!backoff_failure(&f->backoff, &limits, f->retry_after_ms, arc4random(), &wait_ms)) {
+		say_too_long(f, limits.retry_after_max_ms);
 		return &step_give_up;
+	}
 	count_add(retry_reason(f), 1);
 	say_retry(f, wait_ms, limits.retries);
 	if (!return_to_mirrors(f))

@@ -23,10 +23,13 @@
 #include "fetchd/http.h"
 #include "fetchd/judge.h"
 #include "fetchd/pass.h"
+#include "fetchd/registries.h"
 #include "fetchd/sink.h"
 
 /* 401 and 403 from where a registry sent us: a signed URL that expired on the way; a new one may do. */
-#define AWAY_RETRIES 3
+#define AWAY_RETRIES  3
+
+#define SITE_REGISTRY MIRRORS_MAX /* the registry itself, among the numbers of its mirrors */
 
 struct fetch_step {
 	const char *name;
@@ -45,7 +48,11 @@ struct fetch {
 	uint64_t attempt;
 	char shown[URL_SHOWN_SIZE]; /* the source, for messages */
 	enum source_kind kind;
-	size_t mirror;                     /* the one that is asked; behind the last comes the registry itself */
+	uint8_t sites[MIRRORS_MAX + 1]; /* numbers of mirrors, and SITE_REGISTRY, in the order of asking */
+	size_t sites_len;
+	size_t site;                       /* the one that is asked */
+	uint32_t suspects;                 /* bits of sites: asked last */
+	uint32_t served;                   /* bits of those that brought something */
 	char registry[ORIGIN_TEXT_SIZE];   /* whose mirrors count */
 	char host[ORIGIN_TEXT_SIZE];       /* whose credentials count: the mirror's own, or the registry's ... */
 	char name[REFERENCE_NAME_MAX + 1]; /* ... and for which repository, if any */

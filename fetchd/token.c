@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Base */
+#include "common/base/log.h"
+
 /* OCI */
 #include "common/oci/json.h"
 #include "common/oci/reference.h"
@@ -218,8 +221,8 @@ static void on_end(void *self, enum http_end end, const struct reason *why)
 		settle_whole(run, &token);
 	else if (end == HTTP_STOPPED)
 		settle_refusal(run);
-	else if (end == HTTP_REFUSED)
-		fail(run, FAIL_BAD_DATA, false, why->text);
+	else if (end == HTTP_REFUSED || end == HTTP_DENIED)
+		fail(run, end == HTTP_DENIED ? FAIL_DENIED : FAIL_BAD_DATA, false, why->text);
 	else
 		fail(run, no_peer ? FAIL_UNAVAILABLE : FAIL_AGAIN, true, why->text);
 	run->done(run->self, &run->answer);
@@ -235,12 +238,16 @@ static void fill_settings(const struct token_ask *ask, const struct origin *real
 {
 	char at[ORIGIN_TEXT_SIZE];
 	origin_format(realm, at);
-	bool has_own = settings_registry(ask->settings, at) != NULL;
+	bool has_own = registries_find(&ask->settings->registries, at) != NULL;
 	settings_fill(ask->settings, has_own ? at : ask->host, request);
 	*tls = *request->tls;
+	if (tls->skip_verify && realm->tls)
+		log_warning("asking '%s' for a token, and its certificate is NOT VERIFIED (skip_verify)", at);
 	if (!has_own && strcmp(realm->host, ask->registry->host) != 0)
 		tls->client_cert = tls->client_key = NULL;
 	request->tls = tls;
+	if (!origin_eq(realm, ask->registry))
+		request->headers_len = 0;
 	request->timeout_ms = request->connect_timeout_ms + request->stall_timeout_ms;
 }
 

@@ -96,11 +96,15 @@ class Threads(http.server.ThreadingHTTPServer):
         pass  # a client that leaves in the middle is the test's business
 
 
+class Threads6(Threads):
+    address_family = socket.AF_INET6
+
+
 class BadServer:
     """`tls`: an ssl context of a server, for https."""
 
     def __init__(self, address="127.0.0.1", tls=None):
-        self.server = Threads((address, 0), Handler)
+        self.server = (Threads6 if ":" in address else Threads)((address, 0), Handler)
         self.server.owner = self
         self.scheme = "https" if tls else "http"
         self.server.tls = tls

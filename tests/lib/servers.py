@@ -228,3 +228,24 @@ def room_for(size, *places):
         if os.path.isdir(place) and shutil.disk_usage(place).free > size:
             return place
     return None
+
+
+def own_address():
+    """An address of this machine that is not loopback, or None. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        return s.getsockname()[0]
+
+
+def loopback_names():
+    """Names of this machine other than localhost that lead to loopback addresses."""
+    for name in ("ip6-localhost", "ip6-loopback", socket.gethostname()):
+        try:
+            found = {info[4][0] for info in socket.getaddrinfo(name, 443)}
+        except OSError:
+            continue
+        if found and all(a == "::1" or a.startswith("127.") for a in found):
+            yield name

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 import subprocess
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 import badserver
 from conftest import MIB, settled
 from images import LAYER, MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
-from servers import Registry
+from servers import Registry, loopback_names, own_address
 from stages import AGAIN, BAD_DATA, DENIED, one_line
 from tokens import Realm, Signer, query_of
 
@@ -242,27 +241,6 @@ def test_bad_challenge(box, bad, challenge):
     failed = box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, want=DENIED)
     one_line(failed.stderr, bad.url("/blob"))
     assert not realm.asked() and len(bad.asked("/blob")) == 1
-
-
-def own_address():
-    """An address of this machine that is not loopback, or None. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        try:
-            s.connect(("192.0.2.1", 9))
-        except OSError:
-            return None
-        return s.getsockname()[0]
-
-
-def loopback_names():
-    """Names of this machine other than localhost that lead to loopback addresses."""
-    for name in ("ip6-localhost", "ip6-loopback", socket.gethostname()):
-        try:
-            found = {info[4][0] for info in socket.getaddrinfo(name, 443)}
-        except OSError:
-            continue
-        if found and all(a == "::1" or a.startswith("127.") for a in found):
-            yield name
 
 
 @pytest.mark.parametrize("realm", ["127.0.0.1", "localhost", "2130706433", "169.254.169.254", "[::1]", "a name"])

@@ -11,7 +11,7 @@ import badserver
 from authority import Authority
 from conftest import settled
 from images import MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
-from servers import Registry
+from servers import Registry, loopback_names, own_address
 from stages import BAD_DATA, CONFIG, UNAVAILABLE, one_line
 from tokens import Realm
 
@@ -101,7 +101,8 @@ def test_skipped_verification_is_loud(box, authority):
         with box.up():
             fetch(box, server)
             fetch(box, server)
-        assert box.logs().count("NOT VERIFIED") == 1 and server.address in box.logs()
+        told = [line for line in box.logs().splitlines() if "NOT VERIFIED" in line]
+        assert len(told) == 2 and all(server.address in line for line in told), "at the start, and at the one use"
 
 
 def test_client_certificate(box, authority):
@@ -175,6 +176,64 @@ def test_redirect_gets_no_credentials(box, bad, authority, pass_kind, code, kind
         for request in other.requests:
             assert "canary" not in str(request) and BASIC not in str(request)
             assert not {"authorization", "cookie", "proxy-authorization"} & {name.lower() for name in request.headers}
+
+
+@pytest.fixture
+def outside(box):
+    """A server at an address of this machine that is not loopback, which stands for one in a private network."""
+    host = own_address()
+    if not host or host.startswith("127."):
+        pytest.skip("this machine has no address but loopback")
+    with badserver.BadServer(address=host) as server:
+        yield server
+
+
+INNER = ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0.0.0.0", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "a name"]
+
+
+@pytest.mark.parametrize("host", INNER)
+def test_redirect_to_an_inner_address(box, outside, host):
+    """Whoever is elsewhere does not send us to this machine, under whatever name; not a connection is made."""
+    name = next(loopback_names(), None) if host == "a name" else host
+    if not name:
+        pytest.skip("this machine has no name for loopback besides localhost")
+    with badserver.BadServer() as inner:
+        port = inner.address.rpartition(":")[2]
+        inner.on("/blob", badserver.whole(DATA))
+        outside.on("/blob", badserver.status(307, {"Location": f"http://{name}:{port}/blob"}))
+        configure(box)
+        failed = fetch(box, outside, want=BAD_DATA)
+        one_line(failed.stderr, outside.address, "this machine or ", "link")
+        assert inner.connections == 0 and len(outside.requests) == 1
+
+
+def test_redirect_over_a_connection_that_stands(box, outside):
+    """It was opened for somebody who named that host himself, and serves no one who was sent there."""
+    name = next(loopback_names(), None)
+    if not name:
+        pytest.skip("this machine has no name for loopback besides localhost")
+    with badserver.BadServer(address="::1" if name.startswith("ip6") else "127.0.0.1") as inner:
+        url = f"http://{name}:{inner.server.server_address[1]}"
+        inner.on("/typed", badserver.whole(b"typed"))
+        inner.on("/blob", badserver.whole(DATA))
+        outside.on("/blob", badserver.status(307, {"Location": f"{url}/blob"}))
+        configure(box)
+        with box.up():
+            box.sluice("fetch", f"{url}/typed", "--digest", digest_of(b"typed"))
+            fetch(box, outside, want=BAD_DATA)
+        assert [r.path for r in inner.requests] == ["/typed"] and inner.connections == 1
+
+
+def test_redirect_within_a_private_network(box, outside):
+    """A registry there with an object store there goes on working, and over one connection to the store."""
+    with badserver.BadServer(address=outside.address.rpartition(":")[0]) as store:
+        blobs = [os.urandom(1000) for _ in range(5)]
+        with box.up():
+            for number, blob in enumerate(blobs):
+                outside.on(f"/{number}", badserver.status(307, {"Location": store.url(f"/{number}")}))
+                store.on(f"/{number}", badserver.whole(blob))
+                box.sluice("fetch", outside.url(f"/{number}"), "--digest", digest_of(blob))
+        assert len(store.requests) == 5 and store.connections == 1
 
 
 def test_asked_elsewhere_for_credentials(box, bad):

@@ -166,7 +166,9 @@ static void test_retry_after(void **state)
 	} rows[] = {
 	    {"Retry-After: 0", 0},
 	    {"Retry-After: 120", 120000},
-	    {"Retry-After: 1000000000", UINT32_MAX},
+	    {"Retry-After: 1000000000", RETRY_AFTER_CLAMP_MS},
+	    {"Retry-After: 99999999999999999999", RETRY_AFTER_CLAMP_MS},
+	    {"Retry-After: 31535999", RETRY_AFTER_CLAMP_MS - 1000},
 	    {"Retry-After: -5", 0},
 	    {"Retry-After: 1e9", 0},
 	    {"Retry-After: soon", 0},
@@ -174,7 +176,7 @@ static void test_retry_after(void **state)
 	    {"Retry-After: Tuesday, 14-Nov-23 22:13:25 GMT", 5000},
 	    {"Retry-After: Tue Nov 14 22:13:25 2023", 5000},
 	    {"Retry-After: Tue, 14 Nov 2023 22:13:15 GMT", 0},
-	    {"Retry-After: Fri, 31 Dec 9999 23:59:59 GMT", UINT32_MAX},
+	    {"Retry-After: Fri, 31 Dec 9999 23:59:59 GMT", RETRY_AFTER_CLAMP_MS},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {

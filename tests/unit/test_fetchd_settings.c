@@ -44,6 +44,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s.connect_timeout_ms, 15000);
 	assert_int_equal(s.stall_timeout_ms, 30000);
 	assert_int_equal(s.connections_per_host, 8);
+	assert_int_equal(s.retry_after_max_ms, 600000);
 	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_UNSET);
 }
 
@@ -167,7 +168,7 @@ static void test_registry(void **state)
 	assert_null(ask.tls->ca_file);
 	assert_false(ask.tls->skip_verify);
 	assert_int_equal(ask.connect_timeout_ms, 15000);
-	assert_null(settings_registry(&s, "c.io"));
+	assert_null(registries_find(&s.registries, "c.io"));
 
 	/* What cannot be read, or is half there, is said at once. */
 	unit_write_text(&d, "conf", "[registry a.io]\nca_file = /does/not/exist\n");
@@ -178,51 +179,12 @@ static void test_registry(void **state)
 	unit_dir_remove(&d);
 }
 
-static void test_mirrors(void **state)
-{
-	struct unit_dir d;
-	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64], text[1024] = "[registry a.io]\n";
-	(void)state;
-	unit_dir_make(&d);
-	(void)snprintf(line, sizeof(line), "--config %s", unit_path(&d, "conf", path));
-	for (int i = 0; i < MIRRORS_MAX; i++)
-		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "mirror = https://m%d.io:5000\n", i);
-	unit_write_text(&d, "conf", text);
-	assert_int_equal(load_simply(line), 0);
-	assert_string_equal(settings_mirror(&s, "a.io", 0), "https://m0.io:5000");
-	assert_string_equal(settings_mirror(&s, "a.io", MIRRORS_MAX - 1), "https://m7.io:5000");
-	assert_null(settings_mirror(&s, "a.io", MIRRORS_MAX));
-	assert_null(settings_mirror(&s, "b.io", 0));
-	(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "mirror = https://more.io\n");
-	unit_write_text(&d, "conf", text);
-	assert_int_equal(load_simply(line), -EBADMSG);
-	unit_dir_remove(&d);
-}
-
-static void test_registries_limit(void **state)
-{
-	struct unit_dir d;
-	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64], text[REGISTRIES_MAX * 64];
-	size_t len = 0;
-	(void)state;
-	unit_dir_make(&d);
-	(void)snprintf(line, sizeof(line), "--config %s", unit_path(&d, "conf", path));
-	for (int i = 0; i < REGISTRIES_MAX; i++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "[registry h%d]\nplain_http=yes\n", i);
-	unit_write_text(&d, "conf", text);
-	assert_int_equal(load_simply(line), 0);
-	(void)snprintf(text + len, sizeof(text) - len, "[registry more]\nplain_http=yes\n");
-	unit_write_text(&d, "conf", text);
-	assert_int_equal(load_simply(line), -EBADMSG);
-	unit_dir_remove(&d);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_operands),         cmocka_unit_test(test_file),
-	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registries_limit), cmocka_unit_test(test_registry),
-	    cmocka_unit_test(test_mirrors),
+	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_operands), cmocka_unit_test(test_file),
+	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registry),
+
 	};
 	return cmocka_run_group_tests_name("fetchd settings", tests, NULL, NULL);
 }

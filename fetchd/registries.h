@@ -1,0 +1,70 @@
+/*
+ * What the configuration says of single registries: [registry HOST] sections of the configuration file, then of the
+ * files in registries.d beside it, in the order of their names. Of what is said twice the later word counts, key by
+ * key; of a list (mirror, header) the later file's.
+ */
+#ifndef SLUICE_FETCHD_REGISTRIES_H
+#define SLUICE_FETCHD_REGISTRIES_H
+
+#include "common/oci/reference.h"
+#include "fetchd/http.h"
+#include "fetchd/registry.h"
+
+#define REGISTRIES_MAX   256 /* sections with different hosts */
+#define MIRRORS_MAX      8   /* of one registry */
+#define REGISTRY_HEADERS 16  /* of one registry */
+#define UNSAID           UINT64_MAX
+
+/* Bounds of what may be said, here and for all. */
+#define HOUR_MS         (3600u * 1000)
+#define WEEK_MS         (7u * 24 * HOUR_MS)
+#define RETRIES_MAX     1000000u
+#define CONNECTIONS_MAX 64u
+
+/* Numbers are UNSAID, and texts NULL, where nothing is said. Texts live as long as the process. */
+struct registry_settings {
+	char host[REFERENCE_HOST_MAX + 1]; /* "docker.io", "localhost:5000" */
+	enum plain_http plain_http;
+	struct http_tls tls;
+	uint64_t connect_timeout_ms;
+	uint64_t stall_timeout_ms;
+	uint64_t max_retries;
+	uint64_t retry_delay_ms;
+	uint64_t retry_delay_max_ms;
+	uint64_t retry_after_max_ms;
+	uint64_t connections;
+	const char *mirrors[MIRRORS_MAX]; /* "https://mirror.example:5000", in the order in which they are tried */
+	size_t mirrors_len;
+	unsigned mirrors_file;                 /* which file they are from */
+	const char *headers[REGISTRY_HEADERS]; /* "Name: value" */
+	size_t headers_len;
+	unsigned headers_file;
+};
+
+/* All zero: empty. */
+struct registries {
+	struct registry_settings all[REGISTRIES_MAX];
+	size_t len;
+	unsigned file; /* the one that is being read */
+};
+
+/* Set what one key of one section says. -ENOENT: there is no such key; -EINVAL; both with a reason. Looks at the disk.
+ */
+int registries_set(struct registries *rs, const char *host, const char *key, const char *value, struct reason *why);
+
+/* The host of a section's name "registry HOST", or NULL: it is another one. Borrowed. */
+const char *registries_section(const char *section);
+
+/*
+ * Read registries.d beside the configuration file `config`; that there is none is fine. -errno with a reason that names
+ * file and line. Reads the disk.
+ */
+int registries_read(struct registries *rs, const char *config, struct reason *why);
+
+/* What only the whole can tell. -EBADMSG with a reason. */
+int registries_check(const struct registries *rs, struct reason *why);
+
+/* What is said of a host, or NULL. */
+const struct registry_settings *registries_find(const struct registries *rs, const char *host);
+
+#endif

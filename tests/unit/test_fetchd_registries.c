@@ -1,0 +1,199 @@
+/* What is said of single registries: one file after the other, key by key, and every mistake with its file and line. */
+
+/* System */
+#include <sys/stat.h>
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* The code under test */
+#include "fetchd/settings.h"
+
+static struct unit_dir d;
+static char line[FILE_PATH_SIZE + 64];
+static struct settings s;
+
+static int set_up(void **state)
+{
+	char path[FILE_PATH_SIZE];
+	(void)state;
+	unit_dir_make(&d);
+	assert_int_equal(mkdirat(d.fd, "registries.d", 0755), 0);
+	(void)snprintf(line, sizeof(line), "--config=%s", unit_path(&d, "conf", path));
+	unit_write_text(&d, "conf", "");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unit_dir_remove(&d);
+	return 0;
+}
+
+static int load(struct reason *why)
+{
+	char *argv[] = {line}, *operands[1];
+	int count;
+	why->text[0] = '\0';
+	return settings_load(1, argv, &s, operands, &count, why);
+}
+
+static void load_well(void)
+{
+	struct reason why;
+	if (load(&why) < 0)
+		fail_msg("%s", why.text);
+}
+
+static void load_badly(const char *file, unsigned at, const char *subject)
+{
+	struct reason why;
+	char want[256];
+	assert_int_equal(load(&why), -EBADMSG);
+	(void)snprintf(want, sizeof(want), "%s' line %u: ", file, at);
+	if (!strstr(why.text, want) || !strstr(why.text, subject))
+		fail_msg("'%s' and '%s' are not in: %s", want, subject, why.text);
+}
+
+static void test_later_words_count(void **state)
+{
+	(void)state;
+	unit_write_text(
+	    &d, "conf",
+	    "[fetchd]\nmax_retries = 7\n[registry a.io]\nmax_retries = 1\nconnections = 2\nretry_delay = 3s\n");
+	unit_write_text(&d, "registries.d/20.conf",
+			"[registry a.io]\nconnections = 20\n[registry b.io]\nplain_http = yes\n");
+	unit_write_text(&d, "registries.d/10.conf", "[registry a.io]\nconnections = 10\nretry_after_max = 2h\n");
+	unit_write_text(&d, "registries.d/30.conf.bak", "nonsense");
+	unit_write_text(&d, "registries.d/.40.conf", "nonsense");
+	load_well();
+	assert_int_equal(settings_connections(&s, "a.io"), 20);
+	assert_int_equal(settings_connections(&s, "b.io"), 8);
+	assert_int_equal(settings_plain_http(&s, "b.io"), PLAIN_HTTP_YES);
+	struct backoff_limits own = settings_retries(&s, "a.io"), all = settings_retries(&s, "b.io");
+	assert_int_equal(own.retries, 1);
+	assert_int_equal(own.delay_ms, 3000);
+	assert_int_equal(own.delay_max_ms, 30000);
+	assert_int_equal(own.retry_after_max_ms, 7200000);
+	assert_int_equal(all.retries, 7);
+	assert_int_equal(all.delay_ms, 1000);
+	assert_int_equal(all.retry_after_max_ms, 600000);
+
+	/* read again: what is gone is gone */
+	assert_int_equal(unlinkat(d.fd, "registries.d/20.conf", 0), 0);
+	load_well();
+	assert_int_equal(settings_connections(&s, "a.io"), 10);
+	assert_int_equal(settings_plain_http(&s, "b.io"), PLAIN_HTTP_UNSET);
+}
+
+/* A list is that of the last file that has one. */
+static void test_lists(void **state)
+{
+	struct http_ask ask;
+	(void)state;
+	unit_write_text(&d, "conf",
+			"[registry a.io]\nmirror = https://m0.io\nmirror = https://m1.io:5000\nheader = X-One: 1\n");
+	load_well();
+	assert_string_equal(settings_mirror(&s, "a.io", 1), "https://m1.io:5000");
+	unit_write_text(
+	    &d, "registries.d/10.conf",
+	    "[registry a.io]\nmirror = https://m2.io\nmirror = https://m3.io\n[registry b.io]\nheader = X: y\n");
+	unit_write_text(&d, "registries.d/20.conf",
+			"[registry a.io]\nheader = X-Two:  two words\nheader = X-Three: 3\n");
+	load_well();
+	assert_string_equal(settings_mirror(&s, "a.io", 0), "https://m2.io");
+	assert_string_equal(settings_mirror(&s, "a.io", 1), "https://m3.io");
+	assert_null(settings_mirror(&s, "a.io", 2));
+	assert_null(settings_mirror(&s, "b.io", 0));
+	settings_fill(&s, "a.io", &ask);
+	assert_int_equal(ask.headers_len, 2);
+	assert_string_equal(ask.headers[0], "X-Two:  two words");
+	assert_string_equal(ask.headers[1], "X-Three: 3");
+	settings_fill(&s, "c.io", &ask);
+	assert_int_equal(ask.headers_len, 0);
+}
+
+static void test_mistakes(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned line;
+		const char *subject;
+	} rows[] = {
+	    {"[registry a.io]\nnothing = 1\n", 2, "nothing"},
+	    {"[registry a.io]\n\nplain_http = maybe\n", 3, "maybe"},
+	    {"[registry a.io]\nmax_retries = -1\n", 2, "-1"},
+	    {"[registry a.io]\nconnections = 0\n", 2, "connections"},
+	    {"[registry a.io]\nconnections = 65\n", 2, "connections"},
+	    {"[registry a.io]\nstall_timeout = 0\n", 2, "stall_timeout"},
+	    {"[registry a.io]\nca_file = /does/not/exist\n", 2, "/does/not/exist"},
+	    {"[registry a.io]\nmirror = m.io\n", 2, "m.io"},
+	    {"[registry a.io]\nmirror = https://m.io/path\n", 2, "https://m.io/path"},
+	    {"[registry a.io]\nmirror = https://u:p@m.io\n", 2, "credentials"},
+	    {"[registry a.io]\nheader = nothing\n", 2, "Name: value"},
+	    {"[registry a.io]\nheader = X y: z\n", 2, "Name: value"},
+	    {"[registry a.io]\nheader = X-Empty:\n", 2, "X-Empty"},
+	    {"[registry a.io]\nheader = authorization: Bearer canary\n", 2, "auth file"},
+	    {"[registry a.io]\nheader = Proxy-Authorization: canary\n", 2, "auth file"},
+	    {"[registry a.io]\nheader = Range: bytes=0-\n", 2, "Range"},
+	    {"[registry a.io]\nheader = X: canary\001\n", 2, "control byte"},
+	    {"[registry https://a.io]\nplain_http = yes\n", 2, "HOST"},
+	    {"[registry ]\nplain_http = yes\n", 2, "HOST"},
+	    {"[fetchd]\nmax_retries = 1\n", 2, "[fetchd]"},
+	    {"plain_http = yes\n", 1, "[registry HOST]"},
+	    {"nonsense\n", 1, "section"},
+	};
+	struct reason why;
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		unit_write_text(&d, "registries.d/x.conf", rows[i].text);
+		load_badly("registries.d/x.conf", rows[i].line, rows[i].subject);
+		(void)load(&why);
+		assert_null(strstr(why.text, "canary"));
+	}
+	unit_write_text(&d, "registries.d/x.conf", "");
+	assert_int_equal(mkdirat(d.fd, "registries.d/y.conf", 0755), 0);
+	assert_int_equal(load(&why), -EISDIR);
+	assert_non_null(strstr(why.text, "registries.d/y.conf"));
+}
+
+/* As many as may be, and one more. */
+static void test_limits(void **state)
+{
+	char text[REGISTRIES_MAX * 64] = "[registry a.io]\n";
+	size_t len = strlen(text);
+	(void)state;
+	for (int i = 0; i < MIRRORS_MAX; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "mirror = https://m%d.io:5000\n", i);
+	for (int i = 0; i < REGISTRY_HEADERS; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "header = X-%d: y\n", i);
+	unit_write_text(&d, "conf", text);
+	load_well();
+	assert_string_equal(settings_mirror(&s, "a.io", MIRRORS_MAX - 1), "https://m7.io:5000");
+	(void)snprintf(text + len, sizeof(text) - len, "mirror = https://more.io\n");
+	unit_write_text(&d, "conf", text);
+	load_badly("conf", MIRRORS_MAX + REGISTRY_HEADERS + 2, "mirrors");
+	(void)snprintf(text + len, sizeof(text) - len, "header = More: y\n");
+	unit_write_text(&d, "conf", text);
+	load_badly("conf", MIRRORS_MAX + REGISTRY_HEADERS + 2, "headers");
+	len = 0;
+	for (int i = 0; i < REGISTRIES_MAX; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "[registry h%d]\nplain_http=yes\n", i);
+	unit_write_text(&d, "conf", text);
+	load_well();
+	(void)snprintf(text + len, sizeof(text) - len, "[registry more]\nplain_http=yes\n");
+	unit_write_text(&d, "conf", text);
+	load_badly("conf", 2 * REGISTRIES_MAX + 2, "registries");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_later_words_count, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_mistakes, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
+	};
+	return cmocka_run_group_tests_name("fetchd registries", tests, NULL, NULL);
+}

@@ -100,6 +100,8 @@ void doctor_store(struct doctor *d)
 
 	int r = layout_open(path, LAYOUT_READER, &l, &why);
 	if (r == 0)
+		r = layout_check_mounts(l, &why);
+	if (r == 0)
 		doctor_say(d, FINDING_OK, "store", NULL, "'%s' is an image layout on one mount", path);
 	else if (r == -ENOENT && !figures_any_up(&d->figures))
 		doctor_say(d, FINDING_OK, "store", NULL, "'%s' is not there yet: the first pull makes it", path);

@@ -258,6 +258,12 @@ static int root_open(struct layout *l, const char *path, enum layout_role role, 
 	return l->path ? 0 : fail(-errno, "open", path, "", why);
 }
 
+int layout_check_mounts(struct layout *l, struct reason *why)
+{
+	int r = mount_check(l, HASH_SHA256, why);
+	return r < 0 ? r : mount_check(l, HASH_SHA512, why);
+}
+
 static int layout_prepare(struct layout *l, const char *path, enum layout_role role, struct reason *why)
 {
 	bool marked = false;
@@ -273,8 +279,7 @@ static int layout_prepare(struct layout *l, const char *path, enum layout_role r
 		if (r < 0 && r != -ENOENT)
 			return fail(r, "open", l->path, LAYOUT_INGEST, why);
 	}
-	r = role == LAYOUT_READER ? 0 : mount_check(l, HASH_SHA256, why);
-	return r < 0 || role == LAYOUT_READER ? r : mount_check(l, HASH_SHA512, why);
+	return role == LAYOUT_READER ? 0 : layout_check_mounts(l, why);
 }
 
 int layout_open(const char *path, enum layout_role role, struct layout **ret_layout, struct reason *why)

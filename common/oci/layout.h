@@ -35,6 +35,12 @@ struct layout;
 int layout_open(const char *path, enum layout_role role, struct layout **ret_layout, struct reason *why);
 void layout_free(struct layout *l);
 
+/*
+ * Whether blobs/ and ingest/ are on one mount, as layout_open() sees to it for those who write: 0, -EXDEV or another
+ * -errno with a reason.
+ */
+int layout_check_mounts(struct layout *l, struct reason *why);
+
 /* The absolute path, for messages. Borrowed. */
 const char *layout_path(const struct layout *l);
 

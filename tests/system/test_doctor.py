@@ -144,7 +144,7 @@ def test_no_space_and_no_inodes(box):
 
 def test_a_store_of_two_mounts(box):
     with box.up():
-        wait_for("the store", (box.store / "blobs").exists)
+        wait_for("the store", (box.store / "blobs/sha256").exists)
     with mounted(box.store / "blobs", "--bind", box.store / "blobs"):
         assert "store" in doctor(box).failed()
 

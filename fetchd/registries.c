@@ -70,7 +70,7 @@ static int keep(const char *key, const char *value, const char **ret_text, struc
 }
 
 /* Nothing but where it is: how a registry's URLs go on is no matter of configuration. */
-static int check_mirror(const char *url, struct reason *why)
+static int check_mirror(const char *registry, const char *url, struct reason *why)
 {
 	struct origin origin;
 	struct reason inner = {"out of memory"};
@@ -81,13 +81,13 @@ static int check_mirror(const char *url, struct reason *why)
 		r = -EINVAL;
 	}
 	if (r < 0)
-		reason_set(why, "'%s' cannot be a mirror: %s", url, inner.text);
+		reason_set(why, "'%s' cannot be a mirror of '%s': %s", url, registry, inner.text);
 	return r;
 }
 
 static int add_mirror(struct registries *rs, struct registry_settings *registry, const char *url, struct reason *why)
 {
-	int r = check_mirror(url, why);
+	int r = check_mirror(registry->host, url, why);
 	if (r < 0)
 		return r;
 	if (registry->mirrors_file != rs->file)

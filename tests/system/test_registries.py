@@ -8,11 +8,10 @@ import time
 import pytest
 
 import badserver
-from authority import Authority
 from conftest import settled
-from images import CONFIG as CONFIG_TYPE, LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
+from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
 from servers import wait_for
-from stages import AGAIN, BAD_DATA, CONFIG, NOT_FOUND, OK, one_line
+from stages import AGAIN, BAD_DATA, CONFIG, OK, catches, one_line
 from tokens import Realm
 
 DATA = os.urandom(200_000)
@@ -59,6 +58,7 @@ def test_files_are_read_again(box, bad):
     bad.on("/other", badserver.status(503))
     with box.up():
         fetchd = box.stage("fetchd")
+        wait_for("fetchd to listen to signals", lambda: catches(fetchd, signal.SIGHUP))
         say(box, "10.conf", f"[registry {bad.address}]", "max_retries = 0", f"header = {CANARY}")
         os.kill(fetchd, signal.SIGHUP)
         wait_for("the settings to be read again", lambda: box.logs().count("settings read again") == 1)

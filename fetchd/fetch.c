@@ -74,7 +74,9 @@ static bool on_head(void *self, const struct response *r)
 		(void)snprintf(f->validator, sizeof(f->validator), "%s", response_validator(r));
 	}
 	fetch_run(f, f->judgement.verdict == VERDICT_TAKE ? &step_open : &step_drain);
-	return f->sink_error == 0;
+	/* Who cannot be believed about this body may be wrong about where it ends, and the next answer begins. */
+	bool is_nonsense = f->judgement.verdict == VERDICT_REFUSE && f->judgement.fail == FAIL_BAD_DATA;
+	return f->sink_error == 0 && !is_nonsense;
 }
 
 /* The end of what this body may bring. */

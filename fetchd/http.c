@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 /* Base */
 #include "common/base/buf.h"
@@ -194,11 +193,14 @@ static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, in
 
 static enum http_end end_of(const struct exchange *x, CURLcode code, struct reason *ret_why)
 {
-	long error = 0;
+	long error = 0, connects = 1;
 	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &error);
+	(void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
 	enum http_end end = http_end_of(code, x->error, (int)error, x->connected, ret_why);
 	if (x->stopped)
 		return HTTP_STOPPED;
+	if (end == HTTP_REFUSED && connects == 0 && x->response.lines == 0)
+		return HTTP_BROKEN_OFF; /* no answer, on a connection that had served before: the end of a former one */
 	if (x->refused)
 		reason_set(ret_why, "%s", x->response.why.text);
 	else if (x->guard_held && (end == HTTP_NO_CONNECTION || code == CURLE_ABORTED_BY_CALLBACK))
@@ -208,7 +210,6 @@ static enum http_end end_of(const struct exchange *x, CURLcode code, struct reas
 	return HTTP_REFUSED;
 }
 
-/* What of the request is ours. */
 static void drop_request(struct exchange *x)
 {
 	for (struct curl_slist *line = x->headers; line; line = line->next)
@@ -321,7 +322,6 @@ static void set_up(struct exchange *x)
 	(void)curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a resolver that hangs */
 	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
-	(void)curl_easy_setopt(e, CURLOPT_NOPROGRESS, 1L);
 }
 
 static struct exchange *exchange_take(struct http *h)
@@ -412,6 +412,7 @@ static bool set_request(struct exchange *x, const struct http_ask *ask)
 	return add_headers(x, ask) == 0 && set_method(x, ask->form, ask->head) && set_tls(e, ask->tls) &&
 	       curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ask->fresh ? 1L : 0L) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms) == CURLE_OK;
 }

@@ -120,6 +120,9 @@ enum http_end http_end_of(CURLcode code, const char *text, int os_error, bool co
 	} else if (code == CURLE_COULDNT_CONNECT && os_error != 0) {
 		say_no_connection(text, os_error, ret_why);
 		return end;
+	} else if (code == CURLE_OUT_OF_MEMORY && connected) {
+		end = HTTP_REFUSED;
+		words = "a line of the head is too long"; /* for a buffer of curl's; it says the same of memory */
 	} else if (!words && find_cause(text, &end, ret_why)) {
 		return end;
 	}

@@ -33,10 +33,26 @@ static const struct fetch_step *take_pass(struct fetch *f, const struct pass_ans
 	return &step_ask;
 }
 
+/*
+ * A pass that was shown before anybody asked was made for the challenge of an earlier answer. Where this one has
+ * another, that is to be heard before anything counts as refused; plain URLs of a host need not even have the realm in
+ * common.
+ */
+static const struct fetch_step *show_pass(struct fetch *f, const struct pass_answer *a)
+{
+	if (!a->authorization && f->name[0] == '\0') {
+		secret_wipe(&f->pass);
+		return &step_ask;
+	}
+	const struct fetch_step *next = take_pass(f, a);
+	f->pass_is_fresh = false;
+	return next;
+}
+
 void fetch_on_pass(void *self, const struct pass_answer *answer)
 {
 	struct fetch *f = self;
-	fetch_run(f, take_pass(f, answer));
+	fetch_run(f, f->step == &step_present ? show_pass(f, answer) : take_pass(f, answer));
 }
 
 /* Without a 401 before it a pass is shown only where the same account had one already. */
@@ -48,7 +64,7 @@ static const struct fetch_step *present(struct fetch *f)
 		return &step_ask;
 	int r = pass_find(f->env->passes, &who, &f->pass_wait, &answer);
 	if (r == 1)
-		return take_pass(f, &answer);
+		return show_pass(f, &answer);
 	if (r == -ENOENT)
 		secret_wipe(&f->pass);
 	return r == -ENOENT ? &step_ask : NULL;

@@ -161,6 +161,8 @@ static const struct fetch_step *ask(struct fetch *f)
 	    .url = f->url.data,
 	    .accept = registry_accept(f->kind),
 	    .authorization = f->sent_pass ? f->pass.data : NULL,
+	    /* After a link was down all idle connections are dead, and each would take its time to show it. */
+	    .fresh = f->backoff.failures > 0,
 	    /* With a digest to decide in the end, another validator (of another mirror, say) is no reason to restart.
 	     */
 	    .if_range = w->offset > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,

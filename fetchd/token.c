@@ -265,6 +265,7 @@ static int send_request(struct http *http, const struct token_ask *ask, const st
 	    .authorization = basic.data,
 	    .form = form.data,
 	    .guarded = guarded,
+	    .fresh = true, /* it is seldom asked, and hardly again before the connection is closed */
 	    .last = SIZE_UNKNOWN,
 	};
 	fill_settings(ask, realm, &tls, &request);

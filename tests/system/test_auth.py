@@ -119,6 +119,18 @@ def test_token_is_renewed_before_its_end(box, bad):
     ]
 
 
+def test_token_of_another_path_does_not_count(box, bad):
+    """One host, two paths that have nothing in common: the token of the first is over when the second is asked for."""
+    know(box, {"auths": {bad.address: {"auth": BASIC}}})
+    realm = Realm(bad, expires_in=1)
+    bad.on("/first", realm.guard(badserver.whole(b"first")))
+    bad.on("/blob", badserver.status(503, {"Retry-After": "1"}), guarded_by_password(BASIC))
+    with box.up():
+        box.sluice("fetch", bad.url("/first"), "--digest", digest_of(b"first"))
+        box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
+    assert bad.asked("/blob")[-1].headers["Authorization"] == f"Basic {BASIC}"
+
+
 def test_token_without_a_life_is_kept(box, bad):
     realm = Realm(bad, expires_in=None)
     bad.on("/blob", realm.knock, realm.guard(badserver.status(503)), realm.guard(badserver.whole(DATA)))

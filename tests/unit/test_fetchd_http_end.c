@@ -55,7 +55,8 @@ static void test_ends(void **state)
 	     "chunks"},
 	    {CURLE_RECV_ERROR, "CONNECT tunnel failed, response 407", 0, false, HTTP_DENIED, "407"},
 	    {CURLE_RECV_ERROR, "CONNECT tunnel failed, response 502", 0, false, HTTP_NO_CONNECTION, "proxy"},
-	    {CURLE_OUT_OF_MEMORY, "", 0, true, HTTP_FAILED, "memory"},
+	    {CURLE_OUT_OF_MEMORY, "", 0, false, HTTP_FAILED, "memory"},
+	    {CURLE_OUT_OF_MEMORY, "", 0, true, HTTP_REFUSED, "a line of the head is too long"},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {

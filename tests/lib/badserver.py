@@ -14,6 +14,8 @@ import threading
 
 Request = collections.namedtuple("Request", "method path range headers")
 
+PIECE = 16384  # bytes that are sent, and counted, at a time
+
 
 class Exchange:
     """A request, and the ways to answer it."""
@@ -22,6 +24,7 @@ class Exchange:
         self.handler = handler
         self.method, self.path, self.headers = handler.command, handler.path, handler.headers
         self.start, self.end = self.range()
+        self.sent = 0  # bytes of bodies
 
     def range(self):
         """What `bytes=N-M` asks for: (N, M + 1), M + 1 None when open; (None, None) without a range."""
@@ -31,19 +34,61 @@ class Exchange:
         return int(found[1]), int(found[2]) + 1 if found[2] else None
 
     def head(self, status, headers):
-        """Status line and headers, as they are: no Date, no Server, no help."""
-        lines = [f"HTTP/1.1 {status} Said So", *(f"{name}: {value}" for name, value in headers.items())]
-        self.handler.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        """Status line and headers (a dict, or pairs), as they are: no Date, no Server, no help."""
+        pairs = headers.items() if isinstance(headers, dict) else headers
+        lines = [f"HTTP/1.1 {status} Said So", *(f"{name}: {value}" for name, value in pairs)]
+        self.raw(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+    def raw(self, data):
+        """Bytes that do not count as a body."""
+        self.handler.wfile.write(data)
 
     def body(self, data):
-        """Send bytes; the client may be gone, which is its right."""
-        if self.method != "HEAD":
-            self.handler.wfile.write(data)
+        """Send bytes, and count them in `sent`; the client may be gone, which is its right."""
+        for at in range(0, len(data) if self.method != "HEAD" else 0, PIECE):
+            piece = data[at : at + PIECE]
+            self.sent += len(piece)  # before the client can have them and look here
+            self.handler.wfile.write(piece)
         self.handler.wfile.flush()
 
     def answer(self, status, data=b"", headers=None):
         self.head(status, {"Content-Length": len(data), **(headers or {})})
         self.body(data)
+
+    def part(self, data, says=None, body=None, headers=None):
+        """The 206 that was asked for. `says`: another Content-Range, "" for none; `body`: other bytes."""
+        start, end = self.start or 0, min(self.end or len(data), len(data))
+        says = f"bytes {start}-{end - 1}/{len(data)}" if says is None else says
+        self.answer(206, data[start:end] if body is None else body,
+                    {**({"Content-Range": says} if says else {}), **(headers or {})})
+
+    def rest(self, data, length=None, headers=(), send=None, end=True):
+        """
+        What was asked for, under a head with `length` as its Content-Length (None: none), `send` bytes of it (None:
+        all), and then the end of the connection.
+        """
+        start, stop = self.start or 0, min(self.end or len(data), len(data))
+        pairs = [*headers]
+        if length is not None:
+            pairs.append(("Content-Length", length))
+        if self.start is not None:
+            pairs.append(("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}"))
+        self.head(200 if self.start is None else 206, pairs)
+        self.body(data[start:stop][:send])
+        if end:
+            self.hang_up()
+
+    def chunks(self, data, size=5000, end=b"0\r\n\r\n", headers=(), send=None):
+        """What was asked for, or `send` bytes of it, in chunks; `end`: what comes behind the last one."""
+        self.rest(data, headers=[*headers, ("Transfer-Encoding", "chunked")], send=0, end=False)
+        asked = data[self.start : self.end][:send]
+        for at in range(0, len(asked), size):
+            piece = asked[at : at + size]
+            self.raw(b"%x\r\n" % len(piece))
+            self.body(piece)
+            self.raw(b"\r\n")
+        self.raw(end)
+        self.handler.wfile.flush()
 
     def hang_up(self):
         """An orderly end, whatever was promised."""

@@ -1,0 +1,336 @@
+"""
+What servers do wrong: a row for each behaviour, with what has to come of it at each of the places where a server may do
+it. A behaviour answers an Exchange `x` in scene `c`: `c.data` is the right content, `c.away` a URL of another server
+that has it. tests/system/test_bad_server.py plays the rows.
+
+A row says how a command ends, what it says, how many requests of it there were and how many bytes went into bodies.
+"""
+
+import collections
+import gzip
+import re
+
+from badserver import silent, status
+from stages import AGAIN, BAD_DATA, DENIED, NOT_FOUND, OK
+
+TOKEN, MANIFEST, FRESH, RESUMED = PLACES = ("token", "manifest", "fresh blob", "resumed blob")
+RETRIES = 2
+TRIES = 1 + RETRIES
+REDIRECTS_MAX = 8
+FEW = 20  # bytes; less than any content
+IN_FLIGHT = 64 << 20  # what sockets may have taken before the client hung up: Linux lets them grow to half of that
+
+Want = collections.namedtuple("Want", "codes says requests sent")
+Case = collections.namedtuple("Case", "name behave wants once slow")
+
+CASES = []
+
+
+def case(name, behave, *wants, once=False, slow=False):
+    """
+    A row. `wants`: dictionaries of places, later ones win. `once`: after that the server is right; else it stays so.
+    `slow`: on the server whose stall time-out is short.
+    """
+    merged = {place: want for some in wants for place, want in some.items()}
+    CASES.append(Case(name, behave, merged, once, slow))
+
+
+# Amounts of bytes: a number or a range, of a scene.
+
+
+def rest(c):
+    return c.rest
+
+
+def nothing(_):
+    return 0
+
+
+def up_to(number):
+    return lambda c: range(c.rest + number + 1)
+
+
+refused_early = up_to(0)  # the client hangs up on the head, and what has left by then is chance
+
+
+def at(*places):
+    """Make a function that gives each of these places the same Want."""
+
+    def want(codes, *says, requests=1, sent=None):
+        codes = codes if isinstance(codes, tuple) else (codes,)
+        sent = sent or (refused_early if BAD_DATA in codes else rest)
+        return {place: Want(codes, says, requests, sent) for place in places}
+
+    return want
+
+
+everywhere, blobs, resumed, fresh = at(*PLACES), at(FRESH, RESUMED), at(RESUMED), at(FRESH)
+manifest, token, plain, content = at(MANIFEST), at(TOKEN), at(TOKEN, MANIFEST, FRESH), at(MANIFEST, FRESH, RESUMED)
+
+
+# ── parts ──
+
+
+def says(text):
+    """A 206 with this Content-Range; {s}, {e}, {n}: the first, the last and the number of bytes."""
+    return lambda x, c: x.part(c.data, says=text.format(s=x.start, e=len(c.data) - 1, n=len(c.data)))
+
+
+def moved(by):
+    def behave(x, c):
+        first = max(0, x.start + by)
+        x.part(c.data, says=f"bytes {first}-{len(c.data) - 1}/{len(c.data)}", body=c.data[first:])
+
+    return behave
+
+
+def capped(x, c, limit=10_000):
+    end = min(x.start + limit, len(c.data))
+    x.part(c.data, says=f"bytes {x.start}-{end - 1}/{len(c.data)}", body=c.data[x.start : end])
+
+
+def longer_than_it_says(x, c):
+    where = ("Content-Range", f"bytes {x.start}-{x.start + 99}/{len(c.data)}")
+    x.head(206, [where, ("Transfer-Encoding", "chunked")])
+    x.start = None  # the chunks are those of all the content
+    x.raw(b"%x\r\n" % len(c.data))
+    x.body(c.data)
+    x.raw(b"\r\n0\r\n\r\n")
+
+
+case("200 for a range", lambda x, c: x.answer(200, c.data), resumed(OK, sent=lambda c: len(c.data)))
+case("200 for a range, of another length", lambda x, c: x.answer(200, c.data[:-1]),
+     resumed(BAD_DATA, "bytes long", sent=up_to(IN_FLIGHT)))
+case("206 that starts early", moved(-1000), resumed(BAD_DATA, "instead of the one at", sent=up_to(1000)))
+case("206 that starts late", moved(1000), resumed(BAD_DATA, "instead of the one at"))
+case("206 from the first byte on", moved(-(1 << 30)), resumed(BAD_DATA, "the part at 0", sent=up_to(IN_FLIGHT)))
+case("206 that ends early", capped, resumed(OK, requests=3))
+case("206 that ends behind the end", says("bytes {s}-{n}/{n}"), resumed(BAD_DATA, "makes no sense"))
+case("206 of more than it says", longer_than_it_says, resumed(BAD_DATA, "more than the", sent=up_to(IN_FLIGHT)))
+case("206 of another length than its range", lambda x, c: x.part(c.data, body=c.data[x.start : -1]),
+     resumed(BAD_DATA, "longer or shorter than it says"))
+case("206 of a longer whole", says("bytes {s}-{e}/9{n}"), resumed(BAD_DATA, "bytes long"))
+case("206 of a whole that is not known", says("bytes {s}-{e}/*"), resumed(OK))
+case("206 without a range", says(""), resumed(BAD_DATA, "without saying which"))
+for text in ("items {s}-{e}/{n}", "bytes */{n}", "bytes {s}-{e}/18446744073709551617", "bytes -{e}/{n}", "bytes {e}-{s}/{n}",
+             "bytes {s}-{e}", "bytes={s}-{e}/{n}", "bytes {s}-{e}/-{n}", "bytes +{s}-{e}/{n}"):
+    case(f"206 with '{text}'", says(text),
+         resumed(BAD_DATA, "without saying which" if "*" in text else "makes no sense"))
+case("206 with two ranges", lambda x, c: x.head(206, [("Content-Range", f"bytes {x.start}-{len(c.data) - 1}/{len(c.data)}"),
+                                                      ("Content-Range", f"bytes 0-1/{len(c.data)}"), ("Content-Length", 0)]),
+     resumed(BAD_DATA, "makes no sense", sent=nothing))
+case("206 of several parts", lambda x, c: x.part(c.data, headers={"Content-Type": "multipart/byteranges; boundary=x"}),
+     resumed(BAD_DATA, "several parts"))
+case("206 to a plain request", lambda x, c: x.part(c.data), plain(BAD_DATA, "a part although all was asked for"))
+for text, number in (("at the end", "{n}"), ("where we are", "{s}"), ("below", "1"), ("past the end", "9{n}")):
+    case(f"416 {text}", lambda x, c, number=number:
+         x.answer(416, headers={"Content-Range": f"bytes */{number.format(s=x.start, n=len(c.data))}"}),
+         resumed(BAD_DATA, "416", sent=nothing))
+case("416 without a range", lambda x, c: x.answer(416), everywhere(BAD_DATA, "416", sent=nothing))
+
+
+# ── lengths and framing ──
+
+
+def length(value):
+    return lambda x, c: x.rest(c.data, value)
+
+
+for text in ("-1", "many", "", "1e3", "0x10", "99999999999999999999", "12, 13", "+5"):
+    case(f"Content-Length '{text}'", length(text), everywhere(BAD_DATA))
+case("two Content-Lengths", lambda x, c: x.rest(c.data, c.rest, [("Content-Length", c.rest + 1)]), everywhere(BAD_DATA))
+case("the same Content-Length twice", lambda x, c: x.rest(c.data, c.rest, [("Content-Length", c.rest)]), everywhere(OK))
+case("Content-Length over the size", lambda x, c: x.rest(c.data, c.rest + 100), fresh(BAD_DATA, "bytes long"),
+     resumed(BAD_DATA, "longer or shorter"))
+case("Content-Length below the size", lambda x, c: x.rest(c.data, c.rest - 5), everywhere(BAD_DATA))
+case("Content-Length and chunked", lambda x, c: x.chunks(c.data, headers=[("Content-Length", c.rest)]),
+     everywhere(BAD_DATA, "both a Content-Length and a chunked body"))
+case("no length", lambda x, c: x.rest(c.data), everywhere(OK))
+case("chunked", lambda x, c: x.chunks(c.data), everywhere(OK))
+case("chunks of one byte", lambda x, c: x.chunks(c.data[: x.end], size=1), at(TOKEN, MANIFEST)(OK))
+case("a chunk without a size", lambda x, c: x.chunks(c.data, end=b"zz\r\n", send=FEW),
+     everywhere(BAD_DATA, sent=lambda c: FEW))
+case("a chunk that is too big", lambda x, c: x.chunks(c.data, end=b"fffffffffffffffff\r\n", send=FEW),
+     everywhere(BAD_DATA, sent=lambda c: FEW))
+case("trailers", lambda x, c: x.chunks(c.data, end=b"0\r\nContent-Length: 5\r\nX: y\r\n\r\n"), everywhere(OK))
+
+
+# ── breaking off ──
+
+from_the_start = at(TOKEN, MANIFEST)
+
+
+def twice(c):
+    """A few bytes, and then all: what is no blob begins anew."""
+    return c.rest + FEW
+
+
+case("short body", lambda x, c: x.rest(c.data, c.rest, send=FEW),
+     blobs(OK, requests=2), from_the_start(OK, requests=2, sent=twice), once=True)
+case("short body without a length", lambda x, c: x.rest(c.data, send=FEW), blobs(OK, requests=2),
+     from_the_start(BAD_DATA, sent=lambda c: FEW), once=True)
+case("short chunked body", lambda x, c: (x.chunks(c.data, end=b"", send=FEW), x.hang_up()),
+     blobs(OK, requests=2), from_the_start(OK, requests=2, sent=twice), once=True)
+case("no body", lambda x, c: x.rest(c.data, c.rest, send=0), everywhere(AGAIN, requests=TRIES, sent=nothing))
+# The first try may be on connections that were idle: libcurl tries up to five of those without a word to us.
+SILENTLY = range(TRIES, TRIES + 6)
+case("no answer", lambda x, c: x.hang_up(), content(AGAIN, "without an answer", requests=SILENTLY, sent=nothing),
+     token(AGAIN, "without an answer", requests=TRIES, sent=nothing))
+case("reset in the middle", lambda x, c: (x.rest(c.data, c.rest, send=FEW, end=False), x.reset()),
+     everywhere(OK, requests=2, sent=up_to(FEW)), once=True)
+case("reset at once", lambda x, c: x.reset(), content(AGAIN, requests=SILENTLY, sent=nothing),
+     token(AGAIN, requests=TRIES, sent=nothing))
+case("reset at the end", lambda x, c: (x.rest(c.data, c.rest + 1, send=c.rest, end=False), x.reset()),
+     token(OK, requests=2, sent=lambda c: 2 * c.rest), once=True)
+case("silence before the answer", lambda x, c: silent()(x),
+     everywhere(AGAIN, "no byte came for", requests=TRIES, sent=nothing), slow=True)
+case("silence in the middle", lambda x, c: (x.rest(c.data, c.rest, send=FEW, end=False), silent()(x)),
+     blobs(OK, requests=2), from_the_start(OK, requests=2, sent=twice), once=True, slow=True)
+
+
+def trickle(x, c):
+    """A kilobyte a second and less: slow, but alive."""
+    pieces = 8
+    x.rest(c.data, c.rest, send=0, end=False)
+    start = x.start or 0
+    for n in range(pieces):
+        end = len(c.data) if n == pieces - 1 else start + 100 * (n + 1)
+        x.body(c.data[start + 100 * n : end])
+        x.server.released.wait(0.1)
+
+
+case("trickle", trickle, blobs(OK), slow=True)
+
+
+def endless(x, c):
+    x.rest(c.data, end=False)
+    while not x.server.released.is_set():
+        x.body(bytes(1 << 16))
+
+
+def endless_chunks(x, c):
+    x.chunks(c.data, end=b"")
+    while not x.server.released.is_set():
+        x.raw(b"10000\r\n")
+        x.body(bytes(1 << 16))
+        x.raw(b"\r\n")
+
+
+for name, behave in (("endless body", endless), ("endless chunks", endless_chunks)):
+    # Whether the byte too many is seen before or after all that belong there have proved right.
+    case(name, behave, token(BAD_DATA, "longer than", sent=up_to(IN_FLIGHT)),
+         manifest(BAD_DATA, "more than the 4194304 bytes", sent=up_to(IN_FLIGHT)),
+         blobs((OK, BAD_DATA), sent=up_to(IN_FLIGHT)))
+case("document of 100 MiB", lambda x, c: x.rest(c.data, 100 << 20, end=False), manifest(BAD_DATA, "the limit is 4194304"),
+     token(BAD_DATA, "limit"))
+
+
+# ── encodings ──
+
+BOMB = gzip.compress(bytes(100 << 20), 9)
+
+
+def coded(name, field="Content-Encoding"):
+    return lambda x, c: x.answer(200 if x.start is None else 206, gzip.compress(c.data[x.start :]), {
+        field: name, **({} if x.start is None else {"Content-Range": f"bytes {x.start}-{len(c.data) - 1}/{len(c.data)}"}),
+    })
+
+
+for name in ("gzip", "zstd", "gzip, identity"):
+    case(f"{name} that nobody asked for", coded(name), everywhere(BAD_DATA, "encoded", sent=up_to(1000)))
+case("identity", lambda x, c: x.rest(c.data, c.rest, [("Content-Encoding", "identity")]), everywhere(OK))
+case("decompression bomb", lambda x, c: x.answer(200, BOMB, {"Content-Encoding": "gzip"}),
+     everywhere(BAD_DATA, "encoded", sent=lambda c: range(len(BOMB) + 1)))
+case("transfer encoding gzip", lambda x, c: x.rest(gzip.compress(c.data), headers=[("Transfer-Encoding", "gzip, chunked")]),
+     everywhere(BAD_DATA, sent=lambda c: range(2 * c.rest)))
+
+
+# ── redirects ──
+
+
+def to(location, code=307):
+    """{0}: the host and port of the server."""
+    return lambda x, c: x.answer(code, headers={"Location": location.format(c.address)})
+
+
+def hop(x, c):
+    """10,000 hops, each to another URL."""
+    hops = re.search(r"hop=(\d+)", x.path)
+    x.answer(302, headers={"Location": f"?hop={int(hops[1]) + 1 if hops else 1}"})
+
+
+no_redirect = token(BAD_DATA, "it redirects, which is not followed", sent=nothing)
+case("redirect to another host", lambda x, c: x.answer(307, headers={"Location": c.away}), content(OK, sent=nothing), no_redirect)
+case("redirect to itself", lambda x, c: x.answer(301, headers={"Location": x.path}),
+     content(BAD_DATA, "redirects too often", requests=1 + REDIRECTS_MAX, sent=nothing), no_redirect)
+case("redirect of 10,000 hops", hop,
+     content(BAD_DATA, "redirects too often", requests=1 + REDIRECTS_MAX, sent=nothing), no_redirect)
+for location in ("file:///etc/passwd", "gopher://{0}/x", "ftp://{0}/x", "scp://{0}/x"):
+    case(f"redirect to {location}", to(location), content(BAD_DATA, "only http and https", sent=nothing), no_redirect)
+case("redirect with a password", to("http://canary:canary@{0}/x"), content(BAD_DATA, "credentials in a URL", sent=nothing),
+     no_redirect)
+case("redirect to nowhere", lambda x, c: x.answer(302), content(BAD_DATA, "without saying where to", sent=nothing),
+     token(BAD_DATA, sent=nothing))
+for name, location in (("an endless URL", "/" + "x" * 9000), ("a line break", "/\x7f")):
+    case(f"redirect to {name}", to(location), everywhere(BAD_DATA, "Location", sent=nothing))
+case("redirect to nonsense", to("http://"), content(BAD_DATA, sent=nothing), no_redirect)
+
+
+# ── statuses ──
+
+for code in (408, 425, 429, 500, 502, 503, 504, 599, 999):
+    case(f"{code} for ever", lambda x, c, code=code: x.answer(code),
+         everywhere(AGAIN, code, requests=TRIES, sent=nothing))
+    case(f"{code} once", lambda x, c, code=code: x.answer(code), everywhere(OK, requests=2), once=True)
+for code in (201, 203, 204, 205, 300, 304, 400, 402, 405, 418, 501, 505):
+    case(f"{code}", lambda x, c, code=code: x.answer(code), everywhere(BAD_DATA, sent=nothing))
+for code in (404, 410):
+    case(f"{code}", lambda x, c, code=code: x.answer(code), everywhere(NOT_FOUND, code, sent=nothing),
+         token(DENIED, code, sent=nothing))
+case("401 for ever", lambda x, c: x.answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'}),
+     content(DENIED, "401", requests=2, sent=nothing), token(DENIED, "401", sent=nothing))
+case("401 once", lambda x, c: x.answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), content(OK, requests=2), once=True)
+case("403", lambda x, c: x.answer(403), content(DENIED, "403", requests=2, sent=nothing), token(DENIED, "403", sent=nothing))
+for text in ("-1", "soon", "1e9", "Thu, 01 Jan 1970 00:00:01 GMT", "Mon, 99 Foo 2026 00:00:00 GMT", ""):
+    case(f"503 with Retry-After '{text}'", lambda x, c, text=text: x.answer(503, headers={"Retry-After": text}),
+         everywhere(OK, requests=2), once=True)
+
+
+# ── heads ──
+
+
+def named(digest):
+    return lambda x, c: x.rest(c.data, c.rest, [("Docker-Content-Digest", digest)])
+
+
+OTHER = "sha256:" + "0" * 64
+case("another Docker-Content-Digest", named(OTHER), blobs(BAD_DATA, OTHER), token(OK),
+     manifest(BAD_DATA, OTHER, requests=2, sent=lambda c: 2 * c.rest))  # known after the fact, and begun anew once
+for text in ("sha256:../../x", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:" + "A" * 64, "", "x" * 4000):
+    case(f"Docker-Content-Digest '{text[:20]}'", named(text), everywhere(OK))
+case("another ETag", lambda x, c: x.rest(c.data, c.rest, [("ETag", '"changed"')]), everywhere(OK))
+case("300 fields", lambda x, c: x.rest(c.data, c.rest, [("X", n) for n in range(300)]), everywhere(BAD_DATA, "too long"))
+case("100,000 fields", lambda x, c: (x.raw(b"HTTP/1.1 200 OK\r\n" + 100_000 * b"X: y\r\n"), x.rest(c.data, c.rest)),
+     everywhere(BAD_DATA, "too long", sent=up_to(0)))
+case("a field of 70,000 bytes", lambda x, c: x.rest(c.data, c.rest, [("X", "y" * 70_000)]), everywhere(BAD_DATA, "too long"))
+case("a field of 1 MiB", lambda x, c: x.rest(c.data, c.rest, [("X", "y" * (1 << 20))]), everywhere(BAD_DATA, sent=up_to(0)))
+case("NUL in a field", lambda x, c: x.rest(c.data, c.rest, [("X", "a\0b")]), everywhere(BAD_DATA))
+case("a line without a colon", lambda x, c: x.rest(c.data, c.rest, [("X", "y\r\nnonsense")]),
+     everywhere(BAD_DATA, "without colon"))
+case("a name that ends a line of the journal", lambda x, c: x.rest(c.data, c.rest, [("Content-Type", "a/b\x1b[31m")]), everywhere(OK))
+
+
+def interim(x, c):
+    for _ in range(100_000):
+        x.raw(b"HTTP/1.1 102 Processing\r\n\r\n")
+
+
+case("interim answers for ever", interim, everywhere(BAD_DATA, sent=nothing))
+case("an interim answer alone", lambda x, c: (x.raw(b"HTTP/1.1 100 Continue\r\n\r\n"), silent()(x)),
+     everywhere(OK, requests=2), once=True, slow=True)
+case("one interim answer", lambda x, c: (x.raw(b"HTTP/1.1 103 Hints\r\nContent-Length: 3\r\n\r\n"), x.rest(c.data, c.rest)), everywhere(OK))
+for text in (b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", b"HTTP/1.1 20000000000000 OK\r\n\r\n", b"HTTP/1.1 OK\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n",
+             b"\0" * 100 + b"\r\n\r\n", b"HTTP/2 200\r\nContent-Length: 0\r\n\r\n", b"\x16\x03\x01\x02\0\x01\0"):
+    # On a connection that had served before it may be the end of a former answer: asked once more, on a new one.
+    case(f"{text[:16]}", lambda x, c, text=text: (x.raw(text), x.hang_up()), token(BAD_DATA, sent=nothing),
+         content(BAD_DATA, requests=range(1, 3), sent=nothing))

@@ -126,6 +126,13 @@ unit: unit-programs ## the unit tests alone
 system: build ## the system tests alone; T=word for those whose name has it
 	@BINDIR=$(BUILD)/bin $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)"
 
+HOLD ?= 20
+.PHONY: test-net
+test-net: ## loss, holes, resets and dropped packets between two network namespaces, as root; each for HOLD seconds
+	@tests/lib/packages build test
+	@$(MAKE) --no-print-directory $(PARALLEL) build
+	@NET_HOLD_S=$(HOLD) BINDIR=$(BUILD)/bin tests/lib/run-system $(RESULTS)/net netpath
+
 .PHONY: test
 test: ## install what the tests need, and run all of them
 	@tests/lib/packages build test

@@ -159,11 +159,11 @@ class Nginx(Server):
         super().__init__(directory)
         self.rate, self.registry, self.files = rate, registry, files
         for _ in range(5):  # the port is free when it is picked, and somebody else may take it before nginx does
-            self.port = free_port()
+            self.port = self.free_port()
             config = self.directory / "nginx.conf"
             config.write_text(self.config())
             self.process = subprocess.Popen(
-                ["nginx", "-p", str(self.directory), "-c", str(config), "-e", str(self.errors)],
+                [*self.prefix(), "nginx", "-p", str(self.directory), "-c", str(config), "-e", str(self.errors)],
                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )
             with contextlib.suppress(AssertionError):
@@ -189,7 +189,7 @@ http {{
     sendfile_max_chunk 256k;
     {f"limit_rate {self.rate};" if self.rate else ""}
     server {{
-        listen 127.0.0.1:{self.port};
+        {self.listen()}
         client_max_body_size 0;
         default_type application/octet-stream;
         {self.registry_locations() if self.registry else ""}
@@ -197,6 +197,16 @@ http {{
     }}
 }}
 """
+
+    def free_port(self):
+        return free_port()
+
+    def listen(self):
+        return f"listen 127.0.0.1:{self.port};"
+
+    def prefix(self):
+        """What goes before the command."""
+        return []
 
     def registry_locations(self):
         blobs = self.registry.directory / "data/docker/registry/v2/blobs"

@@ -64,6 +64,7 @@ class Box:
         self.reports = self.directory / "reports"
         self.reports.mkdir(parents=True, exist_ok=True)
         self.started = []
+        self.prefix = []  # what goes before each command; it has to end in an exec
         self.config.write_text("[fetchd]\nretry_delay = 50ms\n")
 
     @property
@@ -89,7 +90,7 @@ class Box:
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
-        process = subprocess.Popen([str(self.bindir / program), *rest], env=self.environment, **options)
+        process = subprocess.Popen([*self.prefix, str(self.bindir / program), *rest], env=self.environment, **options)
         self.started.append(process)
         return process
 

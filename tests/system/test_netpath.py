@@ -1,0 +1,195 @@
+"""
+What happens to packets: loss, a slow link, delay, a hole, resets, a link that is down, a firewall that drops. Our
+programs and nginx are in two network namespaces. Each fault is shown to have happened; each pull finishes, and the
+server's log shows that nothing was sent twice but what was on its way. NET_HOLD_S says for how many seconds a fault stays; without it,
+until it was noticed.
+"""
+
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+
+import pytest
+
+from authority import Authority
+from conftest import MIB, boxed, settled
+from images import digest_of
+from netpath import FAR, FarNginx, Path
+from servers import wait_for
+
+DATA = os.urandom(16 * MIB)
+DIGEST = digest_of(DATA)
+LITTLE = 2 * MIB  # for where each byte takes its time
+QUARTER = len(DATA) // 4
+HOLD_S = float(os.environ.get("NET_HOLD_S", "0"))
+STALL_S = 5 if HOLD_S else 1
+# What each connection that breaks may have on its way: the socket of nginx, the window, and a chunk in fetchd's hands.
+IN_FLIGHT = 1 * MIB
+MISSING = Path.missing()
+
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+
+
+@pytest.fixture
+def path():
+    with Path() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def box(request, path, authority):
+    for box in boxed(request, pathlib.Path(tempfile.mkdtemp(prefix="slt-"))):
+        box.prefix = path.inside("near")
+        configure(box, authority)
+        yield box
+
+
+def configure(box, authority, stall_s=STALL_S, retries=1000):
+    box.configure(f"[fetchd]\nretry_delay = 20ms\nretry_delay_max = 500ms\nmax_retries = {retries}\nconnect_timeout = 1s\n"
+                  f"stall_timeout = {int(stall_s * 1000)}ms\n[registry {FAR}]\nca_file = {authority.certificate}\n")
+
+
+@pytest.fixture
+def serve(path, area, authority, request):
+    """A function that starts nginx with DATA, or the first `size` bytes of it, as /files/blob."""
+    directory = area / f"far-{request.node.name}"
+    files = directory / "files"
+    files.mkdir(parents=True)
+    started = []
+
+    def start(rate=None, size=len(DATA)):
+        (files / "blob").write_bytes(DATA[:size])
+        started.append(FarNginx(directory, path, files, authority.issue("far", names=f"IP:{FAR}"), rate=rate))
+        return started[0]
+
+    yield start
+    for server in started:
+        server.stop()
+    shutil.rmtree(directory)
+
+
+def begin(box, server, data=DATA):
+    return box.popen("sluice", "fetch", server.url("blob"), "--digest", digest_of(data))
+
+
+def end(box, server, process, data=DATA):
+    """It succeeds. Returns (requests, bytes that were sent beyond those of the blob)."""
+    box.finish(process, want=0)
+    box.gone()
+    server.settle()
+    assert box.blob(digest_of(data)).read_bytes() == data
+    gets = server.accesses()
+    settled(box)
+    return len(gets), sum(access.bytes for access in gets) - len(data)
+
+
+def hold(noticed):
+    """A fault stays for as long as it was asked for, and at least until it was noticed."""
+    started = time.monotonic()
+    wait_for("the fault to be noticed", noticed)
+    time.sleep(max(0, started + HOLD_S - time.monotonic()))
+
+
+def was_tried_again(box, times=2):
+    return lambda: box.logs().count("trying") >= times
+
+
+# ── what TCP makes good ──
+
+
+def test_loss(box, path, serve):
+    """Two packets of a hundred."""
+    server = serve()
+    path.rules("far", "tcp sport 443 numgen random mod 1000 < 20 counter name hits drop")
+    assert end(box, server, begin(box, server)) == (1, 0)
+    assert path.hits("far") > 0
+
+
+def test_slow_link(box, path, serve):
+    """20 Mbit/s."""
+    server, data = serve(size=LITTLE), DATA[:LITTLE]
+    path.rate("20mbit")
+    assert end(box, server, begin(box, server, data), data) == (1, 0)
+    assert path.held_up() > 0
+
+
+def test_delay(box, path, serve):
+    """20 ms and up to 10 more or less, so that packets overtake each other."""
+    server, data = serve(size=LITTLE), DATA[:LITTLE]
+    with path.delay(20, 10) as held:
+        assert end(box, server, begin(box, server, data), data) == (1, 0)
+        assert held() > 0
+
+
+def test_link_that_is_down_for_a_moment(box, path, serve, authority):
+    """Shorter than the stall time-out: the same connection goes on."""
+    configure(box, authority, stall_s=60)
+    server = serve(rate="16m")
+    process = begin(box, server)
+    assert box.wait_size(DIGEST, QUARTER, process)
+    path.link("down")
+    hold(lambda: path.retransmissions() > 0)
+    path.link("up")
+    assert end(box, server, process) == (1, 0)
+
+
+# ── what fetchd makes good ──
+
+
+def check(box, server, process):
+    """Every request but the first goes on where the ones before it came to."""
+    requests, twice = end(box, server, process)
+    assert requests >= 2
+    assert 0 <= twice <= IN_FLIGHT * (requests - 1), f"{twice} bytes were sent twice in {requests} requests"
+
+
+def test_hole(box, path, serve):
+    """A firewall that lets so many megabytes through, and then nothing: only silence tells."""
+    server = serve()
+    path.rules("far", f"tcp sport 443 quota over {QUARTER} bytes counter name hits drop")
+    process = begin(box, server)
+    wait_for("the silence to be noticed", was_tried_again(box))
+    assert path.hits("far") > 0
+    path.rules("far")
+    check(box, server, process)
+
+
+def test_resets(box, path, serve):
+    """Every connection is killed, three times."""
+    server = serve(rate="8m")
+    process = begin(box, server)
+    for part in (1, 2, 3):
+        assert box.wait_size(DIGEST, part * QUARTER, process)
+        assert path.reset() > 0
+    check(box, server, process)
+
+
+def test_firewall_drops_the_port(box, path, serve):
+    """The classic: port 443 is dropped in mid-download, both ways."""
+    server = serve(rate="8m")
+    process = begin(box, server)
+    assert box.wait_size(DIGEST, QUARTER, process)
+    path.rules("near", "tcp dport 443 counter name hits drop")
+    path.rules("far", "tcp sport 443 drop")
+    hold(was_tried_again(box))
+    assert path.hits("near") > 0
+    path.rules("near")
+    path.rules("far")
+    check(box, server, process)
+
+
+def test_link_that_is_down(box, path, serve):
+    server = serve(rate="8m")
+    process = begin(box, server)
+    assert box.wait_size(DIGEST, QUARTER, process)
+    path.link("down")
+    hold(was_tried_again(box))
+    path.link("up")
+    check(box, server, process)

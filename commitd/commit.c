@@ -100,7 +100,7 @@ static void reject(struct commit *c, enum fail_class fail_class)
 static void reject_errno(struct commit *c, int r, const char *verb, struct reason path)
 {
 	reason_set(&c->why, "cannot %s '%s': %s", verb, path.text, strerror(-r));
-	reject(c, r == -ENOSPC || r == -EDQUOT ? FAIL_SPACE : FAIL_IO);
+	reject(c, file_is_full(r) ? FAIL_SPACE : FAIL_IO);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)

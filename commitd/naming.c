@@ -25,7 +25,7 @@ static void names_cleanup(struct names **n)
 static enum fail_class fail_errno(const struct layout *l, int r, const char *verb, struct reason *why)
 {
 	reason_set(why, "cannot %s '%s/" LAYOUT_INDEX "': %s", verb, layout_path(l), strerror(-r));
-	return r == -ENOSPC || r == -EDQUOT ? FAIL_SPACE : FAIL_IO;
+	return file_is_full(r) ? FAIL_SPACE : FAIL_IO;
 }
 
 static enum fail_class load(struct layout *l, struct names **ret_names, struct reason *why)

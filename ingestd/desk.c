@@ -139,7 +139,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 		return;
 	for (size_t i = 0; i < desk->tasks.len; i++) {
 		struct task *t = desk->tasks.by_ref[i];
-		if (t->in || t->lock_wait)
+		if (t->in || t->lock_wait || t->space_wait)
 			flow_tick(desk, t, now_ms);
 	}
 	desk_schedule(desk);
@@ -151,25 +151,6 @@ void desk_open(struct desk *desk)
 	desk->tick.data = desk;
 	ev_timer_start(desk->loop, &desk->tick);
 	desk_schedule(desk);
-}
-
-/* Make the ingest and its record now, so that an accepted transfer survives us. */
-static int accept_new(struct desk *desk, struct task *t, const struct message *get, struct reason *why)
-{
-	int r = t->in ? 0 : ingest_open(&desk->home, get->ref, INGEST_MAKE, &t->in, why);
-	if (r < 0)
-		return r;
-	(void)snprintf(t->in->record.source, sizeof(t->in->record.source), "%.*s", SPAN_ARG(get->source));
-	t->in->record.failed = FAIL_NONE;
-	t->in->record.why.text[0] = '\0';
-	t->in->record.restarts = 0;
-	t->resolved = false;
-	task_apply_asked(t);
-	r = ingest_note(t->in);
-	if (r < 0)
-		reason_set(why, "cannot write the record of '%s': %s", t->ref, strerror(-r));
-	task_refresh(t);
-	return r;
 }
 
 /* Keep few ingests open: one that must wait for its turn is opened again then. */
@@ -221,7 +202,7 @@ static bool is_under_way(const struct task *t)
 
 static enum fail_class class_of(int r)
 {
-	return r == -EWOULDBLOCK ? FAIL_AGAIN : r == -ENOSPC || r == -EDQUOT ? FAIL_SPACE : FAIL_IO;
+	return r == -EWOULDBLOCK ? FAIL_AGAIN : FAIL_IO;
 }
 
 int desk_get(struct desk *desk, const struct message *get, struct task **ret_task, uint64_t *ret_size,
@@ -249,18 +230,20 @@ int desk_get(struct desk *desk, const struct message *get, struct task **ret_tas
 		t = tasks_add(&desk->tasks, desk, get->ref);
 	if (!t)
 		return -ENOMEM;
-	t->asked_size = get->size;
-	t->has_asked_digest = get->expected.len > 0;
-	if (t->has_asked_digest)
-		t->asked_digest = expected;
-	r = accept_new(desk, t, get, why);
-	if (r < 0) {
+	r = task_ask(t, get->source, get->expected.len > 0 ? &expected : NULL, get->size);
+	/* Make the ingest and its record now, so that an accepted transfer survives us. */
+	if (r == 0)
+		r = flow_open(desk, t, why);
+	if (r == 0)
+		queue_up(desk, t);
+	else if (file_is_full(r)) /* also for that little there will be space again */
+		flow_wait_for_space(desk, t, why->text);
+	else {
 		*ret_class = class_of(r);
 		if (is_new)
 			tasks_remove(&desk->tasks, t);
 		return r;
 	}
-	queue_up(desk, t);
 	*ret_task = t;
 	return 0;
 }

@@ -86,7 +86,7 @@ void flow_call_off(struct desk *desk, struct task *t)
 {
 	orders_cancel(desk->orders, span_str(t->ref), t->in->record.attempt);
 	next_attempt(desk, t);
-	t->order_due = t->seal_due = false;
+	t->order_due = t->seal_due = t->reserving = false;
 }
 
 /* Rest until somebody asks again; the bytes stay. */
@@ -103,14 +103,6 @@ void step_fail(struct desk *desk, struct task *t, enum fail_class class, const c
 	flow_set_state(desk, t, TRANSFER_FAILED);
 	count_add(COUNT_ENDED_FAILED, 1);
 	flow_when_idle(desk, t, flow_close);
-}
-
-void step_wait_for_space(struct desk *desk, struct task *t, const char *text)
-{
-	flow_call_off(desk, t);
-	task_note(t, text);
-	flow_set_state(desk, t, TRANSFER_WAITING);
-	t->space_wait = true;
 }
 
 static void roll_back(struct desk *desk, struct task *t)
@@ -136,12 +128,12 @@ static void roll_back(struct desk *desk, struct task *t)
 void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb, bool from_sync)
 {
 	struct reason why;
-	bool full = r == -ENOSPC || r == -EDQUOT;
 
 	verdict_io(t->in, verb, r, &why);
 	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s", why.text);
-	if (full) {
-		step_wait_for_space(desk, t, why.text);
+	if (file_is_full(r)) {
+		(void)verdict_space(t->in, &why); /* the numbers say more, where the disk is what is full */
+		flow_wait_for_space(desk, t, why.text);
 		if (from_sync)
 			flow_when_idle(desk, t, roll_back);
 		return;
@@ -155,6 +147,34 @@ void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb,
 	flow_when_idle(desk, t, roll_back);
 }
 
+static const char *verb_of(const struct sync_job *job)
+{
+	if (job->poisoned)
+		return "sync";
+	return job->kind == SYNC_RESERVE ? "reserve space for" : "write the checkpoint of";
+}
+
+/*
+ * A job failed, and the ingest is about to be closed or dropped. What is kept must not be vouched for by a live slot
+ * when a sync did not take it: the next one who opens it could not know.
+ */
+static void end_after_failure(struct desk *desk, struct task *t, int r, task_step *next)
+{
+	struct reason why;
+
+	verdict_io(t->in, verb_of(&t->sync), r, &why);
+	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s", why.text);
+	if (t->sync.poisoned && (next == flow_close || next == flow_suspend)) {
+		r = ingest_roll_back(t->in);
+		if (r < 0)
+			log_errno(r, "cannot take '%s' back to its durable checkpoint", t->ref);
+	}
+	if (next == flow_suspend)
+		flow_close(desk, t);
+	else
+		next(desk, t);
+}
+
 static void sync_done(struct work *w)
 {
 	static const enum counter timers[] = {
@@ -165,20 +185,19 @@ static void sync_done(struct work *w)
 	struct task *t = (struct task *)w; /* its first member's first member */
 	struct desk *desk = t->desk;
 	task_step *next = t->when_idle;
-	bool reserving = t->sync.kind == SYNC_RESERVE;
 
 	t->syncing = false;
 	t->when_idle = NULL;
 	count_time(timers[t->sync.kind], clock_mono_ms() - t->submitted_ms);
 	int r = sync_finish(&t->sync);
-	if (r < 0 && next != flow_close && next != flow_remove && next != flow_reset) {
-		step_io_trouble(desk, t, r, reserving ? "reserve space for" : "sync", !reserving);
-	} else {
-		if (r < 0)
-			log_errno(r, "cannot sync the data of '%s'", t->ref);
-		if (next)
-			next(desk, t);
-	}
+	if (r < 0 && t->sync.kind == SYNC_RESERVE)
+		(void)ingest_unreserve(t->in);
+	if (r < 0 && (next == flow_close || next == flow_suspend || next == flow_remove || next == flow_reset))
+		end_after_failure(desk, t, r, next);
+	else if (r < 0)
+		step_io_trouble(desk, t, r, verb_of(&t->sync), t->sync.poisoned);
+	else if (next)
+		next(desk, t);
 	desk_schedule(desk);
 }
 
@@ -215,7 +234,7 @@ void flow_order(struct desk *desk, struct task *t)
 	struct reason why;
 
 	if (!verdict_space(in, &why)) {
-		step_wait_for_space(desk, t, why.text);
+		flow_wait_for_space(desk, t, why.text);
 		return;
 	}
 	next_attempt(desk, t);
@@ -224,7 +243,7 @@ void flow_order(struct desk *desk, struct task *t)
 	in->record.why.text[0] = '\0';
 	int r = ingest_note(in);
 	if (r < 0) {
-		step_io_trouble(desk, t, r, "note an order in", false);
+		step_io_trouble(desk, t, r, "note an order beside", false);
 		return;
 	}
 	count_add(COUNT_ORDERS, 1);
@@ -242,7 +261,7 @@ static void sealed(struct desk *desk, struct task *t)
 {
 	int r = ingest_note_sealed(t->in);
 	if (r < 0) {
-		step_io_trouble(desk, t, r, "note the seal in", false);
+		step_io_trouble(desk, t, r, "note the seal beside", false);
 		return;
 	}
 	t->seal_due = true;
@@ -310,7 +329,7 @@ void step_go_on(struct desk *desk, struct task *t)
 {
 	if (step_is_complete(t->in))
 		step_complete(desk, t);
-	else
+	else if (!step_reserve_first(desk, t))
 		flow_order(desk, t);
 }
 
@@ -332,8 +351,12 @@ static void start_failed(struct desk *desk, struct task *t, int r, const struct 
 {
 	bool held = r == -EWOULDBLOCK;
 
+	if (file_is_full(r)) {
+		flow_wait_for_space(desk, t, why->text);
+		return;
+	}
 	task_note(t, why->text);
-	t->fail_class = held ? FAIL_NONE : r == -ENOSPC || r == -EDQUOT ? FAIL_SPACE : FAIL_IO;
+	t->fail_class = held ? FAIL_NONE : FAIL_IO;
 	flow_set_state(desk, t, held ? TRANSFER_WAITING : TRANSFER_FAILED);
 	t->lock_wait = held;
 	t->heard_ms = clock_mono_ms();
@@ -341,11 +364,45 @@ static void start_failed(struct desk *desk, struct task *t, int r, const struct 
 		log_error("%s", why->text);
 }
 
+/* No space even for the record of a new ingest: what little it has is of more use to others. */
+static void give_up_bare(struct task *t, int r)
+{
+	if (!file_is_full(r) || t->syncing || t->in->transfer_len > 0 || t->in->offset > 0)
+		return;
+	(void)ingest_remove(t->in);
+	t->in = NULL;
+}
+
+int flow_open(struct desk *desk, struct task *t, struct reason *why)
+{
+	int r = t->in ? 0 : ingest_open(&desk->home, span_str(t->ref), INGEST_MAKE, &t->in, why);
+	if (r < 0 || !t->asked_source)
+		return r;
+	struct transfer *record = &t->in->record;
+	(void)snprintf(record->source, sizeof(record->source), "%s", t->asked_source);
+	record->failed = FAIL_NONE;
+	record->why.text[0] = '\0';
+	record->restarts = 0;
+	t->resolved = false;
+	task_apply_asked(t);
+	r = ingest_note(t->in);
+	task_refresh(t);
+	if (r < 0) {
+		verdict_io(t->in, "write the record of", r, why);
+		give_up_bare(t, r);
+		return r;
+	}
+	free(t->asked_source);
+	t->asked_source = NULL;
+	return 0;
+}
+
 void flow_start(struct desk *desk, struct task *t)
 {
 	struct reason why = {""};
 
-	int r = t->in ? 0 : ingest_open(&desk->home, span_str(t->ref), INGEST_MAKE, &t->in, &why);
+	bool is_open = t->in;
+	int r = flow_open(desk, t, &why);
 	if (r < 0) {
 		start_failed(desk, t, r, &why);
 		return;
@@ -355,8 +412,9 @@ void flow_start(struct desk *desk, struct task *t)
 	t->event_offset = t->in->offset;
 	t->event_ms = clock_mono_ms();
 	task_apply_asked(t);
-	count_add(COUNT_REHASHED_BYTES, t->in->rehashed_now);
-	if (t->in->rehashed_now > 0 || t->in->offset > 0)
+	if (!is_open)
+		count_add(COUNT_REHASHED_BYTES, t->in->rehashed_now);
+	if (!is_open && (t->in->rehashed_now > 0 || t->in->offset > 0))
 		log_notice("transfer '%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", t->ref,
 			   t->in->resumed, t->in->offset, t->in->rehashed_now);
 	if (t->in->record.source[0] == '\0' && !step_is_complete(t->in)) {
@@ -420,7 +478,7 @@ void flow_rejected(struct desk *desk, struct task *t, const struct message *m)
 
 	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
 	if (m->fail_class == FAIL_SPACE)
-		step_wait_for_space(desk, t, text);
+		flow_wait_for_space(desk, t, text);
 	else if (m->fail_class == FAIL_MISSING && !t->in->is_moved && !t->resealed)
 		seal_again(desk, t);
 	else if (m->fail_class == FAIL_BAD_DATA || m->fail_class == FAIL_MISSING)

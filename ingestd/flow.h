@@ -14,6 +14,12 @@
 
 #include "ingestd/desk.h"
 
+/*
+ * Open the ingest of a task, if it is not open, and write into its record what is asked for: from then on the transfer
+ * survives us. 0, or -errno with a reason; after -ENOSPC or -EDQUOT nothing of a new ingest stays.
+ */
+int flow_open(struct desk *desk, struct task *t, struct reason *why);
+
 /* QUEUED, with room: open the ingest and do what comes next. */
 void flow_start(struct desk *desk, struct task *t);
 
@@ -40,6 +46,12 @@ void flow_call_off(struct desk *desk, struct task *t);
 
 /* Once a second or so for every open task: leases, checkpoints, space. */
 void flow_tick(struct desk *desk, struct task *t, uint64_t now_ms);
+
+/* Rest until there is space; the ingest is open, or could not be made. */
+void flow_wait_for_space(struct desk *desk, struct task *t, const char *text);
+
+/* For a task that waits for space, every tick: whether it is worth another try. */
+void flow_space_tick(struct desk *desk, struct task *t, uint64_t now_ms);
 
 /* Steps for flow_when_idle(). */
 void flow_close(struct desk *desk, struct task *t);   /* close the ingest; the state is decided already */

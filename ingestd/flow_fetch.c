@@ -16,7 +16,6 @@
 #include "ingestd/seals.h"
 #include "ingestd/verdicts.h"
 
-#define RESERVE_MIN    (UINT64_C(1) << 20) /* bytes; for less it is not worth a job */
 #define EVENT_EVERY_MS 200
 
 /* Take what the server says about the content. False: it contradicts what is known, and the task was dealt with. */
@@ -93,11 +92,11 @@ void flow_opened(struct desk *desk, struct task *t, const struct message *m)
 		return;
 	t->resolved = t->in->record.has_expected;
 	if (!verdict_space(in, &why)) {
-		step_wait_for_space(desk, t, why.text);
+		flow_wait_for_space(desk, t, why.text);
 		return;
 	}
 	control_publish(desk->control, t);
-	if (!t->syncing && in->record.size != SIZE_UNKNOWN && in->record.size - in->offset >= RESERVE_MIN)
+	if (step_wants_reserve(t))
 		step_submit(desk, t, SYNC_RESERVE, NULL);
 }
 
@@ -113,7 +112,7 @@ static void publish_progress(struct desk *desk, struct task *t, uint64_t now_ms)
 	control_publish(desk->control, t);
 }
 
-static void checkpoint_if_due(struct desk *desk, struct task *t, uint64_t now_ms)
+void step_checkpoint_if_due(struct desk *desk, struct task *t, uint64_t now_ms)
 {
 	uint64_t fresh = t->in->offset - t->in->durable_offset;
 
@@ -156,7 +155,7 @@ void flow_chunk(struct desk *desk, struct task *t, const struct message *m)
 	if (step_is_complete(in))
 		flow_when_idle(desk, t, step_complete);
 	else
-		checkpoint_if_due(desk, t, now_ms);
+		step_checkpoint_if_due(desk, t, now_ms);
 }
 
 void flow_end(struct desk *desk, struct task *t, const struct message *m)
@@ -209,22 +208,19 @@ static void tick_fetching(struct desk *desk, struct task *t, uint64_t now_ms)
 		flow_order(desk, t);
 		return;
 	}
-	checkpoint_if_due(desk, t, now_ms);
+	step_checkpoint_if_due(desk, t, now_ms);
 }
 
 void flow_tick(struct desk *desk, struct task *t, uint64_t now_ms)
 {
-	struct reason why;
-
 	if (t->state == TRANSFER_FETCHING)
 		tick_fetching(desk, t, now_ms);
 	else if (t->state == TRANSFER_SEALED && !t->syncing && now_ms - t->heard_ms >= desk->settings->lease_ms) {
 		t->seal_due = true;
 		t->heard_ms = now_ms;
 		seals_flush(desk->seals);
-	} else if (t->space_wait && !t->syncing && verdict_space(t->in, &why)) {
-		t->space_wait = false;
-		step_go_on(desk, t);
+	} else if (t->space_wait) {
+		flow_space_tick(desk, t, now_ms);
 	} else if (t->lock_wait) {
 		flow_set_state(desk, t, TRANSFER_QUEUED);
 		desk_schedule(desk);

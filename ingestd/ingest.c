@@ -18,6 +18,8 @@
 /* Wire */
 #include "common/wire/message.h"
 
+#define RECORDS_CLAIM 8192 /* bytes; a few records, up to the seal and what went wrong */
+
 static int data_stat(const struct ingest *in, struct stat *ret_st)
 {
 	return fstat(in->data_fd, ret_st) < 0 ? -errno : 0;
@@ -67,12 +69,26 @@ int ingest_append(struct ingest *in, const void *data, size_t len, size_t *ret_a
 	return r < 0 ? r : live;
 }
 
+static int claim(int fd, uint64_t from, uint64_t len)
+{
+	if (FAILPOINT(NAME, "space.claim", fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)len)) == 0)
+		return 0;
+	return file_is_full(-errno) ? -errno : 0;
+}
+
+int ingest_claim_records(const struct ingest *in)
+{
+	int r = claim(in->checkpoint_fd, 0, SLOT_FILE_BYTES);
+	return r < 0 ? r : claim(in->transfer_fd, in->transfer_len, RECORDS_CLAIM);
+}
+
 /* No slot may outlive the bytes that it vouches for, so the slots go first. */
 static int drop_bytes(struct ingest *in)
 {
 	if (FAILPOINT(NAME, "slots.drop", ftruncate(in->checkpoint_fd, 0)) < 0 ||
 	    FAILPOINT(NAME, "data.drop", ftruncate(in->data_fd, 0)) < 0)
 		return -errno;
+	(void)ingest_claim_records(in); /* where it fails, so does the write of a slot, and that is told */
 	hasher_reset(in->hasher);
 	in->offset = in->durable_offset = 0;
 	in->provenance = 0;
@@ -263,7 +279,14 @@ int ingest_reserve(struct ingest *in, uint64_t size)
 		return 0;
 	if (FAILPOINT(NAME, "data.reserve", fallocate(in->data_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size)) == 0)
 		return 0;
-	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -errno : 0;
+	return file_is_full(-errno) || errno == EFBIG ? -errno : 0;
+}
+
+int ingest_unreserve(struct ingest *in)
+{
+	if (ftruncate(in->data_fd, (off_t)in->offset) < 0)
+		return -errno;
+	return write_live(in); /* the time of change is another now */
 }
 
 void ingest_digest(const struct ingest *in, struct digest *ret_digest)

@@ -59,7 +59,8 @@ enum ingest_make {
 
 /*
  * Open, lock and recover the ingest of `ref`. -EWOULDBLOCK: another holds the lock, `why` says who and since when.
- * Other -errno with a reason that names the path. What is hashed again here is at most one append. The caller owns it.
+ * Other -errno with a reason that names the path; after -ENOSPC or -EDQUOT nothing stays of an ingest that held
+ * nothing. What is hashed again here is at most one append. The caller owns it.
  */
 int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_make make, struct ingest **ret_ingest,
 		struct reason *why);
@@ -101,6 +102,9 @@ int ingest_note_sealed(struct ingest *in);
 /* Reserve space up to `size` without changing the size of the data. 0 also where the file system cannot; -ENOSPC. */
 int ingest_reserve(struct ingest *in, uint64_t size);
 
+/* Give back what was reserved past the data: a transfer that waits must not sit on the space of others. 0 or -errno. */
+int ingest_unreserve(struct ingest *in);
+
 /* The digest of the bytes so far. */
 void ingest_digest(const struct ingest *in, struct digest *ret_digest);
 
@@ -130,5 +134,11 @@ struct data_facts ingest_facts(const struct ingest *in, const struct stat *st);
  * write the live slot.
  */
 int ingest_resume(struct ingest *in, bool use_live);
+
+/*
+ * Take the space of all slots and of some records now, so that a disk that the data has filled cannot keep us from
+ * saying how far it got. 0 also where the file system cannot; -ENOSPC, -EDQUOT.
+ */
+int ingest_claim_records(const struct ingest *in);
 
 #endif

@@ -96,6 +96,13 @@ static int data_open(struct ingest *in, int flags)
 	return r;
 }
 
+/* One that has begun goes on with what it has. */
+static int claim_records(const struct ingest *in)
+{
+	int r = ingest_claim_records(in);
+	return in->transfer_len > 0 ? 0 : r;
+}
+
 static int open_data(struct ingest *in, struct reason *why)
 {
 	int r = FAILPOINT(NAME, "data.make", data_open(in, in->record.has_sealed ? 0 : O_CREAT));
@@ -111,6 +118,8 @@ static int open_data(struct ingest *in, struct reason *why)
 		return fail(r, in, INGEST_DATA, why);
 	r = FAILPOINT(NAME, "slots.make",
 		      file_open_at(in->dir_fd, INGEST_CHECKPOINT, O_RDWR | O_CREAT, 0644, &in->checkpoint_fd, NULL));
+	if (r == 0)
+		r = claim_records(in);
 	if (r == 0)
 		r = ingest_resume(in, true);
 	return r < 0 ? fail(r, in, INGEST_CHECKPOINT, why) : 0;
@@ -128,6 +137,22 @@ static int ingest_fill(struct ingest *in, struct span ref, enum ingest_make make
 	return r < 0 ? r : open_data(in, why);
 }
 
+/*
+ * There was no space to make all of it. What was made and holds nothing is in the way of those who need less. Without
+ * the lock it is not ours to empty, and a directory that is not empty stays.
+ */
+static void undo_make(const struct ingest *in)
+{
+	int ingest_fd = layout_ingest_fd(in->home->layout);
+	struct stat st;
+
+	if (in->lock_fd < 0)
+		(void)unlinkat(ingest_fd, in->id, AT_REMOVEDIR);
+	else if (in->transfer_len == 0 &&
+		 (fstatat(in->dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno == ENOENT : st.st_size == 0))
+		(void)dir_remove_at(ingest_fd, in->id);
+}
+
 int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_make make, struct ingest **ret_ingest,
 		struct reason *why)
 {
@@ -142,6 +167,8 @@ int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_mak
 			*ret_ingest = in;
 			return 0;
 		}
+		if (file_is_full(r))
+			undo_make(in);
 		ingest_close(in);
 		if (make == INGEST_EXISTING)
 			break;

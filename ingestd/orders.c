@@ -130,7 +130,7 @@ static void on_hello(struct orders *o, const struct message *m)
 		log_info("fetchd is there (%016" PRIx64 ")", m->incarnation);
 	o->hello_due = true;
 	for (size_t i = 0; i < ts->len; i++)
-		ts->by_ref[i]->order_due = ts->by_ref[i]->state == TRANSFER_FETCHING;
+		ts->by_ref[i]->order_due = ts->by_ref[i]->state == TRANSFER_FETCHING && !ts->by_ref[i]->reserving;
 	orders_flush(o);
 }
 

@@ -40,8 +40,16 @@ static int io_failed(struct put *p, int r, const char *verb)
 	struct reason why;
 
 	verdict_io(p->in, verb, r, &why);
-	log_error("%s; what arrived is kept", why.text);
+	log_error("%s; what arrived is kept%s", why.text, file_is_full(r) ? ", make room and run this again" : "");
 	return exit_code_of(r);
+}
+
+/* What a sync did not take must not be vouched for by the live slot: the next run could not know. */
+static int sync_failed(struct put *p, const struct sync_job *job)
+{
+	if (job->poisoned)
+		(void)ingest_roll_back(p->in);
+	return io_failed(p, job->result, "sync");
 }
 
 static int checkpoint(struct put *p)
@@ -51,7 +59,26 @@ static int checkpoint(struct put *p)
 	sync_prepare(&job, SYNC_CHECKPOINT, p->in);
 	sync_run(&job);
 	p->checkpoint_ms = clock_mono_ms();
-	return sync_finish(&job);
+	return sync_finish(&job) < 0 ? sync_failed(p, &job) : EX_OK;
+}
+
+/* As far as the size is known: does it fit, before the first byte is taken? */
+static int claim_space(struct put *p)
+{
+	struct reason why;
+	struct ingest *in = p->in;
+
+	if (!verdict_space(in, &why)) {
+		log_error("%s; make room and run this again", why.text);
+		return EX_TEMPFAIL;
+	}
+	if (in->record.size == SIZE_UNKNOWN)
+		return EX_OK;
+	int r = ingest_reserve(in, in->record.size);
+	if (r == 0)
+		return EX_OK;
+	(void)ingest_unreserve(in);
+	return io_failed(p, r, "reserve space for");
 }
 
 static int append(struct put *p, struct span bytes)
@@ -70,8 +97,7 @@ static int append(struct put *p, struct span bytes)
 	if (in->offset - in->durable_offset < p->settings->checkpoint_bytes &&
 	    clock_mono_ms() - p->checkpoint_ms < p->settings->checkpoint_interval_ms)
 		return EX_OK;
-	r = checkpoint(p);
-	return r < 0 ? io_failed(p, r, "sync") : EX_OK;
+	return checkpoint(p);
 }
 
 /* The content is complete but not what was asked for: drop it, so that the next run is not the prisoner of this one. */
@@ -114,13 +140,10 @@ static int seal(struct put *p)
 		return drop(p, why.text);
 	sync_prepare(&job, SYNC_SEAL, in);
 	sync_run(&job);
-	int r = sync_finish(&job);
-	if (r < 0) {
-		(void)ingest_roll_back(in);
-		return io_failed(p, r, "sync");
-	}
-	r = ingest_note_sealed(in);
-	return r < 0 ? io_failed(p, r, "note the seal in") : print_seal(p);
+	if (sync_finish(&job) < 0)
+		return sync_failed(p, &job);
+	int r = ingest_note_sealed(in);
+	return r < 0 ? io_failed(p, r, "note the seal beside") : print_seal(p);
 }
 
 static int cut_short(struct put *p)
@@ -147,7 +170,7 @@ static int on_opened(struct put *p, const struct message *m)
 	    ingest_set_alg(p->in, record->expected.alg) == 0)
 		record->has_expected = true;
 	int r = ingest_note(p->in);
-	return r < 0 ? io_failed(p, r, "write the record beside") : EX_OK;
+	return r < 0 ? io_failed(p, r, "write the record beside") : claim_space(p);
 }
 
 /* Bytes that we have already are skipped; a stream that begins behind them has lost some. */
@@ -339,6 +362,9 @@ static int put_with(struct put *p, const struct digest *expected)
 			   p->in->offset, p->in->rehashed_now);
 	if (p->in->is_moved)
 		return seal(p);
+	code = claim_space(p);
+	if (code != EX_OK)
+		return code;
 	p->started_at = p->in->offset;
 	p->checkpoint_ms = clock_mono_ms();
 	(void)fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* only a pipe can; anything else is as good as it is */

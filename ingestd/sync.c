@@ -44,25 +44,30 @@ static int anchor(const struct ingest *in)
  * The order is the promise: a durable slot vouches for bytes, so the bytes reach the disk before the slot is written,
  * and bytes that come in meanwhile lie past the snapshot's offset and are not vouched for.
  */
-static int run_checkpoint(const struct sync_job *job)
+static int run_checkpoint(struct sync_job *job)
 {
 	int r = FAILPOINT(SYNC, "data.sync", durable_sync_data(job->in->data_fd));
 	if (r == 0 && job->anchor)
 		r = anchor(job->in);
+	job->poisoned = r < 0;
 	if (r == 0)
 		r = FAILPOINT(WRITE, "slot.write",
 			      file_pwrite_all(job->in->checkpoint_fd, job->slot, sizeof(job->slot), job->slot_at));
-	if (r == 0)
-		r = FAILPOINT(SYNC, "slot.sync", durable_sync_data(job->in->checkpoint_fd));
+	if (r < 0)
+		return r;
+	r = FAILPOINT(SYNC, "slot.sync", durable_sync_data(job->in->checkpoint_fd));
+	job->poisoned = r < 0;
 	return r;
 }
 
 /* On the descriptor that wrote the bytes: a later one need not see an error that this one was told. */
-static int run_seal(const struct sync_job *job)
+static int run_seal(struct sync_job *job)
 {
 	if (FAILPOINT(NAME, "seal.mode", fchmod(job->in->data_fd, SEALED_MODE)) < 0)
 		return -errno;
-	return FAILPOINT(SYNC, "seal.sync", durable_sync(job->in->data_fd));
+	int r = FAILPOINT(SYNC, "seal.sync", durable_sync(job->in->data_fd));
+	job->poisoned = r < 0;
+	return r;
 }
 
 void sync_run(struct sync_job *job)

@@ -24,7 +24,8 @@ struct sync_job {
 	uint64_t offset;
 	uint64_t slot_at;
 	uint8_t slot[SLOT_BYTES];
-	int result; /* 0 or -errno: then the ingest must be rolled back and its descriptors not synced again */
+	int result;    /* 0 or -errno */
+	bool poisoned; /* a sync failed: the ingest must be rolled back and its descriptors not synced again */
 };
 
 /* Take a snapshot of the ingest as it is. */

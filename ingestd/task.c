@@ -2,6 +2,7 @@
 
 /* System */
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,6 +98,7 @@ static void task_free(struct task *t)
 	assert(!t->syncing);
 	ingest_close(t->in);
 	free(t->note);
+	free(t->asked_source);
 	free(t->ref);
 	free(t);
 }
@@ -137,6 +139,21 @@ void task_note(struct task *t, const char *text)
 
 	free(t->note);
 	t->note = kept;
+}
+
+int task_ask(struct task *t, struct span source, const struct digest *expected, uint64_t size)
+{
+	char *kept = strndup((const char *)source.data, source.len);
+
+	if (!kept)
+		return -ENOMEM;
+	free(t->asked_source);
+	t->asked_source = kept;
+	t->asked_size = size;
+	t->has_asked_digest = expected;
+	if (expected)
+		t->asked_digest = *expected;
+	return 0;
 }
 
 void task_apply_asked(struct task *t)

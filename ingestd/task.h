@@ -6,7 +6,8 @@
  * FETCHING     open          fetchd has the order, or will get it as soon as it is there (order_due)
  * SEALED       open          complete: being synced, then in commitd's hands (seal_due until it was sent)
  * WAITING      open          for space
- *              closed        for another process that has its lock, for bytes by hand, for somebody to ask
+ *              closed        for space to make it in, for another process that has its lock, for bytes by hand, for
+ *                            somebody to ask
  * FAILED       closed        `note` says why
  * COMMITTED    closed        kept for a while, so that whoever asked by tag learns the digest
  */
@@ -35,13 +36,18 @@ struct task {
 	bool has_asked_digest;
 	struct digest asked_digest;
 	uint64_t asked_size; /* SIZE_UNKNOWN if nobody said */
+	char *asked_source;  /* owned; until the record has it, then NULL */
 
 	bool resolved; /* a manifest by tag: what the tag names was learned in this life of the transfer */
 	bool order_due, seal_due;
-	bool space_wait;       /* WAITING for space, with the ingest open */
+	bool reserving;        /* FETCHING, and the order goes out once its space is reserved */
+	bool space_wait;       /* WAITING for space */
 	bool lock_wait;        /* WAITING for another process's lock */
 	bool rolled_back;      /* one write or sync has failed already */
 	bool resealed;         /* commitd did not find once what was sealed */
+	unsigned space_tries;  /* in vain, without any progress, since there seemed to be space */
+	uint64_t space_ms;     /* not to be tried before; monotonic */
+	uint64_t space_offset; /* where the last try failed */
 	uint64_t submitted_ms; /* the sync job that runs, or the last one */
 	uint64_t heard_ms;     /* the last chunk or beat, or the order; monotonic */
 	uint64_t checkpoint_ms;
@@ -84,6 +90,9 @@ void tasks_release(struct tasks *ts);
 
 /* Replace the note. `text` may be NULL. */
 void task_note(struct task *t, const char *text);
+
+/* Keep what somebody asks for; `expected` may be NULL. 0 or -ENOMEM. */
+int task_ask(struct task *t, struct span source, const struct digest *expected, uint64_t size);
 
 /* Put what was asked for into the record of the open ingest. */
 void task_apply_asked(struct task *t);

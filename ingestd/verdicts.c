@@ -4,12 +4,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 /* Base */
 #include "common/base/file.h"
 #include "common/base/log.h"
 
-#define SPACE_MIN        (UINT64_C(1) << 20) /* bytes; for content of unknown size, and beside all content for the records */
+#define SPACE_UNKNOWN    (UINT64_C(1) << 20)  /* bytes; for the rest of content of unknown size */
+#define SPACE_BESIDE     (UINT64_C(64) << 10) /* bytes; beside the content, for its record and what commitd writes */
 #define STAT_BLOCK_BYTES 512
 
 void verdict_io(const struct ingest *in, const char *verb, int r, struct reason *why)
@@ -27,14 +29,24 @@ bool verdict_space(const struct ingest *in, struct reason *why)
 		return true; /* the write will tell */
 	if ((uint64_t)st.st_blocks * STAT_BLOCK_BYTES > have)
 		have = (uint64_t)st.st_blocks * STAT_BLOCK_BYTES; /* reserved already */
-	uint64_t need = in->record.size == SIZE_UNKNOWN ? SPACE_MIN
-			: in->record.size > have        ? in->record.size - have
+	/* Before the first byte the server may yet say how long it is. */
+	uint64_t need = in->record.size == SIZE_UNKNOWN ? (in->offset > 0 ? SPACE_UNKNOWN : SPACE_BESIDE)
+			: in->record.size > have        ? in->record.size - have + SPACE_BESIDE
 							: 0;
 	if (need == 0 || need <= left)
 		return true;
 	reason_set(why, "no space: '%s' needs %" PRIu64 " bytes more and '%s' has %" PRIu64 " free", in->record.ref,
 		   need, layout_path(in->home->layout), left);
 	return false;
+}
+
+bool verdict_room(const struct layout *l)
+{
+	struct statvfs st;
+
+	if (fstatvfs(layout_ingest_fd(l), &st) < 0)
+		return true; /* the next try will tell */
+	return st.f_bavail > 0 && (st.f_files == 0 || st.f_favail > 0);
 }
 
 bool verdict_content(const struct ingest *in, struct reason *why)

@@ -9,6 +9,9 @@
 /* Whether what is still to come fits the file system. False: `why` has the numbers. */
 bool verdict_space(const struct ingest *in, struct reason *why);
 
+/* Whether an ingest could be made: there are bytes and inodes at all. */
+bool verdict_room(const struct layout *l);
+
 /* Whether a complete ingest is what was expected. False: `why` names both digests, or both sizes. */
 bool verdict_content(const struct ingest *in, struct reason *why);
 

@@ -189,6 +189,11 @@ int dir_remove_at(int dir_fd, const char *name)
 	return 0;
 }
 
+bool file_is_full(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT;
+}
+
 int file_space_left(int fd, uint64_t *ret_bytes)
 {
 	struct statvfs st;

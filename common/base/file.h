@@ -59,4 +59,7 @@ static inline uint64_t file_mtime_ns(const struct stat *st)
 /* Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno. */
 int file_space_left(int fd, uint64_t *ret_bytes);
 
+/* Whether a -errno says that there is no space: the disk or its inodes, or a quota. */
+bool file_is_full(int r);
+
 #endif

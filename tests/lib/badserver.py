@@ -287,3 +287,20 @@ def endless(data):
             x.body(bytes(1 << 16))
 
     return behave
+
+
+def in_steps(data, ends, gate, with_length=True):
+    """Sends up to each of `ends`, for each further one waits for `gate`, a semaphore, and then says nothing more."""
+
+    def behave(x):
+        x.head(200, {"Content-Length": len(data)} if with_length else {"Connection": "close"})
+        at = 0
+        for end in ends:
+            if at:
+                gate.acquire()
+            x.body(data[at:end])
+            at = end
+        x.server.released.wait()
+        x.hang_up()
+
+    return behave

@@ -129,8 +129,8 @@ def big_box(request, area):
     yield from boxed(request, directory)
 
 
-def boxed(request, directory):
-    box = stages.Box(BINDIR, directory)
+def boxed(request, directory, store=None):
+    box = stages.Box(BINDIR, directory, store)
     request.node.passed = False
     try:
         yield box

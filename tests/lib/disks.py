@@ -1,0 +1,118 @@
+"""Small file systems, to be filled up: made for one test, and gone with it."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+
+MIB = 1 << 20
+
+
+def run(*command):
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+
+
+def why_not(kind):
+    """Why this machine has no file system of that kind for us; None: it has."""
+    probe = {
+        "tmpfs": "mount -t tmpfs none /mnt",
+        "ext4": "truncate -s 8M /tmp/$$.img; trap 'rm /tmp/$$.img' EXIT; mkfs.ext4 -q /tmp/$$.img; mount -o loop /tmp/$$.img /mnt",
+        "btrfs": "truncate -s 128M /tmp/$$.img; trap 'rm /tmp/$$.img' EXIT; mkfs.btrfs -q /tmp/$$.img; mount -o loop /tmp/$$.img /mnt",
+    }[kind]
+    tried = subprocess.run(["unshare", "--mount", "sh", "-ec", probe], capture_output=True, text=True)
+    return None if tried.returncode == 0 else f"no {kind} can be mounted here: {tried.stderr.strip()}"
+
+
+class Disk:
+    """A mounted file system with `ballast` on it, beside whatever a test puts there."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.ballast = self.path / "ballast"
+
+    @property
+    def is_tmpfs(self):
+        found = subprocess.run(["stat", "--file-system", "--format=%T", self.path], check=True, capture_output=True)
+        return found.stdout == b"tmpfs\n"
+
+    @property
+    def free(self):
+        status = os.statvfs(self.path)
+        return status.f_bavail * status.f_frsize
+
+    def leave(self, size):
+        """Fill it so that `size` bytes are left."""
+        self.ballast.unlink(missing_ok=True)
+        with open(self.ballast, "wb") as f:
+            os.posix_fallocate(f.fileno(), 0, self.free - size)
+
+    def fill(self):
+        """Until nothing goes in any more."""
+        with contextlib.suppress(OSError), open(self.ballast, "ab", buffering=0) as f:
+            while f.write(bytes(1 << 16)):
+                pass
+        with contextlib.suppress(OSError), open(self.ballast, "ab", buffering=0) as f:
+            while f.write(b"!"):
+                pass
+
+    def drain(self):
+        self.ballast.unlink()
+
+    def take_inodes(self, left):
+        """Make empty files until only so many inodes are left."""
+        directory = self.path / "inodes"
+        directory.mkdir()
+        for i in range(os.statvfs(self.path).f_favail - left):
+            (directory / str(i)).touch()
+
+    def free_inodes(self):
+        shutil.rmtree(self.path / "inodes")
+
+
+@contextlib.contextmanager
+def mounted(path, *words):
+    path.mkdir()
+    run("mount", *words, path)
+    try:
+        yield Disk(path)
+    finally:
+        run("umount", "--lazy", path)
+
+
+@contextlib.contextmanager
+def on_loop(kind, directory, size, *options):
+    """A file system in a file."""
+    image = directory / f"{kind}.img"
+    with open(image, "wb") as f:
+        f.truncate(size)
+    run(f"mkfs.{kind}", "-q", *options, image)
+    with mounted(directory / "disk", "-o", "loop", image) as disk:
+        yield disk
+
+
+def tmpfs(directory, size, inodes=0):
+    """`inodes`: 0 is as many as anybody likes."""
+    return mounted(directory / "disk", "-t", "tmpfs", "-o", f"size={size},nr_inodes={inodes}", "none")
+
+
+def ext4(directory, size):
+    return on_loop("ext4", directory, size, "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=0")
+
+
+class Quota(Disk):
+    """A subvolume of btrfs, whose limit is not in what statvfs(2) says."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        run("btrfs", "subvolume", "create", path)
+
+    def limit(self, size):
+        run("btrfs", "qgroup", "limit", size or "none", self.path)
+
+
+@contextlib.contextmanager
+def quota(directory, size):
+    with on_loop("btrfs", directory, size) as disk:
+        run("btrfs", "quota", "enable", disk.path)
+        yield Quota(disk.path / "limited")

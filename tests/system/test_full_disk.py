@@ -1,0 +1,293 @@
+"""
+Disks that are full, or would be: told before the first byte where that can be known, waited out otherwise, and nothing
+that was written is fetched again.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+import threading
+
+import pytest
+
+import badserver
+import disks
+from conftest import MIB, boxed, settled
+from images import Pusher, digest_of
+from servers import wait_for
+from stages import AGAIN, OK, kill, one_line
+
+DATA = os.urandom(12 * MIB)
+DIGEST = digest_of(DATA)
+SMALL = os.urandom(100_000)
+SMALL_DIGEST = digest_of(SMALL)
+DISK = 32 * MIB
+BESIDE = 64 << 10  # what ingestd wants beside the content, for its records
+
+KINDS = {
+    "tmpfs": lambda place: disks.tmpfs(place, DISK),
+    "inodes": lambda place: disks.tmpfs(place, DISK, inodes=100),
+    "ext4": lambda place: disks.ext4(place, DISK),
+    "btrfs": lambda place: disks.quota(place, 256 * MIB),
+}
+
+
+@pytest.fixture
+def small_box(request):
+    """A box whose store is on a small file system of its own, box.disk."""
+    kind = request.param
+    why = disks.why_not("tmpfs" if kind == "inodes" else kind)
+    if why:
+        pytest.skip(why)
+    place = pathlib.Path(tempfile.mkdtemp(prefix="slt-"))
+    try:
+        with KINDS[kind](place) as disk:
+            for box in boxed(request, pathlib.Path(tempfile.mkdtemp(prefix="slt-")), disk.path / "store"):
+                box.disk = disk
+                yield box
+    finally:
+        shutil.rmtree(place)
+
+
+def on(*kinds):
+    return pytest.mark.parametrize("small_box", kinds, indirect=True)
+
+
+def fetching(box, bad, path="/blob", digest=DIGEST, *more):
+    return box.popen("sluice", "fetch", bad.url(path), "--digest", digest, *more)
+
+
+def wait_for_rest(box, ref=DIGEST):
+    """Until the transfer waits for space; what status says of it."""
+    def resting():
+        found = box.run("sluice", "--json", "status", ref)
+        return found.returncode == OK and box.status(ref)["state"] == "waiting"
+
+    wait_for(f"{ref} to wait", resting, pause_s=0.05)
+    return box.status(ref)
+
+
+def starts(bad, path="/blob"):
+    """Where each request for the blob began."""
+    return [int(r.range[6:].partition("-")[0]) if r.range else 0 for r in bad.asked(path)]
+
+
+@on("tmpfs", "ext4")
+@pytest.mark.parametrize("size", [("--size", len(DATA)), ()], ids=["known", "learned"])
+def test_what_cannot_fit_is_told_before_its_first_byte(small_box, bad, size):
+    box = small_box
+    bad.on("/blob", badserver.whole(DATA))
+    with box.up():
+        box.disk.leave(len(DATA) - MIB)
+        fetch = fetching(box, bad, "/blob", DIGEST, *size)
+        said = wait_for_rest(box)["error"]
+        needs, free = map(int, re.search(r"needs (\d+) bytes more and '.+' has (\d+) free", said).groups())
+        assert needs == len(DATA) + BESIDE and len(DATA) // 2 < free < needs
+        assert box.size(DIGEST) == 0
+        assert len(bad.asked("/blob")) == (0 if size else 1)
+        box.disk.drain()
+        box.finish(fetch, want=OK)
+    settled(box)
+
+
+def begun(box, bad, with_length=True):
+    """A transfer that has 3 MiB of DATA when its disk gets full; then it gets some more. The asker, once it waits."""
+    gate = threading.Semaphore(0)
+    bad.on("/blob", badserver.in_steps(DATA, (3 * MIB, 3 * MIB + 4000), gate, with_length), badserver.whole(DATA))
+    fetch = fetching(box, bad)
+    assert box.wait_size(DIGEST, 3 * MIB, fetch)
+    box.disk.fill()
+    gate.release()
+    wait_for_rest(box)
+    assert box.size(DIGEST) >= 3 * MIB
+    return fetch
+
+
+@on("tmpfs", "ext4")
+def test_space_that_vanishes_is_waited_for(small_box, bad):
+    """With its length known, ext4 has reserved the space: so there it is not known."""
+    box = small_box
+    with box.up():
+        fetch = begun(box, bad, with_length=box.disk.is_tmpfs)
+        had = box.size(DIGEST)
+        box.disk.drain()
+        box.finish(fetch, want=OK)
+    assert starts(bad) == [0, had], "what was written is fetched again"
+    assert box.blob(DIGEST).read_bytes() == DATA
+    settled(box)
+
+
+@on("ext4")
+def test_space_that_is_reserved_does_not_vanish(small_box, bad):
+    box = small_box
+    gate = threading.Semaphore(0)
+    bad.on("/blob", badserver.in_steps(DATA, (3 * MIB, len(DATA)), gate))
+    with box.up():
+        fetch = fetching(box, bad)
+        assert box.wait_size(DIGEST, 3 * MIB, fetch)
+        wait_for("the space to be reserved",
+                 lambda: (box.ingest(DIGEST) / "data").stat().st_blocks * 512 >= len(DATA))
+        box.disk.fill()
+        gate.release()
+        box.finish(fetch, want=OK)
+    assert starts(bad) == [0]
+    settled(box)
+
+
+@on("tmpfs", "ext4")
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_stage_that_ends_on_a_full_disk_loses_nothing(small_box, bad, how):
+    """The state of the digest has its space already, so that the bytes still count for the next ingestd."""
+    box = small_box
+    with box.up():
+        fetch = begun(box, bad, with_length=box.disk.is_tmpfs)
+        had = box.size(DIGEST)
+        if how == "killed":
+            box.kill_stage("ingestd")
+        kill(fetch.pid)
+    with box.up():
+        assert wait_for_rest(box)["offset"] == had
+        box.disk.drain()
+        box.finish(fetching(box, bad), want=OK)
+    assert starts(bad)[:2] == [0, had], "what was written is fetched again"
+    settled(box)
+
+
+@on("tmpfs", "ext4")
+def test_others_that_fit_go_on(small_box, bad):
+    box = small_box
+    bad.on("/blob", badserver.whole(DATA))
+    bad.on("/small", badserver.whole(SMALL))
+    with box.up():
+        box.disk.leave(MIB)
+        big = fetching(box, bad)
+        wait_for_rest(box)
+        box.finish(fetching(box, bad, "/small", SMALL_DIGEST), want=OK)
+        assert box.status(DIGEST)["state"] == "waiting"
+        box.disk.drain()
+        box.finish(big, want=OK)
+    settled(box)
+
+
+@on("inodes")
+def test_inodes_are_waited_for_too(small_box, bad):
+    """Too few of them to make the ingest with: nothing of it stays in the way of others."""
+    box = small_box
+    bad.on("/blob", badserver.whole(DATA))
+    with box.up():
+        box.disk.take_inodes(left=3)
+        fetch = fetching(box, bad)
+        assert "No space left on device" in wait_for_rest(box)["error"]
+        assert not bad.asked("/blob")
+        assert not box.ingest(DIGEST).exists() and os.statvfs(box.disk.path).f_favail == 3
+        box.disk.free_inodes()
+        box.finish(fetch, want=OK)
+    settled(box)
+
+
+@on("inodes")
+def test_many_layers_share_few_inodes(small_box, registry):
+    """Each needs five while it is on its way and one in the end: those that cannot begin wait for those that can."""
+    box = small_box
+    pusher = Pusher(registry.address, "few-inodes")
+    pusher.image("1", [pusher.blob_bytes(os.urandom(1000)) for _ in range(10)])
+    with box.up():
+        box.disk.take_inodes(left=26)
+        box.run("sluice", "pull", f"{registry.address}/few-inodes:1", want=OK)
+    assert "No space left on device" in box.logs()
+    settled(box)
+
+
+@on("btrfs")
+def test_a_quota_is_waited_for_without_asking_the_server(small_box, bad):
+    """statvfs(2) knows nothing of it, so it is tried: by reserving the space, each time a little later."""
+    box = small_box
+    bad.on("/blob", badserver.whole(DATA))
+    bad.on("/small", badserver.whole(SMALL))
+    with box.up():
+        box.disk.limit(8 * MIB)
+        fetch = fetching(box, bad, "/blob", DIGEST, "--size", len(DATA))
+        said = f"cannot reserve space for '{box.ingest(DIGEST)}/data': Disk quota exceeded"
+        wait_for("three tries", lambda: box.logs().count(said) >= 3)
+        assert said in wait_for_rest(box)["error"]
+        assert not bad.asked("/blob")
+        box.finish(fetching(box, bad, "/small", SMALL_DIGEST), want=OK)
+        assert box.size(DIGEST) == 0
+        box.disk.limit(None)
+        box.finish(fetch, want=OK)
+    assert starts(bad) == [0]
+    settled(box)
+
+
+# ── naming ──
+
+
+@on("tmpfs")
+def test_a_name_on_a_full_disk_is_refused_and_the_old_ones_stay(small_box, registry):
+    box = small_box
+    pusher = Pusher(registry.address, "named")
+    pusher.image("1", [pusher.blob_bytes(SMALL)])
+    reference = f"{registry.address}/named:1"
+    box.sluice("pull", reference)
+    index = (box.store / "index.json").read_bytes()
+    with box.up():
+        box.disk.fill()
+        refused = box.run("sluice", "tag", reference, "other:1", want=AGAIN)
+        one_line(refused.stderr, f"{box.store}/index.json", "No space left on device")
+        assert (box.store / "index.json").read_bytes() == index
+        assert sorted(os.listdir(box.store)) == ["blobs", "index.json", "ingest", "oci-layout"]
+        box.disk.drain()
+        box.sluice("tag", reference, "other:1")
+    settled(box)
+
+
+# ── by hand ──
+
+
+def put(box, data, *words):
+    return box.run("ingestd", "put", "--raw", "--digest", DIGEST, *words, DIGEST, data=data)
+
+
+@on("tmpfs", "ext4")
+def test_put_of_what_cannot_fit(small_box):
+    box = small_box
+    box.disk.leave(len(DATA) - MIB)
+    refused = put(box, DATA, "--size", len(DATA))
+    assert refused.returncode == AGAIN and refused.stdout == ""
+    one_line(refused.stderr, f"needs {len(DATA) + BESIDE} bytes more", "make room")
+    assert box.size(DIGEST) == 0
+    box.disk.drain()
+    sealed = put(box, DATA, "--size", len(DATA))
+    box.run("commitd", "commit", data=sealed.raw, want=OK)
+    settled(box)
+
+
+@on("tmpfs", "ext4")
+def test_put_on_a_disk_that_gets_full(small_box):
+    box = small_box
+    box.disk.leave(len(DATA) - MIB)
+    stopped = put(box, DATA)
+    assert stopped.returncode == AGAIN and stopped.stdout == ""
+    one_line(stopped.stderr, "No space left on device", "make room", f"{box.ingest(DIGEST)}/data")
+    had = box.size(DIGEST)
+    assert had > len(DATA) // 2
+    box.disk.drain()
+    assert int(box.run("ingestd", "offset", DIGEST, want=OK).stdout) == had
+    sealed = put(box, DATA[had:], "--offset", had)
+    assert sealed.returncode == OK, sealed.stderr
+    box.run("commitd", "commit", data=sealed.raw, want=OK)
+    settled(box)
+
+
+@on("tmpfs", "inodes")
+def test_put_where_not_even_a_store_can_be_made(small_box):
+    box = small_box
+    if os.statvfs(box.disk.path).f_files:
+        box.disk.take_inodes(left=0)
+    else:
+        box.disk.fill()
+    refused = put(box, DATA)
+    assert refused.returncode == AGAIN
+    one_line(refused.stderr, box.store, "No space left on device")

@@ -17,7 +17,7 @@ PARALLEL  = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 CFLAGS   ?= -O2 -g
 HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
-LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 # SAN=1 builds with the address and undefined-behaviour sanitizers; use a BUILD of its own.
 ifdef SAN
@@ -154,6 +154,7 @@ check: ## test, test under sanitizers, and all the gates
 	@$(MAKE) --no-print-directory check-san
 	@$(MAKE) --no-print-directory fuzz-replay fuzz-reach
 	@$(MAKE) --no-print-directory chaos-short
+	@MAY_SKIP=1 $(MAKE) --no-print-directory test-deb
 
 .PHONY: check-format check-calls check-sizes check-layers check-manpages check-help check-clang check-tidy check-san
 check-format: ## clang-format agrees
@@ -164,8 +165,8 @@ check-sizes: ## functions to 60 lines, files to 500, headers to 150
 	@tests/gates/sizes
 check-layers: build ## who may include whom, and which program is linked to what
 	@tests/gates/layers $(BUILD)
-check-manpages: ## mandoc's lint of the manual pages
-	@tests/gates/manpages
+check-manpages: build ## mandoc's lint of the manual pages, and that they know all options
+	@tests/gates/manpages $(BUILD)/bin
 check-help: build ## what --help says fits a screen of 24 lines and 80 columns
 	@tests/gates/help $(BUILD)/bin
 check-clang: ## clang builds it without a warning, too
@@ -191,20 +192,23 @@ include tests/fuzz/fuzz.mk tests/chaos/chaos.mk
 
 # ── installing ──
 
-include systemd/systemd.mk
+include systemd/systemd.mk systemd/debian/package.mk
+
+include sluice/completions/completions.mk
 
 INSTALL_BIN := $(DESTDIR)$(PREFIX)/bin
-INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man/man1
+INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man
+PAGES       := $(foreach section,1 5 7,$(wildcard $(PROGRAMS:%=%/*.$(section)) common/*/*.$(section)))
 
 .PHONY: install
-install: build install-units ## programs, manual pages and units, below PREFIX (/usr/local), in DESTDIR
-	install -d $(INSTALL_BIN) $(INSTALL_MAN)
+install: build install-units install-completions ## all there is, below PREFIX (/usr/local), in DESTDIR
+	install -d $(INSTALL_BIN) $(addprefix $(INSTALL_MAN)/man,1 5 7)
 	install -m 755 $(PROGRAMS:%=$(BUILD)/bin/%) $(INSTALL_BIN)
-	install -m 644 $(wildcard $(PROGRAMS:%=%/*.1)) $(INSTALL_MAN)
+	for page in $(PAGES); do install -m 644 $$page $(INSTALL_MAN)/man$${page##*.} || exit; done
 
 .PHONY: uninstall
-uninstall: uninstall-units ## what install put there, but for the configuration
-	rm -f $(PROGRAMS:%=$(INSTALL_BIN)/%) $(PROGRAMS:%=$(INSTALL_MAN)/%.1)
+uninstall: uninstall-units uninstall-completions ## what install put there, but for the configuration
+	rm -f $(PROGRAMS:%=$(INSTALL_BIN)/%) $(foreach page,$(PAGES),$(INSTALL_MAN)/man$(lastword $(subst ., ,$(page)))/$(notdir $(page)))
 
 .PHONY: clean
 clean: ## remove everything that was built

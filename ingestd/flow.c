@@ -415,8 +415,9 @@ void flow_start(struct desk *desk, struct task *t)
 	if (!is_open)
 		count_add(COUNT_REHASHED_BYTES, t->in->rehashed_now);
 	if (!is_open && (t->in->rehashed_now > 0 || t->in->offset > 0))
-		log_notice("transfer '%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", t->ref,
-			   t->in->resumed, t->in->offset, t->in->rehashed_now);
+		log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
+			 "transfer '%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", t->ref,
+			 t->in->resumed, t->in->offset, t->in->rehashed_now);
 	if (t->in->record.source[0] == '\0' && !step_is_complete(t->in)) {
 		task_note(t, "its bytes come by hand (ingestd put)");
 		flow_set_state(desk, t, TRANSFER_WAITING);

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -36,6 +37,17 @@ class Machine:
             ["make", "-s", f"BUILD={build}", f"DESTDIR={self.root}", "PREFIX=/usr", "install"],
             cwd=TESTS.parent, check=True, stdout=subprocess.DEVNULL,
         )
+
+    def set_up(self):
+        """What comes after `make install`."""
+        self.run("systemd-sysusers", want=0)
+        self.run("systemd-tmpfiles", "--create", "sluice.conf", want=0)
+        self.systemctl("daemon-reload")
+        self.systemctl("enable", "--now", "sluice.target")
+
+    def install_package(self, deb):
+        shutil.copy(deb, self.root / "sluice.deb")
+        self.run("dpkg", "--install", "/sluice.deb", want=0)
 
     # ── on and off ──
 

@@ -1,14 +1,17 @@
 """
 The tests here share one machine: a Debian with systemd as process 1 and our units installed (lib/machine.py). They
-run in a network namespace of their own, with the servers on its loopback. BUILD says whose programs; BASE is the tree.
+run in a network namespace of their own, with the servers on its loopback. BASE is the tree; BUILD says whose programs are
+installed by `make install`, unless DEB names a package that is installed in place of that.
 """
 
 import collections
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
+import threading
 import zlib
 
 import pytest
@@ -16,18 +19,23 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "lib"))
 
+import badserver  # noqa: E402
 import images  # noqa: E402
 import invariants  # noqa: E402
 import servers  # noqa: E402
 from machine import STORE, UNITS, Machine  # noqa: E402
 
 MIB = 1 << 20
-SIZE = 48 * MIB
-RATE = "16m"  # bytes a second: three seconds a blob, so that there is a middle to hit
+SIZE = 24 * MIB
+IN_FLIGHT = 4 * MIB  # a fault: what a process or a socket had in hand is sent again
+HASHED_AGAIN = 1 * MIB
 BUILD = os.environ.get("BUILD", "build")
 BASE = os.environ["BASE"]
+DEB = os.environ.get("DEB")
 
-Blob = collections.namedtuple("Blob", "digest size name reference")
+collect_ignore = [] if DEB else ["test_package.py"]
+
+Blob = collections.namedtuple("Blob", "digest data name")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -50,26 +58,47 @@ def registry(area):
         yield server
 
 
-@pytest.fixture(scope="session")
-def slow(registry, area):
-    with servers.Nginx(area / "nginx", rate=RATE, registry=registry) as server:
-        yield server
+class Gate:
+    """A server that sends a blob up to where the gate is, and waits there: so that there is a middle to strike at."""
+
+    def __init__(self, data):
+        self.data, self.sent, self.upto = data, 0, 0
+        self.changed = threading.Condition()
+
+    def open(self, upto):
+        with self.changed:
+            self.upto = max(self.upto, upto)
+            self.changed.notify_all()
+
+    def __call__(self, x):
+        start, end = x.start or 0, min(x.end or len(self.data), len(self.data))
+        where = {} if x.start is None else {"Content-Range": f"bytes {start}-{end - 1}/{len(self.data)}"}
+        x.head(200 if x.start is None else 206, {"Content-Length": end - start, **where})
+        while x.method != "HEAD" and start < end:
+            with self.changed:
+                self.changed.wait_for(lambda: self.upto > start)
+                piece = self.data[start : min(end, self.upto, start + MIB)]
+            x.body(piece)
+            start += len(piece)
+            with self.changed:
+                self.sent += len(piece)
 
 
 @pytest.fixture(scope="session")
 def booted(area):
     """The machine, set up as README says."""
     made = Machine(area / "machine", BASE)
-    made.install(BUILD)
     made.write("/usr/bin/probe", (TESTS / "systemd/probe.py").read_text(), 0o755)
+    if not DEB:
+        made.install(BUILD)
     made.boot()
     try:
-        made.run("systemd-sysusers", want=0)
-        made.run("systemd-tmpfiles", "--create", "sluice.conf", want=0)
+        if DEB:
+            made.install_package(DEB)
+        else:
+            made.set_up()
         made.run("useradd", "--groups", "sluice", "member", want=0)
         made.run("useradd", "stranger", want=0)
-        made.systemctl("daemon-reload")
-        made.systemctl("enable", "--now", "sluice.target")
         yield made
     finally:
         made.stop()
@@ -94,49 +123,58 @@ def machine(booted, request):
 
 
 @pytest.fixture
-def blob(registry, slow, area, request):
-    """An image of one layer that takes a while, a fresh one for each test."""
-    path = area / "blob"
-    digest = images.random_file(path, SIZE)
-    name = f"image{zlib.crc32(request.node.nodeid.encode()):x}"
-    pusher = images.Pusher(registry.address, name)
-    pusher.image("1", [pusher.blob_file(path, digest)])
-    path.unlink()
-    return Blob(digest, SIZE, name, f"{slow.address}/{name}:1")
+def blob(request):
+    """A fresh one for each test, which is also the one layer of an image."""
+    data = os.urandom(SIZE)
+    return Blob(images.digest_of(data), data, f"image{zlib.crc32(request.node.nodeid.encode()):x}")
 
 
 class Pull:
-    """One pull of a blob from the slow server, and the counters afterwards."""
+    """One pull of a blob through a gate, and the counters afterwards."""
 
     def __init__(self, machine, server, blob):
         self.machine, self.server, self.blob = machine, server, blob
-        self.before = len(server.accesses())
-        self.process = machine.sluice_popen("pull", blob.reference)
-
-    def wait(self, part):
-        """Until so much has arrived. It must be under way still."""
-        size = int(self.blob.size * part)
-        assert self.machine.box.wait_size(self.blob.digest, size, self.process), f"over before {part:.0%}"
-
-    def hashed_again(self):
-        return self.machine.status(self.blob.digest)["rehashed_bytes"]
+        self.gate = Gate(blob.data)
+        layer = {"mediaType": images.LAYER, "digest": blob.digest, "size": len(blob.data)}
+        config = images.config_blob()
+        server.image(
+            blob.name, "1", images.manifest_blob(config, [layer]), images.MANIFEST,
+            {blob.digest: [self.gate], images.digest_of(config): [badserver.whole(config)]},
+        )
+        self.reference = f"{server.address}/{blob.name}:1"
+        self.again()
 
     def again(self):
-        self.process = self.machine.sluice_popen("pull", self.blob.reference)
+        self.process = self.machine.sluice_popen("pull", self.reference)
 
-    def end(self):
-        """It succeeds. Returns how many bytes were sent more than once."""
+    def wait(self, part):
+        """Until so much has arrived; no more is sent before the next wait, or the end."""
+        size = int(len(self.blob.data) * part)
+        self.gate.open(size)
+        assert self.machine.box.wait_size(self.blob.digest, size, self.process), f"over before {part:.0%}"
+
+    def resumes(self):
+        """How many bytes ingestd said that it hashed again, each time that it went on with the transfer on this boot."""
+        entries = self.machine.entries(f"REF={self.blob.digest}")
+        found = (re.search(r"(\d+) bytes hashed again", entry["MESSAGE"]) for entry in entries)
+        return [int(match[1]) for match in found if match]
+
+    def end(self, sent_again=0, hashed_again=0):
+        """It succeeds, and no more bytes than these were sent or hashed more than once."""
+        size = len(self.blob.data)
+        self.gate.open(size)
         self.machine.finish(self.process, want=0)
-        assert self.machine.box.blob(self.blob.digest).stat().st_size == self.blob.size
-        assert self.blob.reference in self.machine.sluice("images").stdout
-        # A request is logged when it ends, and a connection that fetchd keeps has not.
-        self.machine.systemctl("stop", UNITS["fetchd"])
-        self.server.settle()
-        self.machine.systemctl("start", UNITS["fetchd"])
-        sent = sum(a.bytes for a in self.server.blob_gets(self.blob.digest, since=self.before))
-        return sent - self.blob.size
+        assert self.machine.box.blob(self.blob.digest).read_bytes() == self.blob.data
+        assert self.reference in self.machine.sluice("images").stdout
+        assert 0 <= self.gate.sent - size <= sent_again
+        assert sum(self.resumes()) <= hashed_again
 
 
 @pytest.fixture
-def pull(machine, slow, blob):
-    return Pull(machine, slow, blob)
+def pull(machine, blob):
+    with badserver.BadServer() as server:
+        made = Pull(machine, server, blob)
+        try:
+            yield made
+        finally:
+            made.gate.open(SIZE)

@@ -1,0 +1,30 @@
+# The Debian package, built by debhelper in a copy of the sources that has debian/ at its top; and what proves it.
+
+DEB      := $(BUILD)/deb
+DEB_TREE := $(DEB)/sluice-$(VERSION)
+DEB_FILE  = $(DEB)/sluice_$(VERSION)_$(shell dpkg --print-architecture).deb
+# The tests have targets of their own here.
+DEB_OPTS ?= nocheck parallel=$(shell nproc)
+
+.PHONY: deb
+deb: ## the Debian package, in build/deb
+	@tests/lib/packages build deb
+	@said=$$(dpkg-parsechangelog -l systemd/debian/changelog -S Version); [ "$$said" = $(VERSION) ] || { \
+	    echo "systemd/debian/changelog is about $$said, and this is $(VERSION): it wants an entry" >&2; exit 1; }
+	@rm -rf $(DEB)
+	@mkdir -p $(DEB_TREE)
+	@cp -a Makefile README.md LICENSE $(PROGRAMS) common systemd tests systemd/debian $(DEB_TREE)
+	@cd $(DEB_TREE) && env -u MAKEFLAGS -u MAKELEVEL -u BUILD DEB_BUILD_OPTIONS="$(DEB_OPTS)" \
+	    dpkg-buildpackage --build=binary --no-sign >../log 2>&1 || { cat ../log; exit 1; }
+	@rm -rf $(DEB_TREE)
+	@ls $(DEB)/*.deb
+
+# Those of the units that `make test-systemd` runs in full, on what `make install` puts there.
+DEB_TESTS := package or killed or reboot or may
+
+.PHONY: check-deb test-deb
+check-deb: deb ## lintian has nothing to say of the package
+	@tests/gates/deb $(DEB)/*.changes
+test-deb: check-deb ## the package on a booted Debian, as root: installed, at work, removed and purged; T=word
+	@tests/lib/packages test systemd
+	@DEB=$(abspath $(DEB_FILE)) tests/lib/run-systemd $(BUILD) $(RESULTS)/deb "$(or $(T),$(DEB_TESTS))"

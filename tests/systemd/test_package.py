@@ -1,0 +1,83 @@
+"""The Debian package on a fresh tree: what it sets up, keeps and takes away."""
+
+from conftest import DEB, IN_FLIGHT
+from images import Pusher, digest_of
+from machine import STORE, UNITS
+from stages import STAGES
+
+CONFIG = "/etc/sluice/sluice.conf"
+
+
+def files_of(machine):
+    return [line for line in machine.run("dpkg", "--listfiles", "sluice", want=0).stdout.splitlines() if line]
+
+
+def in_tree(machine, path):
+    return machine.root / path.lstrip("/")
+
+
+def store_of(machine):
+    """All names in the store, with what tells whether somebody changed one."""
+    stats = [(path, path.lstat()) for path in sorted(in_tree(machine, STORE).rglob("*"))]
+    return [(path, st.st_ino, st.st_size, st.st_mtime_ns, st.st_uid, st.st_mode) for path, st in stats]
+
+
+def pull_small(machine, registry, name):
+    content = name.encode()
+    pusher = Pusher(registry.address, name)
+    pusher.image("1", [pusher.blob_bytes(content)])
+    machine.sluice("pull", f"{registry.address}/{name}:1")
+    assert machine.box.blob(digest_of(content)).exists()
+
+
+def test_package_is_installed_and_serves(machine):
+    assert machine.run("dpkg", "--verify", "sluice", want=0).stdout == ""
+    assert machine.run("dpkg", "--audit", want=0).stdout == ""
+    assert machine.systemctl("is-enabled", "sluice.target").stdout.strip() == "enabled"
+    assert machine.systemctl("is-system-running").stdout.strip() == "running"
+    for unit in UNITS.values():
+        assert machine.show(unit, "StatusText") == "serving"
+
+
+def test_package_upgrade_in_mid_pull(machine, pull):
+    """The stages are started anew and go on from their checkpoint; what somebody wrote into the configuration stays."""
+    pids = {name: machine.main_pid(name) for name in STAGES}
+    config = in_tree(machine, CONFIG)
+    config.write_text(config.read_text() + "# mine\n")
+    pull.wait(0.3)
+    machine.install_package(DEB)
+    for name, old in pids.items():
+        machine.wait_other(name, old)
+    pull.end(IN_FLIGHT)
+    assert len(pull.resumes()) == 1
+    assert config.read_text().endswith("# mine\n")
+
+
+def test_package_removed_purged_and_back(machine, registry):
+    pull_small(machine, registry, "before-removal")
+    images = machine.sluice("images").stdout
+    files = files_of(machine)
+    store = store_of(machine)
+    pull_unit = "sluice-pull@127.0.0.1:1-never.service"
+    machine.systemctl("start", "--no-block", pull_unit)
+    machine.systemctl("stop", "sluice.target")
+    machine.systemctl("start", UNITS["ingestd"])
+
+    machine.run("dpkg", "--remove", "sluice", want=0)
+    assert machine.run("pidof", *STAGES, "sluice").stdout == ""
+    assert machine.systemctl("is-system-running", want=None).stdout.strip() == "running"
+    assert not in_tree(machine, "/run/sluice").exists()
+    assert in_tree(machine, CONFIG).exists()
+    assert [path for path in files if in_tree(machine, path).is_file()] == [CONFIG]
+    assert store_of(machine) == store
+
+    machine.run("dpkg", "--purge", "sluice", want=0)
+    assert not in_tree(machine, "/etc/sluice").exists()
+    assert "sluice" not in machine.run("dpkg", "--get-selections", want=0).stdout
+    assert not list(in_tree(machine, "/etc/systemd/system").rglob("sluice*"))
+    assert not list(in_tree(machine, "/var/lib/systemd").rglob("*sluice*"))
+    assert store_of(machine) == store
+
+    machine.install_package(DEB)
+    assert machine.sluice("images").stdout == images
+    pull_small(machine, registry, "after-the-purge")

@@ -190,7 +190,8 @@ class Disk:
         return self.filler.exists()
 
     def fill(self):
-        """Take all there is, from the programs that run beside as well."""
+        """Take all there is, from the programs that run beside as well, but of this file system alone."""
+        assert os.path.ismount(self.directory), f"'{self.directory}' is not mounted any more"
         with open(self.filler, "ab") as f:
             for piece in (8 * MIB, MIB, 64 << 10, 4096):
                 with contextlib.suppress(OSError):

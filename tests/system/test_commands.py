@@ -105,7 +105,8 @@ def test_stage_stops_cleanly(box, program, sig):
 @pytest.mark.parametrize("program", STAGES)
 def test_second_instance_is_told(box, program):
     with box.up():
-        pid = box.stage(program)
+        pid, lock = box.stage(program), box.runtime / f"{program}.lock"
+        wait_for("the first one to have the lock", lambda: str(pid) in lock.read_text())
         second = box.run(program)
         assert second.returncode == 75
         assert str(pid) in second.stderr

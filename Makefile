@@ -154,7 +154,7 @@ check: ## test, test under sanitizers, and all the gates
 	@$(MAKE) --no-print-directory check-san
 	@$(MAKE) --no-print-directory fuzz-replay fuzz-reach
 	@$(MAKE) --no-print-directory chaos-short
-	@MAY_SKIP=1 $(MAKE) --no-print-directory test-deb
+	@$(MAKE) --no-print-directory check-deb
 
 .PHONY: check-format check-calls check-sizes check-layers check-manpages check-help check-clang check-tidy check-san
 check-format: ## clang-format agrees

@@ -53,6 +53,18 @@ static void check_taken(const struct response *r, const struct want *w, const st
 	FUZZ_CHECK(!r->has_length || r->length == j->end - r->first);
 }
 
+/* To a HEAD no body is taken, and what names the content is a digest. */
+static void check_head(const struct response *r)
+{
+	struct judgement j;
+	struct digest d;
+
+	response_judge_head(r, &j);
+	FUZZ_CHECK(j.verdict != VERDICT_TAKE && j.verdict != VERDICT_COMPLETE && j.verdict != VERDICT_NARROW);
+	if (j.verdict == VERDICT_RESOLVED)
+		FUZZ_CHECK(r->status == 200 && !r->broken && digest_parse(span_str(r->digest), &d, NULL) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct span rest = {data, len};
@@ -66,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		progress = response_line(&r, fuzz_line(&rest));
 	if (progress == RESPONSE_MORE)
 		return 0;
-	FUZZ_CHECK(strlen(response_validator(&r)) <= VALIDATOR_MAX && r.retry_after_ms <= UINT64_C(1000) * UINT32_MAX);
+	FUZZ_CHECK(strlen(response_validator(&r)) <= VALIDATOR_MAX && r.retry_after_ms <= RETRY_AFTER_CLAMP_MS);
 	response_judge(&r, &w, &j);
 	FUZZ_CHECK(!r.broken || j.verdict == VERDICT_REFUSE);
 	FUZZ_CHECK(j.verdict != VERDICT_REFUSE || (j.fail != FAIL_NONE && j.why.text[0] != '\0'));
@@ -74,5 +86,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		check_taken(&r, &w, &j);
 	if (j.verdict == VERDICT_COMPLETE)
 		FUZZ_CHECK(w.size == SIZE_UNKNOWN && j.size == w.offset && w.checked);
+	check_head(&r);
 	return 0;
 }

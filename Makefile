@@ -188,7 +188,7 @@ bench-one: ## 2 GiB in one blob against curl | tee | openssl
 	@$(MAKE) --no-print-directory $(PARALLEL) build
 	@tests/bench/one $(BUILD)/bin
 
-include tests/fuzz/fuzz.mk tests/chaos/chaos.mk
+include tests/fuzz/fuzz.mk tests/chaos/chaos.mk tests/power/power.mk
 
 # ── installing ──
 

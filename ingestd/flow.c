@@ -190,6 +190,8 @@ static void sync_done(struct work *w)
 	t->when_idle = NULL;
 	count_time(timers[t->sync.kind], clock_mono_ms() - t->submitted_ms);
 	int r = sync_finish(&t->sync);
+	if (r == 0 && t->sync.kind == SYNC_CHECKPOINT)
+		log_debug("transfer '%s' is durable up to %" PRIu64, t->ref, t->sync.offset);
 	if (r < 0 && t->sync.kind == SYNC_RESERVE)
 		(void)ingest_unreserve(t->in);
 	if (r < 0 && (next == flow_close || next == flow_suspend || next == flow_remove || next == flow_reset))

@@ -103,10 +103,59 @@ static int claim_records(const struct ingest *in)
 	return in->transfer_len > 0 ? 0 : r;
 }
 
+/*
+ * Whether the data is a regular file that has another name besides. `ret_blob`: that of the blob that the record
+ * expects. btrfs leaves this after a power cut in the middle of a commit: the new name is on disk, and neither that the
+ * old one is gone nor that the record said `sealed`.
+ */
+static bool has_second_link(const struct ingest *in, const struct transfer *record, struct stat *ret_st, bool *ret_blob)
+{
+	char name[DIGEST_TEXT_SIZE];
+	struct stat blob;
+
+	if (fstatat(in->dir_fd, INGEST_DATA, ret_st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(ret_st->st_mode) ||
+	    ret_st->st_nlink < 2)
+		return false;
+	*ret_blob = false;
+	if (record->has_expected) {
+		digest_format_hex(&record->expected, name);
+		*ret_blob = fstatat(layout_blobs_fd(in->home->layout, record->expected.alg), name, &blob,
+				    AT_SYMLINK_NOFOLLOW) == 0 &&
+			    blob.st_dev == ret_st->st_dev && blob.st_ino == ret_st->st_ino;
+	}
+	return true;
+}
+
+/*
+ * The blob's second link is as good as sealed: commitd finishes its move. Any other one is somebody else's, or of a
+ * blob whose digest we do not know: nothing is written through it, our name of it goes, and the ingest begins anew.
+ */
+static int open_linked(struct ingest *in)
+{
+	struct stat st;
+	bool is_blob;
+
+	if (!has_second_link(in, &in->record, &st, &is_blob))
+		return -EINVAL;
+	if (is_blob) {
+		in->record.sealed = in->record.expected;
+		in->record.size = (uint64_t)st.st_size;
+		in->record.has_sealed = true;
+		return -EINVAL;
+	}
+	/* The slots first: none may outlive the bytes that it vouches for. */
+	if ((unlinkat(in->dir_fd, INGEST_CHECKPOINT, 0) < 0 && errno != ENOENT) ||
+	    unlinkat(in->dir_fd, INGEST_DATA, 0) < 0)
+		return -errno;
+	return data_open(in, O_CREAT);
+}
+
 static int open_data(struct ingest *in, struct reason *why)
 {
 	int r = FAILPOINT(NAME, "data.make", data_open(in, in->record.has_sealed ? 0 : O_CREAT));
 
+	if (r == -EINVAL && !in->record.has_sealed)
+		r = open_linked(in);
 	/* With a second link it is on its way, on a file system where commitd has to link and unlink. */
 	if ((r == -ENOENT || r == -EINVAL) && in->record.has_sealed) {
 		in->is_moved = true;
@@ -206,11 +255,15 @@ static uint64_t peek_record(const struct ingest *in)
 {
 	AUTO_BUF text = BUF_INIT;
 	struct transfer record;
+	struct stat st;
+	bool is_blob = false;
 
 	if (file_load_at(in->dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text) < 0 ||
-	    transfer_parse(buf_span(&text), &record, NULL) < 0 || !record.has_sealed)
+	    transfer_parse(buf_span(&text), &record, NULL) < 0)
 		return 0;
-	return record.size;
+	if (record.has_sealed)
+		return record.size;
+	return has_second_link(in, &record, &st, &is_blob) && is_blob ? (uint64_t)st.st_size : 0;
 }
 
 int ingest_peek(const struct ingest_home *home, struct span ref, uint64_t *ret_offset, struct reason *why)
@@ -222,7 +275,7 @@ int ingest_peek(const struct ingest_home *home, struct span ref, uint64_t *ret_o
 	int r = dir_open_at(layout_ingest_fd(home->layout), in->id, false, &in->dir_fd);
 	if (r == 0)
 		r = peek_data(in, ret_offset);
-	if (r == -ENOENT && in->dir_fd >= 0) {
+	if ((r == -ENOENT || r == -EINVAL) && in->dir_fd >= 0) {
 		*ret_offset = peek_record(in);
 		r = 0;
 	}

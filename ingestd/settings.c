@@ -8,9 +8,10 @@
 
 struct settings settings = {.size = SIZE_UNKNOWN};
 
-#define SECOND_MS UINT64_C(1000)
-#define HOUR_MS   (3600 * SECOND_MS)
-#define MIB       (UINT64_C(1) << 20)
+#define SECOND_MS      UINT64_C(1000)
+#define HOUR_MS        (3600 * SECOND_MS)
+#define MIB            (UINT64_C(1) << 20)
+#define CHECKPOINT_MIN (MIB / 16) /* less than an append, so that tests may have one after each */
 
 /* clang-format off */
 #define STORE_ROW \
@@ -25,8 +26,8 @@ struct settings settings = {.size = SIZE_UNKNOWN};
 	{.name = "version", .kind = OPT_FLAG, .var = &settings.version, .help = "show the version and stop"}, \
 	{.name = NULL}
 #define CHECKPOINT_ROWS \
-	{.name = "checkpoint-bytes", .kind = OPT_BYTES, .var = &settings.checkpoint_bytes, .def = "64M", .min = MIB, \
-	 .max = 1024 * 1024 * MIB, .arg = "BYTES", .help = "a durable checkpoint so often"}, \
+	{.name = "checkpoint-bytes", .kind = OPT_BYTES, .var = &settings.checkpoint_bytes, .def = "64M", \
+	 .min = CHECKPOINT_MIN, .max = 1024 * 1024 * MIB, .arg = "BYTES", .help = "a durable checkpoint so often"}, \
 	{.name = "checkpoint-interval", .kind = OPT_TIME_MS, .var = &settings.checkpoint_interval_ms, .def = "10s", \
 	 .min = 100, .max = HOUR_MS, .arg = "TIME", .help = "and so often in time"}
 

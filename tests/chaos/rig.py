@@ -25,7 +25,6 @@ import invariants  # noqa: E402
 import stages  # noqa: E402
 
 PATIENCE_S = int(os.environ.get("PATIENCE", "60"))  # a case takes a second; what takes this long is wedged
-WORDS = {"ingestd": ("--checkpoint-bytes", "1M")}  # so that a small blob has durable checkpoints too
 LAYERS = (7, 64 << 10, (4608 << 10) + 1)  # bytes: less than a block, one chunk, several checkpoints
 
 
@@ -61,6 +60,8 @@ class Rig(stages.Box):
     A list is for a stage and its successors.
     """
 
+    words = {"ingestd": ("--checkpoint-bytes", "1M")}  # so that a small blob has durable checkpoints too
+
     def __init__(self, bindir, strike, directory, reference):
         super().__init__(bindir, directory)
         self.strike, self.reference = strike, reference
@@ -75,7 +76,11 @@ class Rig(stages.Box):
             shutil.rmtree(path, ignore_errors=True)
         for path in (self.log, *self.directory.glob("report-*")):
             path.unlink(missing_ok=True)
+        self.fresh_runtime()
+
+    def fresh_runtime(self):
         self.started.clear()
+        shutil.rmtree(self.runtime, ignore_errors=True)
         self.runtime.mkdir(mode=0o750)
         self.up_lock = open(self.runtime / "up.lock", "w")
         fcntl.flock(self.up_lock, fcntl.LOCK_EX)
@@ -97,7 +102,7 @@ class Rig(stages.Box):
         name = " ".join((program, *words[:1]))  # "ingestd", "sluice pull"
         left = self.strikes.get(name)
         strike = left.pop(0) if left else None
-        command, self.more = [self.bindir / program, *(words or WORDS.get(program, ()))], {}
+        command, self.more = [self.bindir / program, *(words or self.words.get(program, ()))], {}
         if isinstance(strike, str):
             self.more = {"SLUICE_FAILPOINTS": strike, "SLUICE_FAILPOINT_TRACE": str(self.report(name))}
         elif isinstance(strike, dict):

@@ -207,8 +207,8 @@ static void test_half_made(void **state)
 		}
 }
 
-/* Somebody's link at `data` is refused, and what it points at is not touched. */
-static void test_links_are_refused(void **state)
+/* Somebody's symbolic link at `data` is refused, and what it points at is not touched. */
+static void test_symlinks_are_refused(void **state)
 {
 	struct reason why;
 	struct ingest *in = open_ref("links");
@@ -218,16 +218,57 @@ static void test_links_are_refused(void **state)
 	unit_write_text(&dir, "victim", "precious");
 	(void)snprintf(path, sizeof(path), "%s", file_of(in, INGEST_DATA));
 	ingest_close(in);
-	for (int hard = 0; hard < 2; hard++) {
-		assert_int_equal(unlinkat(dir.fd, path, 0), 0);
-		if (hard)
-			assert_int_equal(linkat(dir.fd, "victim", dir.fd, path, 0), 0);
-		else
-			assert_int_equal(symlinkat(unit_path(&dir, "victim", victim), dir.fd, path), 0);
-		assert_true(ingest_open(&home, span_str("links"), INGEST_MAKE, &in, &why) < 0);
-		assert_non_null(strstr(why.text, "data"));
-		unit_assert_content(&dir, "victim", "precious");
-	}
+	assert_int_equal(unlinkat(dir.fd, path, 0), 0);
+	assert_int_equal(symlinkat(unit_path(&dir, "victim", victim), dir.fd, path), 0);
+	assert_true(ingest_open(&home, span_str("links"), INGEST_MAKE, &in, &why) < 0);
+	assert_non_null(strstr(why.text, "data"));
+	unit_assert_content(&dir, "victim", "precious");
+}
+
+/* Nothing is written through a second name that is no blob's; its slots do not count for what takes its place. */
+static void test_foreign_second_name(void **state)
+{
+	struct ingest *in = open_ref("second");
+	struct stat st;
+
+	(void)state;
+	append(in, 0, 100000);
+	checkpoint(in);
+	assert_int_equal(linkat(dir.fd, file_of(in, INGEST_DATA), dir.fd, "backup", 0), 0);
+	ingest_close(in);
+	in = reopen_ref("second");
+	assert_int_equal(in->offset, 0);
+	append(in, 0, CONTENT_LEN);
+	expect(in);
+	assert_match(in);
+	ingest_close(in);
+	in = reopen_ref("second");
+	assert_prefix(in, CONTENT_LEN);
+	ingest_close(in);
+	assert_int_equal(fstatat(dir.fd, "backup", &st, 0), 0);
+	assert_int_equal(st.st_size, 100000);
+}
+
+/* A power cut in the middle of a commit, on btrfs: both names are there, and the record does not say `sealed`. */
+static void test_half_moved(void **state)
+{
+	char name[DIGEST_TEXT_SIZE], path[FILE_PATH_SIZE];
+	struct ingest *in = open_ref("half-moved");
+
+	(void)state;
+	append(in, 0, CONTENT_LEN);
+	expect(in);
+	digest_format_hex(&content_digest, name);
+	(void)snprintf(path, sizeof(path), "store/blobs/sha256/%s", name);
+	assert_int_equal(mkdirat(dir.fd, "store/blobs", 0755), 0);
+	assert_int_equal(mkdirat(dir.fd, "store/blobs/sha256", 0755), 0);
+	assert_int_equal(linkat(dir.fd, file_of(in, INGEST_DATA), dir.fd, path, 0), 0);
+	ingest_close(in);
+	in = reopen_ref("half-moved");
+	assert_true(in->is_moved && in->record.has_sealed);
+	assert_int_equal(in->record.size, CONTENT_LEN);
+	assert_true(digest_eq(&in->record.sealed, &content_digest));
+	ingest_close(in);
 }
 
 int main(void)
@@ -242,7 +283,9 @@ int main(void)
 	    TEST(test_truncate_drops_the_slots),
 	    TEST(test_sealed),
 	    TEST(test_half_made),
-	    TEST(test_links_are_refused),
+	    TEST(test_symlinks_are_refused),
+	    TEST(test_foreign_second_name),
+	    TEST(test_half_moved),
 	};
 	return cmocka_run_group_tests_name("ingest-resume", tests, NULL, NULL);
 }

@@ -1,0 +1,33 @@
+# Power cuts: of a disk, at every write that reached it. tests/README.md says more.
+
+DISK    := $(BUILD)/power/disk
+STATES  ?= 2000
+FS      ?= ext4
+POWER    = BINDIR=$(BUILD)/bin DISK=$(DISK) tests/power/power
+
+# With what a fresh clone may lack: where libfuse is missing, only this is not built.
+$(DISK): tests/power/disk.c tests/power/tape.c tests/power/image.c $(wildcard tests/power/*.h) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(shell pkg-config --cflags fuse3) $(WARNINGS) $(HARDEN) $(CFLAGS) $(LINK) -o $@ \
+	    $(filter %.c,$^) $(shell pkg-config --libs fuse3)
+
+.PHONY: power
+power: ## cut the power of a disk at each write, as root: STATES=N, FS=ext4,xfs,btrfs, SEED=S
+	@tests/lib/packages build test power
+	@$(MAKE) --no-print-directory build $(DISK)
+	@$(POWER) --fs $(FS) --states $(STATES) --seed $(SEED) --verbose
+
+CUTS ?= 36
+
+.PHONY: power-machine
+power-machine: ## cut the power of a whole Debian with our units in the middle of pulls, as root: CUTS=N, SEED=S
+	@tests/lib/packages build test systemd power-machine
+	@$(MAKE) --no-print-directory build
+	@tests/lib/debian-root $(BUILD)/systemd/debian.tar
+	@tests/power/machine --build $(BUILD) --tree $(BUILD)/systemd/debian.tar --cuts $(CUTS) --seed $(SEED)
+
+# All kinds of cuts on ext4, some on the others, in a minute or two.
+.PHONY: power-short
+power-short: build $(DISK) ## a short form of it
+	@$(POWER) --fs ext4 --states 800 --finish 200
+	@$(POWER) --fs xfs,btrfs --states 200 --workload fresh --finish 150

@@ -128,9 +128,9 @@ table inet faults {{
 class FarNginx(Nginx):
     """nginx on the far side of a path, with TLS on port 443, giving /files/ out of `files`."""
 
-    def __init__(self, directory, path, files, tls, rate=None):
+    def __init__(self, directory, path, files, tls):
         self.path, self.tls = path, tls
-        super().__init__(directory, rate=rate, files=files)
+        super().__init__(directory, files=files)
 
     @property
     def address(self):

@@ -153,7 +153,7 @@ check: ## test, test under sanitizers, and all the gates
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory check-san
 	@$(MAKE) --no-print-directory fuzz-replay fuzz-reach
-	@$(MAKE) --no-print-directory chaos-short
+	@$(MAKE) --no-print-directory syncs
 	@$(MAKE) --no-print-directory check-deb
 
 .PHONY: check-format check-calls check-sizes check-layers check-manpages check-help check-clang check-tidy check-san

@@ -47,7 +47,7 @@ chaos: build $(STRIKE) $(BUILD)/chaos/warp.so ## kill at random, in bad weather:
 mutants: ## leave out one sync, check or order at a time; T=name for those whose name has it
 	@tests/chaos/mutants "$(T)"
 
-# Short forms for `make check`: the same cases each time.
+# Short forms: the same cases each time.
 .PHONY: chaos-short
 chaos-short:
 	@$(MAKE) --no-print-directory syncs

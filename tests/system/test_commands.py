@@ -106,7 +106,7 @@ def test_stage_stops_cleanly(box, program, sig):
 def test_second_instance_is_told(box, program):
     with box.up():
         pid, lock = box.stage(program), box.runtime / f"{program}.lock"
-        wait_for("the first one to have the lock", lambda: str(pid) in lock.read_text())
+        wait_for("the first one to have the lock", lambda: lock.exists() and str(pid) in lock.read_text())
         second = box.run(program)
         assert second.returncode == 75
         assert str(pid) in second.stderr

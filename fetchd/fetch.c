@@ -208,13 +208,19 @@ void fetch_free(struct fetch *f)
 	free(f);
 }
 
+void fetch_describe_wait(struct fetch *f, const char *at)
+{
+	char until[CLOCK_TEXT_SIZE];
+	clock_format(f->until_s, until);
+	reason_set(&f->beat, "waiting until %s to try '%s' again: %s", until, at, f->why.text);
+}
+
 static void say_what_it_waits_for(struct fetch *f)
 {
-	char at[ORIGIN_TEXT_SIZE], until[CLOCK_TEXT_SIZE];
+	char at[ORIGIN_TEXT_SIZE];
 	origin_format(&f->at, at);
-	clock_format(f->until_s, until);
 	if (ev_is_active(&f->wait))
-		reason_set(&f->beat, "waiting until %s to try '%s' again: %s", until, at, f->why.text);
+		fetch_describe_wait(f, at);
 	else if (f->pass_wait.pass)
 		pass_describe(&f->pass_wait, &f->beat);
 	else if (!f->exchange)

@@ -26,20 +26,37 @@ const char *registries_section(const char *section)
 	return strncmp(section, SECTION_PREFIX, len) == 0 ? section + len : NULL;
 }
 
+const struct registry_settings registry_unsaid = {
+    .plain_http = PLAIN_HTTP_UNSET,
+    .connect_timeout_ms = UNSAID,
+    .stall_timeout_ms = UNSAID,
+    .max_retries = UNSAID,
+    .retry_delay_ms = UNSAID,
+    .retry_delay_max_ms = UNSAID,
+    .retry_after_max_ms = UNSAID,
+    .connections = UNSAID,
+};
+
+/* Where it is; `len`: nowhere. */
+static size_t find(const struct registries *rs, const char *host)
+{
+	size_t i = 0;
+	while (i < rs->len && strcmp(rs->all[i].host, host) != 0)
+		i++;
+	return i;
+}
+
 const struct registry_settings *registries_find(const struct registries *rs, const char *host)
 {
-	for (size_t i = 0; i < rs->len; i++)
-		if (strcmp(rs->all[i].host, host) == 0)
-			return &rs->all[i];
-	return NULL;
+	size_t i = find(rs, host);
+	return i < rs->len ? &rs->all[i] : NULL;
 }
 
 static struct registry_settings *get(struct registries *rs, const char *host, struct reason *why)
 {
-	for (size_t i = 0; i < rs->len; i++)
-		if (strcmp(rs->all[i].host, host) == 0)
-			return &rs->all[i];
-	size_t len = strlen(host);
+	size_t i = find(rs, host), len = strlen(host);
+	if (i < rs->len)
+		return &rs->all[i];
 	if (rs->len == REGISTRIES_MAX || len == 0 || len > REFERENCE_HOST_MAX || strpbrk(host, "/ \t@")) {
 		reason_set(why,
 			   rs->len == REGISTRIES_MAX ? "there are more than %d registries"
@@ -48,25 +65,28 @@ static struct registry_settings *get(struct registries *rs, const char *host, st
 		return NULL;
 	}
 	struct registry_settings *made = &rs->all[rs->len++];
-	*made = (struct registry_settings){
-	    .plain_http = PLAIN_HTTP_UNSET,
-	    .connect_timeout_ms = UNSAID,
-	    .stall_timeout_ms = UNSAID,
-	    .max_retries = UNSAID,
-	    .retry_delay_ms = UNSAID,
-	    .retry_delay_max_ms = UNSAID,
-	    .retry_after_max_ms = UNSAID,
-	    .connections = UNSAID,
-	};
+	*made = registry_unsaid;
 	memcpy(made->host, host, len + 1);
 	return made;
 }
 
-/* A text that is to live as long as the process. */
-static int keep(const char *key, const char *value, const char **ret_text, struct reason *why)
+/* One more of what is said several times, under `key`. The first one in a file takes the place of an earlier file's. */
+static int list_add(const struct registries *rs, const char *host, const char *key, const char *value,
+		    struct registry_list *list, size_t max, struct reason *why)
 {
-	const struct opt row[] = {{key, 0, OPT_TEXT, (void *)ret_text, NULL, 1, 4096, NULL, NULL, ""}, {0}};
-	return opt_set(row, key, value, why);
+	if (list->file != rs->file)
+		list->len = 0;
+	list->file = rs->file;
+	if (list->len == max) {
+		reason_set(why, "'%s' has more than %zu %ss", host, max, key);
+		return -EINVAL;
+	}
+	const struct opt row[] = {{key, 0, OPT_TEXT, (void *)&list->texts[list->len], NULL, 1, 4096, NULL, NULL, ""},
+				  {0}};
+	int r = opt_set(row, key, value, why);
+	if (r == 0)
+		list->len++;
+	return r;
 }
 
 /* Nothing but where it is: how a registry's URLs go on is no matter of configuration. */
@@ -82,24 +102,6 @@ static int check_mirror(const char *registry, const char *url, struct reason *wh
 	}
 	if (r < 0)
 		reason_set(why, "'%s' cannot be a mirror of '%s': %s", url, registry, inner.text);
-	return r;
-}
-
-static int add_mirror(struct registries *rs, struct registry_settings *registry, const char *url, struct reason *why)
-{
-	int r = check_mirror(registry->host, url, why);
-	if (r < 0)
-		return r;
-	if (registry->mirrors_file != rs->file)
-		registry->mirrors_len = 0;
-	registry->mirrors_file = rs->file;
-	if (registry->mirrors_len == MIRRORS_MAX) {
-		reason_set(why, "'%s' has more than %d mirrors", registry->host, MIRRORS_MAX);
-		return -EINVAL;
-	}
-	r = keep("mirror", url, &registry->mirrors[registry->mirrors_len], why);
-	if (r == 0)
-		registry->mirrors_len++;
 	return r;
 }
 
@@ -146,24 +148,6 @@ static int check_header(const char *header, struct reason *why)
 	return -EINVAL;
 }
 
-static int add_header(struct registries *rs, struct registry_settings *registry, const char *header, struct reason *why)
-{
-	int r = check_header(header, why);
-	if (r < 0)
-		return r;
-	if (registry->headers_file != rs->file)
-		registry->headers_len = 0;
-	registry->headers_file = rs->file;
-	if (registry->headers_len == REGISTRY_HEADERS) {
-		reason_set(why, "'%s' has more than %d headers", registry->host, REGISTRY_HEADERS);
-		return -EINVAL;
-	}
-	r = keep("header", header, &registry->headers[registry->headers_len], why);
-	if (r == 0)
-		registry->headers_len++;
-	return r;
-}
-
 /* Said now and not by the first transfer: a file that cannot be read would look like a server that is not trusted. */
 static int set_path(const struct opt *row, const char *key, const char *value, struct reason *why)
 {
@@ -197,10 +181,14 @@ int registries_set(struct registries *rs, const char *host, const char *key, con
 	struct registry_settings *registry = get(rs, host, why);
 	if (!registry)
 		return -EINVAL;
-	if (strcmp(key, "mirror") == 0)
-		return add_mirror(rs, registry, value, why);
-	if (strcmp(key, "header") == 0)
-		return add_header(rs, registry, value, why);
+	if (strcmp(key, "mirror") == 0) {
+		int r = check_mirror(host, value, why);
+		return r < 0 ? r : list_add(rs, host, key, value, &registry->mirrors, MIRRORS_MAX, why);
+	}
+	if (strcmp(key, "header") == 0) {
+		int r = check_header(value, why);
+		return r < 0 ? r : list_add(rs, host, key, value, &registry->headers, REGISTRY_HEADERS, why);
+	}
 	bool plain = false;
 	const struct opt plain_row[] = {{"plain-http", 0, OPT_FLAG, &plain, NULL, 0, 0, NULL, NULL, ""}, {0}};
 	const struct opt paths[] = {

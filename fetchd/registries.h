@@ -21,6 +21,15 @@
 #define RETRIES_MAX     1000000u
 #define CONNECTIONS_MAX 64u
 
+/* What may be said several times, in its order. Texts live as long as the process. */
+struct registry_list {
+	const char *texts[REGISTRY_HEADERS];
+	size_t len;
+	unsigned file; /* which file they are from */
+};
+
+_Static_assert(MIRRORS_MAX <= REGISTRY_HEADERS, "a list has room for either");
+
 /* Numbers are UNSAID, and texts NULL, where nothing is said. Texts live as long as the process. */
 struct registry_settings {
 	char host[REFERENCE_HOST_MAX + 1]; /* "docker.io", "localhost:5000" */
@@ -33,13 +42,12 @@ struct registry_settings {
 	uint64_t retry_delay_max_ms;
 	uint64_t retry_after_max_ms;
 	uint64_t connections;
-	const char *mirrors[MIRRORS_MAX]; /* "https://mirror.example:5000", in the order in which they are tried */
-	size_t mirrors_len;
-	unsigned mirrors_file;                 /* which file they are from */
-	const char *headers[REGISTRY_HEADERS]; /* "Name: value" */
-	size_t headers_len;
-	unsigned headers_file;
+	struct registry_list mirrors; /* "https://mirror.example:5000", in the order in which they are tried */
+	struct registry_list headers; /* "Name: value" */
 };
+
+/* Of whom nothing is said. */
+extern const struct registry_settings registry_unsaid;
 
 /* All zero: empty. */
 struct registries {

@@ -116,16 +116,21 @@ int settings_load(int argc, char **argv, struct settings *ret_settings, char **r
 	return r;
 }
 
-enum plain_http settings_plain_http(const struct settings *s, const char *host)
+static const struct registry_settings *said_of(const struct settings *s, const char *host)
 {
 	const struct registry_settings *registry = registries_find(&s->registries, host);
-	return registry ? registry->plain_http : PLAIN_HTTP_UNSET;
+	return registry ? registry : &registry_unsaid;
+}
+
+enum plain_http settings_plain_http(const struct settings *s, const char *host)
+{
+	return said_of(s, host)->plain_http;
 }
 
 const char *settings_mirror(const struct settings *s, const char *host, size_t n)
 {
-	const struct registry_settings *registry = registries_find(&s->registries, host);
-	return registry && n < registry->mirrors_len ? registry->mirrors[n] : NULL;
+	const struct registry_list *mirrors = &said_of(s, host)->mirrors;
+	return n < mirrors->len ? mirrors->texts[n] : NULL;
 }
 
 static uint64_t own_or(uint64_t own, uint64_t of_all)
@@ -135,16 +140,12 @@ static uint64_t own_or(uint64_t own, uint64_t of_all)
 
 uint64_t settings_connections(const struct settings *s, const char *host)
 {
-	const struct registry_settings *registry = registries_find(&s->registries, host);
-	return own_or(registry ? registry->connections : UNSAID, s->connections_per_host);
+	return own_or(said_of(s, host)->connections, s->connections_per_host);
 }
 
 struct backoff_limits settings_retries(const struct settings *s, const char *host)
 {
-	const struct registry_settings *registry = registries_find(&s->registries, host);
-	if (!registry)
-		return (struct backoff_limits){s->max_retries, s->retry_delay_ms, s->retry_delay_max_ms,
-					       s->retry_after_max_ms};
+	const struct registry_settings *registry = said_of(s, host);
 	return (struct backoff_limits){
 	    .retries = own_or(registry->max_retries, s->max_retries),
 	    .delay_ms = own_or(registry->retry_delay_ms, s->retry_delay_ms),
@@ -155,13 +156,12 @@ struct backoff_limits settings_retries(const struct settings *s, const char *hos
 
 void settings_fill(const struct settings *s, const char *host, struct http_ask *ask)
 {
-	static const struct http_tls trust_the_system;
-	const struct registry_settings *registry = registries_find(&s->registries, host);
-	ask->tls = registry ? &registry->tls : &trust_the_system;
-	ask->connect_timeout_ms = own_or(registry ? registry->connect_timeout_ms : UNSAID, s->connect_timeout_ms);
-	ask->stall_timeout_ms = own_or(registry ? registry->stall_timeout_ms : UNSAID, s->stall_timeout_ms);
-	ask->headers = registry ? registry->headers : NULL;
-	ask->headers_len = registry ? registry->headers_len : 0;
+	const struct registry_settings *registry = said_of(s, host);
+	ask->tls = &registry->tls;
+	ask->connect_timeout_ms = own_or(registry->connect_timeout_ms, s->connect_timeout_ms);
+	ask->stall_timeout_ms = own_or(registry->stall_timeout_ms, s->stall_timeout_ms);
+	ask->headers = registry->headers.texts;
+	ask->headers_len = registry->headers.len;
 }
 
 void settings_print_help(bool of_get, FILE *out)

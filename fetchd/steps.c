@@ -355,14 +355,13 @@ static bool return_to_mirrors(struct fetch *f)
 
 static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 {
-	char at[ORIGIN_TEXT_SIZE], until[CLOCK_TEXT_SIZE];
+	char at[ORIGIN_TEXT_SIZE];
 	origin_format(&f->at, at);
 	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at},
 		 "cannot fetch '%s': %s; trying '%s' again in %.1f s (%" PRIu64 " of %" PRIu64 ")", f->shown,
 		 f->why.text, at, (double)wait_ms / 1000.0, f->backoff.failures, retries);
 	f->until_s = clock_wall_s() + (wait_ms + 999) / 1000;
-	clock_format(f->until_s, until);
-	reason_set(&f->beat, "waiting until %s to try '%s' again: %s", until, at, f->why.text);
+	fetch_describe_wait(f, at);
 	struct message m = {.type = MSG_BEAT, .until_s = f->until_s, .text = span_str(f->beat.text)};
 	f->sink_error = outlet_say(&f->outlet, &m);
 }

@@ -112,6 +112,9 @@ void fetch_run(struct fetch *f, const struct fetch_step *next);
 const struct fetch_step *fetch_fail(struct fetch *f, enum fail_class class, const struct fetch_step *next,
 				    const char *why);
 
+/* Put into `beat` until when and why it waits to try `at` again. */
+void fetch_describe_wait(struct fetch *f, const char *at);
+
 /* A pass that was waited for is there, or will not be. */
 void fetch_on_pass(void *self, const struct pass_answer *answer);
 

@@ -15,7 +15,6 @@
 
 /* Base */
 #include "common/base/cleanup.h"
-#include "common/base/lock.h"
 #include "common/base/log.h"
 
 /* Sluice */
@@ -58,11 +57,7 @@ void doctor_say(struct doctor *d, enum finding found, const char *check, const c
 
 static void look(struct doctor *d)
 {
-	const char *const locks[] = {"fetchd.lock", "ingestd.lock", "commitd.lock"};
-
 	d->services = d->dir_fd >= 0 && stages_are_services(d->dir_fd);
-	for (size_t i = 0; d->dir_fd >= 0 && i < sizeof(locks) / sizeof(locks[0]); i++)
-		d->any_runs = d->any_runs || lock_is_held_at(d->dir_fd, locks[i]);
 	figures_gather(d->ctx->places.runtime, &d->figures);
 	doctor_runtime(d);
 	doctor_stages(d);

@@ -21,7 +21,6 @@ struct doctor {
 	const struct context *ctx;
 	int dir_fd;    /* the runtime directory, or -1 */
 	bool services; /* the stages are systemd's to start */
-	bool any_runs; /* some stage holds its lock */
 	struct figures figures;
 	struct json_t *list; /* with --json: what was found so far */
 	enum finding worst;

@@ -24,12 +24,14 @@ static const char *how_to_start(const struct doctor *d)
 
 void doctor_stages(struct doctor *d)
 {
-	if (!d->any_runs && !d->services) {
+	const struct figures_stage *stages = d->figures.stages;
+
+	if (!d->services && !stages[STAGE_FETCHD].runs && !stages[STAGE_INGESTD].runs && !stages[STAGE_COMMITD].runs) {
 		doctor_say(d, FINDING_OK, "stages", NULL, "none runs: pull and fetch start their own");
 		return;
 	}
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
-		const struct figures_stage *s = &d->figures.stages[i];
+		const struct figures_stage *s = &stages[i];
 		const char *name = figures_stage_name(i);
 		char since[CLOCK_TEXT_SIZE];
 		clock_format(s->started_s, since);

@@ -93,26 +93,29 @@ static void ask(struct figures *f, enum stage_id stage, struct pipe *ctl)
 		reason_set(why, "it runs and does not answer");
 }
 
-/* A stage that does not hold its lock is not waited for. */
-static void gather_from(struct figures *f, int dir_fd, const char *runtime_dir, enum stage_id stage,
-			enum pipe_name name)
+static bool holds_lock(int dir_fd, enum stage_id stage)
 {
 	char lock[32];
+
+	(void)snprintf(lock, sizeof(lock), "%s.lock", names[stage]);
+	return lock_is_held_at(dir_fd, lock);
+}
+
+/* A stage that does not run is not waited for. */
+static void gather_from(struct figures *f, const char *runtime_dir, enum stage_id stage, enum pipe_name name)
+{
 	struct pipe *ctl = NULL;
 	struct figures_stage *s = &f->stages[stage];
 
-	(void)snprintf(lock, sizeof(lock), "%s.lock", names[stage]);
-	if (!lock_is_held_at(dir_fd, lock)) {
-		reason_set(&s->why, "it does not run");
+	if (!s->runs)
 		return;
-	}
 	int r = pipe_open(runtime_dir, name, PIPE_REQUEST, &ctl);
 	if (r < 0) {
 		reason_set(&s->why, "cannot connect to it: %s", strerror(-r));
 		return;
 	}
 	ask(f, stage, ctl);
-	if (stage == STAGE_INGESTD && s->up && lock_is_held_at(dir_fd, "fetchd.lock"))
+	if (stage == STAGE_INGESTD && s->up && f->stages[STAGE_FETCHD].runs)
 		ask(f, STAGE_FETCHD, ctl);
 	pipe_close(ctl);
 }
@@ -121,16 +124,19 @@ void figures_gather(const char *runtime_dir, struct figures *ret_figures)
 {
 	struct figures *f = ret_figures;
 	AUTO_FD dir_fd = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error = errno;
 
 	memset(f, 0, sizeof(*f));
-	if (dir_fd < 0) {
-		for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++)
-			reason_set(&f->stages[stage].why, "cannot open '%s': %s", runtime_dir, strerror(errno));
-		return;
+	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
+		struct figures_stage *s = &f->stages[stage];
+		s->runs = dir_fd >= 0 && holds_lock(dir_fd, stage);
+		if (dir_fd < 0)
+			reason_set(&s->why, "cannot open '%s': %s", runtime_dir, strerror(error));
+		else if (!s->runs)
+			reason_set(&s->why, "it does not run");
 	}
-	bool fetchd_runs = lock_is_held_at(dir_fd, "fetchd.lock");
-	reason_set(&f->stages[STAGE_FETCHD].why,
-		   fetchd_runs ? "it runs, and only ingestd could tell more" : "it does not run");
-	gather_from(f, dir_fd, runtime_dir, STAGE_INGESTD, PIPE_INGEST_CTL);
-	gather_from(f, dir_fd, runtime_dir, STAGE_COMMITD, PIPE_COMMIT_CTL);
+	if (f->stages[STAGE_FETCHD].runs)
+		reason_set(&f->stages[STAGE_FETCHD].why, "it runs, and only ingestd could tell more");
+	gather_from(f, runtime_dir, STAGE_INGESTD, PIPE_INGEST_CTL);
+	gather_from(f, runtime_dir, STAGE_COMMITD, PIPE_COMMIT_CTL);
 }

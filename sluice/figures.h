@@ -14,7 +14,8 @@
 #include "common/wire/counters.h"
 
 struct figures_stage {
-	bool up; /* it has answered, fetchd through ingestd; else `why`, and the rest is empty */
+	bool runs; /* it holds its lock */
+	bool up;   /* it has answered, fetchd through ingestd; else `why`, and the rest is empty */
 	struct reason why;
 	uint64_t incarnation;
 	uint64_t started_s; /* wall clock */

@@ -29,6 +29,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Base */
+#include "common/base/opt.h"
+
 /* Own */
 #include "tests/power/tape.h"
 
@@ -238,11 +241,11 @@ static void open_for_recording(const char *path, const char *size)
 	disk.tape_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	if (disk.tape_fd < 0)
 		die(path, errno);
-	char *end;
-	uint64_t bytes = strtoull(size, &end, 10);
-	if (end == size || *end != '\0')
-		die(size, EINVAL);
-	int r = image_init(&disk.state.image, bytes);
+	uint64_t bytes;
+	int r = opt_parse_number(OPT_BYTES, size, &bytes);
+	if (r < 0)
+		die(size, -r);
+	r = image_init(&disk.state.image, bytes);
 	if (r < 0)
 		die("cannot make the disk", -r);
 	record(TAPE_SIZE, disk.state.image.size, NULL, 0);

@@ -9,7 +9,7 @@ POWER    = BINDIR=$(BUILD)/bin DISK=$(DISK) tests/power/power
 $(DISK): tests/power/disk.c tests/power/tape.c tests/power/image.c $(wildcard tests/power/*.h) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(shell pkg-config --cflags fuse3) $(WARNINGS) $(HARDEN) $(CFLAGS) $(LINK) -o $@ \
-	    $(filter %.c,$^) $(shell pkg-config --libs fuse3)
+	    $(filter %.c %.a,$^) $(shell pkg-config --libs fuse3)
 
 .PHONY: power
 power: ## cut the power of a disk at each write, as root: STATES=N, FS=ext4,xfs,btrfs, SEED=S

@@ -33,6 +33,17 @@ class Exchange:
             return None, None
         return int(found[1]), int(found[2]) + 1 if found[2] else None
 
+    def wanted(self, data):
+        """Which of these bytes were asked for: (from, to)."""
+        return self.start or 0, min(self.end or len(data), len(data))
+
+    def promise(self, data):
+        """The right head for what was asked for. Returns that, as wanted() does."""
+        start, end = self.wanted(data)
+        where = {} if self.start is None else {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}
+        self.head(200 if self.start is None else 206, {"Content-Length": end - start, **where})
+        return start, end
+
     def head(self, status, headers):
         """Status line and headers (a dict, or pairs), as they are: no Date, no Server, no help."""
         pairs = headers.items() if isinstance(headers, dict) else headers
@@ -57,7 +68,7 @@ class Exchange:
 
     def part(self, data, says=None, body=None, headers=None):
         """The 206 that was asked for. `says`: another Content-Range, "" for none; `body`: other bytes."""
-        start, end = self.start or 0, min(self.end or len(data), len(data))
+        start, end = self.wanted(data)
         says = f"bytes {start}-{end - 1}/{len(data)}" if says is None else says
         self.answer(206, data[start:end] if body is None else body,
                     {**({"Content-Range": says} if says else {}), **(headers or {})})
@@ -67,7 +78,7 @@ class Exchange:
         What was asked for, under a head with `length` as its Content-Length (None: none), `send` bytes of it (None:
         all), and then the end of the connection.
         """
-        start, stop = self.start or 0, min(self.end or len(data), len(data))
+        start, stop = self.wanted(data)
         pairs = [*headers]
         if length is not None:
             pairs.append(("Content-Length", length))
@@ -250,11 +261,7 @@ def cut_short(data, after, reset=False):
     """Promises all that was asked for, sends `after` bytes of it, and ends the connection."""
 
     def behave(x):
-        start, end = x.start or 0, min(x.end or len(data), len(data))
-        headers = {"Content-Length": end - start}
-        if x.start is not None:
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
-        x.head(200 if x.start is None else 206, headers)
+        start, end = x.promise(data)
         x.body(data[start : min(end, start + after)])
         if reset:
             x.reset()

@@ -144,11 +144,7 @@ class Scene:
         """Right in all, but never much further than a durable checkpoint is due: what is in flight has a bound."""
 
         def behave(x):
-            start, end = x.start or 0, min(x.end or len(data), len(data))
-            headers = {"Content-Length": end - start}
-            if x.start is not None:
-                headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
-            x.head(200 if x.start is None else 206, headers)
+            start, end = x.promise(data)
             for at in range(start, end, PIECE):
                 to = min(at + PIECE, end)
                 self.listener.wait(f"a checkpoint of {ref} before {to}", lambda _, to=to: self.may_send(ref, to))
@@ -241,11 +237,7 @@ def stuck(data, after):
     """Sends `after` bytes of what was asked for, and then nothing until the client has gone."""
 
     def behave(x):
-        start, end = x.start or 0, min(x.end or len(data), len(data))
-        headers = {"Content-Length": end - start}
-        if x.start is not None:
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
-        x.head(200 if x.start is None else 206, headers)
+        start, end = x.promise(data)
         x.body(data[start : min(end, start + after)])
         x.handler.connection.recv(1)
         x.hang_up()

@@ -109,6 +109,14 @@ def frozen(path):
     wait_for("the packets to be dropped", lambda: path.hits("far") > 0)
 
 
+def begin_and_freeze(box, path, server):
+    """A download that stands still in its middle."""
+    freeze(path)
+    process = begin(box, server)
+    frozen(path)
+    return process
+
+
 def was_tried_again(box, times=2):
     return lambda: box.logs().count("trying") >= times
 
@@ -144,9 +152,7 @@ def test_link_that_is_down_for_a_moment(box, path, serve, authority):
     """Shorter than the stall time-out: the same connection goes on."""
     configure(box, authority, stall_s=60)
     server = serve()
-    freeze(path)
-    process = begin(box, server)
-    frozen(path)
+    process = begin_and_freeze(box, path, server)
     path.link("down")
     path.rules("far")
     before = path.retransmissions()
@@ -168,9 +174,7 @@ def check(box, server, process):
 def test_hole(box, path, serve):
     """A firewall that lets so many megabytes through, and then nothing: only silence tells."""
     server = serve()
-    freeze(path)
-    process = begin(box, server)
-    frozen(path)
+    process = begin_and_freeze(box, path, server)
     hold(was_tried_again(box))
     path.rules("far")
     check(box, server, process)
@@ -192,9 +196,7 @@ def test_resets(box, path, serve):
 def test_firewall_drops_the_port(box, path, serve):
     """The classic: port 443 is dropped in mid-download, both ways."""
     server = serve()
-    freeze(path)
-    process = begin(box, server)
-    frozen(path)
+    process = begin_and_freeze(box, path, server)
     path.rules("near", "tcp dport 443 counter name hits drop")
     path.rules("far", "tcp sport 443 drop")
     hold(was_tried_again(box))
@@ -206,9 +208,7 @@ def test_firewall_drops_the_port(box, path, serve):
 
 def test_link_that_is_down(box, path, serve):
     server = serve()
-    freeze(path)
-    process = begin(box, server)
-    frozen(path)
+    process = begin_and_freeze(box, path, server)
     path.link("down")
     path.rules("far")
     hold(was_tried_again(box))

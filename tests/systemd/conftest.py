@@ -71,9 +71,7 @@ class Gate:
             self.changed.notify_all()
 
     def __call__(self, x):
-        start, end = x.start or 0, min(x.end or len(self.data), len(self.data))
-        where = {} if x.start is None else {"Content-Range": f"bytes {start}-{end - 1}/{len(self.data)}"}
-        x.head(200 if x.start is None else 206, {"Content-Length": end - start, **where})
+        start, end = x.promise(self.data)
         while x.method != "HEAD" and start < end:
             with self.changed:
                 self.changed.wait_for(lambda: self.upto > start)

@@ -11,7 +11,7 @@
  *   data and neither                      Truncate(0)
  *   `sealed` in the record, data          complete; seal again
  *   `sealed` in the record, no data       commitd has renamed it, and the receipt was lost: ask again (is_moved)
- *   data with a second name, its blob's   the same, on a file system that may keep both names after a power cut
+ *   no data, or its blob's second link, and the blob that the record expects: the same, after a power cut
  *   data with any other second name       our name of it goes, and an empty ingest is begun
  *
  * The size of the data is the offset, always: space is reserved with FALLOC_FL_KEEP_SIZE only.

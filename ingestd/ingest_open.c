@@ -104,58 +104,63 @@ static int claim_records(const struct ingest *in)
 }
 
 /*
- * Whether the data is a regular file that has another name besides. `ret_blob`: that of the blob that the record
- * expects. btrfs leaves this after a power cut in the middle of a commit: the new name is on disk, and neither that the
- * old one is gone nor that the record said `sealed`.
+ * Whether commitd has given the data its name already, although the record may not say `sealed`: after a power cut the
+ * name may be on disk, and what was written to the record before it not. The data is gone then, or, on btrfs, the
+ * second link of the blob. `ret_size`: of the blob.
  */
-static bool has_second_link(const struct ingest *in, const struct transfer *record, struct stat *ret_st, bool *ret_blob)
+static bool is_named(const struct ingest *in, const struct transfer *record, uint64_t *ret_size)
 {
 	char name[DIGEST_TEXT_SIZE];
-	struct stat blob;
+	struct stat blob, data;
 
-	if (fstatat(in->dir_fd, INGEST_DATA, ret_st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(ret_st->st_mode) ||
-	    ret_st->st_nlink < 2)
+	if (!record->has_expected)
 		return false;
-	*ret_blob = false;
-	if (record->has_expected) {
-		digest_format_hex(&record->expected, name);
-		*ret_blob = fstatat(layout_blobs_fd(in->home->layout, record->expected.alg), name, &blob,
-				    AT_SYMLINK_NOFOLLOW) == 0 &&
-			    blob.st_dev == ret_st->st_dev && blob.st_ino == ret_st->st_ino;
-	}
-	return true;
+	digest_format_hex(&record->expected, name);
+	if (fstatat(layout_blobs_fd(in->home->layout, record->expected.alg), name, &blob, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISREG(blob.st_mode))
+		return false;
+	*ret_size = (uint64_t)blob.st_size;
+	if (fstatat(in->dir_fd, INGEST_DATA, &data, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT;
+	return blob.st_dev == data.st_dev && blob.st_ino == data.st_ino;
+}
+
+/* As good as sealed: commitd finds the blob and finishes what is left of its move. */
+static void take_for_sealed(struct ingest *in, uint64_t size)
+{
+	in->record.sealed = in->record.expected;
+	in->record.size = size;
+	in->record.has_sealed = true;
 }
 
 /*
- * The blob's second link is as good as sealed: commitd finishes its move. Any other one is somebody else's, or of a
- * blob whose digest we do not know: nothing is written through it, our name of it goes, and the ingest begins anew.
+ * The data has a second name that is somebody else's, or a blob's whose digest we do not know: nothing is written
+ * through it, our name of it goes, and the ingest begins anew.
  */
-static int open_linked(struct ingest *in)
+static int drop_linked(struct ingest *in)
 {
 	struct stat st;
-	bool is_blob;
 
-	if (!has_second_link(in, &in->record, &st, &is_blob))
+	if (fstatat(in->dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_nlink < 2)
 		return -EINVAL;
-	if (is_blob) {
-		in->record.sealed = in->record.expected;
-		in->record.size = (uint64_t)st.st_size;
-		in->record.has_sealed = true;
-		return -EINVAL;
-	}
 	/* The slots first: none may outlive the bytes that it vouches for. */
 	if ((unlinkat(in->dir_fd, INGEST_CHECKPOINT, 0) < 0 && errno != ENOENT) ||
 	    unlinkat(in->dir_fd, INGEST_DATA, 0) < 0)
 		return -errno;
-	return data_open(in, O_CREAT);
+	return -ENOENT;
 }
 
 static int open_data(struct ingest *in, struct reason *why)
 {
-	int r = FAILPOINT(NAME, "data.make", data_open(in, in->record.has_sealed ? 0 : O_CREAT));
+	uint64_t size;
+	int r = data_open(in, 0);
 
+	if ((r == -ENOENT || r == -EINVAL) && !in->record.has_sealed && is_named(in, &in->record, &size))
+		take_for_sealed(in, size);
 	if (r == -EINVAL && !in->record.has_sealed)
-		r = open_linked(in);
+		r = drop_linked(in);
+	if (r == -ENOENT && !in->record.has_sealed)
+		r = FAILPOINT(NAME, "data.make", data_open(in, O_CREAT));
 	/* With a second link it is on its way, on a file system where commitd has to link and unlink. */
 	if ((r == -ENOENT || r == -EINVAL) && in->record.has_sealed) {
 		in->is_moved = true;
@@ -250,20 +255,19 @@ static int peek_data(const struct ingest *in, uint64_t *ret_offset)
 	return 0;
 }
 
-/* Without data or slots an ingest goes on from 0, unless its data has moved to the blobs, which the record knows. */
+/* Without data or slots an ingest goes on from 0, unless its data has moved to the blobs. */
 static uint64_t peek_record(const struct ingest *in)
 {
 	AUTO_BUF text = BUF_INIT;
 	struct transfer record;
-	struct stat st;
-	bool is_blob = false;
+	uint64_t size;
 
 	if (file_load_at(in->dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text) < 0 ||
 	    transfer_parse(buf_span(&text), &record, NULL) < 0)
 		return 0;
 	if (record.has_sealed)
 		return record.size;
-	return has_second_link(in, &record, &st, &is_blob) && is_blob ? (uint64_t)st.st_size : 0;
+	return is_named(in, &record, &size) ? size : 0;
 }
 
 int ingest_peek(const struct ingest_home *home, struct span ref, uint64_t *ret_offset, struct reason *why)

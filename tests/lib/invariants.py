@@ -188,12 +188,12 @@ class Checker:
             self.wrong(data, f"{size} bytes, more than the {keys['size']} of the whole")
         if "sealed" in keys:
             self.sealed(data, size, keys)
-        if size is not None or not self.has_moved(keys):
+        if size is not None or not self.is_stored(keys):
             self.slots(directory, size or 0)
 
-    def has_moved(self, keys):
-        """A power cut may keep the new name of the data, and neither `sealed` nor that the slots count no more."""
-        algorithm, _, digits = (keys.get("sealed") or keys.get("digest") or "").partition(":")
+    def is_stored(self, keys):
+        """Its data has moved: a power cut may leave the blob's name, and a record from before the seal."""
+        algorithm, _, digits = keys.get("digest", "").partition(":")
         return bool(digits) and (self.store / "blobs" / algorithm / digits).exists()
 
     def sealed(self, data, size, keys):

@@ -29,7 +29,11 @@ MEMORY = "384M"
 BOOT_S = 900  # on a busy machine; what takes longer is wedged
 
 FILES = {
-    "etc/fstab": "/dev/ubda / ext4 defaults 0 0\n/dev/ubdb /var/lib/sluice ext4 commit=1 0 0\n",
+    # Without udev nobody would tell systemd that the disk is there, so no line in fstab.
+    "etc/systemd/system/store.service":
+        "[Unit]\nDefaultDependencies=no\nBefore=local-fs.target systemd-tmpfiles-setup.service\n"
+        "After=systemd-remount-fs.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+        "ExecStart=mount -o commit=1 /dev/ubdb /var/lib/sluice\n",
     "etc/registry.yml": "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
                         "storage: {filesystem: {rootdirectory: /srv/registry}}\n"
                         f'http: {{addr: "{REGISTRY}", secret: tests}}\n',
@@ -85,6 +89,7 @@ def make_root(tree, build, content, image):
         systemctl = ["systemctl", f"--root={directory}", "-q"]
         subprocess.run([*systemctl, "enable", "sluice.target"], check=True)
         subprocess.run([*systemctl, "add-wants", "multi-user.target", UNIT], check=True)
+        subprocess.run([*systemctl, "add-wants", "local-fs.target", "store.service"], check=True)
         subprocess.run([*systemctl, "mask", "systemd-timesyncd.service", "getty.target", "network-online.target", "systemd-logind.service"], check=True, stderr=subprocess.DEVNULL)
         subprocess.run(["mkfs.ext4", "-q", "-F", "-d", directory, image, f"{ROOT_BYTES >> 10}k"], check=True,
                        stdout=subprocess.DEVNULL)

@@ -50,8 +50,10 @@ mutants: ## leave out one sync, check or order at a time; T=name for those whose
 # Short forms: the same cases each time.
 .PHONY: chaos-short
 chaos-short:
+	@tests/chaos/mutants --check
 	@$(MAKE) --no-print-directory syncs
 	@$(MAKE) --no-print-directory crashpoints STEP=7
 	@$(MAKE) --no-print-directory failpoints STEP=25
 	@$(MAKE) --no-print-directory faults STEP=10
 	@$(MAKE) --no-print-directory chaos ROUNDS=4
+	@$(MAKE) --no-print-directory power-short

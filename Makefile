@@ -121,10 +121,11 @@ unit-programs: $(UNIT_BIN)
 unit: unit-programs ## the unit tests alone
 	@tests/lib/run-unit $(RESULTS)/unit $(UNIT_BIN)
 
-# A sanitizer's programs are slow, so they get smaller blobs.
+# Most of their time is waiting, so there are more of them than cores. A sanitizer's programs are slow: smaller blobs.
+JOBS ?= $(shell expr $$(nproc) + 2)
 .PHONY: system
-system: build ## the system tests alone; T=word for those whose name has it
-	@BINDIR=$(BUILD)/bin $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)"
+system: build ## the system tests alone; T=word for those whose name has it, JOBS=N files at once
+	@BINDIR=$(BUILD)/bin $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)" -n $(JOBS) --dist loadfile
 
 HOLD ?= 20
 .PHONY: test-net

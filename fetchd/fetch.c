@@ -44,14 +44,69 @@ static void on_wait_over(struct ev_loop *loop, ev_timer *w, int events)
 	fetch_run(w->data, &step_line_up);
 }
 
+static void stream_resume(struct fetch *f)
+{
+	ranges_stream_resumed(f);
+	http_resume(f->exchange);
+}
+
 static void on_drained(void *self)
 {
 	struct fetch *f = self;
-	if (f->step == &step_last)
+	if (f->step == &step_last) {
 		fetch_run(f, &step_last);
-	else if (f->exchange)
-		http_resume(f->exchange);
+		return;
+	}
+	ranges_poke(f);
+	if (f->exchange && !ev_is_active(&f->pause))
+		stream_resume(f);
 }
+
+/* ── limits ── */
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct fetch *f = w->data;
+	(void)loop;
+	(void)events;
+	if (f->exchange)
+		stream_resume(f);
+	ranges_resume(f);
+}
+
+bool fetch_held_back(struct fetch *f)
+{
+	struct bucket *host = f->turn.host ? &f->turn.host->bucket : NULL;
+	const struct settings *s = f->env->settings;
+	struct speed_settings speed = settings_speed(s, f->host);
+	uint64_t now_ms = clock_mono_ms(), wait_ms = 0;
+	struct {
+		struct bucket *bucket;
+		uint64_t rate;
+	} all[] = {{f->env->bucket, s->bandwidth}, {host, speed.per_host}, {&f->bucket, speed.per_transfer}};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (!all[i].bucket)
+			continue;
+		bucket_rate(all[i].bucket, all[i].rate, now_ms);
+		uint64_t due_ms = bucket_wait(all[i].bucket, now_ms);
+		wait_ms = due_ms > wait_ms ? due_ms : wait_ms;
+	}
+	if (wait_ms > 0 && !ev_is_active(&f->pause)) {
+		ev_timer_set(&f->pause, (double)wait_ms / 1000.0, 0.);
+		ev_timer_start(f->env->loop, &f->pause);
+	}
+	return wait_ms > 0;
+}
+
+void fetch_took(struct fetch *f, size_t len)
+{
+	bucket_take(f->env->bucket, len);
+	if (f->turn.host)
+		bucket_take(&f->turn.host->bucket, len);
+	bucket_take(&f->bucket, len);
+}
+
+/* ── what the exchange tells ── */
 
 static bool on_head(void *self, const struct response *r)
 {
@@ -74,6 +129,8 @@ static bool on_head(void *self, const struct response *r)
 		(void)snprintf(f->validator, sizeof(f->validator), "%s", response_validator(r));
 	}
 	fetch_run(f, f->judgement.verdict == VERDICT_TAKE ? &step_open : &step_drain);
+	if (f->judgement.verdict == VERDICT_TAKE)
+		ranges_consider(f, r);
 	/* Who cannot be believed about this body may be wrong about where it ends, and the next answer begins. */
 	bool is_nonsense = f->judgement.verdict == VERDICT_REFUSE && f->judgement.fail == FAIL_BAD_DATA;
 	return f->sink_error == 0 && !is_nonsense;
@@ -96,9 +153,13 @@ static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
 			   (unsigned long long)limit_of(f));
 		return BODY_STOP;
 	}
-	int r = fresh > 0 ? outlet_put(&f->outlet, data + skip, fresh) : 0;
+	uint64_t wall = ranges_wall(f);
+	if (fresh > wall - f->want.offset)
+		fresh = (size_t)(wall - f->want.offset);
+	int r = fetch_held_back(f) ? -EAGAIN : fresh > 0 ? outlet_put(&f->outlet, data + skip, fresh) : 0;
 	if (r == -EAGAIN) {
 		count_add(COUNT_PAUSES, 1);
+		ranges_stream_paused(f);
 		return BODY_PAUSE;
 	}
 	if (r < 0) {
@@ -107,6 +168,7 @@ static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
 	}
 	count_add(COUNT_FETCHED_BYTES, fresh);
 	count_add(COUNT_WASTED_BYTES, skip);
+	fetch_took(f, skip + fresh);
 	f->judgement.skip -= skip;
 	f->want.offset += fresh;
 	if (fresh > 0) {
@@ -114,7 +176,7 @@ static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
 		f->served |= UINT32_C(1) << f->sites[f->site];
 		f->pass_is_fresh = false;
 	}
-	return BODY_TAKEN;
+	return f->want.offset == wall ? BODY_STOP : BODY_TAKEN;
 }
 
 static enum body_answer on_body(void *self, const void *data, size_t len)
@@ -174,6 +236,8 @@ int fetch_new(const struct fetcher *env, const struct fetch_order *order, const 
 	f->pass_wait.self = f;
 	ev_timer_init(&f->wait, on_wait_over, 0., 0.);
 	f->wait.data = f;
+	ev_timer_init(&f->pause, on_pause_over, 0., 0.);
+	f->pause.data = f;
 	f->outlet.drained = on_drained;
 	f->outlet.self = f;
 	f->outlet.ref = span_str(f->ref);
@@ -195,7 +259,9 @@ void fetch_free(struct fetch *f)
 		return;
 	if (f->exchange)
 		http_cancel(f->exchange);
+	ranges_free(f);
 	ev_timer_stop(f->env->loop, &f->wait);
+	ev_timer_stop(f->env->loop, &f->pause);
 	outlet_release(&f->outlet);
 	turn_end(&f->turn);
 	pass_leave(&f->pass_wait);
@@ -223,6 +289,8 @@ static void say_what_it_waits_for(struct fetch *f)
 		fetch_describe_wait(f, at);
 	else if (f->pass_wait.pass)
 		pass_describe(&f->pass_wait, &f->beat);
+	else if (!f->exchange && f->step == &step_spread)
+		reason_set(&f->beat, "waiting for ranges from '%s'", at);
 	else if (!f->exchange)
 		reason_set(&f->beat, "waiting for a connection to '%s'", at);
 	else if (!http_is_connected(f->exchange))

@@ -13,6 +13,8 @@ struct hosts;
 struct passes;
 struct settings;
 struct sink;
+struct bucket;
+struct window_room;
 
 /* What all transfers of a process share. Borrowed by each. */
 struct fetcher {
@@ -22,6 +24,8 @@ struct fetcher {
 	struct passes *passes;
 	struct sink *sink;
 	const struct settings *settings; /* may change between two requests */
+	struct window_room *room;        /* for what comes ahead of its turn */
+	struct bucket *bucket;           /* of all bytes */
 };
 
 /* What to fetch. Borrowed for the call. */

@@ -16,16 +16,20 @@
 #include "common/wire/peer.h"
 
 /* Own */
+#include "fetchd/bucket.h"
 #include "fetchd/fetch.h"
 #include "fetchd/host.h"
 #include "fetchd/http.h"
 #include "fetchd/pass.h"
 #include "fetchd/sink.h"
+#include "fetchd/window.h"
 
 #define PIPE_BYTES (1 << 20) /* of a pipe on stdout: a chunk in one write */
 
 struct get {
 	struct fetcher env;
+	struct window_room room;
+	struct bucket bucket;
 	enum fail_class fail;
 	int sink_error;
 };
@@ -98,6 +102,8 @@ static int make(struct get *g, const struct settings *s)
 {
 	g->env.loop = ev_default_loop(EVFLAG_AUTO);
 	g->env.settings = s;
+	g->env.room = &g->room;
+	g->env.bucket = &g->bucket;
 	int r = g->env.loop ? http_new(g->env.loop, &g->env.http) : -ENOMEM;
 	if (r == 0)
 		r = hosts_new(&g->env.hosts);

@@ -72,6 +72,31 @@ int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, st
 	return 0;
 }
 
+bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t)
+{
+	assert(!t->host);
+	struct host *h = get(hs, origin);
+	if (!h || h->first || h->holding >= limit)
+		return false;
+	t->host = h;
+	t->holding = true;
+	h->holding++;
+	return true;
+}
+
+void host_ranges_off(struct hosts *hs, const struct origin *origin, uint64_t till_ms)
+{
+	struct host *h = get(hs, origin);
+	if (h)
+		h->ranges_off_till_ms = till_ms;
+}
+
+bool host_ranges_allowed(struct hosts *hs, const struct origin *origin, uint64_t now_ms)
+{
+	const struct host *h = get(hs, origin);
+	return h && h->ranges_off_till_ms <= now_ms;
+}
+
 static void leave_line(struct host *h, struct turn *t)
 {
 	struct turn **at = &h->first;

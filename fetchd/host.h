@@ -1,10 +1,11 @@
 /*
- * What is known of the origins that are talked to: how many exchanges run with each, and whether it ever answered.
- * Shared rate limits will live here.
+ * What is known of the origins that are talked to: how many exchanges run with each, whether it ever answered, whether
+ * it gives ranges, and how much it may send us in all.
  */
 #ifndef SLUICE_FETCHD_HOST_H
 #define SLUICE_FETCHD_HOST_H
 
+#include "fetchd/bucket.h"
 #include "fetchd/url.h"
 
 #define HOSTS_MAX 128 /* origins remembered; the idle ones give way to new ones */
@@ -27,7 +28,9 @@ struct host {
 	struct origin origin;
 	unsigned holding;
 	bool used;
-	bool answered; /* some HTTP response ever came from it */
+	bool answered;               /* some HTTP response ever came from it */
+	uint64_t ranges_off_till_ms; /* monotonic: it mishandled ranges */
+	struct bucket bucket;        /* of all that comes by its turns */
 	struct turn *first, **last;
 };
 
@@ -39,6 +42,16 @@ void hosts_free(struct hosts *hs);
  * called. -EAGAIN: more than HOSTS_MAX origins in use. `turn->host` is set on 0 and 1.
  */
 int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t);
+
+/*
+ * The same without waiting, for a connection that is welcome and not needed. False: the host's limit is reached, or
+ * somebody waits.
+ */
+bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t);
+
+/* It mishandles ranges: none of it until then, on the monotonic clock. May be forgotten with the host. */
+void host_ranges_off(struct hosts *hs, const struct origin *origin, uint64_t till_ms);
+bool host_ranges_allowed(struct hosts *hs, const struct origin *origin, uint64_t now_ms);
 
 /* Give it back, in any state; idle is fine. The first in line takes over, its `go` called from here. */
 void turn_end(struct turn *t);

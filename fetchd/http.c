@@ -39,8 +39,7 @@ struct exchange {
 	void *self;
 	struct response response;
 	ev_timer stall;
-	uint64_t stall_timeout_ms;
-	uint64_t last_byte_ms; /* monotonic; or when the request was sent, or we resumed */
+	struct patience patience;
 	bool connected;
 	bool paused;
 	bool refused; /* the head is */
@@ -131,7 +130,7 @@ static size_t on_header(char *data, size_t one, size_t len, void *self)
 {
 	struct exchange *x = self;
 	(void)one;
-	x->last_byte_ms = clock_mono_ms();
+	patience_bytes(&x->patience, len, clock_mono_ms());
 	if (x->response.whole)
 		return len;
 	switch (response_line(&x->response, span_of(data, len))) {
@@ -154,7 +153,7 @@ static size_t on_body(char *data, size_t one, size_t len, void *self)
 	if (x->stopped || x->lost)
 		return 0;
 	enum body_answer answer = x->hooks->body(x->self, data, len);
-	x->last_byte_ms = clock_mono_ms(); /* after the hook: a write to a slow stdout is no stall */
+	patience_bytes(&x->patience, len, clock_mono_ms()); /* after the hook: a write to a slow stdout is no stall */
 	x->paused = answer == BODY_PAUSE;
 	x->stopped = answer == BODY_STOP;
 	return x->paused ? CURL_WRITEFUNC_PAUSE : x->stopped ? 0 : len;
@@ -187,7 +186,7 @@ static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, in
 	if (is_held(x, peer_port, guard_ip_is_inner(peer_ip)))
 		return CURL_PREREQFUNC_ABORT;
 	x->connected = true;
-	x->last_byte_ms = clock_mono_ms();
+	patience_begin(&x->patience, clock_mono_ms());
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -281,19 +280,17 @@ static void on_stall(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct exchange *x = w->data;
 	struct reason why = {"out of memory"};
+	uint64_t due_ms = patience_first_look(&x->patience);
 	(void)loop;
 	(void)events;
 	if (x->stopped || x->lost) {
 		finish(x, x->stopped ? HTTP_STOPPED : HTTP_FAILED, &why);
 		return;
 	}
-	uint64_t silent_ms = x->connected && !x->paused ? clock_mono_ms() - x->last_byte_ms : 0;
-	if (silent_ms < x->stall_timeout_ms) {
-		arm_stall(x, x->stall_timeout_ms - silent_ms);
-		return;
-	}
-	reason_set(&why, "no byte came for %.1f seconds", (double)silent_ms / 1000.0);
-	finish(x, HTTP_STALLED, &why);
+	if (x->connected && !x->paused && patience_is_over(&x->patience, clock_mono_ms(), &due_ms, &why))
+		finish(x, HTTP_STALLED, &why);
+	else
+		arm_stall(x, due_ms);
 }
 
 /* What is the same for all requests. */
@@ -427,13 +424,13 @@ int http_start(struct http *h, const struct http_ask *ask, const struct http_hoo
 	x->self = self;
 	x->connected = x->paused = x->refused = x->stopped = x->lost = x->guard_held = false;
 	x->error[0] = '\0';
-	x->stall_timeout_ms = ask->stall_timeout_ms;
+	x->patience = ask->patience;
 	response_init(&x->response, clock_wall_s());
 	if (!set_request(x, ask) || curl_multi_add_handle(h->multi, x->easy) != CURLM_OK) {
 		retire(x);
 		return -ENOMEM;
 	}
-	arm_stall(x, x->stall_timeout_ms);
+	arm_stall(x, patience_first_look(&x->patience));
 	*ret_exchange = x;
 	return 0;
 }
@@ -443,7 +440,7 @@ void http_resume(struct exchange *x)
 	if (!x->paused)
 		return;
 	x->paused = false;
-	x->last_byte_ms = clock_mono_ms();
+	patience_begin(&x->patience, clock_mono_ms());
 	if (curl_easy_pause(x->easy, CURLPAUSE_CONT) == CURLE_OK)
 		return;
 	/* curl has dropped bytes that it had in hand. It would go on behind the gap; we end from the loop. */

@@ -9,6 +9,7 @@
 #ifndef SLUICE_FETCHD_HTTP_H
 #define SLUICE_FETCHD_HTTP_H
 
+#include "fetchd/patience.h"
 #include "fetchd/response.h"
 
 struct ev_loop;
@@ -30,7 +31,7 @@ enum http_end {
 	HTTP_NO_CONNECTION, /* refused, unreachable, or the time for it is up */
 	HTTP_NO_TLS,        /* handshake or certificate */
 	HTTP_BROKEN_OFF,    /* reset, closed before the answer, a body that is cut short */
-	HTTP_STALLED,       /* no byte for the stall time, or not whole in time */
+	HTTP_STALLED,       /* no byte for the stall time, too few in the time for a look, or not whole in time */
 	HTTP_FAILED,        /* our side: memory, descriptors */
 };
 
@@ -67,8 +68,8 @@ struct http_ask {
 	bool fresh;                 /* on a connection of its own, and none that was used before */
 	const struct http_tls *tls; /* NULL: the system's authorities */
 	uint64_t connect_timeout_ms;
-	uint64_t stall_timeout_ms; /* paused time does not count */
-	uint64_t timeout_ms;       /* for all of it, 0: no limit */
+	struct patience patience; /* with the server, once the request is out; paused time does not count */
+	uint64_t timeout_ms;      /* for all of it, 0: no limit */
 };
 
 /* Borrows the loop. 0 or -ENOMEM. Once in a process. */

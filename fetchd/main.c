@@ -58,6 +58,7 @@
 #include "common/wire/pipe.h"
 
 /* Own */
+#include "fetchd/bucket.h"
 #include "fetchd/get.h"
 #include "fetchd/host.h"
 #include "fetchd/http.h"
@@ -65,6 +66,7 @@
 #include "fetchd/pass.h"
 #include "fetchd/settings.h"
 #include "fetchd/sink.h"
+#include "fetchd/window.h"
 
 #define PROGRAM "fetchd"
 
@@ -79,6 +81,8 @@ struct program {
 	struct pipe *in;
 	struct pipe *out;
 	struct fetcher env;
+	struct window_room room;
+	struct bucket bucket;
 	struct orderbook *book;
 	struct ev_loop *loop;
 };
@@ -130,6 +134,8 @@ static int start(void *self, struct ev_loop *loop)
 	p->loop = loop;
 	p->env.loop = loop;
 	p->env.settings = &p->settings;
+	p->env.room = &p->room;
+	p->env.bucket = &p->bucket;
 	int r = make(p);
 	if (r == 0)
 		return 0;

@@ -14,7 +14,9 @@
 #include "common/base/opt.h"
 
 /* Own */
+#include "fetchd/bucket.h"
 #include "fetchd/url.h"
+#include "fetchd/window.h"
 
 #define SECTION_PREFIX "registry "
 #define DIRECTORY      "registries.d"
@@ -35,6 +37,8 @@ const struct registry_settings registry_unsaid = {
     .retry_delay_max_ms = UNSAID,
     .retry_after_max_ms = UNSAID,
     .connections = UNSAID,
+    .ranges = {UNSAID, UNSAID, UNSAID},
+    .speed = {UNSAID, UNSAID, UNSAID, UNSAID},
 };
 
 /* Where it is; `len`: nowhere. */
@@ -171,6 +175,13 @@ static int set_number(struct registry_settings *registry, const char *key, const
 	    {"retry-delay-max", 0, OPT_TIME_MS, &r->retry_delay_max_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
 	    {"retry-after-max", 0, OPT_TIME_MS, &r->retry_after_max_ms, NULL, 0, WEEK_MS, NULL, NULL, ""},
 	    {"connections", 0, OPT_COUNT, &r->connections, NULL, 1, CONNECTIONS_MAX, NULL, NULL, ""},
+	    {"ranges", 0, OPT_COUNT, &r->ranges.count, NULL, 1, PARTS_MAX, NULL, NULL, ""},
+	    {"range-size", 0, OPT_BYTES, &r->ranges.size, NULL, PART_SIZE_MIN, PART_SIZE_MAX, NULL, NULL, ""},
+	    {"range-min", 0, OPT_BYTES, &r->ranges.min, NULL, 1, INT64_MAX, NULL, NULL, ""},
+	    {"bandwidth", 0, OPT_BYTES, &r->speed.per_host, NULL, 0, BUCKET_RATE_MAX, NULL, NULL, ""},
+	    {"transfer-bandwidth", 0, OPT_BYTES, &r->speed.per_transfer, NULL, 0, BUCKET_RATE_MAX, NULL, NULL, ""},
+	    {"min-speed", 0, OPT_BYTES, &r->speed.min, NULL, 0, BUCKET_RATE_MAX, NULL, NULL, ""},
+	    {"min-speed-time", 0, OPT_TIME_MS, &r->speed.min_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
 	    {0},
 	};
 	return opt_set(rows, key, value, why);

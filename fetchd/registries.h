@@ -30,6 +30,19 @@ struct registry_list {
 
 _Static_assert(MIRRORS_MAX <= REGISTRY_HEADERS, "a list has room for either");
 
+/* How a big blob is fetched in several ranges at once. */
+struct range_settings {
+	uint64_t count; /* at a time; 1: none */
+	uint64_t size;  /* bytes of one */
+	uint64_t min;   /* bytes that must be left to fetch */
+};
+
+/* Limits of how fast bytes may and must come, in bytes a second; 0: none. */
+struct speed_settings {
+	uint64_t per_host, per_transfer;
+	uint64_t min, min_ms; /* over so long */
+};
+
 /* Numbers are UNSAID, and texts NULL, where nothing is said. Texts live as long as the process. */
 struct registry_settings {
 	char host[REFERENCE_HOST_MAX + 1]; /* "docker.io", "localhost:5000" */
@@ -42,6 +55,8 @@ struct registry_settings {
 	uint64_t retry_delay_max_ms;
 	uint64_t retry_after_max_ms;
 	uint64_t connections;
+	struct range_settings ranges;
+	struct speed_settings speed;
 	struct registry_list mirrors; /* "https://mirror.example:5000", in the order in which they are tried */
 	struct registry_list headers; /* "Name: value" */
 };

@@ -9,8 +9,12 @@
 #include "common/base/config.h"
 #include "common/base/log.h"
 
-#define ROWS_IN_FILE 10
-#define ROWS_MAX     19
+/* Own */
+#include "fetchd/bucket.h"
+#include "fetchd/window.h"
+
+#define ROWS_IN_FILE 18
+#define ROWS_MAX     27
 #define SECTION      "fetchd"
 
 /* The first ROWS_IN_FILE rows may stand in the file too. */
@@ -28,7 +32,7 @@ static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX]
 	    {"retry-delay", 0, OPT_TIME_MS, &s->retry_delay_ms, "1s", 1, HOUR_MS, NULL, "TIME",
 	     "the first wait; further ones are longer"},
 	    {"retry-delay-max", 0, OPT_TIME_MS, &s->retry_delay_max_ms, "30s", 1, HOUR_MS, NULL, "TIME",
-	     "the longest, unless a server asks for more"},
+	     "the longest, unless a server says more"},
 	    {"retry-after-max", 0, OPT_TIME_MS, &s->retry_after_max_ms, "10m", 0, WEEK_MS, NULL, "TIME",
 	     "the longest that a server may ask for"},
 	    {"connect-timeout", 0, OPT_TIME_MS, &s->connect_timeout_ms, "15s", 1, HOUR_MS, NULL, "TIME",
@@ -37,6 +41,20 @@ static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX]
 	     "give up after so long without a byte"},
 	    {"connections-per-host", 0, OPT_COUNT, &s->connections_per_host, "8", 1, CONNECTIONS_MAX, NULL, "N",
 	     "at most so many at a time"},
+	    {"ranges", 0, OPT_COUNT, &s->ranges.count, "8", 1, PARTS_MAX, NULL, "N",
+	     "at most so many at once for one blob"},
+	    {"range-size", 0, OPT_BYTES, &s->ranges.size, "512K", PART_SIZE_MIN, PART_SIZE_MAX, NULL, "BYTES",
+	     "of one of them"},
+	    {"range-min", 0, OPT_BYTES, &s->ranges.min, "16M", 1, INT64_MAX, NULL, "BYTES",
+	     "none, if less than this is left"},
+	    {"bandwidth", 0, OPT_BYTES, &s->bandwidth, "0", 0, BUCKET_RATE_MAX, NULL, "RATE",
+	     "bytes a second in all; 0: no limit"},
+	    {"host-bandwidth", 0, OPT_BYTES, &s->speed.per_host, "0", 0, BUCKET_RATE_MAX, NULL, "RATE", "of each host"},
+	    {"transfer-bandwidth", 0, OPT_BYTES, &s->speed.per_transfer, "0", 0, BUCKET_RATE_MAX, NULL, "RATE",
+	     "of each transfer"},
+	    {"min-speed", 0, OPT_BYTES, &s->speed.min, "1K", 0, BUCKET_RATE_MAX, NULL, "RATE",
+	     "give up what is slower; 0: nothing"},
+	    {"min-speed-time", 0, OPT_TIME_MS, &s->speed.min_ms, "1m", 1, HOUR_MS, NULL, "TIME", "over so long"},
 	    {"config", 0, OPT_TEXT, &s->config, NULL, 1, 4096, "SLUICE_CONFIG", "FILE",
 	     "read [fetchd] and [registry HOST] from here"},
 	    {"offset", 0, OPT_COUNT, &s->offset, "0", 0, INT64_MAX, NULL, "N", "get: go on from this byte"},
@@ -154,12 +172,38 @@ struct backoff_limits settings_retries(const struct settings *s, const char *hos
 	};
 }
 
+struct range_settings settings_ranges(const struct settings *s, const char *host)
+{
+	const struct registry_settings *registry = said_of(s, host);
+	return (struct range_settings){
+	    .count = own_or(registry->ranges.count, s->ranges.count),
+	    .size = own_or(registry->ranges.size, s->ranges.size),
+	    .min = own_or(registry->ranges.min, s->ranges.min),
+	};
+}
+
+struct speed_settings settings_speed(const struct settings *s, const char *host)
+{
+	const struct registry_settings *registry = said_of(s, host);
+	return (struct speed_settings){
+	    .per_host = own_or(registry->speed.per_host, s->speed.per_host),
+	    .per_transfer = own_or(registry->speed.per_transfer, s->speed.per_transfer),
+	    .min = own_or(registry->speed.min, s->speed.min),
+	    .min_ms = own_or(registry->speed.min_ms, s->speed.min_ms),
+	};
+}
+
 void settings_fill(const struct settings *s, const char *host, struct http_ask *ask)
 {
 	const struct registry_settings *registry = said_of(s, host);
+	struct speed_settings speed = settings_speed(s, host);
 	ask->tls = &registry->tls;
 	ask->connect_timeout_ms = own_or(registry->connect_timeout_ms, s->connect_timeout_ms);
-	ask->stall_timeout_ms = own_or(registry->stall_timeout_ms, s->stall_timeout_ms);
+	ask->patience = (struct patience){
+	    .stall_ms = own_or(registry->stall_timeout_ms, s->stall_timeout_ms),
+	    .min_speed = speed.min,
+	    .min_speed_ms = speed.min_ms,
+	};
 	ask->headers = registry->headers.texts;
 	ask->headers_len = registry->headers.len;
 }

@@ -22,6 +22,9 @@ struct settings {
 	uint64_t connect_timeout_ms;
 	uint64_t stall_timeout_ms; /* without a byte, while we take bytes */
 	uint64_t connections_per_host;
+	struct range_settings ranges;
+	uint64_t bandwidth; /* of all transfers together, bytes a second; 0: no limit */
+	struct speed_settings speed;
 
 	/* On the command line only. */
 	const char *config; /* NULL: none */
@@ -55,7 +58,10 @@ const char *settings_mirror(const struct settings *s, const char *host, size_t n
 uint64_t settings_connections(const struct settings *s, const char *host);
 struct backoff_limits settings_retries(const struct settings *s, const char *host);
 
-/* Fill in TLS, time-outs and headers of a request to `host`, borrowed from the settings. */
+struct range_settings settings_ranges(const struct settings *s, const char *host);
+struct speed_settings settings_speed(const struct settings *s, const char *host);
+
+/* Fill in TLS, time-outs, patience and headers of a request to `host`, borrowed from the settings. */
 void settings_fill(const struct settings *s, const char *host, struct http_ask *ask);
 
 /* The rows, for --help: those whose help begins with "get: ", or the others. */

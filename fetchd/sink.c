@@ -15,7 +15,7 @@
 
 struct sink_ops {
 	int (*chunk_new)(const struct message *head, struct chunk *ret_chunk);
-	int (*chunk_send)(struct outlet *o);
+	int (*chunk_send)(struct outlet *o, struct chunk *c, uint64_t offset); /* `offset`: of its first byte */
 	void (*chunk_free)(struct chunk *c);
 	int (*send)(struct sink *s, const struct message *m);
 };
@@ -30,9 +30,10 @@ struct sink {
 	struct outlet **last;
 };
 
-static int pipe_sink_chunk_send(struct outlet *o)
+static int pipe_sink_chunk_send(struct outlet *o, struct chunk *c, uint64_t offset)
 {
-	return pipe_chunk_send(o->sink->pipe, &o->chunk);
+	(void)offset; /* it stands in the chunk's head already */
+	return pipe_chunk_send(o->sink->pipe, c);
 }
 
 static int pipe_sink_send(struct sink *s, const struct message *m)
@@ -58,18 +59,18 @@ static void fd_chunk_free(struct chunk *c)
 	*c = (struct chunk){0};
 }
 
-static int frames_chunk_send(struct outlet *o)
+static int frames_chunk_send(struct outlet *o, struct chunk *c, uint64_t offset)
 {
 	struct message m = {
 	    .type = MSG_CHUNK,
 	    .ref = o->ref,
 	    .attempt = o->attempt,
-	    .offset = o->offset - o->chunk.payload_len,
-	    .payload = span_of(o->chunk.payload, o->chunk.payload_len),
+	    .offset = offset,
+	    .payload = span_of(c->payload, c->payload_len),
 	};
 	int r = frame_write(o->sink->fd, &m);
 	if (r == 0)
-		fd_chunk_free(&o->chunk);
+		fd_chunk_free(c);
 	return r;
 }
 
@@ -81,13 +82,13 @@ static int frames_send(struct sink *s, const struct message *m)
 
 static const struct sink_ops frames_ops = {fd_chunk_new, frames_chunk_send, fd_chunk_free, frames_send};
 
-static int raw_chunk_send(struct outlet *o)
+static int raw_chunk_send(struct outlet *o, struct chunk *c, uint64_t offset)
 {
 	size_t written;
-	int r = FAILPOINT(WRITE, "raw.write",
-			  file_write_all(o->sink->fd, o->chunk.payload, o->chunk.payload_len, &written));
+	(void)offset;
+	int r = FAILPOINT(WRITE, "raw.write", file_write_all(o->sink->fd, c->payload, c->payload_len, &written));
 	if (r == 0)
-		fd_chunk_free(&o->chunk);
+		fd_chunk_free(c);
 	return r;
 }
 
@@ -144,7 +145,7 @@ static int send_chunk(struct outlet *o)
 {
 	if (!o->chunk.payload)
 		return 0;
-	int r = o->sink->ops->chunk_send(o);
+	int r = o->sink->ops->chunk_send(o, &o->chunk, o->offset - o->chunk.payload_len);
 	o->closed = r < 0;
 	if (r == 0)
 		o->last_sent_ms = clock_mono_ms();
@@ -256,8 +257,7 @@ void outlet_release(struct outlet *o)
 
 static int chunk_begin(struct outlet *o)
 {
-	struct message head = {.type = MSG_CHUNK, .ref = o->ref, .attempt = o->attempt, .offset = o->offset};
-	int r = o->sink->ops->chunk_new(&head, &o->chunk);
+	int r = outlet_chunk_new(o, o->offset, &o->chunk);
 	if (r < 0)
 		return r;
 	o->chunk_since_ms = clock_mono_ms();
@@ -284,6 +284,33 @@ int outlet_put(struct outlet *o, const void *data, size_t len)
 	o->chunk.payload_len += len;
 	o->offset += len;
 	return o->chunk.payload_len == CHUNK_PAYLOAD_MAX ? outlet_flush(o) : 0;
+}
+
+int outlet_chunk_new(struct outlet *o, uint64_t offset, struct chunk *ret_chunk)
+{
+	struct message head = {.type = MSG_CHUNK, .ref = o->ref, .attempt = o->attempt, .offset = offset};
+	return o->sink->ops->chunk_new(&head, ret_chunk);
+}
+
+int outlet_chunk_put(struct outlet *o, struct chunk *c)
+{
+	size_t len = c->payload_len;
+	o->flush = o->flush || o->chunk.payload;
+	int r = push(o);
+	if (r == 0)
+		r = o->sink->ops->chunk_send(o, c, o->offset);
+	if (r == -EAGAIN)
+		line_up(o);
+	if (r < 0)
+		return r;
+	o->offset += len;
+	o->last_sent_ms = clock_mono_ms();
+	return 0;
+}
+
+void outlet_chunk_free(struct outlet *o, struct chunk *c)
+{
+	o->sink->ops->chunk_free(c);
 }
 
 int outlet_flush(struct outlet *o)

@@ -124,6 +124,7 @@ static const struct fetch_step *plan(struct fetch *f)
 static const struct fetch_step *line_up(struct fetch *f)
 {
 	f->redirects = 0;
+	f->has_head = false;
 	f->at = f->home;
 	buf_clear(&f->url);
 	if (buf_append(&f->url, f->start_url.data, f->start_url.len) < 0)
@@ -132,57 +133,6 @@ static const struct fetch_step *line_up(struct fetch *f)
 	if (r < 0)
 		return fetch_fail(f, FAIL_AGAIN, &step_retry, "too many hosts are talked to at once");
 	return r == 1 ? &step_present : NULL;
-}
-
-/*
- * Where a server sends us may be no address of this machine or its link, where only we can go; unless the server is
- * there too. A private network is none of that: registries there send to stores there.
- */
-static bool is_guarded(const struct fetch *f)
-{
-	return !origin_eq(&f->at, &f->home) && !guard_host_is_inner(f->home.host);
-}
-
-static const struct fetch_step *ask(struct fetch *f)
-{
-	const struct want *w = &f->want;
-	char at[ORIGIN_TEXT_SIZE];
-	if (w->offset > 0 && !w->checked && w->validator[0] == '\0' && !f->resolve)
-		return fetch_fail(
-		    f, FAIL_CHANGED, &step_give_up,
-		    "without a digest or a validator nothing tells whether the content is still the same");
-	f->sent_pass = f->pass.len > 0 && origin_eq(&f->at, &f->home);
-	f->has_head = false;
-	f->retry_after_ms = 0;
-	f->http_status = 0;
-	f->unwanted_bytes = 0;
-	f->asked_at = w->offset;
-	struct http_ask request = {
-	    .url = f->url.data,
-	    .accept = registry_accept(f->kind),
-	    .authorization = f->sent_pass ? f->pass.data : NULL,
-	    /* After a link was down all idle connections are dead, and each would take its time to show it. */
-	    .fresh = f->backoff.failures > 0,
-	    /* With a digest to decide in the end, another validator (of another mirror, say) is no reason to restart.
-	     */
-	    .if_range = w->offset > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,
-	    .head = f->resolve,
-	    .guarded = is_guarded(f),
-	    .first = f->resolve ? 0 : w->offset,
-	    .last = w->size != SIZE_UNKNOWN ? w->size - 1 : SIZE_UNKNOWN,
-	};
-	/* What the registry's section says is for it alone: where it sends us has a section of its own, or none. */
-	bool is_home = origin_eq(&f->at, &f->home);
-	origin_format(&f->at, at);
-	settings_fill(f->env->settings, is_home ? f->host : at, &request);
-	count_add(COUNT_REQUESTS, 1);
-	if (!is_home)
-		request.headers_len = 0;
-	if (request.tls->skip_verify && f->at.tls)
-		log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = f->ref, .host = at},
-			 "fetching '%s' from '%s', whose certificate is NOT VERIFIED (skip_verify)", f->shown, at);
-	int r = http_start(f->env->http, &request, &fetch_http_hooks, f, &f->exchange);
-	return r < 0 ? fetch_fail(f, FAIL_AGAIN, &step_retry, "out of memory") : NULL;
 }
 
 /* The answer is good, or none is needed. From here on the transfer knows the content's size, if anybody does. */
@@ -240,6 +190,8 @@ static const struct fetch_step *settle_failure(struct fetch *f)
 static const struct fetch_step *settle_body(struct fetch *f)
 {
 	struct want *w = &f->want;
+	if (ranges_wall(f) == w->offset && w->offset < w->size)
+		return &step_spread;
 	if (f->end != HTTP_WHOLE)
 		return settle_failure(f);
 	if (w->size == SIZE_UNKNOWN && f->judgement.skip == 0)
@@ -301,6 +253,13 @@ static const struct fetch_step *resolve(struct fetch *f)
 	return &step_last;
 }
 
+/* The stream has come to where the ranges are. */
+static const struct fetch_step *spread(struct fetch *f)
+{
+	assert(!f->exchange);
+	return ranges_advance(f);
+}
+
 static const struct fetch_step *redirect(struct fetch *f)
 {
 	struct reason why = {"out of memory"};
@@ -316,7 +275,7 @@ static const struct fetch_step *redirect(struct fetch *f)
 	}
 	buf_release(&f->url);
 	f->url = next;
-	if (is_guarded(f) && guard_host_is_inner(f->at.host))
+	if (fetch_is_guarded(f) && guard_host_is_inner(f->at.host))
 		return fetch_fail(f, FAIL_BAD_DATA, &step_give_up,
 				  "a redirect to this machine or its link is not followed");
 	return &step_ask;
@@ -337,6 +296,7 @@ static bool leave_mirror(struct fetch *f)
 		 f->shown, f->sites[f->site] != SITE_REGISTRY ? "the mirror " : "", at, f->why.text);
 	count_add(COUNT_MIRRORS_LEFT, 1);
 	f->site++;
+	ranges_drop(f);
 	turn_end(&f->turn);
 	secret_wipe(&f->pass);
 	f->pass_is_fresh = false;
@@ -428,6 +388,7 @@ static const struct fetch_step *retry(struct fetch *f)
 static const struct fetch_step *end(struct fetch *f)
 {
 	struct message m = {.type = MSG_END, .size = f->want.size};
+	ranges_free(f);
 	turn_end(&f->turn);
 	f->fail = FAIL_NONE;
 	count_add(COUNT_FETCHES_DONE, 1);
@@ -445,6 +406,7 @@ static const struct fetch_step *give_up(struct fetch *f)
 	count_add(COUNT_FETCHES_FAILED, 1);
 	origin_format(&f->at, at);
 	bool is_away = f->start_url.len > 0 && f->url.len > 0 && !origin_eq(&f->at, &f->home);
+	ranges_free(f);
 	turn_end(&f->turn);
 	reason_set(&f->text, "cannot fetch '%s': %s%s%s%s", f->shown, f->why.text, is_away ? " (redirected to '" : "",
 		   is_away ? at : "", is_away ? "')" : "");
@@ -472,11 +434,11 @@ static const struct fetch_step *done(struct fetch *f)
 
 const struct fetch_step step_plan = {"plan", plan};
 const struct fetch_step step_line_up = {"line up", line_up};
-const struct fetch_step step_ask = {"ask", ask};
 const struct fetch_step step_open = {"open", open_body};
 const struct fetch_step step_drain = {"drain", drain};
 const struct fetch_step step_settle = {"settle", settle};
 const struct fetch_step step_resolve = {"resolve", resolve};
+const struct fetch_step step_spread = {"spread", spread};
 const struct fetch_step step_redirect = {"redirect", redirect};
 const struct fetch_step step_retry = {"retry", retry};
 const struct fetch_step step_end = {"end", end};

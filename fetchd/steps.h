@@ -1,15 +1,17 @@
 /*
- * The steps of a transfer and what they work on. For fetch.c, steps.c and login.c alone.
+ * The steps of a transfer and what they work on. For fetch.c, steps.c, ask.c, login.c and the ranges alone.
  *
  *   plan ─► line_up ─► present ─► ask ─► open ─► settle ─► end ─► last ─► done
- *              ▲                   ▲ └─► drain ──┘ │ │ │            ▲
- *              │                   ├── login ◄─────┘ │ ├─► resolve ─┤
- *              │                   │                 │ ├─► give_up ─┘
- *              │                   ├── redirect ◄────┘ │
- *              └───────────────────┴── retry ◄─────────┘
+ *              ▲                   ▲ └─► drain ──┘ │││ ▲            ▲
+ *              │                   ├── login ◄─────┤││ │            │
+ *              │                   │             │││ ├─► resolve ─┤
+ *              │                   ├── redirect ◄──┘│├─┼─► give_up ─┘
+ *              │                   │                │└─┴─► spread ─► (end, retry or line_up)
+ *              └───────────────────┴── retry ◄──────┘
  *
  * A step returns the next one, or NULL to wait for an event that names it: a turn with the host (present), a pass for
  * it (ask), a whole head (open or drain), the end of the exchange (settle), a time (line_up), a drained outlet (done).
+ * While the exchange runs there may be ranges ahead of it; in `spread` there are only those (ranges.h).
  */
 #ifndef SLUICE_FETCHD_STEPS_H
 #define SLUICE_FETCHD_STEPS_H
@@ -18,13 +20,16 @@
 
 #include "common/base/buf.h"
 #include "fetchd/backoff.h"
+#include "fetchd/bucket.h"
 #include "fetchd/fetch.h"
 #include "fetchd/host.h"
 #include "fetchd/http.h"
 #include "fetchd/judge.h"
 #include "fetchd/pass.h"
+#include "fetchd/ranges.h"
 #include "fetchd/registries.h"
 #include "fetchd/sink.h"
+#include "fetchd/window.h"
 
 /* 401 and 403 from where a registry sent us: a signed URL that expired on the way; a new one may do. */
 #define AWAY_RETRIES  3
@@ -74,6 +79,9 @@ struct fetch {
 	struct pass_wait pass_wait;
 	struct turn turn;
 	struct exchange *exchange; /* NULL while none runs */
+	struct ranges *ranges;     /* NULL: none so far */
+	struct bucket bucket;      /* of this transfer's bytes */
+	struct ev_timer pause;     /* runs while bytes are held back by a bucket */
 
 	/* The answer. */
 	struct judgement judgement;
@@ -115,6 +123,19 @@ const struct fetch_step *fetch_fail(struct fetch *f, enum fail_class class, cons
 /* Put into `beat` until when and why it waits to try `at` again. */
 void fetch_describe_wait(struct fetch *f, const char *at);
 
+/* Whether the way leads where another server sent us: not to addresses where only we can go (guard.h). */
+bool fetch_is_guarded(const struct fetch *f);
+
+/* A request for [first, last] of the content, or from `first` on, where the transfer is led to now. Borrows `f`. */
+void fetch_request(const struct fetch *f, uint64_t first, uint64_t last, struct http_ask *ret_ask);
+
+/*
+ * Whether no bytes may be taken now, because more would be faster than the limits are. The exchanges of the transfer
+ * are resumed when they may. What was taken is told afterwards.
+ */
+bool fetch_held_back(struct fetch *f);
+void fetch_took(struct fetch *f, size_t len);
+
 /* A pass that was waited for is there, or will not be. */
 void fetch_on_pass(void *self, const struct pass_answer *answer);
 
@@ -122,6 +143,7 @@ void fetch_on_pass(void *self, const struct pass_answer *answer);
 extern const struct http_hooks fetch_http_hooks;
 
 extern const struct fetch_step step_plan, step_line_up, step_present, step_ask, step_open, step_drain, step_settle,
-    step_login, step_denied, step_resolve, step_redirect, step_retry, step_end, step_give_up, step_last, step_done;
+    step_login, step_denied, step_resolve, step_redirect, step_spread, step_retry, step_end, step_give_up, step_last,
+    step_done;
 
 #endif

@@ -248,7 +248,7 @@ static void fill_settings(const struct token_ask *ask, const struct origin *real
 	request->tls = tls;
 	if (!origin_eq(realm, ask->registry))
 		request->headers_len = 0;
-	request->timeout_ms = request->connect_timeout_ms + request->stall_timeout_ms;
+	request->timeout_ms = request->connect_timeout_ms + request->patience.stall_ms;
 }
 
 static int send_request(struct http *http, const struct token_ask *ask, const struct origin *realm, bool guarded,

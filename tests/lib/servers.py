@@ -15,6 +15,7 @@ with warnings.catch_warnings():  # Debian 12's Python has it, and the next one's
     warnings.simplefilter("ignore", DeprecationWarning)
     import crypt
 
+SO_MAX_PACING_RATE = 47  # of Linux; Python has no name for it
 GUARD_S = 120  # a hang is a failure; nothing else is timed
 
 Access = collections.namedtuple("Access", "method path status bytes range")
@@ -151,13 +152,17 @@ class Registry(Server):
 
 class Nginx(Server):
     """
-    nginx, giving each connection `rate` ("50m": bytes a second; None: no limit): under /v2/ what `registry` has, with
-    blobs straight from its files; under /files/ what lies in `files`.
+    nginx, giving each request `rate` ("50m": bytes a second; None: no limit), but a second's worth at once: under /v2/
+    what `registry` has, with blobs straight from its files; under /files/ what lies in `files`. `paced`: bytes a second
+    that the kernel lets out on each connection, whatever the requests are.
     """
 
-    def __init__(self, directory, rate=None, registry=None, files=None):
+    def __init__(self, directory, rate=None, registry=None, files=None, paced=None):
         super().__init__(directory)
-        self.rate, self.registry, self.files = rate, registry, files
+        self.rate, self.registry, self.files, self.paced = rate, registry, files, paced
+        if paced:
+            self.start_paced()
+            return
         for _ in range(5):  # the port is free when it is picked, and somebody else may take it before nginx does
             self.port = self.free_port()
             config = self.directory / "nginx.conf"
@@ -170,6 +175,22 @@ class Nginx(Server):
                 wait_for("nginx to listen", self.listening)
                 return
         raise AssertionError(f"nginx does not start: {self.errors.read_text()}")
+
+    def start_paced(self):
+        """nginx takes a listening socket over as from its predecessor; what it accepts there is paced as that is."""
+        with socket.socket() as listening:
+            listening.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, self.paced)
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(512)
+            self.port = listening.getsockname()[1]
+            config = self.directory / "nginx.conf"
+            config.write_text(self.config())
+            self.process = subprocess.Popen(
+                ["nginx", "-p", str(self.directory), "-c", str(config), "-e", str(self.errors)],
+                env={**os.environ, "NGINX": f"{listening.fileno()};"}, pass_fds=[listening.fileno()],
+                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+        wait_for("nginx to listen", self.listening)
 
     def config(self):
         temporary = "\n".join(

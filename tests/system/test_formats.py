@@ -1,4 +1,4 @@
-"""The formats, read by what their manual pages say: sluice-store(5) and sluice-wire(7)."""
+"""The formats, read by what their manual pages say: sluice-store(5), sluice-wire(7) and sluice.conf(5)."""
 
 import hashlib
 import os
@@ -157,3 +157,19 @@ def test_messages_are_those_of_the_code():
     counts = {name: len(re.findall(r"F_[A-Z_]+", fields)) for name, fields in shapes}
     assert counts == {name: len(fields) for name, fields in messages.values()}
     assert {field for _, fields in messages.values() for field in fields} == set(kinds)
+
+
+def keys_of(section):
+    """What sluice.conf(5) says that a section may have."""
+    text = page("fetchd/sluice.conf.5").partition(f".SH {section}")[2].partition("\n.SH ")[0]
+    heads = re.findall(r"^\.TP\n\.BR? (.*)$", text, re.MULTILINE)
+    return {key for head in heads for key in re.findall(r"[a-z_]+", head)}
+
+
+def test_settings_are_those_of_the_code(box):
+    """sluice.conf(5) has every option that --help has for the file, and every key of a registry."""
+    shown = re.findall(r"--([a-z-]+)", box.run("fetchd", "--help", want=OK).stdout.partition("--config")[0])
+    assert keys_of("SECTION [fetchd]") == {option.replace("-", "_") for option in shown} - {"help"}
+    code = page("fetchd/registries.c")
+    known = re.findall(r'\{"([a-z-]+)", 0, OPT_', code) + re.findall(r'strcmp\(key, "([a-z]+)"\)', code)
+    assert keys_of("SECTIONS [registry HOST]") == {key.replace("-", "_") for key in known}

@@ -61,6 +61,8 @@ def test_stages_killed_at_full_speed(big_box, registry, big, victims):
 
 @pytest.mark.parametrize("victims", VICTIMS, ids="+".join)
 def test_stages_killed_at_50_mb_s(big_box, slow, rated, victims):
+    """One stream: eight would be as fast as without a limit."""
+    big_box.configure("[fetchd]\nretry_delay = 50ms\nranges = 1\n")
     pull_through_kills(big_box, slow, rated, victims, SENT_TWICE_AT_50_MB_S)
 
 

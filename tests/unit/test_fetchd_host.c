@@ -67,6 +67,48 @@ static void test_line(void **state)
 	hosts_free(hs);
 }
 
+/* A connection that is only welcome is not taken from anybody who waits. */
+static void test_welcome(void **state)
+{
+	struct hosts *hs;
+	struct guest g[4];
+	struct origin o;
+	(void)state;
+	assert_int_equal(hosts_new(&hs), 0);
+	guests_init(g, LEN(g));
+	origin_make(&o, 1);
+	assert_true(turn_try(hs, &o, 2, &g[0].turn));
+	assert_int_equal(turn_begin(hs, &o, 2, &g[1].turn), 1);
+	assert_false(turn_try(hs, &o, 2, &g[2].turn));
+	assert_null(g[2].turn.host);
+	assert_int_equal(turn_begin(hs, &o, 2, &g[3].turn), 0);
+	/* More are allowed by now, but somebody was here before. */
+	assert_false(turn_try(hs, &o, 3, &g[2].turn));
+	turn_end(&g[0].turn);
+	assert_string_equal(order, "d");
+	turn_end(&g[1].turn);
+	assert_true(turn_try(hs, &o, 2, &g[2].turn));
+	turn_end(&g[2].turn);
+	turn_end(&g[3].turn);
+	hosts_free(hs);
+}
+
+static void test_ranges_off(void **state)
+{
+	struct hosts *hs;
+	struct origin one, two;
+	(void)state;
+	assert_int_equal(hosts_new(&hs), 0);
+	origin_make(&one, 1);
+	origin_make(&two, 2);
+	assert_true(host_ranges_allowed(hs, &one, 1000));
+	host_ranges_off(hs, &one, 2000);
+	assert_false(host_ranges_allowed(hs, &one, 1999));
+	assert_true(host_ranges_allowed(hs, &two, 1999));
+	assert_true(host_ranges_allowed(hs, &one, 2000));
+	hosts_free(hs);
+}
+
 static void test_hosts_are_apart(void **state)
 {
 	struct hosts *hs;
@@ -115,8 +157,8 @@ static void test_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_line),
-	    cmocka_unit_test(test_hosts_are_apart),
+	    cmocka_unit_test(test_line),       cmocka_unit_test(test_welcome),
+	    cmocka_unit_test(test_ranges_off), cmocka_unit_test(test_hosts_are_apart),
 	    cmocka_unit_test(test_limit),
 	};
 	return cmocka_run_group_tests_name("fetchd host", tests, NULL, NULL);

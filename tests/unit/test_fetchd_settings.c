@@ -45,6 +45,14 @@ static void test_defaults(void **state)
 	assert_int_equal(s.stall_timeout_ms, 30000);
 	assert_int_equal(s.connections_per_host, 8);
 	assert_int_equal(s.retry_after_max_ms, 600000);
+	assert_int_equal(s.ranges.count, 8);
+	assert_int_equal(s.ranges.size, 512 << 10);
+	assert_int_equal(s.ranges.min, 16 << 20);
+	assert_int_equal(s.bandwidth, 0);
+	assert_int_equal(s.speed.per_host, 0);
+	assert_int_equal(s.speed.per_transfer, 0);
+	assert_int_equal(s.speed.min, 1024);
+	assert_int_equal(s.speed.min_ms, 60000);
 	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_UNSET);
 }
 
@@ -160,7 +168,7 @@ static void test_registry(void **state)
 	assert_string_equal(ask.tls->client_key, ca);
 	assert_false(ask.tls->skip_verify);
 	assert_int_equal(ask.connect_timeout_ms, 3000);
-	assert_int_equal(ask.stall_timeout_ms, 7000);
+	assert_int_equal(ask.patience.stall_ms, 7000);
 	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_UNSET);
 	settings_fill(&s, "b.io", &ask);
 	assert_true(ask.tls->skip_verify);
@@ -179,11 +187,48 @@ static void test_registry(void **state)
 	unit_dir_remove(&d);
 }
 
+/* Numbers that a registry's section says for itself, down to 0, and those that it leaves as they are for all. */
+static void test_numbers(void **state)
+{
+	struct unit_dir d;
+	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64];
+	struct http_ask ask;
+	(void)state;
+	unit_dir_make(&d);
+	unit_write_text(&d, "conf",
+			"[fetchd]\nranges = 4\nbandwidth = 10M\nhost_bandwidth = 5M\n"
+			"[registry a.io]\nrange_size = 1M\nbandwidth = 0\nmin_speed = 0\n"
+			"[registry b.io]\nranges = 1\ntransfer_bandwidth = 2M\nmin_speed_time = 5s\n");
+	(void)snprintf(line, sizeof(line), "--config %s --range-min 1M", unit_path(&d, "conf", path));
+	assert_int_equal(load_simply(line), 0);
+	assert_int_equal(s.bandwidth, 10 << 20);
+	assert_int_equal(settings_ranges(&s, "a.io").count, 4);
+	assert_int_equal(settings_ranges(&s, "a.io").size, 1 << 20);
+	assert_int_equal(settings_ranges(&s, "a.io").min, 1 << 20);
+	assert_int_equal(settings_ranges(&s, "b.io").count, 1);
+	assert_int_equal(settings_ranges(&s, "c.io").size, 512 << 10);
+	assert_int_equal(settings_speed(&s, "a.io").per_host, 0);
+	assert_int_equal(settings_speed(&s, "a.io").min, 0);
+	assert_int_equal(settings_speed(&s, "b.io").per_host, 5 << 20);
+	assert_int_equal(settings_speed(&s, "b.io").per_transfer, 2 << 20);
+	assert_int_equal(settings_speed(&s, "c.io").per_transfer, 0);
+	settings_fill(&s, "b.io", &ask);
+	assert_int_equal(ask.patience.min_speed, 1024);
+	assert_int_equal(ask.patience.min_speed_ms, 5000);
+	settings_fill(&s, "a.io", &ask);
+	assert_int_equal(ask.patience.min_speed, 0);
+	unit_write_text(&d, "conf", "[registry a.io]\nranges = 65\n");
+	assert_int_equal(load_simply(line), -EBADMSG);
+	unit_write_text(&d, "conf", "[registry a.io]\nrange_size = 1K\n");
+	assert_int_equal(load_simply(line), -EBADMSG);
+	unit_dir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_operands), cmocka_unit_test(test_file),
-	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registry),
+	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registry), cmocka_unit_test(test_numbers),
 
 	};
 	return cmocka_run_group_tests_name("fetchd settings", tests, NULL, NULL);

@@ -1,0 +1,400 @@
+"""
+Big blobs in several ranges at once: who is asked for what, what a server that mishandles ranges costs, and what becomes
+of a range that breaks, hangs or is refused. The one stream with which a transfer begins stands still in each case
+until its ranges are where the case wants them.
+"""
+
+import os
+import re
+import threading
+
+import pytest
+
+import badserver
+from conftest import BINDIR, MIB, settled
+from images import digest_of, digest_of_file, random_file
+from servers import Nginx, wait_for
+from stages import kill, memory_peak
+
+KIB = 1 << 10
+PART = 256 * KIB
+LEAD = 2 * PART  # the first range begins so far ahead of the stream
+DATA = os.urandom(8 * MIB + 12345)
+DIGEST = digest_of(DATA)
+SMALL_RANGES = f"[fetchd]\nretry_delay = 10ms\nranges = 4\nrange_size = {PART}\nrange_min = 1M\n"
+WINDOW = 8 * 512 * KIB  # of the defaults
+MEMORY = 16 * MIB + WINDOW
+SENT_TWICE = 16 * MIB  # a kill
+
+
+def ranges_of(bad, path="/blob"):
+    """[first, end) of each range that was asked for."""
+    found = (re.fullmatch(r"bytes=(\d+)-(\d+)", r.range) for r in bad.asked(path))
+    return [(int(r[1]), int(r[2]) + 1) for r in found if r]
+
+
+def held(data, after, ready):
+    """All of it, but nothing behind `after` before `ready(server)`."""
+
+    def behave(x):
+        x.head(200, {"Content-Length": len(data), "ETag": '"one"'})
+        x.body(data[:after])
+        wait_for("the ranges", lambda: ready(x.server) or x.server.released.is_set())
+        x.body(data[after:])
+
+    return behave
+
+
+def asked(count, path="/blob"):
+    """So many ranges were asked for; the second one only when the first was answered rightly."""
+    return lambda server: len(ranges_of(server, path)) >= count
+
+
+def given_up(box):
+    return lambda server: "in ranges" in box.logs()
+
+
+def routed(stream, ranged):
+    """`stream` for what is asked for as a whole, `ranged` for ranges."""
+    return lambda x: (stream if x.start is None else ranged)(x)
+
+
+def once(bad_one, right):
+    """The first range that is asked for gets `bad_one`."""
+    pending = [bad_one]
+    return lambda x: (pending.pop() if pending else right)(x)
+
+
+def nth(n, bad_one, right):
+    """The nth range that is asked for gets `bad_one`."""
+    count = iter(range(1, 1 << 30))
+    return lambda x: (bad_one if next(count) == n else right)(x)
+
+
+def fetch(box, bad, path="/blob", digest=DIGEST, **options):
+    return box.run("sluice", "fetch", bad.url(path), "--digest", digest, want=0, **options)
+
+
+@pytest.fixture
+def small(box):
+    box.configure(SMALL_RANGES)
+    return box
+
+
+def right(box):
+    assert box.blob(DIGEST).read_bytes() == DATA
+    settled(box)
+
+
+# ── as it should be ──
+
+
+def test_ranges_join_without_gap_or_overlap(small, bad):
+    """A whole blob is asked for without a range first; what follows are closed ranges, each byte once."""
+    bad.on("/blob", routed(held(DATA, MIB, asked(2)), badserver.whole(DATA, {"ETag": '"one"'})))
+    fetch(small, bad)
+    right(small)
+    assert [bool(r.range) for r in bad.asked("/blob")].index(True) == 1
+    assert [r.range for r in bad.asked("/blob")].count("") == 1
+    parts = sorted(ranges_of(bad))
+    assert parts[0][0] == MIB + LEAD
+    assert all(end == start for (_, end), (start, _) in zip(parts, parts[1:]))
+    assert parts[-1][1] == len(DATA)
+    assert all(end - start <= PART for start, end in parts)
+
+
+def test_small_blobs_are_left_alone(small, bad):
+    """Whatever the stream does: less than range_min is left."""
+    small.configure(SMALL_RANGES.replace("range_min = 1M", "range_min = 8M"))
+    data = DATA[: 8 * MIB - 1]
+
+    def late(x):
+        x.head(200, {"Content-Length": len(data)})
+        x.body(data[:MIB])
+        x.server.released.wait(0.5)
+        x.body(data[MIB:])
+
+    bad.on("/blob", late)
+    fetch(small, bad, digest=digest_of(data))
+    assert len(bad.asked("/blob")) == 1
+    settled(small)
+
+
+def test_resumed_in_ranges(small, bad):
+    """What broke off goes on at its offset, and from there on in ranges."""
+
+    def resumed(x):
+        if x.start is not None and x.end == len(DATA):
+            x.head(206, {"Content-Length": x.end - x.start, "Content-Range": f"bytes {x.start}-{x.end - 1}/{x.end}"})
+            x.body(DATA[x.start : x.start + MIB])
+            wait_for("two ranges", lambda: len(ranges_of(x.server)) >= 3)
+            x.body(DATA[x.start + MIB :])
+        else:
+            badserver.whole(DATA)(x)
+
+    bad.on("/blob", badserver.cut_short(DATA, MIB), resumed)
+    fetch(small, bad)
+    right(small)
+    assert ranges_of(bad)[0] == (MIB, len(DATA))
+    assert sorted(ranges_of(bad))[1][0] == 2 * MIB + LEAD
+
+
+def test_connections_per_host_are_kept(small, bad):
+    """Two in all, and none that somebody else waits for: a range that is done gives its connection away."""
+    small.configure(SMALL_RANGES + "connections_per_host = 2\n")
+    other = os.urandom(1000)
+    running, most, lock = [0], [0], threading.Lock()
+    half_done = threading.Event()
+
+    def counted(x):
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+            first = x.start is not None and x.start >= 4 * MIB and not half_done.is_set()
+            if first:
+                half_done.set()
+        if first:
+            wait_for("the other transfer", lambda: x.server.asked("/other") or x.server.released.is_set())
+        with lock:
+            running[0] -= 1  # before the last byte is on its way, and a next request may be
+        badserver.whole(DATA if x.path == "/blob" else other)(x)
+
+    bad.on("/blob", routed(held(DATA, MIB, asked(2)), counted))
+    bad.on("/other", counted)
+    with small.up():
+        first = small.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
+        wait_for("the ranges to be half done", half_done.is_set)
+        fetch(small, bad, "/other", digest_of(other))
+        small.finish(first, want=0)
+    assert most[0] <= 2
+    right(small)
+
+
+# ── ranges that are mishandled ──
+
+
+def too_long(data):
+    def behave(x):
+        end = min(x.end + 1, len(data))
+        x.answer(206, data[x.start : end], {"Content-Range": f"bytes {x.start}-{end - 1}/{len(data)}"})
+
+    return behave
+
+
+def too_short(data):
+    def behave(x):
+        x.answer(206, data[x.start : x.end - 1], {"Content-Range": f"bytes {x.start}-{x.end - 2}/{len(data)}"})
+
+    return behave
+
+
+def unsaid(data):
+    return lambda x: x.answer(206, data[x.start : x.end])
+
+
+MISHANDLED = {
+    "200": badserver.ignores_range(DATA),
+    "206 that starts early": badserver.shifted_range(DATA, -1),
+    "206 of another total": badserver.wrong_total(DATA, len(DATA) + 1),
+    "206 that is longer": too_long(DATA),
+    "206 that is shorter": too_short(DATA),
+    "206 that does not say which": unsaid(DATA),
+    "416": badserver.status(416, {"Content-Range": f"bytes */{len(DATA)}"}),
+    "400": badserver.status(400),
+}
+
+
+@pytest.mark.parametrize("answer", MISHANDLED.values(), ids=MISHANDLED)
+def test_mishandled_ranges_cost_one_request(small, bad, answer):
+    """The stream goes on to its end."""
+    bad.on("/blob", routed(held(DATA, MIB, given_up(small)), answer))
+    fetch(small, bad)
+    assert [bool(r.range) for r in bad.asked("/blob")] == [False, True]
+    right(small)
+
+
+def test_who_mishandles_ranges_is_remembered(small, bad):
+    bad.on("/blob", routed(held(DATA, MIB, given_up(small)), badserver.ignores_range(DATA)))
+    other = DATA[::-1]
+
+    def late(x):
+        x.head(200, {"Content-Length": len(other)})
+        x.body(other[:MIB])
+        x.server.released.wait(0.5)  # in which a range would be tried
+        x.body(other[MIB:])
+
+    bad.on("/other", late)
+    with small.up():
+        fetch(small, bad)
+        fetch(small, bad, "/other", digest_of(other))
+    assert [r.range for r in bad.asked("/other")] == [""]
+    right(small)
+
+
+def test_mishandled_later(small, bad):
+    """Nothing of what came rightly is lost: one stream goes on where the ranges had come to."""
+    bad.on("/blob", routed(held(DATA, MIB, asked(2)), lambda x: (
+        badserver.ignores_range if x.start >= 4 * MIB and x.end != len(DATA) else badserver.whole)(DATA)(x)))
+    fetch(small, bad)
+    right(small)
+    last = ranges_of(bad)[-1]
+    assert last[1] == len(DATA) and 3 * MIB <= last[0] <= 4 * MIB, last
+
+
+def test_parts_of_another_version_are_not_mixed(small, bad):
+    """Another ETag: another version, or a node that has its own. The stream has one version from start to end."""
+    bad.on("/blob", routed(held(DATA, MIB, given_up(small)), badserver.whole(DATA[::-1], {"ETag": '"two"'})))
+    fetch(small, bad)
+    right(small)
+    assert len(bad.asked("/blob")) == 2
+
+
+# ── ranges that break ──
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["short body", "reset"])
+@pytest.mark.parametrize("n", [1, 6], ids=["the first", "a later one"])
+def test_a_broken_range_goes_on_where_it_stopped(small, bad, n, reset):
+    ranged = nth(n, badserver.cut_short(DATA, PART // 2, reset=reset), badserver.whole(DATA))
+    bad.on("/blob", routed(held(DATA, MIB, asked(2 if n > 1 else 3)), ranged))
+    fetch(small, bad)
+    right(small)
+    halves = [r for r in ranges_of(bad) if (r[0] - MIB) % PART == PART // 2]
+    assert reset or len(halves) == 1, ranges_of(bad)  # a reset may take with it what was not read yet
+    assert [r.range for r in bad.asked("/blob")].count("") == 1
+
+
+def test_a_range_that_never_works_is_left_to_the_stream(small, bad):
+    """Its budget is small; then the transfer's own rules count, at the first byte that is missing."""
+    broken = MIB + LEAD + 4 * PART
+
+    def ranged(x):
+        if x.start == broken and x.end == broken + PART and len(ranges_of(x.server)) < 30:
+            tries.append(x.start)
+            if len(tries) <= 4:
+                x.reset()
+                return
+        badserver.whole(DATA)(x)
+
+    tries = []
+    bad.on("/blob", routed(held(DATA, MIB, asked(2)), ranged))
+    fetch(small, bad)
+    right(small)
+    assert len(tries) >= 4
+
+
+def test_a_slow_range_is_opened_again(small, bad):
+    """Long before the time-out for a stall, which is 30 seconds: the others are done and wait for it."""
+
+    def stuck(x):
+        x.head(206, {"Content-Length": x.end - x.start,
+                     "Content-Range": f"bytes {x.start}-{x.end - 1}/{len(DATA)}"})
+        x.body(DATA[x.start : x.start + PART // 2])
+        x.server.released.wait()
+        x.hang_up()
+
+    bad.on("/blob", routed(held(DATA, MIB, asked(2)), nth(6, stuck, badserver.whole(DATA))))
+    fetch(small, bad)
+    right(small)
+    assert len([r for r in ranges_of(bad) if (r[0] - MIB) % PART == PART // 2]) == 1, ranges_of(bad)
+
+
+def test_too_many_connections_for_the_server(small, bad):
+    """It takes two; whoever is refused leaves it at that, and no part is lost."""
+    running, lock, refused = [0], threading.Lock(), [0]
+
+    def two_at_most(x):
+        with lock:
+            busy = running[0] >= 2
+            running[0] += not busy
+            refused[0] += busy
+        if busy:
+            badserver.status(503, {"Retry-After": "0"})(x)
+            return
+        try:
+            badserver.whole(DATA)(x)
+        finally:
+            with lock:
+                running[0] -= 1
+
+    bad.on("/blob", routed(held(DATA, MIB, asked(2)), two_at_most))
+    fetch(small, bad)
+    right(small)
+    assert refused[0] <= 8, refused
+
+
+# ── signed URLs ──
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_signed_url_that_expires_in_the_middle(small, bad, code):
+    """The ranges use the URL that the registry sent to, go back to the registry when it is over, and lose nothing."""
+    signed, sent = [], []
+
+    def registry(x):
+        signed.append(f"/signed/{len(signed)}")
+        bad.on(signed[-1], expiring(len(signed) - 1))
+        x.answer(307, b"", {"Location": signed[-1]})
+
+    def expiring(number):
+        def behave(x):
+            if number == 0 and x.start is not None and x.start >= 4 * MIB:
+                x.answer(code)
+                return
+            if x.start is not None:
+                sent.append((x.start, x.end))
+            (held(DATA, MIB, asked(2, signed[0])) if x.start is None else badserver.whole(DATA))(x)
+
+        return behave
+
+    bad.on("/blob", registry)
+    fetch(small, bad)
+    right(small)
+    assert len(bad.asked("/blob")) == 2, bad.requests
+    sent.sort()
+    assert all(end == start for (_, end), (start, _) in zip(sent, sent[1:])), sent
+
+
+# ── a real server ──
+
+
+@pytest.fixture(scope="module")
+def paced(area):
+    """nginx, 8 MB/s on each connection, with one file."""
+    files = area / "paced-files"
+    files.mkdir()
+    digest = random_file(files / "blob", 64 * MIB)
+    with Nginx(area / "paced", files=files, paced=8_000_000) as server:
+        server.digest = digest
+        yield server
+    (files / "blob").unlink()
+
+
+def test_memory_is_bounded(box, paced):
+    with box.up():
+        box.sluice("fetch", f"http://{paced.address}/files/blob", "--digest", paced.digest)
+        peak = memory_peak(box.stage("fetchd"))
+    paced.settle()
+    print(f"fetchd: {peak / MIB:.1f} MiB")
+    assert len([a for a in paced.accesses() if a.range != "-"]) > 50
+    assert "/san/" in f"{BINDIR}/" or peak < MEMORY
+    assert digest_of_file(box.blob(paced.digest)) == paced.digest
+
+
+@pytest.mark.parametrize("victim", ["fetchd", "ingestd"])
+def test_killed_in_the_middle_of_ranges(box, paced, victim):
+    paced.settle()
+    before = len(paced.accesses())
+    with box.up():
+        first = box.popen("sluice", "fetch", f"http://{paced.address}/files/blob", "--digest", paced.digest)
+        for point in (16 * MIB, 32 * MIB, 48 * MIB):
+            assert box.wait_size(paced.digest, point, first)
+            kill(box.stage(victim))
+        box.finish(first, want=0)
+    paced.settle()
+    accesses = paced.accesses(since=before)
+    sent_twice = sum(a.bytes for a in accesses) - 64 * MIB
+    print(f"{victim}: {len(accesses)} requests, {sent_twice} bytes sent twice in 3 kills")
+    assert len(accesses) > 50
+    assert 0 <= sent_twice <= 3 * SENT_TWICE
+    settled(box)

@@ -1,0 +1,208 @@
+/* The window: parts filled in any order are passed on in theirs, with bounded memory, and nothing lost or doubled. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* The code under test */
+#include "fetchd/window.h"
+
+#define PART CHUNK_PAYLOAD_MAX
+#define BIG  (2 * CHUNK_PAYLOAD_MAX)
+
+struct ends {
+	struct ev_loop *loop;
+	FILE *file;
+	struct sink *sink;
+	struct outlet outlet;
+	struct window_room room;
+	struct window *window;
+};
+
+static void ends_make(struct ends *e, size_t parts, uint64_t part_size)
+{
+	memset(e, 0, sizeof(*e));
+	e->loop = ev_loop_new(EVFLAG_AUTO);
+	e->file = tmpfile();
+	assert_non_null(e->file);
+	assert_int_equal(sink_new_fd(e->loop, fileno(e->file), SINK_RAW, &e->sink), 0);
+	e->outlet.ref = span_str("ref");
+	outlet_init(&e->outlet, e->sink);
+	assert_int_equal(window_new(&e->room, &e->outlet, parts, part_size, &e->window), 0);
+}
+
+static void ends_remove(struct ends *e)
+{
+	window_free(e->window);
+	assert_int_equal(e->room.used, 0);
+	outlet_release(&e->outlet);
+	sink_free(e->sink);
+	(void)fclose(e->file);
+	ev_loop_destroy(e->loop);
+}
+
+static uint8_t byte_at(uint64_t offset)
+{
+	return (uint8_t)(offset % 251);
+}
+
+static void put(struct ends *e, struct part *p, size_t len)
+{
+	uint8_t piece[16384];
+	while (len > 0) {
+		size_t some = len < sizeof(piece) ? len : sizeof(piece);
+		for (size_t i = 0; i < some; i++)
+			piece[i] = byte_at(p->at + i);
+		assert_int_equal(part_put(e->window, p, piece, some), 0);
+		len -= some;
+	}
+}
+
+static void assert_written(struct ends *e, uint64_t from, uint64_t to)
+{
+	static uint8_t all[8 * BIG];
+	size_t len = (size_t)(to - from);
+	assert_true(len <= sizeof(all));
+	assert_int_equal(pread(fileno(e->file), all, sizeof(all), 0), (ssize_t)len);
+	for (size_t i = 0; i < len; i++)
+		if (all[i] != byte_at(from + i))
+			fail_msg("wrong byte at %zu", i);
+}
+
+static void test_order(void **state)
+{
+	struct ends e;
+	(void)state;
+	ends_make(&e, 3, BIG);
+	e.outlet.offset = 1000;
+	window_begin(e.window, 1000);
+	assert_true(window_is_empty(e.window));
+	struct part *a = window_add(e.window, 3, 10 * BIG), *b = window_add(e.window, 3, 10 * BIG);
+	struct part *c = window_add(e.window, 3, 10 * BIG);
+	assert_int_equal(a->start, 1000);
+	assert_int_equal(b->start, a->end);
+	assert_int_equal(c->start, b->end);
+	assert_int_equal(c->end - c->start, BIG);
+	put(&e, c, BIG);
+	put(&e, b, BIG - 1);
+	assert_int_equal(c->state, PART_WHOLE);
+	assert_ptr_equal(window_at(e.window, 1000), a);
+	assert_ptr_equal(window_at(e.window, b->start), b);
+	assert_ptr_equal(window_at(e.window, b->start - 1), a);
+	assert_null(window_at(e.window, c->end));
+	/* The head: a full chunk goes, what does not fill one stays until it is to be flushed or the part is whole. */
+	put(&e, a, PART + 10);
+	assert_int_equal(part_pass_on(e.window, a, false), 0);
+	assert_int_equal(a->start, 1000 + PART);
+	assert_int_equal(part_pass_on(e.window, a, true), 0);
+	assert_int_equal(a->start, 1010 + PART);
+	put(&e, a, PART - 10);
+	assert_int_equal(part_pass_on(e.window, a, false), 0);
+	assert_int_equal(a->start, a->end);
+	assert_null(window_at(e.window, 1000));
+	put(&e, b, 1);
+	assert_int_equal(part_pass_on(e.window, b, false), 0);
+	assert_int_equal(part_pass_on(e.window, c, false), 0);
+	assert_written(&e, 1000, 1000 + 3 * BIG);
+	ends_remove(&e);
+}
+
+/* Never more than the parts are long, over all windows; the last part ends where the content does. */
+static void test_room(void **state)
+{
+	struct ends e;
+	struct window *other;
+	(void)state;
+	ends_make(&e, 4, PART + 1);
+	assert_int_equal(e.window->part_size, PART);
+	assert_int_equal(window_new(&e.room, &e.outlet, 4, PART, &other), 0);
+	window_begin(e.window, 0);
+	window_begin(other, 0);
+	struct part *first = window_add(e.window, 3, 100 * PART);
+	assert_non_null(window_add(e.window, 3, 100 * PART));
+	assert_int_equal(e.room.used, 2 * PART);
+	assert_non_null(window_add(other, 3, 100 * PART));
+	assert_null(window_add(other, 3, 100 * PART));
+	assert_null(window_add(e.window, 3, 100 * PART));
+	part_drop(e.window, first);
+	part_drop(e.window, first);
+	assert_int_equal(e.room.used, 2 * PART);
+	struct part *last = window_add(e.window, 3, 2 * PART + 1);
+	assert_int_equal(last->start, 2 * PART);
+	assert_int_equal(last->end, 2 * PART + 1);
+	assert_null(window_add(e.window, 4, 2 * PART + 1));
+	window_free(other);
+	assert_int_equal(e.room.used, 2 * PART);
+	ends_remove(&e);
+}
+
+/* What a stream may stop at: a part that is there or on its way, and not one that was only asked for. */
+static void test_next_good(void **state)
+{
+	struct ends e;
+	(void)state;
+	ends_make(&e, 3, PART);
+	window_begin(e.window, 0);
+	struct part *a = window_add(e.window, 3, 100 * PART), *b = window_add(e.window, 3, 100 * PART);
+	struct part *c = window_add(e.window, 3, 100 * PART);
+	assert_int_equal(window_next_good(e.window, 0), SIZE_UNKNOWN);
+	a->state = PART_ASKED;
+	assert_int_equal(window_next_good(e.window, 0), SIZE_UNKNOWN);
+	c->state = PART_COMING;
+	assert_int_equal(window_next_good(e.window, 0), 2 * PART);
+	put(&e, b, 1);
+	assert_int_equal(window_next_good(e.window, 0), PART);
+	assert_int_equal(window_next_good(e.window, PART), PART);
+	assert_int_equal(window_next_good(e.window, PART + 1), 2 * PART);
+	assert_int_equal(window_next_good(e.window, 2 * PART + 1), SIZE_UNKNOWN);
+	part_drop(e.window, c);
+	part_drop(e.window, b);
+	assert_int_equal(window_next_good(e.window, 0), SIZE_UNKNOWN);
+	ends_remove(&e);
+}
+
+/*
+ * A pipe that takes nothing: the chunk that was offered takes no more bytes, and there is room for all of the part
+ * behind it.
+ */
+static void test_full_pipe(void **state)
+{
+	struct ends e;
+	struct unit_dir dir;
+	struct pipe *push;
+	struct sink *sink;
+	struct window *w;
+	struct outlet o = {.ref = span_str("ref"), .attempt = 7};
+	(void)state;
+	ends_make(&e, 1, PART);
+	unit_dir_make(&dir);
+	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PUSH, &push), 0);
+	assert_int_equal(sink_new_pipe(e.loop, push, &sink), 0);
+	outlet_init(&o, sink);
+	assert_int_equal(window_new(&e.room, &o, 1, PART, &w), 0);
+	struct part *p = window_add(w, 1, PART);
+	put(&(struct ends){.window = w}, p, 10);
+	assert_int_equal(part_pass_on(w, p, true), -EAGAIN);
+	put(&(struct ends){.window = w}, p, PART - 10);
+	assert_int_equal(p->state, PART_WHOLE);
+	assert_int_equal(p->chunks_len, 2);
+	assert_int_equal(p->chunks[0].payload_len, 10);
+	assert_int_equal(part_pass_on(w, p, false), -EAGAIN);
+	assert_int_equal(p->start, 0);
+	window_free(w);
+	outlet_release(&o);
+	sink_free(sink);
+	pipe_close(push);
+	unit_dir_remove(&dir);
+	ends_remove(&e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_order),
+	    cmocka_unit_test(test_room),
+	    cmocka_unit_test(test_next_good),
+	    cmocka_unit_test(test_full_pipe),
+	};
+	return cmocka_run_group_tests_name("fetchd window", tests, NULL, NULL);
+}

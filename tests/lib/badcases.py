@@ -21,18 +21,18 @@ FEW = 20  # bytes; less than any content
 IN_FLIGHT = 64 << 20  # what sockets may have taken before the client hung up: Linux lets them grow to half of that
 
 Want = collections.namedtuple("Want", "codes says requests sent")
-Case = collections.namedtuple("Case", "name behave wants once slow")
+Case = collections.namedtuple("Case", "name behave wants once slow alone")
 
 CASES = []
 
 
-def case(name, behave, *wants, once=False, slow=False):
+def case(name, behave, *wants, once=False, slow=False, alone=False):
     """
     A row. `wants`: dictionaries of places, later ones win. `once`: after that the server is right; else it stays so.
-    `slow`: on the server whose stall time-out is short.
+    `slow`: on the server whose stall time-out is short. `alone`: at one place after the other, because they share a pass.
     """
     merged = {place: want for some in wants for place, want in some.items()}
-    CASES.append(Case(name, behave, merged, once, slow))
+    CASES.append(Case(name, behave, merged, once, slow, alone))
 
 
 # Amounts of bytes: a number or a range, of a scene.
@@ -288,9 +288,11 @@ for code in (404, 410):
     case(f"{code}", lambda x, c, code=code: x.answer(code), everywhere(NOT_FOUND, code, sent=nothing),
          token(DENIED, code, sent=nothing))
 case("401 for ever", lambda x, c: x.answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'}),
-     content(DENIED, "401", requests=2, sent=nothing), token(DENIED, "401", sent=nothing))
-case("401 once", lambda x, c: x.answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), content(OK, requests=2), once=True)
-case("403", lambda x, c: x.answer(403), content(DENIED, "403", requests=2, sent=nothing), token(DENIED, "403", sent=nothing))
+     content(DENIED, "401", requests=2, sent=nothing), token(DENIED, "401", sent=nothing), alone=True)
+case("401 once", lambda x, c: x.answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), content(OK, requests=2),
+     once=True, alone=True)
+case("403", lambda x, c: x.answer(403), content(DENIED, "403", requests=2, sent=nothing), token(DENIED, "403", sent=nothing),
+     alone=True)
 for text in ("-1", "soon", "1e9", "Thu, 01 Jan 1970 00:00:01 GMT", "Mon, 99 Foo 2026 00:00:00 GMT", ""):
     case(f"503 with Retry-After '{text}'", lambda x, c, text=text: x.answer(503, headers={"Retry-After": text}),
          everywhere(OK, requests=2), once=True)

@@ -65,11 +65,12 @@ class Box:
         self.reports.mkdir(parents=True, exist_ok=True)
         self.started = []
         self.prefix = []  # what goes before each command; it has to end in an exec
+        self.sanitizer_options = "detect_leaks=1"
         self.config.write_text("[fetchd]\nretry_delay = 50ms\n")
 
     @property
     def environment(self):
-        sanitizer = f"log_path={self.reports}/san:abort_on_error=0:print_stacktrace=1"
+        sanitizer = f"log_path={self.reports}/san:abort_on_error=0:print_stacktrace=1:{self.sanitizer_options}"
         return {
             **os.environ,
             "LC_ALL": "C",

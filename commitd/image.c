@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* Base */
-#include "common/base/file.h"
-
 /* OCI */
 #include "common/oci/manifest.h"
 
@@ -53,15 +50,12 @@ static enum fail_class check_blob(struct walk *w, struct descriptor *d)
 static enum fail_class load_document(struct walk *w, const struct descriptor *d, struct manifest *ret_manifest)
 {
 	AUTO_BUF text = BUF_INIT;
-	char digest[DIGEST_TEXT_SIZE], hex[DIGEST_TEXT_SIZE];
-	digest_format(&d->digest, digest);
-	digest_format_hex(&d->digest, hex);
-	int r = file_load_at(layout_blobs_fd(w->layout, d->digest.alg), hex, JSON_DOCUMENT_MAX, &text);
-	if (r < 0) {
-		reason_set(w->why, "cannot read %s: %s", digest, strerror(-r));
-		return r == -EFBIG ? FAIL_BAD_DATA : FAIL_IO;
-	}
+	char digest[DIGEST_TEXT_SIZE];
 	struct reason inner;
+	digest_format(&d->digest, digest);
+	int r = layout_document_load(w->layout, &d->digest, &text, w->why);
+	if (r < 0)
+		return r == -EFBIG || r == -EBADMSG ? FAIL_BAD_DATA : FAIL_IO;
 	reason_set(&inner, "%s", strerror(ENOMEM));
 	r = manifest_parse(buf_span(&text), d->media_type, ret_manifest, &inner);
 	if (r == 0)

@@ -82,31 +82,33 @@ static struct task *next_of(struct control *c, struct span ref)
 	return t;
 }
 
+/* What somebody else holds, or what is being committed, is over soon. */
+static void answer_errno(struct answer *a, const char *verb, int r, const struct reason *why)
+{
+	reason_set(&a->why, "cannot %s it: %s", verb, why->text);
+	answer_error(a, r == -EWOULDBLOCK || r == -EBUSY ? FAIL_AGAIN : FAIL_IO);
+}
+
 static void on_abort(struct control *c, const struct message *request, struct answer *a)
 {
-	int r = desk_abort(c->desk, request->ref);
+	struct reason why = {"out of memory"};
+	int r = desk_abort(c->desk, request->ref, &why);
 
-	if (r == 0 || r == -ENOENT) {
+	if (r == 0 || r == -ENOENT)
 		a->m = (struct message){.type = MSG_OK};
-		return;
-	}
-	reason_set(&a->why, "cannot abort it: %s", r == -EWOULDBLOCK ? "another process holds its lock" : strerror(-r));
-	answer_error(a, r == -EWOULDBLOCK ? FAIL_AGAIN : FAIL_IO);
+	else
+		answer_errno(a, "abort", r, &why);
 }
 
 static void on_reset(struct control *c, const struct message *request, struct answer *a)
 {
-	int r = desk_reset(c->desk, request->ref);
+	struct reason why = {"out of memory"};
+	int r = desk_reset(c->desk, request->ref, &why);
 
-	if (r == 0 || r == -ENOENT) {
+	if (r == 0 || r == -ENOENT)
 		answer_task(a, r == 0 ? tasks_find(&c->desk->tasks, request->ref) : NULL);
-		return;
-	}
-	reason_set(&a->why, "cannot reset it: %s",
-		   r == -EBUSY         ? "it is complete and being committed"
-		   : r == -EWOULDBLOCK ? "another process holds its lock"
-				       : strerror(-r));
-	answer_error(a, r == -EBUSY || r == -EWOULDBLOCK ? FAIL_AGAIN : FAIL_IO);
+	else
+		answer_errno(a, "reset", r, &why);
 }
 
 static void on_ping(struct control *c, struct answer *a)

@@ -32,27 +32,35 @@ static bool is_ingest_id(const char *name)
 	return len == INGEST_ID_SIZE - 1;
 }
 
+static bool holds_bytes(int dir_fd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
 /* A directory without a readable record: of use only for bytes that a durable or live slot vouches for. */
 static void recover_orphan(struct desk *desk, const char *id, const struct reason *why)
 {
 	int ingest_fd = layout_ingest_fd(desk->home.layout);
-	struct stat st;
 	AUTO_FD dir_fd = -1, lock_fd = -1;
 
-	if (dir_open_at(ingest_fd, id, false, &dir_fd) < 0)
+	int r = dir_open_at(ingest_fd, id, false, &dir_fd);
+	if (r == 0)
+		r = lock_take_at(dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, desk->home.program, &lock_fd, NULL);
+	if (r == -EWOULDBLOCK)
 		return;
-	if (lock_take_at(dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, desk->home.program, &lock_fd, NULL) < 0)
-		return;
-	if (fstatat(dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 &&
-	    fstatat(dir_fd, INGEST_CHECKPOINT, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0) {
-		log_warning(
-		    "ingest '%s' has no usable record (%s): its bytes wait until their content is asked for again", id,
-		    why->text);
+	if (r == 0 && holds_bytes(dir_fd, INGEST_DATA) && holds_bytes(dir_fd, INGEST_CHECKPOINT)) {
+		log_warning("ingest '%s/" LAYOUT_INGEST "/%s' has no usable record (%s): its bytes wait until their "
+			    "content is asked for again",
+			    layout_path(desk->home.layout), id, why->text);
 		return;
 	}
-	int r = dir_remove_at(ingest_fd, id);
+	if (r == 0)
+		r = dir_remove_at(ingest_fd, id);
 	if (r < 0)
-		log_errno(r, "cannot remove the empty ingest '%s'", id);
+		log_errno(r, "cannot remove the empty ingest '%s/" LAYOUT_INGEST "/%s'", layout_path(desk->home.layout),
+			  id);
 }
 
 static void recover_record(struct desk *desk, const struct transfer *record, uint64_t offset)
@@ -79,7 +87,7 @@ static void recover_one(struct desk *desk, const char *id)
 {
 	AUTO_BUF text = BUF_INIT;
 	AUTO_FD dir_fd = -1;
-	struct reason why = {"it is missing"};
+	struct reason why;
 	struct stat st;
 	char of_ref[INGEST_ID_SIZE];
 	struct transfer record;
@@ -87,6 +95,7 @@ static void recover_one(struct desk *desk, const char *id)
 	int r = dir_open_at(layout_ingest_fd(desk->home.layout), id, false, &dir_fd);
 	if (r == 0)
 		r = file_load_at(dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text);
+	reason_set(&why, "%s", strerror(-r));
 	if (r == 0)
 		r = transfer_parse(buf_span(&text), &record, &why);
 	if (r == 0) {
@@ -221,8 +230,8 @@ int desk_get(struct desk *desk, const struct message *get, struct task **ret_tas
 		return 0;
 	}
 	if (get->expected.len > 0 && layout_blob_size(desk->home.layout, &expected, ret_size) == 0) {
-		if (t && t->state != TRANSFER_COMMITTED) /* what rests of an earlier try is of no use any more */
-			(void)desk_abort(desk, get->ref);
+		if (!t || t->state != TRANSFER_COMMITTED) /* what rests of an earlier try is of no use any more */
+			(void)desk_abort(desk, get->ref, why);
 		return 0;
 	}
 	bool is_new = !t;
@@ -248,34 +257,35 @@ int desk_get(struct desk *desk, const struct message *get, struct task **ret_tas
 	return 0;
 }
 
-int desk_abort(struct desk *desk, struct span ref)
+int desk_abort(struct desk *desk, struct span ref, struct reason *why)
 {
-	struct reason why;
 	struct task *t = tasks_find(&desk->tasks, ref);
 
 	if (!t)
-		return -ENOENT;
-	if (!t->in && t->state != TRANSFER_COMMITTED) {
-		int r = ingest_open(&desk->home, ref, INGEST_EXISTING, &t->in, &why);
-		if (r < 0 && r != -ENOENT)
-			return r;
-	}
-	if (t->in)
+		return ingest_discard(&desk->home, ref, why);
+	if (t->in) {
 		flow_call_off(desk, t);
-	flow_when_idle(desk, t, flow_remove);
+		flow_when_idle(desk, t, flow_remove);
+		return 0;
+	}
+	int r = t->state == TRANSFER_COMMITTED ? 0 : ingest_discard(&desk->home, ref, why);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	flow_remove(desk, t);
 	return 0;
 }
 
-int desk_reset(struct desk *desk, struct span ref)
+int desk_reset(struct desk *desk, struct span ref, struct reason *why)
 {
-	struct reason why;
 	struct task *t = tasks_find(&desk->tasks, ref);
 
+	reason_set(why, "there is no such transfer");
 	if (!t || t->state == TRANSFER_COMMITTED)
 		return -ENOENT;
+	reason_set(why, "it is complete and being committed");
 	if (t->state == TRANSFER_SEALED)
 		return -EBUSY;
-	int r = t->in ? 0 : ingest_open(&desk->home, ref, INGEST_EXISTING, &t->in, &why);
+	int r = t->in ? 0 : ingest_open(&desk->home, ref, INGEST_EXISTING, &t->in, why);
 	if (r < 0)
 		return r;
 	flow_call_off(desk, t);

@@ -55,11 +55,17 @@ int desk_get(struct desk *desk, const struct message *get, struct task **ret_tas
  */
 bool desk_is_stored(const struct desk *desk, const struct digest *d, uint64_t *ret_size);
 
-/* ABORT: the ingest goes, bytes and all. -ENOENT: there is none. */
-int desk_abort(struct desk *desk, struct span ref);
+/*
+ * ABORT: the ingest goes, bytes and all, and so does what stands in it and is not ours. -ENOENT: there is none. Another
+ * -errno with a reason.
+ */
+int desk_abort(struct desk *desk, struct span ref, struct reason *why);
 
-/* RESET: drop the bytes; a transfer that is under way starts over. -ENOENT, or -EBUSY when it is sealed. */
-int desk_reset(struct desk *desk, struct span ref);
+/*
+ * RESET: drop the bytes; a transfer that is under way starts over. -ENOENT; -EBUSY when it is sealed; another -errno.
+ * With a reason.
+ */
+int desk_reset(struct desk *desk, struct span ref, struct reason *why);
 
 /* An ingest was closed: the last one ends a desk that is stopping. */
 void desk_closed(struct desk *desk);

@@ -13,6 +13,7 @@
  *   `sealed` in the record, no data       commitd has renamed it, and the receipt was lost: ask again (is_moved)
  *   no data, or its blob's second link, and the blob that the record expects: the same, after a power cut
  *   data with any other second name       our name of it goes, and an empty ingest is begun
+ *   anything else that is no file of ours -ELOOP, -EINVAL or -ENOTDIR, until ingest_discard() takes it away
  *
  * The size of the data is the offset, always: space is reserved with FALLOC_FL_KEEP_SIZE only.
  *
@@ -68,6 +69,12 @@ int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_mak
 		struct reason *why);
 
 /*
+ * Remove the ingest of `ref`, also one that ingest_open() refuses because something in it is no file of ours: that goes
+ * without being followed. -ENOENT: there is none. -ENOTEMPTY: a directory in it holds something. Else as above.
+ */
+int ingest_discard(const struct ingest_home *home, struct span ref, struct reason *why);
+
+/*
  * Where ingest_open() would go on from, without a lock and without changing anything: right also beside a writer, which
  * may be the next stage of the very pipeline that asks. -ENOENT: there is no such ingest; else -errno with a reason.
  */
@@ -97,8 +104,7 @@ int ingest_roll_back(struct ingest *in);
 /* Write the record to the file `transfer`. 0 or -errno. Never syncs. */
 int ingest_note(struct ingest *in);
 
-/* All bytes are there and synced: write that into the record, with their number and digest. 0 or -errno. Never syncs.
- */
+/* All bytes are there and synced: note that with their number and digest. 0 or -errno. Never syncs. */
 int ingest_note_sealed(struct ingest *in);
 
 /* Reserve space up to `size` without changing the size of the data. 0 also where the file system cannot; -ENOSPC. */
@@ -131,10 +137,7 @@ void ingest_snapshot(const struct ingest *in, struct checkpoint *ret_checkpoint)
 /* What checkpoint_choose() wants to know of the data. */
 struct data_facts ingest_facts(const struct ingest *in, const struct stat *st);
 
-/*
- * For ingest_open(): make offset and digest agree with the data, from the slots (`use_live`: the live one too), and
- * write the live slot.
- */
+/* For ingest_open(): make offset and digest agree with the data, from the slots (`use_live`: the live one too). */
 int ingest_resume(struct ingest *in, bool use_live);
 
 /*

@@ -32,25 +32,31 @@ static struct ingest *ingest_new(const struct ingest_home *home, struct span ref
 
 static int fail(int r, const struct ingest *in, const char *file, struct reason *why)
 {
+	bool foreign = r == -ELOOP || r == -EINVAL || r == -ENOTDIR;
+
 	reason_set(why, "cannot use '%s/" LAYOUT_INGEST "/%s/%s': %s", layout_path(in->home->layout), in->id, file,
-		   strerror(-r));
+		   foreign ? "what is there is not ours, \"sluice abort\" removes it" : strerror(-r));
+	return r;
+}
+
+static int take_lock(struct ingest *in, struct reason *why)
+{
+	struct reason holder;
+
+	int r = lock_take_at(in->dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, in->home->program, &in->lock_fd, &holder);
+	if (r == -EWOULDBLOCK)
+		reason_set(why, "its ingest is locked by %s", holder.text);
+	else if (r < 0)
+		(void)fail(r, in, INGEST_LOCK, why);
 	return r;
 }
 
 /* Open the directory and take its lock. -ENOENT with `make`: it was removed under us, try again. */
 static int open_locked(struct ingest *in, enum ingest_make make, struct reason *why)
 {
-	struct reason holder;
-
 	int r = dir_open_at(layout_ingest_fd(in->home->layout), in->id, make == INGEST_MAKE, &in->dir_fd);
-	if (r < 0)
-		return fail(r, in, "", why);
-	r = lock_take_at(in->dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, in->home->program, &in->lock_fd, &holder);
-	if (r == -EWOULDBLOCK) {
-		reason_set(why, "its ingest is locked by %s", holder.text);
-		return r;
-	}
-	return r < 0 ? fail(r, in, INGEST_LOCK, why) : 0;
+
+	return r < 0 ? fail(r, in, "", why) : take_lock(in, why);
 }
 
 static void record_begin(struct transfer *t, struct span ref)
@@ -227,6 +233,38 @@ int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_mak
 		if (make == INGEST_EXISTING)
 			break;
 	}
+	return r;
+}
+
+/* What stands where its directory or its lock should, and is none, keeps nobody off. */
+static int discard_locked(struct ingest *in, struct reason *why)
+{
+	int ingest_fd = layout_ingest_fd(in->home->layout);
+
+	int r = dir_open_at(ingest_fd, in->id, false, &in->dir_fd);
+	if (r == -ELOOP || r == -ENOTDIR)
+		return name_remove_at(ingest_fd, in->id);
+	if (r == 0)
+		r = take_lock(in, why);
+	if (r == -ELOOP || r == -EINVAL) {
+		r = name_remove_at(in->dir_fd, INGEST_LOCK);
+		if (r == 0)
+			r = take_lock(in, why);
+	}
+	return r < 0 ? r : dir_remove_at(ingest_fd, in->id);
+}
+
+int ingest_discard(const struct ingest_home *home, struct span ref, struct reason *why)
+{
+	struct ingest *in = ingest_new(home, ref);
+
+	if (!in)
+		return -ENOMEM;
+	int r = discard_locked(in, why);
+	if (r < 0 && r != -ENOENT && r != -EWOULDBLOCK)
+		reason_set(why, "cannot remove '%s/" LAYOUT_INGEST "/%s': %s", layout_path(home->layout), in->id,
+			   strerror(-r));
+	ingest_close(in);
 	return r;
 }
 

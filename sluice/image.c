@@ -7,43 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Base */
-#include "common/base/file.h"
-
-int image_load(struct layout *l, const struct digest *d, struct buf *out, struct reason *why)
-{
-	char text[DIGEST_TEXT_SIZE];
-	struct stat st;
-	AUTO_FD fd = -1;
-	size_t len = 0;
-
-	digest_format(d, text);
-	int r = layout_blob_open(l, d, &fd, &st);
-	if (r == 0 && st.st_size > (off_t)JSON_DOCUMENT_MAX)
-		r = -EFBIG;
-	if (r == 0)
-		r = buf_reserve(out, (size_t)st.st_size);
-	if (r == 0) {
-		r = file_read_full(fd, out->data + out->len, (size_t)st.st_size, &len);
-		out->len += len;
-		if (out->data)
-			out->data[out->len] = '\0';
-	}
-	if (r == -ENOENT)
-		reason_set(why, "'%s' is not stored", text);
-	else if (r == -EFBIG)
-		reason_set(why, "'%s' has %lld bytes, more than the %u of a manifest", text, (long long)st.st_size,
-			   JSON_DOCUMENT_MAX);
-	else if (r < 0)
-		reason_set(why, "cannot read '%s': %s", text, strerror(-r));
-	return r;
-}
-
 int image_manifest(struct layout *l, const struct digest *d, const char *came_as, struct manifest *ret_manifest,
 		   struct reason *why)
 {
 	AUTO_BUF text = BUF_INIT;
-	int r = image_load(l, d, &text, why);
+	int r = layout_document_load(l, d, &text, why);
 
 	return r < 0 ? r : manifest_parse(buf_span(&text), came_as, ret_manifest, why);
 }
@@ -54,7 +22,8 @@ bool image_config_platform(struct layout *l, const struct manifest *m, struct pl
 	AUTO_JSON config = NULL;
 	struct platform p = {.variant = ""};
 
-	if (m->kind != MANIFEST_IMAGE || m->entries_len == 0 || image_load(l, &m->entries[0].digest, &text, NULL) < 0 ||
+	if (m->kind != MANIFEST_IMAGE || m->entries_len == 0 ||
+	    layout_document_load(l, &m->entries[0].digest, &text, NULL) < 0 ||
 	    json_parse(buf_span(&text), &config, NULL) < 0)
 		return false;
 	const char *os = json_member_text(config, "os");

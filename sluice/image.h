@@ -12,10 +12,7 @@
 
 #define IMAGE_BLOBS_MAX 65536 /* of one image, counted for its size */
 
-/* Append a stored blob to `out`. 0 or -errno with a reason: -ENOENT, -EFBIG over JSON_DOCUMENT_MAX. */
-int image_load(struct layout *l, const struct digest *d, struct buf *out, struct reason *why);
-
-/* Load and parse a stored manifest or index. As image_load() and manifest_parse(). */
+/* Load and parse a stored manifest or index. As layout_document_load() and manifest_parse(). */
 int image_manifest(struct layout *l, const struct digest *d, const char *came_as, struct manifest *ret_manifest,
 		   struct reason *why);
 

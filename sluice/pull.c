@@ -193,7 +193,7 @@ static int on_done(void *self, struct wait *w, size_t number, struct reason *why
 		reason_set(why, "out of memory");
 		return EX_OSERR;
 	}
-	if (r == -EINVAL || r == -EFBIG || r == -E2BIG)
+	if (r == -EINVAL || r == -EFBIG || r == -E2BIG || r == -EBADMSG)
 		wait_fail(w, number, FAIL_BAD_DATA, fault.text);
 	else if (r < 0)
 		wait_fail(w, number, FAIL_IO, fault.text);

@@ -157,6 +157,17 @@ int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
 	return r;
 }
 
+int name_remove_at(int dir_fd, const char *name)
+{
+	if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR)
+		return -errno;
+	if (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	return errno == EEXIST ? -ENOTEMPTY : -errno;
+}
+
 static int dir_empty(DIR *dir)
 {
 	for (;;) {
@@ -166,8 +177,9 @@ static int dir_empty(DIR *dir)
 			return -errno;
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		if (FAILPOINT(NAME, "directory.empty", unlinkat(dirfd(dir), e->d_name, 0)) < 0 && errno != ENOENT)
-			return errno == EISDIR ? -ENOTEMPTY : -errno;
+		int r = FAILPOINT(NAME, "directory.empty", name_remove_at(dirfd(dir), e->d_name));
+		if (r < 0)
+			return r;
 	}
 }
 

@@ -45,8 +45,14 @@ int file_pread_full(int fd, void *data, size_t len, uint64_t offset, size_t *ret
 int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out);
 
 /*
- * Remove a directory in `dir_fd` with the files directly in it. It holds no directories: one that does gives
- * -ENOTEMPTY. 0 also when it is gone already.
+ * Remove what stands at the name, whatever it is, and follow nothing: a file, a link, a FIFO, an empty directory.
+ * -ENOTEMPTY: a directory that holds something. 0 also when it is gone already.
+ */
+int name_remove_at(int dir_fd, const char *name);
+
+/*
+ * Remove a directory in `dir_fd` with what is directly in it, as above: -ENOTEMPTY where a directory in it holds
+ * something. 0 also when it is gone already.
  */
 int dir_remove_at(int dir_fd, const char *name);
 

@@ -97,6 +97,8 @@ int exit_code_of(int r)
 	case ELOOP:
 	case EXDEV:
 		return EX_CONFIG;
+	case EBADMSG:
+		return EX_DATAERR;
 	case ENOMEM:
 	case EMFILE:
 	case ENFILE:

@@ -13,6 +13,9 @@
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
 
+/* OCI */
+#include "common/oci/json.h"
+
 #define LAYOUT_TEXT     "{\"imageLayoutVersion\":\"1.0.0\"}"
 #define INDEX_TEXT      "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}"
 #define LAYOUT_FILE_MAX 4096
@@ -84,12 +87,15 @@ static int ancestors_sync(const struct layout *l)
 	}
 }
 
-/* Whether the text says "imageLayoutVersion": "1.…". It is so small that JSON proper can do without. */
+/*
+ * Whether the text is an object that says "imageLayoutVersion": "1.…". It is so small that JSON proper can do without;
+ * but one with something else behind it is damaged, and other programs would refuse it.
+ */
 static bool version_is_ours(const char *text)
 {
 	static const char key[] = "\"imageLayoutVersion\"", blank[] = " \t\r\n";
-	const char *p = strstr(text, key);
-	if (!p)
+	const char *p = strstr(text, key), *end = strrchr(text, '}');
+	if (!p || !end || text[strspn(text, blank)] != '{' || end[1 + strspn(end + 1, blank)] != '\0')
 		return false;
 	p += sizeof key - 1;
 	p += strspn(p, blank);
@@ -144,7 +150,7 @@ static int store_check(const struct layout *l, enum layout_role role, bool *ret_
 	size_t entries = 0;
 	int r = file_load_at(l->root, LAYOUT_FILE, LAYOUT_FILE_MAX, &text);
 	*ret_marked = r == 0;
-	if (r == 0 && !(text.len > 0 && version_is_ours(text.data))) {
+	if (r == 0 && !(text.len > 0 && strlen(text.data) == text.len && version_is_ours(text.data))) {
 		reason_set(why, "'%s/" LAYOUT_FILE "' is not that of an image layout of version 1", l->path);
 		return -EINVAL;
 	}
@@ -356,6 +362,33 @@ int layout_blob_open(struct layout *l, const struct digest *d, int *ret_fd, stru
 		return -ENOENT;
 	digest_format_hex(d, name);
 	return file_open_read_at(fd, name, ret_fd, ret_st);
+}
+
+int layout_document_load(struct layout *l, const struct digest *d, struct buf *out, struct reason *why)
+{
+	char text[DIGEST_TEXT_SIZE], hex[DIGEST_TEXT_SIZE];
+	struct digest actual;
+	size_t before = out->len;
+	int fd = layout_blobs_fd(l, d->alg);
+	digest_format(d, text);
+	digest_format_hex(d, hex);
+	int r = fd < 0 ? -ENOENT : file_load_at(fd, hex, JSON_DOCUMENT_MAX, out);
+	if (r == 0) {
+		digest_of(d->alg, out->data + before, out->len - before, &actual);
+		if (digest_eq(&actual, d))
+			return 0;
+		out->len = before;
+		reason_set(why, "'%s/" LAYOUT_BLOBS "/%s/%s' is damaged: its bytes do not hash to its name", l->path,
+			   hash_name(d->alg), hex);
+		return -EBADMSG;
+	}
+	if (r == -ENOENT)
+		reason_set(why, "'%s' is not stored", text);
+	else if (r == -EFBIG)
+		reason_set(why, "'%s' has more than the %u bytes of a manifest", text, JSON_DOCUMENT_MAX);
+	else
+		reason_set(why, "cannot read '%s': %s", text, strerror(-r));
+	return r;
 }
 
 int layout_blob_size(struct layout *l, const struct digest *d, uint64_t *ret_size)

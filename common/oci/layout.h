@@ -7,6 +7,7 @@
 
 #include <sys/stat.h>
 
+#include "common/base/buf.h"
 #include "common/oci/digest.h"
 
 #define LAYOUT_FILE       "oci-layout"
@@ -60,6 +61,13 @@ void layout_ingest_id(struct span ref, char ret_id[static INGEST_ID_SIZE]);
  * be NULL. The caller owns the descriptor.
  */
 int layout_blob_open(struct layout *l, const struct digest *d, int *ret_fd, struct stat *ret_st);
+
+/*
+ * Append a stored manifest, index or config to `out`, a small document that somebody is about to believe. -EBADMSG: its
+ * bytes do not hash to its name, so the disk or somebody changed them. -EFBIG: over JSON_DOCUMENT_MAX. As above else.
+ * Always with a reason.
+ */
+int layout_document_load(struct layout *l, const struct digest *d, struct buf *out, struct reason *why);
 
 /* Whether a blob is stored, and how long it is: 0, -ENOENT, -errno. */
 int layout_blob_size(struct layout *l, const struct digest *d, uint64_t *ret_size);

@@ -184,15 +184,17 @@ static size_t name_take_away(struct names *n, const char *name, size_t len)
 	return removed;
 }
 
-/* Whether the name stands where it shall, and nowhere else. */
-static bool name_is_set(const struct names *n, const char *name, const struct digest *digest)
+/* Whether the name stands where it shall, rightly described, and nowhere else. */
+static bool name_is_set(const struct names *n, const char *name, const struct descriptor *want)
 {
 	bool set = false;
 	for (size_t i = 0; i < names_len(n); i++) {
 		struct descriptor d;
 		if (!entry_has_name(json_at(n->manifests, i), name))
 			continue;
-		if (set || descriptor_parse(json_at(n->manifests, i), &d, NULL) < 0 || !digest_eq(&d.digest, digest))
+		if (set || descriptor_parse(json_at(n->manifests, i), &d, NULL) < 0 ||
+		    !digest_eq(&d.digest, &want->digest) || d.size != want->size ||
+		    strcmp(d.media_type, want->media_type) != 0)
 			return false;
 		set = true;
 	}
@@ -218,7 +220,7 @@ static int entry_add(struct names *n, const char *name, const struct descriptor 
 
 int names_set(struct names *n, const char *name, const struct descriptor *d)
 {
-	if (name_is_set(n, name, &d->digest))
+	if (name_is_set(n, name, d))
 		return 0;
 	size_t before = names_len(n);
 	int r = entry_add(n, name, d);

@@ -72,6 +72,9 @@ class Checker:
     # ── the OCI layout ──
 
     def load(self, path):
+        if not is_regular(path):
+            self.wrong(path, "not a regular file")
+            return {}
         try:
             return json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
@@ -80,7 +83,7 @@ class Checker:
 
     def layout_file(self):
         path = self.store / "oci-layout"
-        if path.exists():
+        if os.path.lexists(path):
             if self.load(path).get("imageLayoutVersion") != IMAGE_LAYOUT_VERSION:
                 self.wrong(path, f"not an OCI layout of version {IMAGE_LAYOUT_VERSION}")
         elif (self.store / "blobs").exists() and self.settled:
@@ -117,7 +120,7 @@ class Checker:
 
     def names(self):
         path = self.store / "index.json"
-        if not path.exists():
+        if not os.path.lexists(path):
             return
         index = self.load(path)
         if index.get("schemaVersion") != 2 or not isinstance(index.get("manifests"), list):
@@ -164,7 +167,10 @@ class Checker:
             files = {path.name for path in directory.iterdir()}
             for name in sorted(files - INGEST_FILES):
                 self.unexplained(directory / name)
-            self.transfer(directory, files)
+            foreign = {name for name in files & INGEST_FILES if not is_regular(directory / name)}
+            for name in sorted(foreign):
+                self.unexplained(directory / name)
+            self.transfer(directory, files - foreign)
 
     def transfer(self, directory, files):
         path = directory / "transfer"
@@ -183,7 +189,7 @@ class Checker:
         if "failed" in keys and not keys.get("error"):
             self.wrong(path, "failed, and does not say why")
         data = directory / "data"
-        size = data.stat().st_size if data.exists() else None
+        size = data.stat().st_size if "data" in files else None
         if "size" in keys and size is not None and size > int(keys["size"]):
             self.wrong(data, f"{size} bytes, more than the {keys['size']} of the whole")
         if "sealed" in keys:
@@ -206,11 +212,16 @@ class Checker:
 
     def slots(self, directory, size):
         path = directory / "checkpoint"
-        content = path.read_bytes() if path.is_file() else b""
+        content = path.read_bytes() if is_regular(path) else b""
         for at in DURABLE_SLOTS:
             offset = durable_offset(content[at : at + SLOT_BYTES], directory.name)
             if offset is not None and offset > size:
                 self.wrong(path, f"vouches for {offset} bytes, of which {size} are there")
+
+
+def is_regular(path):
+    """Followed nowhere, and never opened otherwise: a FIFO would hold whoever opens it."""
+    return os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode)
 
 
 def last_record(text):
@@ -261,8 +272,11 @@ def check_locks(store, runtime, problems):
     holders = lock_holders()
     for path in (store / "blobs", store / "ingest", *store.glob("ingest/*/lock"), *runtime.glob("*.lock"), runtime / "users"):
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.append(f"'{path}': cannot be opened: {error.strerror}")
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -64,6 +64,7 @@ class Box:
         self.reports = self.directory / "reports"
         self.reports.mkdir(parents=True, exist_ok=True)
         self.started = []
+        self.boot = ""  # the boot id that ingestd is to go by, instead of the real one
         self.prefix = []  # what goes before each command; it has to end in an exec
         self.sanitizer_options = "detect_leaks=1"
         self.config.write_text("[fetchd]\nretry_delay = 50ms\n")
@@ -77,6 +78,7 @@ class Box:
             "SLUICE_STORE": str(self.store),
             "SLUICE_RUNTIME_DIR": str(self.runtime),
             "SLUICE_CONFIG": str(self.config),
+            "SLUICE_BOOT_ID": self.boot,
             "ASAN_OPTIONS": sanitizer,
             "UBSAN_OPTIONS": sanitizer,
         }

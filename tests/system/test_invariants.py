@@ -70,6 +70,11 @@ def rewrite(path, data):
     path.chmod(0o444)
 
 
+def instead(path, make):
+    path.unlink()
+    make(path)
+
+
 def edit_index(store, edit):
     path = store / "index.json"
     document = json.loads(path.read_text())
@@ -103,6 +108,10 @@ DAMAGE = {  # what is done to a store, and a word of the complaint
     "sealed and gone": (lambda s: (record(s, RECORD + SEAL), (ingest(s) / "data").unlink()), "neither here nor in blobs"),
     "slot beyond the data": (lambda s: (ingest(s) / "data").write_bytes(b"not al"), "vouches for 7 bytes"),
     "name of a blob that is no image": (lambda s: edit_index(s, lambda e: e[0].update(mediaType=LAYER)), "no image"),
+    "FIFO for a record": (lambda s: instead(ingest(s) / "transfer", os.mkfifo), "transfer': no state explains it"),
+    "FIFO for a checkpoint": (lambda s: instead(ingest(s) / "checkpoint", os.mkfifo), "no state explains it"),
+    "FIFO for the index": (lambda s: instead(s / "index.json", os.mkfifo), "not a regular file"),
+    "link for the layout": (lambda s: instead(s / "oci-layout", lambda p: p.symlink_to("/dev/null")), "not a regular"),
     "data beyond the size": (lambda s: (ingest(s) / "data").write_bytes(bytes(17)), "more than"),
 }
 

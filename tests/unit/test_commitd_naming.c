@@ -168,6 +168,23 @@ static void test_not_a_manifest(void **state)
 	refuse(d, FAIL_BAD_DATA, "its descriptor says 6");
 }
 
+static void test_damaged_manifest(void **state)
+{
+	char path[PATH_SIZE], hex[DIGEST_TEXT_SIZE];
+	(void)state;
+	(void)blob_make(&st, CONFIG);
+	(void)blob_make(&st, LAYER);
+	struct descriptor d = manifest_make(CONFIG, LAYER), other = manifest_make(CONFIG, CONFIG);
+	AUTO_BUF text = BUF_INIT;
+	blob_of(&st, &other.digest, path);
+	assert_int_equal(file_load_at(AT_FDCWD, path, 1u << 20, &text), 0);
+	blob_of(&st, &d.digest, path);
+	write_text(path, text.data);
+	digest_format_hex(&d.digest, hex);
+	d.size = SIZE_UNKNOWN;
+	refuse(d, FAIL_BAD_DATA, hex);
+}
+
 static void test_depth(void **state)
 {
 	struct reason why;
@@ -207,6 +224,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_missing_manifest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_layer_of_another_size, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_not_a_manifest, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_damaged_manifest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_depth, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_broken_index_is_kept, setup, teardown),
 	};

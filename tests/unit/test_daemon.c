@@ -211,7 +211,7 @@ static void test_exit_codes(void **state)
 	static const int rows[][2] = {
 	    {0, 0},        {-ENOENT, 66}, {-ENOMEM, 71},       {-EMFILE, 71}, {-EROFS, 73},     {-EACCES, 73},
 	    {-EEXIST, 73}, {-EIO, 74},    {-EBADF, 74},        {-ENOSPC, 75}, {-EDQUOT, 75},    {-EAGAIN, 75},
-	    {-EPERM, 77},  {-EINVAL, 78}, {-ENAMETOOLONG, 78}, {-EXDEV, 78},  {-ETIMEDOUT, 75},
+	    {-EPERM, 77},  {-EINVAL, 78}, {-ENAMETOOLONG, 78}, {-EXDEV, 78},  {-ETIMEDOUT, 75}, {-EBADMSG, 65},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++)

@@ -192,6 +192,7 @@ static void test_remove(void **state)
 	unit_write_text(&dir, "full/a", "x");
 	assert_int_equal(symlinkat("../victim", dir.fd, "full/b"), 0);
 	assert_int_equal(mkfifoat(dir.fd, "full/c", 0600), 0);
+	assert_int_equal(mkdirat(dir.fd, "full/d", 0755), 0);
 	assert_int_equal(dir_remove_at(dir.fd, "full"), 0);
 	assert_false(unit_exists(&dir, "full"));
 	unit_assert_content(&dir, "victim", "victim");
@@ -206,6 +207,23 @@ static void test_remove_refuses_a_tree(void **state)
 	unit_write_text(&dir, "full/sub/x", "x");
 	assert_int_equal(dir_remove_at(dir.fd, "full"), -ENOTEMPTY);
 	unit_assert_content(&dir, "full/sub/x", "x");
+}
+
+static void test_remove_a_name(void **state)
+{
+	static const char *const names[] = {"absent", "symlink", "dangling", "hardlink",
+					    "dir",    "fifo",    "socket",   "file"};
+	(void)state;
+	scene_make();
+	for (size_t i = 0; i < LEN(names); i++) {
+		assert_int_equal(name_remove_at(dir.fd, names[i]), 0);
+		assert_false(unit_exists(&dir, names[i]));
+	}
+	unit_assert_content(&dir, "victim", "victim");
+	unit_assert_content(&dir, "other", "other");
+	assert_int_equal(mkdirat(dir.fd, "full", 0755), 0);
+	unit_write_text(&dir, "full/x", "x");
+	assert_int_equal(name_remove_at(dir.fd, "full"), -ENOTEMPTY);
 }
 
 static void test_space(void **state)
@@ -230,6 +248,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_load, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_remove, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_remove_refuses_a_tree, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_remove_a_name, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_space, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("file", tests, NULL, NULL);

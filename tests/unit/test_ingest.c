@@ -192,6 +192,32 @@ static void test_remove(void **state)
 	assert_int_equal(ingest_open(&home, span_str("removed"), INGEST_EXISTING, &in, &why), -ENOENT);
 }
 
+/* Each file of it in turn is something that ingest_open() refuses. */
+static void test_discard(void **state)
+{
+	static const char *const files[] = {INGEST_DATA, INGEST_CHECKPOINT, INGEST_TRANSFER, INGEST_LOCK};
+	char victim[FILE_PATH_SIZE];
+	struct reason why;
+	struct ingest *in;
+
+	(void)state;
+	unit_write_text(&dir, "victim", "victim");
+	assert_int_equal(ingest_discard(&home, span_str("taken"), &why), -ENOENT);
+	for (size_t i = 0; i < LEN(files); i++) {
+		in = open_ref("taken");
+		append(in, 0, 10);
+		assert_int_equal(ingest_discard(&home, span_str("taken"), &why), -EWOULDBLOCK);
+		assert_int_equal(unlinkat(in->dir_fd, files[i], 0), 0);
+		assert_int_equal(symlinkat(unit_path(&dir, "victim", victim), in->dir_fd, files[i]), 0);
+		ingest_close(in);
+		assert_int_equal(ingest_open(&home, span_str("taken"), INGEST_MAKE, &in, &why), -ELOOP);
+		assert_non_null(strstr(why.text, files[i]));
+		assert_int_equal(ingest_discard(&home, span_str("taken"), &why), 0);
+		assert_int_equal(ingest_open(&home, span_str("taken"), INGEST_EXISTING, &in, &why), -ENOENT);
+	}
+	unit_assert_content(&dir, "victim", "victim");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +232,7 @@ int main(void)
 	    TEST(test_sha512),
 	    TEST(test_record_stays_small),
 	    TEST(test_remove),
+	    TEST(test_discard),
 	};
 	return cmocka_run_group_tests_name("ingest", tests, NULL, NULL);
 }

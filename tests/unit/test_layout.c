@@ -151,6 +151,8 @@ static void test_refused(void **state)
 	    {"a number", "store/oci-layout", "{\"imageLayoutVersion\":1.0}", -EINVAL, -EINVAL, "version 1"},
 	    {"empty mark", "store/oci-layout", "", -EINVAL, -EINVAL, "version 1"},
 	    {"no version", "store/oci-layout", "{}", -EINVAL, -EINVAL, "version 1"},
+	    {"something behind it", "store/oci-layout", OURS "x", -EINVAL, -EINVAL, "version 1"},
+	    {"something before it", "store/oci-layout", "x" OURS, -EINVAL, -EINVAL, "version 1"},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -278,6 +280,29 @@ static void test_blobs(void **state)
 	layout_free(l);
 }
 
+static void test_documents(void **state)
+{
+	(void)state;
+	AUTO_BUF text = BUF_INIT;
+	struct digest d;
+	struct reason why;
+	char hex[DIGEST_TEXT_SIZE], name[FILE_PATH_SIZE];
+	struct layout *l = open_as(LAYOUT_COMMITTER);
+	digest_of(HASH_SHA256, "{}", 2, &d);
+	digest_format_hex(&d, hex);
+	(void)snprintf(name, sizeof(name), "store/blobs/sha256/%s", hex);
+
+	assert_int_equal(layout_document_load(l, &d, &text, &why), -ENOENT);
+	unit_write_text(&dir, name, "[]");
+	assert_int_equal(layout_document_load(l, &d, &text, &why), -EBADMSG);
+	assert_non_null(strstr(why.text, hex));
+	assert_int_equal(text.len, 0);
+	unit_write_text(&dir, name, "{}");
+	assert_int_equal(layout_document_load(l, &d, &text, &why), 0);
+	assert_true(span_eq(buf_span(&text), span_str("{}")));
+	layout_free(l);
+}
+
 static void test_path_and_identity(void **state)
 {
 	(void)state;
@@ -352,6 +377,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_symlinks_inside, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_store_of_others, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_blobs, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_documents, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_path_and_identity, setup, teardown),
 	    cmocka_unit_test(test_ingest_id),
 	    cmocka_unit_test_setup_teardown(test_mounts, setup, teardown),

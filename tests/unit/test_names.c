@@ -9,7 +9,9 @@
 #define HEX63              "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
 #define D(digit)           "sha256:" HEX63 digit
 #define DESC(digit)        "\"mediaType\":\"" MEDIA_TYPE_OCI_MANIFEST "\",\"digest\":\"" D(digit) "\",\"size\":7"
-#define NAMED(digit, name) "{" DESC(digit) ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"" name "\"}}"
+#define CALLED(name)       "\"annotations\":{\"org.opencontainers.image.ref.name\":\"" name "\"}}"
+#define NAMED(digit, name) "{" DESC(digit) "," CALLED(name)
+#define DAMAGED(name)      "{\"mediaType\":\"imag}\",\"digest\":\"" D("1") "\",\"size\":7," CALLED(name)
 #define HEAD               "{\"schemaVersion\":2,"
 #define LIST(...)          HEAD "\"manifests\":[" __VA_ARGS__ "]}"
 #define ODD                "{" DESC("9") ",\"x-odd\":{\"deep\":[1,2.5,null]},\"annotations\":{\"other\":\"thing\"}}"
@@ -134,6 +136,7 @@ static void test_set(void **state)
 	     LIST(NAMED("3", "z") "," NAMED("2", "a"))},
 	    {"again", LIST(NAMED("1", "a") "," NAMED("3", "z")), "a", D("1"),
 	     LIST(NAMED("1", "a") "," NAMED("3", "z"))},
+	    {"described wrongly", LIST(DAMAGED("a")), "a", D("1"), LIST(NAMED("1", "a"))},
 	    {"named twice", LIST(NAMED("1", "a") "," NAMED("2", "a")), "a", D("1"), LIST(NAMED("1", "a"))},
 	    {"others are kept", HEAD "\"manifests\":[" BROKEN "," ODD "],\"x\":{\"y\":[]}}", "a", D("1"),
 	     HEAD "\"manifests\":[" BROKEN "," ODD "," NAMED("1", "a") "],\"x\":{\"y\":[]}}"},

@@ -100,29 +100,6 @@ static void on_hello(struct seals *s, const struct message *m)
 	seals_flush(s);
 }
 
-/* A receipt counts for the ingest that is sealed under that digest now; anything else is an old one. */
-static void on_receipt(struct seals *s, const struct message *m)
-{
-	char sealed[DIGEST_TEXT_SIZE];
-	struct task *t = tasks_find(&s->desk->tasks, m->ref);
-
-	if (!t || t->state != TRANSFER_SEALED || t->syncing || !t->in->record.has_sealed)
-		return;
-	digest_format(&t->in->record.sealed, sealed);
-	if (!span_eq(m->digest, span_str(sealed)))
-		return;
-	if (m->type == MSG_COMMITTED)
-		flow_committed(s->desk, t, m);
-	else
-		flow_rejected(s->desk, t, m);
-}
-
-void seals_count(const struct seals *s)
-{
-	count_set(COUNT_INGESTD_SAW_COMMITD, s->commitd.restarts);
-	count_set(COUNT_PEERS_RECEIPTS, pipe_peers(s->receipts));
-}
-
 static void refuse(struct seals *s, const char *what)
 {
 	uint64_t held_back;
@@ -130,6 +107,38 @@ static void refuse(struct seals *s, const char *what)
 	count_add(COUNT_REFUSED_RECEIPTS, 1);
 	if (log_limit_pass(&s->bad, &held_back))
 		log_warning("refused a message on 'receipts': %s (%" PRIu64 " more before)", what, held_back);
+}
+
+/*
+ * A receipt counts for the ingest that is sealed under that digest now; anything else is an old one. The ingest is
+ * about to be removed for it, so the blob has to be there.
+ */
+static void on_receipt(struct seals *s, const struct message *m)
+{
+	char sealed[DIGEST_TEXT_SIZE];
+	uint64_t size;
+	struct task *t = tasks_find(&s->desk->tasks, m->ref);
+
+	if (!t || t->state != TRANSFER_SEALED || t->syncing || !t->in->record.has_sealed)
+		return;
+	digest_format(&t->in->record.sealed, sealed);
+	if (!span_eq(m->digest, span_str(sealed)))
+		return;
+	if (m->type == MSG_REJECTED) {
+		flow_rejected(s->desk, t, m);
+	} else if (layout_blob_size(s->desk->home.layout, &t->in->record.sealed, &size) == 0) {
+		flow_committed(s->desk, t, m);
+	} else {
+		refuse(s, "it says that something is stored which is not");
+		t->seal_due = true;
+		seals_flush(s);
+	}
+}
+
+void seals_count(const struct seals *s)
+{
+	count_set(COUNT_INGESTD_SAW_COMMITD, s->commitd.restarts);
+	count_set(COUNT_PEERS_RECEIPTS, pipe_peers(s->receipts));
 }
 
 static void on_receipts(struct ev_loop *loop, ev_io *w, int events)

@@ -157,8 +157,9 @@ const struct command command_ls = {
 /* Where the lines of `images` go. */
 struct images_out {
 	struct layout *layout;
-	struct table *table;  /* or */
-	struct json_t *array; /* or neither: names alone */
+	struct table *table; /* or */
+	struct json_t *array;
+	bool quiet; /* the table has names alone */
 };
 
 static int image_to_json(const struct images_out *out, const char *name, const struct descriptor *d,
@@ -197,9 +198,7 @@ static int image_print(const struct images_out *out, const char *name, const str
 	digest_format(&d->digest, digest);
 	human_size(bytes, size);
 	const char *const cells[] = {name ? name : NAMELESS, digest, *platform ? platform : NAMELESS, size};
-	if (out->table)
-		return table_add(out->table, cells);
-	return name && printf("%s\n", name) < 0 ? -EIO : 0;
+	return out->quiet && !name ? 0 : table_add(out->table, cells);
 }
 
 /* Whether one of the operands means this name; none at all means every name. */
@@ -241,8 +240,9 @@ static int images_out_init(struct images_out *out, const struct context *ctx)
 
 	if (ctx->json)
 		return (out->array = json_array_make()) ? 0 : -ENOMEM;
-	if (ctx->quiet)
-		return 0;
+	out->quiet = ctx->quiet;
+	if (out->quiet)
+		return table_new(1, &out->table);
 	int r = table_new(sizeof(heads) / sizeof(heads[0]), &out->table);
 	return r < 0 ? r : table_add(out->table, heads);
 }

@@ -11,6 +11,7 @@
 
 /* Base */
 #include "common/base/clock.h"
+#include "common/base/escape.h"
 
 /* Sluice */
 #include "sluice/interrupt.h"
@@ -148,7 +149,7 @@ static void fail(struct wait *w, struct want *x, enum fail_class fail_class, str
 	x->arrived = item->offset > 0;
 	item->begun = true;
 	item->state = TRANSFER_FAILED;
-	(void)snprintf(item->text, sizeof(item->text), "%.*s", SPAN_ARG(text));
+	(void)escape_line((const char *)text.data, text.len, item->text, sizeof(item->text));
 	progress_changed(w->progress, x->shown);
 }
 
@@ -204,7 +205,7 @@ static void show(struct wait *w, const struct want *x, const struct message *m)
 	item->until_s = m->until_s;
 	if (m->size != SIZE_UNKNOWN)
 		item->total = m->size;
-	(void)snprintf(item->text, sizeof(item->text), "%.*s", SPAN_ARG(m->text));
+	(void)escape_line((const char *)m->text.data, m->text.len, item->text, sizeof(item->text));
 	progress_changed(w->progress, x->shown);
 }
 

@@ -6,6 +6,17 @@
 #include <stdint.h>
 #include <string.h>
 
+/*
+ * Characters that a terminal or an eye does not take as they stand: the control characters U+0080 to U+009F, those that
+ * end a line or turn its direction, and those that cannot be seen.
+ */
+static bool is_deceptive(uint32_t c)
+{
+	return c < 0xa0 || c == 0xad || c == 0x61c || c == 0x180e || (c >= 0x200b && c <= 0x200f) ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+	       (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
+}
+
 /* How many bytes the UTF-8 sequence of more than one byte has that starts at `p`; 0 when there is none. */
 static size_t utf8_len(const uint8_t *p, size_t len)
 {
@@ -20,10 +31,7 @@ static size_t utf8_len(const uint8_t *p, size_t len)
 	}
 	if ((n == 3 && c < 0x800) || (n == 4 && c < 0x10000) || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
 		return 0;
-	/* U+0080 to U+009F are control characters that terminals obey; U+2028 and U+2029 end a line. */
-	if (c < 0xa0 || c == 0x2028 || c == 0x2029)
-		return 0;
-	return n;
+	return is_deceptive(c) ? 0 : n;
 }
 
 size_t escape_line(const char *text, size_t len, char *ret_line, size_t room)

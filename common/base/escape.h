@@ -1,5 +1,6 @@
 /*
- * Text from anywhere as one harmless line: control bytes, and bytes that are not UTF-8, become \xNN.
+ * Text from anywhere as one harmless line: control bytes, bytes that are not UTF-8, and characters that turn the
+ * direction of a line or cannot be seen become \xNN.
  */
 #ifndef SLUICE_BASE_ESCAPE_H
 #define SLUICE_BASE_ESCAPE_H

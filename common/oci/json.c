@@ -185,7 +185,7 @@ static int on_text(const char *text, size_t len, void *out)
 int json_format(const struct json_t *value, struct buf *out)
 {
 	size_t before = out->len;
-	if (json_dump_callback(value, on_text, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+	if (json_dump_callback(value, on_text, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) == 0)
 		return 0;
 	out->len = before;
 	return -ENOMEM;

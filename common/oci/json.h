@@ -57,7 +57,7 @@ int json_set_text(struct json_t *object, const char *key, const char *text);
 int json_set_u64(struct json_t *object, const char *key, uint64_t number);
 int json_set_bool(struct json_t *object, const char *key, bool value);
 
-/* Append the text in one line to `out`. 0 or -ENOMEM. */
+/* Append the text to `out`, in one line and in ASCII: what is beyond it is escaped. 0 or -ENOMEM. */
 int json_format(const struct json_t *value, struct buf *out);
 
 #endif

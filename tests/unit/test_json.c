@@ -175,7 +175,7 @@ static void test_building(void **state)
 	assert_int_equal(json_remove_at(a, 1), -EINVAL);
 	assert_int_equal(buf_append_str(&out, ">"), 0);
 	assert_int_equal(json_format(o, &out), 0);
-	assert_string_equal(out.data, ">{\"a\":[[]],\"t\":\"x\\n\\\"\xc3\xa4\",\"bad\":\"\\\\xe4/x\","
+	assert_string_equal(out.data, ">{\"a\":[[]],\"t\":\"x\\n\\\"\\u00E4\",\"bad\":\"\\\\xe4/x\","
 				      "\"n\":9223372036854775807,\"b\":true}");
 }
 

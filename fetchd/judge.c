@@ -166,8 +166,16 @@ static enum verdict judge_unsatisfied(const struct response *r, const struct wan
 	return r->total == w->offset ? VERDICT_COMPLETE : VERDICT_NARROW;
 }
 
-static enum verdict judge_other(const struct response *r, struct judgement *j)
+/* Stores say this, too, of a signed URL whose time is over. */
+static bool may_be_over(const struct response *r, const struct want *w)
 {
+	return w->elsewhere && (r->status == 400 || r->status == 410);
+}
+
+static enum verdict judge_other(const struct response *r, const struct want *w, struct judgement *j)
+{
+	if (may_be_over(r, w))
+		return say_status(j, VERDICT_REFUSE, FAIL_DENIED, r->status);
 	switch (r->status) {
 	case 401:
 		return say_status(j, VERDICT_LOGIN, FAIL_DENIED, r->status);
@@ -210,7 +218,7 @@ static enum verdict judge(const struct response *r, const struct want *w, struct
 	case 416:
 		return judge_unsatisfied(r, w, j);
 	default:
-		return judge_other(r, j);
+		return judge_other(r, w, j);
 	}
 }
 

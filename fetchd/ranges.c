@@ -244,7 +244,8 @@ const struct fetch_step *ranges_advance(struct fetch *f)
 		return &step_end;
 	reopen_slow(f);
 	open_more(f);
-	if (ranges_running(rs) > 0)
+	/* What is there already is passed on first: the stream would be asked for nothing before it. */
+	if (ranges_running(rs) > 0 || ranges_wall(f) == f->want.offset)
 		return NULL;
 	if (rs->draining)
 		return hand_over(f, rs->after);

@@ -31,7 +31,7 @@
 #include "fetchd/sink.h"
 #include "fetchd/window.h"
 
-/* 401 and 403 from where a registry sent us: a signed URL that expired on the way; a new one may do. */
+/* 400, 401, 403 and 410 from where a registry sent us: a signed URL that expired on the way; a new one may do. */
 #define AWAY_RETRIES  3
 
 #define SITE_REGISTRY MIRRORS_MAX /* the registry itself, among the numbers of its mirrors */

@@ -42,23 +42,25 @@ static void read_head(const struct row *row, struct response *ret_response)
 	assert_true(ret_response->whole);
 }
 
-static void judge(const struct row *row, struct judgement *ret_judgement)
+static void judge(const struct row *row, bool elsewhere, struct judgement *ret_judgement)
 {
 	struct response r;
 	struct want w = {.offset = row->offset, .size = row->size, .size_max = 1000000};
 	w.checked = row->checked || row->expected;
+	w.elsewhere = elsewhere;
 	(void)snprintf(w.expected, sizeof(w.expected), "%s", row->expected ? row->expected : "");
 	(void)snprintf(w.validator, sizeof(w.validator), "%s", row->validator ? row->validator : "");
 	read_head(row, &r);
 	response_judge(&r, &w, ret_judgement);
 }
 
-static void check_rows(const struct row *rows, size_t rows_len)
+/* `elsewhere`: asked where another server sent us. */
+static void check_rows_at(const struct row *rows, size_t rows_len, bool elsewhere)
 {
 	for (size_t i = 0; i < rows_len; i++) {
 		const struct row *row = &rows[i];
 		struct judgement j;
-		judge(row, &j);
+		judge(row, elsewhere, &j);
 		if (j.verdict != row->verdict || j.fail != row->fail)
 			print_error("row '%s': verdict %d, fail %d, '%s'\n", row->name, j.verdict, j.fail, j.why.text);
 		assert_int_equal(j.verdict, row->verdict);
@@ -70,6 +72,11 @@ static void check_rows(const struct row *rows, size_t rows_len)
 			assert_int_equal(j.end, row->end);
 		}
 	}
+}
+
+static void check_rows(const struct row *rows, size_t rows_len)
+{
+	check_rows_at(rows, rows_len, false);
 }
 
 #define TAKE(skip, total, end) VERDICT_TAKE, FAIL_NONE, skip, total, end
@@ -196,6 +203,19 @@ static void test_status(void **state)
 	check_rows(rows, LEN(rows));
 }
 
+/* A signed URL whose time is over: the registry makes a new one. */
+static void test_elsewhere(void **state)
+{
+	static const struct row rows[] = {
+	    {"bad request", 4, 10, 0, 0, true, 400, "", REFUSE(FAIL_DENIED)},
+	    {"forbidden", 4, 10, 0, 0, true, 403, "", REFUSE(FAIL_DENIED)},
+	    {"gone", 4, 10, 0, 0, true, 410, "", REFUSE(FAIL_DENIED)},
+	    {"not found", 4, 10, 0, 0, true, 404, "", REFUSE(FAIL_NOT_FOUND)},
+	};
+	(void)state;
+	check_rows_at(rows, LEN(rows), true);
+}
+
 /* What a HEAD does not tell plainly is for a GET to tell. */
 static void test_head(void **state)
 {
@@ -228,7 +248,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_whole),       cmocka_unit_test(test_whole_to_range), cmocka_unit_test(test_part),
-	    cmocka_unit_test(test_unsatisfied), cmocka_unit_test(test_status),         cmocka_unit_test(test_head),
+	    cmocka_unit_test(test_unsatisfied), cmocka_unit_test(test_status),         cmocka_unit_test(test_elsewhere),
+	    cmocka_unit_test(test_head),
 	};
 	return cmocka_run_group_tests_name("fetchd judge", tests, NULL, NULL);
 }

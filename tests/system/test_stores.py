@@ -1,0 +1,202 @@
+"""
+Where a registry sends us for its bytes: stores whose signed URLs are over after a while, and edges of which some have
+other bytes.
+"""
+
+import itertools
+import os
+import threading
+
+import pytest
+
+import badserver
+from conftest import MIB, settled
+from images import digest_of
+from servers import wait_for
+from stages import BAD_DATA, DENIED, OK, one_line
+
+DATA = os.urandom(4 * MIB)
+OTHER = os.urandom(len(DATA))
+DIGEST = digest_of(DATA)
+HALF = len(DATA) // 2
+PART = 256 << 10
+FOR_EVER = 1 << 30
+AWAY_RETRIES = 3  # as fetchd/steps.h has it
+QUICK = "[fetchd]\nretry_delay = 2ms\n"
+RANGES = f"{QUICK}ranges = 4\nrange_size = {PART}\nrange_min = 1M\n"
+
+
+@pytest.fixture
+def registry():
+    with badserver.BadServer() as server:
+        yield server
+
+
+@pytest.fixture
+def store():
+    with badserver.BadServer() as server:
+        yield server
+
+
+def fetch(box, registry, want=OK):
+    return box.run("sluice", "fetch", registry.url("/blob"), "--digest", DIGEST, "--size", len(DATA), want=want)
+
+
+def right(box):
+    assert box.blob(DIGEST).read_bytes() == DATA
+    settled(box)
+
+
+def capped(x):
+    """A part of at most 1 MiB, which is asked on at once."""
+    end = min(x.start + MIB, len(DATA))
+    x.part(DATA, says=f"bytes {x.start}-{end - 1}/{len(DATA)}", body=DATA[x.start : end])
+
+
+# ── signed URLs ──
+
+
+class Signed:
+    """
+    The registry sends for /blob to the store, each time by another URL. `lives`: how many requests each of them is good
+    for, the last number for all that follow; then it is refused with `status`.
+    """
+
+    def __init__(self, registry, store, status, lives, *behaviours):
+        self.registry, self.store, self.status, self.behaviours = registry, store, status, behaviours
+        self.lives, self.left, self.seen, self.lock = list(lives), [], [], threading.Lock()
+        registry.on("/blob", self.send)
+        store.on("/signed", self.give)
+
+    def send(self, x):
+        with self.lock:
+            self.left.append(self.lives[min(len(self.left), len(self.lives) - 1)])
+            number = len(self.left) - 1
+        x.answer(307, headers={"Location": self.store.url(f"/signed?{number}")})
+
+    def give(self, x):
+        number = int(x.path.partition("?")[2])
+        with self.lock:
+            is_good = self.left[number] > 0
+            self.left[number] -= 1
+            self.seen.append((x, is_good))
+            done = sum(good for _, good in self.seen)
+        if is_good:
+            self.behaviours[min(done, len(self.behaviours)) - 1](x)
+        else:
+            x.answer(self.status)
+
+    def requests(self):
+        return len(self.registry.requests), len(self.seen)
+
+    def refused(self):
+        return sum(not is_good for _, is_good in self.seen)
+
+    def starts(self):
+        return [x.start for x, _ in self.seen]
+
+    def sent(self):
+        return sum(x.sent for x, _ in self.seen)
+
+
+over = pytest.mark.parametrize("status", [400, 401, 403, 410])
+
+
+@over
+def test_url_that_is_over_before_it_is_used(box, registry, store, status):
+    box.configure(QUICK)
+    signed = Signed(registry, store, status, [0, FOR_EVER], badserver.whole(DATA))
+    fetch(box, registry)
+    right(box)
+    assert signed.requests() == (2, 2) and signed.sent() == len(DATA)
+
+
+@over
+def test_url_that_is_over_in_the_middle(box, registry, store, status):
+    """The next part of it is asked for through the registry, and nothing twice."""
+    box.configure(f"{QUICK}ranges = 1\n")
+    signed = Signed(registry, store, status, [1, 1, FOR_EVER], badserver.cut_short(DATA, HALF), capped)
+    fetch(box, registry)
+    right(box)
+    assert signed.starts() == [None, HALF, HALF + MIB, HALF + MIB] and signed.refused() == 1
+    assert signed.requests() == (3, 4) and signed.sent() == len(DATA)
+
+
+@over
+def test_url_that_is_over_for_all_ranges(box, registry, store, status):
+    """What they have is brought home, and the registry asked for all of them together."""
+    box.configure(RANGES)
+    ahead = MIB + 2 * PART  # where the first range begins, before which the stream ends
+
+    def held(x):
+        x.head(200, {"Content-Length": len(DATA)})
+        x.body(DATA[:MIB])
+        wait_for("a range to be refused", lambda: signed.refused() or x.server.released.is_set())
+        x.body(DATA[MIB:ahead])
+
+    signed = Signed(registry, store, status, [3, FOR_EVER], held, badserver.whole(DATA))
+    fetch(box, registry)
+    right(box)
+    assert "in ranges" not in box.logs(), "nothing was wrong with the store's ranges"
+    assert ahead in signed.starts() and len(registry.requests) in (2, 3), "the ranges came to their ends in one go, or in two"
+    assert all(x.end is None or x.start < x.end for x, _ in signed.seen)
+    assert 0 <= signed.sent() - len(DATA) <= 4 * PART
+
+
+@over
+def test_url_that_is_never_good(box, registry, store, status):
+    box.configure(QUICK)
+    signed = Signed(registry, store, status, [0], badserver.whole(DATA))
+    failed = fetch(box, registry, want=DENIED)
+    one_line(failed.stderr, registry.address, store.address, status)
+    assert signed.requests() == (1 + AWAY_RETRIES, 1 + AWAY_RETRIES) and signed.sent() == 0
+
+
+# ── edges ──
+
+
+class Edges:
+    """The registry sends for /blob to one edge after the other. An edge: (server, behaviour)."""
+
+    def __init__(self, registry, *edges):
+        self.servers = [server for server, _ in edges]
+        turns = itertools.cycle(self.servers)
+        registry.on("/blob", lambda x: x.answer(307, headers={"Location": next(turns).url("/blob")}))
+        for server, behave in edges:
+            server.on("/blob", behave)
+
+    def ranges(self):
+        return [[r.range.partition("-")[0] for r in server.requests] for server in self.servers]
+
+
+def halves(data):
+    """The first half of what is asked for as a whole, and then all that is asked for."""
+    return lambda x: (badserver.cut_short(data, HALF) if x.start is None else badserver.whole(data))(x)
+
+
+REST = f"bytes={HALF}"
+
+
+def test_edge_with_other_bytes(box, registry, store):
+    """Half from one, half from the other: the mixture is found out, and the second time one alone has it all."""
+    box.configure(f"{QUICK}ranges = 1\n")
+    with badserver.BadServer() as wrong:
+        right_edge = lambda x: (badserver.cut_short(DATA, HALF) if len(store.requests) == 1 else badserver.whole(DATA))(x)
+        edges = Edges(registry, (store, right_edge), (wrong, badserver.whole(OTHER)))
+        fetch(box, registry)
+        right(box)
+        assert edges.ranges() == [["", ""], [REST]] and len(registry.requests) == 3
+
+
+def test_edges_that_are_always_mixed(box, registry, store):
+    """One restart, then it fails with both digests; nothing is named, and later it can be had."""
+    box.configure(f"{QUICK}ranges = 1\n")
+    with badserver.BadServer() as wrong:
+        edges = Edges(registry, (store, halves(DATA)), (wrong, badserver.whole(OTHER)))
+        mixed = digest_of(DATA[:HALF] + OTHER[HALF:])
+        one_line(fetch(box, registry, want=BAD_DATA).stderr, DIGEST, mixed)
+        assert edges.ranges() == [["", ""], [REST, REST]] and len(registry.requests) == 4
+        assert not box.blob(DIGEST).exists() and not box.blob(mixed).exists()
+        wrong.on("/blob", badserver.whole(DATA))
+        fetch(box, registry)
+        right(box)

@@ -1,0 +1,268 @@
+"""
+Raw garbage on each socket while a pull runs: bytes that are no handshake, no frame, no message, or a message that has no
+business there, and a thousand connections. The stage answers, or dies and is started again, and the pull goes on: the
+content is right, and what had arrived before is not asked for again.
+
+That nobody but the stages may come near these sockets is test_units' and test_doctor's business.
+"""
+
+import collections
+import contextlib
+import os
+import random
+import resource
+import socket
+import threading
+
+import pytest
+
+import badserver
+import nano
+import wire
+from conftest import MIB, settled
+from images import digest_of
+from servers import wait_for
+from stages import OK
+
+DATA = os.urandom(3 * MIB)
+DIGEST = digest_of(DATA)
+OTHER = digest_of(b"nobody asked for this")
+SEED = 20260131
+CROWD = 1000  # connections; with those of the test itself below the usual limit of 1024 descriptors on our side
+
+Pipe = collections.namedtuple("Pipe", "stage file binder connects")
+
+
+def texts(ref):
+    """Messages about a ref, each under attempts that were never ordered, or that prove nothing."""
+    about = {"ref": ref, "attempt": 1 << 60}
+    return {
+        "pipes/orders": [wire.message("HELLO", incarnation=7)],
+        "pipes/chunks": [
+            wire.message("END", size=1, **about),
+            wire.message("CHUNK", offset=len(DATA), payload=b"x", **about),
+            wire.message("CHUNK", offset=0, payload=b"x" * 70_000, ref=ref, attempt=0),
+            wire.message("OPENED", offset=5, size=9, digest=OTHER, **about),
+            wire.message("FAIL", fail_class=2, http_status=404, text="gone", **about),
+            wire.message("BEAT", until=1 << 62, text="for ever", **about),
+            wire.message("RESOLVED", digest=OTHER, **about),
+            wire.message("END", size=1, ref="never-asked-for", attempt=1),
+            wire.message("COMMITTED", ref=ref, digest=DIGEST),
+        ],
+        "pipes/receipts": [
+            wire.message("COMMITTED", ref=ref, digest=DIGEST),
+            wire.message("REJECTED", ref=ref, digest=DIGEST, fail_class=4, text="\u202eno"),
+            wire.message("COMMITTED", ref=ref, digest="sha256:../../../etc/passwd"),
+            wire.message("CHUNK", ref=ref, attempt=1, offset=0, payload=b"x"),
+        ],
+        "pipes/seals": [
+            wire.message("SEALED", ref=ref, digest=DIGEST, size=len(DATA)),
+            wire.message("SEALED", ref=ref, digest=DIGEST, size=1 << 62, ino=1, mtime=1),
+            wire.message("SEALED", ref="../../..", digest=OTHER, size=3),
+            wire.message("SEALED", ref=ref, digest="sha512:" + "0" * 128, size=0),
+            wire.message("SEALED", ref=ref, digest="md5:" + "0" * 32, size=0),
+        ],
+        "ingest.ctl": [
+            wire.message("GET", ref=OTHER, source="file:///etc/passwd", expected=OTHER, size=1),
+            wire.message("GET", ref=ref, source="http://x/", expected=OTHER, size=1),
+            wire.message("STATUS", ref="\x1b[31m"),
+            wire.message("ABORT", ref="never-asked-for"),
+            wire.message("RESET", ref="never-asked-for"),
+            wire.message("SET_NAME", name="a:1", digest=DIGEST, size=1),
+            wire.message("HELLO", incarnation=1),
+            wire.message("STATS", stage=9),
+        ],
+        "commit.ctl": [
+            wire.message("SET_NAME", name="a:1", digest=OTHER, size=wire.SIZE_UNKNOWN),
+            wire.message("SET_NAME", name="../a", digest=DIGEST, size=1),
+            wire.message("SET_NAME", name="a:1", digest="sha256:" + "A" * 64, size=1),
+            wire.message("REMOVE_NAME", name="never:there"),
+            wire.message("ABORT", ref=ref),
+        ],
+        "ingest.events": [wire.message("PING")],
+        "commit.events": [wire.message("PING")],
+    }
+
+
+def orders(ref):
+    """What no ingestd would order."""
+    order = {"ref": ref, "attempt": 1, "size": wire.SIZE_UNKNOWN}
+    sources = ("file:///etc/passwd", "gopher://x/", "http://", "blob://", "blob://x/../y@md5:1", "manifest://\u202e/a:1")
+    return [
+        *(wire.message("FETCH", source=source, **order) for source in sources),
+        wire.message("FETCH", source="http://127.0.0.1:1/", expected="md5:" + "0" * 32, **order),
+        wire.message("CANCEL", ref="never-asked-for", attempt=7),
+        wire.message("CHUNK", ref=ref, attempt=1, offset=0, payload=b"x"),
+        wire.message("HELLO", incarnation=9, peer=9),
+        wire.message("HELLO", incarnation=10, peer=0),
+    ]
+
+
+PIPES = [
+    Pipe("ingestd", "pipes/orders", wire.PUSH, wire.PULL),
+    Pipe("ingestd", "pipes/chunks", wire.PULL, wire.PUSH),
+    Pipe("ingestd", "pipes/receipts", wire.PULL, wire.PUSH),
+    Pipe("commitd", "pipes/seals", wire.PULL, wire.PUSH),
+    Pipe("ingestd", "ingest.ctl", wire.REP, wire.REQ),
+    Pipe("commitd", "commit.ctl", wire.REP, wire.REQ),
+    Pipe("ingestd", "ingest.events", wire.PUB, wire.SUB),
+    Pipe("commitd", "commit.events", wire.PUB, wire.SUB),
+]
+
+
+def no_handshakes(noise):
+    """Pieces for a connection each: what comes instead of nanomsg's first bytes."""
+    good = wire.header(wire.PUSH)
+    yield from ([], [b"\0"], [good[:4]], [good[:7]], [bytes(8)], [b"\xff" * 8], [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+    yield from ([wire.header(protocol)] for protocol in (0, 16, 49, 80, 81, 96, 65535))
+    yield from ([noise.randbytes(noise.randrange(1, 4000))] for _ in range(10))
+
+
+def no_frames(pipe, message, step=1):
+    """The handshake, and then no frame: half a length, one that is huge, or a message that ends early."""
+    good = wire.header(pipe.connects)
+    whole = wire.framed(message)
+    yield from ([good, whole[:n]] for n in range(0, len(whole), step))
+    yield from ([good, wire.framed(b"x" * 100, length)] for length in (1 << 20, 1 << 31, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1))
+    yield [good, wire.framed(b"")]
+
+
+def no_messages(pipe, noise, messages):
+    """Whole frames on one connection: messages that are cut at each byte, changed, lengthened, or have no business here."""
+    wrap = wire.asked if pipe.connects == wire.REQ else bytes
+    pieces = [wire.header(pipe.connects)]
+    for message in messages:
+        step = max(1, len(message) // 200)
+        pieces += (wire.framed(wrap(message[:n])) for n in range(0, len(message), step))
+        pieces.append(wire.framed(wrap(message + b"\0")))
+        for _ in range(20):
+            changed = bytearray(message[:500])
+            changed[noise.randrange(len(changed))] = noise.randrange(256)
+            if b"x" * 100 not in changed:
+                pieces.append(wire.framed(wrap(bytes(changed))))
+        pieces.append(wire.framed(wrap(message)))
+    pieces += (wire.framed(noise.randbytes(noise.randrange(1, 300))) for _ in range(50))
+    yield pieces
+
+
+def deadly(pipe):
+    """What nanomsg asserts about: a frame of a kind that there is not."""
+    return [wire.header(pipe.connects), wire.framed(b"x", kind=7)]
+
+
+def answers(box, stage):
+    """Whether the stage, or its successor, serves."""
+    def ping():
+        name = {"ingestd": "ingest.ctl", "commitd": "commit.ctl"}[stage]
+        with contextlib.suppress(OSError), nano.Socket(nano.REQ, timeout_s=5).connect(box.runtime / name) as ctl:
+            ctl.send(wire.message("PING"))
+            return ctl.receive()[:3] == b"SL\1"
+
+    wait_for(f"{stage} to answer", ping)
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def crowd(box, pipe):
+    """Very many at once, half of them with a good handshake; all of them go again, and so do their descriptors."""
+    pid = box.stage(pipe.stage)
+    before = descriptors(pid)
+    with contextlib.ExitStack() as stack:
+        for i in range(CROWD):
+            s = stack.enter_context(wire.dial(box.runtime / pipe.file))
+            with contextlib.suppress(OSError):
+                s.send(wire.header(pipe.connects) if i % 2 else b"\0SP")
+        wait_for("many of them to be let in", lambda: descriptors(box.stage(pipe.stage)) > before + 100)
+    wait_for("the descriptors to be closed", lambda: descriptors(box.stage(pipe.stage)) < before + 20)
+
+
+@pytest.fixture
+def room():
+    """Descriptors for a crowd."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2 * CROWD:
+        pytest.skip(f"needs {2 * CROWD} descriptors, the limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * CROWD), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def reads(pipe):
+    return pipe.binder in (wire.PULL, wire.REP)
+
+
+def say_all(box, pipe, connections):
+    for pieces in connections:
+        wire.say(box.runtime / pipe.file, *pieces, until=wire.is_read if reads(pipe) else None)
+
+
+def refused(box, pipe):
+    """How many messages the stage says that it has refused there."""
+    for line in box.sluice("metrics").stdout.splitlines():
+        if line.startswith("sluice_refused_messages_total") and f'pipe="{os.path.basename(pipe.file)}"' in line:
+            return int(line.split()[-1])
+    return 0
+
+
+@pytest.mark.parametrize("pipe", PIPES, ids=lambda pipe: pipe.file.replace("/", "-"))
+def test_garbage_on_a_socket(box, bad, room, pipe):
+    box.configure("[fetchd]\nretry_delay = 10ms\n[ingestd]\nlease = 2s\n")
+    noise = random.Random(f"{SEED} {pipe.file}")
+    gate = threading.Semaphore(0)
+    bad.on("/blob", badserver.in_steps(DATA, (MIB, len(DATA)), gate), badserver.whole(DATA))
+    with box.up():
+        fetch = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
+        assert box.wait_size(DIGEST, MIB, fetch)
+        messages = texts(DIGEST)[pipe.file]
+        say_all(box, pipe, no_handshakes(noise))
+        say_all(box, pipe, no_frames(pipe, messages[0]))
+        say_all(box, pipe, no_messages(pipe, noise, messages))
+        answers(box, pipe.stage)
+        crowd(box, pipe)
+        answers(box, pipe.stage)
+        if reads(pipe):
+            assert refused(box, pipe) >= 100
+            old = box.stage(pipe.stage)
+            wire.say(box.runtime / pipe.file, *deadly(pipe), until=wire.is_gone)
+            wait_for("it to die of that", lambda: old not in box.pids())
+            answers(box, pipe.stage)
+        gate.release()
+        box.finish(fetch, want=OK)
+        asked = [int(r.range[6:].partition("-")[0] or 0) if r.range else 0 for r in bad.asked("/blob")]
+        assert asked[0] == 0 and all(start >= MIB for start in asked[1:]), asked
+    assert box.blob(DIGEST).read_bytes() == DATA
+    settled(box)
+
+
+# Who connects where, and what is there instead of the stage that binds it. nanomsg may take a connection that ended in
+# the handshake for a good one; fetchd and commitd renew it by themselves, ingestd (on seals) when commitd speaks to it.
+IMPOSTORS = [
+    Pipe("fetchd", "pipes/orders", wire.PULL, wire.PUSH),
+    Pipe("fetchd", "pipes/chunks", wire.PUSH, wire.PULL),
+    Pipe("commitd", "pipes/receipts", wire.PUSH, wire.PULL),
+]
+
+
+@pytest.mark.parametrize("pipe", IMPOSTORS, ids=lambda pipe: f"{pipe.stage}-{pipe.file.replace('/', '-')}")
+def test_impostor_behind_a_socket(box, bad, pipe):
+    """Garbage from whoever has bound a socket before the stage whose it is; that one takes its place in the end."""
+    noise = random.Random(f"{SEED} {pipe.stage} {pipe.file}")
+    messages = orders(DIGEST) if pipe.file == "pipes/orders" else [wire.message("HELLO", incarnation=7)]
+    said = [*no_handshakes(noise), *no_frames(pipe, messages[0], 7), *no_messages(pipe, noise, messages)]
+    connections = [(pieces, wire.is_read if reads(pipe) else None) for pieces in said]
+    if reads(pipe):  # it may hang up by itself just then, to renew the connection
+        connections += [(deadly(pipe), wire.is_gone)] * 50
+    box.runtime.mkdir()
+    with wire.Impostor(box.runtime / pipe.file, connections) as impostor:
+        stage = box.popen(pipe.stage)
+        wait_for("all of it to be said", lambda: impostor.done.is_set() or stage.poll() is not None)
+        assert impostor.done.is_set() != reads(pipe), "it is still there, or not any more"
+        if not reads(pipe):
+            stage.terminate()
+            box.finish(stage, want=OK)
+    bad.on("/blob", badserver.whole(DATA))
+    with box.up():
+        box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
+    settled(box)

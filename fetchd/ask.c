@@ -57,7 +57,7 @@ static const struct fetch_step *ask(struct fetch *f)
 		    f, FAIL_CHANGED, &step_give_up,
 		    "without a digest or a validator nothing tells whether the content is still the same");
 	f->want.elsewhere = !origin_eq(&f->at, &f->home);
-	fetch_request(f, f->resolve ? 0 : w->offset, last_wanted(f), &request);
+	fetch_request(f, f->resolve || w->whole ? 0 : w->offset, last_wanted(f), &request);
 	request.head = f->resolve;
 	/* After a link was down all idle connections are dead, and each would take its time to show it. */
 	request.fresh = f->backoff.failures > 0;

@@ -127,7 +127,7 @@ static enum verdict judge_whole(const struct response *r, const struct want *w, 
 
 static enum verdict judge_part(const struct response *r, const struct want *w, struct judgement *j)
 {
-	if (w->offset == 0)
+	if (w->offset == 0 || w->whole)
 		return refuse(j, FAIL_BAD_DATA, "the server sent a part although all was asked for");
 	if (r->multipart)
 		return refuse(j, FAIL_BAD_DATA, "the server sent several parts although one was asked for");
@@ -150,16 +150,27 @@ static enum verdict judge_part(const struct response *r, const struct want *w, s
 	return VERDICT_TAKE;
 }
 
-/* 416 is never taken for "done" where the size is known: then a part was asked for that lies within. */
+/* Some servers do not want any range, or not this one; what they would send whole has the same bytes in it. */
+static enum verdict refuse_range(struct judgement *j, const char *text)
+{
+	(void)refuse(j, FAIL_BAD_DATA, "%s to a range that lies within the content", text);
+	return VERDICT_WHOLE;
+}
+
+/*
+ * 416 is never taken for "done" where the size is known: then a part was asked for that lies within. Unless the server
+ * says another size, it has that part and only does not give it so.
+ */
 static enum verdict judge_unsatisfied(const struct response *r, const struct want *w, struct judgement *j)
 {
 	static const char text[] = "416 Range Not Satisfiable";
-	if (w->offset == 0)
+	if (w->offset == 0 || w->whole)
 		return refuse(j, FAIL_BAD_DATA, "%s, although no range was asked for", text);
-	if (w->size != SIZE_UNKNOWN && r->unsatisfied && r->total == w->size)
-		return refuse(j, FAIL_BAD_DATA, "%s, although the range lies within the content", text);
-	if (w->size != SIZE_UNKNOWN || !r->unsatisfied)
-		return refuse(j, differing(w), "%s", text);
+	if (!r->unsatisfied || r->total == w->size)
+		return refuse_range(j, text);
+	if (w->size != SIZE_UNKNOWN)
+		return refuse(j, differing(w), "%s: the content is %" PRIu64 " bytes long, expected %" PRIu64, text,
+			      r->total, w->size);
 	if (r->total < w->offset || (r->total == w->offset && !w->checked))
 		return refuse(j, FAIL_CHANGED, "%s: the content is not longer than what is there already", text);
 	j->size = j->end = r->total;
@@ -177,6 +188,10 @@ static enum verdict judge_other(const struct response *r, const struct want *w, 
 	if (may_be_over(r, w))
 		return say_status(j, VERDICT_REFUSE, FAIL_DENIED, r->status);
 	switch (r->status) {
+	case 400:
+		if (w->offset > 0 && !w->whole)
+			return refuse_range(j, "400 Bad Request");
+		return say_status(j, VERDICT_REFUSE, FAIL_BAD_DATA, r->status);
 	case 401:
 		return say_status(j, VERDICT_LOGIN, FAIL_DENIED, r->status);
 	case 403:

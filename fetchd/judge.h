@@ -11,6 +11,7 @@
 /* What was asked for. */
 struct want {
 	uint64_t offset;   /* 0: no range was asked for; else closed up to `size`, or open where that is unknown */
+	bool whole;        /* all was asked for, wherever `offset` is: a range had been refused */
 	uint64_t size;     /* of all the content, or SIZE_UNKNOWN */
 	uint64_t size_max; /* content over this is refused */
 	bool elsewhere;    /* asked where another server sent us, whose URLs are signed for a time */
@@ -25,6 +26,7 @@ enum verdict {
 	VERDICT_LOGIN,    /* 401 */
 	VERDICT_RETRY,    /* for now: `fail`, `why` */
 	VERDICT_NARROW,   /* ask again: the server told the size and wants a closed range */
+	VERDICT_WHOLE, /* ask again, for all of it: a range that lies within the content was refused: `fail`, `why` */
 	VERDICT_COMPLETE, /* there is nothing behind `offset`; `size` is all */
 	VERDICT_REFUSE,   /* for good: `fail`, `why` */
 	VERDICT_RESOLVED, /* to a HEAD: `digest` of the response names the content */

@@ -58,6 +58,7 @@ static bool on_head(void *self, const struct response *a)
 	struct want want = f->want;
 	struct judgement j;
 	want.offset = r->part->at;
+	want.whole = false;
 	response_judge(a, &want, &j);
 	r->outcome = weigh(r, a, &j);
 	r->fail = j.fail;

@@ -125,6 +125,7 @@ static const struct fetch_step *line_up(struct fetch *f)
 {
 	f->redirects = 0;
 	f->has_head = false;
+	f->want.whole = false;
 	f->at = f->home;
 	buf_clear(&f->url);
 	if (buf_append(&f->url, f->start_url.data, f->start_url.len) < 0)
@@ -203,6 +204,28 @@ static const struct fetch_step *settle_body(struct fetch *f)
 	return fetch_fail(f, FAIL_AGAIN, &step_retry, "the body ended early");
 }
 
+/*
+ * A range within the content was refused. Another site may give it, and costs less than to have everything sent once
+ * more; where there is none, or all have refused, this one is asked for all of it, and what is there is skipped.
+ */
+const struct fetch_step *fetch_ask_for_all(struct fetch *f)
+{
+	uint32_t site = UINT32_C(1) << f->sites[f->site];
+	char at[ORIGIN_TEXT_SIZE];
+	bool is_new = !(f->no_range & site);
+	f->no_range |= site;
+	count_add(COUNT_RANGES_REFUSED, 1);
+	if (is_new && f->site + 1 < f->sites_len)
+		return fetch_fail(f, f->judgement.fail, &step_give_up, f->judgement.why.text);
+	origin_format(&f->at, at);
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at, .bytes = f->want.offset},
+		 "'%s' answered %s: asking for all of '%s', and skipping the %" PRIu64 " bytes that are there", at,
+		 f->judgement.why.text, f->shown, f->want.offset);
+	f->want.whole = true;
+	host_ranges_off(f->env->hosts, &f->home, clock_mono_ms() + RANGES_OFF_MS);
+	return &step_present;
+}
+
 static const struct fetch_step *settle(struct fetch *f)
 {
 	const struct judgement *j = &f->judgement;
@@ -222,6 +245,8 @@ static const struct fetch_step *settle(struct fetch *f)
 	case VERDICT_NARROW:
 		f->want.size = j->size;
 		return &step_present;
+	case VERDICT_WHOLE:
+		return fetch_ask_for_all(f);
 	case VERDICT_COMPLETE:
 		f->want.size = j->size;
 		return &step_open;

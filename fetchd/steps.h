@@ -58,6 +58,7 @@ struct fetch {
 	size_t site;                       /* the one that is asked */
 	uint32_t suspects;                 /* bits of sites: asked last */
 	uint32_t served;                   /* bits of those that brought something */
+	uint32_t no_range;                 /* bits of those that refused a range within the content */
 	char registry[ORIGIN_TEXT_SIZE];   /* whose mirrors count */
 	char host[ORIGIN_TEXT_SIZE];       /* whose credentials count: the mirror's own, or the registry's ... */
 	char name[REFERENCE_NAME_MAX + 1]; /* ... and for which repository, if any */
@@ -119,6 +120,9 @@ void fetch_run(struct fetch *f, const struct fetch_step *next);
 /* Remember what went wrong. Returns `next`. */
 const struct fetch_step *fetch_fail(struct fetch *f, enum fail_class class, const struct fetch_step *next,
 				    const char *why);
+
+/* A range was refused: ask another site for it, or this one for everything. Returns the step that does. */
+const struct fetch_step *fetch_ask_for_all(struct fetch *f);
 
 /* Put into `beat` until when and why it waits to try `at` again. */
 void fetch_describe_wait(struct fetch *f, const char *at);

@@ -146,6 +146,7 @@ static void show_fetchd(const struct figures *f)
 	say_count(&l, f, COUNT_REQUESTS, "requests");
 	say_count(&l, f, COUNT_FETCHES_DONE, "fetched");
 	say_count(&l, f, COUNT_FETCHES_FAILED, "failed");
+	say_count(&l, f, COUNT_RANGES_REFUSED, "ranges refused");
 	say_count(&l, f, COUNT_MIRRORS_LEFT, "mirrors left");
 	say_count(&l, f, COUNT_PAUSES, "pauses");
 	line_end();

@@ -54,6 +54,8 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_RETRIES_STATUS] = TOTAL(RETRIES, "reason=\"status\""),
     [COUNT_RETRIES_SHORT] = TOTAL(RETRIES, "reason=\"short_body\""),
     [COUNT_RETRIES_OTHER] = TOTAL(RETRIES, "reason=\"other\""),
+    [COUNT_RANGES_REFUSED] =
+	TOTAL("sluice_fetchd_ranges_refused", "Ranges within the content that a server refused", NULL),
     [COUNT_MIRRORS_LEFT] = TOTAL("sluice_fetchd_mirrors_left", "Mirrors that failed and gave way to the next", NULL),
     [COUNT_FETCHES_DONE] = TOTAL(FETCH_ENDS, "outcome=\"done\""),
     [COUNT_FETCHES_FAILED] = TOTAL(FETCH_ENDS, "outcome=\"failed\""),

@@ -17,7 +17,6 @@
 #define TIMER_SLOTS     (TIMER_BUCKETS + 1) /* the sum in milliseconds comes last */
 
 #define COUNTS_EVERY_MS 2000u /* fetchd tells its numbers at most this often, and when some changed */
-
 #define TIMER(name)     name, name##_SUM = name + TIMER_BUCKETS
 
 enum counter {
@@ -34,6 +33,7 @@ enum counter {
 	COUNT_RETRIES_STATUS,
 	COUNT_RETRIES_SHORT,
 	COUNT_RETRIES_OTHER,
+	COUNT_RANGES_REFUSED,
 	COUNT_MIRRORS_LEFT,
 	COUNT_FETCHES_DONE,
 	COUNT_FETCHES_FAILED,

@@ -122,11 +122,40 @@ case("206 with two ranges", lambda x, c: x.head(206, [("Content-Range", f"bytes 
 case("206 of several parts", lambda x, c: x.part(c.data, headers={"Content-Type": "multipart/byteranges; boundary=x"}),
      resumed(BAD_DATA, "several parts"))
 case("206 to a plain request", lambda x, c: x.part(c.data), plain(BAD_DATA, "a part although all was asked for"))
-for text, number in (("at the end", "{n}"), ("where we are", "{s}"), ("below", "1"), ("past the end", "9{n}")):
+for text, number in (("where we are", "{s}"), ("below", "1"), ("past the end", "9{n}")):
     case(f"416 {text}", lambda x, c, number=number:
          x.answer(416, headers={"Content-Range": f"bytes */{number.format(s=x.start, n=len(c.data))}"}),
-         resumed(BAD_DATA, "416", sent=nothing))
-case("416 without a range", lambda x, c: x.answer(416), everywhere(BAD_DATA, "416", sent=nothing))
+         resumed(BAD_DATA, "416", "bytes long", sent=nothing))
+case("416", lambda x, c: x.answer(416), plain(BAD_DATA, "416", sent=nothing), resumed(BAD_DATA, "416", requests=2, sent=nothing))
+
+
+# ── ranges that lie within the content and are refused ──
+
+
+def all_of_it(c):
+    return len(c.data)
+
+
+def no_ranges(code, then=lambda x, c: x.answer(200, c.data), says=""):
+    """`code` to every range; `then`: what comes to a request for all of it."""
+    where = {"Content-Range": says} if says else {}
+    return lambda x, c: then(x, c) if x.start is None else x.answer(
+        code, headers={name: text.format(n=len(c.data)) for name, text in where.items()})
+
+
+for name, code, where in (("416", 416, ""), ("416 at the end", 416, "bytes */{n}"), ("400", 400, "")):
+    case(f"{name} to a range", no_ranges(code, says=where), resumed(OK, requests=2, sent=all_of_it))
+case("416 once", lambda x, c: x.answer(416), resumed(OK, requests=2, sent=all_of_it), once=True)
+case("416 to a range, and a part of all", no_ranges(416, lambda x, c: x.answer(
+    206, c.data, {"Content-Range": f"bytes 0-{len(c.data) - 1}/{len(c.data)}"})),
+     resumed(BAD_DATA, "a part although all was asked for", requests=2, sent=up_to(IN_FLIGHT)))
+case("416 to a range, and all of another length", no_ranges(416, lambda x, c: x.answer(200, c.data[:-1])),
+     resumed(BAD_DATA, "bytes long", requests=2, sent=up_to(IN_FLIGHT)))
+case("416 to a range, and all is gone", no_ranges(416, lambda x, c: x.answer(404)),
+     resumed(NOT_FOUND, "404", requests=2, sent=nothing))
+# Each try asks for the range first: it costs less than all that is there.
+case("416 to a range, and all breaks off in the part that is there", no_ranges(416, lambda x, c: x.rest(
+    c.data, len(c.data), send=FEW)), resumed(AGAIN, requests=2 * TRIES, sent=lambda c: TRIES * FEW))
 
 
 # ── lengths and framing ──
@@ -282,7 +311,8 @@ for code in (408, 425, 429, 500, 502, 503, 504, 599, 999):
     case(f"{code} for ever", lambda x, c, code=code: x.answer(code),
          everywhere(AGAIN, code, requests=TRIES, sent=nothing))
     case(f"{code} once", lambda x, c, code=code: x.answer(code), everywhere(OK, requests=2), once=True)
-for code in (201, 203, 204, 205, 300, 304, 400, 402, 405, 418, 501, 505):
+case("400", lambda x, c: x.answer(400), plain(BAD_DATA, "400", sent=nothing), resumed(BAD_DATA, "400", requests=2, sent=nothing))
+for code in (201, 203, 204, 205, 300, 304, 402, 405, 418, 501, 505):
     case(f"{code}", lambda x, c, code=code: x.answer(code), everywhere(BAD_DATA, sent=nothing))
 for code in (404, 410):
     case(f"{code}", lambda x, c, code=code: x.answer(code), everywhere(NOT_FOUND, code, sent=nothing),

@@ -70,6 +70,44 @@ def test_in_the_middle_at_the_same_offset(box, three):
     assert ranges(*three) == [[""], [REST], [f"bytes={HALF + quarter}-{len(DATA) - 1}"]]
 
 
+def refuses_ranges(code, data=DATA):
+    return lambda x: badserver.whole(data)(x) if x.start is None else x.answer(code)
+
+
+def half_and_no_ranges(code):
+    """The first half; then nothing but all of it."""
+    return [badserver.cut_short(DATA, HALF), refuses_ranges(code)]
+
+
+@pytest.mark.parametrize("code", [400, 416])
+def test_the_next_one_may_give_the_range(box, three, code):
+    three[0].on(PATH, badserver.cut_short(DATA, HALF))
+    three[1].on(PATH, refuses_ranges(code))
+    three[2].on(PATH, badserver.whole(DATA))
+    assert get(box, three[2]).raw == DATA
+    assert ranges(*three) == [[""], [REST], [REST]]
+
+
+def test_all_of_it_where_nobody_gives_the_range(box, three):
+    three[0].on(PATH, *half_and_no_ranges(416))
+    three[1].on(PATH, refuses_ranges(416))
+    three[2].on(PATH, refuses_ranges(400))
+    got = get(box, three[2])
+    assert got.raw == DATA
+    assert ranges(*three) == [[""], [REST], [REST, ""]]
+    line = next(line for line in got.stderr.splitlines() if "asking for all of" in line)
+    for word in (three[2].address, "400 Bad Request", DIGEST, f"{HALF} bytes that are there"):
+        assert word in line, line
+
+
+def test_all_of_it_from_a_mirror_whose_registry_is_gone(box, three):
+    three[0].on(PATH, *half_and_no_ranges(416))
+    for server in three[1:]:
+        server.on(PATH, badserver.status(503))
+    assert get(box, three[2]).raw == DATA
+    assert ranges(*three) == [["", REST, REST, ""], [REST, REST], [REST, REST]]
+
+
 def test_all_are_tried_again(box, three):
     for server in three:
         server.on(PATH, badserver.status(503), badserver.whole(DATA))

@@ -42,25 +42,27 @@ static void read_head(const struct row *row, struct response *ret_response)
 	assert_true(ret_response->whole);
 }
 
-static void judge(const struct row *row, bool elsewhere, struct judgement *ret_judgement)
+static void judge(const struct row *row, const struct want *how, struct judgement *ret_judgement)
 {
 	struct response r;
-	struct want w = {.offset = row->offset, .size = row->size, .size_max = 1000000};
+	struct want w = *how;
+	w.offset = row->offset;
+	w.size = row->size;
+	w.size_max = 1000000;
 	w.checked = row->checked || row->expected;
-	w.elsewhere = elsewhere;
 	(void)snprintf(w.expected, sizeof(w.expected), "%s", row->expected ? row->expected : "");
 	(void)snprintf(w.validator, sizeof(w.validator), "%s", row->validator ? row->validator : "");
 	read_head(row, &r);
 	response_judge(&r, &w, ret_judgement);
 }
 
-/* `elsewhere`: asked where another server sent us. */
-static void check_rows_at(const struct row *rows, size_t rows_len, bool elsewhere)
+/* `how`: what else the want says. */
+static void check_rows_when(const struct row *rows, size_t rows_len, const struct want *how)
 {
 	for (size_t i = 0; i < rows_len; i++) {
 		const struct row *row = &rows[i];
 		struct judgement j;
-		judge(row, elsewhere, &j);
+		judge(row, how, &j);
 		if (j.verdict != row->verdict || j.fail != row->fail)
 			print_error("row '%s': verdict %d, fail %d, '%s'\n", row->name, j.verdict, j.fail, j.why.text);
 		assert_int_equal(j.verdict, row->verdict);
@@ -76,11 +78,12 @@ static void check_rows_at(const struct row *rows, size_t rows_len, bool elsewher
 
 static void check_rows(const struct row *rows, size_t rows_len)
 {
-	check_rows_at(rows, rows_len, false);
+	check_rows_when(rows, rows_len, &(struct want){0});
 }
 
 #define TAKE(skip, total, end) VERDICT_TAKE, FAIL_NONE, skip, total, end
 #define REFUSE(class)          VERDICT_REFUSE, class, 0, 0, 0
+#define WHOLE                  VERDICT_WHOLE, FAIL_BAD_DATA, 0, 0, 0
 
 static void test_whole(void **state)
 {
@@ -169,15 +172,33 @@ static void test_unsatisfied(void **state)
 	    {"at the end, unchecked", 10, UNKNOWN, 0, "\"a\"", false, 416, RANGE("*/10"), REFUSE(FAIL_CHANGED)},
 	    {"past the end", 11, UNKNOWN, DIGEST, 0, false, 416, RANGE("*/10"), REFUSE(FAIL_CHANGED)},
 	    {"below the end", 4, UNKNOWN, DIGEST, 0, false, 416, RANGE("*/10"), VERDICT_NARROW, 0, 0, 0, 0},
-	    {"within the size", 4, 10, DIGEST, 0, false, 416, RANGE("*/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"within the size", 4, 10, DIGEST, 0, false, 416, RANGE("*/10"), WHOLE},
+	    {"within, no size told", 4, 10, DIGEST, 0, false, 416, "", WHOLE},
+	    {"within, no digest", 4, 10, 0, "\"a\"", false, 416, RANGE("*/10"), WHOLE},
 	    {"another size", 4, 10, DIGEST, 0, false, 416, RANGE("*/4"), REFUSE(FAIL_BAD_DATA)},
 	    {"another size, no digest", 4, 10, 0, "\"a\"", false, 416, RANGE("*/4"), REFUSE(FAIL_CHANGED)},
-	    {"no range", 10, UNKNOWN, DIGEST, 0, false, 416, "", REFUSE(FAIL_BAD_DATA)},
-	    {"no range, no digest", 10, UNKNOWN, 0, "\"a\"", false, 416, "", REFUSE(FAIL_CHANGED)},
+	    {"no range", 10, UNKNOWN, DIGEST, 0, false, 416, "", WHOLE},
+	    {"no range, no digest", 10, UNKNOWN, 0, "\"a\"", false, 416, "", WHOLE},
 	    {"not asked for", 0, UNKNOWN, DIGEST, 0, false, 416, RANGE("*/0"), REFUSE(FAIL_BAD_DATA)},
 	};
 	(void)state;
 	check_rows(rows, LEN(rows));
+}
+
+/* After a range was refused all is asked for: what is there is skipped, and whoever refuses that, too, has no more. */
+static void test_whole_after_range(void **state)
+{
+	static const struct row rows[] = {
+	    {"all", 4, 10, DIGEST, 0, false, 200, "Content-Length: 10", TAKE(4, 10, 10)},
+	    {"all, same tag", 4, 10, 0, "\"a\"", false, 200, "ETag: \"a\"", TAKE(4, 10, 10)},
+	    {"all, other tag", 4, 10, 0, "\"a\"", false, 200, "ETag: \"b\"", REFUSE(FAIL_CHANGED)},
+	    {"all, other size", 4, 10, DIGEST, 0, false, 200, "Content-Length: 11", REFUSE(FAIL_BAD_DATA)},
+	    {"part", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"unsatisfied", 4, 10, DIGEST, 0, false, 416, RANGE("*/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"bad request", 4, 10, DIGEST, 0, false, 400, "", REFUSE(FAIL_BAD_DATA)},
+	};
+	(void)state;
+	check_rows_when(rows, LEN(rows), &(struct want){.whole = true});
 }
 
 static void test_status(void **state)
@@ -188,6 +209,8 @@ static void test_status(void **state)
 	    {"not modified", 0, 10, 0, 0, false, 304, "", REFUSE(FAIL_BAD_DATA)},
 	    {"no content", 0, 0, 0, 0, false, 204, "", REFUSE(FAIL_BAD_DATA)},
 	    {"bad request", 0, 10, 0, 0, false, 400, "", REFUSE(FAIL_BAD_DATA)},
+	    {"bad range", 4, 10, DIGEST, 0, false, 400, "", WHOLE},
+	    {"bad range, no size", 4, UNKNOWN, DIGEST, 0, false, 400, "", WHOLE},
 	    {"login", 0, 10, 0, 0, false, 401, "", VERDICT_LOGIN, FAIL_DENIED, 0, 0, 0},
 	    {"forbidden", 0, 10, 0, 0, false, 403, "", REFUSE(FAIL_DENIED)},
 	    {"not found", 0, 10, 0, 0, false, 404, "Content-Encoding: gzip", REFUSE(FAIL_NOT_FOUND)},
@@ -213,7 +236,7 @@ static void test_elsewhere(void **state)
 	    {"not found", 4, 10, 0, 0, true, 404, "", REFUSE(FAIL_NOT_FOUND)},
 	};
 	(void)state;
-	check_rows_at(rows, LEN(rows), true);
+	check_rows_when(rows, LEN(rows), &(struct want){.elsewhere = true});
 }
 
 /* What a HEAD does not tell plainly is for a GET to tell. */
@@ -247,8 +270,13 @@ static void test_head(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_whole),       cmocka_unit_test(test_whole_to_range), cmocka_unit_test(test_part),
-	    cmocka_unit_test(test_unsatisfied), cmocka_unit_test(test_status),         cmocka_unit_test(test_elsewhere),
+	    cmocka_unit_test(test_whole),
+	    cmocka_unit_test(test_whole_to_range),
+	    cmocka_unit_test(test_part),
+	    cmocka_unit_test(test_unsatisfied),
+	    cmocka_unit_test(test_whole_after_range),
+	    cmocka_unit_test(test_status),
+	    cmocka_unit_test(test_elsewhere),
 	    cmocka_unit_test(test_head),
 	};
 	return cmocka_run_group_tests_name("fetchd judge", tests, NULL, NULL);

@@ -20,7 +20,6 @@ bool image_config_platform(struct layout *l, const struct manifest *m, struct pl
 {
 	AUTO_BUF text = BUF_INIT;
 	AUTO_JSON config = NULL;
-	struct platform p = {.variant = ""};
 
 	if (m->kind != MANIFEST_IMAGE || m->entries_len == 0 ||
 	    layout_document_load(l, &m->entries[0].digest, &text, NULL) < 0 ||
@@ -28,16 +27,9 @@ bool image_config_platform(struct layout *l, const struct manifest *m, struct pl
 		return false;
 	const char *os = json_member_text(config, "os");
 	const char *architecture = json_member_text(config, "architecture");
-	const char *variant = json_member_text(config, "variant");
-	if (!os || !architecture || !*os || !*architecture || strlen(os) > PLATFORM_PART_MAX ||
-	    strlen(architecture) > PLATFORM_PART_MAX || (variant && strlen(variant) > PLATFORM_PART_MAX))
-		return false;
-	(void)snprintf(p.os, sizeof(p.os), "%s", os);
-	(void)snprintf(p.architecture, sizeof(p.architecture), "%s", architecture);
-	(void)snprintf(p.variant, sizeof(p.variant), "%s", variant ? variant : "");
-	platform_normalize(&p);
-	*ret_platform = p;
-	return true;
+	return os && architecture &&
+	       platform_of_parts(os, json_member_text(config, "os.version"), architecture,
+				 json_member_text(config, "variant"), ret_platform, NULL) == 0;
 }
 
 /* Digests, each once. */

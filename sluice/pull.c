@@ -36,10 +36,11 @@ struct pull {
 	bool by_hand;         /* somebody said which platform */
 	struct platform want; /* else this one */
 	bool chosen;
-	size_t choice;           /* the want whose manifest or index gets the name */
-	struct descriptor image; /* and its descriptor, once it is parsed */
-	struct buf platforms;    /* what there is instead, when nothing fits */
+	size_t choice;                                       /* the want whose manifest or index gets the name */
+	struct descriptor image;                             /* and its descriptor, once it is parsed */
+	char platforms[PLATFORMS_SHOWN][PLATFORM_TEXT_SIZE]; /* what there is instead, when nothing fits; each once */
 	unsigned platforms_len;
+	bool more_platforms;
 };
 
 static bool option_all;
@@ -47,7 +48,7 @@ static const char *option_platform;
 
 static const struct opt options[] = {
     {"platform", 0, OPT_TEXT, &option_platform, NULL, 1, PLATFORM_TEXT_SIZE - 1, NULL, "PLATFORM",
-     "OS/ARCH[/VARIANT], instead of this machine's"},
+     "OS[(VERSION)]/ARCH[/VARIANT], instead of this machine's"},
     {"all-platforms", 'a', OPT_FLAG, &option_all, "no", 0, 0, NULL, NULL, "pull every platform, and name the index"},
     {.name = NULL},
 };
@@ -108,11 +109,16 @@ static void note_platform(struct pull *p, const struct descriptor *entry)
 {
 	char text[PLATFORM_TEXT_SIZE];
 
-	if (!entry->has_platform || p->platforms_len >= PLATFORMS_SHOWN)
+	if (!entry->has_platform || platform_is_of_no_machine(&entry->platform))
 		return;
 	platform_format(&entry->platform, text);
-	if (buf_appendf(&p->platforms, "%s%s", p->platforms_len ? ", " : "", text) == 0)
-		p->platforms_len++;
+	for (unsigned i = 0; i < p->platforms_len; i++)
+		if (strcmp(p->platforms[i], text) == 0)
+			return;
+	if (p->platforms_len < PLATFORMS_SHOWN)
+		memcpy(p->platforms[p->platforms_len++], text, sizeof(text));
+	else
+		p->more_platforms = true;
 }
 
 /* The manifest for one platform; where an index has none, it may be in an index within. */
@@ -262,18 +268,27 @@ static int set_name(struct pull *p, struct reason *why)
 	return client_demand(p->job.client, CLIENT_COMMITD, &request, MSG_OK, &answer, why);
 }
 
+static void say_what_there_is(const struct pull *p, struct reason *why)
+{
+	char want[PLATFORM_TEXT_SIZE];
+
+	platform_format(&p->want, want);
+	reason_set(why, "there is no image for %s; there is: %s", want, p->platforms_len ? "" : "none");
+	for (unsigned i = 0; i < p->platforms_len; i++)
+		reason_set(why, "%s%s%s", why->text, i > 0 ? ", " : "", p->platforms[i]);
+	if (p->more_platforms)
+		reason_set(why, "%s, and more", why->text);
+}
+
 /* Everything that was wanted has come, or not: name the image, or say why not. */
 static int conclude(struct pull *p, struct reason *why)
 {
-	char want[PLATFORM_TEXT_SIZE];
 	int code = report_failures(p->wait, why);
 
 	if (code != 0)
 		return code;
 	if (!p->chosen) {
-		platform_format(&p->want, want);
-		reason_set(why, "there is no image for %s; there is: %s", want,
-			   p->platforms_len ? p->platforms.data : "none");
+		say_what_there_is(p, why);
 		return EX_NOINPUT;
 	}
 	code = p->all ? 0 : complete_platform(p, why);
@@ -353,7 +368,6 @@ static int run(struct context *ctx, int argc, char **argv)
 	else
 		report_error("pull", argv[0], code, p.wait, &why);
 	wait_free(p.wait);
-	buf_release(&p.platforms);
 	return job_end(&p.job, code);
 }
 

@@ -49,16 +49,10 @@ static int platform_take(const struct json_t *value, struct descriptor *d, struc
 	const struct json_t *platform = json_member(value, "platform");
 	const char *os = json_member_text(platform, "os");
 	const char *architecture = json_member_text(platform, "architecture");
-	const char *variant = json_member_text(platform, "variant");
 	if (!os || !architecture || os[0] == '\0' || architecture[0] == '\0')
 		return 0;
-	if (strchr(os, '/') || strchr(architecture, '/'))
-		return refuse("whose platform has a slash in it", why);
-	AUTO_BUF text = BUF_INIT;
-	bool has_variant = variant && variant[0] != '\0';
-	int r = buf_appendf(&text, "%s/%s%s%s", os, architecture, has_variant ? "/" : "", has_variant ? variant : "");
-	if (r == 0)
-		r = platform_parse(buf_span(&text), &d->platform, why);
+	int r = platform_of_parts(os, json_member_text(platform, "os.version"), architecture,
+				  json_member_text(platform, "variant"), &d->platform, why);
 	d->has_platform = r == 0;
 	return r;
 }
@@ -93,6 +87,8 @@ static int put_platform(struct json_t *object, const struct platform *p)
 		r = json_set_text(platform, "architecture", p->architecture);
 	if (r == 0)
 		r = json_set_text(platform, "os", p->os);
+	if (r == 0 && p->os_version[0] != '\0')
+		r = json_set_text(platform, "os.version", p->os_version);
 	if (r == 0 && p->variant[0] != '\0')
 		r = json_set_text(platform, "variant", p->variant);
 	return r;

@@ -145,23 +145,18 @@ void manifest_release(struct manifest *m)
 	m->entries_len = 0;
 }
 
-/* Attestations and the like, which build tools put beside the images, are for the platform unknown/unknown. */
-static bool is_for_no_machine(const struct descriptor *d)
-{
-	return d->has_platform && strcmp(d->platform.os, "unknown") == 0;
-}
-
 const struct descriptor *manifest_pick(const struct manifest *index, const struct platform *want)
 {
 	const struct descriptor *best = NULL, *last = NULL;
-	unsigned best_rank = 0, candidates = 0;
+	uint64_t best_rank = 0;
+	unsigned candidates = 0;
 	for (size_t i = 0; i < index->entries_len; i++) {
 		const struct descriptor *d = &index->entries[i];
-		if (is_for_no_machine(d))
+		if (d->has_platform && platform_is_of_no_machine(&d->platform))
 			continue;
 		candidates++;
 		last = d;
-		unsigned rank = d->has_platform ? platform_rank(want, &d->platform) : 0;
+		uint64_t rank = d->has_platform ? platform_rank(want, &d->platform) : 0;
 		if (rank > best_rank) {
 			best_rank = rank;
 			best = d;

@@ -6,18 +6,21 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#define RANK_EXACT 1000u
-#define RANK_BASE  1u
-#define QUOTE_MAX  100
+#define QUOTE_MAX 100
+/* Windows promises from this build on that a machine runs what was built for an older one, down to this. */
+#define WINDOWS_STABLE_BUILD 20348u
+#define ARM64_V9_BEGINS      5u /* v9.0 has all that v8.5 has, v9.1 all of v8.6, and so on */
+#define ARM_OLDEST           5u
+#define ARM_NEWEST           8u
 
-/* An architecture by another name, perhaps with the variant that the name implies. */
+/* An architecture by another name, perhaps with the variant that the name implies, whatever else is said. */
 static const struct alias {
 	const char *name;
 	const char *architecture;
 	const char *variant; /* NULL: keep */
 } aliases[] = {
-    {"i386", "386", NULL},      {"i486", "386", NULL},
-    {"i586", "386", NULL},      {"i686", "386", NULL},
+    {"i386", "386", ""},        {"i486", "386", ""},
+    {"i586", "386", ""},        {"i686", "386", ""},
     {"x86_64", "amd64", NULL},  {"x86-64", "amd64", NULL},
     {"aarch64", "arm64", NULL}, {"armhf", "arm", "v7"},
     {"armv7l", "arm", "v7"},    {"armel", "arm", "v6"},
@@ -37,22 +40,29 @@ static void set(char to[static PLATFORM_PART_MAX + 1], const char *text)
 	(void)snprintf(to, PLATFORM_PART_MAX + 1, "%s", text);
 }
 
-/* "8" is "v8", and a variant that every machine of the architecture has is none; arm alone is v7. */
+static bool is_arch(const struct platform *p, const char *architecture)
+{
+	return strcmp(p->architecture, architecture) == 0;
+}
+
+/* "8" and "v8.0" are "v8", and a variant that every machine of the architecture has is none; arm alone is v7. */
 static void variant_normalize(struct platform *p)
 {
-	bool arm = strcmp(p->architecture, "arm") == 0;
+	size_t len = strlen(p->variant);
+	if (is_arch(p, "arm64") && len == 4 && p->variant[0] == 'v' && strcmp(p->variant + 2, ".0") == 0)
+		p->variant[2] = '\0';
 	if (p->variant[0] >= '0' && p->variant[0] <= '9' && p->variant[1] == '\0') {
 		const char text[] = {'v', p->variant[0], '\0'};
 		set(p->variant, text);
 	}
-	if (arm && p->variant[0] == '\0')
+	if (is_arch(p, "arm") && p->variant[0] == '\0')
 		set(p->variant, "v7");
-	if ((strcmp(p->architecture, "arm64") == 0 && strcmp(p->variant, "v8") == 0) ||
-	    (strcmp(p->architecture, "amd64") == 0 && strcmp(p->variant, "v1") == 0))
+	if ((is_arch(p, "arm64") && strcmp(p->variant, "v8") == 0) ||
+	    (is_arch(p, "amd64") && strcmp(p->variant, "v1") == 0))
 		set(p->variant, "");
 }
 
-void platform_normalize(struct platform *p)
+static void normalize(struct platform *p)
 {
 	lower(p->os);
 	lower(p->architecture);
@@ -60,10 +70,10 @@ void platform_normalize(struct platform *p)
 	if (strcmp(p->os, "macos") == 0)
 		set(p->os, "darwin");
 	for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++) {
-		if (strcmp(p->architecture, aliases[i].name) != 0)
+		if (!is_arch(p, aliases[i].name))
 			continue;
 		set(p->architecture, aliases[i].architecture);
-		if (aliases[i].variant && p->variant[0] == '\0')
+		if (aliases[i].variant)
 			set(p->variant, aliases[i].variant);
 		break;
 	}
@@ -83,33 +93,72 @@ static bool part_is_valid(struct span part)
 	return true;
 }
 
-/* Fill the parts in their order. How many there are, or -EINVAL. */
-static int parts_take(struct span text, struct platform *p)
+static bool part_set(char to[static PLATFORM_PART_MAX + 1], struct span part)
 {
-	char *const parts[] = {p->os, p->architecture, p->variant};
-	for (int n = 0; n < 3; n++) {
-		const uint8_t *slash = text.len > 0 ? memchr(text.data, '/', text.len) : NULL;
-		struct span part = span_of(text.data, slash ? (size_t)(slash - text.data) : text.len);
-		if (!part_is_valid(part))
-			return -EINVAL;
-		memcpy(parts[n], part.data, part.len);
-		if (!slash)
-			return n + 1;
-		text = span_of(slash + 1, text.len - part.len - 1);
-	}
-	return -EINVAL;
+	if (!part_is_valid(part))
+		return false;
+	memcpy(to, part.data, part.len);
+	return true;
+}
+
+/* Take the part before the next `end`, or all of the text. */
+static struct span cut(struct span *text, char end)
+{
+	const uint8_t *at = text->len > 0 ? memchr(text->data, end, text->len) : NULL;
+	struct span part = span_of(text->data, at ? (size_t)(at - text->data) : text->len);
+	*text = at ? span_of(at + 1, text->len - part.len - 1) : span_of(NULL, 0);
+	return part;
+}
+
+/* "os" or "os(version)". */
+static bool os_take(struct span text, struct platform *p)
+{
+	if (text.len == 0 || text.data[text.len - 1] != ')')
+		return part_set(p->os, text);
+	text.len--;
+	struct span os = cut(&text, '(');
+	return part_set(p->os, os) && part_set(p->os_version, text);
+}
+
+static bool text_take(struct span text, struct platform *p)
+{
+	size_t slashes = 0;
+	for (size_t i = 0; i < text.len; i++)
+		slashes += text.data[i] == '/';
+	return (slashes == 1 || slashes == 2) && os_take(cut(&text, '/'), p) &&
+	       part_set(p->architecture, cut(&text, '/')) && (slashes == 1 || part_set(p->variant, text));
 }
 
 int platform_parse(struct span text, struct platform *ret_platform, struct reason *why)
 {
 	struct platform p = {.os = ""};
-	if (parts_take(text, &p) < 2) {
+	if (!text_take(text, &p)) {
 		int len = text.len <= QUOTE_MAX ? (int)text.len : QUOTE_MAX;
-		reason_set(why, "'%.*s' is not a platform: os/architecture or os/architecture/variant is", len,
-			   len > 0 ? (const char *)text.data : "");
+		reason_set(why,
+			   "'%.*s' is not a platform: os/architecture or os/architecture/variant is, or "
+			   "windows(version)/architecture",
+			   len, len > 0 ? (const char *)text.data : "");
 		return -EINVAL;
 	}
-	platform_normalize(&p);
+	normalize(&p);
+	*ret_platform = p;
+	return 0;
+}
+
+int platform_of_parts(const char *os, const char *os_version, const char *architecture, const char *variant,
+		      struct platform *ret_platform, struct reason *why)
+{
+	struct platform p = {.os = ""};
+	bool has_variant = variant && variant[0] != '\0';
+	if (!part_set(p.os, span_str(os)) || !part_set(p.architecture, span_str(architecture)) ||
+	    (has_variant && !part_set(p.variant, span_str(variant)))) {
+		reason_set(why, "'%.*s/%.*s%s%.*s' is not a platform", PLATFORM_PART_MAX, os, PLATFORM_PART_MAX,
+			   architecture, has_variant ? "/" : "", PLATFORM_PART_MAX, has_variant ? variant : "");
+		return -EINVAL;
+	}
+	if (os_version)
+		(void)part_set(p.os_version, span_str(os_version));
+	normalize(&p);
 	*ret_platform = p;
 	return 0;
 }
@@ -120,37 +169,96 @@ void platform_of_host(struct platform *ret_platform)
 	struct platform p = {.os = "linux"};
 	if (uname(&name) == 0)
 		(void)snprintf(p.architecture, sizeof p.architecture, "%.*s", PLATFORM_PART_MAX, name.machine);
-	platform_normalize(&p);
+	normalize(&p);
 	*ret_platform = p;
 }
 
 void platform_format(const struct platform *p, char ret_text[static PLATFORM_TEXT_SIZE])
 {
-	(void)snprintf(ret_text, PLATFORM_TEXT_SIZE, "%s/%s%s%s", p->os, p->architecture,
-		       p->variant[0] != '\0' ? "/" : "", p->variant);
+	bool has_version = p->os_version[0] != '\0', has_variant = p->variant[0] != '\0';
+	(void)snprintf(ret_text, PLATFORM_TEXT_SIZE, "%s%s%s%s/%s%s%s", p->os, has_version ? "(" : "", p->os_version,
+		       has_version ? ")" : "", p->architecture, has_variant ? "/" : "", p->variant);
 }
 
-/* The number of a variant of an architecture whose variants build on each other; 0 for any other. */
-static unsigned level(const struct platform *p)
+bool platform_is_of_no_machine(const struct platform *p)
 {
-	const char *base = strcmp(p->architecture, "amd64") == 0   ? "v1"
-			   : strcmp(p->architecture, "arm64") == 0 ? "v8"
-			   : strcmp(p->architecture, "arm") == 0   ? "v7"
-								   : NULL;
+	return strcmp(p->os, "unknown") == 0;
+}
+
+/* "vN" or, where an architecture counts so, "vN.M"; without a variant the one that goes without saying. */
+static bool level_of(const struct platform *p, unsigned *ret_major, unsigned *ret_minor)
+{
+	const char *base = is_arch(p, "amd64") ? "v1" : is_arch(p, "arm64") ? "v8" : is_arch(p, "arm") ? "v7" : NULL;
 	const char *variant = p->variant[0] != '\0' ? p->variant : base;
-	if (!base || variant[0] != 'v' || variant[1] < '1' || variant[1] > '9' || variant[2] != '\0')
-		return 0;
-	return (unsigned)(variant[1] - '0');
+	size_t len = variant ? strlen(variant) : 0;
+	bool has_minor = len == 4 && is_arch(p, "arm64") && variant[2] == '.';
+	if ((len != 2 && !has_minor) || variant[0] != 'v' || variant[1] < '1' || variant[1] > '9' ||
+	    (has_minor && (variant[3] < '0' || variant[3] > '9')))
+		return false;
+	*ret_major = (unsigned)(variant[1] - '0');
+	*ret_minor = has_minor ? (unsigned)(variant[3] - '0') : 0;
+	return true;
 }
 
-unsigned platform_rank(const struct platform *want, const struct platform *have)
+/* Whether a machine of one architecture and variant runs what is for another: a rank, 0: it does not. */
+static unsigned rank_machine(const struct platform *want, const struct platform *have)
 {
-	if (strcmp(want->os, have->os) != 0 || strcmp(want->architecture, have->architecture) != 0)
+	enum { OTHER_MACHINE = 1, OLDER = 100, EXACT = 1000 };
+	unsigned major = 0, minor = 0, had_major = 0, had_minor = 0;
+	bool same = strcmp(want->architecture, have->architecture) == 0;
+	if (same && strcmp(want->variant, have->variant) == 0)
+		return EXACT;
+	if (is_arch(want, "amd64") && is_arch(have, "386") && have->variant[0] == '\0')
+		return OTHER_MACHINE;
+	if (!level_of(want, &major, &minor) || !level_of(have, &had_major, &had_minor))
 		return 0;
-	if (strcmp(want->variant, have->variant) == 0)
-		return RANK_EXACT;
-	unsigned wanted = level(want), had = level(have);
-	if (wanted > 0 && had > 0)
-		return had <= wanted ? RANK_BASE + had : 0;
-	return have->variant[0] == '\0' ? RANK_BASE : 0;
+	if (is_arch(have, "arm") && had_major < ARM_OLDEST)
+		return 0;
+	if (is_arch(want, "arm64") && is_arch(have, "arm") && major >= ARM_NEWEST)
+		return had_major <= ARM_NEWEST ? OTHER_MACHINE + had_major : 0;
+	if (!same)
+		return 0;
+	bool across = is_arch(want, "arm64") && major == 9 && had_major == 8;
+	unsigned reach = across ? minor + ARM64_V9_BEGINS : minor;
+	bool runs = is_arch(want, "arm64") ? (across || major == had_major) && had_minor <= reach : had_major < major;
+	return runs ? OLDER + 10 * had_major + had_minor : 0;
+}
+
+struct windows {
+	unsigned major, minor, build, revision;
+};
+
+/* "10.0.20348.1726", with or without the revision. False: it is no such thing. */
+static bool windows_parse(const char *text, struct windows *ret_version)
+{
+	struct windows w = {.revision = 0};
+	int n = sscanf(text, "%3u.%3u.%5u.%5u", &w.major, &w.minor, &w.build, &w.revision);
+	if (n < 3 || w.major > UINT8_MAX || w.minor > UINT8_MAX || w.build > UINT16_MAX || w.revision > UINT16_MAX)
+		return false;
+	*ret_version = w;
+	return true;
+}
+
+/* Whether a Windows runs what is for another: a rank, which is that of the newest that runs; 0: it does not. */
+static uint64_t rank_windows(const char *want, const char *have)
+{
+	struct windows w, h;
+	enum { ANY = 1 };
+	if (have[0] == '\0' || !windows_parse(want, &w))
+		return ANY;
+	if (!windows_parse(have, &h) || w.major != h.major || w.minor != h.minor)
+		return 0;
+	bool runs =
+	    w.build < WINDOWS_STABLE_BUILD ? h.build == w.build : h.build >= WINDOWS_STABLE_BUILD && h.build <= w.build;
+	return runs ? ((uint64_t)h.build << 16 | h.revision) + ANY : 0;
+}
+
+uint64_t platform_rank(const struct platform *want, const struct platform *have)
+{
+	if (strcmp(want->os, have->os) != 0 || platform_is_of_no_machine(have))
+		return 0;
+	bool is_windows = strcmp(want->os, "windows") == 0;
+	uint64_t machine = rank_machine(want, have);
+	uint64_t version = is_windows ? rank_windows(want->os_version, have->os_version) : 1;
+	return machine > 0 && version > 0 ? machine << 34 | version : 0;
 }

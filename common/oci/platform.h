@@ -1,38 +1,50 @@
 /*
- * Platforms, "os/architecture[/variant]", with the normalisation of containerd's platforms package: aarch64 is arm64,
- * x86_64 is amd64, arm alone is arm/v7, arm64/v8 is arm64.
+ * Platforms, "os/architecture[/variant]", an os of Windows also with its version: "windows(10.0.20348)/amd64". They are
+ * normalised and matched as by containerd's platforms package: aarch64 is arm64, x86_64 is amd64, arm alone is arm/v7,
+ * arm64/v8 is arm64.
  */
 #ifndef SLUICE_OCI_PLATFORM_H
 #define SLUICE_OCI_PLATFORM_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/base/reason.h"
 #include "common/base/span.h"
 
 #define PLATFORM_PART_MAX  31
-#define PLATFORM_TEXT_SIZE (3 * (PLATFORM_PART_MAX + 1))
+#define PLATFORM_TEXT_SIZE (4 * (PLATFORM_PART_MAX + 1) + 1)
 
 struct platform {
 	char os[PLATFORM_PART_MAX + 1];
+	char os_version[PLATFORM_PART_MAX + 1]; /* may be empty, as may the variant */
 	char architecture[PLATFORM_PART_MAX + 1];
-	char variant[PLATFORM_PART_MAX + 1]; /* may be empty */
+	char variant[PLATFORM_PART_MAX + 1];
 };
 
 /* -EINVAL with a reason that quotes the text. The result is normalised. */
 int platform_parse(struct span text, struct platform *ret_platform, struct reason *why);
 
-void platform_normalize(struct platform *p);
+/*
+ * The same from a document, where each part stands for itself; `os_version` and `variant` may be NULL. A version that
+ * is none that we could tell from another is left out.
+ */
+int platform_of_parts(const char *os, const char *os_version, const char *architecture, const char *variant,
+		      struct platform *ret_platform, struct reason *why);
 
 /* The platform that this program runs on. */
 void platform_of_host(struct platform *ret_platform);
 
 void platform_format(const struct platform *p, char ret_text[static PLATFORM_TEXT_SIZE]);
 
+/* Attestations and the like, which build tools put beside the images, are for the platform unknown/unknown. */
+bool platform_is_of_no_machine(const struct platform *p);
+
 /*
- * How well `have` serves `want` (both normalised): 0 not at all, more is better. The exact variant is best; an older
- * arm variant still runs on a newer one.
+ * How well `have` serves `want` (both normalised): 0 not at all, more is better. The exact variant is best; older ones
+ * of arm, arm64 and amd64 run on newer machines, arm on arm64 and 386 on amd64. Windows runs what was built for its own
+ * version, from Server 2022 (build 20348) on also what is older, down to that; without a version anything goes.
  */
-unsigned platform_rank(const struct platform *want, const struct platform *have);
+uint64_t platform_rank(const struct platform *want, const struct platform *have);
 
 #endif

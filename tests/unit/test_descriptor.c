@@ -32,7 +32,8 @@ static void test_taken(void **state)
 	    {"{\"digest\":\"" D "\",\"size\":0}", "", 0, NULL},
 	    {"{\"digest\":\"" D "\",\"size\":9223372036854775807}", "", INT64_MAX, NULL},
 	    {"{" HEAD "," OS "\"x86_64\"}}", "", 7, "linux/amd64"},
-	    {"{" HEAD "," OS "\"arm\",\"variant\":\"v6\",\"os.version\":\"1\"}}", "", 7, "linux/arm/v6"},
+	    {"{" HEAD "," OS "\"arm\",\"variant\":\"v6\",\"os.version\":\"1\"}}", "", 7, "linux(1)/arm/v6"},
+	    {"{" HEAD "," OS "\"arm\",\"os.version\":\"1 \"}}", "", 7, "linux/arm/v7"},
 	    {"{" HEAD "," OS "\"arm64\",\"variant\":\"\"}}", "", 7, "linux/arm64"},
 	    {"{" HEAD ",\"platform\":{}}", "", 7, NULL},
 	    {"{" HEAD ",\"platform\":{\"os\":\"linux\"}}", "", 7, NULL},
@@ -102,6 +103,8 @@ static void test_to_json(void **state)
 	    "{\"mediaType\":\"a/b\"," HEAD "}",
 	    "{" HEAD ",\"platform\":{\"architecture\":\"amd64\",\"os\":\"linux\"}}",
 	    "{" HEAD ",\"platform\":{\"architecture\":\"arm\",\"os\":\"linux\",\"variant\":\"v6\"}}",
+	    "{" HEAD
+	    ",\"platform\":{\"architecture\":\"arm\",\"os\":\"windows\",\"os.version\":\"1.2\",\"variant\":\"v7\"}}",
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {

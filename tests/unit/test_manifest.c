@@ -163,6 +163,8 @@ static void test_pick(void **state)
 	     "linux/arm", 0x7},
 	    {"older variant", LISTED(DESC("5", FOR_V("linux", "arm", "v5")) "," DESC("7", FOR_V("linux", "arm", "v7"))),
 	     "linux/arm/v6", 0x5},
+	    {"another architecture, last", LISTED(DESC("3", FOR("linux", "386")) "," AMD64), "linux/amd64", 0x1},
+	    {"another architecture, alone", LISTED(DESC("3", FOR("linux", "386")) "," ARM64), "linux/amd64", 0x3},
 	    {"attestations are for nobody", LISTED(ATTEST), "unknown/unknown", 0},
 	    {"beside an attestation", LISTED(ATTEST "," AMD64 "," ATTEST), "linux/amd64", 0x1},
 	    {"without a platform, alone", LISTED(PLAIN), "linux/amd64", 0xb},

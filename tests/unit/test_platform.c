@@ -1,5 +1,8 @@
 /* Platforms: one form for each, and which serves which. */
 
+/* System */
+#include <inttypes.h>
+
 /* Own */
 #include "tests/unit/unit.h"
 
@@ -27,11 +30,21 @@ static void test_taken(void **state)
 	    {"linux/arm/v6", "linux/arm/v6"},
 	    {"linux/armhf", "linux/arm/v7"},
 	    {"linux/armel", "linux/arm/v6"},
+	    {"linux/armhf/v6", "linux/arm/v7"}, /* the name says it */
+	    {"linux/armv6l", "linux/arm/v6"},
 	    {"linux/i686", "linux/386"},
+	    {"linux/i386/v1", "linux/386"},
+	    {"linux/x86-64/v2", "linux/amd64/v2"},
+	    {"linux/aarch64/v8.0", "linux/arm64"},
+	    {"linux/arm64/v9.0", "linux/arm64/v9"},
+	    {"linux/arm64/v9.2", "linux/arm64/v9.2"},
+	    {"windows/amd64", "windows/amd64"},
+	    {"Windows(10.0.17763.1)/AMD64", "windows(10.0.17763.1)/amd64"},
 	    {"linux/riscv64", "linux/riscv64"},
 	    {"macos/arm64", "darwin/arm64"},
 	    {"unknown/unknown", "unknown/unknown"},
 	    {X31 "/" X31 "/" X31, X31 "/" X31 "/" X31},
+	    {X31 "(" X31 ")/" X31 "/" X31, X31 "(" X31 ")/" X31 "/" X31},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -60,6 +73,14 @@ static void test_refused(void **state)
 	    "linux/" X31 "x",
 	    "linux/arm/" X31 "x",
 	    "linux/am:64",
+	    "windows()/amd64",
+	    "windows(10.0/amd64",
+	    "windows10.0)/amd64",
+	    "windows(10.0)",
+	    "windows(10.0 1)/amd64",
+	    "(10.0)/amd64",
+	    "windows(" X31 "x)/amd64",
+	    "windows/amd64(1)",
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -72,7 +93,7 @@ static void test_refused(void **state)
 	}
 }
 
-static unsigned rank(const char *want, const char *have)
+static uint64_t rank(const char *want, const char *have)
 {
 	struct platform w, h;
 	assert_int_equal(platform_parse(span_str(want), &w, NULL), 0);
@@ -80,33 +101,110 @@ static unsigned rank(const char *want, const char *have)
 	return platform_rank(&w, &h);
 }
 
+/* The rows are those of containerd's platforms.Only, with the order that it tries them in. */
+static const struct rank_row {
+	const char *want;
+	const char *better[14]; /* each serves, and better than the next */
+	const char *none[9];
+} rank_rows[] = {
+    {"linux/amd64",
+     {"linux/amd64/v1", "linux/386"},
+     {"linux/amd64/v2", "linux/arm/v7", "linux/arm64", "windows/amd64", "windows/386", "linux/386/sse2"}},
+    {"linux/amd64/v3", {"linux/amd64/v3", "linux/amd64/v2", "linux/amd64", "linux/386"}, {"linux/amd64/v4"}},
+    {"linux/amd64/odd", {"linux/amd64/odd", "linux/386"}, {"linux/amd64"}},
+    {"linux/386", {"linux/386"}, {"linux/amd64", "linux/arm"}},
+    {"linux/arm/v8",
+     {"linux/arm/v8", "linux/arm", "linux/arm/v6", "linux/arm/v5"},
+     {"linux/arm/v4", "linux/arm64", "windows/arm", "linux/386"}},
+    {"linux/arm/v7", {"linux/arm/v7", "linux/arm/v6", "linux/arm/v5"}, {"linux/arm/v8", "linux/arm64"}},
+    {"linux/arm", {"linux/arm/v7", "linux/arm/v6"}, {"linux/arm/v8"}},
+    {"linux/arm/v6", {"linux/arm/v6", "linux/arm/v5"}, {"linux/arm/v7", "linux/arm", "linux/arm/v4"}},
+    {"linux/arm/v5", {"linux/arm/v5"}, {"linux/arm/v4", "linux/arm/v6"}},
+    {"linux/arm/v4", {"linux/arm/v4"}, {"linux/arm/v3", "linux/arm/v5"}},
+    {"linux/arm64",
+     {"linux/arm64/v8", "linux/arm/v8", "linux/arm/v7", "linux/arm/v6", "linux/arm/v5"},
+     {"linux/arm64/v8.1", "linux/arm64/v9", "linux/arm/v4", "linux/arm/v9", "linux/amd64", "windows/arm"}},
+    {"linux/arm64/v8.1",
+     {"linux/arm64/v8.1", "linux/arm64", "linux/arm/v8"},
+     {"linux/arm64/v8.2", "linux/arm64/v9", "linux/arm/v9"}},
+    {"linux/arm64/v9",
+     {"linux/arm64/v9.0", "linux/arm64/v8.5", "linux/arm64/v8.4", "linux/arm64/v8.1", "linux/arm64", "linux/arm/v8",
+      "linux/arm/v5"},
+     {"linux/arm64/v8.6", "linux/arm64/v9.1", "linux/arm/v4"}},
+    {"linux/arm64/v9.1",
+     {"linux/arm64/v9.1", "linux/arm64/v9", "linux/arm64/v8.6", "linux/arm64/v8.5", "linux/arm64", "linux/arm"},
+     {"linux/arm64/v8.7", "linux/arm64/v9.2"}},
+    {"linux/ppc64le/power9", {"linux/ppc64le/power9"}, {"linux/ppc64le/power10", "linux/ppc64le"}},
+    {"linux/riscv64", {"linux/riscv64"}, {"linux/riscv64/rva23u64"}},
+    /* Before Server 2022 a version runs its own alone; whatever the revision. */
+    {"windows(10.0.17763.100)/amd64",
+     {"windows(10.0.17763.200)/amd64", "windows(10.0.17763.2)/amd64", "windows/amd64", "windows(10.0.17763)/386"},
+     {"windows(10.0.17762)/amd64", "windows(10.0.14393)/amd64", "windows(10.0.20348)/amd64", "windows(6.0.17763)/amd64",
+      "windows(10.1.17763)/amd64", "windows(odd)/amd64", "linux/amd64"}},
+    {"windows(10.0.22621)/amd64",
+     {"windows(10.0.22621.1)/amd64", "windows(10.0.22621)/amd64", "windows(10.0.20348.9)/amd64",
+      "windows(10.0.20348)/amd64", "windows/amd64"},
+     {"windows(10.0.22622)/amd64", "windows(10.0.20347)/amd64", "windows(10.0.17763)/amd64"}},
+    {"linux(6.1)/amd64", {"linux(5.1)/amd64"}, {"windows(6.1)/amd64"}},
+    {"unknown/unknown", {NULL}, {"unknown/unknown"}},
+};
+
 static void test_rank(void **state)
 {
+	(void)state;
+	for (size_t i = 0; i < LEN(rank_rows); i++) {
+		const struct rank_row *row = &rank_rows[i];
+		uint64_t before = UINT64_MAX;
+		for (size_t j = 0; j < LEN(row->better) && row->better[j]; j++) {
+			uint64_t now = rank(row->want, row->better[j]);
+			if (now == 0 || now >= before)
+				fail_msg("'%s' by '%s': %" PRIu64, row->want, row->better[j], now);
+			before = now;
+		}
+		for (size_t j = 0; j < LEN(row->none) && row->none[j]; j++)
+			if (rank(row->want, row->none[j]) != 0)
+				fail_msg("'%s' by '%s'", row->want, row->none[j]);
+	}
+}
+
+/* Without a version of Windows to compare, none is better than another: the first of an index is taken. */
+static void test_rank_of_any_version(void **state)
+{
+	(void)state;
+	assert_true(rank("windows/amd64", "windows(10.0.17763)/amd64") > 0);
+	assert_true(rank("windows/amd64", "windows(10.0.17763)/amd64") ==
+		    rank("windows/amd64", "windows(10.0.20348)/amd64"));
+	assert_true(rank("windows(odd)/amd64", "windows(10.0.1)/amd64") == rank("windows(odd)/amd64", "windows/amd64"));
+}
+
+/* A document's parts stand for themselves: none of them can end another. */
+static void test_of_parts(void **state)
+{
 	static const struct {
-		const char *want;
-		const char *better[5]; /* each serves, and better than the next */
-		const char *none[4];
+		const char *os, *version, *architecture, *variant, *want;
 	} rows[] = {
-	    {"linux/amd64", {"linux/amd64"}, {"linux/arm64", "windows/amd64", "linux/amd64/v2", "linux/386"}},
-	    {"linux/amd64/v3", {"linux/amd64/v3", "linux/amd64/v2", "linux/amd64"}, {"linux/amd64/v4"}},
-	    {"linux/arm/v7", {"linux/arm/v7", "linux/arm/v6", "linux/arm/v5"}, {"linux/arm/v8", "linux/arm64"}},
-	    {"linux/arm", {"linux/arm/v7", "linux/arm/v6"}, {"linux/arm/v8"}},
-	    {"linux/arm/v6", {"linux/arm/v6", "linux/arm/v5"}, {"linux/arm/v7", "linux/arm"}},
-	    {"linux/arm64", {"linux/arm64/v8"}, {"linux/arm64/v9", "linux/arm"}},
-	    {"linux/arm64/v9", {"linux/arm64/v9", "linux/arm64"}, {"linux/arm/v7"}},
-	    {"linux/ppc64le/power9", {"linux/ppc64le/power9", "linux/ppc64le"}, {"linux/ppc64le/power10"}},
+	    {"linux", NULL, "x86_64", NULL, "linux/amd64"},
+	    {"linux", "", "arm", "", "linux/arm/v7"},
+	    {"windows", "10.0.20348.1", "amd64", NULL, "windows(10.0.20348.1)/amd64"},
+	    {"windows", "10.0 odd", "amd64", NULL, "windows/amd64"},
+	    {"windows", X31 "x", "amd64", NULL, "windows/amd64"},
+	    {"", NULL, "amd64", NULL, NULL},
+	    {"linux", NULL, "", NULL, NULL},
+	    {"linux/arm", NULL, "v7", NULL, NULL},
+	    {"windows(1)", NULL, "amd64", NULL, NULL},
+	    {"linux", NULL, "arm", "v7/x", NULL},
+	    {X31 "x", NULL, "amd64", NULL, NULL},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
-		unsigned before = UINT32_MAX;
-		for (size_t j = 0; j < 5 && rows[i].better[j]; j++) {
-			unsigned now = rank(rows[i].want, rows[i].better[j]);
-			if (now == 0 || now >= before)
-				fail_msg("'%s' by '%s': %u", rows[i].want, rows[i].better[j], now);
-			before = now;
-		}
-		for (size_t j = 0; j < 4 && rows[i].none[j]; j++)
-			assert_int_equal(rank(rows[i].want, rows[i].none[j]), 0);
+		struct platform p;
+		char text[PLATFORM_TEXT_SIZE];
+		struct reason why = {""};
+		int r = platform_of_parts(rows[i].os, rows[i].version, rows[i].architecture, rows[i].variant, &p, &why);
+		assert_int_equal(r, rows[i].want ? 0 : -EINVAL);
+		if (r == 0)
+			platform_format(&p, text);
+		assert_string_equal(r == 0 ? text : why.text[0] ? "" : "no reason", rows[i].want ? rows[i].want : "");
 	}
 }
 
@@ -125,10 +223,9 @@ static void test_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_taken),
-	    cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_rank),
-	    cmocka_unit_test(test_host),
+	    cmocka_unit_test(test_taken),    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_rank),     cmocka_unit_test(test_rank_of_any_version),
+	    cmocka_unit_test(test_of_parts), cmocka_unit_test(test_host),
 	};
 	return cmocka_run_group_tests_name("platform", tests, NULL, NULL);
 }

@@ -1,0 +1,116 @@
+"""Which image of an index is pulled: containerd's rules, on an index that a registry keeps."""
+
+import json
+
+import pytest
+
+from images import INDEX, MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
+from stages import NOT_FOUND, USAGE, one_line
+
+# In an order in which the first that would do is never the best one. (os, architecture, variant, os.version)
+PLATFORMS = [
+    ("unknown", "unknown", "", ""),
+    ("linux", "386", "", ""),
+    ("linux", "amd64", "", ""),
+    ("linux", "amd64", "v2", ""),
+    ("linux", "amd64", "v4", ""),
+    ("linux", "arm", "v5", ""),
+    ("linux", "arm", "v7", ""),
+    ("linux", "arm", "v6", ""),
+    ("linux", "arm", "v8", ""),
+    ("linux", "aarch64", "v8", ""),
+    ("linux", "arm64", "v9", ""),
+    ("windows", "amd64", "", "10.0.17763.6532"),
+    ("windows", "amd64", "", "10.0.20348.2966"),
+    ("windows", "amd64", "", "10.0.26100.2605"),
+]
+
+CHOICES = [
+    ("linux/amd64", "linux/amd64"),
+    ("linux/x86_64/v1", "linux/amd64"),
+    ("linux/amd64/v2", "linux/amd64/v2"),
+    ("linux/amd64/v3", "linux/amd64/v2"),
+    ("linux/i386", "linux/386"),
+    ("linux/arm", "linux/arm/v7"),
+    ("linux/armhf", "linux/arm/v7"),
+    ("linux/armel", "linux/arm/v6"),
+    ("linux/arm/v8", "linux/arm/v8"),
+    ("linux/arm64", "linux/arm64"),
+    ("linux/arm64/v8.3", "linux/arm64"),
+    ("linux/arm64/v9.1", "linux/arm64/v9"),
+    ("windows/amd64", "windows(10.0.17763.6532)/amd64"),
+    ("windows(10.0.17763)/amd64", "windows(10.0.17763.6532)/amd64"),
+    ("windows(10.0.20348)/amd64", "windows(10.0.20348.2966)/amd64"),
+    ("windows(10.0.22621)/amd64", "windows(10.0.20348.2966)/amd64"),
+    ("windows(10.0.26200)/amd64", "windows(10.0.26100.2605)/amd64"),
+]
+
+
+class Shelf:
+    """Images for platforms in one repository, and indexes of some of them."""
+
+    def __init__(self, registry):
+        self.pusher = Pusher(registry.address, "platforms")
+        self.reference = f"{registry.address}/platforms:"
+        self.entries = [self.entry(*names) for names in PLATFORMS]
+
+    def entry(self, os, architecture, variant, version):
+        config = config_blob(architecture)
+        layer = self.pusher.blob_bytes(f"{os} {architecture} {variant} {version}".encode())
+        self.pusher.blob_bytes(config)
+        manifest = manifest_blob(config, [layer])
+        self.pusher.manifest(digest_of(manifest), manifest)
+        platform = {"os": os, "architecture": architecture, "variant": variant, "os.version": version}
+        return descriptor(manifest, MANIFEST, platform={name: text for name, text in platform.items() if text})
+
+    def index(self, tag, entries):
+        text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+        self.pusher.manifest(tag, text, INDEX)
+        return self.reference + tag
+
+
+@pytest.fixture(scope="module")
+def shelf(registry):
+    return Shelf(registry)
+
+
+def named(box, reference):
+    """The digest and platform that index.json has for a name."""
+    found = next(image for image in box.json("images") if image["name"] == reference)
+    return found["digest"], found["platform"]
+
+
+def test_the_best_one_is_pulled(box, shelf):
+    reference = shelf.index("all", shelf.entries)
+    with box.up():
+        for want, got in CHOICES:
+            box.sluice("pull", "--platform", want, reference)
+            digest, platform = named(box, reference)
+            assert platform == got, f"{want} got {platform}"
+            assert digest in {entry["digest"] for entry in shelf.entries}
+
+
+def test_what_runs_all_the_same(box, shelf):
+    """An older relative where there is nothing better."""
+    old = shelf.index("old", shelf.entries[:2] + shelf.entries[5:6])
+    with box.up():
+        for want, got in (("linux/amd64/v3", "linux/386"), ("linux/arm64", "linux/arm/v5"), ("linux/arm", "linux/arm/v5")):
+            box.sluice("pull", "--platform", want, old)
+            assert named(box, old)[1] == got
+
+
+def test_what_there_is_instead(box, shelf):
+    some = shelf.index("some", [*shelf.entries[:3], shelf.entries[2], shelf.entries[12]])
+    with box.up():
+        for want in ("linux/s390x", "linux/arm64", "windows(10.0.17763)/amd64", "unknown/unknown"):
+            said = box.sluice("pull", "--platform", want, some, want=NOT_FOUND).stderr
+            one_line(said, f"no image for {want}", "there is: linux/386, linux/amd64, windows(10.0.20348.2966)/amd64")
+            assert "unknown" not in said.partition("there is")[2].replace(want, "")
+            assert said.count("linux/amd64") == 1
+        nobody = shelf.index("nobody", shelf.entries[:1])
+        one_line(box.sluice("pull", nobody, want=NOT_FOUND).stderr, "there is: none")
+
+
+@pytest.mark.parametrize("text", ["linux", "linux/", "windows(10.0)", "windows()/amd64", "a/b/c/d"])
+def test_what_is_no_platform(box, text):
+    one_line(box.sluice("pull", "--platform", text, "localhost:1/x", want=USAGE).stderr, f"'{text}' is not a platform")

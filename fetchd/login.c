@@ -73,9 +73,10 @@ static const struct fetch_step *present(struct fetch *f)
 /* Where a registry sent us gets no pass. What it refuses is a URL that was signed for a time: back for a new one. */
 static const struct fetch_step *refused_away(struct fetch *f)
 {
-	/* Of a new one it is the range that is not wanted. */
-	if (f->http_status == 400 && f->want.offset > 0 && !f->want.whole && f->backoff.failures > 0)
-		return fetch_ask_for_all(f);
+	/* Of a new one, too: then it is the range that is not wanted. */
+	bool again = f->backoff.failures > 0 && f->fail == FAIL_DENIED;
+	if (again && f->http_status == 400 && f->want.offset > 0 && !f->want.whole)
+		return &step_whole;
 	(void)fetch_fail(f, FAIL_DENIED, &step_retry, f->judgement.why.text);
 	f->retries_max = AWAY_RETRIES;
 	return &step_retry;

@@ -208,7 +208,7 @@ static const struct fetch_step *settle_body(struct fetch *f)
  * A range within the content was refused. Another site may give it, and costs less than to have everything sent once
  * more; where there is none, or all have refused, this one is asked for all of it, and what is there is skipped.
  */
-const struct fetch_step *fetch_ask_for_all(struct fetch *f)
+static const struct fetch_step *ask_for_all(struct fetch *f)
 {
 	uint32_t site = UINT32_C(1) << f->sites[f->site];
 	char at[ORIGIN_TEXT_SIZE];
@@ -246,7 +246,7 @@ static const struct fetch_step *settle(struct fetch *f)
 		f->want.size = j->size;
 		return &step_present;
 	case VERDICT_WHOLE:
-		return fetch_ask_for_all(f);
+		return &step_whole;
 	case VERDICT_COMPLETE:
 		f->want.size = j->size;
 		return &step_open;
@@ -464,6 +464,7 @@ const struct fetch_step step_drain = {"drain", drain};
 const struct fetch_step step_settle = {"settle", settle};
 const struct fetch_step step_resolve = {"resolve", resolve};
 const struct fetch_step step_spread = {"spread", spread};
+const struct fetch_step step_whole = {"whole", ask_for_all};
 const struct fetch_step step_redirect = {"redirect", redirect};
 const struct fetch_step step_retry = {"retry", retry};
 const struct fetch_step step_end = {"end", end};

@@ -121,9 +121,6 @@ void fetch_run(struct fetch *f, const struct fetch_step *next);
 const struct fetch_step *fetch_fail(struct fetch *f, enum fail_class class, const struct fetch_step *next,
 				    const char *why);
 
-/* A range was refused: ask another site for it, or this one for everything. Returns the step that does. */
-const struct fetch_step *fetch_ask_for_all(struct fetch *f);
-
 /* Put into `beat` until when and why it waits to try `at` again. */
 void fetch_describe_wait(struct fetch *f, const char *at);
 
@@ -147,7 +144,7 @@ void fetch_on_pass(void *self, const struct pass_answer *answer);
 extern const struct http_hooks fetch_http_hooks;
 
 extern const struct fetch_step step_plan, step_line_up, step_present, step_ask, step_open, step_drain, step_settle,
-    step_login, step_denied, step_resolve, step_redirect, step_spread, step_retry, step_end, step_give_up, step_last,
-    step_done;
+    step_login, step_denied, step_resolve, step_whole, step_redirect, step_spread, step_retry, step_end, step_give_up,
+    step_last, step_done;
 
 #endif

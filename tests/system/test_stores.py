@@ -152,6 +152,26 @@ def test_url_that_is_never_good(box, registry, store, status):
     assert signed.requests() == (1 + AWAY_RETRIES, 1 + AWAY_RETRIES) and signed.sent() == 0
 
 
+def test_store_that_refuses_every_range_with_400(box, registry, store):
+    """Which may be a URL that is over; only of a new one it is known that the range is what is not wanted."""
+    box.configure(f"{QUICK}ranges = 1\n")
+    asked = []
+
+    def answer(x):
+        asked.append(x.start)
+        if len(asked) == 1:
+            badserver.cut_short(DATA, HALF)(x)
+        elif x.start is None:
+            x.answer(200, DATA)
+        else:
+            x.answer(400)
+
+    signed = Signed(registry, store, 403, [FOR_EVER], answer)
+    fetch(box, registry)
+    right(box)
+    assert asked == [None, HALF, HALF, None] and signed.requests() == (3, 4)
+
+
 # ── edges ──
 
 

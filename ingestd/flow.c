@@ -130,7 +130,6 @@ void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb,
 	struct reason why;
 
 	verdict_io(t->in, verb, r, &why);
-	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s", why.text);
 	if (file_is_full(r)) {
 		(void)verdict_space(t->in, &why); /* the numbers say more, where the disk is what is full */
 		flow_wait_for_space(desk, t, why.text);
@@ -138,6 +137,7 @@ void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb,
 			flow_when_idle(desk, t, roll_back);
 		return;
 	}
+	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s", why.text);
 	if (t->rolled_back) {
 		step_fail(desk, t, FAIL_IO, why.text);
 		return;

@@ -5,6 +5,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
+/* Base */
+#include "common/base/log.h"
+
 /* Sluice */
 #include "sluice/command.h"
 
@@ -35,6 +38,7 @@ _Noreturn void interrupt_die(void)
 	int number = seen;
 
 	if (number != 0) {
+		log_flush();
 		(void)signal(number, SIG_DFL);
 		(void)raise(number);
 	}

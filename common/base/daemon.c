@@ -22,6 +22,7 @@ struct daemon_state {
 	void *self;
 	bool stopping;
 	ev_signal terminate, interrupt, hangup;
+	ev_prepare turn;
 	ev_timer watchdog; /* fires only while the loop turns: a manager that hears nothing kills what is wedged */
 };
 
@@ -50,6 +51,14 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 	(void)notify_reloading();
 	d->hooks->reload(d->self);
 	(void)notify_send(NOTIFY_READY);
+}
+
+static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+	(void)loop;
+	(void)watcher;
+	(void)events;
+	log_flush_due();
 }
 
 static void on_watchdog(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -98,10 +107,13 @@ static int loop_run(const struct daemon_hooks *hooks, void *self)
 	signals_start(&d, loop);
 	int code = hooks->start(self, loop);
 	if (code == 0) {
+		ev_prepare_init(&d.turn, on_turn);
+		ev_prepare_start(loop, &d.turn);
 		watchdog_start(&d, loop);
 		(void)notify_send(NOTIFY_READY "\nSTATUS=serving");
 		(void)ev_run(loop, 0);
 		ev_timer_stop(loop, &d.watchdog);
+		ev_prepare_stop(loop, &d.turn);
 	}
 	hooks->release(self);
 	signals_stop(&d, loop);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,12 +14,24 @@
 #include "common/base/escape.h"
 #include "common/base/journal.h"
 
-#define LIMIT_MS 1000
+#define LIMIT_MS      1000
+#define REPEATED_ROOM 48 /* bytes; " (repeated 18446744073709551615 times)" and more */
+
+/* A line as the journal gets it, but for its message, which stderr gets alone. */
+struct line {
+	enum log_level level;
+	struct journal_entry fields;
+	char text[LOG_LINE_MAX];
+};
 
 static struct {
 	const char *program;
 	enum log_level level;
 	bool journal;
+	struct line lines[2]; /* the last one that was written, and room for the next */
+	unsigned last;        /* which of them; without fields before the first line */
+	uint64_t repeats;     /* of the last line, not told yet */
+	uint64_t told_ms;     /* when it was written, or its repeats were told */
 } the_log = {.program = "", .level = LOG_LEVEL_NOTICE};
 
 static const struct {
@@ -31,6 +44,12 @@ static const struct {
 
 void log_init(const char *program)
 {
+	static bool at_exit;
+
+	log_flush();
+	if (!at_exit)
+		at_exit = atexit(log_flush) == 0;
+	the_log.lines[the_log.last].fields.len = 0; /* nothing is its repetition */
 	the_log.program = program;
 	the_log.level = LOG_LEVEL_NOTICE;
 	the_log.journal = journal_has_stderr();
@@ -52,7 +71,7 @@ int log_level_parse(const char *text, enum log_level *ret_level)
 	return -EINVAL;
 }
 
-/* One write, so that the lines of several threads and processes do not mix. */
+/* One write, so that the lines of several processes do not mix. */
 static void stderr_write(enum log_level level, const char *text)
 {
 	char line[LOG_LINE_MAX];
@@ -73,30 +92,76 @@ static void add_number(struct journal_entry *e, const char *name, uint64_t value
 	journal_add(e, name, text);
 }
 
-static int journal_write(enum log_level level, const struct log_fields *fields, const char *text)
+static void add_fields(struct journal_entry *e, enum log_level level, const struct log_fields *fields)
 {
-	struct journal_entry e = {.len = 0};
-	add_number(&e, "PRIORITY", (uint64_t)level);
-	journal_add(&e, "SYSLOG_IDENTIFIER", the_log.program);
+	e->len = 0;
+	add_number(e, "PRIORITY", (uint64_t)level);
+	journal_add(e, "SYSLOG_IDENTIFIER", the_log.program);
 	if (fields->ref)
-		journal_add(&e, "REF", fields->ref);
+		journal_add(e, "REF", fields->ref);
 	if (fields->digest)
-		journal_add(&e, "DIGEST", fields->digest);
+		journal_add(e, "DIGEST", fields->digest);
 	if (fields->host)
-		journal_add(&e, "HOST", fields->host);
+		journal_add(e, "HOST", fields->host);
 	if (fields->bytes > 0)
-		add_number(&e, "BYTES", fields->bytes);
+		add_number(e, "BYTES", fields->bytes);
 	if (fields->error > 0)
-		add_number(&e, "ERRNO", (uint64_t)fields->error);
-	journal_add(&e, "MESSAGE", text);
-	return journal_send(&e);
+		add_number(e, "ERRNO", (uint64_t)fields->error);
 }
 
-static void log_write(enum log_level level, const struct log_fields *fields, const char *text)
+static void line_write(const struct line *line, uint64_t repeats, const char *text)
 {
+	struct journal_entry e = line->fields;
+	if (repeats > 0)
+		add_number(&e, "REPEATED", repeats);
+	journal_add(&e, "MESSAGE", text);
 	/* A journal that is behind or restarting still takes what comes by the stream. */
-	if (!the_log.journal || journal_write(level, fields, text) < 0)
-		stderr_write(level, text);
+	if (!the_log.journal || journal_send(&e) < 0)
+		stderr_write(line->level, text);
+	the_log.told_ms = clock_mono_ms();
+}
+
+void log_flush(void)
+{
+	const struct line *line = &the_log.lines[the_log.last];
+	char text[LOG_LINE_MAX];
+	if (the_log.repeats == 0)
+		return;
+	int saved = errno;
+	(void)snprintf(text, sizeof text, "%.*s (repeated %" PRIu64 " time%s)", LOG_LINE_MAX - REPEATED_ROOM,
+		       line->text, the_log.repeats, the_log.repeats == 1 ? "" : "s");
+	line_write(line, the_log.repeats, text);
+	the_log.repeats = 0;
+	errno = saved;
+}
+
+void log_flush_due(void)
+{
+	if (the_log.repeats > 0 && clock_mono_ms() - the_log.told_ms >= LOG_REPEAT_MS)
+		log_flush();
+}
+
+static bool line_is(const struct line *a, const struct line *b)
+{
+	return a->fields.len == b->fields.len && memcmp(a->fields.text, b->fields.text, a->fields.len) == 0 &&
+	       strcmp(a->text, b->text) == 0;
+}
+
+static void write_or_count(enum log_level level, const struct log_fields *fields, const char *format, va_list args)
+{
+	struct line *line = &the_log.lines[1 - the_log.last];
+	line->level = level;
+	if (vsnprintf(line->text, sizeof line->text, format, args) < 0)
+		return;
+	add_fields(&line->fields, level, fields);
+	if (line_is(line, &the_log.lines[the_log.last])) {
+		the_log.repeats++;
+		log_flush_due();
+		return;
+	}
+	log_flush();
+	line_write(line, 0, line->text);
+	the_log.last = 1 - the_log.last;
 }
 
 void log_at(enum log_level level, const char *format, ...)
@@ -104,13 +169,10 @@ void log_at(enum log_level level, const char *format, ...)
 	if (level > the_log.level)
 		return;
 	int saved = errno;
-	char text[LOG_LINE_MAX];
 	va_list args;
 	va_start(args, format);
-	int len = vsnprintf(text, sizeof text, format, args);
+	write_or_count(level, &(struct log_fields){.ref = NULL}, format, args);
 	va_end(args);
-	if (len >= 0)
-		log_write(level, &(struct log_fields){.ref = NULL}, text);
 	errno = saved;
 }
 
@@ -119,13 +181,10 @@ void log_with(enum log_level level, const struct log_fields *fields, const char 
 	if (level > the_log.level)
 		return;
 	int saved = errno;
-	char text[LOG_LINE_MAX];
 	va_list args;
 	va_start(args, format);
-	int len = vsnprintf(text, sizeof text, format, args);
+	write_or_count(level, fields, format, args);
 	va_end(args);
-	if (len >= 0)
-		log_write(level, fields, text);
 	errno = saved;
 }
 

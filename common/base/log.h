@@ -3,6 +3,10 @@
  * is an entry of the journal with its priority and fields of its own; elsewhere it goes to stderr behind the program's
  * name. Control bytes are written as \xNN: a name from the network cannot forge a line or a field, or colour a
  * terminal.
+ *
+ * A line that is the same as the one before, fields and all, is counted and not written. Its count is told, as
+ * "TEXT (repeated N times)" with the fields of the line and REPEATED=N, before the next other line, when LOG_REPEAT_MS
+ * have passed, and at the end of the process. For one thread: that of the loop.
  */
 #ifndef SLUICE_BASE_LOG_H
 #define SLUICE_BASE_LOG_H
@@ -18,9 +22,11 @@ enum log_level { /* the numbers are those of syslog(3) */
 		 LOG_LEVEL_DEBUG = 7,
 };
 
-#define LOG_LINE_MAX 2048 /* bytes; longer lines are cut */
+#define LOG_LINE_MAX  2048   /* bytes; longer lines are cut */
+#define LOG_REPEAT_MS 30000u /* how long a count is kept back */
 
-/* Borrow `program` for the life of the process. Level starts at LOG_LEVEL_NOTICE. */
+/* Borrow `program` for the life of the process, at whose end log_flush() is called. Level starts at LOG_LEVEL_NOTICE.
+ */
 void log_init(const char *program);
 void log_set_level(enum log_level level);
 
@@ -47,6 +53,13 @@ void log_with(enum log_level level, const struct log_fields *fields, const char 
 #define log_notice(...)  log_at(LOG_LEVEL_NOTICE, __VA_ARGS__)
 #define log_info(...)    log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...)   log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/*
+ * Tell how often the last line was repeated since it was written, if it was: before the process ends by a signal. Or
+ * only if LOG_REPEAT_MS have passed: whenever the loop turns, so that a count is told though nothing else happens.
+ */
+void log_flush(void);
+void log_flush_due(void);
 
 /* Log at error level with ": " and the text of -r behind it. Returns r, so that a caller can return it. */
 int log_errno(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 import badserver
 from conftest import BINDIR, settled
 from images import Pusher, digest_of
-from servers import wait_for
+from servers import GUARD_S, wait_for
 from stages import NOT_FOUND, OK, STAGES, USAGE, catches
 
 CONTENT = b"a layer of text"
@@ -100,6 +102,35 @@ def test_stage_stops_cleanly(box, program, sig):
     wait_for(f"{program} to catch signals", lambda: catches(daemon.pid, sig))
     os.kill(daemon.pid, sig)
     assert box.finish(daemon).returncode == OK
+
+
+def test_repeated_lines_of_the_log_are_counted(box):
+    """Written once; how often it came again stands before what comes next, and at the end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(box.directory / "notify"))
+        manager.settimeout(GUARD_S)
+
+        def ready():
+            while b"READY=1" not in manager.recv(4096).splitlines():
+                pass
+
+        box.prefix = ["env", f"NOTIFY_SOCKET={box.directory}/notify"]
+        daemon = box.popen("fetchd")
+        ready()
+        for text, times in (("", 58), ("[fetchd]\nfoo = 1\n", 2), ("", 1), ("[fetchd]\nfoo = 1\n", 1), ("", 4)):
+            box.configure(text)
+            for _ in range(times):
+                os.kill(daemon.pid, signal.SIGHUP)
+                ready()
+        daemon.terminate()
+        said = box.finish(daemon, want=OK).stderr
+    told = [re.match(r"fetchd: (.*? stay|.*? again)", line)[1] for line in said.splitlines()]
+    counts = [(re.search(r" \(repeated .*\)$", line) or [""])[0] for line in said.splitlines()]
+    read, stay = "settings read again", "the old settings stay"
+    assert list(zip(told, counts, strict=True)) == [
+        (read, ""), (read, " (repeated 57 times)"), (stay, ""), (stay, " (repeated 1 time)"), (read, ""), (stay, ""),
+        (read, ""), (read, " (repeated 3 times)"),
+    ], said
 
 
 @pytest.mark.parametrize("program", STAGES)

@@ -210,13 +210,15 @@ def test_a_quota_is_waited_for_without_asking_the_server(small_box, bad):
         box.disk.limit(8 * MIB)
         fetch = fetching(box, bad, "/blob", DIGEST, "--size", len(DATA))
         said = f"cannot reserve space for '{box.ingest(DIGEST)}/data': Disk quota exceeded"
-        wait_for("three tries", lambda: box.logs().count(said) >= 3)
+        tries = re.compile(r'^sluice_ingestd_sync_seconds_count\{kind="reserve"\} (\d+)$', re.MULTILINE)
+        wait_for("three tries", lambda: int(tries.search(box.sluice("metrics").stdout)[1]) >= 3)
         assert said in wait_for_rest(box)["error"]
         assert not bad.asked("/blob")
         box.finish(fetching(box, bad, "/small", SMALL_DIGEST), want=OK)
         assert box.size(DIGEST) == 0
         box.disk.limit(None)
         box.finish(fetch, want=OK)
+    assert re.search(rf"{re.escape(said)} \(repeated \d+ times\)", box.logs()), "not counted"
     assert starts(bad) == [0]
     settled(box)
 

@@ -49,6 +49,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	log_flush();
 	(void)dup2(real_stderr, STDERR_FILENO);
 	(void)close(real_stderr);
 	unit_dir_remove(&dir);
@@ -182,12 +183,116 @@ static void test_journal_is_not_ours(void **state)
 	assert_string_equal(captured(), "prog: x\n");
 }
 
+/* Each row is one call: a text, how often, and what is then on stderr. */
+static void test_repeats(void **state)
+{
+	static const struct {
+		uint64_t now_ms;
+		const char *text;
+		unsigned times;
+		const char *want;
+	} rows[] = {
+	    {0, "x", 1, "prog: x\n"},
+	    {1, "x", 57, ""},
+	    {2, "y", 1, "prog: x (repeated 57 times)\nprog: y\n"}, /* before what comes next */
+	    {3, "y", 1, ""},
+	    {4, "x", 1, "prog: y (repeated 1 time)\nprog: x\n"},
+	    {LOG_REPEAT_MS + 3, "x", 3, ""},
+	    {LOG_REPEAT_MS + 4, "x", 1, "prog: x (repeated 4 times)\n"}, /* when its time is over */
+	    {LOG_REPEAT_MS + 5, "x", 1, ""},                             /* and the next count has a time of its own */
+	    {2 * LOG_REPEAT_MS + 3, "x", 1, ""},
+	    {2 * LOG_REPEAT_MS + 4, "x", 1, "prog: x (repeated 3 times)\n"},
+	    {5 * LOG_REPEAT_MS, "x", 1, "prog: x (repeated 1 time)\n"},
+	    {5 * LOG_REPEAT_MS, "z", 1, "prog: z\n"}, /* nothing is told twice */
+	    {5 * LOG_REPEAT_MS, "", 1, "prog: \n"},
+	    {5 * LOG_REPEAT_MS, "", 1, ""},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		clock_fake_mono_ms(rows[i].now_ms);
+		for (unsigned n = 0; n < rows[i].times; n++)
+			log_notice("%s", rows[i].text);
+		assert_string_equal(captured(), rows[i].want);
+	}
+}
+
+/* A count is told though no other line comes: by the loop when it is due, and at the end. */
+static void test_repeats_are_flushed(void **state)
+{
+	(void)state;
+	clock_fake_mono_ms(0);
+	log_error("x");
+	log_error("x");
+	clock_fake_mono_ms(LOG_REPEAT_MS - 1);
+	log_flush_due();
+	assert_string_equal(captured(), "prog: x\n");
+	clock_fake_mono_ms(LOG_REPEAT_MS);
+	errno = EINTR;
+	log_flush_due();
+	assert_int_equal(errno, EINTR);
+	assert_string_equal(captured(), "prog: x (repeated 1 time)\n");
+	log_flush();
+	log_flush_due();
+	assert_string_equal(captured(), "");
+	log_error("x");
+	log_flush();
+	assert_string_equal(captured(), "prog: x (repeated 1 time)\n");
+	log_error("x");
+	log_init("prog"); /* a new beginning */
+	log_error("x");
+	assert_string_equal(captured(), "prog: x (repeated 1 time)\nprog: x\n");
+}
+
+/* What differs in its level or in any field is another line; the count has the fields of the line. */
+static void test_repeats_in_the_journal(void **state)
+{
+	static const struct log_fields rows[] = {{.ref = "r"},
+						 {.ref = "s"},
+						 {.ref = "s", .host = "h"},
+						 {.ref = "s", .host = "h", .bytes = 7},
+						 {.ref = "s", .host = "h", .bytes = 7, .error = 5}};
+	char path[FILE_PATH_SIZE], entry[JOURNAL_ENTRY_MAX + 1];
+	(void)state;
+	int journal = journal_listen(path);
+	journal_begin(0, path);
+	for (size_t i = 0; i < LEN(rows); i++) {
+		log_with(LOG_LEVEL_WARNING, &rows[i], "x");
+		assert_true(recv(journal, entry, sizeof(entry), MSG_DONTWAIT) > 0);
+	}
+	log_with(LOG_LEVEL_ERROR, &rows[LEN(rows) - 1], "x");
+	assert_true(recv(journal, entry, sizeof(entry), MSG_DONTWAIT) > 0);
+	for (int i = 0; i < 3; i++)
+		log_with(LOG_LEVEL_ERROR, &rows[LEN(rows) - 1], "x");
+	assert_true(recv(journal, entry, sizeof(entry), MSG_DONTWAIT) < 0);
+	log_flush();
+	ssize_t n = recv(journal, entry, sizeof(entry) - 1, MSG_DONTWAIT);
+	assert_true(n > 0);
+	entry[n] = '\0';
+	assert_string_equal(entry, "PRIORITY=3\nSYSLOG_IDENTIFIER=prog\nREF=s\nHOST=h\nBYTES=7\nERRNO=5\n"
+				   "REPEATED=3\nMESSAGE=x (repeated 3 times)\n");
+	assert_string_equal(captured(), "");
+	assert_int_equal(close(journal), 0);
+}
+
+/* The count is seen however long the line is. */
+static void test_repeats_of_a_long_line(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		log_notice("%*s", 4 * LOG_LINE_MAX, "x");
+	(void)captured();
+	log_flush();
+	const char *text = captured();
+	assert_true(strlen(text) <= LOG_LINE_MAX);
+	assert_non_null(strstr(text, "  (repeated 2 times)\n"));
+}
+
 static void test_long_line(void **state)
 {
 	static const int rows[] = {LOG_LINE_MAX - 7, LOG_LINE_MAX - 6, LOG_LINE_MAX, 4 * LOG_LINE_MAX};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
-		log_notice("%*s", rows[i], "x");
+		log_notice("%c%*s", 'a' + (int)i, rows[i] - 1, "x");
 		const char *text = captured();
 		size_t len = strlen(text);
 		assert_true(len <= LOG_LINE_MAX);
@@ -241,6 +346,10 @@ int main(void)
 	    cmocka_unit_test(test_journal_entry_is_bounded),
 	    cmocka_unit_test_setup_teardown(test_journal_is_away, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_journal_is_not_ours, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_repeats, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_repeats_are_flushed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_repeats_in_the_journal, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_repeats_of_a_long_line, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
 	    cmocka_unit_test(test_level_parse),
 	    cmocka_unit_test_setup_teardown(test_limit, setup, teardown),

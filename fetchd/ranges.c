@@ -192,7 +192,10 @@ static void accompany(struct fetch *f)
 {
 	struct ranges *rs = f->ranges;
 	drop_overtaken(f);
-	if (rs->draining && ranges_running(rs) == 0) {
+	if (rs->draining && ranges_wall(f) != SIZE_UNKNOWN) {
+		/* No more before the stream comes to what is there; with itself nothing is wrong. */
+		rs->after = &step_line_up;
+	} else if (rs->draining && ranges_running(rs) == 0) {
 		rs->draining = false;
 		rs->spent = ++rs->hand_overs >= HAND_OVERS_MAX;
 	}

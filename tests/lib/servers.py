@@ -154,12 +154,14 @@ class Nginx(Server):
     """
     nginx, giving each request `rate` ("50m": bytes a second; None: no limit), but a second's worth at once: under /v2/
     what `registry` has, with blobs straight from its files; under /files/ what lies in `files`. `paced`: bytes a second
-    that the kernel lets out on each connection, whatever the requests are.
+    that the kernel lets out on each connection, whatever the requests are. `http` and `server`: more
+    lines of those blocks.
     """
 
-    def __init__(self, directory, rate=None, registry=None, files=None, paced=None):
+    def __init__(self, directory, rate=None, registry=None, files=None, paced=None, http="", server=""):
         super().__init__(directory)
         self.rate, self.registry, self.files, self.paced = rate, registry, files, paced
+        self.http, self.server = http, server
         if paced:
             self.start_paced()
             return
@@ -209,10 +211,12 @@ http {{
     access_log {self.log} tests;
     sendfile_max_chunk 256k;
     {f"limit_rate {self.rate};" if self.rate else ""}
+    {self.http}
     server {{
         {self.listen()}
         client_max_body_size 0;
         default_type application/octet-stream;
+        {self.server}
         {self.registry_locations() if self.registry else ""}
         {f"location /files/ {{ alias {self.files}/; }}" if self.files else ""}
     }}

@@ -31,10 +31,17 @@ class Authority:
                 "-days", days, "-extfile", extensions, "-out", certificate)
         return certificate, key
 
-    def context(self, name="server", **kind):
+    def self_signed(self, name):
+        """(certificate, key) that nobody but itself vouches for."""
+        key, certificate = self.directory / f"{name}.key", self.directory / f"{name}.pem"
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                "-addext", f"subjectAltName={NAMES}", "-keyout", key, "-out", certificate)
+        return certificate, key
+
+    def context(self, name="server", pair=None, **kind):
         """For a server. It asks for no certificate of the client unless told so by require()."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.issue(name, **kind))
+        context.load_cert_chain(*(pair or self.issue(name, **kind)))
         return context
 
     def require(self, context):

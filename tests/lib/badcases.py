@@ -1,7 +1,7 @@
 """
 What servers do wrong: a row for each behaviour, with what has to come of it at each of the places where a server may do
-it. A behaviour answers an Exchange `x` in scene `c`: `c.data` is the right content, `c.away` a URL of another server
-that has it. tests/system/test_bad_server.py plays the rows.
+it. A behaviour answers an Exchange `x` in scene `c`: `c.data` is the right content, `c.digest` its digest, `c.other` another
+one under which it can be had, `c.away` a URL of another server that has it. tests/system/test_bad_server.py plays the rows.
 
 A row says how a command ends, what it says, how many requests of it there were and how many bytes went into bodies.
 """
@@ -13,7 +13,7 @@ import re
 from badserver import silent, status
 from stages import AGAIN, BAD_DATA, DENIED, NOT_FOUND, OK
 
-TOKEN, MANIFEST, FRESH, RESUMED = PLACES = ("token", "manifest", "fresh blob", "resumed blob")
+TOKEN, MANIFEST, FRESH, RESUMED, HEAD = PLACES = ("token", "manifest", "fresh blob", "resumed blob", "head of a manifest")
 RETRIES = 2
 TRIES = 1 + RETRIES
 REDIRECTS_MAX = 8
@@ -64,8 +64,9 @@ def at(*places):
     return want
 
 
-everywhere, blobs, resumed, fresh = at(*PLACES), at(FRESH, RESUMED), at(RESUMED), at(FRESH)
+everywhere, blobs, resumed, fresh = at(TOKEN, MANIFEST, FRESH, RESUMED), at(FRESH, RESUMED), at(RESUMED), at(FRESH)
 manifest, token, plain, content = at(MANIFEST), at(TOKEN), at(TOKEN, MANIFEST, FRESH), at(MANIFEST, FRESH, RESUMED)
+head = at(HEAD)
 
 
 # ── parts ──
@@ -213,6 +214,8 @@ case("reset at the end", lambda x, c: (x.rest(c.data, c.rest + 1, send=c.rest, e
      token(OK, requests=2, sent=lambda c: 2 * c.rest), once=True)
 case("silence before the answer", lambda x, c: silent()(x),
      everywhere(AGAIN, "no byte came for", requests=TRIES, sent=nothing), slow=True)
+case("silence before the last byte", lambda x, c: (x.rest(c.data, c.rest, send=c.rest - 1, end=False), silent()(x)),
+     blobs(OK, requests=2), once=True, slow=True)
 case("silence in the middle", lambda x, c: (x.rest(c.data, c.rest, send=FEW, end=False), silent()(x)),
      blobs(OK, requests=2), from_the_start(OK, requests=2, sent=twice), once=True, slow=True)
 
@@ -228,7 +231,16 @@ def trickle(x, c):
         x.server.released.wait(0.1)
 
 
-case("trickle", trickle, blobs(OK), slow=True)
+def head_that_trickles(x, c):
+    """Byte by byte, and never a whole line."""
+    x.raw(b"HTTP/1.1 200 OK\r\nX: ")
+    while not x.server.released.wait(0.05):
+        x.raw(b"y")
+
+
+case("a head that trickles", head_that_trickles, content(AGAIN, "no byte came for", requests=TRIES, sent=nothing),
+     token(AGAIN, requests=TRIES, sent=nothing), head(AGAIN, "no byte came for", requests=TRIES, sent=nothing), slow=True)
+case("trickle", trickle, blobs(OK), manifest(OK), slow=True)
 
 
 def endless(x, c):
@@ -366,3 +378,45 @@ for text in (b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", b"HTTP/1.1 20000000000000 OK\r
     # On a connection that had served before it may be the end of a former answer: asked once more, on a new one.
     case(f"{text[:16]}", lambda x, c, text=text: (x.raw(text), x.hang_up()), token(BAD_DATA, sent=nothing),
          content(BAD_DATA, requests=range(1, 3), sent=nothing))
+
+
+# ── answers to HEAD, which are to tell a digest; what they do not is for a GET of the tag to tell, which is right ──
+
+
+def told(c):
+    return {"Docker-Content-Digest": c.digest}
+
+
+def known(x, c, *fields, body=b""):
+    x.head(200, [*told(c).items(), *fields])
+    x.raw(body)
+
+
+by_get, by_head = head(OK, requests=2), head(OK, sent=nothing)
+case("HEAD without a length", lambda x, c: known(x, c), by_head)
+case("HEAD with a wrong length", lambda x, c: known(x, c, ("Content-Length", 5)), by_head)
+case("HEAD with a length of 4 GiB", lambda x, c: known(x, c, ("Content-Length", 4 << 30)), by_head)
+case("HEAD with a body", lambda x, c: known(x, c, ("Content-Length", len(c.data)), body=c.data), by_head)
+case("HEAD with a chunked body", lambda x, c: known(x, c, ("Transfer-Encoding", "chunked"), body=b"5\r\nabcde\r\n0\r\n\r\n"), by_head)
+case("HEAD with another answer as its body", lambda x, c: known(x, c, ("Content-Length", 0), body=b"HTTP/1.1 404 No\r\n\r\n"), by_head)
+case("HEAD of another digest", lambda x, c: x.head(200, {"Docker-Content-Digest": c.other}), head(BAD_DATA, "sha256:", requests=2, sent=nothing))
+case("HEAD of no digest", lambda x, c: x.head(200, {}), by_get)
+case("HEAD of gzip", lambda x, c: known(x, c, ("Content-Encoding", "gzip")), by_get)
+case("HEAD with two lengths", lambda x, c: known(x, c, ("Content-Length", 5), ("Content-Length", 6)), by_get)
+case("HEAD with a part", lambda x, c: x.head(206, {"Content-Range": "bytes 0-1/2", "Content-Length": 2}), by_get)
+for code in (201, 204, 304, 400, 402, 405, 416, 501, 505):
+    case(f"HEAD {code}", lambda x, c, code=code: x.answer(code), by_get)
+for code in (408, 429, 500, 502, 503, 504):
+    case(f"HEAD {code} for ever", lambda x, c, code=code: x.answer(code), head(AGAIN, code, requests=TRIES, sent=nothing))
+    case(f"HEAD {code} once", lambda x, c, code=code: x.answer(code), head(OK, requests=3), once=True)
+case("HEAD 404", lambda x, c: x.answer(404), head(NOT_FOUND, 404, sent=nothing))
+case("HEAD 403", lambda x, c: x.answer(403), head(DENIED, 403, requests=2, sent=nothing))
+case("HEAD redirects to itself", lambda x, c: x.answer(307, headers={"Location": x.path}),
+     head(BAD_DATA, "redirects too often", requests=1 + REDIRECTS_MAX, sent=nothing))
+case("HEAD redirects to a file", to("file:///etc/passwd"), head(BAD_DATA, "only http and https", sent=nothing))
+case("HEAD without an answer", lambda x, c: x.hang_up(), head(AGAIN, "without an answer", requests=SILENTLY, sent=nothing))
+case("HEAD reset", lambda x, c: x.reset(), head(AGAIN, requests=SILENTLY, sent=nothing))
+case("HEAD and silence", lambda x, c: silent()(x), head(AGAIN, "no byte came for", requests=TRIES, sent=nothing), slow=True)
+case("HEAD and nonsense", lambda x, c: (x.raw(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n"), x.hang_up()),
+     head(BAD_DATA, requests=range(1, 3), sent=nothing))
+case("HEAD with 300 fields", lambda x, c: known(x, c, *[("X", n) for n in range(300)]), head(BAD_DATA, "too long", sent=nothing))

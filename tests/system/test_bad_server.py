@@ -20,7 +20,7 @@ import pytest
 
 import badserver
 import invariants
-from badcases import CASES, FRESH, MANIFEST, PLACES, RESUMED, RETRIES, TOKEN
+from badcases import CASES, FRESH, HEAD, MANIFEST, PLACES, RESUMED, RETRIES, TOKEN
 from conftest import BINDIR, MIB
 from images import LAYER, MANIFEST as MANIFEST_TYPE, config_blob, descriptor, digest_of, manifest_blob
 from servers import wait_for
@@ -83,7 +83,7 @@ def within(number, wanted):
     return number in wanted if isinstance(wanted, range) else number == wanted
 
 
-Scene = collections.namedtuple("Scene", "path data rest away address command ref")
+Scene = collections.namedtuple("Scene", "path data rest digest other away address command ref")
 
 
 class Rig:
@@ -115,10 +115,15 @@ class Rig:
 
     def scene(self, case, place, number):
         server = self.slow if case.slow else self.bad
-        build = {TOKEN: self.at_token, MANIFEST: self.at_manifest, FRESH: self.at_blob, RESUMED: self.at_rest}[place]
+        build = {TOKEN: self.at_token, MANIFEST: self.at_manifest, HEAD: self.at_manifest, FRESH: self.at_blob,
+                 RESUMED: self.at_rest}[place]
         path, data, rest, command, ref = build(server, number)
         self.elsewhere.on(f"/{number}", badserver.whole(data))
-        return server, Scene(path, data, rest, self.elsewhere.url(f"/{number}"), server.address, command, ref)
+        away, other = self.elsewhere.url(f"/{number}"), digest_of(number.encode())
+        if place == HEAD:
+            for digest in (digest_of(data), other):
+                server.on(f"/v2/app/manifests/{digest}", self.locked(badserver.whole(data)))
+        return server, Scene(path, data, rest, digest_of(data), other, away, server.address, command, ref)
 
     def fetch(self, server, data, path):
         digest = digest_of(data)
@@ -182,13 +187,13 @@ class Rig:
         seen = []
 
         def behave(x):
-            if x.method == "HEAD":  # whose answers have rows of their own
+            if x.method == "HEAD" and place != HEAD:  # is right, and does not count
                 badserver.whole(scene.data)(x)
                 return
             seen.append(x)
             if len(seen) == 1:
                 self.companion.step()
-            if len(seen) > 1 and case.once:
+            if len(seen) > 1 and case.once or x.method != "HEAD" and place == HEAD:
                 badserver.whole(scene.data)(x)
             else:
                 case.behave(x, scene)

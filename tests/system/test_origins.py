@@ -84,6 +84,67 @@ def test_bad_certificate(box, authority, kind):
         assert not server.requests
 
 
+def test_self_signed_certificate(box, authority):
+    """Refused, unless it is the very one that the registry's section names."""
+    pair = authority.self_signed("alone")
+    with badserver.BadServer(tls=authority.context(pair=pair)) as server:
+        server.on("/blob", badserver.whole(DATA))
+        configure(box, (server.address, f"ca_file = {authority.certificate}"))
+        one_line(fetch(box, server, want=UNAVAILABLE).stderr, server.address, "TLS", "self-signed")
+        assert not server.requests
+        box.gone()
+        configure(box, (server.address, f"ca_file = {pair[0]}"))
+        fetch(box, server)
+
+
+CUT_HANDSHAKES = {
+    "nothing": b"",
+    "half a record": b"\x16\x03\x03\x00\x7a\x02\x00\x00",
+    "an alert": b"\x15\x03\x03\x00\x02\x02\x28",
+    "no TLS": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+class CutOff:
+    """In place of an ssl context: hears the client's first word, says `said`, and is gone."""
+
+    def __init__(self, said):
+        self.said, self.heard = said, []
+
+    def wrap_socket(self, connection, server_side):
+        self.heard.append(connection.recv(1 << 16)[:3])
+        connection.sendall(self.said)
+        raise ConnectionError
+
+
+@pytest.mark.parametrize("said", CUT_HANDSHAKES.values(), ids=CUT_HANDSHAKES)
+def test_handshake_that_is_cut_off(box, said):
+    """It is tried again, and never without TLS."""
+    tls = CutOff(said)
+    with badserver.BadServer(tls=tls) as server:
+        configure(box)
+        one_line(fetch(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
+        assert tls.heard == [b"\x16\x03\x01"] * 2 and not server.requests
+
+
+def test_body_that_ends_without_the_end_of_tls(box, authority):
+    """
+    Anybody on the way can end a connection. libcurl takes that for the end of a body of no length, close_notify or not;
+    the digest does not.
+    """
+    half = len(DATA) // 2
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", lambda x: x.rest(DATA, send=half), badserver.whole(DATA))
+        configure(box, (server.address, f"ca_file = {authority.certificate}"))
+        fetch(box, server)
+        assert [r.range for r in server.requests] == ["", ""]
+        server.on("/blob", lambda x: x.rest(DATA[:half]))
+        other = box.run("sluice", "fetch", server.url("/blob"), "--digest", digest_of(DATA + b"x"), want=BAD_DATA)
+        one_line(other.stderr, digest_of(DATA[:half]))
+    assert box.blob(DIGEST).read_bytes() == DATA
+    settled(box)
+
+
 def test_certificate_of_another_authority(box, authority, tmp_path):
     """A ca_file stands in place of all others, and for one registry."""
     other = Authority(tmp_path / "other")

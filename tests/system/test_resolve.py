@@ -247,6 +247,40 @@ def test_indexes_nested_too_deep(box, bad):
     one_line(box.sluice("pull", nested(bad, 5, image(layer)), want=BAD_DATA).stderr, "deep")
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["told by HEAD", "not told"])
+@pytest.mark.parametrize("size", [1, 2])
+def test_index_that_contains_itself(box, bad, size, told):
+    """Only with a digest that is not its own, which ends the circle where it is found out: after one restart."""
+    box.configure(QUICK)
+    names = [digest_of(b"name %d" % n) for n in range(size)]
+    circle = [json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
+        {"mediaType": INDEX, "digest": names[(n + 1) % size], "size": 400}]}).encode().ljust(400) for n in range(size)]
+    for name, index in zip(names, circle):
+        bad.on(f"/v2/app/manifests/{name}", badserver.whole(index, {"Content-Type": INDEX}))
+    says_name = {"Content-Type": INDEX, **({"Docker-Content-Digest": names[0]} if told else {})}
+    bad.on(TAG, badserver.whole(circle[0], says_name))
+    failed = box.sluice("pull", "--all-platforms", f"{bad.address}/app:1", want=BAD_DATA)
+    wrong = 0 if told else 1 % size
+    one_line(failed.stderr, names[wrong], digest_of(circle[wrong]))
+    assert len(bad.asked(f"/v2/app/manifests/{names[wrong]}")) == 2
+    assert len(manifests_asked(bad)) == 4
+    settled(box)
+
+
+@pytest.mark.parametrize("first, second", [(MANIFEST, INDEX), (INDEX, MANIFEST)])
+def test_one_digest_under_two_types(box, bad, first, second):
+    """Nobody takes a manifest for an index because an index says so of it."""
+    layer = b"layer"
+    serve(bad, image(layer), layer, {"Docker-Content-Digest": digest_of(image(layer))})
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX,
+                        "manifests": [descriptor(image(layer), kind) for kind in (first, second)]}).encode()
+    bad.on(TAG, badserver.whole(index, says(index, INDEX)))
+    bad.on(path_of(index), badserver.whole(index, says(index, INDEX)))
+    one_line(box.sluice("pull", "--all-platforms", f"{bad.address}/app:1", want=BAD_DATA).stderr, digest_of(image(layer)))
+    assert not box.json("images")
+    box.gone()
+
+
 def test_wide_and_repeated_indexes_are_asked_once(box, bad):
     """The same manifest 2,000 times in an index is one manifest."""
     layer = b"layer"

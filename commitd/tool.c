@@ -139,7 +139,10 @@ static void commit_all(struct tool *t, struct frame_reader *reader)
 	int r;
 	while ((r = frame_read(reader, &m, &v)) > 0)
 		take_message(t, &m);
-	if (r == -EBADMSG) {
+	if (r == -ENODATA) {
+		log_error("standard input ended in the middle of a seal; run this again");
+		fail(t, EX_TEMPFAIL);
+	} else if (r == -EBADMSG) {
 		log_error("standard input is no stream of seals: %s", decode_verdict_text(v));
 		fail(t, EX_DATAERR);
 	} else if (r < 0) {

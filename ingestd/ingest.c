@@ -221,26 +221,32 @@ static int reopen(struct ingest *in, const char *name, int flags, int *fd)
 	return file_open_at(in->dir_fd, name, O_RDWR | O_CREAT | flags, 0644, fd, NULL);
 }
 
-/* All of them: nobody says here which one's sync failed, and that one would succeed the next time and prove nothing. */
+/* Begin the file again with the present record alone. Rare, and so allowed to sync. */
+static int note_afresh(struct ingest *in)
+{
+	AUTO_BUF text = BUF_INIT;
+
+	int r = transfer_format(&in->record, &text);
+	if (r == 0)
+		r = durable_replace_at(in->dir_fd, INGEST_TRANSFER, text.data, text.len, 0644);
+	if (r < 0)
+		return r;
+	in->transfer_len = text.len;
+	return reopen(in, INGEST_TRANSFER, O_APPEND, &in->transfer_fd);
+}
+
+/*
+ * All of them: nobody says here which one's sync failed, and that one would succeed the next time and prove nothing. The
+ * record is short enough to be written again; where even for that there is no space, it stays as it is.
+ */
 int ingest_roll_back(struct ingest *in)
 {
 	int r = reopen(in, INGEST_DATA, O_APPEND, &in->data_fd);
 	if (r == 0)
 		r = reopen(in, INGEST_CHECKPOINT, 0, &in->checkpoint_fd);
-	if (r == 0)
+	if (r == 0 && note_afresh(in) < 0)
 		r = reopen(in, INGEST_TRANSFER, O_APPEND, &in->transfer_fd);
 	return r < 0 ? r : ingest_resume(in, false);
-}
-
-/* The file has grown over its limit: begin it again with the present record alone. Rare, and so allowed to sync. */
-static int note_compact(struct ingest *in, const struct buf *text)
-{
-	int r = durable_replace_at(in->dir_fd, INGEST_TRANSFER, text->data, text->len, 0644);
-	if (r < 0)
-		return r;
-	in->transfer_fd = close_fd(in->transfer_fd);
-	in->transfer_len = text->len;
-	return file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_APPEND, 0644, &in->transfer_fd, NULL);
 }
 
 int ingest_note(struct ingest *in)
@@ -252,7 +258,7 @@ int ingest_note(struct ingest *in)
 	if (r < 0)
 		return r;
 	if (in->transfer_len + text.len > TRANSFER_FILE_MAX)
-		return note_compact(in, &text);
+		return note_afresh(in);
 	r = FAILPOINT(WRITE, "record.write", file_write_all(in->transfer_fd, text.data, text.len, &written));
 	if (r == 0)
 		in->transfer_len += text.len;

@@ -209,9 +209,7 @@ static int put_frames(struct put *p)
 
 	while (r == 0 && code == EX_OK && !ended) {
 		int got = frame_read(reader, &m, &verdict);
-		if (got == 0) {
-			code = cut_short(p);
-		} else if (got == -EBADMSG && verdict == DECODE_SHORT) {
+		if (got == 0 || got == -ENODATA) {
 			code = cut_short(p);
 		} else if (got == -EBADMSG) {
 			log_error("standard input for '%s' is no stream of frames: %s (for plain bytes, use --raw)",

@@ -22,7 +22,7 @@ struct respawn {
 };
 
 #define RESPAWN_QUICK_MS     1000u
-#define RESPAWN_DELAY_MIN_MS 50u
+#define RESPAWN_DELAY_MIN_MS 10u
 #define RESPAWN_DELAY_MAX_MS 1000u
 
 /* Note a death at `now_ms`; returns how long to wait before the next start: 0 for the first, then more and more. */

@@ -346,7 +346,7 @@ const char *decode_verdict_text(enum decode_verdict v)
 {
 	static const char *const texts[] = {
 	    [DECODE_OK] = "a good message",
-	    [DECODE_SHORT] = "it is cut off",
+	    [DECODE_SHORT] = "it is too short",
 	    [DECODE_LONG] = "bytes follow its end",
 	    [DECODE_MAGIC] = "it is not a message of sluice",
 	    [DECODE_VERSION] = "it is of another protocol version",

@@ -52,7 +52,7 @@ int frame_read(struct frame_reader *r, struct message *ret_message, enum decode_
 	if (got == 0)
 		return 0;
 	if (got < sizeof(length))
-		return refuse(DECODE_SHORT, ret_verdict);
+		return -ENODATA;
 	size_t want = (size_t)be_get(length, LENGTH_BYTES);
 	if (want > MESSAGE_MAX) /* text on a stream of frames reads as an absurd length */
 		return refuse(DECODE_MAGIC, ret_verdict);
@@ -60,7 +60,7 @@ int frame_read(struct frame_reader *r, struct message *ret_message, enum decode_
 	if (e < 0)
 		return e;
 	if (got < want)
-		return refuse(DECODE_SHORT, ret_verdict);
+		return -ENODATA;
 	enum decode_verdict v = message_decode(span_of(r->bytes, want), ret_message);
 	return v == DECODE_OK ? 1 : refuse(v, ret_verdict);
 }

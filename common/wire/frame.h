@@ -15,8 +15,8 @@ void frame_reader_free(struct frame_reader *r);
 
 /*
  * Read the next message. 1: there is one, its views hold until the next call. 0: a clean end between two frames.
- * -EBADMSG: no frame of ours, or one that is cut off (`ret_verdict`, may be NULL, says why); the stream is of no use
- * any more. Another -errno: the read failed.
+ * -ENODATA: the stream ends inside a frame. -EBADMSG: no frame of ours (`ret_verdict`, may be NULL, says why); the
+ * stream is of no use any more. Another -errno: the read failed.
  */
 int frame_read(struct frame_reader *r, struct message *ret_message, enum decode_verdict *ret_verdict);
 

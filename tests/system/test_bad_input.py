@@ -164,6 +164,8 @@ GARBAGE = {
     "another version": (b"\0\0\0\4SL\xff\5", BAD_DATA),
     "huge frame": (b"\x7f\xff\xff\xff" + bytes(1000), BAD_DATA),
     "bytes of a blob": (DATA, BAD_DATA),
+    "frame of no bytes": (b"\0\0\0\0", BAD_DATA),
+    "message that ends before its frame": (b"\0\0\0\5SL\1\5x", BAD_DATA),
     "half a length": (b"\0\0", AGAIN),  # as a killed fetchd leaves it
     "half a frame": (b"\0\0\0\x40SL\1\5", AGAIN),
 }

@@ -64,7 +64,6 @@ static void test_frames(void **state)
 static void test_cut(void **state)
 {
 	struct message end = {.type = MSG_END, .ref = span_str("r"), .size = 99}, m;
-	enum decode_verdict verdict;
 	uint8_t bytes[64];
 	struct pipe_pair p;
 
@@ -77,8 +76,7 @@ static void test_cut(void **state)
 		pair_open(&p);
 		assert_int_equal(write(p.out, bytes, (size_t)cut), cut);
 		pair_end(&p);
-		assert_int_equal(frame_read(p.reader, &m, &verdict), -EBADMSG);
-		assert_int_equal(verdict, DECODE_SHORT);
+		assert_int_equal(frame_read(p.reader, &m, NULL), -ENODATA);
 		pair_close(&p);
 	}
 }
@@ -90,9 +88,9 @@ static void test_no_frames(void **state)
 		size_t len;
 		enum decode_verdict want;
 	} rows[] = {
-	    {"hello, world\n", 13, DECODE_MAGIC},    {"\xff\xff\xff\xff", 4, DECODE_MAGIC},
-	    {"\0\0\0\0", 4, DECODE_SHORT},           {"\0\0\0\4XXXX", 8, DECODE_MAGIC},
-	    {"\0\0\0\5SL\x01\x15x", 9, DECODE_LONG},
+	    {"hello, world\n", 13, DECODE_MAGIC}, {"\xff\xff\xff\xff", 4, DECODE_MAGIC},
+	    {"\0\0\0\0", 4, DECODE_SHORT},        {"\0\0\0\5SL\x01\x05x", 9, DECODE_SHORT},
+	    {"\0\0\0\4XXXX", 8, DECODE_MAGIC},    {"\0\0\0\5SL\x01\x15x", 9, DECODE_LONG},
 	};
 	const struct row *row;
 	enum decode_verdict verdict;

@@ -109,16 +109,31 @@ static void test_data_shorter_than_its_durable_slot(void **state)
 	ingest_close(in);
 }
 
-/* After a failed sync the bytes since the last good one are gone, whatever the file says. */
+/*
+ * After a failed sync the bytes since the last good one are gone, whatever the file says; and the record may be on disk
+ * in part only, so it is written again, as another file.
+ */
 static void test_roll_back(void **state)
 {
 	struct ingest *in = open_ref("rolled");
+	struct stat before, after;
 
 	(void)state;
 	append(in, 0, 100000);
 	checkpoint(in);
 	append(in, 100000, 200000);
+	in->record.attempt = 7;
+	assert_int_equal(ingest_note(in), 0);
+	assert_int_equal(ingest_note(in), 0);
+	assert_int_equal(fstat(in->transfer_fd, &before), 0);
 	assert_int_equal(ingest_roll_back(in), 0);
+	assert_prefix(in, 100000);
+	assert_int_equal(fstat(in->transfer_fd, &after), 0);
+	assert_true(after.st_ino != before.st_ino && after.st_size < before.st_size);
+	assert_int_equal(ingest_note(in), 0);
+	ingest_close(in);
+	in = reopen_ref("rolled");
+	assert_int_equal(in->record.attempt, 7);
 	assert_prefix(in, 100000);
 	assert_int_equal(in->provenance, PROVENANCE_MENDED);
 	append(in, 100000, CONTENT_LEN);

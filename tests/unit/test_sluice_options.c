@@ -113,7 +113,7 @@ static void test_worse(void **state)
 
 static void test_respawn(void **state)
 {
-	static const unsigned want[] = {0, 50, 100, 200, 400, 800, 1000, 1000, 1000};
+	static const unsigned want[] = {0, 10, 20, 40, 80, 160, 320, 640, 1000, 1000};
 	struct respawn r = {.started_ms = 5000};
 	uint64_t now = 5000;
 	(void)state;

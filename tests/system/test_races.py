@@ -1,0 +1,177 @@
+"""
+Many at once on one store: pulls of the same layers, aborts and resets of what others wait for, two that want to serve it,
+tools beside the daemons. Whoever loses is told; nothing is fetched twice that need not be, and what is there is right.
+"""
+
+import os
+import random
+import subprocess
+import threading
+
+import pytest
+
+import badserver
+import invariants
+from conftest import MIB, settled
+from images import CONFIG, LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
+from servers import wait_for
+from stages import AGAIN, NOT_FOUND, OK, one_line
+
+LAYERS = [os.urandom(300_000), os.urandom(50_000), os.urandom(1000), b""]
+DATA = os.urandom(3 * MIB)
+DIGEST = digest_of(DATA)
+CROWD = 16
+SEEDS = (1, 2, 3)
+
+
+@pytest.fixture
+def image(bad):
+    """Two tags of one repository that share all layers but one; their blobs wait at `bad.gate` for the crowd."""
+    configs = [config_blob(), config_blob("arm64")]
+    for data in (*configs, *LAYERS):
+        bad.on(f"/v2/app/blobs/{digest_of(data)}", badserver.whole(data))
+    for tag, config in zip("12", configs):
+        layers = [descriptor(data, LAYER) for data in (LAYERS if tag == "1" else LAYERS[:-1])]
+        manifest = manifest_blob(config, layers)
+        for name in (tag, digest_of(manifest)):
+            bad.on(f"/v2/app/manifests/{name}", badserver.whole(manifest, {"Content-Type": MANIFEST}))
+    return f"{bad.address}/app"
+
+
+@pytest.mark.parametrize("daemons", [True, False], ids=["up", "embedded"])
+def test_many_pulls_of_one_layer(box, bad, image, daemons):
+    """`embedded`: the first starts the stages for all, and the last to leave stops them."""
+    def pull_all():
+        crowd = [box.popen("sluice", "pull", f"{image}:{1 + n % 2}") for n in range(CROWD)]
+        for process in crowd:
+            box.finish(process, want=OK)
+
+    if daemons:
+        with box.up():
+            pull_all()
+    else:
+        pull_all()
+        box.gone()
+    for data in (config_blob(), config_blob("arm64"), *LAYERS):
+        assert len(bad.asked(f"/v2/app/blobs/{digest_of(data)}")) == (1 if data else 0), "fetched more than once"
+        assert box.blob(digest_of(data)).read_bytes() == data
+    assert {entry["name"] for entry in box.json("images")} == {f"{image}:1", f"{image}:2"}
+    settled(box)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_abort_reset_and_fetch_together(box, bad, seed):
+    """In an order that follows from the seed, a few at a time, on a few refs; some are cut short on the way."""
+    chance = random.Random(seed)
+    contents = [random.Random(f"{seed} {n}").randbytes(400_000 + n) for n in range(3)]
+    for n, data in enumerate(contents):
+        cuts = [badserver.cut_short(data, chance.randrange(len(data)), reset=chance.random() < 0.5) for _ in range(20)]
+        bad.on(f"/{n}", *cuts, badserver.whole(data))
+    box.configure("[fetchd]\nretry_delay = 10ms\n")
+
+    def words():
+        n = chance.randrange(len(contents))
+        verb = chance.choice(["fetch", "fetch", "abort", "reset"])
+        more = [bad.url(f"/{n}"), "--digest"] if verb == "fetch" else []
+        return [verb, *more, digest_of(contents[n])]
+
+    allowed = {"fetch": (OK, AGAIN), "abort": (OK, AGAIN), "reset": (OK, AGAIN, NOT_FOUND)}
+    with box.up():
+        pids = box.pids("fetchd", "ingestd", "commitd")
+        for _ in range(8):
+            wave = [words() for _ in range(chance.randrange(3, 7))]
+            for said, process in [(said, box.popen("sluice", *said)) for said in wave]:
+                result = box.finish(process)
+                assert result.returncode in allowed[said[0]], f"{said}: {result.returncode}: {result.stderr}"
+        for n, data in enumerate(contents):
+            box.sluice("fetch", bad.url(f"/{n}"), "--digest", digest_of(data))
+            assert box.blob(digest_of(data)).read_bytes() == data
+        assert box.pids("fetchd", "ingestd", "commitd") == pids, "one of them died"
+        assert not invariants.kept_open(box.store, pids)
+    settled(box)
+
+
+def test_two_up_on_one_runtime_directory(box):
+    with box.up() as first:
+        second = box.run("sluice", "up", want=AGAIN)
+        one_line(second.stderr, box.store, box.runtime, first.pid)
+
+
+def test_two_up_on_one_store(box, bad):
+    """Where they have not the same runtime directory, the stages find out, and the first goes on undisturbed."""
+    bad.on("/blob", badserver.whole(DATA))
+    with box.up():
+        told = box.directory / "second.log"
+        with open(told, "wb") as log:
+            second = box.popen("sluice", "--runtime-dir", box.directory / "run2", "up", stdout=log, stderr=log)
+        wait_for("both stages to say so", lambda: told.read_text().count(str(box.store)) >= 2)
+        box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
+        second.terminate()
+        box.finish(second)
+        text = told.read_text()
+        assert "another ingestd serves the store" in text and "is served already, by process" in text
+    settled(box)
+
+
+def put(box, *words, data=DATA, **options):
+    return box.popen("ingestd", "put", "--raw", "--digest", DIGEST, "--size", len(DATA), *words, DIGEST,
+                     stdin=subprocess.PIPE, **options)
+
+
+def test_put_beside_a_daemon(box, bad):
+    """Who asks the daemon for what is written by hand is told who writes it; then it goes on from what is there."""
+    bad.on("/blob", badserver.whole(DATA))
+    with box.up():
+        by_hand = put(box)
+        os.write(by_hand.stdin.fileno(), DATA[:1000])
+        assert box.wait_size(DIGEST, 1000, by_hand)
+        said = box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, want=AGAIN)
+        one_line(said.stderr, bad.url("/blob"), "locked by ingestd put", by_hand.pid)
+        assert not bad.asked("/blob")
+        box.finish(by_hand, want=AGAIN, data=b"")
+        box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
+        assert [r.range for r in bad.asked("/blob")] == [f"bytes=1000-{len(DATA) - 1}"]
+    settled(box)
+
+
+def test_put_of_what_a_daemon_fetches(box, bad):
+    """It is told who has the lock, and disturbs nobody."""
+    gate = threading.Semaphore(0)
+    bad.on("/blob", badserver.in_steps(DATA, (MIB, len(DATA)), gate))
+    with box.up():
+        fetch = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
+        assert box.wait_size(DIGEST, MIB, fetch)
+        by_hand = put(box)
+        said = box.finish(by_hand, want=AGAIN, data=DATA)
+        one_line(said.stderr, DIGEST, "locked by ingestd", box.stage("ingestd"))
+        gate.release()
+        box.finish(fetch, want=OK)
+    assert len(bad.asked("/blob")) == 1
+    settled(box)
+
+
+def test_commit_by_hand_beside_commitd(box, bad):
+    """Several name the same sealed blobs at the same time, by hand and by the daemons; whoever comes second finds them."""
+    contents = [os.urandom(20_000 + n) for n in range(12)]
+    with box.up():
+        seals = b""
+        for data in contents:
+            digest = digest_of(data)
+            seals += box.run("ingestd", "put", "--raw", "--digest", digest, digest, data=data, want=OK).raw
+        by_hand = [box.popen("commitd", "commit", stdin=subprocess.PIPE) for _ in range(3)]
+        for process in by_hand:
+            process.stdin.write(seals)
+            process.stdin.close()
+            process.stdin = None
+        asked = [box.popen("sluice", "fetch", bad.url("/absent"), "--digest", digest_of(data)) for data in contents]
+        for process in asked:
+            box.finish(process, want=OK)
+        for process in by_hand:
+            result = box.finish(process)
+            assert result.returncode in (OK, AGAIN), result.stderr
+            assert set(result.stdout.split()) <= {digest_of(data) for data in contents}
+            assert result.returncode == AGAIN or len(result.stdout.split()) == len(contents)
+    for data in contents:
+        assert box.blob(digest_of(data)).read_bytes() == data
+    assert not bad.asked("/absent"), "what was sealed is fetched again"
+    settled(box)

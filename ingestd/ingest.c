@@ -236,8 +236,8 @@ static int note_afresh(struct ingest *in)
 }
 
 /*
- * All of them: nobody says here which one's sync failed, and that one would succeed the next time and prove nothing. The
- * record is short enough to be written again; where even for that there is no space, it stays as it is.
+ * All of them: nobody says here which one's sync failed, and that one would succeed the next time and prove nothing.
+ * The record is short enough to be written again; where even for that there is no space, it stays as it is.
  */
 int ingest_roll_back(struct ingest *in)
 {

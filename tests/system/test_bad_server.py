@@ -42,6 +42,7 @@ retry_delay = 2ms
 stall_timeout = 500ms
 [registry {good}]
 stall_timeout = 1h
+min_speed = 0
 """
 
 

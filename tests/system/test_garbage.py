@@ -3,7 +3,7 @@ Raw garbage on each socket while a pull runs: bytes that are no handshake, no fr
 business there, and a thousand connections. The stage answers, or dies and is started again, and the pull goes on: the
 content is right, and what had arrived before is not asked for again.
 
-That nobody but the stages may come near these sockets is test_units' and test_doctor's business.
+Who may come near these sockets is the business of tests/systemd.
 """
 
 import collections
@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import resource
+import signal
 import socket
 import threading
 
@@ -265,4 +266,26 @@ def test_impostor_behind_a_socket(box, bad, pipe):
     bad.on("/blob", badserver.whole(DATA))
     with box.up():
         box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
+    settled(box)
+
+
+def test_receipt_for_what_is_not_stored(box, bad):
+    """The ingest would be removed for it: the blob is looked for first, and the seal is said again."""
+    gate = threading.Semaphore(0)
+    bad.on("/blob", badserver.in_steps(DATA, (MIB, len(DATA)), gate))
+    with box.up():
+        commitd = box.stage("commitd")
+        fetch = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
+        assert box.wait_size(DIGEST, MIB, fetch)
+        os.kill(commitd, signal.SIGSTOP)
+        gate.release()
+        assert box.wait_sealed(DIGEST)
+        wait_for("the seal to be noted", lambda: b"sealed=" in (box.ingest(DIGEST) / "transfer").read_bytes())
+        with nano.Socket(nano.PUSH).connect(box.runtime / "pipes/receipts") as forger:
+            forger.send(wire.message("COMMITTED", ref=DIGEST, digest=DIGEST))
+            wait_for("it to be refused", lambda: "something is stored which is not" in box.logs())
+        assert box.is_sealed(DIGEST)
+        os.kill(commitd, signal.SIGCONT)
+        box.finish(fetch, want=OK)
+    assert len(bad.asked("/blob")) == 1
     settled(box)

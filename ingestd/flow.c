@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* Base */
@@ -57,15 +58,21 @@ void flow_close(struct desk *desk, struct task *t)
 	desk_closed(desk);
 }
 
+static void log_trouble(const struct task *t, int r, const char *what)
+{
+	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s '%s': %s", what, t->ref,
+		 strerror(-r));
+}
+
 void flow_remove(struct desk *desk, struct task *t)
 {
 	if (t->in) {
 		int r = ingest_remove(t->in);
 		t->in = NULL;
 		if (r < 0)
-			log_errno(r, "cannot remove the ingest of '%s'", t->ref);
+			log_trouble(t, r, "cannot remove the ingest of");
 	}
-	log_info("transfer '%s' is removed", t->ref);
+	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = t->ref}, "transfer '%s' is removed", t->ref);
 	count(desk, t, -1);
 	tasks_remove(&desk->tasks, t);
 	desk_closed(desk);
@@ -99,7 +106,7 @@ void step_fail(struct desk *desk, struct task *t, enum fail_class class, const c
 	reason_set(&t->in->record.why, "%s", text);
 	int r = ingest_note(t->in);
 	if (r < 0)
-		log_errno(r, "cannot note in '%s' why '%s' failed", INGEST_TRANSFER, t->ref);
+		log_trouble(t, r, "cannot note in '" INGEST_TRANSFER "' the failure of");
 	flow_set_state(desk, t, TRANSFER_FAILED);
 	count_add(COUNT_ENDED_FAILED, 1);
 	flow_when_idle(desk, t, flow_close);
@@ -115,7 +122,8 @@ static void roll_back(struct desk *desk, struct task *t)
 		step_fail(desk, t, FAIL_IO, why.text);
 		return;
 	}
-	log_warning("transfer '%s' went back to its durable checkpoint at %" PRIu64, t->ref, t->in->offset);
+	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
+		 "transfer '%s' went back to its durable checkpoint at %" PRIu64, t->ref, t->in->offset);
 	if (t->state == TRANSFER_WAITING)
 		return;
 	step_go_on(desk, t);
@@ -167,7 +175,7 @@ static void end_after_failure(struct desk *desk, struct task *t, int r, task_ste
 	if (t->sync.poisoned && (next == flow_close || next == flow_suspend)) {
 		r = ingest_roll_back(t->in);
 		if (r < 0)
-			log_errno(r, "cannot take '%s' back to its durable checkpoint", t->ref);
+			log_trouble(t, r, "cannot take back to its durable checkpoint");
 	}
 	if (next == flow_suspend)
 		flow_close(desk, t);
@@ -277,7 +285,8 @@ static void restart(struct desk *desk, struct task *t)
 	bool again = in->record.restarts < RESTARTS_MAX;
 	char *text = t->note ? strdup(t->note) : NULL;
 
-	log_warning("transfer '%s' starts over: %s", t->ref, text ? text : "its content changed");
+	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = t->ref}, "transfer '%s' starts over: %s", t->ref,
+		 text ? text : "its content changed");
 	count_add(COUNT_STARTED_OVER, 1);
 	in->record.restarts++;
 	t->resolved = false;
@@ -448,7 +457,7 @@ void step_committed(struct desk *desk, struct task *t, const struct digest *dige
 	int r = ingest_remove(t->in);
 	t->in = NULL;
 	if (r < 0)
-		log_errno(r, "cannot remove the ingest of '%s'", t->ref);
+		log_trouble(t, r, "cannot remove the ingest of");
 	t->seal_due = false;
 	t->digest = *digest;
 	t->has_digest = true;

@@ -196,14 +196,16 @@ void flow_beat(struct desk *desk, struct task *t, const struct message *m)
 		return;
 	task_note(t, text);
 	if (text[0] != '\0')
-		log_info("transfer '%s' at %" PRIu64 ": %s", t->ref, t->in->offset, text);
+		log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
+			 "transfer '%s' at %" PRIu64 ": %s", t->ref, t->in->offset, text);
 	control_publish(desk->control, t);
 }
 
 static void tick_fetching(struct desk *desk, struct task *t, uint64_t now_ms)
 {
 	if (now_ms - t->heard_ms >= desk->settings->lease_ms) {
-		log_warning("transfer '%s' is silent: ordering it again", t->ref);
+		log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = t->ref},
+			 "transfer '%s' is silent: ordering it again", t->ref);
 		count_add(COUNT_SILENT, 1);
 		flow_order(desk, t);
 		return;

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import pytest
 
@@ -161,6 +162,18 @@ def test_journal_fields(machine, pull):
     assert named["PRIORITY"] == "6" and named["_SYSTEMD_UNIT"] == UNITS["commitd"]
     fetched = [e for e in entries if e["SYSLOG_IDENTIFIER"] == "fetchd"]
     assert any(e.get("HOST", "").endswith(pull.server.address) for e in fetched)
+
+
+def test_all_lines_about_a_transfer_have_its_ref(machine, pull):
+    pull.wait(0.3)
+    machine.sluice("abort", pull.blob.digest)
+    pull.gate.open(len(pull.blob.data))
+    machine.finish(pull.process)
+    named = [(found[1], entry.get("REF")) for entry in machine.entries(f"_SYSTEMD_UNIT={UNITS['ingestd']}")
+             if (found := re.search(r"\btransfer '([^']+)'", entry["MESSAGE"]))]
+    assert (pull.blob.digest, pull.blob.digest) in named
+    assert all(ref == name for name, ref in named)
+    assert f"transfer '{pull.blob.digest}' is removed" in machine.journal(f"REF={pull.blob.digest}")
 
 
 def test_reboot(machine, pull):

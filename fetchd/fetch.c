@@ -123,7 +123,8 @@ static bool on_head(void *self, const struct response *r)
 	buf_clear(&f->location);
 	if (f->judgement.verdict == VERDICT_REDIRECT && buf_append_str(&f->location, r->location) < 0)
 		return false;
-	if ((f->judgement.verdict == VERDICT_TAKE && !f->opened) || f->judgement.verdict == VERDICT_RESOLVED) {
+	if ((f->judgement.verdict == VERDICT_TAKE && (!f->opened || f->want.offset == 0)) ||
+	    f->judgement.verdict == VERDICT_RESOLVED) {
 		memcpy(f->media_type, r->media_type, sizeof(f->media_type));
 		memcpy(f->learned, r->digest, sizeof(f->learned));
 		(void)snprintf(f->validator, sizeof(f->validator), "%s", response_validator(r));

@@ -146,6 +146,8 @@ static enum verdict judge_part(const struct response *r, const struct want *w, s
 		return refuse(j, FAIL_BAD_DATA, "the server sent a part that is longer or shorter than it says");
 	if (has_changed(r, w))
 		return refuse(j, FAIL_CHANGED, "%s", changed_text);
+	if (!w->checked && w->validator[0] == '"' && r->etag[0] == '\0')
+		return refuse(j, FAIL_CHANGED, "the server sent a part without the ETag that it was asked for");
 	j->end = r->last + 1;
 	return VERDICT_TAKE;
 }

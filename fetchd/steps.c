@@ -142,10 +142,10 @@ static const struct fetch_step *open_body(struct fetch *f)
 	struct want *w = &f->want;
 	if (f->exchange && f->judgement.size != SIZE_UNKNOWN)
 		w->size = f->judgement.size;
-	if (f->opened)
+	if (f->opened && w->offset > 0)
 		return f->exchange ? NULL : &step_end;
-	f->opened = true;
-	if (w->validator[0] == '\0')
+	f->opened = true; /* and again while nothing has come: this answer may be about other content */
+	if (w->offset == 0 || w->validator[0] == '\0')
 		memcpy(w->validator, f->validator, sizeof(w->validator));
 	if (w->expected[0] == '\0' && f->learned[0] != '\0') {
 		memcpy(w->expected, f->learned, sizeof(w->expected));
@@ -157,7 +157,7 @@ static const struct fetch_step *open_body(struct fetch *f)
 	    .size = w->size,
 	    .digest = span_str(f->learned),
 	    .media_type = span_str(f->media_type),
-	    .validator = span_str(f->validator),
+	    .validator = span_str(w->validator), /* a part need not repeat it */
 	};
 	f->sink_error = outlet_say(&f->outlet, &m);
 	return f->exchange ? NULL : &step_end;

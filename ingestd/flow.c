@@ -297,13 +297,14 @@ static void restart(struct desk *desk, struct task *t)
 	else if (again)
 		flow_order(desk, t);
 	else
-		step_fail(desk, t, FAIL_BAD_DATA, text ? text : "its content keeps changing");
+		step_fail(desk, t, t->over_class, text ? text : "its content keeps changing");
 	free(text);
 }
 
 /* The bytes are not what was asked for: drop them, and try once from zero. A poisoned partial wedges nobody. */
-void step_start_over(struct desk *desk, struct task *t, const char *text)
+void step_start_over(struct desk *desk, struct task *t, enum fail_class class, const char *text)
 {
+	t->over_class = class;
 	flow_call_off(desk, t);
 	task_note(t, text);
 	flow_when_idle(desk, t, restart);
@@ -321,7 +322,7 @@ void step_complete(struct desk *desk, struct task *t)
 		return;
 	}
 	if (!verdict_content(t->in, &why)) {
-		step_start_over(desk, t, why.text);
+		step_start_over(desk, t, FAIL_BAD_DATA, why.text);
 		return;
 	}
 	t->order_due = false;
@@ -394,6 +395,10 @@ int flow_open(struct desk *desk, struct task *t, struct reason *why)
 	record->failed = FAIL_NONE;
 	record->why.text[0] = '\0';
 	record->restarts = 0;
+	if (t->in->offset == 0 && !record->has_expected && !record->has_sealed) { /* of what never came */
+		record->size = SIZE_UNKNOWN;
+		record->validator[0] = '\0';
+	}
 	t->resolved = false;
 	task_apply_asked(t);
 	r = ingest_note(t->in);
@@ -435,7 +440,11 @@ void flow_start(struct desk *desk, struct task *t)
 		flow_close(desk, t);
 		return;
 	}
-	step_go_on(desk, t);
+	r = step_drop_what_is_of_no_use(t);
+	if (r < 0)
+		step_io_trouble(desk, t, r, "truncate", false);
+	else
+		step_go_on(desk, t);
 }
 
 /* Forget the oldest of the committed when there are too many. */
@@ -494,7 +503,7 @@ void flow_rejected(struct desk *desk, struct task *t, const struct message *m)
 	else if (m->fail_class == FAIL_MISSING && !t->in->is_moved && !t->resealed)
 		seal_again(desk, t);
 	else if (m->fail_class == FAIL_BAD_DATA || m->fail_class == FAIL_MISSING)
-		step_start_over(desk, t, text);
+		step_start_over(desk, t, FAIL_BAD_DATA, text);
 	else
 		step_fail(desk, t, (enum fail_class)m->fail_class, text);
 }

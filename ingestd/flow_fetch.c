@@ -18,6 +18,29 @@
 
 #define EVENT_EVERY_MS 200
 
+/* A part of content that nothing identifies: nobody could tell whether what a server has now goes on with it. */
+static bool is_of_no_use(const struct ingest *in)
+{
+	const struct transfer *record = &in->record;
+
+	return in->offset > 0 && !record->has_expected && record->validator[0] == '\0' && !step_is_complete(in) &&
+	       strncmp(record->source, "http", 4) == 0;
+}
+
+int step_drop_what_is_of_no_use(struct task *t)
+{
+	if (!is_of_no_use(t->in))
+		return 0;
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
+		 "transfer '%s' starts over: its server gave no validator, so nothing tells whether the %" PRIu64
+		 " bytes that are there still belong to its content",
+		 t->ref, t->in->offset);
+	count_add(COUNT_STARTED_OVER, 1);
+	int r = ingest_truncate(t->in);
+	task_apply_asked(t);
+	return r;
+}
+
 /* Take what the server says about the content. False: it contradicts what is known, and the task was dealt with. */
 static bool learn(struct desk *desk, struct task *t, const struct message *m)
 {
@@ -27,7 +50,7 @@ static bool learn(struct desk *desk, struct task *t, const struct message *m)
 	case LEARN_OK:
 		return true;
 	case LEARN_CHANGED:
-		step_start_over(desk, t, why.text);
+		step_start_over(desk, t, FAIL_CHANGED, why.text);
 		return false;
 	case LEARN_WRONG:
 		break;
@@ -65,7 +88,7 @@ void flow_resolved(struct desk *desk, struct task *t, const struct message *m)
 	}
 	bool is_other = record->has_expected && !digest_eq(&record->expected, &digest);
 	if (t->in->offset > 0 && (is_other || ingest_set_alg(t->in, digest.alg) < 0)) {
-		step_start_over(desk, t, "the tag names another manifest than before");
+		step_start_over(desk, t, FAIL_CHANGED, "the tag names another manifest than before");
 		return;
 	}
 	(void)ingest_set_alg(t->in, digest.alg);
@@ -178,7 +201,7 @@ void flow_fail(struct desk *desk, struct task *t, const struct message *m)
 
 	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
 	if (m->fail_class == FAIL_CHANGED)
-		step_start_over(desk, t, text);
+		step_start_over(desk, t, FAIL_CHANGED, text);
 	else
 		step_fail(desk, t, m->fail_class == FAIL_NONE ? FAIL_AGAIN : (enum fail_class)m->fail_class, text);
 }

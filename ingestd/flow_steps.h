@@ -39,8 +39,14 @@ void step_fail(struct desk *desk, struct task *t, enum fail_class class, const c
  */
 void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb, bool from_sync);
 
-/* The bytes are not what was asked for: drop them, and try once from zero. A poisoned partial wedges nobody. */
-void step_start_over(struct desk *desk, struct task *t, const char *text);
+/*
+ * The bytes are not what was asked for: drop them, and try once from zero, or fail with `class`. A poisoned partial
+ * wedges nobody.
+ */
+void step_start_over(struct desk *desk, struct task *t, enum fail_class class, const char *text);
+
+/* Before an order: drop bytes of which nothing tells what they are a part of. 0 or -errno. */
+int step_drop_what_is_of_no_use(struct task *t);
 
 /* The content is in the store under this digest: the ingest goes. */
 void step_committed(struct desk *desk, struct task *t, const struct digest *digest);

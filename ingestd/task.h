@@ -40,16 +40,17 @@ struct task {
 
 	bool resolved; /* a manifest by tag: what the tag names was learned in this life of the transfer */
 	bool order_due, seal_due;
-	bool reserving;        /* FETCHING, and the order goes out once its space is reserved */
-	bool space_wait;       /* WAITING for space */
-	bool lock_wait;        /* WAITING for another process's lock */
-	bool rolled_back;      /* one write or sync has failed already */
-	bool resealed;         /* commitd did not find once what was sealed */
-	unsigned space_tries;  /* in vain, without any progress, since there seemed to be space */
-	uint64_t space_ms;     /* not to be tried before; monotonic */
-	uint64_t space_offset; /* where the last try failed */
-	uint64_t submitted_ms; /* the sync job that runs, or the last one */
-	uint64_t heard_ms;     /* the last chunk or beat, or the order; monotonic */
+	bool reserving;             /* FETCHING, and the order goes out once its space is reserved */
+	bool space_wait;            /* WAITING for space */
+	bool lock_wait;             /* WAITING for another process's lock */
+	enum fail_class over_class; /* why it starts over */
+	bool rolled_back;           /* one write or sync has failed already */
+	bool resealed;              /* commitd did not find once what was sealed */
+	unsigned space_tries;       /* in vain, without any progress, since there seemed to be space */
+	uint64_t space_ms;          /* not to be tried before; monotonic */
+	uint64_t space_offset;      /* where the last try failed */
+	uint64_t submitted_ms;      /* the sync job that runs, or the last one */
+	uint64_t heard_ms;          /* the last chunk or beat, or the order; monotonic */
 	uint64_t checkpoint_ms;
 	uint64_t event_ms; /* when progress was last published, at which offset, how fast it was */
 	uint64_t event_offset;

@@ -59,14 +59,27 @@ uint64_t human_eta_s(uint64_t offset, uint64_t total, uint64_t rate)
 	return left / rate + (left % rate ? 1 : 0);
 }
 
+/* The last part of a URL's path. */
+static struct span name_of_file(const char *url)
+{
+	size_t len = strcspn(url, "?#");
+	const char *slash = memrchr(url, '/', len);
+	size_t skip = slash ? (size_t)(slash + 1 - url) : 0;
+
+	return skip < len ? span_of(url + skip, len - skip) : span_str("file");
+}
+
 void human_label(const char *ref, char ret_label[static HUMAN_LABEL_ROOM])
 {
 	struct digest digest;
-	const char *text = "manifest";
+	struct span text = span_str("manifest");
 
 	if (digest_parse(span_str(ref), &digest, NULL) == 0)
-		text = strchr(ref, ':') + 1;
-	(void)snprintf(ret_label, HUMAN_LABEL_ROOM, "%.*s", HUMAN_LABEL_ROOM - 1, text);
+		text = span_str(strchr(ref, ':') + 1);
+	else if (strncmp(ref, "http", 4) == 0)
+		text = name_of_file(ref);
+	size_t len = text.len < HUMAN_LABEL_ROOM ? text.len : HUMAN_LABEL_ROOM - 1;
+	(void)snprintf(ret_label, HUMAN_LABEL_ROOM, "%.*s", (int)len, (const char *)text.data);
 }
 
 struct table {

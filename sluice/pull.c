@@ -48,7 +48,7 @@ static const char *option_platform;
 
 static const struct opt options[] = {
     {"platform", 0, OPT_TEXT, &option_platform, NULL, 1, PLATFORM_TEXT_SIZE - 1, NULL, "PLATFORM",
-     "OS[(VERSION)]/ARCH[/VARIANT], instead of this machine's"},
+     "OS[(VERSION)]/ARCH[/VARIANT], not this machine's"},
     {"all-platforms", 'a', OPT_FLAG, &option_all, "no", 0, 0, NULL, NULL, "pull every platform, and name the index"},
     {.name = NULL},
 };

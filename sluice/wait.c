@@ -241,11 +241,13 @@ static void take_answer(struct wait *w, struct want *x, const struct message *m)
 	}
 	learn(x, m);
 	show(w, x, m);
-	if (m->state == TRANSFER_FAILED)
+	if (m->state == TRANSFER_FAILED) {
+		progress_item(w->progress, x->shown)->offset = m->offset; /* it is kept */
 		fail(w, x, (enum fail_class)m->fail_class, m->text);
-	else if (m->state == TRANSFER_COMMITTED && !take_stored(w, x))
+	}
+	if (m->state == TRANSFER_COMMITTED && !take_stored(w, x))
 		lose(x);
-	else if (m->state != TRANSFER_COMMITTED && rests_unasked(m))
+	else if (rests_unasked(m))
 		x->ask_again = true;
 }
 

@@ -215,10 +215,10 @@ class Box:
     # ── the daemons ──
 
     @contextlib.contextmanager
-    def up(self):
-        """`sluice up` in the background; its log is in self.up_log."""
+    def up(self, *options):
+        """`sluice up` in the background, with global options; its log is in self.up_log."""
         with open(self.up_log, "ab") as log:
-            process = self.popen("sluice", "up", stdout=log, stderr=log)
+            process = self.popen("sluice", *options, "up", stdout=log, stderr=log)
         try:
             wait_for("the stages to answer", lambda: self.answering(process))
             yield process

@@ -81,6 +81,12 @@ static void test_label(void **state)
 	assert_string_equal(label, "0123456789ab");
 	human_label("manifest://localhost:5000/a:1", label);
 	assert_string_equal(label, "manifest");
+	human_label("https://host/a/file.iso?b/c", label);
+	assert_string_equal(label, "file.iso");
+	human_label("https://host/a/a-long-name.iso", label);
+	assert_string_equal(label, "a-long-name.");
+	human_label("https://host/", label);
+	assert_string_equal(label, "file");
 	human_label("sha256:no", label);
 	assert_string_equal(label, "manifest");
 }

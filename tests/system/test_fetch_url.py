@@ -1,0 +1,278 @@
+"""Files by URL alone: what identifies them while no digest does, and what comes of those that change on the way."""
+
+import json
+import os
+import threading
+
+import pytest
+
+import badserver
+from conftest import MIB, settled
+from images import digest_of
+from servers import Nginx, wait_for
+from stages import AGAIN, BAD_DATA, OK, one_line
+
+DATA, OTHER = os.urandom(MIB), os.urandom(MIB + 1000)
+HALF = len(DATA) // 2
+REST = f"bytes={HALF}-{len(DATA) - 1}"
+QUICK = "[fetchd]\nretry_delay = 2ms\nmax_retries = 2\n"
+OLD = {"Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT", "Date": "Sat, 01 Jan 2000 00:05:00 GMT"}
+YOUNG = {"Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT", "Date": "Sat, 01 Jan 2000 00:00:30 GMT"}
+ONE, TWO = {"ETag": '"one"'}, {"ETag": '"two"'}
+
+VALIDATORS = {  # the fields, and what If-Range says of them
+    "strong ETag": (ONE, '"one"'),
+    "both": ({**ONE, **OLD}, '"one"'),
+    "old Last-Modified": (OLD, OLD["Last-Modified"]),
+    "weak ETag, old Last-Modified": ({"ETag": 'W/"one"', **OLD}, OLD["Last-Modified"]),
+    "young Last-Modified": (YOUNG, None),
+    "weak ETag": ({"ETag": 'W/"one"'}, None),
+    "no ETag": ({"ETag": "one"}, None),
+    "none": ({}, None),
+}
+each_validator = pytest.mark.parametrize("fields, names", VALIDATORS.values(), ids=VALIDATORS)
+
+
+class Tally:
+    """Counts the bytes of the bodies that these behaviours send."""
+
+    def __init__(self, bad, *behaviours):
+        self.exchanges = []
+        bad.on("/file", *[self.watch(behave) for behave in behaviours])
+
+    def watch(self, behave):
+        def answer(x):
+            self.exchanges.append(x)
+            behave(x)
+
+        return answer
+
+    def sent(self):
+        return sum(x.sent for x in self.exchanges)
+
+
+def half(fields):
+    return lambda x: x.rest(DATA, len(DATA), list(fields.items()), send=HALF)
+
+
+def half_and_silence(fields):
+    def behave(x):
+        x.rest(DATA, len(DATA), list(fields.items()), send=HALF, end=False)
+        x.server.released.wait()
+        x.hang_up()
+
+    return behave
+
+
+def honest(data, fields):
+    """As RFC 9110 has it: a part only of what If-Range names."""
+
+    def behave(x):
+        if x.headers.get("If-Range") not in (None, *fields.values()):
+            x.start = x.end = None
+        badserver.whole(data, fields)(x)
+
+    return behave
+
+
+def ranges(bad):
+    return [r.range for r in bad.asked("/file")]
+
+
+def fetch(box, bad, *options, want=OK):
+    return box.run("sluice", "-q", "fetch", bad.url("/file"), *options, want=want)
+
+
+def stored(box, data):
+    """It is there under the digest that it has, and nothing else is."""
+    assert box.blob(digest_of(data)).read_bytes() == data
+    assert len(list(box.store.glob("blobs/*/*"))) == 1
+    settled(box)
+
+
+def test_digest_is_found_and_told(box, bad):
+    bad.on("/file", badserver.whole(DATA, ONE))
+    digest = digest_of(DATA)
+    url = bad.url("/file")
+    lines = box.sluice("fetch", url).stdout.splitlines()
+    assert lines[-1] == f"{digest}  {len(DATA)}" and all(line.startswith("file: ") for line in lines[:-1])
+    said = json.loads(box.sluice("--json", "fetch", url).stdout.splitlines()[-1])
+    assert said == {"event": "done", "digest": digest, "size": len(DATA)}
+    assert fetch(box, bad).stdout == f"{digest}\n"
+    stored(box, DATA)
+
+
+@each_validator
+def test_connection_breaks(box, bad, fields, names):
+    """Where a strong validator holds nothing comes twice; where there is none, all of it does."""
+    box.configure(QUICK)
+    tally = Tally(bad, half(fields), honest(DATA, fields))
+    fetch(box, bad)
+    stored(box, DATA)
+    assert ranges(bad) == ["", REST if names else ""]
+    assert bad.asked("/file")[1].headers.get("If-Range") == names
+    assert tally.sent() == (len(DATA) if names else HALF + len(DATA))
+
+
+@each_validator
+def test_another_run(box, bad, fields, names):
+    """The same when all processes ended in between, and only the store knows."""
+    box.configure("[fetchd]\nmax_retries = 0\n")
+    tally = Tally(bad, half(fields), honest(DATA, fields))
+    one_line(fetch(box, bad, want=AGAIN).stderr, bad.url("/file"), "what arrived is kept")
+    box.gone()
+    assert box.size(bad.url("/file")) == HALF
+    fetch(box, bad)
+    stored(box, DATA)
+    assert ranges(bad) == ["", REST if names else ""]
+    assert tally.sent() == (len(DATA) if names else HALF + len(DATA))
+
+
+@pytest.mark.parametrize("names", [True, False], ids=["validator", "none"])
+@pytest.mark.parametrize("stage", ["fetchd", "ingestd"])
+def test_stage_is_killed(box, bad, stage, names):
+    fields = ONE if names else {}
+    tally = Tally(bad, half_and_silence(fields), honest(DATA, fields))
+    with box.up():
+        process = box.popen("sluice", "-q", "fetch", bad.url("/file"))
+        wait_for("half of it to arrive", lambda: box.size(bad.url("/file")) == HALF)
+        box.kill_stage(stage)
+        box.finish(process, want=OK)
+    stored(box, DATA)
+    assert ranges(bad) == ["", REST if names else ""]
+    assert tally.sent() == (len(DATA) if names else HALF + len(DATA))
+
+
+CHANGES = {
+    "200 of the new one": honest(OTHER, TWO),
+    "part of the new one": badserver.whole(OTHER, TWO),
+    "part without an ETag": badserver.whole(OTHER),
+    "part with a weak ETag": badserver.whole(OTHER, {"ETag": 'W/"one"'}),
+    "part of another length": badserver.whole(OTHER, ONE),
+    "416, it is shorter": badserver.status(416, {"Content-Range": f"bytes */{HALF - 1}", **TWO}),
+    "200 without an ETag": badserver.ignores_range(OTHER),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_content_changes_in_the_middle(box, bad, change):
+    """All of the new one, and never a mixture."""
+    box.configure(QUICK)
+    bad.on("/file", half(ONE), change, badserver.whole(OTHER, TWO))
+    fetch(box, bad)
+    stored(box, OTHER)
+    assert ranges(bad) == ["", REST, ""]
+
+
+def test_content_that_keeps_changing(box, bad):
+    """One new start; then somebody has to say so again."""
+    box.configure(QUICK)
+    versions = iter(range(1000))
+
+    def another(x):
+        x.start = x.end = None
+        x.rest(DATA, len(DATA), [("ETag", f'"{next(versions)}"')], send=HALF)
+
+    bad.on("/file", another)
+    one_line(fetch(box, bad, want=AGAIN).stderr, bad.url("/file"), "the content has changed since the transfer began")
+    assert ranges(bad) == ["", REST, "", REST]
+    bad.on("/file", badserver.whole(DATA, ONE))
+    fetch(box, bad)
+    stored(box, DATA)
+
+
+def test_validator_of_bytes_that_never_came(box, bad):
+    """A head, and no byte of it: what comes then has a validator of its own."""
+    box.configure(QUICK)
+    bad.on("/file", lambda x: x.rest(OTHER, len(DATA), list(ONE.items()), send=0), half(TWO), honest(DATA, TWO))
+    fetch(box, bad)
+    stored(box, DATA)
+    assert ranges(bad) == ["", "", REST] and bad.asked("/file")[2].headers["If-Range"] == TWO["ETag"]
+
+
+def test_size_of_bytes_that_never_came(box, bad):
+    """What a head said of a size binds nobody when the next run finds another."""
+    box.configure("[fetchd]\nmax_retries = 0\n")
+    bad.on("/file", lambda x: x.rest(OTHER, len(OTHER), list(ONE.items()), send=0), badserver.whole(DATA, TWO))
+    fetch(box, bad, want=AGAIN)
+    fetch(box, bad)
+    stored(box, DATA)
+
+
+def test_size_is_checked(box, bad):
+    bad.on("/file", badserver.whole(DATA, ONE))
+    one_line(fetch(box, bad, "--size", len(DATA) + 1, want=BAD_DATA).stderr, f"{len(DATA)} bytes long")
+    fetch(box, bad, "--size", len(DATA))
+
+
+def test_two_who_want_the_same_share_it(box, bad):
+    gate = threading.Semaphore(0)
+    bad.on("/file", badserver.in_steps(DATA, (HALF, len(DATA)), gate))
+    with box.up():
+        processes = [box.popen("sluice", "-q", "fetch", bad.url("/file")) for _ in range(2)]
+        wait_for("half of it to arrive", lambda: box.size(bad.url("/file")) == HALF)
+        wait_for("both to wait", lambda: all(p.poll() is None for p in processes))
+        gate.release()
+        for process in processes:
+            assert box.finish(process, want=OK).stdout == f"{digest_of(DATA)}\n"
+    assert 1 <= len(bad.requests) <= 2  # the second one may have come when all was done
+
+
+def test_query_stays_out_of_sight(box, bad):
+    """It may be a signature: it is asked for, and no log and no status has it; another query is another transfer."""
+    gate = threading.Semaphore(0)
+    bad.on("/file", badserver.in_steps(DATA, (HALF, len(DATA)), gate))
+    url = bad.url("/file?key=canary")
+    with box.up("-v"):
+        process = box.popen("sluice", "-q", "fetch", url)
+        wait_for("half of it to arrive", lambda: any(r["offset"] == HALF for r in box.json("status")))
+        ref = box.json("status")[0]["ref"]
+        assert ref.startswith(bad.url("/file?")) and len(ref) == len(bad.url("/file?")) + 16
+        assert "canary" not in box.sluice("status").stdout + box.sluice("--json", "status").stdout
+        gate.release()
+        box.finish(process, want=OK)
+    assert [r.path for r in bad.requests] == ["/file?key=canary"]
+    assert "canary" not in box.logs() and ref in box.logs()
+
+
+# ── a real server ──
+
+
+@pytest.fixture
+def files(area, box):
+    """Of nginx, a connection of which takes a second for this."""
+    directory = box.directory / "files"
+    directory.mkdir()
+    (directory / "file").write_bytes(DATA + OTHER)
+    with Nginx(box.directory / "nginx", files=directory, paced=2 * MIB) as server:
+        yield server, directory / "file"
+
+
+@pytest.mark.parametrize("stage", ["fetchd", "ingestd"])
+def test_nginx_and_a_killed_stage(box, files, stage):
+    server, _ = files
+    url = f"http://{server.address}/files/file"
+    with box.up():
+        process = box.popen("sluice", "-q", "fetch", url)
+        wait_for("some of it to arrive", lambda: box.size(url) >= HALF)
+        box.kill_stage(stage)
+        box.finish(process, want=OK)
+    stored(box, DATA + OTHER)
+    server.settle()
+    first, *others = server.accesses()
+    assert first.status == 200 and others and all(a.status == 206 for a in others)
+
+
+def test_nginx_and_a_new_file(box, files):
+    server, path = files
+    url = f"http://{server.address}/files/file"
+    with box.up():
+        process = box.popen("sluice", "-q", "fetch", url)
+        wait_for("some of it to arrive", lambda: box.size(url) >= HALF)
+        (path.parent / "new").write_bytes(OTHER)
+        (path.parent / "new").rename(path)
+        box.kill_stage("fetchd")
+        assert box.finish(process, want=OK).stdout == f"{digest_of(OTHER)}\n"
+    stored(box, OTHER)
+    server.settle()
+    assert [a.status for a in server.accesses()] == [200, 200, 200]

@@ -43,7 +43,9 @@ void fetch_request(const struct fetch *f, uint64_t first, uint64_t last, struct 
 /* The last byte that is wanted of the stream: before the parts that are there, or of the content. */
 static uint64_t last_wanted(const struct fetch *f)
 {
-	uint64_t wall = ranges_wall(f), end = wall < f->want.size ? wall : f->want.size;
+	uint64_t wall = ranges_wall(f), end = f->want.size;
+	if (wall > f->want.offset && wall < end)
+		end = wall;
 	return end != SIZE_UNKNOWN ? end - 1 : SIZE_UNKNOWN;
 }
 

@@ -157,9 +157,10 @@ static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
 	uint64_t wall = ranges_wall(f);
 	if (fresh > wall - f->want.offset)
 		fresh = (size_t)(wall - f->want.offset);
-	int r = fetch_held_back(f) ? -EAGAIN : fresh > 0 ? outlet_put(&f->outlet, data + skip, fresh) : 0;
+	bool held = fetch_held_back(f);
+	int r = held ? -EAGAIN : fresh > 0 ? outlet_put(&f->outlet, data + skip, fresh) : 0;
 	if (r == -EAGAIN) {
-		count_add(COUNT_PAUSES, 1);
+		count_add(held ? COUNT_PAUSES_BANDWIDTH : COUNT_PAUSES_PIPE, 1);
 		ranges_stream_paused(f);
 		return BODY_PAUSE;
 	}

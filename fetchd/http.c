@@ -19,9 +19,11 @@
 #include "fetchd/guard.h"
 #include "fetchd/http_end.h"
 
-#define RECEIVE_BUFFER   (128 * 1024L) /* bytes, for each running exchange; up to as much again while it is paused */
-#define IDLE_CONNECTIONS 32L
-#define SPARE_EXCHANGES  8 /* kept for reuse: each has a curl handle */
+/* Bytes, for each running exchange; up to as much again while it is paused. */
+#define RECEIVE_BUFFER       (128 * 1024L)
+#define SMALL_RECEIVE_BUFFER (32 * 1024L)
+#define IDLE_CONNECTIONS     32L
+#define SPARE_EXCHANGES      8 /* kept for reuse: each has a curl handle */
 
 struct http {
 	struct ev_loop *loop;
@@ -308,7 +310,6 @@ static void set_up(struct exchange *x)
 	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, x);
 	(void)curl_easy_setopt(e, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
-	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
 	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	(void)curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	(void)curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
@@ -409,6 +410,8 @@ static bool set_request(struct exchange *x, const struct http_ask *ask)
 	return add_headers(x, ask) == 0 && set_method(x, ask->form, ask->head) && set_tls(e, ask->tls) &&
 	       curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_BUFFERSIZE, ask->one_of_many ? SMALL_RECEIVE_BUFFER : RECEIVE_BUFFER) ==
+		   CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ask->fresh ? 1L : 0L) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms) == CURLE_OK;

@@ -65,6 +65,7 @@ struct http_ask {
 	const char *form;           /* POST this, application/x-www-form-urlencoded; NULL: GET */
 	bool head;                  /* HEAD: there will be no body */
 	bool guarded;               /* connect to none of the addresses of guard.h, unless to a proxy */
+	bool one_of_many;           /* a small buffer will do */
 	bool fresh;                 /* on a connection of its own, and none that was used before */
 	const struct http_tls *tls; /* NULL: the system's authorities */
 	uint64_t connect_timeout_ms;

@@ -90,7 +90,7 @@ static enum body_answer on_body(void *self, const void *data, size_t len)
 		return BODY_STOP;
 	}
 	if (fetch_held_back(f)) {
-		count_add(COUNT_PAUSES, 1);
+		count_add(COUNT_PAUSES_BANDWIDTH, 1);
 		return BODY_PAUSE;
 	}
 	if (part_put(f->ranges->window, p, data, len) < 0)
@@ -130,6 +130,7 @@ bool range_open(struct range *r)
 	else if (!turn_try(f->env->hosts, &f->home, settings_connections(f->env->settings, f->host), &r->turn))
 		return false;
 	fetch_request(f, r->part->at, r->part->end - 1, &request);
+	request.one_of_many = true;
 	request.fresh = r->backoff.failures > 0 || r->reopened > 0; /* not the one that failed */
 	request.patience.min_speed /= rs->all_len;                  /* they share the way */
 	r->outcome = OUTCOME_NONE;

@@ -110,7 +110,7 @@ static void pass_on(struct fetch *f)
 			range_drop(&rs->all[i]);
 }
 
-/* Whether parts behind this one, which were asked for later or at the same time, are there already. */
+/* Whether parts behind this one, asked for no sooner, are there already; or all others are, and this is the last. */
 static bool is_late(const struct ranges *rs, const struct range *r, uint64_t now_ms)
 {
 	uint64_t limit_ms = SLOW_FACTOR * rs->part_ms;
@@ -121,7 +121,7 @@ static bool is_late(const struct ranges *rs, const struct range *r, uint64_t now
 	for (size_t i = 0; i < rs->all_len; i++)
 		if (rs->all[i].part->state == PART_WHOLE && rs->all[i].part->start > r->part->start)
 			return true;
-	return false;
+	return ranges_running(rs) == 1;
 }
 
 static void reopen_slow(struct fetch *f)
@@ -240,6 +240,8 @@ const struct fetch_step *ranges_advance(struct fetch *f)
 		accompany(f);
 		return NULL;
 	}
+	if (rs->draining && ranges_running(rs) == 0)
+		rs->flush = true; /* what is there goes first, and the stream begins behind it */
 	pass_on(f);
 	if (f->sink_error < 0)
 		return &step_done;
@@ -247,12 +249,10 @@ const struct fetch_step *ranges_advance(struct fetch *f)
 		return &step_end;
 	reopen_slow(f);
 	open_more(f);
-	/* What is there already is passed on first: the stream would be asked for nothing before it. */
-	if (ranges_running(rs) > 0 || ranges_wall(f) == f->want.offset)
+	const struct part *head = window_at(rs->window, f->want.offset);
+	if (ranges_running(rs) > 0 || (head && (!rs->draining || head->chunks_len > 0)))
 		return NULL;
-	if (rs->draining)
-		return hand_over(f, rs->after);
-	return window_at(rs->window, f->want.offset) ? NULL : hand_over(f, &step_line_up);
+	return hand_over(f, rs->draining ? rs->after : &step_line_up);
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)

@@ -43,7 +43,7 @@ static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX]
 	     "at most so many at a time"},
 	    {"ranges", 0, OPT_COUNT, &s->ranges.count, "8", 1, PARTS_MAX, NULL, "N",
 	     "at most so many at once for one blob"},
-	    {"range-size", 0, OPT_BYTES, &s->ranges.size, "512K", PART_SIZE_MIN, PART_SIZE_MAX, NULL, "BYTES",
+	    {"range-size", 0, OPT_BYTES, &s->ranges.size, "384K", PART_SIZE_MIN, PART_SIZE_MAX, NULL, "BYTES",
 	     "of one of them"},
 	    {"range-min", 0, OPT_BYTES, &s->ranges.min, "16M", 1, INT64_MAX, NULL, "BYTES",
 	     "none, if less than this is left"},

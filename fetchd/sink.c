@@ -14,7 +14,7 @@
 #include "common/wire/frame.h"
 
 struct sink_ops {
-	int (*chunk_new)(const struct message *head, struct chunk *ret_chunk);
+	int (*chunk_new)(const struct message *head, size_t room, struct chunk *ret_chunk);
 	int (*chunk_send)(struct outlet *o, struct chunk *c, uint64_t offset); /* `offset`: of its first byte */
 	void (*chunk_free)(struct chunk *c);
 	int (*send)(struct sink *s, const struct message *m);
@@ -43,13 +43,13 @@ static int pipe_sink_send(struct sink *s, const struct message *m)
 
 static const struct sink_ops pipe_ops = {pipe_chunk_new, pipe_sink_chunk_send, pipe_chunk_free, pipe_sink_send};
 
-static int fd_chunk_new(const struct message *head, struct chunk *ret_chunk)
+static int fd_chunk_new(const struct message *head, size_t room, struct chunk *ret_chunk)
 {
 	(void)head;
-	uint8_t *payload = malloc(CHUNK_PAYLOAD_MAX);
+	uint8_t *payload = malloc(room);
 	if (!payload)
 		return -ENOMEM;
-	*ret_chunk = (struct chunk){.payload = payload};
+	*ret_chunk = (struct chunk){.payload = payload, .room = room};
 	return 0;
 }
 
@@ -257,7 +257,7 @@ void outlet_release(struct outlet *o)
 
 static int chunk_begin(struct outlet *o)
 {
-	int r = outlet_chunk_new(o, o->offset, &o->chunk);
+	int r = outlet_chunk_new(o, o->offset, CHUNK_PAYLOAD_MAX, &o->chunk);
 	if (r < 0)
 		return r;
 	o->chunk_since_ms = clock_mono_ms();
@@ -271,7 +271,7 @@ static int chunk_begin(struct outlet *o)
 int outlet_put(struct outlet *o, const void *data, size_t len)
 {
 	assert(len <= CHUNK_PAYLOAD_MAX);
-	if (o->chunk.payload && (o->closed || o->chunk.payload_len + len > CHUNK_PAYLOAD_MAX)) {
+	if (o->chunk.payload && (o->closed || o->chunk.payload_len + len > o->chunk.room)) {
 		o->flush = true;
 		int r = push(o);
 		if (r < 0)
@@ -283,13 +283,13 @@ int outlet_put(struct outlet *o, const void *data, size_t len)
 	memcpy(o->chunk.payload + o->chunk.payload_len, data, len);
 	o->chunk.payload_len += len;
 	o->offset += len;
-	return o->chunk.payload_len == CHUNK_PAYLOAD_MAX ? outlet_flush(o) : 0;
+	return o->chunk.payload_len == o->chunk.room ? outlet_flush(o) : 0;
 }
 
-int outlet_chunk_new(struct outlet *o, uint64_t offset, struct chunk *ret_chunk)
+int outlet_chunk_new(struct outlet *o, uint64_t offset, size_t room, struct chunk *ret_chunk)
 {
 	struct message head = {.type = MSG_CHUNK, .ref = o->ref, .attempt = o->attempt, .offset = offset};
-	return o->sink->ops->chunk_new(&head, ret_chunk);
+	return o->sink->ops->chunk_new(&head, room, ret_chunk);
 }
 
 int outlet_chunk_put(struct outlet *o, struct chunk *c)

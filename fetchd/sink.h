@@ -64,7 +64,7 @@ int outlet_put(struct outlet *o, const void *data, size_t len);
  * For bytes that may come before their turn: a chunk of them beginning at `offset`, filled by the caller and put when
  * the outlet has come to that offset, without a copy. 0 or -ENOMEM. The caller owns the chunk until it is put or freed.
  */
-int outlet_chunk_new(struct outlet *o, uint64_t offset, struct chunk *ret_chunk);
+int outlet_chunk_new(struct outlet *o, uint64_t offset, size_t room, struct chunk *ret_chunk);
 /* 0: it is gone. As outlet_put() otherwise; it is still the caller's then, and takes no more bytes. */
 int outlet_chunk_put(struct outlet *o, struct chunk *c);
 void outlet_chunk_free(struct outlet *o, struct chunk *c);

@@ -14,7 +14,7 @@ int window_new(struct window_room *room, struct outlet *outlet, size_t max, uint
 	w->room = room;
 	w->outlet = outlet;
 	w->max = max;
-	w->part_size = part_size - part_size % CHUNK_PAYLOAD_MAX;
+	w->part_size = part_size - part_size % PART_CHUNK_SIZE;
 	*ret_window = w;
 	return 0;
 }
@@ -57,7 +57,7 @@ struct part *window_add(struct window *w, size_t parts_max, uint64_t size)
 	while (p->state != PART_FREE)
 		p++;
 	/* One more than fit: the first of them may have been closed before it was full. */
-	struct chunk *chunks = calloc(w->part_size / CHUNK_PAYLOAD_MAX + 1, sizeof(*chunks));
+	struct chunk *chunks = calloc(w->part_size / PART_CHUNK_SIZE + 1, sizeof(*chunks));
 	if (!chunks)
 		return NULL;
 	*p = (struct part){.state = PART_MISSING, .start = w->next, .at = w->next, .chunks = chunks};
@@ -97,9 +97,9 @@ uint64_t window_next_good(const struct window *w, uint64_t offset)
 static struct chunk *chunk_for_more(struct window *w, struct part *p)
 {
 	struct chunk *last = p->chunks_len > 0 ? &p->chunks[p->chunks_len - 1] : NULL;
-	if (last && last->payload_len < CHUNK_PAYLOAD_MAX && !(p->closed && p->chunks_len == 1))
+	if (last && last->payload_len < last->room && !(p->closed && p->chunks_len == 1))
 		return last;
-	if (outlet_chunk_new(w->outlet, p->at, &p->chunks[p->chunks_len]) < 0)
+	if (outlet_chunk_new(w->outlet, p->at, PART_CHUNK_SIZE, &p->chunks[p->chunks_len]) < 0)
 		return NULL;
 	return &p->chunks[p->chunks_len++];
 }
@@ -112,7 +112,7 @@ int part_put(struct window *w, struct part *p, const void *data, size_t len)
 		struct chunk *c = chunk_for_more(w, p);
 		if (!c)
 			return -ENOMEM;
-		size_t room = CHUNK_PAYLOAD_MAX - c->payload_len;
+		size_t room = c->room - c->payload_len;
 		size_t some = len < room ? len : room;
 		memcpy(c->payload + c->payload_len, from, some);
 		c->payload_len += some;
@@ -127,7 +127,7 @@ int part_put(struct window *w, struct part *p, const void *data, size_t len)
 
 static bool is_ready(const struct part *p)
 {
-	return p->chunks[0].payload_len == CHUNK_PAYLOAD_MAX || p->chunks_len > 1 || p->closed || p->at == p->end;
+	return p->chunks[0].payload_len == p->chunks[0].room || p->chunks_len > 1 || p->closed || p->at == p->end;
 }
 
 int part_pass_on(struct window *w, struct part *p, bool flush)

@@ -16,9 +16,10 @@
 
 #include "fetchd/sink.h"
 
-#define PARTS_MAX     64
-#define PART_SIZE_MIN CHUNK_PAYLOAD_MAX
-#define PART_SIZE_MAX (64u << 20)
+#define PARTS_MAX       64
+#define PART_CHUNK_SIZE (128u << 10) /* bytes: what a part grows by, in memory that it may not need */
+#define PART_SIZE_MIN   PART_CHUNK_SIZE
+#define PART_SIZE_MAX   (64u << 20)
 
 enum part_state {
 	PART_FREE,
@@ -44,7 +45,7 @@ struct window_room {
 struct window {
 	struct window_room *room; /* borrowed */
 	struct outlet *outlet;    /* borrowed */
-	uint64_t part_size;       /* bytes, a multiple of CHUNK_PAYLOAD_MAX */
+	uint64_t part_size;       /* bytes, a multiple of PART_CHUNK_SIZE */
 	uint64_t next;            /* where the next part begins */
 	size_t max;               /* parts */
 	struct part parts[];

@@ -148,7 +148,8 @@ static void show_fetchd(const struct figures *f)
 	say_count(&l, f, COUNT_FETCHES_FAILED, "failed");
 	say_count(&l, f, COUNT_RANGES_REFUSED, "ranges refused");
 	say_count(&l, f, COUNT_MIRRORS_LEFT, "mirrors left");
-	say_count(&l, f, COUNT_PAUSES, "pauses");
+	say_count(&l, f, COUNT_PAUSES_PIPE, "pauses");
+	say_count(&l, f, COUNT_PAUSES_BANDWIDTH, "pauses for a limit");
 	line_end();
 	line_begin(&l, "fetching");
 	say_count(&l, f, COUNT_FETCHES_BUSY, "busy");

@@ -28,6 +28,7 @@ const uint64_t timer_bounds_ms[TIMER_BUCKETS - 1] = {1, 3, 10, 30, 100, 300, 100
 #define FETCH_ENDS  "sluice_fetchd_ended", "Transfers that came to their end"
 #define INGEST_ENDS "sluice_ingestd_ended", "Transfers that came to their end"
 #define NAMES       "sluice_commitd_names", "Changes of the names of images"
+#define PAUSES      "sluice_fetchd_pauses", "How often a transfer was paused by us: the pipe or a limit is full"
 #define FETCHES     "sluice_fetchd_transfers", "Transfers in the hands of fetchd"
 
 /* Name, help and labels of a family that has one row; or one of those above, and labels. */
@@ -59,8 +60,8 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_MIRRORS_LEFT] = TOTAL("sluice_fetchd_mirrors_left", "Mirrors that failed and gave way to the next", NULL),
     [COUNT_FETCHES_DONE] = TOTAL(FETCH_ENDS, "outcome=\"done\""),
     [COUNT_FETCHES_FAILED] = TOTAL(FETCH_ENDS, "outcome=\"failed\""),
-    [COUNT_PAUSES] =
-	TOTAL("sluice_fetchd_pauses", "How often a transfer was paused because ingestd took no more", NULL),
+    [COUNT_PAUSES_PIPE] = TOTAL(PAUSES, "reason=\"pipe\""),
+    [COUNT_PAUSES_BANDWIDTH] = TOTAL(PAUSES, "reason=\"bandwidth\""),
     [COUNT_REFUSED_ORDERS] = TOTAL(REFUSED, "stage=\"fetchd\",pipe=\"orders\""),
     [COUNT_FETCHD_SAW_INGESTD] = TOTAL(SAW, "stage=\"fetchd\",peer=\"ingestd\""),
     [COUNT_FETCHES_BUSY] = GAUGE(FETCHES, "state=\"busy\""),

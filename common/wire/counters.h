@@ -37,7 +37,8 @@ enum counter {
 	COUNT_MIRRORS_LEFT,
 	COUNT_FETCHES_DONE,
 	COUNT_FETCHES_FAILED,
-	COUNT_PAUSES,
+	COUNT_PAUSES_PIPE,
+	COUNT_PAUSES_BANDWIDTH,
 	COUNT_REFUSED_ORDERS,
 	COUNT_FETCHD_SAW_INGESTD,
 	COUNT_FETCHES_BUSY,
@@ -102,7 +103,6 @@ enum counter {
 	COUNT_BACKLOG_RECEIPTS,
 	COUNT_PEERS_SEALS,
 	COUNT_COMMITD_WRITES,
-
 	COUNTERS
 };
 
@@ -143,8 +143,7 @@ enum counter counters_of(enum stage_id stage, size_t *ret_len);
 void counters_tell(enum stage_id stage, const struct peer *self, uint8_t out[static COUNTS_MAX],
 		   struct message *ret_counts);
 
-/* Put the numbers of a COUNTS in their places in `values`; those that another version does not have stay as they are.
- */
+/* Put the numbers of a COUNTS in their places in `values`; those that another version has not stay as they are. */
 void counters_decode(enum stage_id stage, struct span counts, uint64_t values[static COUNTERS]);
 
 #endif

@@ -226,27 +226,28 @@ int pipe_send(struct pipe *p, const struct message *m)
 	return r;
 }
 
-int pipe_chunk_new(const struct message *head, struct chunk *ret_chunk)
+int pipe_chunk_new(const struct message *head, size_t room, struct chunk *ret_chunk)
 {
-	assert(head->type == MSG_CHUNK);
+	assert(head->type == MSG_CHUNK && room <= CHUNK_PAYLOAD_MAX);
 	size_t head_len = message_head_size(head);
-	uint8_t *msg = nn_allocmsg(head_len + CHUNK_PAYLOAD_MAX, 0);
+	uint8_t *msg = nn_allocmsg(head_len + room, 0);
 
 	if (!msg)
 		return -ENOMEM;
 	(void)message_encode_head(head, msg);
-	*ret_chunk = (struct chunk){.payload = msg + head_len, .msg = msg, .head_len = head_len};
+	*ret_chunk = (struct chunk){.payload = msg + head_len, .room = room, .msg = msg, .head_len = head_len};
 	return 0;
 }
 
 int pipe_chunk_send(struct pipe *p, struct chunk *c)
 {
-	assert(c->msg && c->payload_len > 0 && c->payload_len <= CHUNK_PAYLOAD_MAX);
-	if (c->payload_len < CHUNK_PAYLOAD_MAX) {
+	assert(c->msg && c->payload_len > 0 && c->payload_len <= c->room);
+	if (c->payload_len < c->room) {
 		void *cut = nn_reallocmsg(c->msg, c->head_len + c->payload_len);
 		if (!cut)
 			return -ENOMEM;
 		c->msg = cut;
+		c->room = c->payload_len;
 		c->payload = (uint8_t *)cut + c->head_len;
 	}
 	int r = FAILPOINT_MESSAGE(SEND, "send", MSG_CHUNK, msg_send(p->socket, c->msg));

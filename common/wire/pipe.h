@@ -82,18 +82,19 @@ uint64_t pipe_losses(const struct pipe *p);
 unsigned pipe_peers(const struct pipe *p);
 
 /*
- * A CHUNK without copying: get a message with room for CHUNK_PAYLOAD_MAX bytes of payload behind the encoded head, fill
- * `payload`, send `payload_len` bytes of it.
+ * A CHUNK without copying: get a message with room for some bytes of payload behind the encoded head, fill `payload`,
+ * send `payload_len` bytes of it.
  */
 struct chunk {
-	uint8_t *payload;   /* CHUNK_PAYLOAD_MAX bytes of room */
+	uint8_t *payload;
+	size_t room;        /* bytes, up to CHUNK_PAYLOAD_MAX */
 	size_t payload_len; /* how many are filled */
 	void *msg;          /* the pipe's */
 	size_t head_len;
 };
 
 /* `head` is a CHUNK with its payload empty. 0 or -ENOMEM; the caller owns the chunk until it is sent or freed. */
-int pipe_chunk_new(const struct message *head, struct chunk *ret_chunk);
+int pipe_chunk_new(const struct message *head, size_t room, struct chunk *ret_chunk);
 /* 0: the chunk is gone (`c` is cleared). -EAGAIN: still the caller's, cut to its length: no byte can be added to it. */
 int pipe_chunk_send(struct pipe *p, struct chunk *c);
 void pipe_chunk_free(struct chunk *c);

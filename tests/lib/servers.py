@@ -192,7 +192,7 @@ class Nginx(Server):
                 env={**os.environ, "NGINX": f"{listening.fileno()};"}, pass_fds=[listening.fileno()],
                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )
-        wait_for("nginx to listen", self.listening)
+        wait_for("nginx to open its log", lambda: self.alive() and self.log.exists())  # connections succeed before
 
     def config(self):
         temporary = "\n".join(

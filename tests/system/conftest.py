@@ -27,6 +27,7 @@ BINDIR = pathlib.Path(os.environ.get("BINDIR", TESTS.parent / "build/bin")).reso
 BIG = int(os.environ.get("BIG_MIB", "1024")) * MIB
 MEDIUM = min(128 * MIB, BIG)
 RATED = min(320 * MIB, 2 * BIG)  # at 50 MB/s: time between kills, so that the supervisor does not see a crash loop
+PACED, PACED_SIZE = 5_000_000, 64 * MIB
 
 Blob = collections.namedtuple("Blob", "digest size name tag")
 
@@ -95,6 +96,17 @@ def rated(registry, area):
 def slow(registry, area):
     """The registry's content at 50 MB/s a connection."""
     with servers.Nginx(area / "nginx-slow", rate="50m", registry=registry) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def paced(area):
+    """nginx that has one file, `digest` and `size`, at PACED bytes a second on each connection."""
+    files = area / "paced-files"
+    files.mkdir()
+    digest = images.random_file(files / "blob", PACED_SIZE)
+    with servers.Nginx(area / "nginx-paced", files=files, paced=PACED) as server:
+        server.digest, server.size = digest, PACED_SIZE
         yield server
 
 

@@ -31,6 +31,15 @@ def test_one_big_blob(big_box, registry, big):
         check(big_box)
 
 
+def test_ranges(box, paced):
+    """As many as there may be, with the window that belongs to them."""
+    with box.up():
+        box.sluice("fetch", f"http://{paced.address}/files/blob", "--digest", paced.digest)
+        check(box)
+    paced.settle()
+    assert len([a for a in paced.accesses() if a.range != "-"]) > 50
+
+
 def test_several_images_at_once(box, registry, sample):
     with box.up():
         pulls = [box.popen("sluice", "pull", "--all-platforms", sample) for _ in range(4)]

@@ -46,7 +46,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s.connections_per_host, 8);
 	assert_int_equal(s.retry_after_max_ms, 600000);
 	assert_int_equal(s.ranges.count, 8);
-	assert_int_equal(s.ranges.size, 512 << 10);
+	assert_int_equal(s.ranges.size, 384 << 10);
 	assert_int_equal(s.ranges.min, 16 << 20);
 	assert_int_equal(s.bandwidth, 0);
 	assert_int_equal(s.speed.per_host, 0);
@@ -206,7 +206,7 @@ static void test_numbers(void **state)
 	assert_int_equal(settings_ranges(&s, "a.io").size, 1 << 20);
 	assert_int_equal(settings_ranges(&s, "a.io").min, 1 << 20);
 	assert_int_equal(settings_ranges(&s, "b.io").count, 1);
-	assert_int_equal(settings_ranges(&s, "c.io").size, 512 << 10);
+	assert_int_equal(settings_ranges(&s, "c.io").size, 384 << 10);
 	assert_int_equal(settings_speed(&s, "a.io").per_host, 0);
 	assert_int_equal(settings_speed(&s, "a.io").min, 0);
 	assert_int_equal(settings_speed(&s, "b.io").per_host, 5 << 20);

@@ -6,8 +6,8 @@
 /* The code under test */
 #include "fetchd/window.h"
 
-#define PART CHUNK_PAYLOAD_MAX
-#define BIG  (2 * CHUNK_PAYLOAD_MAX)
+#define PART PART_CHUNK_SIZE
+#define BIG  (2 * PART_CHUNK_SIZE)
 
 struct ends {
 	struct ev_loop *loop;

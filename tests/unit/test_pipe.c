@@ -97,7 +97,7 @@ static void test_chunks(void **state)
 	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PULL, &pull), 0);
 	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PUSH, &push), 0);
 	for (size_t i = 0; i < LEN(lens); i++) {
-		assert_int_equal(pipe_chunk_new(&head, &c), 0);
+		assert_int_equal(pipe_chunk_new(&head, CHUNK_PAYLOAD_MAX, &c), 0);
 		memset(c.payload, (int)i + 1, lens[i]);
 		c.payload_len = lens[i];
 		wait_for(pipe_send_fd(push));

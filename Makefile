@@ -183,11 +183,13 @@ check-san: ## all tests with the address and undefined-behaviour sanitizers
 format: ## let clang-format have its way
 	clang-format -i $(wildcard common/*/*.[ch] tests/*/*.[ch] $(PROGRAMS:%=%/*.[ch]))
 
-.PHONY: bench-one
+.PHONY: bench-one bench-ranges
 bench-one: ## 2 GiB in one blob against curl | tee | openssl
+bench-ranges: ## 1 GiB in eight ranges at once against one stream, at 20 MB/s a connection
+bench-one bench-ranges:
 	@tests/lib/packages build bench
 	@$(MAKE) --no-print-directory $(PARALLEL) build
-	@tests/bench/one $(BUILD)/bin
+	@tests/bench/$(@:bench-%=%) $(BUILD)/bin
 
 include tests/fuzz/fuzz.mk tests/chaos/chaos.mk tests/power/power.mk
 

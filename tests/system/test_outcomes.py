@@ -1,0 +1,105 @@
+"""Every outcome has one clear line, for whoever asked and in `sluice status`: what, which host, until when."""
+
+import os
+import re
+
+import pytest
+
+import badserver
+from authority import Authority
+from images import digest_of
+from servers import wait_for
+from stages import AGAIN, BAD_DATA, DENIED, NOT_FOUND, UNAVAILABLE, one_line
+
+DATA = os.urandom(50_000)
+DIGEST = digest_of(DATA)
+CONFIG = "[fetchd]\nmax_retries = 1\nretry_delay = 2ms\nretry_after_max = 2h\n[registry {}]\nstall_timeout = 300ms\n"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+# Each begins what it needs: the URL, a server of its own, more configuration.
+
+
+def answers(behave):
+
+    def begin(bad, _):
+        bad.on("/file", behave)
+        return bad.url("/file"), None, ""
+
+    return begin
+
+
+def refused(bad, _):
+    with badserver.BadServer() as gone:
+        return gone.url("/file"), None, ""
+
+
+def tls(**how):
+    def begin(_, authority):
+        pair = authority.self_signed("alone") if how.get("alone") else authority.issue("server", **how)
+        server = badserver.BadServer(tls=authority.context(pair=pair))
+        return server.url("/file"), server, f"ca_file = {authority.certificate}\n"
+
+    return begin
+
+
+OUTCOMES = {  # how to come by it, the exit code, what the line says
+    "no address": (lambda *_: ("http://no-such-host.invalid/file", None, ""), UNAVAILABLE, "cannot be resolved"),
+    "refused": (refused, UNAVAILABLE, "nothing listens there, or a firewall is in the way"),
+    "reset": (answers(badserver.cut_short(DATA, 0, reset=True)), AGAIN, "connection reset by peer"),
+    "self-signed": (tls(alone=True), UNAVAILABLE, "TLS: the certificate is self-signed"),
+    "expired": (tls(days=-1), UNAVAILABLE, "TLS: the certificate has expired"),
+    "wrong host": (tls(names="DNS:elsewhere.example"), UNAVAILABLE, "TLS: the certificate is for another host"),
+    "401": (answers(badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'})), DENIED, "there are no credentials for"),
+    "403": (answers(badserver.status(403)), DENIED, "403 Forbidden"),
+    "404": (answers(badserver.status(404)), NOT_FOUND, "404 Not Found"),
+    "429": (answers(badserver.status(429)), AGAIN, "429 Too Many Requests"),
+    "429 for a day": (answers(badserver.status(429, {"Retry-After": "86400"})), AGAIN,
+                      "it asks for a wait of 86400 s, and retry_after_max is 7200 s"),
+    "500": (answers(badserver.status(500)), AGAIN, "500 Internal Server Error"),
+    "503": (answers(badserver.status(503)), AGAIN, "503 Service Unavailable"),
+    "stall": (answers(badserver.silent(DATA, 100)), AGAIN, "no byte came for"),
+    "wrong digest": (answers(badserver.whole(DATA[:-1] + b"!")), BAD_DATA, "hashes to"),
+    "wrong size": (answers(badserver.whole(DATA[:-1])), BAD_DATA, "bytes long, expected 50000"),
+}
+
+
+@pytest.mark.parametrize("begin, code, words", OUTCOMES.values(), ids=OUTCOMES)
+def test_outcome(box, bad, authority, begin, code, words):
+    url, server, more = begin(bad, authority)
+    host = url.split("/")[2]
+    box.configure(CONFIG.format(host) + more)
+    with box.up():
+        failed = box.run("sluice", "fetch", url, "--digest", DIGEST, "--size", len(DATA), want=code)
+        one_line(failed.stderr, "cannot fetch", host, words)
+        row = box.status(DIGEST)
+        assert row["state"] == "failed" and words in row["error"], row
+        assert words in box.sluice("status").stdout
+    if server:
+        server.__exit__()
+
+
+def test_proxy_that_is_gone(box, monkeypatch):
+    with badserver.BadServer() as gone:
+        monkeypatch.setenv("http_proxy", f"http://{gone.address}")
+    box.configure(CONFIG.format("a.example"))
+    failed = box.run("sluice", "fetch", "http://a.example/file", "--digest", DIGEST, want=UNAVAILABLE)
+    one_line(failed.stderr, "a.example", "connect", gone.address.partition(":")[2])
+
+
+def test_wait_is_told_with_its_end(box, bad):
+    """The server, what it said, and until when: while it lasts."""
+    box.configure(CONFIG.format(bad.address))
+    bad.on("/file", badserver.status(429, {"Retry-After": "3600"}))
+    with box.up():
+        process = box.popen("sluice", "fetch", bad.url("/file"), "--digest", DIGEST)
+        wait_for("the transfer to wait", lambda: any(row["state"] == "waiting" for row in box.json("status")))
+        said = box.sluice("status").stdout
+        assert re.search(rf"waiting until \S+ to try '{bad.address}' again: 429 Too Many Requests", said), said
+        box.sluice("abort", DIGEST)
+        one_line(box.finish(process, want=AGAIN).stderr.splitlines()[-1], "aborted")
+    assert len(bad.requests) == 1

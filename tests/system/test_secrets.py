@@ -1,0 +1,128 @@
+"""A password and a token, while a pull uses them: in no argv, no environment, no log, no file of ours."""
+
+import base64
+import json
+import os
+import pathlib
+import secrets
+import subprocess
+
+import pytest
+
+import badserver
+from images import digest_of
+from servers import wait_for
+from stages import OK
+
+DATA = os.urandom(1 << 20)
+DIGEST = digest_of(DATA)
+HALF = len(DATA) // 2
+
+
+def places(box):
+    """Everything of every process that others can see, and all that is written down: (place, bytes)."""
+    for entry in os.listdir("/proc"):
+        for name in ("cmdline", "environ") if entry.isdigit() else ():
+            yield pathlib.Path(f"/proc/{entry}/{name}")
+    for root in (box.store, box.runtime):
+        yield from (path for path in root.rglob("*") if path.is_file())
+    if box.up_log.exists():
+        yield box.up_log
+
+
+def exposures(box, *words):
+    found = []
+    for path in places(box):
+        try:
+            text = path.read_bytes()
+        except OSError:
+            continue  # ended, or not ours to read
+        found += [f"{word} in {path}" for word in words if word.encode() in text]
+    return found
+
+
+class Watched:
+    """A registry whose every answer comes after a look around."""
+
+    def __init__(self, box, bad):
+        self.box, self.bad, self.seen, self.looks = box, bad, [], 0
+        self.password, self.tokens = secrets.token_hex(12), [secrets.token_hex(12) for _ in range(2)]
+        self.basic = base64.b64encode(f"tester:{self.password}".encode()).decode()
+        self.made = 0
+        bad.on("/token", self.give_token)
+        bad.on("/file", self.give)
+
+    def look(self):
+        self.looks += 1
+        self.seen += exposures(self.box, self.password, self.basic, *self.tokens)
+
+    def give_token(self, x):
+        self.look()
+        assert x.headers["Authorization"] == f"Basic {self.basic}"
+        self.made += 1
+        x.answer(200, json.dumps({"token": self.tokens[self.made - 1], "expires_in": 300}).encode())
+
+    def give(self, x):
+        self.look()
+        good = self.tokens[1] if x.start is not None else self.tokens[0]
+        if x.headers.get("Authorization") != f"Bearer {good}":
+            x.answer(401, b"", {"WWW-Authenticate": f'Bearer realm="{self.bad.url("/token")}",service="tests"'})
+        elif x.start is None:
+            badserver.cut_short(DATA, HALF)(x)
+        else:
+            badserver.whole(DATA)(x)
+
+
+def by_file(box, bad, watched, _):
+    path = box.directory / "auth.json"
+    path.write_text(json.dumps({"auths": {bad.address: {"auth": watched.basic}}}))
+    return path
+
+
+def by_helper(box, bad, watched, monkeypatch):
+    helper = box.directory / "helpers" / "docker-credential-tests"
+    helper.parent.mkdir()
+    helper.write_text(f'#!/bin/sh\necho \'{{"Username":"tester","Secret":"{watched.password}"}}\'\n')
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{helper.parent}:{os.environ['PATH']}")
+    path = box.directory / "auth.json"
+    path.write_text(json.dumps({"credHelpers": {bad.address: "tests"}}))
+    return path
+
+
+@pytest.mark.parametrize("tell", [by_file, by_helper])
+def test_nobody_sees_them(box, bad, monkeypatch, tell):
+    watched = Watched(box, bad)
+    path = tell(box, bad, watched, monkeypatch)
+    box.configure(f"[fetchd]\nauth_file = {path}\nretry_delay = 2ms\n")
+    with box.up("-v"):
+        box.run("sluice", "fetch", bad.url("/file"), "--digest", DIGEST, want=OK)
+        watched.look()
+    assert watched.made == 2 and watched.looks == 7, "a token, a new one in the middle, and a look at each of them"
+    assert not watched.seen, watched.seen
+    assert not exposures(box, watched.password, watched.basic, *watched.tokens)
+    assert DIGEST in box.logs(), "the log was to be one that says something"
+
+
+@pytest.mark.parametrize("where", ["argv", "environment", "store", "log"])
+def test_the_look_around_sees(box, where):
+    """Each place that is looked at would have told."""
+    word = secrets.token_hex(12)
+    box.store.mkdir()
+    process = None
+    if where == "store":
+        (box.store / "x").write_text(word)
+    elif where == "log":
+        box.up_log.write_text(word)
+    else:
+        words, more = (["cat", "-", word], {}) if where == "argv" else (["cat"], {"X": word})
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, env={**os.environ, **more}, stderr=subprocess.DEVNULL)
+        wait_for("the process to run", lambda: os.readlink(f"/proc/{process.pid}/exe").endswith("cat"))
+    try:
+        assert exposures(box, word)
+    finally:
+        if process:
+            process.communicate()
+        for path in (box.store / "x", box.up_log):
+            path.unlink(missing_ok=True)
+        box.store.rmdir()

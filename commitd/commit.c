@@ -101,6 +101,7 @@ static void reject_errno(struct commit *c, int r, const char *verb, struct reaso
 {
 	reason_set(&c->why, "cannot %s '%s': %s", verb, path.text, strerror(-r));
 	reject(c, file_is_full(r) ? FAIL_SPACE : FAIL_IO);
+	c->error = -r;
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)

@@ -35,6 +35,7 @@ struct commit {
 	bool found; /* the name was there already; the ingest's data, if any, was left alone */
 	int dir_fd; /* owned; the ingest's directory, from being looked at to the end of the batch; else -1 */
 	enum fail_class fail_class;
+	int error; /* the errno behind it, or 0 */
 	struct reason why;
 };
 

@@ -85,7 +85,7 @@ static void bad_message(struct seals *s, const char *what)
 static void log_outcome(const struct job *j)
 {
 	const struct commit *c = &j->commit;
-	const struct log_fields about = {.ref = j->ref, .digest = j->digest_text, .bytes = c->size};
+	const struct log_fields about = {.ref = j->ref, .digest = j->digest_text, .bytes = c->size, .error = c->error};
 	if (c->step == COMMIT_DONE)
 		log_with(LOG_LEVEL_INFO, &about, "committed '%s' %llu bytes%s%s", j->digest_text,
 			 (unsigned long long)c->size, c->was_read ? ", read back" : "",

@@ -191,11 +191,12 @@ static enum body_answer on_body(void *self, const void *data, size_t len)
 	return f->unwanted_bytes > UNWANTED_MAX ? BODY_STOP : BODY_TAKEN;
 }
 
-static void on_end(void *self, enum http_end end, const struct reason *why)
+static void on_end(void *self, enum http_end end, int error, const struct reason *why)
 {
 	struct fetch *f = self;
 	f->exchange = NULL;
 	f->end = end;
+	f->error = error;
 	f->end_why = *why;
 	fetch_run(f, &step_settle);
 }

@@ -192,12 +192,13 @@ static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, in
 	return CURL_PREREQFUNC_OK;
 }
 
-static enum http_end end_of(const struct exchange *x, CURLcode code, struct reason *ret_why)
+static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_error, struct reason *ret_why)
 {
 	long error = 0, connects = 1;
 	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &error);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
 	enum http_end end = http_end_of(code, x->error, (int)error, x->connected, ret_why);
+	*ret_error = http_end_errno(code, (int)error);
 	if (x->stopped)
 		return HTTP_STOPPED;
 	if (end == HTTP_REFUSED && connects == 0 && x->response.lines == 0)
@@ -247,26 +248,26 @@ static void retire(struct exchange *x)
 	h->spare_len++;
 }
 
-static void finish(struct exchange *x, enum http_end end, const struct reason *why)
+static void finish(struct exchange *x, enum http_end end, int error, const struct reason *why)
 {
 	const struct http_hooks *hooks = x->hooks;
 	void *self = x->self;
 	retire(x);
-	hooks->done(self, end, why);
+	hooks->done(self, end, error, why);
 }
 
 static void collect_ends(struct http *h)
 {
 	CURLMsg *message;
-	int left;
+	int left, error;
 	while ((message = curl_multi_info_read(h->multi, &left))) {
 		struct exchange *x = NULL;
 		struct reason why;
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&x);
-		enum http_end end = end_of(x, message->data.result, &why);
-		finish(x, end, &why);
+		enum http_end end = end_of(x, message->data.result, &error, &why);
+		finish(x, end, error, &why);
 	}
 }
 
@@ -286,11 +287,11 @@ static void on_stall(struct ev_loop *loop, ev_timer *w, int events)
 	(void)loop;
 	(void)events;
 	if (x->stopped || x->lost) {
-		finish(x, x->stopped ? HTTP_STOPPED : HTTP_FAILED, &why);
+		finish(x, x->stopped ? HTTP_STOPPED : HTTP_FAILED, 0, &why);
 		return;
 	}
 	if (x->connected && !x->paused && patience_is_over(&x->patience, clock_mono_ms(), &due_ms, &why))
-		finish(x, HTTP_STALLED, &why);
+		finish(x, HTTP_STALLED, 0, &why);
 	else
 		arm_stall(x, due_ms);
 }

@@ -41,8 +41,11 @@ struct http_hooks {
 	bool (*head)(void *self, const struct response *r);
 	/* Bytes of the body, at most 16 KiB at a time; borrowed for the call. */
 	enum body_answer (*body)(void *self, const void *data, size_t len);
-	/* The exchange is over and gone. `why` tells more about any other end than HTTP_WHOLE and HTTP_STOPPED. */
-	void (*done)(void *self, enum http_end end, const struct reason *why);
+	/*
+	 * The exchange is over and gone. `error` is the errno of a connection that failed, or 0; `why` tells more about
+	 * any other end than HTTP_WHOLE and HTTP_STOPPED.
+	 */
+	void (*done)(void *self, enum http_end end, int error, const struct reason *why);
 };
 
 /* What the configuration says of TLS with a host. */

@@ -131,3 +131,9 @@ enum http_end http_end_of(CURLcode code, const char *text, int os_error, bool co
 	say_error(end == HTTP_NO_TLS ? "TLS: " : "", words, ret_why);
 	return end;
 }
+
+/* curl remembers the number of an address that it gave up, too, though another one answered. */
+int http_end_errno(CURLcode code, int os_error)
+{
+	return code == CURLE_COULDNT_CONNECT || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ? os_error : 0;
+}

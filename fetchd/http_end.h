@@ -14,4 +14,7 @@
  */
 enum http_end http_end_of(CURLcode code, const char *text, int os_error, bool connected, struct reason *ret_why);
 
+/* Of these two, the errno by which a connection could not be made or broke off; 0: it ended otherwise. Pure. */
+int http_end_errno(CURLcode code, int os_error);
+
 #endif

@@ -103,12 +103,13 @@ static enum body_answer on_body(void *self, const void *data, size_t len)
 	return BODY_TAKEN;
 }
 
-static void on_end(void *self, enum http_end end, const struct reason *why)
+static void on_end(void *self, enum http_end end, int error, const struct reason *why)
 {
 	struct range *r = self;
 	r->exchange = NULL;
 	r->ended = true;
 	r->end = end;
+	r->error = error;
 	if (end == HTTP_WHOLE && r->outcome == OUTCOME_GOOD)
 		reason_set(&r->why, "the body ended early");
 	else if (end != HTTP_STOPPED)
@@ -170,11 +171,12 @@ static void range_retry(struct range *r)
 		f->http_status = r->http_status;
 		f->retry_after_ms = r->retry_after_ms;
 		drain(f->ranges, fetch_fail(f, r->fail, &step_retry, r->why.text));
+		f->error = r->error;
 		return;
 	}
 	r->not_before_ms = clock_mono_ms() + wait_ms;
 	origin_format(&f->at, at);
-	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = at},
+	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = at, .error = r->error},
 		 "a range of '%s' at %" PRIu64 ": %s; asking '%s' again in %.1f s", f->shown, r->part->at, r->why.text,
 		 at, (double)wait_ms / 1000.0);
 }

@@ -28,6 +28,7 @@ struct range {
 	enum outcome outcome;
 	enum fail_class fail;
 	uint16_t http_status;
+	int error; /* an errno, or 0 */
 	uint64_t retry_after_ms;
 	struct reason why;
 	uint64_t asked_ms;

@@ -124,6 +124,7 @@ static const struct fetch_step *plan(struct fetch *f)
 static const struct fetch_step *line_up(struct fetch *f)
 {
 	f->redirects = 0;
+	f->error = 0;
 	f->has_head = false;
 	f->want.whole = false;
 	f->at = f->home;
@@ -317,8 +318,9 @@ static bool leave_mirror(struct fetch *f)
 	if (f->fail == FAIL_USAGE || f->fail == FAIL_CHANGED || f->site + 1 >= f->sites_len)
 		return false;
 	origin_format(&f->home, at);
-	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at}, "cannot fetch '%s' from %s'%s': %s",
-		 f->shown, f->sites[f->site] != SITE_REGISTRY ? "the mirror " : "", at, f->why.text);
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at, .error = f->error},
+		 "cannot fetch '%s' from %s'%s': %s", f->shown, f->sites[f->site] != SITE_REGISTRY ? "the mirror " : "",
+		 at, f->why.text);
 	count_add(COUNT_MIRRORS_LEFT, 1);
 	f->site++;
 	ranges_drop(f);
@@ -342,7 +344,7 @@ static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 {
 	char at[ORIGIN_TEXT_SIZE];
 	origin_format(&f->at, at);
-	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at},
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at, .error = f->error},
 		 "cannot fetch '%s': %s; trying '%s' again in %.1f s (%" PRIu64 " of %" PRIu64 ")", f->shown,
 		 f->why.text, at, (double)wait_ms / 1000.0, f->backoff.failures, retries);
 	f->until_s = clock_wall_s() + (wait_ms + 999) / 1000;
@@ -435,7 +437,8 @@ static const struct fetch_step *give_up(struct fetch *f)
 	turn_end(&f->turn);
 	reason_set(&f->text, "cannot fetch '%s': %s%s%s%s", f->shown, f->why.text, is_away ? " (redirected to '" : "",
 		   is_away ? at : "", is_away ? "')" : "");
-	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = f->ref, .host = at}, "%s", f->text.text);
+	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = f->ref, .host = at, .error = f->error}, "%s",
+		 f->text.text);
 	struct message m = {
 	    .type = MSG_FAIL,
 	    .fail_class = (uint8_t)f->fail,

@@ -106,9 +106,9 @@ struct fetch {
 	uint64_t until_s; /* wall clock, while `wait` runs */
 	enum fail_class fail;
 	uint16_t http_status; /* of the last answer, 0 if there was none */
+	int error;            /* an errno, or 0 */
 	struct reason why;
-	struct reason text; /* for FAIL */
-	struct reason beat;
+	struct reason text, beat; /* for FAIL and BEAT */
 
 	struct outlet outlet;
 	int sink_error;

@@ -212,10 +212,11 @@ static void settle_whole(struct token_run *run, struct buf *token)
 		run->answer.token = token->data;
 }
 
-static void on_end(void *self, enum http_end end, const struct reason *why)
+static void on_end(void *self, enum http_end end, int error, const struct reason *why)
 {
 	struct token_run *run = self;
 	struct buf token = BUF_INIT;
+	(void)error;
 	bool no_peer = end == HTTP_NO_ADDRESS || end == HTTP_NO_CONNECTION || end == HTTP_NO_TLS;
 	if (end == HTTP_WHOLE)
 		settle_whole(run, &token);

@@ -67,10 +67,22 @@ static void test_ends(void **state)
 	}
 }
 
+static void test_errno_of_connections(void **state)
+{
+	(void)state;
+	assert_int_equal(http_end_errno(CURLE_COULDNT_CONNECT, ECONNREFUSED), ECONNREFUSED);
+	assert_int_equal(http_end_errno(CURLE_RECV_ERROR, ECONNRESET), ECONNRESET);
+	assert_int_equal(http_end_errno(CURLE_SEND_ERROR, EPIPE), EPIPE);
+	assert_int_equal(http_end_errno(CURLE_RECV_ERROR, 0), 0);
+	assert_int_equal(http_end_errno(CURLE_PARTIAL_FILE, ECONNREFUSED), 0);
+	assert_int_equal(http_end_errno(CURLE_OK, ECONNREFUSED), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_ends),
+	    cmocka_unit_test(test_errno_of_connections),
 	};
 	return cmocka_run_group_tests_name("fetchd http_end", tests, NULL, NULL);
 }

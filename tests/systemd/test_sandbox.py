@@ -6,7 +6,6 @@ import pytest
 
 from images import Pusher, digest_of
 from machine import UNITS
-from stages import STAGES
 
 REFUSED = {"EACCES", "EPERM", "EROFS"}
 HIDDEN = {"ENOENT", *REFUSED}
@@ -65,14 +64,24 @@ OF_UNIT = {
         "write below blobs": OK,
         "write in the store": OK,
     },
+    "pull": {
+        **NEVER, **NO_NETWORK,
+        "list the store": OK,
+        "connect to a control socket": OK,
+        "connect to a data pipe": HIDDEN,
+        "write below ingest": REFUSED,
+        "write in the store": REFUSED,
+        "write in the runtime directory": REFUSED,
+    },
 }
+FILES = {**UNITS, "pull": "sluice-pull@.service"}
 
 
 def probe_unit(machine, name):
     """The installed unit, but for what it runs and how that is watched."""
     dropped = ("Type=", "NotifyAccess=", "WatchdogSec=", "Restart", "ExecReload=", "TimeoutStartSec=", "PartOf=")
     other = machine.main_pid("ingestd" if name != "ingestd" else "commitd")
-    installed = (machine.root / "usr/lib/systemd/system" / UNITS[name]).read_text()
+    installed = (machine.root / "usr/lib/systemd/system" / FILES[name]).read_text()
     lines = [
         f"ExecStart=/usr/bin/probe {other}" if line.startswith("ExecStart=") else line
         for line in installed.splitlines() if not line.startswith(dropped)
@@ -80,7 +89,7 @@ def probe_unit(machine, name):
     return "\n".join(lines).replace("[Service]", "[Service]\nType=oneshot\nStandardOutput=truncate:/probe.out")
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", FILES)
 def test_forbidden(machine, name):
     machine.run("sh", "-c", "echo x >/home/secret; touch /tmp/probe-of-the-real-tmp; "
                 "test -e /dev/probe-disk || mknod -m 666 /dev/probe-disk c 1 3", want=0)

@@ -1,5 +1,6 @@
 """The units at work: killed, stopped, stuck, reloaded and rebooted in the middle of a pull."""
 
+import errno
 import itertools
 import json
 import re
@@ -8,8 +9,8 @@ import pytest
 
 from conftest import HASHED_AGAIN, IN_FLIGHT, MIB
 from images import Pusher, digest_of
-from machine import UNITS
-from servers import Registry, wait_for
+from machine import STORE, UNITS
+from servers import Registry, free_port, wait_for
 from stages import STAGES
 
 CHECKPOINT = 64 * MIB  # after a power cut, no more than an interval
@@ -174,6 +175,24 @@ def test_all_lines_about_a_transfer_have_its_ref(machine, pull):
     assert (pull.blob.digest, pull.blob.digest) in named
     assert all(ref == name for name, ref in named)
     assert f"transfer '{pull.blob.digest}' is removed" in machine.journal(f"REF={pull.blob.digest}")
+
+
+def test_errno_in_the_journal(machine, registry, blob):
+    """Of a connection that is refused, and of a directory that may not be written."""
+    pusher = Pusher(registry.address, blob.name)
+    pusher.image("1", [pusher.blob_bytes(blob.name.encode())])
+    blobs = machine.root / STORE.lstrip("/") / "blobs/sha256"
+    machine.sluice("pull", f"127.0.0.1:{free_port()}/{blob.name}:1", want=69)
+    mode = blobs.stat().st_mode & 0o777
+    blobs.chmod(0o555)
+    try:
+        machine.sluice("pull", f"{registry.address}/{blob.name}:1", want=74)
+    finally:
+        blobs.chmod(mode)
+    for number, stage in ((errno.ECONNREFUSED, "fetchd"), (errno.EACCES, "commitd")):
+        entries = machine.entries(f"ERRNO={number}", f"_SYSTEMD_UNIT={UNITS[stage]}")
+        assert any(blob.name in entry["REF"] or entry["REF"].startswith("sha256:") for entry in entries)
+    machine.sluice("pull", f"{registry.address}/{blob.name}:1")
 
 
 def test_reboot(machine, pull):

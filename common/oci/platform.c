@@ -95,7 +95,7 @@ static bool part_is_valid(struct span part)
 
 static bool part_set(char to[static PLATFORM_PART_MAX + 1], struct span part)
 {
-	if (!part_is_valid(part))
+	if (!part.data || !part_is_valid(part))
 		return false;
 	memcpy(to, part.data, part.len);
 	return true;

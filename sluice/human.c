@@ -3,6 +3,7 @@
 
 /* System */
 #include <assert.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,10 @@
 /* OCI */
 #include "common/oci/digest.h"
 
-#define UNIT_STEP 1024.0
+#define UNIT_STEP  1024.0
+#define INDENT     2
+#define MORE       2 /* ".." */
+#define COLUMN_GAP 2
 
 void human_size(uint64_t bytes, char ret_text[static HUMAN_SIZE_ROOM])
 {
@@ -82,16 +86,83 @@ void human_label(const char *ref, char ret_label[static HUMAN_LABEL_ROOM])
 	(void)snprintf(ret_label, HUMAN_LABEL_ROOM, "%.*s", (int)len, (const char *)text.data);
 }
 
+/* Bytes of the character at `text`: escaped text is UTF-8. */
+static size_t character_len(const char *text)
+{
+	size_t len = 1;
+
+	while (((unsigned char)text[len] & 0xc0) == 0x80)
+		len++;
+	return len;
+}
+
+static size_t character_columns(const char *text)
+{
+	return (unsigned char)*text < 0x80 ? 1 : 2;
+}
+
+size_t human_columns(struct span line)
+{
+	size_t columns = 0;
+
+	for (size_t i = 0; i < line.len; i++)
+		columns += line.data[i] < 0x80 ? 1 : (line.data[i] & 0xc0) == 0xc0 ? 2 : 0;
+	return columns;
+}
+
+size_t human_fit(const char *line, size_t columns)
+{
+	size_t len = 0;
+
+	while (line[len] && character_columns(line + len) <= columns) {
+		columns -= character_columns(line + len);
+		len += character_len(line + len);
+	}
+	return len;
+}
+
+/* How much of it to put into a line of so many columns: up to a blank if there is one. */
+static size_t wrap_at(const char *text, size_t columns)
+{
+	size_t fits = human_fit(text, columns), at = fits;
+
+	if (!text[fits])
+		return fits;
+	while (at > 0 && text[at] != ' ')
+		at--;
+	return at > 0 ? at : fits > 0 ? fits : character_len(text);
+}
+
+int human_wrap(const char *text, unsigned width, unsigned lines_max, struct buf *out)
+{
+	size_t columns = width > INDENT + MORE ? width - INDENT : INDENT + MORE;
+	int r = 0;
+
+	for (unsigned n = 1; r == 0 && *text && n <= lines_max; n++) {
+		size_t len = wrap_at(text, columns);
+		bool cut = n == lines_max && text[len];
+		if (cut)
+			len = human_fit(text, columns - MORE);
+		while (len > 1 && text[len - 1] == ' ')
+			len--;
+		r = buf_appendf(out, "%*s%.*s%s\n", INDENT, "", (int)len, text, cut ? ".." : "");
+		text += len;
+		text += strspn(text, " ");
+	}
+	return r;
+}
+
 struct table {
 	unsigned columns;
 	char **cells; /* owned, row after row */
 	size_t len;
 	size_t room;
+	size_t widths[]; /* of the widest cell of each column */
 };
 
 int table_new(unsigned columns, struct table **ret_table)
 {
-	struct table *t = calloc(1, sizeof(*t));
+	struct table *t = calloc(1, sizeof(*t) + columns * sizeof(t->widths[0]));
 
 	assert(columns > 0);
 	if (!t)
@@ -124,6 +195,13 @@ static int table_reserve(struct table *t)
 	return 0;
 }
 
+void table_widen(struct table *t, unsigned column, size_t width)
+{
+	assert(column < t->columns);
+	if (t->widths[column] < width)
+		t->widths[column] = width;
+}
+
 int table_add(struct table *t, const char *const *cells)
 {
 	size_t before = t->len;
@@ -140,37 +218,41 @@ int table_add(struct table *t, const char *const *cells)
 		}
 		(void)escape_line(cells[i], len, copy, 4 * len + 1);
 		t->cells[t->len++] = copy;
+		table_widen(t, i, human_columns(span_str(copy)));
 	}
 	return 0;
 }
 
-static size_t column_width(const struct table *t, unsigned column)
+int table_row(const struct table *t, size_t number, size_t width, struct buf *out)
 {
-	size_t width = 0;
+	char *const *cells = t->cells + number * t->columns;
+	size_t used = 0, pad = 0;
+	int r = 0;
 
-	for (size_t i = column; i < t->len; i += t->columns) {
-		size_t len = strlen(t->cells[i]);
-		width = len > width ? len : width;
+	for (unsigned c = 0; r == 0 && c < t->columns; c++) {
+		size_t gap = c > 0 ? COLUMN_GAP : 0;
+		if (c > 0 && (width < used + gap || width - used - gap < t->widths[c]))
+			break;
+		size_t len = human_fit(cells[c], width), columns = human_columns(span_of(cells[c], len));
+		if (len > 0) {
+			r = buf_appendf(out, "%*s%.*s", (int)(pad + gap), "", (int)len, cells[c]);
+			pad = t->widths[c] - columns;
+		} else {
+			pad += gap + t->widths[c];
+		}
+		used += gap + t->widths[c];
 	}
-	return width;
+	return r;
 }
 
 void table_print(const struct table *t, FILE *out)
 {
-	AUTO_FREE size_t *widths = calloc(t->columns, sizeof(*widths));
+	AUTO_BUF line = BUF_INIT;
 
-	if (!widths)
-		return;
-	for (unsigned c = 0; c < t->columns; c++)
-		widths[c] = column_width(t, c);
-	for (size_t row = 0; row < t->len; row += t->columns) {
-		unsigned last = t->columns;
-		while (last > 0 && !*t->cells[row + last - 1])
-			last--;
-		for (unsigned c = 0; c < last; c++) {
-			int pad = c + 1 < last ? (int)widths[c] + 2 : 0;
-			(void)fprintf(out, "%-*s", pad, t->cells[row + c]);
-		}
-		(void)fputc('\n', out);
+	for (size_t row = 0; row < t->len / t->columns; row++) {
+		buf_clear(&line);
+		if (table_row(t, row, SIZE_MAX, &line) < 0)
+			return;
+		(void)fprintf(out, "%s\n", line.data ? line.data : "");
 	}
 }

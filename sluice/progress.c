@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Base */
@@ -18,12 +17,12 @@
 /* OCI */
 #include "common/oci/json.h"
 
-#define JSON_EVERY_MS   500u /* for one blob that only grows */
-#define HEIGHT_UNKNOWN  24
-#define NOTE_ROOM       1024
-#define CURSOR_UP       "\x1b[%uA"
-#define CLEAR_LINE_REST "\x1b[K"
-#define CLEAR_BELOW     "\x1b[J"
+/* Sluice */
+#include "sluice/screen.h"
+
+#define JSON_EVERY_MS 500u /* for one blob that only grows */
+#define NOTE_ROOM     1024
+#define KINDS         4 /* of blobs; see kind_of() */
 
 /* What has been said of an item, where only changes are said. */
 struct said {
@@ -39,21 +38,19 @@ struct progress {
 	struct progress_item *items; /* owned */
 	struct said *said;           /* owned, one for each */
 	size_t len, room;
-	unsigned lines_drawn; /* bars: the cursor is so many lines below the first */
+	struct screen screen; /* for bars */
 	bool changed;
 	uint64_t next_draw_ms;
-	struct buf out;
+	struct buf out; /* for lines */
 };
 
 enum progress_mode progress_mode_for(bool json, bool quiet)
 {
-	const char *term = getenv("TERM");
-
 	if (quiet)
 		return PROGRESS_NONE;
 	if (json)
 		return PROGRESS_JSON;
-	return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0 ? PROGRESS_BARS : PROGRESS_LINES;
+	return screen_can(STDERR_FILENO) ? PROGRESS_BARS : PROGRESS_LINES;
 }
 
 int progress_new(enum progress_mode mode, struct progress **ret_progress)
@@ -63,6 +60,7 @@ int progress_new(enum progress_mode mode, struct progress **ret_progress)
 	if (!p)
 		return -ENOMEM;
 	p->mode = mode;
+	p->screen.fd = STDERR_FILENO;
 	*ret_progress = p;
 	return 0;
 }
@@ -74,6 +72,7 @@ void progress_free(struct progress *p)
 	progress_finish(p);
 	free(p->items);
 	free(p->said);
+	screen_release(&p->screen);
 	buf_release(&p->out);
 	free(p);
 }
@@ -113,18 +112,18 @@ struct progress_item *progress_item(struct progress *p, size_t id)
 	return &p->items[id];
 }
 
-/* One write, so that lines do not mix with those of others on the same terminal. */
+/* One write, so that lines do not mix with those of others. */
 static void put(struct progress *p)
 {
 	const char *at = p->out.data;
 	size_t left = p->out.len;
 
 	while (left > 0) {
-		ssize_t n = write(p->mode == PROGRESS_BARS ? STDERR_FILENO : STDOUT_FILENO, at, left);
+		ssize_t n = write(STDOUT_FILENO, at, left);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			break; /* a terminal that is gone is no reason to stop */
+			break; /* a reader that is gone is no reason to stop */
 		at += n;
 		left -= (size_t)n;
 	}
@@ -178,7 +177,7 @@ static void say_growing(struct progress *p, const struct progress_item *item, st
 
 static void say_state(struct progress *p, const struct progress_item *item, struct said *said)
 {
-	char size[HUMAN_SIZE_ROOM], text[PROGRESS_TEXT_ROOM + 32];
+	char size[HUMAN_SIZE_ROOM], text[REASON_MAX + 32];
 
 	human_size(item->total == SIZE_UNKNOWN ? item->offset : item->total, size);
 	switch (item->state) {
@@ -219,52 +218,71 @@ void progress_changed(struct progress *p, size_t id)
 	said->offset = item->offset;
 }
 
-static void terminal_size(unsigned *ret_width, unsigned *ret_height)
+/* Where blobs do not all fit, these have a line, the first kinds first; 0: it has none. */
+static unsigned kind_of(const struct progress_item *item)
 {
-	struct winsize ws = {0};
-
-	(void)ioctl(STDERR_FILENO, TIOCGWINSZ, &ws);
-	*ret_width = ws.ws_col > 0 ? ws.ws_col : PROGRESS_WIDTH_ELSE;
-	*ret_height = ws.ws_row > 0 ? ws.ws_row : HEIGHT_UNKNOWN;
-	/* The last column stays free: writing to it makes some terminals wrap. */
-	*ret_width = *ret_width > PROGRESS_WIDTH_MIN ? *ret_width - 1 : PROGRESS_WIDTH_MIN - 1;
+	if (!item->begun || item->was_here)
+		return 0;
+	switch (item->state) {
+	case TRANSFER_FETCHING:
+	case TRANSFER_SEALED:
+		return 1;
+	case TRANSFER_WAITING:
+		return 2;
+	case TRANSFER_FAILED:
+		return 3;
+	case TRANSFER_QUEUED:
+	case TRANSFER_COMMITTED:
+		return 0;
+	}
+	return 0;
 }
 
-static bool is_active(const struct progress_item *item)
+/* How many of each kind get one of so many lines. */
+static void share_lines(const struct progress *p, size_t lines, size_t ret_share[static KINDS])
 {
-	return item->begun && !item->was_here && item->state != TRANSFER_COMMITTED && item->state != TRANSFER_QUEUED;
+	size_t of[KINDS] = {0};
+
+	for (size_t i = 0; i < p->len; i++)
+		of[kind_of(&p->items[i])]++;
+	ret_share[0] = 0;
+	for (unsigned kind = 1; kind < KINDS; kind++) {
+		ret_share[kind] = of[kind] < lines ? of[kind] : lines;
+		lines -= ret_share[kind];
+	}
 }
 
-static int draw_line(struct progress *p, const struct progress_item *item, unsigned width)
+/* All blobs if they fit, else those where something happens; and a line about all. */
+static int append_frame(struct progress *p, unsigned width, size_t lines, struct buf *out)
 {
-	int r = progress_line(item, width, clock_wall_s(), &p->out);
-
-	p->lines_drawn++;
-	return r < 0 ? r : buf_append_str(&p->out, CLEAR_LINE_REST "\n");
-}
-
-/* All blobs if they fit, else those where something happens, and a line about all. */
-static int draw(struct progress *p)
-{
-	unsigned width, height;
+	size_t share[KINDS];
+	uint64_t now_s = clock_wall_s();
+	bool all_fit = p->len + 1 <= lines;
 	int r = 0;
 
-	terminal_size(&width, &height);
-	bool all_fit = p->len + 1 < height;
-	size_t most = height > 3 ? height - 2 : 1;
-	if (p->lines_drawn > 0)
-		r = buf_appendf(&p->out, "\r" CURSOR_UP, p->lines_drawn < height ? p->lines_drawn : height - 1);
-	p->lines_drawn = 0;
-	for (size_t i = 0; r == 0 && i < p->len; i++)
-		if (all_fit || (is_active(&p->items[i]) && p->lines_drawn + 1 < most))
-			r = draw_line(p, &p->items[i], width);
-	if (r == 0 && !all_fit) {
-		r = progress_summary(p->items, p->len, width, &p->out);
-		p->lines_drawn++;
+	share_lines(p, lines - 1, share);
+	for (size_t i = 0; r == 0 && i < p->len; i++) {
+		unsigned kind = kind_of(&p->items[i]);
+		if (!all_fit && share[kind] == 0)
+			continue;
+		share[kind] -= all_fit ? 0 : 1;
+		r = progress_line(&p->items[i], width, now_s, out);
 		if (r == 0)
-			r = buf_append_str(&p->out, CLEAR_LINE_REST "\n");
+			r = buf_append_str(out, "\n");
 	}
-	return r < 0 ? r : buf_append_str(&p->out, CLEAR_BELOW);
+	if (r == 0)
+		r = progress_summary(p->items, p->len, width, out);
+	return r < 0 ? r : buf_append_str(out, "\n");
+}
+
+static void draw(struct progress *p)
+{
+	AUTO_BUF frame = BUF_INIT;
+	unsigned width, lines;
+
+	screen_size(p->screen.fd, &width, &lines);
+	if (p->len > 0 && append_frame(p, width, lines, &frame) == 0)
+		(void)screen_draw(&p->screen, buf_span(&frame));
 }
 
 void progress_tick(struct progress *p)
@@ -273,9 +291,7 @@ void progress_tick(struct progress *p)
 
 	if (p->mode != PROGRESS_BARS || !p->changed || now_ms < p->next_draw_ms)
 		return;
-	if (draw(p) == 0)
-		put(p);
-	buf_clear(&p->out);
+	draw(p);
 	p->changed = false;
 	p->next_draw_ms = now_ms + PROGRESS_DRAW_MS;
 }
@@ -287,20 +303,23 @@ void progress_note(struct progress *p, const char *text)
 	if (p->mode == PROGRESS_NONE || p->mode == PROGRESS_JSON)
 		return;
 	(void)escape_line(text, strlen(text), line, sizeof(line));
-	if (p->lines_drawn > 0 && buf_appendf(&p->out, "\r" CURSOR_UP CLEAR_BELOW, p->lines_drawn) < 0)
+	if (buf_appendf(&p->out, "%s\n", line) < 0)
 		return;
-	p->lines_drawn = 0;
-	p->changed = true;
-	p->next_draw_ms = 0;
-	if (buf_appendf(&p->out, "%s\n", line) == 0)
+	if (p->mode == PROGRESS_BARS) {
+		(void)screen_say(&p->screen, buf_span(&p->out));
+		buf_clear(&p->out);
+		p->changed = true;
+		p->next_draw_ms = 0;
+		progress_tick(p);
+	} else {
 		put(p);
-	progress_tick(p);
+	}
 }
 
 void progress_finish(struct progress *p)
 {
 	p->next_draw_ms = 0;
 	progress_tick(p);
-	p->lines_drawn = 0;
+	screen_leave(&p->screen);
 	p->changed = false;
 }

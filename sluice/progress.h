@@ -12,6 +12,7 @@
 
 /* Base */
 #include "common/base/buf.h"
+#include "common/base/reason.h"
 
 /* OCI */
 #include "common/oci/transfer.h"
@@ -19,10 +20,7 @@
 /* Sluice */
 #include "sluice/human.h"
 
-#define PROGRESS_TEXT_ROOM  128 /* bytes of a reason that are shown */
-#define PROGRESS_DRAW_MS    100u
-#define PROGRESS_WIDTH_MIN  20
-#define PROGRESS_WIDTH_ELSE 80 /* where nobody says how wide the terminal is */
+#define PROGRESS_DRAW_MS 100u
 
 enum progress_mode {
 	PROGRESS_NONE,
@@ -42,7 +40,7 @@ struct progress_item {
 	uint64_t total; /* or SIZE_UNKNOWN */
 	uint64_t rate;
 	uint64_t until_s;
-	char text[PROGRESS_TEXT_ROOM];
+	char text[REASON_MAX];
 };
 
 struct progress;

@@ -93,7 +93,7 @@ static int append_reason(const struct progress_item *item, unsigned columns, uin
 		r = buf_appendf(out, " %*s", ETA_COLUMNS, left);
 		columns -= ETA_COLUMNS + 1;
 	}
-	return r < 0 ? r : buf_appendf(out, " %.*s", (int)columns, item->text);
+	return r < 0 ? r : buf_appendf(out, " %.*s", (int)human_fit(item->text, columns), item->text);
 }
 
 /* Amount, rate and time left, those of them for which there is room, behind a bar that takes the rest. */
@@ -145,25 +145,50 @@ int progress_line(const struct progress_item *item, unsigned width, uint64_t now
 				  : append_numbers(item, width - used, out);
 }
 
-int progress_summary(const struct progress_item *items, size_t len, unsigned width, struct buf *out)
+struct sum {
+	size_t finished;
+	uint64_t done, total, rate;
+	bool all_known; /* how big they are */
+};
+
+static struct sum sum_of(const struct progress_item *items, size_t len)
 {
-	char text[LINE_ROOM], done_text[HUMAN_SIZE_ROOM], total_text[HUMAN_SIZE_ROOM], rate_text[HUMAN_SIZE_ROOM];
-	uint64_t done = 0, total = 0, rate = 0;
-	size_t finished = 0;
+	struct sum sum = {.all_known = true};
 
 	for (size_t i = 0; i < len; i++) {
 		bool whole = items[i].was_here || items[i].state == TRANSFER_COMMITTED;
 		uint64_t size = items[i].total == SIZE_UNKNOWN ? items[i].offset : items[i].total;
-		finished += whole ? 1 : 0;
-		done += whole ? size : items[i].offset;
-		total += size;
-		rate += items[i].state == TRANSFER_FETCHING && !whole ? items[i].rate : 0;
+		sum.finished += whole ? 1 : 0;
+		sum.done += whole ? size : items[i].offset;
+		sum.total += size;
+		sum.rate += items[i].state == TRANSFER_FETCHING && !whole ? items[i].rate : 0;
+		sum.all_known = sum.all_known && items[i].total != SIZE_UNKNOWN;
 	}
-	human_size(done, done_text);
-	human_size(total, total_text);
-	human_size(rate, rate_text);
-	int n =
-	    snprintf(text, sizeof(text), rate > 0 ? "%zu of %zu blobs, %s of %s, %s/s" : "%zu of %zu blobs, %s of %s",
-		     finished, len, done_text, total_text, rate_text);
+	return sum;
+}
+
+/* In words where there is room for them, else in numbers, as many as fit. */
+int progress_summary(const struct progress_item *items, size_t len, unsigned width, struct buf *out)
+{
+	char done[HUMAN_SIZE_ROOM], total[HUMAN_SIZE_ROOM], rate[HUMAN_SIZE_ROOM], left[HUMAN_DURATION_ROOM] = "";
+	char text[LINE_ROOM];
+	struct sum sum = sum_of(items, len);
+	uint64_t eta_s = sum.all_known ? human_eta_s(sum.done, sum.total, sum.rate) : HUMAN_ETA_UNKNOWN;
+
+	human_size(sum.done, done);
+	human_size(sum.total, total);
+	human_size(sum.rate, rate);
+	if (eta_s != HUMAN_ETA_UNKNOWN)
+		human_duration(eta_s, left);
+	int n = snprintf(text, sizeof(text), "%zu of %zu blobs, %s of %s", sum.finished, len, done, total);
+	if (sum.rate > 0)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, ", %s/s%s%s%s", rate, *left ? ", " : "", left,
+			      *left ? " left" : "");
+	if ((unsigned)n > width && sum.rate > 0)
+		n = snprintf(text, sizeof(text), "%zu/%zu %s/%s %s/s %s", sum.finished, len, done, total, rate, left);
+	else if ((unsigned)n > width)
+		n = snprintf(text, sizeof(text), "%zu/%zu %s/%s", sum.finished, len, done, total);
+	for (char *end = text + n; (unsigned)n > width && (end = strrchr(text, ' ')); n = (int)(end - text))
+		*end = '\0';
 	return buf_append(out, text, (unsigned)n < width ? (size_t)n : width);
 }

@@ -1,6 +1,5 @@
 /* System */
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +7,6 @@
 #include <unistd.h>
 
 /* Base */
-#include "common/base/clock.h"
 #include "common/base/daemon.h"
 #include "common/base/log.h"
 
@@ -18,20 +16,20 @@
 /* Sluice */
 #include "sluice/client.h"
 #include "sluice/command.h"
-#include "sluice/human.h"
 #include "sluice/interrupt.h"
+#include "sluice/listing.h"
 #include "sluice/record.h"
 #include "sluice/report.h"
+#include "sluice/screen.h"
 
 #define STATUS_PATIENCE_MS 5000u
 #define WATCH_EVERY_MS     1000
-#define CLEAR_SCREEN       "\x1b[H\x1b[2J"
-#define STATUS_COLUMNS     10
 
 static bool option_watch;
 
 static const struct opt options[] = {
-    {"watch", 'w', OPT_FLAG, &option_watch, "no", 0, 0, NULL, NULL, "again every second, until Ctrl-C"},
+    {"watch", 'w', OPT_FLAG, &option_watch, "no", 0, 0, NULL, NULL,
+     "again when it has changed, every second, until Ctrl-C"},
     {.name = NULL},
 };
 
@@ -105,60 +103,26 @@ static int gather_stored(const struct context *ctx, int argc, char **argv, struc
 	return r < 0 ? exit_code_of(r) : 0;
 }
 
-static void format_eta(const struct record *r, char ret_text[static HUMAN_DURATION_ROOM])
+static int format_list(const struct records *rs, struct buf *out)
 {
-	uint64_t eta_s = human_eta_s(r->offset, r->total, r->rate);
+	unsigned width, lines;
 
-	(void)snprintf(ret_text, HUMAN_DURATION_ROOM, "-");
-	if (r->state == TRANSFER_FETCHING && eta_s != HUMAN_ETA_UNKNOWN)
-		human_duration(eta_s, ret_text);
+	if (!isatty(STDOUT_FILENO))
+		return listing_whole(rs, out);
+	screen_size(STDOUT_FILENO, &width, &lines);
+	return listing_narrow(rs, width, out);
 }
 
-static int add_row(struct table *t, const struct record *r)
+static int format_refs(const struct records *rs, struct buf *out)
 {
-	char offset[24], total[24] = "-", rate[HUMAN_SIZE_ROOM + 2] = "-", eta[HUMAN_DURATION_ROOM], attempts[24];
-	char started[CLOCK_TEXT_SIZE], updated[CLOCK_TEXT_SIZE], size[HUMAN_SIZE_ROOM];
+	int r = 0;
 
-	(void)snprintf(offset, sizeof(offset), "%" PRIu64, r->offset);
-	if (r->total != SIZE_UNKNOWN)
-		(void)snprintf(total, sizeof(total), "%" PRIu64, r->total);
-	if (r->state == TRANSFER_FETCHING && r->rate > 0) {
-		human_size(r->rate, size);
-		(void)snprintf(rate, sizeof(rate), "%s/s", size);
-	}
-	(void)snprintf(attempts, sizeof(attempts), "%" PRIu64, r->attempts);
-	format_eta(r, eta);
-	clock_format(r->started_s, started);
-	clock_format(r->updated_s, updated);
-	const char *const cells[STATUS_COLUMNS] = {
-	    r->ref, transfer_state_name(r->state), offset, total, rate, eta, started, updated, attempts, r->text};
-	return table_add(t, cells);
-}
-
-static int print_table(const struct records *rs)
-{
-	static const char *const heads[STATUS_COLUMNS] = {"REF", "STATE",   "OFFSET",  "TOTAL",    "RATE",
-							  "ETA", "STARTED", "UPDATED", "ATTEMPTS", "LAST ERROR"};
-	AUTO_TABLE t = NULL;
-	int r = table_new(STATUS_COLUMNS, &t);
-
-	if (r == 0)
-		r = table_add(t, heads);
 	for (size_t i = 0; r == 0 && i < rs->len; i++)
-		r = add_row(t, &rs->list[i]);
-	if (r == 0)
-		table_print(t, stdout);
+		r = buf_appendf(out, "%s\n", rs->list[i].ref);
 	return r;
 }
 
-static int print_refs(const struct records *rs)
-{
-	for (size_t i = 0; i < rs->len; i++)
-		(void)printf("%s\n", rs->list[i].ref);
-	return 0;
-}
-
-static int print_json(const struct records *rs)
+static int format_json(const struct records *rs, struct buf *out)
 {
 	AUTO_JSON array = json_array_make();
 	int r = array ? 0 : -ENOMEM;
@@ -168,15 +132,15 @@ static int print_json(const struct records *rs)
 		r = object ? json_append(array, object) : -ENOMEM;
 	}
 	if (r == 0)
-		report_json(array);
-	return r;
+		r = json_format(array, out);
+	return r < 0 ? r : buf_append_str(out, "\n");
 }
 
-static int print(const struct context *ctx, const struct records *rs)
+static int format(const struct context *ctx, const struct records *rs, struct buf *out)
 {
 	if (ctx->json)
-		return print_json(rs);
-	return ctx->quiet ? print_refs(rs) : print_table(rs);
+		return format_json(rs, out);
+	return ctx->quiet ? format_refs(rs, out) : format_list(rs, out);
 }
 
 /* From ingestd if one serves, else from the disk. */
@@ -204,16 +168,48 @@ static int gather(const struct context *ctx, int argc, char **argv, struct recor
 	return code;
 }
 
-static int show_once(const struct context *ctx, int argc, char **argv)
+/* What was shown, for whoever watches. */
+struct view {
+	bool draws; /* in place, on a terminal */
+	struct screen screen;
+	bool written;
+	struct buf text; /* elsewhere: what was written last */
+};
+
+static int draw(struct view *v, const struct records *rs)
+{
+	AUTO_BUF text = BUF_INIT;
+	unsigned width, lines;
+
+	screen_size(v->screen.fd, &width, &lines);
+	int r = listing_watched(rs, width, lines, &text);
+	return r < 0 ? r : screen_draw(&v->screen, buf_span(&text));
+}
+
+/* All of it, if it is not what was written last. */
+static int write_out(struct view *v, const struct context *ctx, const struct records *rs)
+{
+	AUTO_BUF text = BUF_INIT;
+	int r = format(ctx, rs, &text);
+
+	if (r < 0 || (v->written && text.len == v->text.len &&
+		      (text.len == 0 || memcmp(text.data, v->text.data, text.len) == 0)))
+		return r;
+	if (text.len > 0)
+		(void)fwrite(text.data, 1, text.len, stdout);
+	v->written = true;
+	buf_clear(&v->text);
+	return buf_append(&v->text, text.data, text.len);
+}
+
+static int show(struct view *v, const struct context *ctx, int argc, char **argv)
 {
 	struct records rs = {.list = NULL};
 	struct reason why = {""};
 	const char *subject = ctx->places.store;
 	int code = gather(ctx, argc, argv, &rs, &subject, &why);
 
-	if (code == 0 && option_watch && !ctx->json && isatty(STDOUT_FILENO))
-		(void)fputs(CLEAR_SCREEN, stdout);
-	if (code == 0 && print(ctx, &rs) < 0) {
+	if (code == 0 && (v->draws ? draw(v, &rs) : write_out(v, ctx, &rs)) < 0) {
 		reason_set(&why, "out of memory");
 		code = EX_OSERR;
 	}
@@ -223,21 +219,28 @@ static int show_once(const struct context *ctx, int argc, char **argv)
 	return code != 0 ? code : report_stdout(0);
 }
 
+static int watch(struct view *v, const struct context *ctx, int argc, char **argv)
+{
+	int code = 0;
+
+	interrupt_catch();
+	v->draws = !ctx->json && !ctx->quiet && screen_can(STDOUT_FILENO);
+	while (code == 0 && !interrupt_seen()) {
+		code = show(v, ctx, argc, argv);
+		if (code == 0 && !interrupt_seen())
+			(void)poll(NULL, 0, WATCH_EVERY_MS);
+	}
+	return code == EXIT_INTERRUPTED ? 0 : code; /* the way to end it */
+}
+
 static int run(struct context *ctx, int argc, char **argv)
 {
-	if (!option_watch)
-		return show_once(ctx, argc, argv);
-	interrupt_catch();
-	for (;;) {
-		int code = show_once(ctx, argc, argv);
-		if (code == EXIT_INTERRUPTED || (code == 0 && interrupt_seen()))
-			return 0; /* the way to end it */
-		if (code != 0)
-			return code;
-		(void)poll(NULL, 0, WATCH_EVERY_MS);
-		if (interrupt_seen())
-			return 0;
-	}
+	struct view v = {.screen = {.fd = STDOUT_FILENO}};
+	int code = option_watch ? watch(&v, ctx, argc, argv) : show(&v, ctx, argc, argv);
+
+	screen_release(&v.screen);
+	buf_release(&v.text);
+	return code;
 }
 
 const struct command command_status = {

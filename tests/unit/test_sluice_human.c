@@ -107,11 +107,72 @@ static void test_table(void **state)
 	assert_string_equal(text, "A         LONG\nwide one  x     end\\x1b[31m\nb\n");
 }
 
+/* The columns that fit, the same ones in all rows. */
+static void test_table_row(void **state)
+{
+	static const char *const cells[][3] = {{"A", "BB", "C"}, {"a\u00e9", "", "c"}, {"", "b", ""}};
+	static const struct {
+		size_t width;
+		const char *want[LEN(cells)];
+	} rows[] = {
+	    {SIZE_MAX, {"A    BB    C", "a\u00e9        c", "     b"}},
+	    {12, {"A    BB    C", "a\u00e9        c", "     b"}},
+	    {11, {"A    BB", "a\u00e9", "     b"}},
+	    {9, {"A    BB", "a\u00e9", "     b"}},
+	    {8, {"A", "a\u00e9", ""}},
+	    {2, {"A", "a", ""}},
+	};
+	AUTO_TABLE t = NULL;
+	(void)state;
+	assert_int_equal(table_new(3, &t), 0);
+	for (size_t i = 0; i < LEN(cells); i++)
+		assert_int_equal(table_add(t, cells[i]), 0);
+	table_widen(t, 1, 1);
+	table_widen(t, 1, 4);
+	for (size_t i = 0; i < LEN(rows); i++) {
+		for (size_t n = 0; n < LEN(cells); n++) {
+			AUTO_BUF line = BUF_INIT;
+			assert_int_equal(buf_append_str(&line, ""), 0);
+			assert_int_equal(table_row(t, n, rows[i].width, &line), 0);
+			if (strcmp(line.data ? line.data : "", rows[i].want[n]) != 0)
+				fail_msg("%zu, row %zu: '%s'", rows[i].width, n, line.data);
+		}
+	}
+}
+
+static void test_wrap(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned width, lines;
+		const char *want;
+	} rows[] = {
+	    {"", 10, 9, ""},
+	    {"aaa bbb", 10, 9, "  aaa bbb\n"},
+	    {"aaa bbb", 9, 9, "  aaa bbb\n"},
+	    {"aaa bbb", 8, 9, "  aaa\n  bbb\n"},
+	    {"aaa  bbb", 8, 9, "  aaa\n  bbb\n"},
+	    {"abcdefghij k", 8, 9, "  abcdef\n  ghij k\n"}, /* too long for any line */
+	    {"aaa bbb", 8, 1, "  aaa..\n"},                 /* and more */
+	    {"aaa bbb ccc", 8, 2, "  aaa\n  bbb..\n"},
+	    {"aaa bbb", 9, 1, "  aaa bbb\n"},
+	    {"\u00e9\u00e9\u00e9\u00e9", 8, 9, "  \u00e9\u00e9\u00e9\n  \u00e9\n"}, /* may be wide */
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		AUTO_BUF out = BUF_INIT;
+		assert_int_equal(human_wrap(rows[i].text, rows[i].width, rows[i].lines, &out), 0);
+		if (strcmp(out.data ? out.data : "", rows[i].want) != 0)
+			fail_msg("'%s' at %u: '%s'", rows[i].text, rows[i].width, out.data);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_size),  cmocka_unit_test(test_duration), cmocka_unit_test(test_eta),
-	    cmocka_unit_test(test_label), cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_label), cmocka_unit_test(test_table),    cmocka_unit_test(test_table_row),
+	    cmocka_unit_test(test_wrap),
 	};
 	return cmocka_run_group_tests_name("sluice human", tests, NULL, NULL);
 }

@@ -102,13 +102,35 @@ static void test_summary(void **state)
 	    ITEM(.state = TRANSFER_FETCHING, .offset = MIB, .total = 2 * MIB, .rate = MIB),
 	    ITEM(.state = TRANSFER_QUEUED, .total = SIZE_UNKNOWN),
 	};
-	AUTO_BUF line = BUF_INIT;
+	static const struct progress_item most[] = {
+	    ITEM(.state = TRANSFER_FETCHING, .offset = 1023 * MIB - 59 * 60 * MIB / 16, .total = 1023 * MIB,
+		 .rate = MIB / 16),
+	};
+	static const struct {
+		const struct progress_item *items;
+		size_t len;
+		unsigned width;
+		const char *want;
+	} cases[] = {
+	    {items, 3, 79, "1 of 3 blobs, 2.0MiB of 3.0MiB, 1.0MiB/s"}, /* of one nobody knows how long it is */
+	    {items, 2, 79, "1 of 2 blobs, 2.0MiB of 3.0MiB, 1.0MiB/s, 1s left"},
+	    {items, 2, 49, "1 of 2 blobs, 2.0MiB of 3.0MiB, 1.0MiB/s, 1s left"},
+	    {items, 2, 48, "1/2 2.0MiB/3.0MiB 1.0MiB/s 1s"},
+	    {items, 2, 29, "1/2 2.0MiB/3.0MiB 1.0MiB/s 1s"},
+	    {items, 2, 28, "1/2 2.0MiB/3.0MiB 1.0MiB/s"},
+	    {items, 2, 25, "1/2 2.0MiB/3.0MiB"},
+	    {items, 2, 3, "1/2"},
+	    {items, 2, 2, "1/"},
+	    {items, 1, 79, "1 of 1 blobs, 1.0MiB of 1.0MiB"},
+	    {items, 1, 20, "1/1 1.0MiB/1.0MiB"},
+	    {most, 1, 39, "0/1 802MiB/1023MiB 64.0KiB/s 59m00s"},
+	};
 	(void)state;
-	assert_int_equal(progress_summary(items, LEN(items), 79, &line), 0);
-	assert_string_equal(line.data, "1 of 3 blobs, 2.0MiB of 3.0MiB, 1.0MiB/s");
-	buf_clear(&line);
-	assert_int_equal(progress_summary(items, LEN(items), 12, &line), 0);
-	assert_string_equal(line.data, "1 of 3 blobs");
+	for (size_t i = 0; i < LEN(cases); i++) {
+		AUTO_BUF line = BUF_INIT;
+		assert_int_equal(progress_summary(cases[i].items, cases[i].len, cases[i].width, &line), 0);
+		assert_string_equal(line.data, cases[i].want);
+	}
 }
 
 /* What the calls of `play` write to stdout. */

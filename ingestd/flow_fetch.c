@@ -251,3 +251,26 @@ void flow_tick(struct desk *desk, struct task *t, uint64_t now_ms)
 		desk_schedule(desk);
 	}
 }
+
+/* The bytes are here and commitd saw something else in their place, or an older seal: once more, from the check on. */
+static void seal_again(struct desk *desk, struct task *t)
+{
+	t->resealed = true;
+	t->seal_due = false;
+	step_complete(desk, t);
+}
+
+void flow_rejected(struct desk *desk, struct task *t, const struct message *m)
+{
+	char text[TEXT_MAX + 1];
+
+	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
+	if (m->fail_class == FAIL_SPACE)
+		flow_wait_for_space(desk, t, text);
+	else if (m->fail_class == FAIL_MISSING && !t->in->is_moved && !t->resealed)
+		seal_again(desk, t);
+	else if (m->fail_class == FAIL_BAD_DATA || m->fail_class == FAIL_MISSING)
+		step_start_over(desk, t, FAIL_BAD_DATA, text);
+	else
+		step_fail(desk, t, (enum fail_class)m->fail_class, text);
+}

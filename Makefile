@@ -148,13 +148,14 @@ GATES := format calls sizes layers manpages help exposure failpoints clang tidy
 
 .PHONY: check
 check: ## test, test under sanitizers, and all the gates
-	@tests/lib/packages build test check power
+	@tests/lib/packages build test check power systemd
 	@$(MAKE) --no-print-directory $(PARALLEL) build
 	@$(MAKE) --no-print-directory $(GATES:%=check-%)
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory check-san
 	@$(MAKE) --no-print-directory fuzz-replay fuzz-reach
 	@$(MAKE) --no-print-directory chaos-short
+	@$(MAKE) --no-print-directory systemd-short
 	@$(MAKE) --no-print-directory check-deb
 
 .PHONY: check-format check-calls check-sizes check-layers check-manpages check-help check-clang check-tidy check-san

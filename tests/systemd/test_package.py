@@ -17,8 +17,10 @@ def in_tree(machine, path):
 
 
 def store_of(machine):
-    """All names in the store, with what tells whether somebody changed one."""
-    stats = [(path, path.lstat()) for path in sorted(in_tree(machine, STORE).rglob("*"))]
+    """All names in the store but those of transfers, with what tells whether somebody changed one."""
+    store = in_tree(machine, STORE)
+    paths = [path for path in sorted(store.rglob("*")) if path.relative_to(store).parts[0] != "ingest"]
+    stats = [(path, path.lstat()) for path in paths]
     return [(path, st.st_ino, st.st_size, st.st_mtime_ns, st.st_uid, st.st_mode) for path, st in stats]
 
 

@@ -383,13 +383,12 @@ static bool set_tls(CURL *e, const struct http_tls *tls)
 	static const struct http_tls none;
 	const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
 	const struct http_tls *t = tls ? tls : &none;
-	long verify = t->skip_verify ? 0 : 1;
 	return curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file ? t->ca_file : built->cainfo) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_CAPATH, t->ca_file ? NULL : built->capath) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSLCERT, t->client_cert) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSLKEY, t->client_key ? t->client_key : t->client_cert) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, verify) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2 * verify) == CURLE_OK;
+	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->skip_verify ? 0L : 1L) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->skip_verify ? 0L : 2L) == CURLE_OK;
 }
 
 /* GET undoes HEAD, which a handle may have been used for before; for POST that is said. */

@@ -2,6 +2,7 @@
 #include "sluice/listing.h"
 
 /* System */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -17,6 +18,7 @@
 #include "sluice/human.h"
 
 #define WHOLE_COLUMNS  10
+#define PLACE_BYTES    sizeof(void *) /* of a record in the order in which they are shown */
 #define NARROW_COLUMNS 8
 #define WATCHED_HEAD   2 /* lines above the first record */
 #define AMOUNT_ROOM    (2 * HUMAN_SIZE_ROOM)
@@ -100,12 +102,12 @@ static int compare(const void *a, const void *b)
 /* NULL when memory is out. The caller owns it. */
 static const struct record **sorted(const struct records *rs)
 {
-	const struct record **list = reallocarray(NULL, rs->len + 1, sizeof(struct record *));
+	const struct record **list = calloc(rs->len + 1, PLACE_BYTES);
 
 	for (size_t i = 0; list && i < rs->len; i++)
 		list[i] = &rs->list[i];
 	if (list)
-		qsort(list, rs->len, sizeof(*list), compare);
+		qsort(list, rs->len, PLACE_BYTES, compare);
 	return list;
 }
 
@@ -167,6 +169,7 @@ static int append_record(const struct table *t, size_t number, const struct reco
 {
 	char text[4 * sizeof(r->text)];
 	struct digest digest;
+	assert(r);
 	int e = append_row(t, number, width, out);
 
 	if (e == 0 && digest_parse(span_str(r->ref), &digest, NULL) < 0)

@@ -188,7 +188,7 @@ int progress_summary(const struct progress_item *items, size_t len, unsigned wid
 		n = snprintf(text, sizeof(text), "%zu/%zu %s/%s %s/s %s", sum.finished, len, done, total, rate, left);
 	else if ((unsigned)n > width)
 		n = snprintf(text, sizeof(text), "%zu/%zu %s/%s", sum.finished, len, done, total);
-	for (char *end = text + n; (unsigned)n > width && (end = strrchr(text, ' ')); n = (int)(end - text))
+	for (char *end; (unsigned)n > width && (end = strrchr(text, ' ')); n = (int)(end - text))
 		*end = '\0';
 	return buf_append(out, text, (unsigned)n < width ? (size_t)n : width);
 }

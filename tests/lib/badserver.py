@@ -44,11 +44,11 @@ class Exchange:
         self.head(200 if self.start is None else 206, {"Content-Length": end - start, **where})
         return start, end
 
-    def head(self, status, headers):
-        """Status line and headers (a dict, or pairs), as they are: no Date, no Server, no help."""
+    def head(self, status, headers, behind=b""):
+        """Status line and headers (a dict, or pairs), as they are: no Date, no Server, no help. `behind`: in one piece with it."""
         pairs = headers.items() if isinstance(headers, dict) else headers
         lines = [f"HTTP/1.1 {status} Said So", *(f"{name}: {value}" for name, value in pairs)]
-        self.raw(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self.raw(("\r\n".join(lines) + "\r\n\r\n").encode() + behind)
 
     def raw(self, data):
         """Bytes that do not count as a body."""

@@ -107,6 +107,12 @@ static bool has_changed(const struct response *r, const struct want *w)
 	return w->offset > 0 && w->expected[0] == '\0' && compare_validator(r, w) < 0;
 }
 
+/* A body that only the end of the connection ends may be cut short anywhere. */
+static bool has_no_end(const struct response *r, const struct want *w)
+{
+	return !r->has_length && !r->chunked && w->size == SIZE_UNKNOWN && !w->checked && r->digest[0] == '\0';
+}
+
 static enum verdict judge_whole(const struct response *r, const struct want *w, struct judgement *j)
 {
 	enum verdict v = judge_body(r, w, r->has_length ? r->length : SIZE_UNKNOWN, j);
@@ -114,6 +120,10 @@ static enum verdict judge_whole(const struct response *r, const struct want *w, 
 		return v;
 	if (has_changed(r, w))
 		return refuse(j, FAIL_CHANGED, "%s", changed_text);
+	if (has_no_end(r, w))
+		return refuse(j, FAIL_BAD_DATA,
+			      "the server does not say how long the content is, so without a digest nothing tells "
+			      "whether all of it came; give its digest");
 	if (w->offset > 0 && !w->checked && compare_validator(r, w) == 0)
 		return refuse(j, FAIL_CHANGED,
 			      "the server cannot go on at an offset, and nothing tells whether the "

@@ -18,7 +18,8 @@ def fetch(box, url, digest, *more, want=OK):
 
 
 def test_two_pulls_of_one_layer_join(box, slow, medium):
-    """Ten askers, one transfer."""
+    """Ten askers, one transfer, which is one request where there are no ranges."""
+    box.configure("[fetchd]\nranges = 1\n")
     slow.settle()
     before = len(slow.accesses())
     reference = f"{slow.address}/{medium.name}:{medium.tag}"

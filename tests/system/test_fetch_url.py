@@ -276,3 +276,13 @@ def test_nginx_and_a_new_file(box, files):
     stored(box, OTHER)
     server.settle()
     assert [a.status for a in server.accesses()] == [200, 200, 200]
+
+
+def test_content_without_an_end(box, bad):
+    """What only the end of the connection ends may have been cut short anywhere, unless a digest says no."""
+    box.configure(QUICK)
+    bad.on("/file", lambda x: (x.head(200, {"Connection": "close"}), x.body(DATA), x.hang_up()))
+    result = box.run("sluice", "fetch", bad.url("/file"), want=BAD_DATA)
+    one_line(result.stderr, bad.url("/file"), "give its digest")
+    box.run("sluice", "fetch", bad.url("/file"), "--digest", digest_of(DATA), want=OK)
+    assert box.blob(digest_of(DATA)).read_bytes() == DATA

@@ -89,7 +89,10 @@ static void test_whole(void **state)
 {
 	static const struct row rows[] = {
 	    {"plain", 0, UNKNOWN, 0, 0, false, 200, "Content-Length: 10", TAKE(0, 10, 10)},
-	    {"no length", 0, UNKNOWN, 0, 0, false, 200, "", TAKE(0, UNKNOWN, UNKNOWN)},
+	    {"no length", 0, UNKNOWN, 0, 0, true, 200, "", TAKE(0, UNKNOWN, UNKNOWN)},
+	    {"no length, no digest", 0, UNKNOWN, 0, 0, false, 200, "", REFUSE(FAIL_BAD_DATA)},
+	    {"chunks, no digest", 0, UNKNOWN, 0, 0, false, 200, "Transfer-Encoding: chunked",
+	     TAKE(0, UNKNOWN, UNKNOWN)},
 	    {"no length, known", 0, 10, 0, 0, false, 200, "Transfer-Encoding: chunked", TAKE(0, 10, 10)},
 	    {"empty", 0, 0, DIGEST, 0, false, 200, "Content-Length: 0", TAKE(0, 0, 0)},
 	    {"too long", 0, 10, DIGEST, 0, false, 200, "Content-Length: 11", REFUSE(FAIL_BAD_DATA)},

@@ -274,7 +274,7 @@ static int ask(struct wait *w, struct want *x, struct reason *why)
 		x->state = WANT_ASKED;
 		w->asked++;
 	}
-	x->ask_again = false;
+	x->ask_again = x->orphaned = false;
 	x->asks++;
 	x->pause_ms = WAIT_POLL_MIN;
 	x->poll_ms = clock_mono_ms() + x->pause_ms;
@@ -282,15 +282,16 @@ static int ask(struct wait *w, struct want *x, struct reason *why)
 	return 0;
 }
 
-/* A new ingestd does not know who waits: ask for everything once more. */
+/* A new ingestd does not know who waits. Look before asking again: it may be done, and would be fetched once more. */
 static int check_ingestd(struct wait *w, bool *ret_changed, struct reason *why)
 {
 	int code = client_check_incarnation(w->client, ret_changed, why);
 
 	w->check_ms = clock_mono_ms() + WAIT_POLL_MS;
 	for (size_t i = 0; code == 0 && *ret_changed && i < w->next_new; i++) {
-		w->wants[i].ask_again = w->wants[i].state == WANT_ASKED;
-		w->wants[i].ask_ms = 0;
+		w->wants[i].orphaned = true;
+		w->wants[i].ask_again = false;
+		w->wants[i].poll_ms = 0;
 	}
 	return code;
 }
@@ -301,13 +302,15 @@ static int check_ingestd(struct wait *w, bool *ret_changed, struct reason *why)
  */
 static int take_loss(struct wait *w, struct want *x, struct reason *why)
 {
-	bool changed = false;
+	bool changed;
 
 	if (take_stored(w, x))
 		return 0;
-	int code = check_ingestd(w, &changed, why);
-	if (code != 0 || changed)
+	int code = x->orphaned ? 0 : check_ingestd(w, &changed, why);
+	if (code != 0)
 		return code;
+	if (x->orphaned)
+		return ask(w, x, why);
 	if (!x->expects && x->asks < ASKS_BY_TAG)
 		lose(x);
 	else
@@ -328,6 +331,7 @@ static int look(struct wait *w, struct want *x, struct reason *why)
 	x->poll_ms = clock_mono_ms() + x->pause_ms;
 	if (answer.type == MSG_ERROR && answer.fail_class == FAIL_NOT_FOUND)
 		return take_loss(w, x, why);
+	x->orphaned = false;
 	take_answer(w, x, &answer);
 	return 0;
 }

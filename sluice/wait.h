@@ -51,6 +51,7 @@ struct want {
 	bool told;         /* the caller has heard that it is DONE */
 	bool arrived;      /* some of its bytes are kept, whether it was finished or not */
 	bool ask_again;    /* ingestd does not have it in hand any more */
+	bool orphaned;     /* the ingestd that was asked is gone */
 	unsigned asks;     /* how often ingestd was asked for it */
 	uint64_t ask_ms;   /* not before this */
 	uint64_t poll_ms;  /* when to look again */

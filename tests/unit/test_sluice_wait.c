@@ -27,11 +27,12 @@ enum play {
 	PLAY_LIE,        /* COMMITTED, and nothing is stored */
 	PLAY_STORE_LOST, /* stored, and the transfer is not known any more */
 	PLAY_FAILED,
-	PLAY_UNASKED, /* WAITING for somebody to ask */
-	PLAY_SPACE,   /* WAITING for something else */
-	PLAY_LOST,    /* not found */
-	PLAY_REFUSE,  /* ERROR, usage */
-	PLAY_REBORN,  /* not found, and another incarnation from here on */
+	PLAY_UNASKED,    /* WAITING for somebody to ask */
+	PLAY_SPACE,      /* WAITING for something else */
+	PLAY_LOST,       /* not found */
+	PLAY_REFUSE,     /* ERROR, usage */
+	PLAY_REBORN,     /* not found, and another incarnation from here on */
+	PLAY_TAKEN_OVER, /* FETCHING, and another incarnation from here on */
 };
 
 struct step {
@@ -105,6 +106,18 @@ static const struct row {
      WANT_DONE,
      FAIL_NONE,
      NULL},
+    {"gone on with by another ingestd: not asked again",
+     true,
+     {{MSG_GET, PLAY_FETCHING},
+      {MSG_STATUS, PLAY_TAKEN_OVER},
+      {MSG_STATUS, PLAY_FETCHING},
+      {MSG_STATUS, PLAY_FETCHING},
+      {MSG_STATUS, PLAY_FETCHING},
+      {MSG_STATUS, PLAY_FETCHING},
+      {MSG_STATUS, PLAY_STORE}},
+     WANT_DONE,
+     FAIL_NONE,
+     NULL},
 };
 
 /* ── the stages ── */
@@ -175,9 +188,9 @@ static void play(struct stage *s, enum play what, struct span ref)
 	ref = span_str(kept);
 	if (what == PLAY_STORE || what == PLAY_STORE_LOST)
 		store_it(s);
-	if (what == PLAY_REBORN)
+	if (what == PLAY_REBORN || what == PLAY_TAKEN_OVER)
 		s->incarnation++;
-	if (what == PLAY_FETCHING)
+	if (what == PLAY_FETCHING || what == PLAY_TAKEN_OVER)
 		answer_record(s, ref, TRANSFER_FETCHING, "");
 	else if (what == PLAY_STORE || what == PLAY_LIE)
 		answer_record(s, ref, TRANSFER_COMMITTED, "");

@@ -221,8 +221,10 @@ class Box:
             process = self.popen("sluice", *options, "up", stdout=log, stderr=log)
         try:
             wait_for("the stages to answer", lambda: self.answering(process))
+            self.sanitizer_options = "detect_leaks=0"  # of commands: half of their time. Where they bring stages, it is done.
             yield process
         finally:
+            self.sanitizer_options = "detect_leaks=1"
             if process.poll() is None:
                 process.terminate()
                 process.wait(GUARD_S)

@@ -186,7 +186,7 @@ def test_bad_ref_on_put(quick):
 
 
 @pytest.mark.parametrize("words", [
-    ["sluice"], ["sluice", "frobnicate"], ["sluice", "pull"], ["sluice", "fetch", "http://localhost/"],
+    ["sluice"], ["sluice", "frobnicate"], ["sluice", "pull"], ["sluice", "fetch"],
     ["sluice", "pull", "--frobnicate", "a"], ["fetchd", "frobnicate"], ["fetchd", "get"], ["ingestd", "put"],
     ["ingestd", "offset"], ["commitd", "frobnicate"], ["fetchd", "get", "--offset", "-1", "http://localhost/"],
     ["ingestd", "put", "--size", "many", "a"],

@@ -277,7 +277,6 @@ def rig():
         stack.callback(box.kill_everything)
         rig = Rig(box, [stack.enter_context(badserver.BadServer()) for _ in range(4)])
         with box.up():
-            box.sanitizer_options = "detect_leaks=0"  # half of a command's time; the daemons keep it, and other tests' commands
             rig.begin()
             yield rig
             rig.companion.finish()

@@ -115,6 +115,7 @@ def test_pull_by_digest(box, registry, sample):
 
 
 def test_no_blob_is_fetched_twice(box, registry, sample):
+    box.configure("[fetchd]\nranges = 1\n")
     registry.settle()
     before = len(registry.accesses())
     box.sluice("pull", "--all-platforms", sample)

@@ -175,7 +175,7 @@ static void release(void *self)
 	pipe_close(p->in);
 }
 
-static const struct daemon_hooks hooks = {start, reload, stop, release};
+static const struct daemon_hooks hooks = {.start = start, .reload = reload, .stop = stop, .release = release};
 
 static int help(bool of_get)
 {

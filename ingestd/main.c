@@ -117,9 +117,17 @@ static void on_release(void *self)
 	layout_free(desk->home.layout);
 }
 
+static void on_describe(void *self, struct reason *ret_text)
+{
+	const struct desk *desk = self;
+
+	reason_set(ret_text, "%d of %zu transfers under way", desk->active, desk->tasks.len - (size_t)desk->recent);
+}
+
 static int run_daemon(void)
 {
-	static const struct daemon_hooks hooks = {.start = on_start, .stop = on_stop, .release = on_release};
+	static const struct daemon_hooks hooks = {
+	    .start = on_start, .stop = on_stop, .release = on_release, .describe = on_describe};
 	struct desk desk = {.settings = &settings};
 
 	return daemon_run("ingestd", settings.runtime_dir, &hooks, &desk);

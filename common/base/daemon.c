@@ -63,9 +63,14 @@ static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
 
 static void on_watchdog(struct ev_loop *loop, ev_timer *watcher, int events)
 {
+	const struct daemon_state *d = watcher->data;
+	struct reason what;
 	(void)loop;
-	(void)watcher;
 	(void)events;
+	if (d->hooks->describe && !d->stopping) {
+		d->hooks->describe(d->self, &what);
+		(void)notify_status("%s", what.text);
+	}
 	(void)notify_send(NOTIFY_WATCHDOG);
 }
 
@@ -74,6 +79,7 @@ static void watchdog_start(struct daemon_state *d, struct ev_loop *loop)
 {
 	double interval_s = (double)notify_watchdog_us() / US_PER_S / 2;
 	ev_timer_init(&d->watchdog, on_watchdog, 0., interval_s);
+	d->watchdog.data = d;
 	if (interval_s > 0)
 		ev_timer_start(loop, &d->watchdog);
 }

@@ -18,6 +18,8 @@ struct daemon_hooks {
 	void (*stop)(void *self);
 	/* After the loop, whatever happened: give everything back. Also after a failed start, not without one. */
 	void (*release)(void *self);
+	/* What it does now, in a few words: told with each sign of life to a manager that wants these. May be NULL. */
+	void (*describe)(void *self, struct reason *ret_text);
 };
 
 /*

@@ -29,6 +29,7 @@ MIB = 1 << 20
 SIZE = 24 * MIB
 IN_FLIGHT = 4 * MIB  # a fault: what a process or a socket had in hand is sent again
 HASHED_AGAIN = 1 * MIB
+IDLE = ("serving", "0 of 0 transfers under way")  # what `systemctl status` says of a stage without work
 BUILD = os.environ.get("BUILD", "build")
 BASE = os.environ["BASE"]
 DEB = os.environ.get("DEB")

@@ -193,9 +193,15 @@ static void on_release(void *self)
 	(void)self;
 }
 
+static void on_describe(void *self, struct reason *ret_text)
+{
+	(void)self;
+	reason_set(ret_text, "alive and %s", "well");
+}
+
 static pid_t daemon_start(int code)
 {
-	static const struct daemon_hooks hooks = {on_start, on_reload, on_stop, on_release};
+	static const struct daemon_hooks hooks = {on_start, on_reload, on_stop, on_release, on_describe};
 	char path[FILE_PATH_SIZE];
 	pid_t pid = fork();
 	assert_true(pid >= 0);
@@ -244,8 +250,10 @@ static void test_daemon_is_alive(void **state)
 	assert_int_equal(setenv("WATCHDOG_USEC", "40000", 1), 0);
 	pid_t pid = daemon_start(0);
 	assert_string_equal(heard(WAIT_MS), "READY=1\nSTATUS=serving");
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 5; i++) {
+		assert_string_equal(heard(WAIT_MS), "STATUS=alive and well");
 		assert_string_equal(heard(WAIT_MS), "WATCHDOG=1");
+	}
 	int status;
 	assert_int_equal(kill(pid, SIGSTOP), 0);
 	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);

@@ -110,7 +110,8 @@ static bool has_changed(const struct response *r, const struct want *w)
 /* A body that only the end of the connection ends may be cut short anywhere. */
 static bool has_no_end(const struct response *r, const struct want *w)
 {
-	return !r->has_length && !r->chunked && w->size == SIZE_UNKNOWN && !w->checked && r->digest[0] == '\0';
+	return !r->has_length && !r->chunked && w->size == SIZE_UNKNOWN && !w->checked && !w->parsed &&
+	       r->digest[0] == '\0';
 }
 
 static enum verdict judge_whole(const struct response *r, const struct want *w, struct judgement *j)

@@ -16,6 +16,7 @@ struct want {
 	uint64_t size_max; /* content over this is refused */
 	bool elsewhere;    /* asked where another server sent us, whose URLs are signed for a time */
 	bool checked;      /* somebody compares the bytes with a digest in the end, so wrong ones cannot go unseen */
+	bool parsed;       /* JSON: it shows when a part of it is missing */
 	char expected[DIGEST_TEXT_SIZE];   /* that digest where it is known here, else empty */
 	char validator[VALIDATOR_MAX + 1]; /* of the content that the bytes before `offset` came from, or empty */
 };

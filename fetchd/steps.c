@@ -109,7 +109,8 @@ static const struct fetch_step *plan(struct fetch *f)
 	if (r < 0)
 		return r == -ENOMEM ? out_of_memory(f) : fetch_fail(f, FAIL_USAGE, &step_give_up, why.text);
 	f->kind = s.kind;
-	if (s.kind == SOURCE_MANIFEST)
+	f->want.parsed = s.kind == SOURCE_MANIFEST;
+	if (f->want.parsed)
 		f->want.size_max = JSON_DOCUMENT_MAX;
 	if (f->resolve)
 		return &step_line_up;

@@ -165,7 +165,7 @@ static void run_free(struct token_run *run)
 
 static bool on_head(void *self, const struct response *r)
 {
-	static const struct want want = {.size = SIZE_UNKNOWN, .size_max = TOKEN_ANSWER_MAX};
+	static const struct want want = {.size = SIZE_UNKNOWN, .size_max = TOKEN_ANSWER_MAX, .parsed = true};
 	struct token_run *run = self;
 	response_judge(r, &want, &run->judgement);
 	run->answer.http_status = (uint16_t)r->status;

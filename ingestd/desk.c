@@ -209,6 +209,13 @@ static bool is_under_way(const struct task *t)
 	       (t->state == TRANSFER_WAITING && (t->space_wait || t->lock_wait));
 }
 
+/* What came by hand may have to be fetched after all, should it turn out to be wrong. */
+static void adopt_source(struct task *t, struct span source)
+{
+	if (t->in && t->in->record.source[0] == '\0')
+		(void)snprintf(t->in->record.source, sizeof(t->in->record.source), "%.*s", SPAN_ARG(source));
+}
+
 static enum fail_class class_of(int r)
 {
 	return r == -EWOULDBLOCK ? FAIL_AGAIN : FAIL_IO;
@@ -226,6 +233,7 @@ int desk_get(struct desk *desk, const struct message *get, struct task **ret_tas
 	/* First, because a name that its commit has not synced yet is no reason to say that the content is stored. */
 	struct task *t = tasks_find(&desk->tasks, get->ref);
 	if (t && is_under_way(t)) {
+		adopt_source(t, get->source);
 		*ret_task = t;
 		return 0;
 	}

@@ -238,11 +238,24 @@ void flow_suspend(struct desk *desk, struct task *t)
 		flow_close(desk, t);
 }
 
+/* There is nobody to fetch it from. */
+static bool comes_by_hand(struct desk *desk, struct task *t)
+{
+	if (t->in->record.source[0] != '\0')
+		return false;
+	task_note(t, "its bytes come by hand (ingestd put)");
+	flow_set_state(desk, t, TRANSFER_WAITING);
+	flow_when_idle(desk, t, flow_close);
+	return true;
+}
+
 void flow_order(struct desk *desk, struct task *t)
 {
 	struct ingest *in = t->in;
 	struct reason why;
 
+	if (comes_by_hand(desk, t))
+		return;
 	if (!verdict_space(in, &why)) {
 		flow_wait_for_space(desk, t, why.text);
 		return;
@@ -434,12 +447,8 @@ void flow_start(struct desk *desk, struct task *t)
 		log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
 			 "transfer '%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", t->ref,
 			 t->in->resumed, t->in->offset, t->in->rehashed_now);
-	if (t->in->record.source[0] == '\0' && !step_is_complete(t->in)) {
-		task_note(t, "its bytes come by hand (ingestd put)");
-		flow_set_state(desk, t, TRANSFER_WAITING);
-		flow_close(desk, t);
+	if (!step_is_complete(t->in) && comes_by_hand(desk, t))
 		return;
-	}
 	r = step_drop_what_is_of_no_use(t);
 	if (r < 0)
 		step_io_trouble(desk, t, r, "truncate", false);

@@ -331,8 +331,9 @@ static int look(struct wait *w, struct want *x, struct reason *why)
 	x->poll_ms = clock_mono_ms() + x->pause_ms;
 	if (answer.type == MSG_ERROR && answer.fail_class == FAIL_NOT_FOUND)
 		return take_loss(w, x, why);
-	x->orphaned = false;
 	take_answer(w, x, &answer);
+	x->ask_again = x->ask_again || (x->orphaned && answer.state == TRANSFER_WAITING);
+	x->orphaned = false;
 	return 0;
 }
 

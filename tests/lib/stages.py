@@ -81,6 +81,7 @@ class Box:
             "SLUICE_BOOT_ID": self.boot,
             "ASAN_OPTIONS": sanitizer,
             "UBSAN_OPTIONS": sanitizer,
+            "LSAN_OPTIONS": f"suppressions={pathlib.Path(__file__).with_name('leaks')}:print_suppressions=0",
         }
 
     def configure(self, text):

@@ -13,6 +13,7 @@ import pytest
 import badserver
 from conftest import settled
 from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
+from servers import wait_for
 from stages import BAD_DATA, CONFIG as BAD_CONFIGURATION, IO, NOT_FOUND, OK, one_line
 
 SIZE, HAD, SLOT_EVERY = 400_000, 300_000, 65536
@@ -262,6 +263,24 @@ def test_directory_that_holds_something(box, bad, victim):
             assert (box.ingest(case.digest) / case.file / "precious").read_bytes() == VICTIM
             remove(box.ingest(case.digest) / case.file)
         ask_all(box, bad, cases, OK)
+    settled(box)
+
+
+def test_wrong_bytes_that_came_by_hand(box, bad):
+    """There is nobody to fetch them from, until somebody asks for them by URL."""
+    data = os.urandom(400_000)
+    digest = digest_of(data)
+    box.run("ingestd", "put", "--raw", "--digest", digest, digest, data=data, want=OK)
+    path = box.ingest(digest) / "data"
+    path.chmod(0o644)
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    path.chmod(0o444)
+    bad.on("/file", badserver.whole(data))
+    with box.up():
+        wait_for("it to wait for a hand", lambda: "by hand" in box.sluice("status").stdout)
+        box.sluice("fetch", bad.url("/file"), "--digest", digest)
+    assert box.blob(digest).read_bytes() == data
+    assert "killed by signal" not in box.logs()
     settled(box)
 
 

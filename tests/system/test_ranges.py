@@ -95,7 +95,7 @@ def test_ranges_join_without_gap_or_overlap(small, bad):
     assert [bool(r.range) for r in bad.asked("/blob")].index(True) == 1
     assert [r.range for r in bad.asked("/blob")].count("") == 1
     parts = sorted(ranges_of(bad))
-    assert parts[0][0] == MIB + LEAD
+    assert LEAD <= parts[0][0] <= MIB + LEAD  # ahead of what had arrived of the MiB when the first was asked for
     assert all(end == start for (_, end), (start, _) in zip(parts, parts[1:]))
     assert parts[-1][1] == len(DATA)
     assert all(end - start <= PART for start, end in parts)
@@ -235,8 +235,7 @@ def test_mishandled_later(small, bad):
         badserver.ignores_range if x.start >= 4 * MIB and x.end != len(DATA) else badserver.whole)(DATA)(x)))
     fetch(small, bad)
     right(small)
-    last = ranges_of(bad)[-1]
-    assert last[1] == len(DATA) and 3 * MIB <= last[0] <= 4 * MIB, last
+    assert any(end == len(DATA) and 3 * MIB <= start < 4 * MIB + PART for start, end in ranges_of(bad)), ranges_of(bad)
 
 
 def test_parts_of_another_version_are_not_mixed(small, bad):

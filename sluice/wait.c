@@ -283,12 +283,13 @@ static int ask(struct wait *w, struct want *x, struct reason *why)
 }
 
 /* A new ingestd does not know who waits. Look before asking again: it may be done, and would be fetched once more. */
-static int check_ingestd(struct wait *w, bool *ret_changed, struct reason *why)
+static int check_ingestd(struct wait *w, struct reason *why)
 {
-	int code = client_check_incarnation(w->client, ret_changed, why);
+	bool changed;
+	int code = client_check_incarnation(w->client, &changed, why);
 
 	w->check_ms = clock_mono_ms() + WAIT_POLL_MS;
-	for (size_t i = 0; code == 0 && *ret_changed && i < w->next_new; i++) {
+	for (size_t i = 0; code == 0 && changed && i < w->next_new; i++) {
 		w->wants[i].orphaned = true;
 		w->wants[i].ask_again = false;
 		w->wants[i].poll_ms = 0;
@@ -302,11 +303,9 @@ static int check_ingestd(struct wait *w, bool *ret_changed, struct reason *why)
  */
 static int take_loss(struct wait *w, struct want *x, struct reason *why)
 {
-	bool changed;
-
 	if (take_stored(w, x))
 		return 0;
-	int code = x->orphaned ? 0 : check_ingestd(w, &changed, why);
+	int code = x->orphaned ? 0 : check_ingestd(w, why);
 	if (code != 0)
 		return code;
 	if (x->orphaned)
@@ -383,9 +382,7 @@ static void take_event(struct wait *w, const struct message *m)
 
 static int check_ingestd_if_due(struct wait *w, uint64_t now_ms, struct reason *why)
 {
-	bool changed;
-
-	return now_ms < w->check_ms ? 0 : check_ingestd(w, &changed, why);
+	return now_ms < w->check_ms ? 0 : check_ingestd(w, why);
 }
 
 /* Ask again and look where it is time; say how long nothing will be due. */

@@ -13,6 +13,7 @@
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/escape.h"
+#include "common/base/file.h"
 
 /* OCI */
 #include "common/oci/json.h"
@@ -115,18 +116,8 @@ struct progress_item *progress_item(struct progress *p, size_t id)
 /* One write, so that lines do not mix with those of others. */
 static void put(struct progress *p)
 {
-	const char *at = p->out.data;
-	size_t left = p->out.len;
-
-	while (left > 0) {
-		ssize_t n = write(STDOUT_FILENO, at, left);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break; /* a reader that is gone is no reason to stop */
-		at += n;
-		left -= (size_t)n;
-	}
+	/* A reader that is gone is no reason to stop. */
+	(void)file_write_all(STDOUT_FILENO, p->out.data, p->out.len, NULL);
 	buf_clear(&p->out);
 }
 

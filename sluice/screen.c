@@ -2,11 +2,13 @@
 #include "sluice/screen.h"
 
 /* System */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+/* Base */
+#include "common/base/file.h"
 
 /* Sluice */
 #include "sluice/human.h"
@@ -63,18 +65,7 @@ void screen_release(struct screen *s)
 /* One write, so that it is seen at once, and does not mix with what others write to the same terminal. */
 static void put(struct screen *s)
 {
-	const char *at = s->out.data;
-	size_t left = s->out.len;
-
-	while (left > 0) {
-		ssize_t n = write(s->fd, at, left);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		at += n;
-		left -= (size_t)n;
-	}
+	(void)file_write_all(s->fd, s->out.data, s->out.len, NULL);
 	buf_clear(&s->out);
 }
 
@@ -129,8 +120,7 @@ int screen_draw(struct screen *s, struct span frame)
 	unsigned columns, rows;
 
 	terminal_size(s->fd, &columns, &rows);
-	if (s->drawn && columns == s->width && s->frame.len == frame.len &&
-	    (frame.len == 0 || memcmp(s->frame.data, frame.data, frame.len) == 0))
+	if (s->drawn && columns == s->width && span_eq(buf_span(&s->frame), frame))
 		return 0;
 	int r = replace(s, frame, columns, rows);
 	buf_clear(&s->frame);

@@ -27,7 +27,7 @@ void human_duration(uint64_t seconds, char ret_text[static HUMAN_DURATION_ROOM])
 /* Seconds until `total` is there at `rate` bytes a second, rounded up, or HUMAN_ETA_UNKNOWN. */
 uint64_t human_eta_s(uint64_t offset, uint64_t total, uint64_t rate);
 
-/* A ref in a few characters: the first digits of a digest, or "manifest". */
+/* A ref in a few characters: the first digits of a digest, the name of a URL's file, or "manifest". */
 void human_label(const char *ref, char ret_label[static HUMAN_LABEL_ROOM]);
 
 /*

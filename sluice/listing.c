@@ -62,6 +62,13 @@ static int add_whole(struct table *t, const struct record *r)
 	return table_add(t, cells);
 }
 
+static int append_row(const struct table *t, size_t number, size_t width, struct buf *out)
+{
+	int r = table_row(t, number, width, out);
+
+	return r < 0 ? r : buf_append_str(out, "\n");
+}
+
 int listing_whole(const struct records *rs, struct buf *out)
 {
 	static const char *const heads[WHOLE_COLUMNS] = {"REF", "STATE",   "OFFSET",  "TOTAL",    "RATE",
@@ -73,11 +80,8 @@ int listing_whole(const struct records *rs, struct buf *out)
 		r = table_add(t, heads);
 	for (size_t i = 0; r == 0 && i < rs->len; i++)
 		r = add_whole(t, &rs->list[i]);
-	for (size_t i = 0; r == 0 && i <= rs->len; i++) {
-		r = table_row(t, i, SIZE_MAX, out);
-		if (r == 0)
-			r = buf_append_str(out, "\n");
-	}
+	for (size_t i = 0; r == 0 && i <= rs->len; i++)
+		r = append_row(t, i, SIZE_MAX, out);
 	return r;
 }
 
@@ -154,13 +158,6 @@ static int make_narrow(const struct record **list, size_t len, struct table **re
 		t = NULL;
 	}
 	return r;
-}
-
-static int append_row(const struct table *t, size_t number, unsigned width, struct buf *out)
-{
-	int r = table_row(t, number, width, out);
-
-	return r < 0 ? r : buf_append_str(out, "\n");
 }
 
 /* A row, below it the name of what has no digest yet, and why it is where it is. */

@@ -192,8 +192,7 @@ static int write_out(struct view *v, const struct context *ctx, const struct rec
 	AUTO_BUF text = BUF_INIT;
 	int r = format(ctx, rs, &text);
 
-	if (r < 0 || (v->written && text.len == v->text.len &&
-		      (text.len == 0 || memcmp(text.data, v->text.data, text.len) == 0)))
+	if (r < 0 || (v->written && span_eq(buf_span(&text), buf_span(&v->text))))
 		return r;
 	if (text.len > 0)
 		(void)fwrite(text.data, 1, text.len, stdout);

@@ -1,6 +1,7 @@
 """Our programs under test: run them on a store, watch how far a transfer got, and kill them there."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -242,8 +243,18 @@ class Box:
         ) == 3
 
     def gone(self):
-        """Wait until nothing of ours runs on the runtime directory."""
-        wait_for("all our processes to end", lambda: not self.pids())
+        """Wait until nothing of ours runs on the runtime directory, or still holds a lock there on its way out."""
+        wait_for("all our processes to end", lambda: not self.pids() and not self.locked())
+
+    def locked(self):
+        """Whether a process holds one of our locks; one that was killed does so until its descriptors are closed."""
+        for path in self.runtime.glob("*.lock"):
+            with contextlib.suppress(FileNotFoundError), open(path, "rb") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+        return False
 
     def logs(self):
         """All that the stages said, whoever started them."""

@@ -28,6 +28,24 @@ static const struct alias {
     {"armv8l", "arm", "v8"},    {"loongarch64", "loong64", NULL},
 };
 
+/* What may stand alone: the names that Go knows, and so containerd. */
+static const char *const systems[] = {
+    "aix",   "android", "darwin", "dragonfly", "freebsd", "hurd",    "illumos", "ios", "js",
+    "linux", "nacl",    "netbsd", "openbsd",   "plan9",   "solaris", "windows", "zos", NULL,
+};
+static const char *const architectures[] = {
+    "386",     "amd64",  "amd64p32", "arm",       "armbe",       "arm64", "arm64be", "loong64", "mips",
+    "mipsle",  "mips64", "mips64le", "mips64p32", "mips64p32le", "ppc",   "ppc64",   "ppc64le", "riscv",
+    "riscv64", "s390",   "s390x",    "sparc",     "sparc64",     "wasm",  NULL,
+};
+
+static bool is_one_of(const char *const *names, const char *name)
+{
+	while (*names && strcmp(*names, name) != 0)
+		names++;
+	return *names != NULL;
+}
+
 static void lower(char *text)
 {
 	for (; *text != '\0'; text++)
@@ -129,14 +147,35 @@ static bool text_take(struct span text, struct platform *p)
 	       part_set(p->architecture, cut(&text, '/')) && (slashes == 1 || part_set(p->variant, text));
 }
 
+/* An operating system or an architecture alone; the rest is this machine's. */
+static bool word_take(struct span text, struct platform *p)
+{
+	struct platform host, os = {.os = ""}, arch = {.os = ""};
+	platform_of_host(&host);
+	if (part_set(arch.architecture, text)) {
+		set(arch.os, host.os);
+		normalize(&arch);
+		*p = arch;
+		if (is_one_of(architectures, arch.architecture))
+			return true;
+	}
+	if (!os_take(text, &os))
+		return false;
+	normalize(&os);
+	set(os.architecture, host.architecture);
+	set(os.variant, host.variant);
+	*p = os;
+	return is_one_of(systems, os.os);
+}
+
 int platform_parse(struct span text, struct platform *ret_platform, struct reason *why)
 {
 	struct platform p = {.os = ""};
-	if (!text_take(text, &p)) {
+	if (!text_take(text, &p) && !word_take(text, &p)) {
 		int len = text.len <= QUOTE_MAX ? (int)text.len : QUOTE_MAX;
 		reason_set(why,
 			   "'%.*s' is not a platform: os/architecture or os/architecture/variant is, or "
-			   "windows(version)/architecture",
+			   "windows(version)/architecture, or one that is known of os and architecture alone",
 			   len, len > 0 ? (const char *)text.data : "");
 		return -EINVAL;
 	}

@@ -22,7 +22,10 @@ struct platform {
 	char variant[PLATFORM_PART_MAX + 1];
 };
 
-/* -EINVAL with a reason that quotes the text. The result is normalised. */
+/*
+ * -EINVAL with a reason that quotes the text. The result is normalised. A known architecture may stand alone, and so
+ * may a known os; the other part is this machine's, then.
+ */
 int platform_parse(struct span text, struct platform *ret_platform, struct reason *why);
 
 /*

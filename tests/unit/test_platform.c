@@ -60,7 +60,10 @@ static void test_refused(void **state)
 {
 	static const char *const rows[] = {
 	    "",
-	    "linux",
+	    "amd65",
+	    "Lin ux",
+	    "unknown",
+	    "beos(5)",
 	    "linux/",
 	    "/amd64",
 	    "linux//v1",
@@ -76,7 +79,7 @@ static void test_refused(void **state)
 	    "windows()/amd64",
 	    "windows(10.0/amd64",
 	    "windows10.0)/amd64",
-	    "windows(10.0)",
+	    "windows(10.0 1)",
 	    "windows(10.0 1)/amd64",
 	    "(10.0)/amd64",
 	    "windows(" X31 "x)/amd64",
@@ -220,12 +223,40 @@ static void test_host(void **state)
 	assert_string_equal(p.os, "linux");
 }
 
+static void test_one_word(void **state)
+{
+	static const struct {
+		const char *word, *like; /* with a part that is the host's left out */
+	} rows[] = {
+	    {"arm64", "linux/arm64"}, {"aarch64", "linux/arm64"},   {"armhf", "linux/arm/v7"},
+	    {"arm", "linux/arm/v7"},  {"RISCV64", "linux/riscv64"}, {"linux", "linux/"},
+	    {"macOS", "darwin/"},     {"Windows", "windows/"},      {"windows(10.0.20348)", "windows(10.0.20348)/"},
+	};
+	struct platform host;
+	(void)state;
+	platform_of_host(&host);
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct platform p;
+		char text[PLATFORM_TEXT_SIZE], want[2 * PLATFORM_TEXT_SIZE];
+		bool is_os = rows[i].like[strlen(rows[i].like) - 1] == '/';
+		assert_int_equal(platform_parse(span_str(rows[i].word), &p, NULL), 0);
+		platform_format(&p, text);
+		(void)snprintf(want, sizeof want, "%s%s%s%s", rows[i].like, is_os ? host.architecture : "",
+			       is_os && host.variant[0] != '\0' ? "/" : "", is_os ? host.variant : "");
+		assert_string_equal(text, want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_taken),    cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_rank),     cmocka_unit_test(test_rank_of_any_version),
-	    cmocka_unit_test(test_of_parts), cmocka_unit_test(test_host),
+	    cmocka_unit_test(test_taken),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_one_word),
+	    cmocka_unit_test(test_rank),
+	    cmocka_unit_test(test_rank_of_any_version),
+	    cmocka_unit_test(test_of_parts),
+	    cmocka_unit_test(test_host),
 	};
 	return cmocka_run_group_tests_name("platform", tests, NULL, NULL);
 }

@@ -104,7 +104,7 @@ static int run_help(int argc, char **argv)
 
 static int bad_usage(const struct command *c)
 {
-	log_error("usage: sluice %s%s%s", c->name, *c->usage ? " " : "", c->usage);
+	log_error("'%s' takes %s: see 'sluice help %s'", c->name, *c->usage ? c->usage : "no operands", c->name);
 	return EX_USAGE;
 }
 

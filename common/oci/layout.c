@@ -42,6 +42,12 @@ static int fail(int r, const char *doing, const char *path, const char *name, st
 	return r;
 }
 
+static int no_store(const char *path, struct reason *why)
+{
+	reason_set(why, "there is no store in '%s': the first pull makes it, or --store names another", path);
+	return -ENOENT;
+}
+
 /* mkdir -p. What is there already is fine. */
 static int path_make(const char *path)
 {
@@ -161,11 +167,7 @@ static int store_check(const struct layout *l, enum layout_role role, bool *ret_
 	if (r != -ENOENT)
 		return fail(r, "read", l->path, LAYOUT_FILE, why);
 	r = unmarked_check(l, &entries, why);
-	if (r == 0 && entries == 0 && role == LAYOUT_READER) {
-		reason_set(why, "there is no store in '%s'", l->path);
-		return -ENOENT;
-	}
-	return r;
+	return r == 0 && entries == 0 && role == LAYOUT_READER ? no_store(l->path, why) : r;
 }
 
 static int make_dir(const struct layout *l, int dir_fd, const char *name, int *ret_fd, struct reason *why)
@@ -252,10 +254,8 @@ static int root_open(struct layout *l, const char *path, enum layout_role role, 
 			return fail(r, "make", path, "", why);
 		l->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
-	if (l->root < 0 && errno == ENOENT) {
-		reason_set(why, "there is no store in '%s'", path);
-		return -ENOENT;
-	}
+	if (l->root < 0 && errno == ENOENT)
+		return no_store(path, why);
 	if (l->root < 0 || fstat(l->root, &st) < 0)
 		return fail(errno == ENOTDIR ? -EINVAL : -errno, "open", path, "", why);
 	l->dev = st.st_dev;

@@ -195,6 +195,18 @@ def test_usage(quick, words):
     assert quick.run(*words).returncode == USAGE
 
 
+@pytest.mark.parametrize("words", [["pull"], ["ls", "a"], ["tag", "a"]], ids=" ".join)
+def test_operands(quick, words):
+    refused(quick, USAGE, "sluice", *words, subjects=[f"'{words[0]}' takes", f"sluice help {words[0]}"])
+
+
+@pytest.mark.parametrize("words", [["ls"], ["images"], ["status"], ["tag", "a", "b"], ["rm", "a"]], ids=" ".join)
+def test_no_store(quick, words):
+    absent = quick.directory / "absent"
+    refused(quick, NOT_FOUND, "sluice", "--store", absent, *words, subjects=[absent, "the first pull makes it"])
+    assert not absent.exists()
+
+
 def test_bad_configuration(quick, bad):
     quick.configure("[fetchd]\nmax_retries = many\n")
     result = quick.run("fetchd", "get", bad.url("/good"))

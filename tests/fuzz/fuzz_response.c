@@ -19,12 +19,21 @@ enum {
 	EXPECTED = 4,
 	VALIDATED = 8,
 	DATED = 16,
+	WHOLE = 32,
+	ELSEWHERE = 64,
+	PARSED = 128,
 };
 
 static struct want read_want(struct span *rest)
 {
 	unsigned flags = (unsigned)fuzz_number(rest, 1);
-	struct want w = {.size_max = SIZE_MAX_TAKEN, .checked = flags & (CHECKED | EXPECTED)};
+	struct want w = {
+	    .size_max = SIZE_MAX_TAKEN,
+	    .checked = flags & (CHECKED | EXPECTED),
+	    .whole = flags & WHOLE,
+	    .elsewhere = flags & ELSEWHERE,
+	    .parsed = flags & PARSED,
+	};
 
 	w.offset = fuzz_number(rest, 2);
 	w.size = flags & KNOWN_SIZE ? w.offset + 1 + fuzz_number(rest, 2) : SIZE_UNKNOWN;
@@ -48,7 +57,8 @@ static void check_taken(const struct response *r, const struct want *w, const st
 		FUZZ_CHECK(w->offset == 0 || w->checked || w->validator[0] != '\0');
 		return;
 	}
-	FUZZ_CHECK(j->skip == 0 && w->offset > 0 && r->has_range && !r->multipart && r->first == w->offset);
+	FUZZ_CHECK(j->skip == 0 && w->offset > 0 && !w->whole && r->has_range && !r->multipart &&
+		   r->first == w->offset);
 	FUZZ_CHECK(r->last < j->size && j->end == r->last + 1 && (r->total == SIZE_UNKNOWN || r->total == j->size));
 	FUZZ_CHECK(!r->has_length || r->length == j->end - r->first);
 }
@@ -84,6 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	FUZZ_CHECK(j.verdict != VERDICT_REFUSE || (j.fail != FAIL_NONE && j.why.text[0] != '\0'));
 	if (j.verdict == VERDICT_TAKE)
 		check_taken(&r, &w, &j);
+	if (j.verdict == VERDICT_WHOLE)
+		FUZZ_CHECK(w.offset > 0 && !w.whole);
 	if (j.verdict == VERDICT_COMPLETE)
 		FUZZ_CHECK(w.size == SIZE_UNKNOWN && j.size == w.offset && w.checked);
 	check_head(&r);

@@ -177,8 +177,9 @@ check-clang: ## clang builds it without a warning, too
 check-tidy: export CPPFLAGS := $(CPPFLAGS)
 check-tidy: ## clang-tidy has no finding
 	@tests/gates/tidy
-# Not what is about time, memory and shells, or moves a lot of bytes: a sanitizer finds nothing more there.
-SAN_LEAVES_OUT := layout_file or kills or completions or memory or pipelines or netpath or speed or nginx
+# Not what is about time, memory, space and shells, or moves a lot of bytes: a sanitizer finds nothing more there.
+SAN_LEAVES_OUT := layout_file or kills or completions or memory or pipelines or netpath or speed or nginx or full_disk or \
+    doctor
 check-san: ## the tests with the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory SAN=1 BUILD=$(SAN_BUILD) test T="not ($(SAN_LEAVES_OUT))"
 

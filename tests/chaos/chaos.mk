@@ -51,7 +51,7 @@ mutants: ## leave out one sync, check or order at a time; T=name for those whose
 .PHONY: chaos-short
 chaos-short:
 	@$(MAKE) --no-print-directory syncs
-	@$(MAKE) --no-print-directory crashpoints STEP=7
+	@$(MAKE) --no-print-directory crashpoints STEP=10
 	@$(MAKE) --no-print-directory failpoints STEP=25
 	@$(MAKE) --no-print-directory faults STEP=10
 	@$(MAKE) --no-print-directory chaos ROUNDS=4

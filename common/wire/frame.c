@@ -76,11 +76,24 @@ static void iov_advance(struct iovec *iov, int iov_len, size_t done)
 	}
 }
 
+static int write_pieces(int fd, struct iovec *iov, size_t left)
+{
+	while (left > 0) {
+		ssize_t n = writev(fd, iov, 2);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			iov_advance(iov, 2, (size_t)n);
+			left -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
 int frame_write(int fd, const struct message *m)
 {
 	uint8_t head[LENGTH_BYTES + MESSAGE_HEAD_MAX];
 	size_t head_len = message_encode_head(m, head + LENGTH_BYTES);
-	size_t left = LENGTH_BYTES + head_len + m->payload.len;
 	/* writev(2) does not write to what it is given; its struct is shared with readv(2). */
 	union {
 		const uint8_t *in;
@@ -92,14 +105,5 @@ int frame_write(int fd, const struct message *m)
 	};
 
 	be_put(head, head_len + m->payload.len, LENGTH_BYTES);
-	while (left > 0) {
-		ssize_t n = FAILPOINT(WRITE, "frame.write", writev(fd, iov, 2));
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			iov_advance(iov, 2, (size_t)n);
-			left -= (size_t)n;
-		}
-	}
-	return 0;
+	return FAILPOINT(WRITE, "frame.write", write_pieces(fd, iov, LENGTH_BYTES + head_len + m->payload.len));
 }

@@ -36,6 +36,8 @@ CHOICES = [
     ("linux/armel", "linux/arm/v6"),
     ("linux/arm/v8", "linux/arm/v8"),
     ("linux/arm64", "linux/arm64"),
+    ("arm64", "linux/arm64"),
+    ("armhf", "linux/arm/v7"),
     ("linux/arm64/v8.3", "linux/arm64"),
     ("linux/arm64/v9.1", "linux/arm64/v9"),
     ("windows/amd64", "windows(10.0.17763.6532)/amd64"),
@@ -111,6 +113,6 @@ def test_what_there_is_instead(box, shelf):
         one_line(box.sluice("pull", nobody, want=NOT_FOUND).stderr, "there is: none")
 
 
-@pytest.mark.parametrize("text", ["linux", "linux/", "windows(10.0)", "windows()/amd64", "a/b/c/d"])
+@pytest.mark.parametrize("text", ["amd65", "linux/", "windows(10.0 1)", "windows()/amd64", "a/b/c/d"])
 def test_what_is_no_platform(box, text):
     one_line(box.sluice("pull", "--platform", text, "localhost:1/x", want=USAGE).stderr, f"'{text}' is not a platform")

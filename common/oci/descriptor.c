@@ -4,22 +4,17 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const index_types[] = {MEDIA_TYPE_OCI_INDEX, MEDIA_TYPE_DOCKER_INDEX};
-static const char *const manifest_types[] = {MEDIA_TYPE_OCI_MANIFEST, MEDIA_TYPE_DOCKER_MANIFEST};
-
-static bool is_one_of(const char *text, const char *const list[2])
-{
-	return strcmp(text, list[0]) == 0 || strcmp(text, list[1]) == 0;
-}
+static const char *const index_types[] = {MEDIA_TYPE_OCI_INDEX, MEDIA_TYPE_DOCKER_INDEX, NULL};
+static const char *const manifest_types[] = {MEDIA_TYPE_OCI_MANIFEST, MEDIA_TYPE_DOCKER_MANIFEST, NULL};
 
 bool media_type_is_index(const char *media_type)
 {
-	return is_one_of(media_type, index_types);
+	return str_is_one_of(media_type, index_types);
 }
 
 bool media_type_is_manifest(const char *media_type)
 {
-	return is_one_of(media_type, manifest_types);
+	return str_is_one_of(media_type, manifest_types);
 }
 
 static int refuse(const char *what, struct reason *why)

@@ -39,13 +39,6 @@ static const char *const architectures[] = {
     "riscv64", "s390",   "s390x",    "sparc",     "sparc64",     "wasm",  NULL,
 };
 
-static bool is_one_of(const char *const *names, const char *name)
-{
-	while (*names && strcmp(*names, name) != 0)
-		names++;
-	return *names != NULL;
-}
-
 static void lower(char *text)
 {
 	for (; *text != '\0'; text++)
@@ -156,7 +149,7 @@ static bool word_take(struct span text, struct platform *p)
 		set(arch.os, host.os);
 		normalize(&arch);
 		*p = arch;
-		if (is_one_of(architectures, arch.architecture))
+		if (str_is_one_of(arch.architecture, architectures))
 			return true;
 	}
 	if (!os_take(text, &os))
@@ -165,7 +158,7 @@ static bool word_take(struct span text, struct platform *p)
 	set(os.architecture, host.architecture);
 	set(os.variant, host.variant);
 	*p = os;
-	return is_one_of(systems, os.os);
+	return str_is_one_of(os.os, systems);
 }
 
 int platform_parse(struct span text, struct platform *ret_platform, struct reason *why)

@@ -9,7 +9,7 @@ CC      := gcc
 endif
 
 PROGRAMS := fetchd ingestd commitd sluice
-FLOORS   := base oci wire
+FLOORS   := base oci store wire
 
 # Builds inside of other targets use all cores, unless make was told how many.
 PARALLEL  = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -54,7 +54,7 @@ COMPILE   = $(CC) $(CPPFLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -MD -MP
 COMMON_SRC := $(foreach f,$(FLOORS),$(sort $(wildcard common/$(f)/*.c)))
 COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/obj/%.o)
 COMMON_LIB := $(BUILD)/obj/libcommon.a
-stage_obj   = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(1)/*.c)))
+stage_obj   = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(shell find $(1) -name '*.c')))
 stage_lib   = $(patsubst %,$(BUILD)/obj/lib%.a,$(1))
 
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
@@ -185,7 +185,7 @@ check-san: ## the tests with the address and undefined-behaviour sanitizers
 
 .PHONY: format
 format: ## let clang-format have its way
-	clang-format -i $(wildcard common/*/*.[ch] tests/*/*.[ch] $(PROGRAMS:%=%/*.[ch]))
+	clang-format -i $$(find common $(PROGRAMS) tests -name '*.[ch]')
 
 .PHONY: bench-one bench-ranges
 bench-one: ## 2 GiB in one blob against curl | tee | openssl
@@ -205,7 +205,7 @@ include sluice/completions/completions.mk
 
 INSTALL_BIN := $(DESTDIR)$(PREFIX)/bin
 INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man
-PAGES       := $(foreach section,1 5 7,$(wildcard $(PROGRAMS:%=%/*.$(section)) common/*/*.$(section)))
+PAGES       := $(sort $(wildcard man/*.[157]))
 
 .PHONY: install
 install: build install-units install-completions ## all there is, below PREFIX (/usr/local), in DESTDIR

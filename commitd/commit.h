@@ -9,8 +9,8 @@
 
 #include <stdatomic.h>
 
-#include "common/oci/layout.h"
 #include "common/oci/transfer.h"
+#include "common/store/layout.h"
 
 #define COMMIT_BATCH_MAX 64 /* commits that share their syncs; each holds one descriptor meanwhile */
 

@@ -11,7 +11,7 @@
 #include "common/base/log.h"
 
 /* OCI */
-#include "common/oci/names.h"
+#include "common/store/names.h"
 
 /* Wire */
 #include "common/wire/counters.h"

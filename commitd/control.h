@@ -6,7 +6,7 @@
 #define SLUICE_COMMITD_CONTROL_H
 
 #include "common/base/workers.h"
-#include "common/oci/layout.h"
+#include "common/store/layout.h"
 #include "common/wire/peer.h"
 
 struct ev_loop;

@@ -4,9 +4,9 @@
 #ifndef SLUICE_COMMITD_IMAGE_H
 #define SLUICE_COMMITD_IMAGE_H
 
-#include "common/oci/layout.h"
 #include "common/oci/manifest.h"
 #include "common/oci/transfer.h"
+#include "common/store/layout.h"
 
 #define IMAGE_DEPTH_MAX     (MANIFEST_NESTING_MAX + 1) /* the manifest counted */
 #define IMAGE_DOCUMENTS_MAX 4096 /* manifests and indexes that are read, each one counted as often as it is named */

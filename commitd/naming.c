@@ -10,7 +10,7 @@
 #include "common/base/file.h"
 
 /* OCI */
-#include "common/oci/names.h"
+#include "common/store/names.h"
 
 /* Own */
 #include "commitd/image.h"

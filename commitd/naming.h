@@ -4,8 +4,8 @@
 #ifndef SLUICE_COMMITD_NAMING_H
 #define SLUICE_COMMITD_NAMING_H
 
-#include "common/oci/layout.h"
 #include "common/oci/transfer.h"
+#include "common/store/layout.h"
 
 /*
  * Point `name` at a manifest or an index, once all of its content is stored. `d` is completed as image_check() does.

@@ -8,7 +8,7 @@
 #define SLUICE_COMMITD_SEALS_H
 
 #include "common/base/workers.h"
-#include "common/oci/layout.h"
+#include "common/store/layout.h"
 #include "common/wire/peer.h"
 
 #define SEALS_IN_HAND_MAX 1024 /* seals taken whose receipt is not sent; more wait in the pipe */

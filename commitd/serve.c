@@ -17,7 +17,7 @@
 /* Own */
 #include "commitd/control.h"
 #include "commitd/seals.h"
-#include "commitd/storelock.h"
+#include "common/store/storelock.h"
 
 struct server {
 	const struct serve_options *options;

@@ -8,8 +8,8 @@
 #include "common/wire/counters.h"
 
 /* Own */
-#include "fetchd/guard.h"
-#include "fetchd/settings.h"
+#include "fetchd/config/settings.h"
+#include "fetchd/http/guard.h"
 
 /* Unless that server is there too. A private network is none of that: registries there send to stores there. */
 bool fetch_is_guarded(const struct fetch *f)

@@ -15,8 +15,8 @@
 #include "common/wire/counters.h"
 
 /* Own */
-#include "fetchd/credentials.h"
-#include "fetchd/settings.h"
+#include "fetchd/auth/credentials.h"
+#include "fetchd/config/settings.h"
 #include "fetchd/steps.h"
 
 #define UNWANTED_MAX (64u << 10) /* bytes of the body of a redirect or an error, to keep the connection */

@@ -6,7 +6,7 @@
 #define SLUICE_FETCHD_HOST_H
 
 #include "fetchd/bucket.h"
-#include "fetchd/url.h"
+#include "fetchd/http/url.h"
 
 #define HOSTS_MAX 128 /* origins remembered; the idle ones give way to new ones */
 

@@ -6,7 +6,7 @@
 
 #include <curl/curl.h>
 
-#include "fetchd/http.h"
+#include "fetchd/http/http.h"
 
 /*
  * How a transfer of curl's ended. `text` is what it wrote into its error buffer, `os_error` its CURLINFO_OS_ERRNO,

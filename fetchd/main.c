@@ -58,14 +58,14 @@
 #include "common/wire/pipe.h"
 
 /* Own */
+#include "fetchd/auth/pass.h"
 #include "fetchd/bucket.h"
-#include "fetchd/get.h"
+#include "fetchd/config/settings.h"
 #include "fetchd/host.h"
-#include "fetchd/http.h"
-#include "fetchd/orderbook.h"
-#include "fetchd/pass.h"
-#include "fetchd/settings.h"
+#include "fetchd/http/http.h"
+#include "fetchd/orders.h"
 #include "fetchd/sink.h"
+#include "fetchd/tool.h"
 #include "fetchd/window.h"
 
 #define PROGRAM "fetchd"

@@ -11,7 +11,7 @@
 #include "common/wire/counters.h"
 
 /* Own */
-#include "fetchd/settings.h"
+#include "fetchd/config/settings.h"
 
 #define RETRIES 3 /* in a row without a byte, before the transfer's own rules count */
 

@@ -9,7 +9,7 @@
 #include "common/base/log.h"
 
 /* Own */
-#include "fetchd/settings.h"
+#include "fetchd/config/settings.h"
 
 #define LOOK_EVERY_S     0.05 /* bytes at the head of the window that do not fill a chunk wait no longer */
 #define OVERTAKES_MAX    3    /* a stream that is past each range before it is answered needs none */

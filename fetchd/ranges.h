@@ -15,7 +15,7 @@
 #ifndef SLUICE_FETCHD_RANGES_H
 #define SLUICE_FETCHD_RANGES_H
 
-#include "fetchd/response.h"
+#include "fetchd/http/response.h"
 
 #define RANGES_LONE_MS 100u              /* one stream alone, without a pause of ours, before a range is tried */
 #define RANGES_OFF_MS  (10u * 60 * 1000) /* for so long no ranges are tried where they were mishandled */

@@ -18,10 +18,10 @@
 #include "common/wire/counters.h"
 
 /* Own */
-#include "fetchd/credentials.h"
-#include "fetchd/guard.h"
+#include "fetchd/auth/credentials.h"
+#include "fetchd/config/settings.h"
+#include "fetchd/http/guard.h"
 #include "fetchd/registry.h"
-#include "fetchd/settings.h"
 
 #define REDIRECTS_MAX 8
 /* A host that never answered anything is given up sooner: its name or port is more likely wrong than it is busy. */

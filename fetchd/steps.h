@@ -19,15 +19,15 @@
 #include <ev.h>
 
 #include "common/base/buf.h"
+#include "fetchd/auth/pass.h"
 #include "fetchd/backoff.h"
 #include "fetchd/bucket.h"
+#include "fetchd/config/registries.h"
 #include "fetchd/fetch.h"
 #include "fetchd/host.h"
-#include "fetchd/http.h"
-#include "fetchd/judge.h"
-#include "fetchd/pass.h"
+#include "fetchd/http/http.h"
+#include "fetchd/http/judge.h"
 #include "fetchd/ranges.h"
-#include "fetchd/registries.h"
 #include "fetchd/sink.h"
 #include "fetchd/window.h"
 

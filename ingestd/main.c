@@ -17,7 +17,7 @@
  *	ingestd opens no network socket and gives no name in STORE/blobs.
  *
  * FILES
- *	STORE/ingest/<id>/	transfer, data, checkpoint, lock (common/oci/layout.h, transfer.h, checkpoint.h)
+ *	STORE/ingest/<id>/	transfer, data, checkpoint, lock (common/store/layout.h, transfer.h, checkpoint.h)
  *	RUNTIME/pipes/orders, chunks, receipts	bound here; RUNTIME/pipes/seals is commitd's
  *	RUNTIME/ingest.ctl, ingest.events	bound here
  *	RUNTIME/ingestd.lock	held while the daemon runs
@@ -41,8 +41,8 @@
 /* ingestd */
 #include "ingestd/control.h"
 #include "ingestd/orders.h"
-#include "ingestd/put.h"
 #include "ingestd/seals.h"
+#include "ingestd/tool.h"
 
 #define SYNC_THREADS 4 /* syncs that wait for the disk at the same time; it joins them */
 

@@ -15,7 +15,7 @@
 #define SLUICE_INGESTD_TASK_H
 
 #include "common/wire/message.h"
-#include "ingestd/sync.h"
+#include "ingestd/disk/sync.h"
 
 struct desk;
 struct task;

@@ -47,8 +47,8 @@
 
 /* Sluice */
 #include "sluice/command.h"
-#include "sluice/interrupt.h"
 #include "sluice/options.h"
+#include "sluice/run/interrupt.h"
 
 static const struct command *const commands[] = {
     &command_pull,   &command_fetch,  &command_status,  &command_abort,  &command_reset,

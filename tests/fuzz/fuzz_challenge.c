@@ -7,7 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 
 /* The code under test */
-#include "fetchd/token.h"
+#include "fetchd/auth/token.h"
 
 static void check_text(const char *text, size_t max)
 {

@@ -11,7 +11,7 @@
 #include "tests/fuzz/fuzz.h"
 
 /* The code under test */
-#include "ingestd/checkpoint.h"
+#include "ingestd/disk/checkpoint.h"
 
 #define CRC_AT (SLOT_BYTES - 4)
 

@@ -1,7 +1,7 @@
 /* Names of images, as index.json and SET_NAME carry them: what passes is printable and cannot leave its directory. */
 
 /* OCI */
-#include "common/oci/names.h"
+#include "common/store/names.h"
 
 /* Tests */
 #include "tests/fuzz/fuzz.h"

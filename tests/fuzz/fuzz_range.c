@@ -11,7 +11,7 @@
 #include "tests/fuzz/fuzz.h"
 
 /* The code under test */
-#include "fetchd/response.h"
+#include "fetchd/http/response.h"
 
 #define VALUE_MAX 256
 

@@ -7,7 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 
 /* The code under test */
-#include "fetchd/judge.h"
+#include "fetchd/http/judge.h"
 
 #define DIGEST_A       "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define SIZE_MAX_TAKEN (1u << 20)

@@ -32,7 +32,7 @@ HEX_DIGITS = {"sha256": 64, "sha512": 128}
 INGEST_FILES = {"transfer", "data", "checkpoint", "lock"}
 IMAGE_LAYOUT_VERSION = "1.0.0"
 RECORD_END = "end=1\n"
-SLOT_BYTES, DURABLE_SLOTS = 512, (4096, 8192)  # as ingestd/checkpoint.h says
+SLOT_BYTES, DURABLE_SLOTS = 512, (4096, 8192)  # as ingestd/disk/checkpoint.h says
 RUNTIME_FILES = re.compile(r"(fetchd|ingestd|commitd|up)\.lock|users|supervisor|log|pipes")
 INDEXES = {
     "application/vnd.oci.image.index.v1+json",

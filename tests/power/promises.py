@@ -17,7 +17,7 @@ import zlib
 
 import invariants
 
-SLOT, STRIDE = 512, 4096  # ingestd/checkpoint.h
+SLOT, STRIDE = 512, 4096  # ingestd/disk/checkpoint.h
 SLOT_FACTS = struct.Struct(">8sBBBB4xQQ")  # magic, version, algorithm, provenance, durable, sequence, offset
 SLOT_ID = slice(80, 112)
 

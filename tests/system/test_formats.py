@@ -40,7 +40,7 @@ def waiting(box):
 def slot_fields():
     """{what it says: (at, bytes)} of a slot, and that they cover it."""
     found, at = {}, 0
-    for where, length, what in rows(page("common/oci/sluice-store.5"), 3):
+    for where, length, what in rows(page("man/sluice-store.5"), 3):
         if where.isdigit() and length.isdigit():
             assert int(where) == at, f"a gap before {what}"
             at += int(length)
@@ -77,7 +77,7 @@ def test_checkpoint(waiting):
 
 def test_transfer(waiting):
     known = set()
-    for line in page("common/oci/sluice-store.5").partition(".SS transfer")[2].partition(".SS checkpoint")[0].splitlines():
+    for line in page("man/sluice-store.5").partition(".SS transfer")[2].partition(".SS checkpoint")[0].splitlines():
         if line.startswith((".B ", ".BR ")):
             known.update(re.findall(r"[a-z_]+", line[3:]))
     ingest = waiting.ingest(DIGEST)
@@ -94,7 +94,7 @@ def test_transfer(waiting):
 def wire():
     """{type: (name, fields)} and {field: kind}, by sluice-wire(7)."""
     messages, kinds = {}, {}
-    for first, second, third in rows(page("common/wire/sluice-wire.7"), 3):
+    for first, second, third in rows(page("man/sluice-wire.7"), 3):
         if first.isdigit():
             messages[int(first)] = (second, third.split())
         else:
@@ -161,7 +161,7 @@ def test_messages_are_those_of_the_code():
 
 def keys_of(section):
     """What sluice.conf(5) says that a section may have."""
-    text = page("fetchd/sluice.conf.5").partition(f".SH {section}")[2].partition("\n.SH ")[0]
+    text = page("man/sluice.conf.5").partition(f".SH {section}")[2].partition("\n.SH ")[0]
     heads = re.findall(r"^\.TP\n\.BR? (.*)$", text, re.MULTILINE)
     return {key for head in heads for key in re.findall(r"[a-z_]+", head)}
 
@@ -170,6 +170,6 @@ def test_settings_are_those_of_the_code(box):
     """sluice.conf(5) has every option that --help has for the file, and every key of a registry."""
     shown = re.findall(r"--([a-z-]+)", box.run("fetchd", "--help", want=OK).stdout.partition("--config")[0])
     assert keys_of("SECTION [fetchd]") == {option.replace("-", "_") for option in shown} - {"help"}
-    code = page("fetchd/registries.c")
+    code = page("fetchd/config/registries.c")
     known = re.findall(r'\{"([a-z-]+)", 0, OPT_', code) + re.findall(r'strcmp\(key, "([a-z]+)"\)', code)
     assert keys_of("SECTIONS [registry HOST]") == {key.replace("-", "_") for key in known}

@@ -21,7 +21,7 @@ from images import digest_of
 from servers import free_port, wait_for
 from stages import STAGES, kill
 
-PAGE = TESTS.parent / "sluice/sluice-pipelines.7"
+PAGE = TESTS.parent / "man/sluice-pipelines.7"
 PART = 1 * MIB
 DATA = os.urandom(7 * PART)
 DIGEST = digest_of(DATA)

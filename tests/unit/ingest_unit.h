@@ -8,7 +8,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "ingestd/sync.h"
+#include "ingestd/disk/sync.h"
 
 #define CONTENT_LEN 300000
 

@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "ingestd/checkpoint.h"
+#include "ingestd/disk/checkpoint.h"
 
 /* Wire */
 #include "common/wire/message.h"

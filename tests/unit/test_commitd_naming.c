@@ -6,7 +6,7 @@
 #include "tests/unit/test_commitd_store.h"
 
 /* OCI */
-#include "common/oci/names.h"
+#include "common/store/names.h"
 
 /* The code under test */
 #include "commitd/image.h"

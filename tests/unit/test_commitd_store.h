@@ -24,7 +24,7 @@
 #include "common/base/file.h"
 
 /* OCI */
-#include "common/oci/layout.h"
+#include "common/store/layout.h"
 
 #define PATH_SIZE 512
 

@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/challenge.h"
+#include "fetchd/http/challenge.h"
 
 #define REALM "https://auth.example/token"
 

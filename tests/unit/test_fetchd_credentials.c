@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/credentials.h"
+#include "fetchd/auth/credentials.h"
 
 #define JOE            "am9lOnNlY3JldA==" /* joe:secret */
 

@@ -8,7 +8,7 @@
 #include <netinet/in.h>
 
 /* The code under test */
-#include "fetchd/guard.h"
+#include "fetchd/http/guard.h"
 
 static bool is_inner(const char *text)
 {

@@ -11,7 +11,7 @@
 #include "common/base/clock.h"
 
 /* The code under test */
-#include "fetchd/helper.h"
+#include "fetchd/auth/helper.h"
 
 #define LONG_MS 30000
 

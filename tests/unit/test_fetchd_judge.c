@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/judge.h"
+#include "fetchd/http/judge.h"
 
 #define DIGEST  "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define ANOTHER "sha256:0000000000000000000000000000000000000000000000000000000000000000"

@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/patience.h"
+#include "fetchd/http/patience.h"
 
 #define START 1000000
 

@@ -7,7 +7,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/settings.h"
+#include "fetchd/config/settings.h"
 
 static struct unit_dir d;
 static char line[FILE_PATH_SIZE + 64];

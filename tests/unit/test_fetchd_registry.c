@@ -4,8 +4,8 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
+#include "fetchd/http/url.h"
 #include "fetchd/registry.h"
-#include "fetchd/url.h"
 
 #define DIGEST "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

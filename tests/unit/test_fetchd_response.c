@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/response.h"
+#include "fetchd/http/response.h"
 
 #define NOW_S  1700000000u /* Tue, 14 Nov 2023 22:13:20 GMT */
 #define DIGEST "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/settings.h"
+#include "fetchd/config/settings.h"
 
 #define ARGS_MAX 8
 

@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/token.h"
+#include "fetchd/auth/token.h"
 
 static void test_realm(void **state)
 {

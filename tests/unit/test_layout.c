@@ -10,7 +10,7 @@
 
 /* The code under test */
 #include "common/base/cleanup.h"
-#include "common/oci/layout.h"
+#include "common/store/layout.h"
 
 #define OURS "{\"imageLayoutVersion\":\"1.0.0\"}"
 

@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "common/oci/names.h"
+#include "common/store/names.h"
 
 #define HEX63              "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
 #define D(digit)           "sha256:" HEX63 digit

@@ -10,9 +10,9 @@
 #include "common/base/lock.h"
 
 /* The code under test */
-#include "sluice/image.h"
-#include "sluice/record.h"
-#include "sluice/stages.h"
+#include "sluice/cmd/image.h"
+#include "sluice/run/stages.h"
+#include "sluice/show/record.h"
 
 #define CONFIG        "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\"}"
 #define LAYER         "a layer, and the same once more"

@@ -4,8 +4,8 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "sluice/human.h"
-#include "sluice/listing.h"
+#include "sluice/show/listing.h"
+#include "sluice/show/text.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define A   "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

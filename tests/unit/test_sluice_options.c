@@ -4,9 +4,9 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
+#include "sluice/cmd/report.h"
 #include "sluice/options.h"
-#include "sluice/report.h"
-#include "sluice/supervise.h"
+#include "sluice/run/supervise.h"
 
 static const char *own_text;
 static bool own_flag;

@@ -7,7 +7,7 @@
 #include "common/base/clock.h"
 
 /* The code under test */
-#include "sluice/progress.h"
+#include "sluice/show/progress.h"
 
 #define MIB    (UINT64_C(1) << 20)
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -14,7 +14,7 @@
 #include <sysexits.h>
 
 /* The code under test */
-#include "sluice/wait.h"
+#include "sluice/run/wait.h"
 
 #define CONTENT   "content"
 #define STEPS_MAX 8

@@ -1,0 +1,44 @@
+/*
+ * index.json: the names of the images in a store (image-layout.md; annotation org.opencontainers.image.ref.name). An
+ * edit keeps whatever else stands in the document.
+ */
+#ifndef SLUICE_STORE_NAMES_H
+#define SLUICE_STORE_NAMES_H
+
+#include "common/oci/descriptor.h"
+#include "common/store/layout.h"
+
+#define NAME_MAX_BYTES 1024
+
+struct names;
+
+/* -EINVAL with a reason that names the file: not JSON, not an index. An absent file is an empty index. */
+int names_load(struct layout *l, struct names **ret_names, struct reason *why);
+void names_free(struct names *n);
+
+size_t names_len(const struct names *n);
+
+/* The i-th entry. `ret_name` is borrowed, NULL for an entry without a name. -EINVAL: an entry that is no descriptor. */
+int names_at(const struct names *n, size_t i, const char **ret_name, struct descriptor *ret_descriptor);
+
+/* -ENOENT: no image of that name. */
+int names_find(const struct names *n, const char *name, struct descriptor *ret_descriptor);
+
+/*
+ * Whether the name fits the annotation's character set (annotations.md, org.opencontainers.image.ref.name): components
+ * with slashes between them, each beginning and ending with a letter or a digit. Beyond the grammar there, separators
+ * may stand together ("a__b" is a repository's name), and "[::1]" may come first.
+ */
+bool name_is_valid(struct span name);
+
+/*
+ * Give a name to a descriptor, or take a name away (-ENOENT: nobody has it). An entry that loses its name goes: what
+ * another name, or another entry, points to stays. An entry that already gives the name to this content stays as it is.
+ */
+int names_set(struct names *n, const char *name, const struct descriptor *d);
+int names_remove(struct names *n, const char *name);
+
+/* Append the document to `out`. */
+int names_format(const struct names *n, struct buf *out);
+
+#endif

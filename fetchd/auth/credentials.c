@@ -1,0 +1,325 @@
+#include "fetchd/auth/credentials.h"
+
+/* System */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Base */
+#include "common/base/file.h"
+
+/* OCI */
+#include "common/oci/json.h"
+
+#define HELPER_FOR_DOCKER_HUB "https://index.docker.io/v1/" /* docker's own key */
+
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* Whether a text may stand in a header as it is: base64 (RFC 4648, 4), and no line end that would forge one. */
+static bool is_base64(const char *text)
+{
+	size_t len = strspn(text, base64_digits);
+	size_t padding = strspn(text + len, "=");
+	return len > 0 && len + padding <= CREDENTIALS_MAX && padding <= 2 && text[len + padding] == '\0' &&
+	       (len + padding) % 4 == 0;
+}
+
+/* The same for a token, which goes into a form. */
+static bool is_token(const char *text)
+{
+	size_t len = 0;
+	while (text[len] > ' ' && text[len] <= '~')
+		len++;
+	return len > 0 && len <= CREDENTIALS_MAX && text[len] == '\0';
+}
+
+static int append_base64(struct buf *out, const uint8_t *data, size_t len)
+{
+	int r = 0;
+	for (size_t i = 0; i < len && r == 0; i += 3) {
+		uint32_t group = (uint32_t)data[i] << 16;
+		group |= i + 1 < len ? (uint32_t)data[i + 1] << 8 : 0;
+		group |= i + 2 < len ? data[i + 2] : 0;
+		char digits[4];
+		for (unsigned k = 0; k < 4; k++)
+			digits[k] = i + k <= len ? base64_digits[group >> (18 - 6 * k) & 63] : '=';
+		r = buf_append(out, digits, sizeof(digits));
+	}
+	return r;
+}
+
+static int append_pair(struct buf *out, const char *user, const char *password)
+{
+	struct buf pair = BUF_INIT;
+	int r = buf_appendf(&pair, "%s:%s", user, password);
+	if (r == 0)
+		r = append_base64(out, (const uint8_t *)pair.data, pair.len);
+	secret_wipe(&pair);
+	return r;
+}
+
+static int fill(struct credential *c, enum credential_kind kind, const char *value)
+{
+	credential_wipe(c);
+	c->kind = kind;
+	return buf_append_str(&c->value, value);
+}
+
+static int fill_pair(struct credential *c, const char *user, const char *password)
+{
+	credential_wipe(c);
+	c->kind = CREDENTIAL_BASIC;
+	return append_pair(&c->value, user, password);
+}
+
+static bool is_docker_hub(struct span host)
+{
+	static const char *const names[] = {"docker.io", "index.docker.io", "registry-1.docker.io"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (span_eq(host, span_str(names[i])))
+			return true;
+	return false;
+}
+
+/* The path of "a.io/v1/": docker wrote such keys once, and they mean the host. */
+static bool is_api_path(struct span path)
+{
+	return span_eq(path, span_str("v1")) || span_eq(path, span_str("v1/")) || span_eq(path, span_str("v2/"));
+}
+
+/* `path` is `name` or one of the namespaces that it lies in. */
+static bool path_covers(struct span path, const char *name)
+{
+	return path.len > 0 && strlen(name) >= path.len && memcmp(name, path.data, path.len) == 0 &&
+	       (name[path.len] == '/' || name[path.len] == '\0');
+}
+
+/* How well a key fits, 0 if not at all: the longer the better, and a URL, which is docker's form, less than a name. */
+static size_t key_fit(const char *key, const char *host, const char *name)
+{
+	static const char *const schemes[] = {"https://", "http://"};
+	bool is_url = false;
+	for (size_t i = 0; i < 2 && !is_url; i++)
+		if (strncmp(key, schemes[i], strlen(schemes[i])) == 0) {
+			key += strlen(schemes[i]);
+			is_url = true;
+		}
+	struct span theirs = span_of(key, strcspn(key, "/"));
+	struct span path = span_str(key + theirs.len + (key[theirs.len] == '/' ? 1 : 0));
+	if (!span_eq(theirs, span_str(host)) && !(is_docker_hub(theirs) && is_docker_hub(span_str(host))))
+		return 0;
+	if (is_url || path.len == 0 || is_api_path(path))
+		return is_url ? 1 : 2;
+	return path_covers(path, name) ? 2 + path.len : 0;
+}
+
+struct lookup {
+	const char *host;
+	const char *name;
+	bool (*is_usable)(const struct json_t *value);
+	size_t fit;
+	const char *key;
+	const struct json_t *value;
+};
+
+static int visit(void *self, const char *key, const struct json_t *value)
+{
+	struct lookup *l = self;
+	size_t fit = key_fit(key, l->host, l->name);
+	if (fit > l->fit && l->is_usable(value)) {
+		l->fit = fit;
+		l->key = key;
+		l->value = value;
+	}
+	return 0;
+}
+
+static bool has_text(const struct json_t *entry, const char *key)
+{
+	const char *text = json_member_text(entry, key);
+	return text && text[0] != '\0';
+}
+
+/* Beside a credsStore docker leaves entries without anything in them. */
+static bool entry_is_usable(const struct json_t *entry)
+{
+	return json_is_object(entry) && (has_text(entry, "auth") || has_text(entry, "identitytoken") ||
+					 (has_text(entry, "username") && json_member_text(entry, "password")));
+}
+
+static bool helper_is_usable(const struct json_t *name)
+{
+	return json_text(name) && json_text(name)[0] != '\0';
+}
+
+static void look(const struct json_t *root, const char *member, struct lookup *l)
+{
+	const struct json_t *object = json_member(root, member);
+	if (object && json_is_object(object))
+		(void)json_each(object, visit, l);
+}
+
+static int bad_entry(const char *what, const char *host, struct reason *why)
+{
+	reason_set(why, "the %s for '%s' is not well-formed", what, host);
+	return -EINVAL;
+}
+
+/* docker writes {"username": …, "password": …} in some versions, in place of "auth". */
+static int take_entry(const struct json_t *entry, const char *host, struct credential *c, struct reason *why)
+{
+	const char *auth = json_member_text(entry, "auth");
+	if (has_text(entry, "identitytoken")) {
+		const char *token = json_member_text(entry, "identitytoken");
+		return is_token(token) ? fill(c, CREDENTIAL_IDENTITY, token) : bad_entry("identitytoken", host, why);
+	}
+	if (has_text(entry, "auth"))
+		return is_base64(auth) ? fill(c, CREDENTIAL_BASIC, auth) : bad_entry("base64", host, why);
+	return fill_pair(c, json_member_text(entry, "username"), json_member_text(entry, "password"));
+}
+
+/* The name becomes part of a program's: nothing but a word may stand there. */
+static int take_helper(const char *name, const char *server, struct credential *c, struct reason *why)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	size_t len = strlen(name);
+	if (len > HELPER_NAME_MAX || strspn(name, allowed) != len)
+		return bad_entry("name of the credential helper", server, why);
+	int r = fill(c, CREDENTIAL_HELPER, name);
+	return r < 0 ? r : buf_append_str(&c->server, server);
+}
+
+static int choose(const struct json_t *root, const char *host, const char *name, struct credential *c,
+		  struct reason *why)
+{
+	struct lookup helper = {.host = host, .name = "", .is_usable = helper_is_usable};
+	struct lookup entry = {.host = host, .name = name, .is_usable = entry_is_usable};
+	look(root, "credHelpers", &helper);
+	if (helper.value)
+		return take_helper(json_text(helper.value), helper.key, c, why);
+	look(root, "auths", &entry);
+	if (entry.value)
+		return take_entry(entry.value, host, c, why);
+	if (has_text(root, "credsStore"))
+		return take_helper(json_member_text(root, "credsStore"),
+				   is_docker_hub(span_str(host)) ? HELPER_FOR_DOCKER_HUB : host, c, why);
+	return -ENOENT;
+}
+
+int credentials_parse(struct span text, const char *host, const char *name, struct credential *ret_credential,
+		      struct reason *why)
+{
+	AUTO_JSON root = NULL;
+	int r = json_parse(text, &root, NULL); /* whose reason would quote what stands near the mistake */
+	if (r < 0) {
+		reason_set(why, "no valid JSON");
+		return r;
+	}
+	return choose(root, host, name, ret_credential, why);
+}
+
+int credentials_parse_helper(struct span text, struct credential *ret_credential, struct reason *why)
+{
+	AUTO_JSON root = NULL;
+	int r = json_parse(text, &root, NULL);
+	const char *user = r == 0 ? json_member_text(root, "Username") : NULL;
+	const char *secret = r == 0 ? json_member_text(root, "Secret") : NULL;
+	if (r == -ENOMEM)
+		return r;
+	if (!user || !secret || strlen(secret) > CREDENTIALS_MAX / 2 || strlen(user) > CREDENTIALS_MAX / 8) {
+		reason_set(why, "what it printed is no credential");
+		return -EINVAL;
+	}
+	if (secret[0] == '\0')
+		return -ENOENT;
+	if (strcmp(user, "<token>") == 0)
+		return is_token(secret) ? fill(ret_credential, CREDENTIAL_IDENTITY, secret)
+					: bad_entry("token", "it", why);
+	return fill_pair(ret_credential, user, secret);
+}
+
+/* These files may be symbolic links: that is how dotfiles and mounted secrets are kept. */
+static int load(const char *path, struct buf *out)
+{
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_size > CREDENTIALS_FILE_MAX)
+		return -EFBIG;
+	size_t len = (size_t)st.st_size;
+	int r = buf_reserve(out, len);
+	if (r == 0)
+		r = file_read_full(fd, out->data, len, &out->len);
+	return r;
+}
+
+static int find_in(const char *path, const struct credential_search *s, struct credential *ret_credential,
+		   struct reason *why)
+{
+	struct buf text = BUF_INIT;
+	struct reason inner = {""};
+	int r = load(path, &text);
+	if (r == -ENOENT || r == -ENOTDIR) {
+		secret_wipe(&text);
+		return -ENOENT;
+	}
+	if (r < 0)
+		reason_set(&inner, "%s", strerror(-r));
+	else
+		r = credentials_parse(buf_span(&text), s->host, s->name, ret_credential, &inner);
+	secret_wipe(&text);
+	if (r < 0 && r != -ENOENT)
+		reason_set(why, "cannot read credentials from '%s': %s", path, inner.text);
+	return r;
+}
+
+/* The places, in their order: the value of `variable` and what lies below it. */
+static const struct {
+	const char *variable; /* NULL: auth_file */
+	const char *below;
+} places[] = {
+    {NULL, ""},
+    {"CREDENTIALS_DIRECTORY", "/sluice-auth.json"},
+    {"REGISTRY_AUTH_FILE", ""},
+    {"XDG_RUNTIME_DIR", "/containers/auth.json"},
+    {"HOME", "/.config/containers/auth.json"},
+    {"HOME", "/.docker/config.json"},
+};
+
+/* A file whose name does not fit in a path cannot be there. */
+static int find_at(size_t place, const struct credential_search *s, struct credential *ret_credential,
+		   struct reason *why)
+{
+	char path[4096];
+	const char *base = places[place].variable ? getenv(places[place].variable) : s->auth_file;
+	if (!base || base[0] == '\0' ||
+	    (size_t)snprintf(path, sizeof(path), "%s%s", base, places[place].below) >= sizeof(path))
+		return -ENOENT;
+	return find_in(path, s, ret_credential, why);
+}
+
+int credentials_find(struct credential_search *s, struct credential *ret_credential, struct reason *why)
+{
+	int r = -ENOENT;
+	while (r == -ENOENT && s->next < sizeof(places) / sizeof(places[0]))
+		r = find_at(s->next++, s, ret_credential, why);
+	return r;
+}
+
+void secret_wipe(struct buf *secret)
+{
+	if (secret->data)
+		explicit_bzero(secret->data, secret->room);
+	buf_release(secret);
+}
+
+void credential_wipe(struct credential *c)
+{
+	secret_wipe(&c->value);
+	buf_release(&c->server);
+	c->kind = CREDENTIAL_NONE;
+}

@@ -1,0 +1,66 @@
+/*
+ * Credentials for registries, from the files that podman and docker keep (containers-auth.json(5), docker's
+ * config.json):
+ *
+ *   {"auths": {"HOST[:PORT][/NAMESPACE[/NAME]]": {"auth": "base64 of user:password", "identitytoken": "..."}},
+ *    "credHelpers": {"HOST": "NAME of docker-credential-NAME"}, "credsStore": "the same, for all other hosts"}
+ *
+ * The longest key that fits counts. Nothing is kept in memory between look-ups, and nothing of it is ever logged.
+ */
+#ifndef SLUICE_FETCHD_AUTH_CREDENTIALS_H
+#define SLUICE_FETCHD_AUTH_CREDENTIALS_H
+
+#include "common/base/buf.h"
+#include "common/base/reason.h"
+
+#define CREDENTIALS_FILE_MAX (1u << 20) /* bytes */
+#define CREDENTIALS_MAX      8192       /* bytes of base64, or of an identity token */
+#define HELPER_NAME_MAX      64         /* bytes of what stands behind "docker-credential-" */
+
+enum credential_kind {
+	CREDENTIAL_NONE,
+	CREDENTIAL_BASIC,    /* value: base64 of user:password */
+	CREDENTIAL_IDENTITY, /* value: an identity (refresh) token */
+	CREDENTIAL_HELPER,   /* value: whom to ask, server: for what (helper.h) */
+};
+
+/* All zero: none. What it owns is given back by credential_wipe(). */
+struct credential {
+	enum credential_kind kind;
+	struct buf value;
+	struct buf server;
+};
+
+/* Overwrite, release, and begin anew. */
+void credential_wipe(struct credential *c);
+
+/* The same for any buffer that held a secret. */
+void secret_wipe(struct buf *secret);
+
+/*
+ * Find the credential for `name` ("library/alpine", or empty) at `host` ("docker.io", "localhost:5000") in the text of
+ * one file. -ENOENT: it has none; -EINVAL with a reason: it is no such file, or the entry is of no use. Pure.
+ */
+int credentials_parse(struct span text, const char *host, const char *name, struct credential *ret_credential,
+		      struct reason *why);
+
+/* What a helper printed: {"Username": ..., "Secret": ...}. As above. Pure. */
+int credentials_parse_helper(struct span text, struct credential *ret_credential, struct reason *why);
+
+/* The texts are borrowed. */
+struct credential_search {
+	const char *auth_file; /* may be NULL */
+	const char *host;
+	const char *name;
+	unsigned next; /* the file to look at next; 0 at first */
+};
+
+/*
+ * The same from the first file that has one, from the search's next on: `auth_file`,
+ * $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json,
+ * ~/.config/containers/auth.json, ~/.docker/config.json. Called again it goes on behind that file. Files that are not
+ * there are passed over; one that cannot be read or understood is -errno with a reason that names it. Reads the disk.
+ */
+int credentials_find(struct credential_search *s, struct credential *ret_credential, struct reason *why);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * Credential helpers, as docker has them: the program docker-credential-NAME is run with "get", reads on stdin for
+ * which server, and prints {"Username": ..., "Secret": ...}. It runs beside the loop, which it never holds up, and is
+ * killed when its time is over. Nothing of it is on a command line.
+ */
+#ifndef SLUICE_FETCHD_AUTH_HELPER_H
+#define SLUICE_FETCHD_AUTH_HELPER_H
+
+#include <stdint.h>
+
+#include "common/base/reason.h"
+#include "common/base/span.h"
+
+#define HELPER_OUTPUT_MAX (64u << 10) /* bytes */
+
+struct ev_loop;
+struct helper;
+
+enum helper_end {
+	HELPER_PRINTED, /* what it printed is there */
+	HELPER_NOTHING, /* it has no credentials for this server */
+	HELPER_FAILED,  /* `why` */
+};
+
+/* Called from the loop, once; the helper is gone then. `output` is borrowed for the call. */
+typedef void helper_done(void *self, enum helper_end end, struct span output, const struct reason *why);
+
+/*
+ * Run docker-credential-`name`, found by PATH, for `server`. The texts are borrowed for the call. `loop` is the default
+ * loop, which minds children. 0 or -errno.
+ */
+int helper_start(struct ev_loop *loop, const char *name, const char *server, uint64_t timeout_ms, helper_done *done,
+		 void *self, struct helper **ret_helper);
+
+/* Kill it without `done`. NULL is fine. */
+void helper_cancel(struct helper *h);
+
+#endif

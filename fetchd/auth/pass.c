@@ -1,0 +1,468 @@
+#include "fetchd/auth/pass.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* Base */
+#include "common/base/clock.h"
+
+/* Own */
+#include "fetchd/auth/credentials.h"
+#include "fetchd/auth/helper.h"
+#include "fetchd/auth/token.h"
+#include "fetchd/config/settings.h"
+#include "fetchd/fetch.h"
+
+struct pass {
+	struct passes *passes;
+	struct origin origin;
+	char *host;
+	char *name;
+	struct challenge challenge;
+
+	/* Held while `value` is not empty. */
+	struct buf value; /* of the Authorization header; wiped */
+	uint64_t generation;
+	uint64_t renew_ms, end_ms; /* monotonic */
+	bool anonymous;
+
+	/* Making. */
+	bool making;
+	bool serving; /* those in line are being told */
+	bool stale;   /* the configuration has changed meanwhile: not to be kept */
+	uint64_t asked_ms;
+	uint64_t round; /* grows with each that is made; who came later waits for the next */
+	struct credential_search search;
+	struct credential credential;
+	struct helper *helper;
+	struct token_run *token;
+	struct pass_answer answer;
+	struct pass_wait *first, **last;
+};
+
+struct passes {
+	const struct fetcher *env;
+	uint64_t generation; /* the last one given */
+	struct pass *all[PASSES_MAX];
+};
+
+/* ── the table ── */
+
+static void pass_free(struct pass *p)
+{
+	if (!p)
+		return;
+	assert(!p->first);
+	helper_cancel(p->helper);
+	token_cancel(p->token);
+	secret_wipe(&p->value);
+	credential_wipe(&p->credential);
+	free(p->host);
+	free(p->name);
+	free(p);
+}
+
+static bool is_idle(const struct pass *p)
+{
+	return !p->making && !p->serving && !p->first;
+}
+
+/* A free place, or that of the idle pass that was made first. NULL: all are being made. */
+static struct pass **find_place(struct passes *ps)
+{
+	struct pass **oldest = NULL;
+	for (size_t i = 0; i < PASSES_MAX; i++) {
+		struct pass **at = &ps->all[i];
+		if (!*at)
+			return at;
+		if (is_idle(*at) && (!oldest || (*at)->generation < (*oldest)->generation))
+			oldest = at;
+	}
+	if (oldest) {
+		pass_free(*oldest);
+		*oldest = NULL;
+	}
+	return oldest;
+}
+
+static void remove_pass(struct pass *p)
+{
+	struct passes *ps = p->passes;
+	for (size_t i = 0; i < PASSES_MAX; i++)
+		if (ps->all[i] == p)
+			ps->all[i] = NULL;
+	pass_free(p);
+}
+
+/* Keep no failures, and nothing that was made under another configuration. */
+static void remove_if_useless(struct pass *p)
+{
+	if (is_idle(p) && (p->value.len == 0 || p->stale))
+		remove_pass(p);
+}
+
+static bool is_of(const struct pass *p, const struct pass_account *who)
+{
+	return origin_eq(&p->origin, who->origin) && strcmp(p->host, who->host) == 0 && strcmp(p->name, who->name) == 0;
+}
+
+static struct pass *make_pass(struct passes *ps, const struct pass_account *who, const struct challenge *c)
+{
+	struct pass **place = find_place(ps);
+	struct pass *p = place ? calloc(1, sizeof(*p)) : NULL;
+	if (!p)
+		return NULL;
+	p->passes = ps;
+	p->origin = *who->origin;
+	p->challenge = *c;
+	p->last = &p->first;
+	p->host = strdup(who->host);
+	p->name = strdup(who->name);
+	if (!p->host || !p->name) {
+		pass_free(p);
+		return NULL;
+	}
+	*place = p;
+	return p;
+}
+
+/* ── making one ── */
+
+static void finish(struct pass *p)
+{
+	p->making = false;
+	credential_wipe(&p->credential);
+	/* An early renewal that failed harms nobody as long as the old one is good. */
+	if (!p->answer.authorization && p->value.len > 0 && clock_mono_ms() < p->end_ms) {
+		p->answer = (struct pass_answer){.authorization = p->value.data, .generation = p->generation};
+		return;
+	}
+	p->answer.fresh = true;
+	p->answer.anonymous = p->anonymous;
+	if (p->answer.authorization)
+		p->answer.generation = p->generation = ++p->passes->generation;
+	else
+		secret_wipe(&p->value);
+}
+
+static void fail(struct pass *p, enum fail_class class, bool retry, const char *why)
+{
+	p->answer.fail = class;
+	p->answer.retry = retry;
+	reason_set(&p->answer.why, "%s", why);
+	finish(p);
+}
+
+static void add_hint(struct pass *p)
+{
+	if (p->anonymous)
+		reason_set(&p->answer.why, "%s%s" NO_CREDENTIALS, p->answer.why.text,
+			   p->answer.why.text[0] != '\0' ? "; " : "", p->host, p->host);
+}
+
+static void hold(struct pass *p, const char *scheme, const char *value, uint64_t life_ms)
+{
+	struct buf made = BUF_INIT;
+	if (buf_reserve(&made, strlen(scheme) + 1 + strlen(value)) < 0 ||
+	    buf_appendf(&made, "%s %s", scheme, value) < 0) {
+		secret_wipe(&made);
+		fail(p, FAIL_AGAIN, true, "out of memory");
+		return;
+	}
+	secret_wipe(&p->value);
+	p->value = made;
+	uint64_t early_ms = life_ms / 5 < PASS_RENEW_MS ? life_ms / 5 : PASS_RENEW_MS;
+	p->end_ms = life_ms == UINT64_MAX ? UINT64_MAX : p->asked_ms + life_ms;
+	p->renew_ms = life_ms == UINT64_MAX ? UINT64_MAX : p->end_ms - early_ms;
+	p->answer.authorization = p->value.data;
+	finish(p);
+}
+
+/* Tell all who waited for it. They may come again at once, and then wait for the next. */
+static void serve(struct pass *p)
+{
+	struct pass_answer answer = p->answer;
+	p->serving = true;
+	p->round++;
+	while (p->first && p->first->round != p->round) {
+		struct pass_wait *w = p->first;
+		pass_leave(w);
+		w->go(w->self, &answer);
+	}
+	p->serving = false;
+	remove_if_useless(p);
+}
+
+static void on_token(void *self, const struct token_answer *a)
+{
+	struct pass *p = self;
+	p->token = NULL;
+	p->answer.http_status = a->http_status;
+	p->answer.retry_after_ms = a->retry_after_ms;
+	if (a->token) {
+		hold(p, "Bearer", a->token, a->life_ms);
+	} else {
+		p->answer.why = a->why;
+		if (a->fail == FAIL_DENIED && !p->anonymous)
+			reason_set(&p->answer.why, "%s for the credentials of '%s'", a->why.text, p->host);
+		else if (a->fail == FAIL_DENIED)
+			add_hint(p);
+		p->answer.fail = a->fail;
+		p->answer.retry = a->retry;
+		finish(p);
+	}
+	serve(p);
+}
+
+static void ask_for_token(struct pass *p)
+{
+	const struct fetcher *env = p->passes->env;
+	struct reason why = {"out of memory"};
+	struct token_ask ask = {
+	    .challenge = &p->challenge,
+	    .credential = &p->credential,
+	    .registry = &p->origin,
+	    .name = p->name,
+	    .settings = env->settings,
+	    .host = p->host,
+	};
+	p->asked_ms = clock_mono_ms();
+	int r = token_start(env->http, &ask, on_token, p, &p->token, &why);
+	if (r < 0)
+		fail(p, r == -ENOMEM ? FAIL_AGAIN : FAIL_DENIED, r == -ENOMEM, why.text);
+}
+
+/* Whether a password may go over this connection: not in the clear through a network, unless somebody said so. */
+static bool may_send_password(const struct pass *p)
+{
+	return p->origin.tls || host_is_loopback(p->origin.host) ||
+	       settings_plain_http(p->passes->env->settings, p->host) == PLAIN_HTTP_YES;
+}
+
+/* The credentials are known, or that there are none. */
+static void use_credential(struct pass *p)
+{
+	struct reason why;
+	p->anonymous = p->credential.kind == CREDENTIAL_NONE;
+	if (!p->anonymous && !may_send_password(p)) {
+		reason_set(&why, "credentials for '%s' are not sent without TLS", p->host);
+		fail(p, FAIL_DENIED, false, why.text);
+	} else if (p->challenge.schemes & AUTH_BEARER) {
+		ask_for_token(p);
+	} else if (p->credential.kind == CREDENTIAL_BASIC) {
+		hold(p, "Basic", p->credential.value.data, UINT64_MAX);
+	} else if (p->anonymous) {
+		add_hint(p);
+		fail(p, FAIL_DENIED, false, p->answer.why.text);
+	} else {
+		fail(p, FAIL_DENIED, false, "the registry wants a password, and there is only an identity token");
+	}
+}
+
+static void find_credential(struct pass *p);
+
+static void on_helper(void *self, enum helper_end end, struct span output, const struct reason *why)
+{
+	struct pass *p = self;
+	struct reason inner = {"out of memory"};
+	p->helper = NULL;
+	int r = -ENOENT;
+	credential_wipe(&p->credential);
+	if (end == HELPER_PRINTED)
+		r = credentials_parse_helper(output, &p->credential, &inner);
+	if (end == HELPER_FAILED)
+		fail(p, FAIL_DENIED, false, why->text);
+	else if (r == 0)
+		use_credential(p);
+	else if (r == -ENOENT)
+		find_credential(p);
+	else
+		fail(p, r == -ENOMEM ? FAIL_AGAIN : FAIL_DENIED, r == -ENOMEM, inner.text);
+	if (!p->making)
+		serve(p);
+}
+
+static void find_credential(struct pass *p)
+{
+	struct reason why = {"out of memory"};
+	int r = credentials_find(&p->search, &p->credential, &why);
+	if (r == -ENOENT)
+		credential_wipe(&p->credential);
+	if (r == 0 && p->credential.kind == CREDENTIAL_HELPER) {
+		r = helper_start(p->passes->env->loop, p->credential.value.data, p->credential.server.data,
+				 HELPER_TIMEOUT_MS, on_helper, p, &p->helper);
+		if (r == 0)
+			return;
+		reason_set(&why, "cannot run docker-credential-%s: %s", p->credential.value.data, strerror(-r));
+	}
+	if (r == 0 || r == -ENOENT)
+		use_credential(p);
+	else
+		fail(p, r == -ENOMEM ? FAIL_AGAIN : FAIL_DENIED, r == -ENOMEM, why.text);
+}
+
+/* Afterwards it is being made, or its answer is there already. */
+static void begin(struct pass *p)
+{
+	struct reason why;
+	const struct challenge *c = &p->challenge;
+	p->making = true;
+	p->answer = (struct pass_answer){0};
+	p->search = (struct credential_search){p->passes->env->settings->auth_file, p->host, p->name, 0};
+	if (!(c->schemes & (AUTH_BASIC | AUTH_BEARER))) {
+		reason_set(&why, "'%s' asks for credentials of a kind that is not supported", p->host);
+		fail(p, FAIL_DENIED, false, why.text);
+	} else {
+		find_credential(p);
+	}
+}
+
+/* ── wanting one ── */
+
+static int stand_in_line(struct pass *p, struct pass_wait *w)
+{
+	assert(!w->pass);
+	w->pass = p;
+	w->round = p->round;
+	w->next = NULL;
+	*p->last = w;
+	p->last = &w->next;
+	return 0;
+}
+
+static int make_for(struct pass *p, struct pass_wait *w, struct pass_answer *ret_answer)
+{
+	if (!p->making)
+		begin(p);
+	if (p->making)
+		return stand_in_line(p, w);
+	*ret_answer = p->answer;
+	if (!ret_answer->authorization)
+		remove_if_useless(p);
+	return 1;
+}
+
+static int give(const struct pass *p, struct pass_answer *ret_answer)
+{
+	*ret_answer = (struct pass_answer){
+	    .authorization = p->value.data, .generation = p->generation, .anonymous = p->anonymous};
+	return 1;
+}
+
+int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wait *w, struct pass_answer *ret_answer)
+{
+	struct pass *newest = NULL;
+	for (size_t i = 0; i < PASSES_MAX; i++) {
+		struct pass *p = ps->all[i];
+		if (p && is_of(p, who) && ((p->making && who->name[0] != '\0') || p->value.len > 0) &&
+		    (!newest || p->generation >= newest->generation))
+			newest = p;
+	}
+	if (!newest)
+		return -ENOENT;
+	if (!newest->making && clock_mono_ms() < newest->renew_ms)
+		return give(newest, ret_answer);
+	return make_for(newest, w, ret_answer);
+}
+
+/* What does not count for the pass is left out, so that it makes no difference either. */
+static void normalize(struct challenge *c)
+{
+	if (!(c->schemes & AUTH_BEARER) || c->realm[0] == '\0') {
+		unsigned schemes = c->schemes & ~(unsigned)AUTH_BEARER;
+		*c = (struct challenge){.schemes = schemes};
+	} else {
+		c->schemes = AUTH_BEARER;
+	}
+}
+
+int pass_login(struct passes *ps, const struct pass_account *who, const struct challenge *c, uint64_t refused,
+	       struct pass_wait *w, struct pass_answer *ret_answer)
+{
+	struct challenge wanted = *c;
+	struct pass *found = NULL;
+	normalize(&wanted);
+	for (size_t i = 0; i < PASSES_MAX && !found; i++)
+		if (ps->all[i] && is_of(ps->all[i], who) && challenge_eq(&ps->all[i]->challenge, &wanted))
+			found = ps->all[i];
+	if (!found)
+		found = make_pass(ps, who, &wanted);
+	if (!found) {
+		*ret_answer = (struct pass_answer){.retry = true, .fail = FAIL_AGAIN};
+		reason_set(&ret_answer->why, "too many registries are logged in to at once");
+		return 1;
+	}
+	if (!found->making && found->value.len > 0 && found->generation != refused && clock_mono_ms() < found->end_ms)
+		return give(found, ret_answer);
+	if (!found->making)
+		secret_wipe(&found->value);
+	return make_for(found, w, ret_answer);
+}
+
+void pass_drop(struct passes *ps, uint64_t generation)
+{
+	for (size_t i = 0; i < PASSES_MAX; i++) {
+		struct pass *p = ps->all[i];
+		if (p && !p->making && p->generation == generation) {
+			secret_wipe(&p->value);
+			remove_if_useless(p);
+		}
+	}
+}
+
+void pass_leave(struct pass_wait *w)
+{
+	struct pass *p = w->pass;
+	if (!p)
+		return;
+	struct pass_wait **at = &p->first;
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	if (!*at)
+		p->last = at;
+	w->pass = NULL;
+}
+
+void pass_describe(const struct pass_wait *w, struct reason *ret_text)
+{
+	const struct pass *p = w->pass;
+	char realm[URL_SHOWN_SIZE];
+	url_show(span_str(p->challenge.realm), realm);
+	if (p->token)
+		reason_set(ret_text, "waiting for a token from '%s'", realm);
+	else
+		reason_set(ret_text, "waiting for docker-credential-%s", p->credential.value.data);
+}
+
+int passes_new(const struct fetcher *env, struct passes **ret_passes)
+{
+	struct passes *ps = calloc(1, sizeof(*ps));
+	if (!ps)
+		return -ENOMEM;
+	ps->env = env;
+	*ret_passes = ps;
+	return 0;
+}
+
+void passes_free(struct passes *ps)
+{
+	if (!ps)
+		return;
+	for (size_t i = 0; i < PASSES_MAX; i++)
+		pass_free(ps->all[i]);
+	free(ps);
+}
+
+void passes_forget(struct passes *ps)
+{
+	for (size_t i = 0; i < PASSES_MAX; i++) {
+		struct pass *p = ps->all[i];
+		if (p) {
+			p->stale = true;
+			remove_if_useless(p);
+		}
+	}
+}

@@ -1,0 +1,91 @@
+/*
+ * Passes: what registries want to see in Authorization, and how each is come by. A 401 names what is wanted: a password
+ * (Basic), or a token that a realm makes (Bearer). The credentials are looked up, a helper asked where one keeps them,
+ * the realm asked for a token; then all transfers of the same account at the same registry use the pass until it is
+ * about to end. While one is being made, every transfer that wants it waits for that one.
+ *
+ * A pass is in one of these states:
+ *   making   credentials or a token are asked for; who wants it waits in line
+ *   held     `value` is good until `end_ms`, and made anew by the first who wants it after `renew_ms`
+ *   gone     what could not be made is forgotten at once: the next who wants it tries again
+ */
+#ifndef SLUICE_FETCHD_AUTH_PASS_H
+#define SLUICE_FETCHD_AUTH_PASS_H
+
+#include "common/base/reason.h"
+#include "common/oci/transfer.h"
+#include "fetchd/http/challenge.h"
+#include "fetchd/http/url.h"
+
+#define PASSES_MAX        128    /* the idle ones give way to new ones; a transfer waits for one at a time */
+#define PASS_RENEW_MS     10000u /* before its end a pass is made anew, or after four fifths of a short life */
+#define HELPER_TIMEOUT_MS 30000u
+
+/* For printf with the registry's name, twice. */
+#define NO_CREDENTIALS "there are no credentials for '%s': use 'podman login %s' or --auth-file"
+
+struct fetcher;
+struct pass;
+struct passes;
+
+/* Whose pass. Borrowed for the call. */
+struct pass_account {
+	const struct origin *origin; /* the only one that it is for */
+	const char *host;            /* as configuration and credentials call the registry */
+	const char *name;            /* of the repository, or empty */
+};
+
+struct pass_answer {
+	const char *authorization; /* the header's value, NULL: there is none; borrowed for the call */
+	uint64_t generation;       /* of this one; never 0 */
+	bool fresh;                /* it was made for whoever hears this */
+	bool anonymous;            /* no credentials were found to make it with */
+	bool retry;                /* without one: later may do */
+	enum fail_class fail;
+	uint16_t http_status; /* of the realm, or 0 */
+	uint64_t retry_after_ms;
+	struct reason why;
+};
+
+/* A transfer's place in the line for a pass. All zero but `go` and `self`: idle. */
+struct pass_wait {
+	void (*go)(void *self, const struct pass_answer *answer); /* from the loop; the wait is idle again */
+	void *self;
+	struct pass *pass; /* NULL while idle */
+	uint64_t round;
+	struct pass_wait *next;
+};
+
+/* `env` is borrowed: its loop, http and settings are used. 0 or -ENOMEM. */
+int passes_new(const struct fetcher *env, struct passes **ret_passes);
+
+/* Nobody waits any more. NULL is fine. */
+void passes_free(struct passes *ps);
+
+/* The configuration is new: keep nothing that was made under the old one. */
+void passes_forget(struct passes *ps);
+
+/*
+ * The pass that this account had last, before anybody asks for one. 1: `ret_answer`; 0: it is being made, `go` will be
+ * called; -ENOENT: it had none. The first pass of a repository is waited for, because all of it will want one; plain
+ * URLs of a host have less in common.
+ */
+int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wait *w, struct pass_answer *ret_answer);
+
+/*
+ * A pass for what `c` asks for, other than the one of generation `refused` (0: none was shown). 1 or 0 as above. No
+ * memory or too many passes is an answer too.
+ */
+int pass_login(struct passes *ps, const struct pass_account *who, const struct challenge *c, uint64_t refused,
+	       struct pass_wait *w, struct pass_answer *ret_answer);
+
+/* The pass of this generation was refused: nobody else is to try it. */
+void pass_drop(struct passes *ps, uint64_t generation);
+
+/* Leave the line. Idle is fine. */
+void pass_leave(struct pass_wait *w);
+
+/* What a waiting one waits for: "waiting for a token from 'auth.example'". */
+void pass_describe(const struct pass_wait *w, struct reason *ret_text);
+
+#endif

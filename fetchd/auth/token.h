@@ -1,0 +1,78 @@
+/*
+ * Bearer tokens: one request for one of them, by the distribution project's token specification ("Token Authentication
+ * Specification": GET, anonymous or with a password) and its OAuth 2 part (POST, with an identity token).
+ *
+ * A realm is where the registry says, so it is told little and believed less: https only, except at the registry's own
+ * origin or between two hosts of this machine; no user in it; no redirect; never an address of this machine or of its
+ * link, unless the registry is there itself. Its answer is bounded in bytes and time.
+ */
+#ifndef SLUICE_FETCHD_AUTH_TOKEN_H
+#define SLUICE_FETCHD_AUTH_TOKEN_H
+
+#include "fetchd/auth/credentials.h"
+#include "fetchd/http/challenge.h"
+#include "fetchd/http/http.h"
+#include "fetchd/http/url.h"
+
+#define TOKEN_ANSWER_MAX     (64u << 10) /* bytes */
+#define TOKEN_MAX            (32u << 10) /* bytes of the token itself */
+#define TOKEN_LIFE_DEFAULT_S 60u         /* where the answer does not say */
+#define TOKEN_LIFE_MAX_S     (24u * 3600)
+
+/* ── pure ── */
+
+/*
+ * Whether a registry at `registry` may name this realm. `ret_realm` gets its origin; `ret_guarded`, whether its address
+ * has to be looked at (guard.h). -EINVAL with a reason.
+ */
+int token_check_realm(const char *realm, const struct origin *registry, struct origin *ret_realm, bool *ret_guarded,
+		      struct reason *why);
+
+/*
+ * The URL of a GET, or with a `form` that of a POST and what to send. Without a scope in the challenge, it is to pull
+ * `name`. Appended. 0 or -ENOMEM.
+ */
+int token_request(const struct challenge *c, const char *name, const struct credential *credential, struct buf *url,
+		  struct buf *form);
+
+/* The token in an answer, and how long it lives from when it was asked for. -EINVAL with a reason. */
+int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms, struct reason *why);
+
+/* ── the exchange ── */
+
+struct settings;
+struct token_run;
+
+struct token_ask {
+	const struct challenge *challenge;
+	const struct credential *credential; /* NONE, BASIC or IDENTITY */
+	const struct origin *registry;
+	const char *name; /* of the repository, or empty */
+	const struct settings *settings;
+	const char *host; /* the registry's section; it counts for a realm that has none of its own */
+};
+
+struct token_answer {
+	const char *token; /* NULL: there is none; borrowed for the call */
+	uint64_t life_ms;
+	bool retry; /* without a token: the same may do later */
+	enum fail_class fail;
+	uint16_t http_status;
+	uint64_t retry_after_ms;
+	struct reason why;
+};
+
+/* Called from the loop, once; the run is gone then. */
+typedef void token_done(void *self, const struct token_answer *answer);
+
+/*
+ * Begin. What `ask` points to is borrowed for the call. 0, -ENOMEM, or -EINVAL with a reason: the realm may not be
+ * asked.
+ */
+int token_start(struct http *http, const struct token_ask *ask, token_done *done, void *self,
+		struct token_run **ret_run, struct reason *why);
+
+/* End it without `done`. NULL is fine. */
+void token_cancel(struct token_run *run);
+
+#endif

@@ -1,0 +1,283 @@
+#include "fetchd/config/registries.h"
+
+/* System */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/config.h"
+#include "common/base/opt.h"
+
+/* Own */
+#include "fetchd/bucket.h"
+#include "fetchd/http/url.h"
+#include "fetchd/window.h"
+
+#define SECTION_PREFIX "registry "
+#define DIRECTORY      "registries.d"
+#define SUFFIX         ".conf"
+
+const char *registries_section(const char *section)
+{
+	size_t len = strlen(SECTION_PREFIX);
+	return strncmp(section, SECTION_PREFIX, len) == 0 ? section + len : NULL;
+}
+
+const struct registry_settings registry_unsaid = {
+    .plain_http = PLAIN_HTTP_UNSET,
+    .connect_timeout_ms = UNSAID,
+    .stall_timeout_ms = UNSAID,
+    .max_retries = UNSAID,
+    .retry_delay_ms = UNSAID,
+    .retry_delay_max_ms = UNSAID,
+    .retry_after_max_ms = UNSAID,
+    .connections = UNSAID,
+    .ranges = {UNSAID, UNSAID, UNSAID},
+    .speed = {UNSAID, UNSAID, UNSAID, UNSAID},
+};
+
+/* Where it is; `len`: nowhere. */
+static size_t find(const struct registries *rs, const char *host)
+{
+	size_t i = 0;
+	while (i < rs->len && strcmp(rs->all[i].host, host) != 0)
+		i++;
+	return i;
+}
+
+const struct registry_settings *registries_find(const struct registries *rs, const char *host)
+{
+	size_t i = find(rs, host);
+	return i < rs->len ? &rs->all[i] : NULL;
+}
+
+static struct registry_settings *get(struct registries *rs, const char *host, struct reason *why)
+{
+	size_t i = find(rs, host), len = strlen(host);
+	if (i < rs->len)
+		return &rs->all[i];
+	if (rs->len == REGISTRIES_MAX || len == 0 || len > REFERENCE_HOST_MAX || strpbrk(host, "/ \t@")) {
+		reason_set(why,
+			   rs->len == REGISTRIES_MAX ? "there are more than %d registries"
+						     : "behind 'registry' a HOST or HOST:PORT has to stand",
+			   REGISTRIES_MAX);
+		return NULL;
+	}
+	struct registry_settings *made = &rs->all[rs->len++];
+	*made = registry_unsaid;
+	memcpy(made->host, host, len + 1);
+	return made;
+}
+
+/* One more of what is said several times, under `key`. The first one in a file takes the place of an earlier file's. */
+static int list_add(const struct registries *rs, const char *host, const char *key, const char *value,
+		    struct registry_list *list, size_t max, struct reason *why)
+{
+	if (list->file != rs->file)
+		list->len = 0;
+	list->file = rs->file;
+	if (list->len == max) {
+		reason_set(why, "'%s' has more than %zu %ss", host, max, key);
+		return -EINVAL;
+	}
+	const struct opt row[] = {{key, 0, OPT_TEXT, (void *)&list->texts[list->len], NULL, 1, 4096, NULL, NULL, ""},
+				  {0}};
+	int r = opt_set(row, key, value, why);
+	if (r == 0)
+		list->len++;
+	return r;
+}
+
+/* Nothing but where it is: how a registry's URLs go on is no matter of configuration. */
+static int check_mirror(const char *registry, const char *url, struct reason *why)
+{
+	struct origin origin;
+	struct reason inner = {"out of memory"};
+	const char *host = strstr(url, "://");
+	int r = origin_of(url, &origin, &inner);
+	if (r == 0 && (!host || host[3 + strcspn(host + 3, "/?#")] != '\0')) {
+		reason_set(&inner, "only scheme, host and port may stand there");
+		r = -EINVAL;
+	}
+	if (r < 0)
+		reason_set(why, "'%s' cannot be a mirror of '%s': %s", url, registry, inner.text);
+	return r;
+}
+
+/* What a request is made of, and what says who we are: these are not for a configuration file to set. */
+static bool is_ours(struct span name)
+{
+	static const char *const ours[] = {"Accept",
+					   "Accept-Encoding",
+					   "Authorization",
+					   "Connection",
+					   "Expect",
+					   "Content-Length",
+					   "Content-Type",
+					   "Host",
+					   "If-Range",
+					   "Range",
+					   "TE",
+					   "Transfer-Encoding",
+					   "Upgrade"};
+	static const char proxy[] = "Proxy-";
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (strlen(ours[i]) == name.len && strncasecmp(ours[i], (const char *)name.data, name.len) == 0)
+			return true;
+	return name.len >= strlen(proxy) && strncasecmp(proxy, (const char *)name.data, strlen(proxy)) == 0;
+}
+
+/* RFC 9110, 5.1 and 5.5. The value may be a secret, and is in no message. */
+static int check_header(const char *header, struct reason *why)
+{
+	static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	struct span name = span_of(header, strspn(header, token));
+	const char *value = header + name.len;
+	const char *what = NULL;
+	if (name.len == 0 || *value != ':' || value[1 + strspn(value + 1, " \t")] == '\0')
+		what = "it has to be 'Name: value'";
+	else if (is_ours(name))
+		what = "fetchd sets that header itself; credentials belong into the auth file";
+	for (; *value != '\0'; value++)
+		if ((*value < ' ' && *value != '\t') || *value == 0x7f)
+			what = "there is a control byte in its value";
+	if (!what)
+		return 0;
+	reason_set(why, "'%.*s' cannot be a header: %s", name.len < 64 ? (int)name.len : 64, header, what);
+	return -EINVAL;
+}
+
+/* Said now and not by the first transfer: a file that cannot be read would look like a server that is not trusted. */
+static int set_path(const struct opt *row, const char *key, const char *value, struct reason *why)
+{
+	int r = opt_set(row, key, value, why);
+	if (r == 0 && access(value, R_OK) < 0) {
+		reason_set(why, "cannot read '%s': %s", value, strerror(errno));
+		return -EINVAL;
+	}
+	return r;
+}
+
+static int set_number(struct registry_settings *registry, const char *key, const char *value, struct reason *why)
+{
+	struct registry_settings *r = registry;
+	const struct opt rows[] = {
+	    {"skip-verify", 0, OPT_FLAG, &r->tls.skip_verify, NULL, 0, 0, NULL, NULL, ""},
+	    {"connect-timeout", 0, OPT_TIME_MS, &r->connect_timeout_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
+	    {"stall-timeout", 0, OPT_TIME_MS, &r->stall_timeout_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
+	    {"max-retries", 0, OPT_COUNT, &r->max_retries, NULL, 0, RETRIES_MAX, NULL, NULL, ""},
+	    {"retry-delay", 0, OPT_TIME_MS, &r->retry_delay_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
+	    {"retry-delay-max", 0, OPT_TIME_MS, &r->retry_delay_max_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
+	    {"retry-after-max", 0, OPT_TIME_MS, &r->retry_after_max_ms, NULL, 0, WEEK_MS, NULL, NULL, ""},
+	    {"connections", 0, OPT_COUNT, &r->connections, NULL, 1, CONNECTIONS_MAX, NULL, NULL, ""},
+	    {"ranges", 0, OPT_COUNT, &r->ranges.count, NULL, 1, PARTS_MAX, NULL, NULL, ""},
+	    {"range-size", 0, OPT_BYTES, &r->ranges.size, NULL, PART_SIZE_MIN, PART_SIZE_MAX, NULL, NULL, ""},
+	    {"range-min", 0, OPT_BYTES, &r->ranges.min, NULL, 1, INT64_MAX, NULL, NULL, ""},
+	    {"bandwidth", 0, OPT_BYTES, &r->speed.per_host, NULL, 0, BUCKET_RATE_MAX, NULL, NULL, ""},
+	    {"transfer-bandwidth", 0, OPT_BYTES, &r->speed.per_transfer, NULL, 0, BUCKET_RATE_MAX, NULL, NULL, ""},
+	    {"min-speed", 0, OPT_BYTES, &r->speed.min, NULL, 0, BUCKET_RATE_MAX, NULL, NULL, ""},
+	    {"min-speed-time", 0, OPT_TIME_MS, &r->speed.min_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
+	    {0},
+	};
+	return opt_set(rows, key, value, why);
+}
+
+int registries_set(struct registries *rs, const char *host, const char *key, const char *value, struct reason *why)
+{
+	struct registry_settings *registry = get(rs, host, why);
+	if (!registry)
+		return -EINVAL;
+	if (strcmp(key, "mirror") == 0) {
+		int r = check_mirror(host, value, why);
+		return r < 0 ? r : list_add(rs, host, key, value, &registry->mirrors, MIRRORS_MAX, why);
+	}
+	if (strcmp(key, "header") == 0) {
+		int r = check_header(value, why);
+		return r < 0 ? r : list_add(rs, host, key, value, &registry->headers, REGISTRY_HEADERS, why);
+	}
+	bool plain = false;
+	const struct opt plain_row[] = {{"plain-http", 0, OPT_FLAG, &plain, NULL, 0, 0, NULL, NULL, ""}, {0}};
+	const struct opt paths[] = {
+	    {"ca-file", 0, OPT_TEXT, &registry->tls.ca_file, NULL, 1, 4096, NULL, NULL, ""},
+	    {"client-cert", 0, OPT_TEXT, &registry->tls.client_cert, NULL, 1, 4096, NULL, NULL, ""},
+	    {"client-key", 0, OPT_TEXT, &registry->tls.client_key, NULL, 1, 4096, NULL, NULL, ""},
+	    {0},
+	};
+	int r = opt_set(plain_row, key, value, why);
+	if (r == 0)
+		registry->plain_http = plain ? PLAIN_HTTP_YES : PLAIN_HTTP_NO;
+	if (r == -ENOENT)
+		r = set_path(paths, key, value, why);
+	return r == -ENOENT ? set_number(registry, key, value, why) : r;
+}
+
+int registries_check(const struct registries *rs, struct reason *why)
+{
+	for (size_t i = 0; i < rs->len; i++)
+		if (rs->all[i].tls.client_key && !rs->all[i].tls.client_cert) {
+			reason_set(why, "the registry '%s' has a client_key, but no client_cert", rs->all[i].host);
+			return -EBADMSG;
+		}
+	return 0;
+}
+
+static int visit(void *self, const char *section, const char *key, const char *value, struct reason *why)
+{
+	const char *host = registries_section(section);
+	if (host)
+		return registries_set(self, host, key, value, why);
+	reason_set(why, "only sections [registry HOST] may stand here, not [%s]", section);
+	return -EINVAL;
+}
+
+static int is_wanted(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name), suffix_len = strlen(SUFFIX);
+	return entry->d_name[0] != '.' && len > suffix_len && strcmp(entry->d_name + len - suffix_len, SUFFIX) == 0;
+}
+
+static int compare(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int read_one(struct registries *rs, const char *directory, const char *name, struct reason *why)
+{
+	char *path = NULL;
+	if (asprintf(&path, "%s/%s", directory, name) < 0) {
+		reason_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	rs->file++;
+	int r = config_read(path, visit, rs, why);
+	free(path);
+	return r;
+}
+
+int registries_read(struct registries *rs, const char *config, struct reason *why)
+{
+	struct dirent **found = NULL;
+	char *directory = NULL;
+	const char *slash = strrchr(config, '/');
+	if (asprintf(&directory, "%.*s" DIRECTORY, slash ? (int)(slash - config + 1) : 0, config) < 0) {
+		reason_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	int count = scandir(directory, &found, is_wanted, compare);
+	int r = count < 0 && errno != ENOENT ? -errno : 0;
+	if (r < 0)
+		reason_set(why, "cannot read '%s': %s", directory, strerror(-r));
+	for (int i = 0; i < count; i++) {
+		if (r == 0)
+			r = read_one(rs, directory, found[i]->d_name, why);
+		free(found[i]);
+	}
+	free(found);
+	free(directory);
+	return r;
+}

@@ -1,0 +1,28 @@
+/*
+ * Where a connection may not lead that a server, not a person, asked for: this machine and its link, the cloud's
+ * metadata services included. The name of a host says little about that; so it is looked at when the socket is opened.
+ */
+#ifndef SLUICE_FETCHD_HTTP_GUARD_H
+#define SLUICE_FETCHD_HTTP_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sockaddr;
+
+/* Loopback, unspecified, link-local, or a known metadata address; also where IPv4 is mapped or embedded in IPv6. */
+bool guard_is_inner(const struct sockaddr *address);
+
+/* The same of an address as text: "127.0.0.1", "fe80::1%eth0". What is none is inner. */
+bool guard_ip_is_inner(const char *ip);
+
+/* The same of a host as it stands in a URL: an address literal ("127.0.0.1", "[::1]") or a name of this machine. */
+bool guard_host_is_inner(const char *host);
+
+/*
+ * The port of the proxy that the environment names for http or https, 0 if none. A person put the proxy there, so
+ * that it may be on this machine. Reads the environment as libcurl does.
+ */
+uint16_t guard_proxy_port(bool tls);
+
+#endif

@@ -1,0 +1,500 @@
+#include "fetchd/http/http.h"
+
+/* System */
+#include <curl/curl.h>
+#include <errno.h>
+#include <ev.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* Base */
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+
+/* Own */
+#include "fetchd/http/guard.h"
+#include "fetchd/http_end.h"
+
+/* Bytes, for each running exchange; up to as much again while it is paused. */
+#define RECEIVE_BUFFER       (128 * 1024L)
+#define SMALL_RECEIVE_BUFFER (32 * 1024L)
+#define IDLE_CONNECTIONS     32L
+#define SPARE_EXCHANGES      8 /* kept for reuse: each has a curl handle */
+
+struct http {
+	struct ev_loop *loop;
+	CURLM *multi;
+	ev_timer timer; /* curl's */
+	struct exchange *spare;
+	unsigned spare_len;
+};
+
+struct exchange {
+	struct http *http;
+	CURL *easy;
+	struct curl_slist *headers;
+	const struct http_hooks *hooks;
+	void *self;
+	struct response response;
+	ev_timer stall;
+	struct patience patience;
+	bool connected;
+	bool paused;
+	bool refused; /* the head is */
+	bool stopped; /* a hook asked for it */
+	bool lost;    /* bytes, in a resume that failed */
+	bool guarded;
+	bool guard_held;     /* an address was refused */
+	uint16_t proxy_port; /* while guarded, 0 if there is none */
+	char error[CURL_ERROR_SIZE];
+	struct buf form;       /* the body of a POST; wiped: it may be a password */
+	struct exchange *next; /* spare */
+};
+
+/* What curl watches for us: one for each of its sockets. */
+struct watch {
+	ev_io io;
+	struct http *http;
+};
+
+static void collect_ends(struct http *h);
+
+static void act(struct http *h, curl_socket_t socket, int what)
+{
+	int running;
+	(void)curl_multi_socket_action(h->multi, socket, what, &running);
+	collect_ends(h);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct http *h = ((struct watch *)w->data)->http; /* curl may take the watch away in the call */
+	(void)loop;
+	act(h, w->fd, (events & EV_READ ? CURL_CSELECT_IN : 0) | (events & EV_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static int on_socket(CURL *easy, curl_socket_t socket, int what, void *self, void *of_socket)
+{
+	struct http *h = self;
+	struct watch *w = of_socket;
+	(void)easy;
+	if (w)
+		ev_io_stop(h->loop, &w->io);
+	if (what == CURL_POLL_REMOVE) {
+		free(w);
+		return 0;
+	}
+	if (!w) {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return -1;
+		w->http = h;
+		ev_init(&w->io, on_io);
+		w->io.data = w;
+		(void)curl_multi_assign(h->multi, socket, w);
+	}
+	ev_io_set(&w->io, socket, (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+	ev_io_start(h->loop, &w->io);
+	return 0;
+}
+
+static int set_timer(CURLM *multi, long timeout_ms, void *self)
+{
+	struct http *h = self;
+	(void)multi;
+	ev_timer_stop(h->loop, &h->timer);
+	if (timeout_ms < 0)
+		return 0;
+	ev_now_update(h->loop); /* a blocking write to stdout may lie behind us */
+	ev_timer_set(&h->timer, (double)timeout_ms / 1000.0, 0.);
+	ev_timer_start(h->loop, &h->timer);
+	return 0;
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct http *h = w->data;
+	long timeout_ms = -1;
+	(void)loop;
+	(void)events;
+	act(h, CURL_SOCKET_TIMEOUT, 0);
+	/* A timer that was a hair early leaves curl's time as it was, and curl tells only changes. */
+	if (!ev_is_active(&h->timer) && curl_multi_timeout(h->multi, &timeout_ms) == CURLM_OK)
+		(void)set_timer(h->multi, timeout_ms, h);
+}
+
+/* curl calls this with whole lines. What comes behind a whole head are trailers: of no use to us. */
+static size_t on_header(char *data, size_t one, size_t len, void *self)
+{
+	struct exchange *x = self;
+	(void)one;
+	patience_bytes(&x->patience, len, clock_mono_ms());
+	if (x->response.whole)
+		return len;
+	switch (response_line(&x->response, span_of(data, len))) {
+	case RESPONSE_MORE:
+		return len;
+	case RESPONSE_WHOLE:
+		x->stopped = !x->hooks->head(x->self, &x->response);
+		return x->stopped ? 0 : len;
+	case RESPONSE_REFUSED:
+		break;
+	}
+	x->refused = true;
+	return 0;
+}
+
+static size_t on_body(char *data, size_t one, size_t len, void *self)
+{
+	struct exchange *x = self;
+	(void)one;
+	if (x->stopped || x->lost)
+		return 0;
+	enum body_answer answer = x->hooks->body(x->self, data, len);
+	patience_bytes(&x->patience, len, clock_mono_ms()); /* after the hook: a write to a slow stdout is no stall */
+	x->paused = answer == BODY_PAUSE;
+	x->stopped = answer == BODY_STOP;
+	return x->paused ? CURL_WRITEFUNC_PAUSE : x->stopped ? 0 : len;
+}
+
+/* Whether the guard forbids to talk to this address. A person put the proxy where it is. */
+static bool is_held(struct exchange *x, int port, bool is_inner)
+{
+	bool held = x->guarded && is_inner && (x->proxy_port == 0 || x->proxy_port != port);
+	x->guard_held |= held;
+	return held;
+}
+
+/* Like libcurl's own, but for the guard, and not to be inherited by what we start. */
+static curl_socket_t open_socket(void *self, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	const struct sockaddr_in *at = (const void *)&to->addr; /* both families have the port at the same place */
+	(void)purpose;
+	if (is_held(self, ntohs(at->sin_port), guard_is_inner(&to->addr)))
+		return CURL_SOCKET_BAD;
+	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+/* Again for the guard: a connection that stood already may have been opened without one. */
+static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, int own_port)
+{
+	struct exchange *x = self;
+	(void)own_ip;
+	(void)own_port;
+	if (is_held(x, peer_port, guard_ip_is_inner(peer_ip)))
+		return CURL_PREREQFUNC_ABORT;
+	x->connected = true;
+	patience_begin(&x->patience, clock_mono_ms());
+	return CURL_PREREQFUNC_OK;
+}
+
+static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_error, struct reason *ret_why)
+{
+	long error = 0, connects = 1;
+	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &error);
+	(void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
+	enum http_end end = http_end_of(code, x->error, (int)error, x->connected, ret_why);
+	*ret_error = http_end_errno(code, (int)error);
+	if (x->stopped)
+		return HTTP_STOPPED;
+	if (end == HTTP_REFUSED && connects == 0 && x->response.lines == 0)
+		return HTTP_BROKEN_OFF; /* no answer, on a connection that had served before: the end of a former one */
+	if (x->refused)
+		reason_set(ret_why, "%s", x->response.why.text);
+	else if (x->guard_held && (end == HTTP_NO_CONNECTION || code == CURLE_ABORTED_BY_CALLBACK))
+		reason_set(ret_why, "it is an address of this machine or of its link, where no server may send us");
+	else
+		return end;
+	return HTTP_REFUSED;
+}
+
+static void drop_request(struct exchange *x)
+{
+	for (struct curl_slist *line = x->headers; line; line = line->next)
+		explicit_bzero(line->data, strlen(line->data)); /* one of them may be a password */
+	curl_slist_free_all(x->headers);
+	x->headers = NULL;
+	if (x->form.data)
+		explicit_bzero(x->form.data, x->form.room);
+	buf_release(&x->form);
+}
+
+static void exchange_free(struct exchange *x)
+{
+	drop_request(x);
+	curl_easy_cleanup(x->easy);
+	free(x);
+}
+
+/* Off the network, and into the spare ones. */
+static void retire(struct exchange *x)
+{
+	struct http *h = x->http;
+	ev_timer_stop(h->loop, &x->stall);
+	(void)curl_multi_remove_handle(h->multi, x->easy);
+	(void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
+	(void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, NULL);
+	drop_request(x);
+	if (h->spare_len >= SPARE_EXCHANGES) {
+		exchange_free(x);
+		return;
+	}
+	x->next = h->spare;
+	h->spare = x;
+	h->spare_len++;
+}
+
+static void finish(struct exchange *x, enum http_end end, int error, const struct reason *why)
+{
+	const struct http_hooks *hooks = x->hooks;
+	void *self = x->self;
+	retire(x);
+	hooks->done(self, end, error, why);
+}
+
+static void collect_ends(struct http *h)
+{
+	CURLMsg *message;
+	int left, error;
+	while ((message = curl_multi_info_read(h->multi, &left))) {
+		struct exchange *x = NULL;
+		struct reason why;
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&x);
+		enum http_end end = end_of(x, message->data.result, &error, &why);
+		finish(x, end, error, &why);
+	}
+}
+
+static void arm_stall(struct exchange *x, uint64_t in_ms)
+{
+	ev_timer_stop(x->http->loop, &x->stall);
+	ev_timer_set(&x->stall, (double)in_ms / 1000.0, 0.);
+	ev_timer_start(x->http->loop, &x->stall);
+}
+
+/* Not moved with every byte: when it fires it looks how long the last one is ago. curl minds the time to connect. */
+static void on_stall(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct exchange *x = w->data;
+	struct reason why = {"out of memory"};
+	uint64_t due_ms = patience_first_look(&x->patience);
+	(void)loop;
+	(void)events;
+	if (x->stopped || x->lost) {
+		finish(x, x->stopped ? HTTP_STOPPED : HTTP_FAILED, 0, &why);
+		return;
+	}
+	if (x->connected && !x->paused && patience_is_over(&x->patience, clock_mono_ms(), &due_ms, &why))
+		finish(x, HTTP_STALLED, 0, &why);
+	else
+		arm_stall(x, due_ms);
+}
+
+/* What is the same for all requests. */
+static void set_up(struct exchange *x)
+{
+	CURL *e = x->easy;
+	(void)curl_easy_setopt(e, CURLOPT_PRIVATE, x);
+	(void)curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->error);
+	(void)curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(e, CURLOPT_HEADERDATA, x);
+	(void)curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+	(void)curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
+	(void)curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_request);
+	(void)curl_easy_setopt(e, CURLOPT_PREREQDATA, x);
+	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, x);
+	(void)curl_easy_setopt(e, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
+	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	(void)curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+	(void)curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	(void)curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	(void)curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* no Authorization to a proxy */
+	(void)curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a resolver that hangs */
+	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+}
+
+static struct exchange *exchange_take(struct http *h)
+{
+	struct exchange *x = h->spare;
+	if (x) {
+		h->spare = x->next;
+		h->spare_len--;
+		return x;
+	}
+	x = calloc(1, sizeof(*x));
+	if (!x)
+		return NULL;
+	x->http = h;
+	x->easy = curl_easy_init();
+	if (!x->easy) {
+		free(x);
+		return NULL;
+	}
+	ev_timer_init(&x->stall, on_stall, 0., 0.);
+	x->stall.data = x;
+	set_up(x);
+	return x;
+}
+
+__attribute__((format(printf, 2, 3))) static int add_header(struct exchange *x, const char *format, ...)
+{
+	AUTO_FREE char *line = NULL;
+	va_list args;
+	va_start(args, format);
+	int len = vasprintf(&line, format, args);
+	va_end(args);
+	struct curl_slist *longer = len < 0 ? NULL : curl_slist_append(x->headers, line);
+	if (!longer)
+		return -ENOMEM;
+	x->headers = longer;
+	explicit_bzero(line, (size_t)len);
+	return 0;
+}
+
+static int add_headers(struct exchange *x, const struct http_ask *ask)
+{
+	int r = add_header(x, "Accept: %s", ask->accept);
+	if (r == 0 && ask->first > 0 && ask->last == SIZE_UNKNOWN)
+		r = add_header(x, "Range: bytes=%" PRIu64 "-", ask->first);
+	else if (r == 0 && ask->first > 0)
+		r = add_header(x, "Range: bytes=%" PRIu64 "-%" PRIu64, ask->first, ask->last);
+	if (r == 0 && ask->if_range)
+		r = add_header(x, "If-Range: %s", ask->if_range);
+	if (r == 0 && ask->authorization)
+		r = add_header(x, "Authorization: %s", ask->authorization);
+	for (size_t i = 0; i < ask->headers_len && r == 0; i++)
+		r = add_header(x, "%s", ask->headers[i]);
+	return r;
+}
+
+/* A handle is used again: every option is set for every request. */
+static bool set_tls(CURL *e, const struct http_tls *tls)
+{
+	static const struct http_tls none;
+	const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+	const struct http_tls *t = tls ? tls : &none;
+	return curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file ? t->ca_file : built->cainfo) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_CAPATH, t->ca_file ? NULL : built->capath) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSLCERT, t->client_cert) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSLKEY, t->client_key ? t->client_key : t->client_cert) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->skip_verify ? 0L : 1L) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->skip_verify ? 0L : 2L) == CURLE_OK;
+}
+
+/* GET undoes HEAD, which a handle may have been used for before; for POST that is said. */
+static bool set_method(struct exchange *x, const char *form, bool head)
+{
+	if (!form)
+		return curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK &&
+		       (!head || curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L) == CURLE_OK);
+	return curl_easy_setopt(x->easy, CURLOPT_NOBODY, 0L) == CURLE_OK && buf_append_str(&x->form, form) == 0 &&
+	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE, (long)x->form.len) == CURLE_OK &&
+	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->form.data) == CURLE_OK;
+}
+
+static bool set_request(struct exchange *x, const struct http_ask *ask)
+{
+	CURL *e = x->easy;
+	x->guarded = ask->guarded;
+	x->proxy_port = ask->guarded ? guard_proxy_port(strncasecmp(ask->url, "https:", 6) == 0) : 0;
+	/* Refused while curl holds the buffer of a try that came to nothing: that one will do. */
+	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, ask->one_of_many ? SMALL_RECEIVE_BUFFER : RECEIVE_BUFFER);
+	return add_headers(x, ask) == 0 && set_method(x, ask->form, ask->head) && set_tls(e, ask->tls) &&
+	       curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ask->fresh ? 1L : 0L) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms) == CURLE_OK;
+}
+
+int http_start(struct http *h, const struct http_ask *ask, const struct http_hooks *hooks, void *self,
+	       struct exchange **ret_exchange)
+{
+	struct exchange *x = exchange_take(h);
+	if (!x)
+		return -ENOMEM;
+	x->hooks = hooks;
+	x->self = self;
+	x->connected = x->paused = x->refused = x->stopped = x->lost = x->guard_held = false;
+	x->error[0] = '\0';
+	x->patience = ask->patience;
+	response_init(&x->response, clock_wall_s());
+	if (!set_request(x, ask) || curl_multi_add_handle(h->multi, x->easy) != CURLM_OK) {
+		retire(x);
+		return -ENOMEM;
+	}
+	arm_stall(x, patience_first_look(&x->patience));
+	*ret_exchange = x;
+	return 0;
+}
+
+void http_resume(struct exchange *x)
+{
+	if (!x->paused)
+		return;
+	x->paused = false;
+	patience_begin(&x->patience, clock_mono_ms());
+	if (curl_easy_pause(x->easy, CURLPAUSE_CONT) == CURLE_OK)
+		return;
+	/* curl has dropped bytes that it had in hand. It would go on behind the gap; we end from the loop. */
+	x->lost = true;
+	arm_stall(x, 0);
+}
+
+void http_cancel(struct exchange *x)
+{
+	retire(x);
+}
+
+bool http_is_connected(const struct exchange *x)
+{
+	return x->connected;
+}
+
+int http_new(struct ev_loop *loop, struct http **ret_http)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	if (!h)
+		return -ENOMEM;
+	h->loop = loop;
+	ev_timer_init(&h->timer, on_timer, 0., 0.);
+	h->timer.data = h;
+	h->multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
+	if (!h->multi) {
+		free(h);
+		return -ENOMEM;
+	}
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
+	*ret_http = h;
+	return 0;
+}
+
+void http_free(struct http *h)
+{
+	if (!h)
+		return;
+	while (h->spare) {
+		struct exchange *x = h->spare;
+		h->spare = x->next;
+		exchange_free(x);
+	}
+	(void)curl_multi_cleanup(h->multi);
+	ev_timer_stop(h->loop, &h->timer);
+	curl_global_cleanup();
+	free(h);
+}

@@ -1,0 +1,51 @@
+#include "fetchd/http/patience.h"
+
+/* System */
+#include <inttypes.h>
+
+void patience_begin(struct patience *p, uint64_t now_ms)
+{
+	p->last_ms = p->since_ms = now_ms;
+	p->bytes = 0;
+}
+
+uint64_t patience_first_look(const struct patience *p)
+{
+	return p->min_speed > 0 && p->min_speed_ms < p->stall_ms ? p->min_speed_ms : p->stall_ms;
+}
+
+void patience_bytes(struct patience *p, size_t len, uint64_t now_ms)
+{
+	p->last_ms = now_ms;
+	p->bytes += len;
+}
+
+/* A look that comes late saw more time than was meant, and asks for no more bytes than were meant. */
+static bool is_too_slow(struct patience *p, uint64_t watched_ms, struct reason *ret_why)
+{
+	if (p->bytes * 1000 >= p->min_speed * p->min_speed_ms)
+		return false;
+	reason_set(ret_why, "too slow: %" PRIu64 " bytes came in %.1f seconds", p->bytes, (double)watched_ms / 1000.0);
+	return true;
+}
+
+bool patience_is_over(struct patience *p, uint64_t now_ms, uint64_t *ret_due_ms, struct reason *ret_why)
+{
+	uint64_t silent_ms = now_ms - p->last_ms, watched_ms = now_ms - p->since_ms;
+	if (silent_ms >= p->stall_ms) {
+		reason_set(ret_why, "no byte came for %.1f seconds", (double)silent_ms / 1000.0);
+		return true;
+	}
+	*ret_due_ms = p->stall_ms - silent_ms;
+	if (p->min_speed == 0)
+		return false;
+	if (watched_ms >= p->min_speed_ms) {
+		if (is_too_slow(p, watched_ms, ret_why))
+			return true;
+		p->since_ms = now_ms;
+		p->bytes = watched_ms = 0;
+	}
+	if (p->min_speed_ms - watched_ms < *ret_due_ms)
+		*ret_due_ms = p->min_speed_ms - watched_ms;
+	return false;
+}

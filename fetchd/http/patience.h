@@ -1,0 +1,37 @@
+/*
+ * When a server is too slow to be waited for: it is silent, or what it sends is a trickle. Only time counts in which we
+ * would have taken bytes. Pure: the caller tells the time.
+ */
+#ifndef SLUICE_FETCHD_HTTP_PATIENCE_H
+#define SLUICE_FETCHD_HTTP_PATIENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/reason.h"
+
+struct patience {
+	uint64_t stall_ms;     /* so long without a byte */
+	uint64_t min_speed;    /* fewer bytes a second ... */
+	uint64_t min_speed_ms; /* ... over so long; a min_speed of 0: any will do */
+
+	/* Its own. Times are monotonic. */
+	uint64_t last_ms;  /* the last byte came, or it began */
+	uint64_t since_ms; /* `bytes` came since then */
+	uint64_t bytes;
+};
+
+/* The request is out, or we take bytes again after a pause of ours. */
+void patience_begin(struct patience *p, uint64_t now_ms);
+
+/* Before it has begun, and in a pause: look again in so many milliseconds. */
+uint64_t patience_first_look(const struct patience *p);
+
+/* Bytes came. */
+void patience_bytes(struct patience *p, size_t len, uint64_t now_ms);
+
+/* True: it is over, and why. False: look again in `ret_due_ms`. */
+bool patience_is_over(struct patience *p, uint64_t now_ms, uint64_t *ret_due_ms, struct reason *ret_why);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * The head of an HTTP response, collected line by line. Pure: no network, no clock. Formats: RFC 9110 (8.6
+ * Content-Length, 8.8 validators, 10.2.3 Retry-After, 11.6.1 WWW-Authenticate, 14.4 Content-Range), RFC 9112 (4 status
+ * line, 6 body length); Docker-Content-Digest: OCI distribution spec.
+ */
+#ifndef SLUICE_FETCHD_HTTP_RESPONSE_H
+#define SLUICE_FETCHD_HTTP_RESPONSE_H
+
+#include "common/base/reason.h"
+#include "common/oci/transfer.h"
+#include "fetchd/http/challenge.h"
+
+#define RESPONSE_HEAD_MAX    (64u << 10) /* bytes of header lines in all, interim responses included */
+#define RESPONSE_LINES_MAX   200
+#define RETRY_AFTER_CLAMP_MS (UINT64_C(365) * 24 * 3600 * 1000) /* whoever asks for more is as good as gone */
+#define LOCATION_MAX         8192                               /* bytes; signed URLs run to two thousand */
+
+struct response {
+	uint64_t now_s; /* wall clock, for dates in Retry-After */
+	size_t bytes;   /* counted against the limits */
+	unsigned lines;
+
+	/* From here on everything belongs to one status line and starts anew with the next. */
+	unsigned status; /* 0: no status line yet */
+	bool whole;      /* the empty line behind the fields came */
+	bool broken;     /* a field that cannot be believed: `why` */
+	struct reason why;
+	bool has_length;
+	uint64_t length; /* Content-Length */
+	bool chunked;
+	bool coded;       /* a Content-Encoding, or a Transfer-Encoding besides chunked: offsets would lie */
+	bool multipart;   /* multipart/byteranges */
+	bool has_range;   /* Content-Range: first to last of total */
+	bool unsatisfied; /* Content-Range: * of total */
+	uint64_t first, last;
+	uint64_t total;                        /* SIZE_UNKNOWN: "*", or no Content-Range */
+	char etag[VALIDATOR_MAX + 1];          /* empty unless strong */
+	char last_modified[VALIDATOR_MAX + 1]; /* empty unless it is a date */
+	uint64_t last_modified_s, date_s;      /* wall clock, 0: none */
+	char digest[DIGEST_TEXT_SIZE];         /* Docker-Content-Digest, empty unless well-formed */
+	char media_type[MEDIA_TYPE_MAX + 1];   /* Content-Type without parameters, empty unless well-formed */
+	char location[LOCATION_MAX + 1];
+	uint64_t retry_after_ms;    /* 0: none; at most RETRY_AFTER_CLAMP_MS */
+	struct challenge challenge; /* of all WWW-Authenticate fields */
+};
+
+enum response_progress {
+	RESPONSE_MORE,    /* feed the next line */
+	RESPONSE_WHOLE,   /* the head is complete and final; a body may follow */
+	RESPONSE_REFUSED, /* over a limit, or no HTTP: `why` says */
+};
+
+void response_init(struct response *r, uint64_t now_wall_s);
+
+/* Take one line with its line end. Interim (1xx) responses are passed over. */
+enum response_progress response_line(struct response *r, struct span line);
+
+/* What identifies the content for If-Range: a strong ETag, else a Last-Modified that is strong, else "". Borrowed. */
+const char *response_validator(const struct response *r);
+
+#endif

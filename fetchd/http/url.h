@@ -1,0 +1,42 @@
+/*
+ * URLs and origins (RFC 3986; RFC 6454, 4: an origin is scheme, host and port), by libcurl's parser, so that what we
+ * compare is what it connects to. With http.c the only file that includes curl.
+ */
+#ifndef SLUICE_FETCHD_HTTP_URL_H
+#define SLUICE_FETCHD_HTTP_URL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/reason.h"
+
+#define URL_MAX          8192 /* bytes */
+#define URL_HOST_MAX     255
+#define ORIGIN_TEXT_SIZE (URL_HOST_MAX + 7) /* "host:65535" */
+
+struct origin {
+	bool tls;
+	uint16_t port;
+	char host[URL_HOST_MAX + 1]; /* lower case */
+};
+
+/* -EINVAL with a reason: not http or https, no host, credentials in it, longer than URL_MAX. */
+int origin_of(const char *url, struct origin *ret_origin, struct reason *why);
+
+bool origin_eq(const struct origin *a, const struct origin *b);
+
+/* "host", or "host:port" where the port is not the scheme's. */
+void origin_format(const struct origin *o, char ret_text[static ORIGIN_TEXT_SIZE]);
+
+/*
+ * Where a Location leads from `base`, as an absolute URL without a fragment, into `ret_url` (its content is replaced).
+ * -EINVAL with a reason: no URL, another scheme than http and https, from https to http, credentials in it.
+ */
+int url_redirect(const char *base, const char *location, struct buf *ret_url, struct reason *why);
+
+/* A URL or source text for messages: without its query, which may be a signature, and not too long. */
+#define URL_SHOWN_SIZE 201
+void url_show(struct span url, char ret_text[static URL_SHOWN_SIZE]);
+
+#endif

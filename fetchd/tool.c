@@ -1,0 +1,159 @@
+#include "fetchd/tool.h"
+
+/* System */
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/daemon.h"
+#include "common/base/log.h"
+
+/* Wire */
+#include "common/wire/frame.h"
+#include "common/wire/peer.h"
+
+/* Own */
+#include "fetchd/auth/pass.h"
+#include "fetchd/bucket.h"
+#include "fetchd/fetch.h"
+#include "fetchd/host.h"
+#include "fetchd/http/http.h"
+#include "fetchd/sink.h"
+#include "fetchd/window.h"
+
+#define PIPE_BYTES (1 << 20) /* of a pipe on stdout: a chunk in one write */
+
+struct get {
+	struct fetcher env;
+	struct window_room room;
+	struct bucket bucket;
+	enum fail_class fail;
+	int sink_error;
+};
+
+static void on_done(void *self, struct fetch *f)
+{
+	struct get *g = self;
+	g->fail = fetch_outcome(f);
+	g->sink_error = fetch_sink_error(f);
+	fetch_free(f);
+	ev_break(g->env.loop, EVBREAK_ALL);
+}
+
+static const struct fetch_hooks hooks = {on_done};
+
+static int check_arguments(const struct settings *s, const char *source, struct fetch_order *ret_order,
+			   struct reason *why)
+{
+	struct digest digest;
+	int r = 0;
+	*ret_order = (struct fetch_order){
+	    /* Whoever reads the frames has a ref of his own; this one has to be there and to fit. */
+	    .ref = span_str(strlen(source) <= REF_MAX ? source : "-"),
+	    .attempt = 1,
+	    .source = span_str(source),
+	    .offset = s->offset,
+	    .size = SIZE_UNKNOWN,
+	    .expected = span_str(s->digest),
+	    .checked = true, /* by whoever asked for the rest of what he has */
+	};
+	if (s->size)
+		r = opt_parse_number(OPT_COUNT, s->size, &ret_order->size);
+	if (r < 0 || (s->size && ret_order->size > INT64_MAX)) {
+		reason_set(why, "'%s' is no size", s->size);
+		return -EINVAL;
+	}
+	if (s->digest)
+		r = digest_parse(span_str(s->digest), &digest, why);
+	if (r == 0 && ref_check(ret_order->ref, NULL) < 0) {
+		reason_set(why, "'%s' is no source", source);
+		return -EINVAL;
+	}
+	return r;
+}
+
+static int say_hello(const struct settings *s)
+{
+	struct peer peer;
+	int r = peer_init(&peer);
+	struct message m = {.type = MSG_HELLO, .incarnation = peer.self};
+	return r < 0 || s->raw ? r : frame_write(STDOUT_FILENO, &m);
+}
+
+static int stdout_failed(int r)
+{
+	(void)log_errno(r, "cannot write to standard output");
+	return r == -EPIPE ? EX_TEMPFAIL : exit_code_of(r);
+}
+
+/* A pipe from a shell is 64 KiB long and could be set not to block, which this program has no use for. */
+static void prepare_stdout(void)
+{
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+	if (flags >= 0 && (flags & O_NONBLOCK))
+		(void)fcntl(STDOUT_FILENO, F_SETFL, flags & ~O_NONBLOCK);
+	(void)fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_BYTES);
+}
+
+static int make(struct get *g, const struct settings *s)
+{
+	g->env.loop = ev_default_loop(EVFLAG_AUTO);
+	g->env.settings = s;
+	g->env.room = &g->room;
+	g->env.bucket = &g->bucket;
+	int r = g->env.loop ? http_new(g->env.loop, &g->env.http) : -ENOMEM;
+	if (r == 0)
+		r = hosts_new(&g->env.hosts);
+	if (r == 0)
+		r = passes_new(&g->env, &g->env.passes);
+	if (r == 0)
+		r = sink_new_fd(g->env.loop, STDOUT_FILENO, s->raw ? SINK_RAW : SINK_FRAMES, &g->env.sink);
+	return r;
+}
+
+static int run(struct get *g, const struct fetch_order *order)
+{
+	struct fetch *f;
+	int r = fetch_new(&g->env, order, &hooks, g, &f);
+	if (r < 0)
+		return r;
+	g->fail = FAIL_CLASS_MAX + 1; /* until `done` was called, which may be before the loop runs */
+	fetch_start(f);
+	if (g->fail > FAIL_CLASS_MAX)
+		(void)ev_run(g->env.loop, 0);
+	return 0;
+}
+
+int get_run(const struct settings *s, const char *source)
+{
+	struct get g = {0};
+	struct fetch_order order;
+	struct reason why;
+	if (!s->raw && isatty(STDOUT_FILENO)) {
+		log_error("frames are not for a terminal: use --raw, or pipe them into 'ingestd put'");
+		return EX_USAGE;
+	}
+	if (check_arguments(s, source, &order, &why) < 0) {
+		log_error("%s", why.text);
+		return EX_USAGE;
+	}
+	prepare_stdout();
+	int r = say_hello(s);
+	if (r < 0)
+		return stdout_failed(r);
+	r = make(&g, s);
+	if (r == 0)
+		r = run(&g, &order);
+	sink_free(g.env.sink);
+	passes_free(g.env.passes);
+	hosts_free(g.env.hosts);
+	http_free(g.env.http);
+	if (r < 0) {
+		(void)log_errno(r, "cannot fetch '%s'", source);
+		return exit_code_of(r);
+	}
+	return g.sink_error < 0 ? stdout_failed(g.sink_error) : fail_exit_code(g.fail);
+}

@@ -1,0 +1,16 @@
+/*
+ * `fetchd get`: one transfer to stdout, for people who pipe the stages by hand.
+ */
+#ifndef SLUICE_FETCHD_TOOL_H
+#define SLUICE_FETCHD_TOOL_H
+
+#include "fetchd/config/settings.h"
+
+/*
+ * Fetch `source` as the settings say: frames on stdout (HELLO, OPENED, CHUNK ..., END or FAIL), or raw bytes. Returns
+ * the exit code: that of the FAIL's class; 64 for a bad argument or frames on a terminal; 75 when the reader of stdout
+ * went away. Blocks until it is done.
+ */
+int get_run(const struct settings *s, const char *source);
+
+#endif

@@ -1,0 +1,328 @@
+#include "ingestd/disk/ingest.h"
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/failpoint.h"
+#include "common/base/file.h"
+#include "common/base/lock.h"
+
+#define OPEN_TRIES 16 /* against somebody who removes the directory between our open and our lock */
+
+static struct ingest *ingest_new(const struct ingest_home *home, struct span ref)
+{
+	struct ingest *in = calloc(1, sizeof(*in));
+	struct digest id;
+
+	if (!in)
+		return NULL;
+	in->home = home;
+	in->dir_fd = in->lock_fd = in->transfer_fd = in->data_fd = in->checkpoint_fd = -1;
+	layout_ingest_id(ref, in->id);
+	digest_of(HASH_SHA256, ref.data, ref.len, &id);
+	memcpy(in->id_bytes, id.bytes, sizeof(in->id_bytes));
+	return in;
+}
+
+static int fail(int r, const struct ingest *in, const char *file, struct reason *why)
+{
+	bool foreign = r == -ELOOP || r == -EINVAL || r == -ENOTDIR;
+
+	reason_set(why, "cannot use '%s/" LAYOUT_INGEST "/%s/%s': %s", layout_path(in->home->layout), in->id, file,
+		   foreign ? "what is there is not ours, \"sluice abort\" removes it" : strerror(-r));
+	return r;
+}
+
+static int take_lock(struct ingest *in, struct reason *why)
+{
+	struct reason holder;
+
+	int r = lock_take_at(in->dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, in->home->program, &in->lock_fd, &holder);
+	if (r == -EWOULDBLOCK)
+		reason_set(why, "its ingest is locked by %s", holder.text);
+	else if (r < 0)
+		(void)fail(r, in, INGEST_LOCK, why);
+	return r;
+}
+
+/* Open the directory and take its lock. -ENOENT with `make`: it was removed under us, try again. */
+static int open_locked(struct ingest *in, enum ingest_make make, struct reason *why)
+{
+	int r = dir_open_at(layout_ingest_fd(in->home->layout), in->id, make == INGEST_MAKE, &in->dir_fd);
+
+	return r < 0 ? fail(r, in, "", why) : take_lock(in, why);
+}
+
+static void record_begin(struct transfer *t, struct span ref)
+{
+	transfer_init(t);
+	memcpy(t->ref, ref.data, ref.len);
+	t->started_s = clock_wall_s();
+	t->has_expected = digest_parse(ref, &t->expected, NULL) == 0;
+}
+
+/* A record that is missing, torn or about something else is begun anew: the bytes may still be of use. */
+static int open_record(struct ingest *in, struct span ref, struct reason *why)
+{
+	AUTO_BUF text = BUF_INIT;
+
+	int r = file_load_at(in->dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text);
+	if (r < 0 && r != -ENOENT && r != -EFBIG)
+		return fail(r, in, INGEST_TRANSFER, why);
+	size_t whole = r < 0 ? 0 : transfer_whole_len(buf_span(&text));
+	if (whole == 0 || transfer_parse(buf_span(&text), &in->record, NULL) < 0 ||
+	    !span_eq(span_str(in->record.ref), ref)) {
+		record_begin(&in->record, ref);
+		whole = 0;
+	}
+	r = FAILPOINT(
+	    NAME, "record.make",
+	    file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, 0644, &in->transfer_fd, NULL));
+	if (r == 0 && FAILPOINT(NAME, "record.cut", ftruncate(in->transfer_fd, (off_t)whole)) < 0)
+		r = -errno;
+	if (r < 0)
+		return fail(r, in, INGEST_TRANSFER, why);
+	in->transfer_len = whole;
+	return 0;
+}
+
+static int data_open(struct ingest *in, int flags)
+{
+	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
+
+	/* Sealed, but not named yet: we made it read-only, and an owner may take that back. */
+	if (r == -EACCES && fchmodat(in->dir_fd, INGEST_DATA, 0644, AT_SYMLINK_NOFOLLOW) == 0)
+		r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
+	return r;
+}
+
+/* One that has begun goes on with what it has. */
+static int claim_records(const struct ingest *in)
+{
+	int r = ingest_claim_records(in);
+	return in->transfer_len > 0 ? 0 : r;
+}
+
+/*
+ * Whether commitd has given the data its name already, although the record may not say `sealed`: after a power cut the
+ * name may be on disk, and what was written to the record before it not. The data is gone then, or, on btrfs, the
+ * second link of the blob. `ret_size`: of the blob.
+ */
+static bool is_named(const struct ingest *in, const struct transfer *record, uint64_t *ret_size)
+{
+	char name[DIGEST_TEXT_SIZE];
+	struct stat blob, data;
+
+	if (!record->has_expected)
+		return false;
+	digest_format_hex(&record->expected, name);
+	if (fstatat(layout_blobs_fd(in->home->layout, record->expected.alg), name, &blob, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISREG(blob.st_mode))
+		return false;
+	*ret_size = (uint64_t)blob.st_size;
+	if (fstatat(in->dir_fd, INGEST_DATA, &data, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT;
+	return blob.st_dev == data.st_dev && blob.st_ino == data.st_ino;
+}
+
+/* As good as sealed: commitd finds the blob and finishes what is left of its move. */
+static void take_for_sealed(struct ingest *in, uint64_t size)
+{
+	in->record.sealed = in->record.expected;
+	in->record.size = size;
+	in->record.has_sealed = true;
+}
+
+/*
+ * The data has a second name that is somebody else's, or a blob's whose digest we do not know: nothing is written
+ * through it, our name of it goes, and the ingest begins anew.
+ */
+static int drop_linked(struct ingest *in)
+{
+	struct stat st;
+
+	if (fstatat(in->dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_nlink < 2)
+		return -EINVAL;
+	/* The slots first: none may outlive the bytes that it vouches for. */
+	if ((unlinkat(in->dir_fd, INGEST_CHECKPOINT, 0) < 0 && errno != ENOENT) ||
+	    unlinkat(in->dir_fd, INGEST_DATA, 0) < 0)
+		return -errno;
+	return -ENOENT;
+}
+
+static int open_data(struct ingest *in, struct reason *why)
+{
+	uint64_t size;
+	int r = data_open(in, 0);
+
+	if ((r == -ENOENT || r == -EINVAL) && !in->record.has_sealed && is_named(in, &in->record, &size))
+		take_for_sealed(in, size);
+	if (r == -EINVAL && !in->record.has_sealed)
+		r = drop_linked(in);
+	if (r == -ENOENT && !in->record.has_sealed)
+		r = FAILPOINT(NAME, "data.make", data_open(in, O_CREAT));
+	/* With a second link it is on its way, on a file system where commitd has to link and unlink. */
+	if ((r == -ENOENT || r == -EINVAL) && in->record.has_sealed) {
+		in->is_moved = true;
+		in->offset = in->record.size;
+		in->resumed = "complete, its data has moved to the blobs";
+		return 0;
+	}
+	if (r < 0)
+		return fail(r, in, INGEST_DATA, why);
+	r = FAILPOINT(NAME, "slots.make",
+		      file_open_at(in->dir_fd, INGEST_CHECKPOINT, O_RDWR | O_CREAT, 0644, &in->checkpoint_fd, NULL));
+	if (r == 0)
+		r = claim_records(in);
+	if (r == 0)
+		r = ingest_resume(in, true);
+	return r < 0 ? fail(r, in, INGEST_CHECKPOINT, why) : 0;
+}
+
+static int ingest_fill(struct ingest *in, struct span ref, enum ingest_make make, struct reason *why)
+{
+	int r = open_locked(in, make, why);
+	if (r == 0)
+		r = open_record(in, ref, why);
+	if (r < 0)
+		return r;
+	in->alg = in->record.has_expected ? in->record.expected.alg : HASH_SHA256;
+	r = hasher_new(in->alg, &in->hasher);
+	return r < 0 ? r : open_data(in, why);
+}
+
+/*
+ * There was no space to make all of it. What was made and holds nothing is in the way of those who need less. Without
+ * the lock it is not ours to empty, and a directory that is not empty stays.
+ */
+static void undo_make(const struct ingest *in)
+{
+	int ingest_fd = layout_ingest_fd(in->home->layout);
+	struct stat st;
+
+	if (in->lock_fd < 0)
+		(void)unlinkat(ingest_fd, in->id, AT_REMOVEDIR);
+	else if (in->transfer_len == 0 &&
+		 (fstatat(in->dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno == ENOENT : st.st_size == 0))
+		(void)dir_remove_at(ingest_fd, in->id);
+}
+
+int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_make make, struct ingest **ret_ingest,
+		struct reason *why)
+{
+	int r = -ENOENT;
+
+	for (unsigned i = 0; i < OPEN_TRIES && r == -ENOENT; i++) {
+		struct ingest *in = ingest_new(home, ref);
+		if (!in)
+			return -ENOMEM;
+		r = ingest_fill(in, ref, make, why);
+		if (r == 0) {
+			*ret_ingest = in;
+			return 0;
+		}
+		if (file_is_full(r))
+			undo_make(in);
+		ingest_close(in);
+		if (make == INGEST_EXISTING)
+			break;
+	}
+	return r;
+}
+
+/* What stands where its directory or its lock should, and is none, keeps nobody off. */
+static int discard_locked(struct ingest *in, struct reason *why)
+{
+	int ingest_fd = layout_ingest_fd(in->home->layout);
+
+	int r = dir_open_at(ingest_fd, in->id, false, &in->dir_fd);
+	if (r == -ELOOP || r == -ENOTDIR)
+		return name_remove_at(ingest_fd, in->id);
+	if (r == 0)
+		r = take_lock(in, why);
+	if (r == -ELOOP || r == -EINVAL) {
+		r = name_remove_at(in->dir_fd, INGEST_LOCK);
+		if (r == 0)
+			r = take_lock(in, why);
+	}
+	return r < 0 ? r : dir_remove_at(ingest_fd, in->id);
+}
+
+int ingest_discard(const struct ingest_home *home, struct span ref, struct reason *why)
+{
+	struct ingest *in = ingest_new(home, ref);
+
+	if (!in)
+		return -ENOMEM;
+	int r = discard_locked(in, why);
+	if (r < 0 && r != -ENOENT && r != -EWOULDBLOCK)
+		reason_set(why, "cannot remove '%s/" LAYOUT_INGEST "/%s': %s", layout_path(home->layout), in->id,
+			   strerror(-r));
+	ingest_close(in);
+	return r;
+}
+
+/* The offset that the slots and the size of the data speak for. */
+static int peek_data(const struct ingest *in, uint64_t *ret_offset)
+{
+	uint8_t file[SLOT_FILE_BYTES];
+	AUTO_FD data_fd = -1, checkpoint_fd = -1;
+	struct stat st;
+	struct resume how;
+	size_t len = 0;
+
+	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDONLY, 0, &data_fd, &st);
+	if (r < 0)
+		return r;
+	r = file_open_at(in->dir_fd, INGEST_CHECKPOINT, O_RDONLY, 0, &checkpoint_fd, NULL);
+	if (r == 0)
+		r = file_pread_full(checkpoint_fd, file, sizeof(file), 0, &len);
+	if (r < 0)
+		return r;
+	struct data_facts now = ingest_facts(in, &st);
+	checkpoint_choose(file, len, &now, &how);
+	*ret_offset = how.kind == RESUME_LIVE                                ? now.size
+		      : how.kind == RESUME_CUT || how.kind == RESUME_DURABLE ? how.from.offset
+									     : 0;
+	return 0;
+}
+
+/* Without data or slots an ingest goes on from 0, unless its data has moved to the blobs. */
+static uint64_t peek_record(const struct ingest *in)
+{
+	AUTO_BUF text = BUF_INIT;
+	struct transfer record;
+	uint64_t size;
+
+	if (file_load_at(in->dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text) < 0 ||
+	    transfer_parse(buf_span(&text), &record, NULL) < 0)
+		return 0;
+	if (record.has_sealed)
+		return record.size;
+	return is_named(in, &record, &size) ? size : 0;
+}
+
+int ingest_peek(const struct ingest_home *home, struct span ref, uint64_t *ret_offset, struct reason *why)
+{
+	struct ingest *in = ingest_new(home, ref);
+
+	if (!in)
+		return -ENOMEM;
+	int r = dir_open_at(layout_ingest_fd(home->layout), in->id, false, &in->dir_fd);
+	if (r == 0)
+		r = peek_data(in, ret_offset);
+	if ((r == -ENOENT || r == -EINVAL) && in->dir_fd >= 0) {
+		*ret_offset = peek_record(in);
+		r = 0;
+	}
+	if (r < 0 && r != -ENOENT)
+		(void)fail(r, in, INGEST_DATA, why);
+	ingest_close(in);
+	return r;
+}

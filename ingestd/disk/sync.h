@@ -1,0 +1,40 @@
+/*
+ * What an ingest makes durable: durable checkpoints, the seal, and before them the space for it all. A job is a
+ * snapshot; it runs on a worker thread (or in place, for ingestd put) while the ingest goes on appending, and touches
+ * nothing of it but its descriptors.
+ */
+#ifndef SLUICE_INGESTD_DISK_SYNC_H
+#define SLUICE_INGESTD_DISK_SYNC_H
+
+#include "common/base/workers.h"
+#include "ingestd/disk/ingest.h"
+
+enum sync_kind {
+	SYNC_CHECKPOINT, /* fdatasync(data), then a durable slot, then fdatasync(checkpoint) */
+	SYNC_SEAL,       /* chmod 0444 and fsync(data); nothing writes to the data any more */
+	SYNC_RESERVE, /* ask the file system for the space of the whole content; only -ENOSPC and its like are failures
+		       */
+};
+
+struct sync_job {
+	struct work work; /* for workers_submit(); `done` is the caller's */
+	enum sync_kind kind;
+	struct ingest *in; /* stays open until the job is finished */
+	bool anchor;       /* sync the directory, its parent and the record first */
+	uint64_t offset;
+	uint64_t slot_at;
+	uint8_t slot[SLOT_BYTES];
+	int result;    /* 0 or -errno */
+	bool poisoned; /* a sync failed: the ingest must be rolled back and its descriptors not synced again */
+};
+
+/* Take a snapshot of the ingest as it is. */
+void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in);
+
+/* Do it. Blocks on the disk. `work.run` of a prepared job calls this too. */
+void sync_run(struct sync_job *job);
+
+/* Tell the ingest what is durable now. On the thread that owns the ingest. Returns the job's result. */
+int sync_finish(struct sync_job *job);
+
+#endif

@@ -1,0 +1,361 @@
+/*
+ * ls, images and cat: what is stored. They read the store and need no stage.
+ */
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/daemon.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+
+/* OCI */
+#include "common/oci/json.h"
+#include "common/oci/reference.h"
+
+/* Sluice */
+#include "sluice/cmd/image.h"
+#include "sluice/cmd/report.h"
+#include "sluice/command.h"
+#include "sluice/show/text.h"
+
+#define CAT_BLOCK_BYTES (256u << 10)
+#define NAMELESS        "-"
+
+/* Open the store, or complain and say with which exit code to end. */
+static int open_store(const struct context *ctx, struct layout **ret_layout)
+{
+	struct reason why;
+	int r = layout_open(ctx->places.store, LAYOUT_READER, ret_layout, &why);
+
+	if (r < 0)
+		log_error("%s", why.text);
+	return r < 0 ? exit_code_of(r) : 0;
+}
+
+struct blob {
+	char digest[DIGEST_TEXT_SIZE];
+	uint64_t size;
+};
+
+struct blobs {
+	struct blob *list; /* owned */
+	size_t len, room;
+};
+
+static int blobs_add(struct blobs *bs, const struct blob *b)
+{
+	if (bs->len == bs->room) {
+		size_t room = bs->room ? 2 * bs->room : 64;
+		struct blob *list = reallocarray(bs->list, room, sizeof(*list));
+		if (!list)
+			return -ENOMEM;
+		bs->list = list;
+		bs->room = room;
+	}
+	bs->list[bs->len++] = *b;
+	return 0;
+}
+
+static int blobs_gather(struct layout *l, enum hash_alg alg, struct blobs *bs)
+{
+	struct digest digest;
+	struct blob b;
+	int r = 0;
+
+	if (layout_blobs_fd(l, alg) < 0)
+		return 0;
+	int fd = openat(layout_blobs_fd(l, alg), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_DIR dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return -errno;
+	for (const struct dirent *e = readdir(dir); r == 0 && e; e = readdir(dir)) {
+		int n = snprintf(b.digest, sizeof(b.digest), "%s:%s", hash_name(alg), e->d_name);
+		if (n < (int)sizeof(b.digest) && digest_parse(span_str(b.digest), &digest, NULL) == 0 &&
+		    layout_blob_size(l, &digest, &b.size) == 0)
+			r = blobs_add(bs, &b);
+	}
+	return r;
+}
+
+static int blob_compare(const void *a, const void *b)
+{
+	return strcmp(((const struct blob *)a)->digest, ((const struct blob *)b)->digest);
+}
+
+static int blobs_print_json(const struct blobs *bs)
+{
+	AUTO_JSON array = json_array_make();
+	int r = array ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < bs->len; i++) {
+		struct json_t *object = json_object_make();
+		if (!object)
+			return -ENOMEM;
+		(void)json_set_text(object, "digest", bs->list[i].digest);
+		(void)json_set_u64(object, "size", bs->list[i].size);
+		r = json_append(array, object);
+	}
+	if (r == 0)
+		report_json(array);
+	return r;
+}
+
+static int blobs_print(const struct context *ctx, const struct blobs *bs)
+{
+	if (ctx->json)
+		return blobs_print_json(bs);
+	for (size_t i = 0; i < bs->len; i++) {
+		if (ctx->quiet)
+			(void)printf("%s\n", bs->list[i].digest);
+		else
+			(void)printf("%s  %" PRIu64 "\n", bs->list[i].digest, bs->list[i].size);
+	}
+	return 0;
+}
+
+static int run_ls(struct context *ctx, int argc, char **argv)
+{
+	struct layout *l;
+	struct blobs bs = {.list = NULL};
+	int code = open_store(ctx, &l);
+
+	(void)argc;
+	(void)argv;
+	if (code != 0)
+		return code;
+	int r = blobs_gather(l, HASH_SHA256, &bs);
+	if (r == 0)
+		r = blobs_gather(l, HASH_SHA512, &bs);
+	if (r == 0 && bs.len > 1)
+		qsort(bs.list, bs.len, sizeof(*bs.list), blob_compare);
+	if (r == 0)
+		r = blobs_print(ctx, &bs);
+	if (r < 0)
+		log_errno(r, "cannot list the content of '%s'", ctx->places.store);
+	free(bs.list);
+	layout_free(l);
+	return report_stdout(r < 0 ? exit_code_of(r) : 0);
+}
+
+const struct command command_ls = {
+    .name = "ls",
+    .usage = "",
+    .summary = "list the stored blobs: digest and size",
+    .run = run_ls,
+};
+
+/* Where the lines of `images` go. */
+struct images_out {
+	struct layout *layout;
+	struct table *table; /* or */
+	struct json_t *array;
+	bool quiet; /* the table has names alone */
+};
+
+static int image_to_json(const struct images_out *out, const char *name, const struct descriptor *d,
+			 const char *platform, uint64_t bytes)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct json_t *object = json_object_make();
+
+	if (!object)
+		return -ENOMEM;
+	digest_format(&d->digest, digest);
+	if (name)
+		(void)json_set_text(object, "name", name);
+	(void)json_set_text(object, "digest", digest);
+	(void)json_set_text(object, "media_type", d->media_type);
+	if (*platform)
+		(void)json_set_text(object, "platform", platform);
+	(void)json_set_u64(object, "size", bytes);
+	return json_append(out->array, object);
+}
+
+static int image_print(const struct images_out *out, const char *name, const struct descriptor *d)
+{
+	char digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE] = "", size[HUMAN_SIZE_ROOM];
+	uint64_t bytes = 0;
+	int r = image_size(out->layout, d, &bytes);
+
+	if (r < 0)
+		return r;
+	if (d->has_platform)
+		platform_format(&d->platform, platform);
+	else if (media_type_is_index(d->media_type))
+		(void)snprintf(platform, sizeof(platform), "%s", out->array ? "" : "index");
+	if (out->array)
+		return image_to_json(out, name, d, platform, bytes);
+	digest_format(&d->digest, digest);
+	human_size(bytes, size);
+	const char *const cells[] = {name ? name : NAMELESS, digest, *platform ? platform : NAMELESS, size};
+	return out->quiet && !name ? 0 : table_add(out->table, cells);
+}
+
+/* Whether one of the operands means this name; none at all means every name. */
+static bool is_wanted(const char *name, int argc, char **argv)
+{
+	struct reference reference;
+	char full[REFERENCE_TEXT_SIZE];
+
+	for (int i = 0; name && i < argc; i++) {
+		if (strcmp(name, argv[i]) == 0)
+			return true;
+		if (reference_parse(span_str(argv[i]), &reference, NULL) < 0)
+			continue;
+		reference_format(&reference, full);
+		if (strcmp(name, full) == 0)
+			return true;
+	}
+	return argc == 0;
+}
+
+static int print_images(const struct images_out *out, const struct names *n, int argc, char **argv, size_t *ret_shown)
+{
+	struct descriptor d;
+	const char *name;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < names_len(n); i++) {
+		if (names_at(n, i, &name, &d) < 0 || !is_wanted(name, argc, argv))
+			continue; /* an entry that is no descriptor is somebody else's business */
+		r = image_print(out, name, &d);
+		++*ret_shown;
+	}
+	return r;
+}
+
+static int images_out_init(struct images_out *out, const struct context *ctx)
+{
+	static const char *const heads[] = {"NAME", "DIGEST", "PLATFORM", "SIZE"};
+
+	if (ctx->json)
+		return (out->array = json_array_make()) ? 0 : -ENOMEM;
+	out->quiet = ctx->quiet;
+	if (out->quiet)
+		return table_new(1, &out->table);
+	int r = table_new(sizeof(heads) / sizeof(heads[0]), &out->table);
+	return r < 0 ? r : table_add(out->table, heads);
+}
+
+static void images_out_finish(struct images_out *out, int r)
+{
+	if (r >= 0 && out->array)
+		report_json(out->array);
+	if (r >= 0 && out->table)
+		table_print(out->table, stdout);
+	json_free(out->array);
+	table_free(out->table);
+}
+
+static int list_images(const struct context *ctx, struct layout *l, int argc, char **argv)
+{
+	struct images_out out = {.layout = l};
+	struct names *n;
+	struct reason why;
+	size_t shown = 0;
+	int r = names_load(l, &n, &why);
+
+	if (r < 0) {
+		log_error("%s", why.text);
+		return r == -EINVAL ? EX_DATAERR : exit_code_of(r);
+	}
+	r = images_out_init(&out, ctx);
+	if (r == 0)
+		r = print_images(&out, n, argc, argv, &shown);
+	images_out_finish(&out, r);
+	names_free(n);
+	if (r < 0) {
+		log_errno(r, "cannot list the images of '%s'", ctx->places.store);
+		return exit_code_of(r);
+	}
+	if (argc > 0 && shown == 0) {
+		log_error("cannot list '%s': no image has that name", argv[0]);
+		return EX_NOINPUT;
+	}
+	return 0;
+}
+
+static int run_images(struct context *ctx, int argc, char **argv)
+{
+	struct layout *l;
+	int code = open_store(ctx, &l);
+
+	if (code != 0)
+		return code;
+	code = list_images(ctx, l, argc, argv);
+	layout_free(l);
+	return report_stdout(code);
+}
+
+const struct command command_images = {
+    .name = "images",
+    .usage = "[NAME...]",
+    .summary = "list the images: name, digest, platform, size of all their content",
+    .operands_max = OPERANDS_ANY,
+    .run = run_images,
+};
+
+static int copy_out(int fd)
+{
+	AUTO_FREE char *block = malloc(CAT_BLOCK_BYTES);
+	size_t len = 0;
+	int r = block ? 0 : -ENOMEM;
+
+	do {
+		if (r == 0)
+			r = file_read_full(fd, block, CAT_BLOCK_BYTES, &len);
+		if (r == 0)
+			r = file_write_all(STDOUT_FILENO, block, len, NULL);
+	} while (r == 0 && len == CAT_BLOCK_BYTES);
+	return r;
+}
+
+static int run_cat(struct context *ctx, int argc, char **argv)
+{
+	struct digest digest;
+	struct reason why;
+	struct layout *l;
+	AUTO_FD fd = -1;
+
+	(void)argc;
+	if (digest_parse(span_str(argv[0]), &digest, &why) < 0) {
+		log_error("cannot show '%s': %s", argv[0], why.text);
+		return EX_USAGE;
+	}
+	int code = open_store(ctx, &l);
+	if (code != 0)
+		return code;
+	int r = layout_blob_open(l, &digest, &fd, NULL);
+	layout_free(l);
+	if (r == 0) {
+		/* As cat(1): who stops reading ends us without a word. */
+		(void)signal(SIGPIPE, SIG_DFL);
+		r = copy_out(fd);
+	}
+	if (r == 0)
+		return 0;
+	if (r == -ENOENT)
+		log_error("cannot show '%s': it is not stored", argv[0]);
+	else
+		log_errno(r, "cannot show '%s'", argv[0]);
+	return exit_code_of(r);
+}
+
+const struct command command_cat = {
+    .name = "cat",
+    .usage = "DIGEST",
+    .summary = "write a stored blob to standard output",
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_cat,
+};

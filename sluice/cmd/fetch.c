@@ -1,0 +1,163 @@
+/* System */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+/* OCI */
+#include "common/oci/json.h"
+#include "common/oci/source.h"
+#include "common/oci/transfer.h"
+#include "common/store/layout.h"
+
+/* Sluice */
+#include "sluice/cmd/report.h"
+#include "sluice/command.h"
+#include "sluice/run/job.h"
+#include "sluice/run/wait.h"
+
+#define REF_HASH_DIGITS 16
+#define REF_URL_MAX     (REF_MAX - 1 - REF_HASH_DIGITS)
+
+static const char *option_digest;
+static uint64_t option_size = SIZE_UNKNOWN;
+
+static const struct opt options[] = {
+    {"digest", 0, OPT_TEXT, &option_digest, NULL, 1, DIGEST_TEXT_MAX, NULL, "DIGEST",
+     "what the content must hash to: sha256:... or sha512:..."},
+    {"size", 0, OPT_BYTES, &option_size, NULL, 0, INT64_MAX, NULL, "BYTES", "how long it must be"},
+    {.name = NULL},
+};
+
+static int on_done(void *self, struct wait *w, size_t number, struct reason *why)
+{
+	(void)self;
+	(void)w;
+	(void)number;
+	(void)why;
+	return 0;
+}
+
+/* The URL is the ref; of a query, which may be a secret and stands in logs then, only a hash that tells it apart. */
+static void ref_of_url(const char *url, char ret_ref[static REF_MAX + 1])
+{
+	size_t len = strcspn(url, "?");
+	char id[INGEST_ID_SIZE];
+
+	if (url[len] == '\0' && len <= REF_MAX) {
+		memcpy(ret_ref, url, len + 1);
+		return;
+	}
+	layout_ingest_id(span_str(url), id);
+	(void)snprintf(ret_ref, REF_MAX + 1, "%.*s?%.*s", len < REF_URL_MAX ? (int)len : REF_URL_MAX, url,
+		       REF_HASH_DIGITS, id);
+}
+
+/*
+ * A digest is the ref: whoever else needs the same content joins the transfer. Without one, whoever asks for the same
+ * URL does.
+ */
+static int parse(const char *url, struct want *ret_like, char ret_ref[static REF_MAX + 1], struct reason *why)
+{
+	struct source source;
+
+	*ret_like = (struct want){.size = option_size, .has_digest = option_digest != NULL, .ref = ret_ref};
+	if ((option_digest && digest_parse(span_str(option_digest), &ret_like->digest, why) < 0) ||
+	    source_parse(span_str(url), &source, why) < 0)
+		return EX_USAGE;
+	if (source.kind != SOURCE_URL) {
+		reason_set(why, "a URL begins with http:// or https://");
+		return EX_USAGE;
+	}
+	if (option_digest)
+		digest_format(&ret_like->digest, ret_ref);
+	else
+		ref_of_url(url, ret_ref);
+	return 0;
+}
+
+static int get(struct job *j, const struct context *ctx, const struct want *like, struct wait **ret_wait,
+	       struct reason *why)
+{
+	static const struct wait_hooks hooks = {.done = on_done};
+	size_t number;
+	int code = job_begin(j, ctx, progress_mode_for(ctx->json, ctx->quiet), why);
+
+	if (code != 0)
+		return code;
+	if (wait_new(j->client, j->layout, j->progress, &hooks, ret_wait) < 0 ||
+	    wait_add(*ret_wait, like, &number) < 0) {
+		reason_set(why, "out of memory");
+		return EX_OSERR;
+	}
+	code = wait_run(*ret_wait, why);
+	return code != 0 ? code : report_failures(*ret_wait, why);
+}
+
+static void print_result(const struct context *ctx, const struct want *x)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	AUTO_JSON line = ctx->json ? json_object_make() : NULL;
+
+	digest_format(&x->digest, digest);
+	if (line) {
+		(void)json_set_text(line, "event", "done");
+		(void)json_set_text(line, "digest", digest);
+		(void)json_set_u64(line, "size", x->size);
+		report_json(line);
+	} else if (ctx->quiet) {
+		(void)printf("%s\n", digest);
+	} else {
+		(void)printf("%s  %" PRIu64 "\n", digest, x->size);
+	}
+}
+
+/* The URL without the password that should not have been in it. The caller frees it; NULL when memory is out. */
+static char *without_password(const char *url)
+{
+	const char *begin = strstr(url, "://");
+	char *safe = NULL;
+
+	begin = begin ? begin + 3 : url;
+	size_t len = strcspn(begin, "/?#");
+	const char *at = memrchr(begin, '@', len);
+	if (!at)
+		return strdup(url);
+	return asprintf(&safe, "%.*s***%s", (int)(begin - url), url, at) < 0 ? NULL : safe;
+}
+
+static int run(struct context *ctx, int argc, char **argv)
+{
+	struct job j = {.stages = NULL};
+	struct wait *w = NULL;
+	struct want like;
+	char ref[REF_MAX + 1];
+	AUTO_FREE char *subject = without_password(argv[0]);
+	struct reason why = {""};
+	int code = parse(argv[0], &like, ref, &why);
+
+	(void)argc;
+	like.source = argv[0];
+	if (code == 0)
+		code = get(&j, ctx, &like, &w, &why);
+	job_end_progress(&j);
+	if (code == 0)
+		print_result(ctx, wait_at(w, 0));
+	else
+		report_error("fetch", subject ? subject : "", code, w, &why);
+	wait_free(w);
+	return job_end(&j, code);
+}
+
+const struct command command_fetch = {
+    .name = "fetch",
+    .usage = "URL [--digest DIGEST] [--size BYTES]",
+    .summary = "get any file by its URL, and by its digest where that is known",
+    .help = "Without a digest it is stored under the one that it turns out to have; what has\n"
+	    "arrived is then gone on with only where a strong ETag, or a Last-Modified that\n"
+	    "is as good, shows that the server still has the same content.\n",
+    .operands_min = 1,
+    .operands_max = 1,
+    .options = options,
+    .run = run,
+};

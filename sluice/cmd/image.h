@@ -1,0 +1,34 @@
+/*
+ * Images as they are in the store: their manifests, their size, their names.
+ */
+#ifndef SLUICE_SLUICE_CMD_IMAGE_H
+#define SLUICE_SLUICE_CMD_IMAGE_H
+
+/* OCI */
+#include "common/oci/manifest.h"
+#include "common/oci/reference.h"
+#include "common/store/layout.h"
+#include "common/store/names.h"
+
+#define IMAGE_BLOBS_MAX 65536 /* of one image, counted for its size */
+
+/* Load and parse a stored manifest or index. As layout_document_load() and manifest_parse(). */
+int image_manifest(struct layout *l, const struct digest *d, const char *came_as, struct manifest *ret_manifest,
+		   struct reason *why);
+
+/* The platform that the config of an image manifest names. False: the config is not stored, or says none. */
+bool image_config_platform(struct layout *l, const struct manifest *m, struct platform *ret_platform);
+
+/* The bytes of all stored content of an image, its manifests included, each blob once. 0 or -errno. */
+int image_size(struct layout *l, const struct descriptor *d, uint64_t *ret_bytes);
+
+/*
+ * The image that a person means by `text`: a name as it stands in index.json, or the full form of a reference, or, with
+ * `digests`, the digest of a stored manifest. `ret_name` is `text` or `full`; NULL for a digest. 0,
+ * -ENOENT, or another -errno, with a reason.
+ */
+int image_find(struct layout *l, const struct names *n, const char *text, bool digests,
+	       char full[static REFERENCE_TEXT_SIZE], const char **ret_name, struct descriptor *ret_descriptor,
+	       struct reason *why);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * tag and rm: the names of images, which commitd alone writes.
+ */
+
+/* System */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+/* Base */
+#include "common/base/daemon.h"
+
+/* OCI */
+#include "common/oci/json.h"
+
+/* Sluice */
+#include "sluice/cmd/image.h"
+#include "sluice/cmd/report.h"
+#include "sluice/command.h"
+#include "sluice/run/job.h"
+
+/* What a name, or for `tag` a digest, stands for. 0, or an exit code with a reason. */
+static int resolve(const struct context *ctx, const char *text, bool digests, char full[static REFERENCE_TEXT_SIZE],
+		   const char **ret_name, struct descriptor *ret_descriptor, struct reason *why)
+{
+	struct layout *l;
+	struct names *n;
+	int r = layout_open(ctx->places.store, LAYOUT_READER, &l, why);
+
+	if (r < 0)
+		return exit_code_of(r);
+	r = names_load(l, &n, why);
+	if (r == 0) {
+		r = image_find(l, n, text, digests, full, ret_name, ret_descriptor, why);
+		names_free(n);
+	}
+	layout_free(l);
+	return r == -EINVAL || r == -EFBIG ? EX_DATAERR : r < 0 ? exit_code_of(r) : 0;
+}
+
+/* Have commitd do it, with stages of our own if nobody serves. */
+static int demand_ok(const struct context *ctx, const struct message *request, struct reason *why)
+{
+	struct job j;
+	struct message answer;
+	int code = job_begin(&j, ctx, ctx->quiet ? PROGRESS_NONE : PROGRESS_LINES, why);
+
+	if (code == 0)
+		code = client_demand(j.client, CLIENT_COMMITD, request, MSG_OK, &answer, why);
+	job_end_progress(&j);
+	return job_end(&j, code);
+}
+
+static void print_result(const struct context *ctx, const char *name, const struct descriptor *d)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	AUTO_JSON line = ctx->json ? json_object_make() : NULL;
+
+	digest_format(&d->digest, digest);
+	if (line) {
+		(void)json_set_text(line, "name", name);
+		(void)json_set_text(line, "digest", digest);
+		report_json(line);
+	} else if (!ctx->quiet) {
+		(void)printf("%s  %s\n", name, digest);
+	}
+}
+
+static int tag(const struct context *ctx, const char *text, const char *new_name, struct descriptor *ret_descriptor,
+	       struct reason *why)
+{
+	char full[REFERENCE_TEXT_SIZE], digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE] = "";
+	const char *name;
+
+	if (!name_is_valid(span_str(new_name))) {
+		reason_set(why, "'%s' is no name for an image", new_name);
+		return EX_USAGE;
+	}
+	int code = resolve(ctx, text, true, full, &name, ret_descriptor, why);
+	if (code != 0)
+		return code;
+	digest_format(&ret_descriptor->digest, digest);
+	if (ret_descriptor->has_platform)
+		platform_format(&ret_descriptor->platform, platform);
+	const struct message request = {
+	    .type = MSG_SET_NAME,
+	    .name = span_str(new_name),
+	    .digest = span_str(digest),
+	    .media_type = span_str(ret_descriptor->media_type),
+	    .size = ret_descriptor->size,
+	    .platform = span_str(platform),
+	};
+	return demand_ok(ctx, &request, why);
+}
+
+static int run_tag(struct context *ctx, int argc, char **argv)
+{
+	struct descriptor d;
+	struct reason why = {""};
+	int code = tag(ctx, argv[0], argv[1], &d, &why);
+
+	(void)argc;
+	if (code == 0)
+		print_result(ctx, argv[1], &d);
+	else
+		report_error("tag", argv[0], code, NULL, &why);
+	return code;
+}
+
+const struct command command_tag = {
+    .name = "tag",
+    .usage = "NAME NEWNAME",
+    .summary = "give an image another name, or a stored manifest its first",
+    .help = "NAME may be the digest of a stored manifest. NEWNAME is taken as it is written;\n"
+	    "a former image of that name loses it.\n",
+    .operands_min = 2,
+    .operands_max = 2,
+    .run = run_tag,
+};
+
+static int run_rm(struct context *ctx, int argc, char **argv)
+{
+	char full[REFERENCE_TEXT_SIZE];
+	const char *name;
+	struct descriptor d;
+	struct reason why = {""};
+	int code = resolve(ctx, argv[0], false, full, &name, &d, &why);
+
+	(void)argc;
+	if (code == 0) {
+		const struct message request = {.type = MSG_REMOVE_NAME, .name = span_str(name)};
+		code = demand_ok(ctx, &request, &why);
+	}
+	if (code != 0) {
+		report_error("remove", argv[0], code, NULL, &why);
+		return code;
+	}
+	print_result(ctx, name, &d);
+	if (!ctx->quiet && !ctx->json)
+		(void)printf("the name is gone, its content stays until a garbage collection\n");
+	return 0;
+}
+
+const struct command command_rm = {
+    .name = "rm",
+    .usage = "NAME",
+    .summary = "take a name away; the content stays until a garbage collection",
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_rm,
+};

@@ -1,0 +1,384 @@
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+/* Base */
+#include "common/base/log.h"
+
+/* OCI */
+#include "common/oci/json.h"
+#include "common/oci/source.h"
+
+/* Sluice */
+#include "sluice/cmd/image.h"
+#include "sluice/cmd/report.h"
+#include "sluice/command.h"
+#include "sluice/run/job.h"
+#include "sluice/run/wait.h"
+
+#define PLATFORMS_SHOWN 16
+
+enum role { /* of a want */
+	    ROLE_CONTENT,
+	    ROLE_MANIFEST, /* parsed when it is there, and what it names is wanted, too */
+};
+
+struct pull {
+	struct job job;
+	struct wait *wait;
+	struct reference reference;
+	char name[REFERENCE_TEXT_SIZE];
+	bool all;             /* all platforms */
+	bool by_hand;         /* somebody said which platform */
+	struct platform want; /* else this one */
+	bool chosen;
+	size_t choice;                                       /* the want whose manifest or index gets the name */
+	struct descriptor image;                             /* and its descriptor, once it is parsed */
+	char platforms[PLATFORMS_SHOWN][PLATFORM_TEXT_SIZE]; /* what there is instead, when nothing fits; each once */
+	unsigned platforms_len;
+	bool more_platforms;
+};
+
+static bool option_all;
+static const char *option_platform;
+
+static const struct opt options[] = {
+    {"platform", 0, OPT_TEXT, &option_platform, NULL, 1, PLATFORM_TEXT_SIZE - 1, NULL, "PLATFORM",
+     "OS[(VERSION)]/ARCH[/VARIANT], not this machine's"},
+    {"all-platforms", 'a', OPT_FLAG, &option_all, "no", 0, 0, NULL, NULL, "pull every platform, and name the index"},
+    {.name = NULL},
+};
+
+/* Want a blob or a manifest that `entry` describes. 0, or -errno with a reason: what describes it is at fault. */
+static int want_entry(struct pull *p, const struct descriptor *entry, enum role role, enum source_kind kind,
+		      unsigned depth, struct reason *why)
+{
+	AUTO_BUF source = BUF_INIT;
+	char ref[DIGEST_TEXT_SIZE];
+	size_t number;
+
+	if (source_format(kind, &p->reference, &entry->digest, &source) < 0)
+		return -ENOMEM;
+	digest_format(&entry->digest, ref);
+	struct want like = {
+	    .ref = ref,
+	    .source = source.data,
+	    .has_digest = true,
+	    .digest = entry->digest,
+	    .size = entry->size,
+	    .role = role,
+	    .depth = depth,
+	    .has_platform = entry->has_platform,
+	    .platform = entry->platform,
+	};
+	(void)snprintf(like.media_type, sizeof(like.media_type), "%s", entry->media_type);
+	int r = wait_add(p->wait, &like, &number);
+	if (r == -E2BIG)
+		reason_set(why, "the image has more than %u blobs", WAIT_WANTS_MAX);
+	if (r != 1)
+		return r;
+	const struct want *first = wait_at(p->wait, number);
+	if (first->role == role && (first->size == entry->size || first->size == SIZE_UNKNOWN))
+		return 0;
+	reason_set(why, "'%s' is described in two ways", ref);
+	return -EINVAL;
+}
+
+static int want_content(struct pull *p, const struct manifest *m, struct reason *why)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->entries_len; i++)
+		r = want_entry(p, &m->entries[i], ROLE_CONTENT, SOURCE_BLOB, 0, why);
+	return r;
+}
+
+/* An entry of an index, which may be something that is neither manifest nor index: then it is only kept. */
+static int want_manifest(struct pull *p, const struct descriptor *entry, unsigned depth, struct reason *why)
+{
+	bool known = media_type_is_index(entry->media_type) || media_type_is_manifest(entry->media_type);
+
+	return want_entry(p, entry, known ? ROLE_MANIFEST : ROLE_CONTENT, SOURCE_MANIFEST, depth, why);
+}
+
+static void note_platform(struct pull *p, const struct descriptor *entry)
+{
+	char text[PLATFORM_TEXT_SIZE];
+
+	if (!entry->has_platform || platform_is_of_no_machine(&entry->platform))
+		return;
+	platform_format(&entry->platform, text);
+	for (unsigned i = 0; i < p->platforms_len; i++)
+		if (strcmp(p->platforms[i], text) == 0)
+			return;
+	if (p->platforms_len < PLATFORMS_SHOWN)
+		memcpy(p->platforms[p->platforms_len++], text, sizeof(text));
+	else
+		p->more_platforms = true;
+}
+
+/* The manifest for one platform; where an index has none, it may be in an index within. */
+static int want_platform(struct pull *p, const struct manifest *index, unsigned depth, struct reason *why)
+{
+	const struct descriptor *best = manifest_pick(index, &p->want);
+	int r = 0;
+
+	if (best)
+		return want_manifest(p, best, depth, why);
+	for (size_t i = 0; r == 0 && i < index->entries_len; i++) {
+		const struct descriptor *entry = &index->entries[i];
+		if (media_type_is_index(entry->media_type) && !entry->has_platform)
+			r = want_manifest(p, entry, depth, why);
+		else
+			note_platform(p, entry);
+	}
+	return r;
+}
+
+static int want_all(struct pull *p, const struct manifest *index, unsigned depth, struct reason *why)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < index->entries_len; i++)
+		r = want_manifest(p, &index->entries[i], depth, why);
+	return r;
+}
+
+/* This manifest or index is the one that gets the name. */
+static void choose(struct pull *p, size_t number, const struct manifest *m)
+{
+	const struct want *x = wait_at(p->wait, number);
+
+	p->chosen = true;
+	p->choice = number;
+	p->image = (struct descriptor){
+	    .digest = x->digest,
+	    .size = x->size,
+	    .has_platform = x->has_platform,
+	    .platform = x->platform,
+	};
+	(void)snprintf(p->image.media_type, sizeof(p->image.media_type), "%s", m->media_type);
+}
+
+static int take_manifest(struct pull *p, size_t number, const struct manifest *m, struct reason *why)
+{
+	unsigned depth = wait_at(p->wait, number)->depth;
+
+	if (!p->chosen && (m->kind == MANIFEST_IMAGE || p->all))
+		choose(p, number, m);
+	if (m->kind == MANIFEST_IMAGE)
+		return want_content(p, m, why);
+	if (depth >= MANIFEST_NESTING_MAX) {
+		reason_set(why, "indexes are nested more than %d deep", MANIFEST_NESTING_MAX);
+		return -EINVAL;
+	}
+	return p->all ? want_all(p, m, depth + 1, why) : want_platform(p, m, depth + 1, why);
+}
+
+/* A want is stored: if it is a manifest, more is wanted. One that is of no use does not keep the others from going on.
+ */
+static int on_done(void *self, struct wait *w, size_t number, struct reason *why)
+{
+	struct pull *p = self;
+	const struct want *x = wait_at(w, number);
+	struct manifest m;
+	struct reason fault = {""};
+
+	if (x->role != ROLE_MANIFEST)
+		return 0;
+	int r = image_manifest(p->job.layout, &x->digest, x->media_type, &m, &fault);
+	if (r == 0) {
+		r = take_manifest(p, number, &m, &fault);
+		manifest_release(&m);
+	}
+	if (r == -ENOMEM) {
+		reason_set(why, "out of memory");
+		return EX_OSERR;
+	}
+	if (r == -EINVAL || r == -EFBIG || r == -E2BIG || r == -EBADMSG)
+		wait_fail(w, number, FAIL_BAD_DATA, fault.text);
+	else if (r < 0)
+		wait_fail(w, number, FAIL_IO, fault.text);
+	return 0;
+}
+
+/* The manifest or index that the reference names: by its digest, or by its tag, whose digest is yet to be learned. */
+static int want_top(struct pull *p, struct reason *why)
+{
+	AUTO_BUF source = BUF_INIT;
+	char ref[DIGEST_TEXT_SIZE];
+	size_t number;
+	struct want like = {.size = SIZE_UNKNOWN, .role = ROLE_MANIFEST, .has_digest = p->reference.has_digest};
+	const struct digest *digest = like.has_digest ? &p->reference.digest : NULL;
+
+	int r = source_format(SOURCE_MANIFEST, &p->reference, digest, &source);
+	if (r < 0) {
+		reason_set(why, "%s", strerror(-r));
+		return EX_OSERR;
+	}
+	like.source = source.data;
+	like.ref = source.data;
+	if (digest) {
+		like.digest = *digest;
+		digest_format(digest, ref);
+		like.ref = ref;
+	}
+	return wait_add(p->wait, &like, &number) < 0 ? EX_OSERR : 0;
+}
+
+/* A lone manifest does not say its platform; its config does. */
+static int complete_platform(struct pull *p, struct reason *why)
+{
+	struct manifest m;
+	char have[PLATFORM_TEXT_SIZE], want[PLATFORM_TEXT_SIZE];
+
+	if (!p->image.has_platform &&
+	    image_manifest(p->job.layout, &p->image.digest, p->image.media_type, &m, NULL) == 0) {
+		p->image.has_platform = image_config_platform(p->job.layout, &m, &p->image.platform);
+		manifest_release(&m);
+	}
+	if (!p->by_hand || !p->image.has_platform || platform_rank(&p->want, &p->image.platform) > 0)
+		return 0;
+	platform_format(&p->image.platform, have);
+	platform_format(&p->want, want);
+	reason_set(why, "it is for %s, not for %s", have, want);
+	return EX_NOINPUT;
+}
+
+static int set_name(struct pull *p, struct reason *why)
+{
+	char digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE] = "";
+	struct message answer;
+
+	digest_format(&p->image.digest, digest);
+	if (p->image.has_platform)
+		platform_format(&p->image.platform, platform);
+	const struct message request = {
+	    .type = MSG_SET_NAME,
+	    .name = span_str(p->name),
+	    .digest = span_str(digest),
+	    .media_type = span_str(p->image.media_type),
+	    .size = p->image.size,
+	    .platform = span_str(platform),
+	};
+	return client_demand(p->job.client, CLIENT_COMMITD, &request, MSG_OK, &answer, why);
+}
+
+static void say_what_there_is(const struct pull *p, struct reason *why)
+{
+	char want[PLATFORM_TEXT_SIZE];
+
+	platform_format(&p->want, want);
+	reason_set(why, "there is no image for %s; there is: %s", want, p->platforms_len ? "" : "none");
+	for (unsigned i = 0; i < p->platforms_len; i++)
+		reason_set(why, "%s%s%s", why->text, i > 0 ? ", " : "", p->platforms[i]);
+	if (p->more_platforms)
+		reason_set(why, "%s, and more", why->text);
+}
+
+/* Everything that was wanted has come, or not: name the image, or say why not. */
+static int conclude(struct pull *p, struct reason *why)
+{
+	int code = report_failures(p->wait, why);
+
+	if (code != 0)
+		return code;
+	if (!p->chosen) {
+		say_what_there_is(p, why);
+		return EX_NOINPUT;
+	}
+	code = p->all ? 0 : complete_platform(p, why);
+	return code != 0 ? code : set_name(p, why);
+}
+
+static void print_result(const struct pull *p, const struct context *ctx)
+{
+	char digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE];
+	AUTO_JSON line = ctx->json ? json_object_make() : NULL;
+
+	digest_format(&p->image.digest, digest);
+	if (line) {
+		(void)json_set_text(line, "event", "done");
+		(void)json_set_text(line, "name", p->name);
+		(void)json_set_text(line, "digest", digest);
+		(void)json_set_text(line, "media_type", p->image.media_type);
+		(void)json_set_u64(line, "size", p->image.size);
+		if (p->image.has_platform) {
+			platform_format(&p->image.platform, platform);
+			(void)json_set_text(line, "platform", platform);
+		}
+		report_json(line);
+	} else if (ctx->quiet) {
+		(void)printf("%s\n", digest);
+	} else {
+		(void)printf("%s  %s\n", p->name, digest);
+	}
+}
+
+static int pull_image(struct pull *p, const struct context *ctx, struct reason *why)
+{
+	const struct wait_hooks hooks = {.done = on_done, .self = p};
+	int code = job_begin(&p->job, ctx, progress_mode_for(ctx->json, ctx->quiet), why);
+
+	if (code != 0)
+		return code;
+	if (wait_new(p->job.client, p->job.layout, p->job.progress, &hooks, &p->wait) < 0) {
+		reason_set(why, "out of memory");
+		return EX_OSERR;
+	}
+	code = want_top(p, why);
+	if (code == 0)
+		code = wait_run(p->wait, why);
+	return code != 0 ? code : conclude(p, why);
+}
+
+static int parse(struct pull *p, const char *text, struct reason *why)
+{
+	if (reference_parse(span_str(text), &p->reference, why) < 0)
+		return EX_USAGE;
+	reference_format(&p->reference, p->name);
+	p->all = option_all;
+	p->by_hand = option_platform != NULL;
+	if (p->all && p->by_hand) {
+		reason_set(why, "--platform and --all-platforms exclude each other");
+		return EX_USAGE;
+	}
+	if (p->by_hand)
+		return platform_parse(span_str(option_platform), &p->want, why) < 0 ? EX_USAGE : 0;
+	platform_of_host(&p->want);
+	return 0;
+}
+
+static int run(struct context *ctx, int argc, char **argv)
+{
+	struct pull p = {.wait = NULL};
+	struct reason why = {""};
+	int code = parse(&p, argv[0], &why);
+
+	(void)argc;
+	if (code == 0)
+		code = pull_image(&p, ctx, &why);
+	job_end_progress(&p.job);
+	if (code == 0)
+		print_result(&p, ctx);
+	else
+		report_error("pull", argv[0], code, p.wait, &why);
+	wait_free(p.wait);
+	return job_end(&p.job, code);
+}
+
+const struct command command_pull = {
+    .name = "pull",
+    .usage = "[--platform P | --all-platforms] REFERENCE",
+    .summary = "get an image, and name it when all of it is there",
+    .help = "REFERENCE is [HOST[:PORT]/]NAME[:TAG][@DIGEST]. What arrives is kept whatever\n"
+	    "happens: run the same line again and it goes on where it stopped.\n",
+    .operands_min = 1,
+    .operands_max = 1,
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,120 @@
+/* Own header */
+#include "sluice/cmd/report.h"
+
+/* System */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+/* Base */
+#include "common/base/log.h"
+
+#define FAILURES_SHOWN 20
+
+void report_json(const struct json_t *value)
+{
+	AUTO_BUF text = BUF_INIT;
+
+	if (json_format(value, &text) == 0)
+		(void)printf("%s\n", text.data);
+}
+
+/* From what only another day helps against, to what nothing but another input does. */
+static const enum fail_class by_weight[] = {
+    FAIL_NONE, FAIL_AGAIN,  FAIL_MISSING,   FAIL_CHANGED, FAIL_UNAVAILABLE, FAIL_SPACE,
+    FAIL_IO,   FAIL_DENIED, FAIL_NOT_FOUND, FAIL_USAGE,   FAIL_BAD_DATA,
+};
+
+static size_t weight(enum fail_class c)
+{
+	size_t i = 0;
+
+	while (i + 1 < sizeof(by_weight) / sizeof(by_weight[0]) && by_weight[i] != c)
+		i++;
+	return i;
+}
+
+enum fail_class report_worse(enum fail_class a, enum fail_class b)
+{
+	return weight(a) >= weight(b) ? a : b;
+}
+
+int report_failures(const struct wait *w, struct reason *why)
+{
+	const struct want *only = NULL;
+	enum fail_class worst = FAIL_NONE;
+	size_t failed = 0;
+
+	for (size_t i = 0; i < wait_len(w); i++) {
+		const struct want *x = wait_at(w, i);
+		if (x->state != WANT_FAILED)
+			continue;
+		failed++;
+		only = x;
+		worst = report_worse(worst, x->fail_class);
+	}
+	if (failed == 0)
+		return 0;
+	if (failed == 1 && wait_len(w) == 1)
+		reason_set(why, "%s", only->why ? only->why : "");
+	else if (failed == 1 && only->why && strstr(only->why, only->ref))
+		reason_set(why, "%s", only->why);
+	else if (failed == 1)
+		reason_set(why, "%s: %s", only->ref, only->why ? only->why : "");
+	else
+		reason_set(why, "%zu of %zu blobs failed", failed, wait_len(w));
+	return fail_exit_code(worst);
+}
+
+/* One line for each blob, where the last line cannot hold them. */
+static void log_failures(const struct wait *w)
+{
+	size_t shown = 0, failed = 0;
+
+	for (size_t i = 0; i < wait_len(w); i++)
+		failed += wait_at(w, i)->state == WANT_FAILED ? 1 : 0;
+	for (size_t i = 0; failed > 1 && i < wait_len(w) && shown < FAILURES_SHOWN; i++) {
+		const struct want *x = wait_at(w, i);
+		if (x->state != WANT_FAILED)
+			continue;
+		bool said = x->why && strstr(x->why, x->ref);
+		log_error("%s%s%s", said ? "" : x->ref, said ? "" : ": ", x->why ? x->why : "");
+		shown++;
+	}
+}
+
+/* What is in ingestd's hands counts: some of it may be there. */
+static bool anything_arrived(const struct wait *w)
+{
+	for (size_t i = 0; i < wait_len(w); i++) {
+		const struct want *x = wait_at(w, i);
+		if (x->arrived || x->state == WANT_ASKED)
+			return true;
+	}
+	return false;
+}
+
+void report_error(const char *verb, const char *subject, int code, const struct wait *w, const struct reason *why)
+{
+	bool again = code == EX_TEMPFAIL || code == EX_UNAVAILABLE || code == EX_IOERR || code == EXIT_INTERRUPTED;
+	const char *kept = "";
+	char head[REASON_MAX];
+
+	if (w && anything_arrived(w))
+		kept = again ? "; what arrived is kept, run it again to go on" : "; what arrived is kept";
+	if (w && code != EXIT_INTERRUPTED)
+		log_failures(w);
+	(void)snprintf(head, sizeof(head), "cannot %s '%s': ", verb, subject);
+	bool said = strncmp(why->text, head, strlen(head)) == 0;
+	log_error("%s%s%s", said ? "" : head, why->text, kept);
+}
+
+int report_stdout(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	if (code == 0)
+		log_error("cannot write to standard output: %s", strerror(errno));
+	return code != 0 ? code : EX_IOERR;
+}

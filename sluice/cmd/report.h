@@ -1,0 +1,34 @@
+/*
+ * How commands end: the one line that says what went wrong, and results as JSON.
+ */
+#ifndef SLUICE_SLUICE_CMD_REPORT_H
+#define SLUICE_SLUICE_CMD_REPORT_H
+
+/* OCI */
+#include "common/oci/json.h"
+
+/* Sluice */
+#include "sluice/run/wait.h"
+
+/* Write a JSON value and a newline to stdout. */
+void report_json(const struct json_t *value);
+
+/*
+ * The worst of what FAILED: 0, or its exit code with a reason. When there are several, each one has got a line of its
+ * own and the reason counts them.
+ */
+int report_failures(const struct wait *w, struct reason *why);
+
+/* The worse of two classes: what another try does not help weighs more. */
+enum fail_class report_worse(enum fail_class a, enum fail_class b);
+
+/*
+ * "cannot pull 'x': why; what arrived is kept, run it again to go on", as far as that is so. `w` may be NULL. A reason
+ * that says of itself what cannot be done with `subject` is not said twice.
+ */
+void report_error(const char *verb, const char *subject, int code, const struct wait *w, const struct reason *why);
+
+/* 74 with a line on stderr when stdout took not all that was printed; else `code`. */
+int report_stdout(int code);
+
+#endif

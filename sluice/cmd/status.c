@@ -1,0 +1,257 @@
+/* System */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/daemon.h"
+#include "common/base/log.h"
+
+/* OCI */
+#include "common/oci/json.h"
+
+/* Sluice */
+#include "sluice/cmd/report.h"
+#include "sluice/command.h"
+#include "sluice/run/client.h"
+#include "sluice/run/interrupt.h"
+#include "sluice/show/listing.h"
+#include "sluice/show/record.h"
+#include "sluice/show/screen.h"
+
+#define STATUS_PATIENCE_MS 5000u
+#define WATCH_EVERY_MS     1000
+
+static bool option_watch;
+
+static const struct opt options[] = {
+    {"watch", 'w', OPT_FLAG, &option_watch, "no", 0, 0, NULL, NULL,
+     "again when it has changed, every second, until Ctrl-C"},
+    {.name = NULL},
+};
+
+/* Ask for one, which must be there, or with NEXT for what comes after `ref`, which need not. */
+static int ask(struct client *c, enum message_type type, struct span ref, struct records *rs, bool *ret_end,
+	       struct reason *why)
+{
+	const struct message request = {.type = type, .ref = ref};
+	struct message answer;
+	struct record record;
+	int code = client_ask(c, CLIENT_INGESTD, &request, &answer, why);
+
+	if (code != 0)
+		return code;
+	if (answer.type == MSG_ERROR && answer.fail_class == FAIL_NOT_FOUND) {
+		reason_set(why, "there is no such transfer");
+		*ret_end = true;
+		return type == MSG_NEXT ? 0 : EX_NOINPUT;
+	}
+	if (answer.type != MSG_RECORD) {
+		reason_set(why, "%.*s", SPAN_ARG(answer.text));
+		return answer.type == MSG_ERROR ? fail_exit_code((enum fail_class)answer.fail_class) : EX_PROTOCOL;
+	}
+	record_of_message(&answer, &record);
+	if (records_add(rs, &record) < 0) {
+		reason_set(why, "out of memory");
+		return EX_OSERR;
+	}
+	return 0;
+}
+
+static int gather_served(struct client *c, int argc, char **argv, struct records *rs, const char **ret_subject,
+			 struct reason *why)
+{
+	bool end = false;
+	int code = 0;
+
+	for (int i = 0; code == 0 && i < argc; i++) {
+		*ret_subject = argv[i];
+		code = ask(c, MSG_STATUS, span_str(argv[i]), rs, &end, why);
+	}
+	while (code == 0 && argc == 0 && !end)
+		code = ask(c, MSG_NEXT, rs->len ? span_str(rs->list[rs->len - 1].ref) : span_str(""), rs, &end, why);
+	return code;
+}
+
+static int gather_stored(const struct context *ctx, int argc, char **argv, struct records *rs, const char **ret_subject,
+			 struct reason *why)
+{
+	struct layout *l;
+	struct record record;
+	int r = layout_open(ctx->places.store, LAYOUT_READER, &l, why);
+
+	if (r < 0)
+		return exit_code_of(r);
+	if (argc == 0)
+		r = records_of_store(l, rs);
+	for (int i = 0; r == 0 && i < argc; i++) {
+		*ret_subject = argv[i];
+		r = record_of_store(l, span_str(argv[i]), &record, why);
+		if (r == -ENOENT)
+			reason_set(why, "there is no such transfer");
+		if (r == 0)
+			r = records_add(rs, &record);
+	}
+	layout_free(l);
+	if (r == -EINVAL)
+		return EX_DATAERR;
+	if (r < 0 && r != -ENOENT)
+		reason_set(why, "%s", strerror(-r));
+	return r < 0 ? exit_code_of(r) : 0;
+}
+
+static int format_list(const struct records *rs, struct buf *out)
+{
+	unsigned width, lines;
+
+	if (!isatty(STDOUT_FILENO))
+		return listing_whole(rs, out);
+	screen_size(STDOUT_FILENO, &width, &lines);
+	return listing_narrow(rs, width, out);
+}
+
+static int format_refs(const struct records *rs, struct buf *out)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < rs->len; i++)
+		r = buf_appendf(out, "%s\n", rs->list[i].ref);
+	return r;
+}
+
+static int format_json(const struct records *rs, struct buf *out)
+{
+	AUTO_JSON array = json_array_make();
+	int r = array ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < rs->len; i++) {
+		struct json_t *object = record_json(&rs->list[i]);
+		r = object ? json_append(array, object) : -ENOMEM;
+	}
+	if (r == 0)
+		r = json_format(array, out);
+	return r < 0 ? r : buf_append_str(out, "\n");
+}
+
+static int format(const struct context *ctx, const struct records *rs, struct buf *out)
+{
+	if (ctx->json)
+		return format_json(rs, out);
+	return ctx->quiet ? format_refs(rs, out) : format_list(rs, out);
+}
+
+/* From ingestd if one serves, else from the disk. */
+static int gather(const struct context *ctx, int argc, char **argv, struct records *rs, const char **ret_subject,
+		  struct reason *why)
+{
+	const struct client_options how = {
+	    .runtime_dir = ctx->places.runtime,
+	    .store = ctx->places.store,
+	    .patience_ms = STATUS_PATIENCE_MS,
+	};
+	struct client *c = NULL;
+
+	if (!stages_serve(ctx->places.runtime))
+		return gather_stored(ctx, argc, argv, rs, ret_subject, why);
+	int code = client_open(&how, &c, why);
+	if (code == 0)
+		code = gather_served(c, argc, argv, rs, ret_subject, why);
+	client_close(c);
+	/* They may have gone while we asked. */
+	if (code == EX_TEMPFAIL && !stages_serve(ctx->places.runtime)) {
+		rs->len = 0;
+		return gather_stored(ctx, argc, argv, rs, ret_subject, why);
+	}
+	return code;
+}
+
+/* What was shown, for whoever watches. */
+struct view {
+	bool draws; /* in place, on a terminal */
+	struct screen screen;
+	bool written;
+	struct buf text; /* elsewhere: what was written last */
+};
+
+static int draw(struct view *v, const struct records *rs)
+{
+	AUTO_BUF text = BUF_INIT;
+	unsigned width, lines;
+
+	screen_size(v->screen.fd, &width, &lines);
+	int r = listing_watched(rs, width, lines, &text);
+	return r < 0 ? r : screen_draw(&v->screen, buf_span(&text));
+}
+
+/* All of it, if it is not what was written last. */
+static int write_out(struct view *v, const struct context *ctx, const struct records *rs)
+{
+	AUTO_BUF text = BUF_INIT;
+	int r = format(ctx, rs, &text);
+
+	if (r < 0 || (v->written && span_eq(buf_span(&text), buf_span(&v->text))))
+		return r;
+	if (text.len > 0)
+		(void)fwrite(text.data, 1, text.len, stdout);
+	v->written = true;
+	buf_clear(&v->text);
+	return buf_append(&v->text, text.data, text.len);
+}
+
+static int show(struct view *v, const struct context *ctx, int argc, char **argv)
+{
+	struct records rs = {.list = NULL};
+	struct reason why = {""};
+	const char *subject = ctx->places.store;
+	int code = gather(ctx, argc, argv, &rs, &subject, &why);
+
+	if (code == 0 && (v->draws ? draw(v, &rs) : write_out(v, ctx, &rs)) < 0) {
+		reason_set(&why, "out of memory");
+		code = EX_OSERR;
+	}
+	if (code != 0 && code != EXIT_INTERRUPTED)
+		report_error("show the status of", subject, code, NULL, &why);
+	records_release(&rs);
+	return code != 0 ? code : report_stdout(0);
+}
+
+static int watch(struct view *v, const struct context *ctx, int argc, char **argv)
+{
+	int code = 0;
+
+	interrupt_catch();
+	v->draws = !ctx->json && !ctx->quiet && screen_can(STDOUT_FILENO);
+	while (code == 0 && !interrupt_seen()) {
+		code = show(v, ctx, argc, argv);
+		if (code == 0 && !interrupt_seen())
+			(void)poll(NULL, 0, WATCH_EVERY_MS);
+	}
+	return code == EXIT_INTERRUPTED ? 0 : code; /* the way to end it */
+}
+
+static int run(struct context *ctx, int argc, char **argv)
+{
+	struct view v = {.screen = {.fd = STDOUT_FILENO}};
+	int code = option_watch ? watch(&v, ctx, argc, argv) : show(&v, ctx, argc, argv);
+
+	screen_release(&v.screen);
+	buf_release(&v.text);
+	return code;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .usage = "[--watch] [REF...]",
+    .summary = "the transfers: how far they are, and what they wait for",
+    .help = "With --quiet: the refs alone. With --json: an array of objects with ref, state,\n"
+	    "offset, total, digest, media_type, rate, eta_s, started, updated, until,\n"
+	    "attempts, rehashed_bytes, class, error; what is not known is left out.\n"
+	    "digest is that of the bytes so far.\n",
+    .operands_min = 0,
+    .operands_max = OPERANDS_ANY,
+    .options = options,
+    .run = run,
+};

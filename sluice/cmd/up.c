@@ -1,0 +1,113 @@
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+
+/* Sluice */
+#include "sluice/command.h"
+#include "sluice/run/stages.h"
+#include "sluice/run/supervise.h"
+
+static bool option_background;
+static bool option_remove;
+static bool option_no_resume;
+
+static const struct opt options[] = {
+    {"no-resume", 0, OPT_FLAG, &option_no_resume, "no", 0, 0, NULL, NULL,
+     "leave old transfers until somebody asks for them"},
+    {"background", 0, OPT_FLAG, &option_background, "no", 0, 0, NULL, NULL,
+     "log to RUNTIME/log, end with the last user"},
+    {"remove", 0, OPT_FLAG, &option_remove, "no", 0, 0, NULL, NULL, "remove the runtime directory at the end"},
+    {.name = NULL},
+};
+
+static int take_up_lock(const struct context *ctx, int dir_fd, int *ret_fd)
+{
+	struct reason holder = {""};
+	int r = lock_take_at(dir_fd, STAGES_UP_LOCK, LOCK_SERVE, "sluice up", ret_fd, &holder);
+
+	if (r == 0)
+		return 0;
+	if (r == -EWOULDBLOCK) {
+		if (!option_background)
+			log_error("cannot serve '%s': '%s/%s' is held by %s", ctx->places.store, ctx->places.runtime,
+				  STAGES_UP_LOCK, holder.text);
+		return EX_TEMPFAIL;
+	}
+	log_errno(r, "cannot lock '%s/%s'", ctx->places.runtime, STAGES_UP_LOCK);
+	return exit_code_of(r);
+}
+
+/* From here on our words and those of the stages are in the log. */
+static int open_log(const struct context *ctx, int dir_fd)
+{
+	AUTO_FD fd = openat(dir_fd, STAGES_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) {
+		int r = -errno;
+		log_errno(r, "cannot write '%s/%s'", ctx->places.runtime, STAGES_LOG);
+		return exit_code_of(r);
+	}
+	log_init("sluice");
+	return 0;
+}
+
+/* What no stage could work with is better said once, and before any of them is started. */
+static int check_store(const char *store)
+{
+	if (faccessat(AT_FDCWD, store, R_OK | W_OK | X_OK, AT_EACCESS) == 0 || errno == ENOENT)
+		return 0;
+	int r = -errno;
+	log_errno(r, "cannot write to the store '%s'", store);
+	return r == -EROFS || r == -EACCES ? EX_CANTCREAT : exit_code_of(r);
+}
+
+static int run(struct context *ctx, int argc, char **argv)
+{
+	AUTO_FD dir_fd = -1;
+	AUTO_FD lock_fd = -1;
+	struct reason why;
+	bool made;
+
+	(void)argc;
+	(void)argv;
+	int code = places_make_runtime(&ctx->places, &dir_fd, &made, &why);
+	if (code != 0) {
+		log_error("%s", why.text);
+		return code;
+	}
+	if (stages_are_services(dir_fd)) {
+		log_error("the stages on '%s' are services: use 'systemctl start sluice.target', or another store",
+			  ctx->places.runtime);
+		return EX_CONFIG;
+	}
+	code = take_up_lock(ctx, dir_fd, &lock_fd);
+	if (code == 0 && option_background && !ctx->verbose)
+		code = open_log(ctx, dir_fd);
+	if (code == 0)
+		code = check_store(ctx->places.store);
+	if (code != 0)
+		return code;
+	const struct supervise_options how = {
+	    .no_resume = option_no_resume || option_background,
+	    .until_idle = option_background,
+	    .remove = option_remove || made || ctx->places.private,
+	};
+	return supervise_run(ctx, &how, dir_fd);
+}
+
+const struct command command_up = {
+    .name = "up",
+    .usage = "[--no-resume]",
+    .summary = "run the three stages in the foreground, restarting whichever dies",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,65 @@
+/*
+ * The stages as a command sees them: questions on ingest.ctl and commit.ctl that are asked again until they are
+ * answered, and the events of ingestd as hints.
+ */
+#ifndef SLUICE_SLUICE_RUN_CLIENT_H
+#define SLUICE_SLUICE_RUN_CLIENT_H
+
+/* System */
+#include <stdbool.h>
+
+/* Wire */
+#include "common/wire/pipe.h"
+
+/* Sluice */
+#include "sluice/run/stages.h"
+
+#define CLIENT_PATIENCE_MS 60000u /* a stage that says nothing for so long is not coming back */
+
+enum client_stage {
+	CLIENT_INGESTD,
+	CLIENT_COMMITD,
+};
+#define CLIENT_STAGES 2
+
+struct client_options {
+	const char *runtime_dir;
+	const char *store;     /* what the stages must serve */
+	struct stages *stages; /* borrowed; NULL: they are not ours to start */
+	unsigned patience_ms;
+	/* A line for a person who waits: "waiting for ingestd". May be NULL. */
+	void (*note)(void *self, const char *text);
+	void *self;
+};
+
+struct client;
+
+/*
+ * Open the pipes and wait until both stages answer for that very store. 0, or an exit code with a reason: 78 when they
+ * serve another one. The strings are borrowed.
+ */
+int client_open(const struct client_options *options, struct client **ret_client, struct reason *why);
+void client_close(struct client *c);
+
+/*
+ * Ask, and again until there is an answer: requests are idempotent. 0: `ret_answer` holds until the next question to
+ * that stage, and may be MSG_ERROR. An exit code with a reason: EXIT_INTERRUPTED, 75 after `patience_ms`, or what keeps
+ * the stages from starting. Blocks.
+ */
+int client_ask(struct client *c, enum client_stage stage, const struct message *request, struct message *ret_answer,
+	       struct reason *why);
+
+/* The same where only `wanted` is of use: MSG_ERROR becomes its exit code and its text. */
+int client_demand(struct client *c, enum client_stage stage, const struct message *request, enum message_type wanted,
+		  struct message *ret_answer, struct reason *why);
+
+/*
+ * Whether ingestd is another one than at the last call, or at the start: what it knew of us is gone. 0 or an exit code
+ * as from client_ask().
+ */
+int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why);
+
+/* Wait up to `wait_ms` for an event of ingestd. True: `ret_event` holds until the next call. */
+bool client_event(struct client *c, unsigned wait_ms, struct message *ret_event);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * The stages for as long as a command needs them: those that serve already, or our own under a supervisor in the
+ * background (`sluice up --background`), which ends when nobody uses them any more.
+ *
+ * Files in the runtime directory:
+ *
+ *   users        flock'd shared by every command that needs the stages; the background supervisor waits for it
+ *                exclusively, and whoever has it so knows that nobody else is there
+ *   up.lock      flock'd by the supervisor, background or not
+ *   X.lock       flock'd by the daemon X, whoever started it
+ *   log          what the background supervisor and its stages have to say
+ *   services     made where the units are installed: the stages are the service manager's to start, so that a command
+ *                that comes while one of them restarts does not put its own in its place, as another user
+ */
+#ifndef SLUICE_SLUICE_RUN_STAGES_H
+#define SLUICE_SLUICE_RUN_STAGES_H
+
+/* System */
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Base */
+#include "common/base/reason.h"
+
+/* Sluice */
+#include "sluice/command.h"
+
+#define STAGES_USERS    "users"
+#define STAGES_UP_LOCK  "up.lock"
+#define STAGES_LOG      "log"
+#define STAGES_SERVICES "services"
+
+struct stages;
+
+/*
+ * Become a user of the stages, starting them if nobody has. 0, or an exit code with a reason. Does not wait for them to
+ * answer; may wait for a former supervisor to be gone. Call it before a pipe is opened. `ctx` is borrowed.
+ */
+int stages_enter(const struct context *ctx, struct stages **ret_stages, struct reason *why);
+
+/*
+ * To be called when a stage does not answer: starts a supervisor again when there is none (it was killed, or was
+ * another command's and left). 0: it is worth while to ask again. An exit code with the
+ * reason from its log: they cannot be started.
+ */
+int stages_check(struct stages *s, struct reason *why);
+
+/*
+ * Stop being a user. When nobody else is one, and the supervisor is ours, waits until the stages are stopped, at most
+ * `wait_ms`. NULL is fine.
+ */
+void stages_leave(struct stages *s, unsigned wait_ms);
+
+/* Whether the stages of that runtime directory are there at all, by their locks. Makes nothing. */
+bool stages_serve(const char *runtime_dir);
+
+/* Whether nobody but the service manager is to start stages in that runtime directory. */
+bool stages_are_services(int dir_fd);
+
+/* Whether a socket is there whose daemon is not: `ret_name` is the first such. Nobody is harmed by it. */
+bool stages_left_over(int dir_fd, struct reason *ret_name);
+
+/*
+ * Remove what stages that are gone left in a runtime directory: sockets, locks and the log, but nothing of a daemon
+ * that is alive. The caller holds the users lock exclusively.
+ */
+void stages_sweep(int dir_fd);
+
+#endif

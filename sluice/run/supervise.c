@@ -1,0 +1,411 @@
+/* Own header */
+#include "sluice/run/supervise.h"
+
+/* System */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/failpoint.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+
+/* Sluice */
+#include "sluice/run/stages.h"
+
+#define STAGES             3
+#define STAGE_ARGS         12
+#define STOP_WAIT_MS       10000u /* for a stage after SIGTERM, then SIGKILL */
+#define LOCKED_PATIENCE_MS 15000u /* for a daemon of a former supervisor to let go of its lock */
+
+struct stage {
+	const char *name;
+	char *path;                   /* owned; beside our own program, or NULL: by PATH */
+	const char *args[STAGE_ARGS]; /* borrowed */
+	char *complaint;              /* owned; what the child says when it cannot become the program */
+	pid_t pid;                    /* 0: not running */
+	bool was_up;                  /* it got beyond its first start */
+	uint64_t due_ms;              /* when to start it, if it does not run */
+	struct respawn respawn;
+};
+
+struct supervisor {
+	const struct context *ctx;
+	const struct supervise_options *options;
+	int dir_fd;
+	struct stage stages[STAGES];
+	int signal_fd;
+	int idle_fd;  /* readable once nobody uses the stages any more; -1: never */
+	int users_fd; /* then, the users lock, exclusively */
+	bool idle;    /* users_fd is ours */
+	bool stopping;
+	uint64_t kill_ms; /* when stopping: the end of patience */
+	uint64_t began_ms;
+	int code;
+};
+
+unsigned respawn_delay_ms(struct respawn *r, uint64_t now_ms)
+{
+	if (now_ms - r->started_ms >= RESPAWN_QUICK_MS) {
+		r->quick_deaths = 0;
+		return 0;
+	}
+	unsigned delay = 0;
+	for (unsigned i = 0; i < r->quick_deaths && delay < RESPAWN_DELAY_MAX_MS; i++)
+		delay = delay ? 2 * delay : RESPAWN_DELAY_MIN_MS;
+	r->quick_deaths++;
+	return delay < RESPAWN_DELAY_MAX_MS ? delay : RESPAWN_DELAY_MAX_MS;
+}
+
+char *supervise_find_beside(const char *name)
+{
+	char self[PATH_MAX];
+	char *path;
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (len <= 0)
+		return NULL;
+	self[len] = '\0';
+	char *slash = strrchr(self, '/');
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+	if (asprintf(&path, "%s/%s", self, name) < 0)
+		return NULL;
+	if (access(path, X_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+static int stage_init(struct stage *st, const char *name, const struct supervisor *sv)
+{
+	const struct places *places = &sv->ctx->places;
+	size_t n = 0;
+
+	*st = (struct stage){.name = name, .path = supervise_find_beside(name)};
+	st->args[n++] = name;
+	if (strcmp(name, "fetchd") != 0) {
+		st->args[n++] = "--store";
+		st->args[n++] = places->store;
+	} else if (sv->ctx->config) {
+		st->args[n++] = "--config";
+		st->args[n++] = sv->ctx->config;
+	}
+	st->args[n++] = "--runtime-dir";
+	st->args[n++] = places->runtime;
+	st->args[n++] = "--log-level";
+	st->args[n++] = sv->ctx->verbose ? "info" : "notice";
+	if (sv->options->no_resume && strcmp(name, "ingestd") == 0)
+		st->args[n++] = "--no-resume";
+	st->args[n] = NULL;
+	int r = asprintf(&st->complaint, "%s: cannot run '%s'%s\n", name, st->path ? st->path : name,
+			 st->path ? "" : ": it is neither beside sluice nor on the PATH");
+	if (r < 0)
+		st->complaint = NULL;
+	return r < 0 ? -ENOMEM : 0;
+}
+
+static void stage_release(struct stage *st)
+{
+	free(st->path);
+	free(st->complaint);
+}
+
+/* In the child: only calls that are safe after a fork beside threads. */
+_Noreturn static void stage_become(const struct stage *st, pid_t supervisor)
+{
+	sigset_t none;
+	char *const *args = (char *const *)(void *)st->args;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != supervisor) /* it died before it could be noticed */
+		_exit(0);
+	(void)signal(SIGPIPE, SIG_DFL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	int null_fd = open("/dev/null", O_RDONLY);
+	if (null_fd >= 0)
+		(void)dup2(null_fd, STDIN_FILENO);
+	closefrom(STDERR_FILENO + 1);
+	if (st->path)
+		(void)execv(st->path, args);
+	else
+		(void)execvp(st->name, args);
+	ssize_t n = write(STDERR_FILENO, st->complaint, strlen(st->complaint));
+	(void)n;
+	_exit(EX_CONFIG);
+}
+
+static void stage_start(struct stage *st)
+{
+	pid_t self = getpid();
+	pid_t pid = fork();
+
+	st->respawn.started_ms = clock_mono_ms();
+	if (pid == 0)
+		stage_become(st, self);
+	if (pid > 0) {
+		st->pid = pid;
+		return;
+	}
+	(void)log_errno(-errno, "cannot start %s", st->name);
+	st->due_ms = st->respawn.started_ms + RESPAWN_DELAY_MAX_MS;
+}
+
+static void begin_stop(struct supervisor *sv, int code)
+{
+	/* Asked twice: no more patience. */
+	sv->kill_ms = sv->stopping ? clock_mono_ms() : clock_mono_ms() + STOP_WAIT_MS;
+	if (!sv->stopping)
+		sv->code = code;
+	sv->stopping = true;
+	for (size_t i = 0; i < STAGES; i++)
+		if (sv->stages[i].pid > 0)
+			(void)kill(sv->stages[i].pid, SIGTERM);
+}
+
+static void log_death(const struct stage *st, int status, unsigned delay_ms)
+{
+	if (WIFSIGNALED(status))
+		log_warning("%s (process %d) was killed by signal %d (%s), starting it again in %u ms", st->name,
+			    (int)st->pid, WTERMSIG(status), strsignal(WTERMSIG(status)), delay_ms);
+	else
+		log_warning("%s (process %d) ended with exit code %d, starting it again in %u ms", st->name,
+			    (int)st->pid, WEXITSTATUS(status), delay_ms);
+}
+
+/* Whether this end means that another start would end the same way. */
+static bool is_hopeless(const struct supervisor *sv, const struct stage *st, int status)
+{
+	if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
+		return false;
+	/* The lock of a daemon that is on its way out comes free; one that stays belongs to somebody else. */
+	if (WEXITSTATUS(status) == EX_TEMPFAIL)
+		return !st->was_up && clock_mono_ms() - sv->began_ms > LOCKED_PATIENCE_MS;
+	return !st->was_up;
+}
+
+static void on_death(struct supervisor *sv, struct stage *st, int status)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	if (now_ms - st->respawn.started_ms >= RESPAWN_QUICK_MS || WIFSIGNALED(status))
+		st->was_up = true;
+	if (!sv->stopping && is_hopeless(sv, st, status)) {
+		log_error("%s did not start (exit code %d), stopping", st->name, WEXITSTATUS(status));
+		st->pid = 0;
+		begin_stop(sv, WEXITSTATUS(status));
+		return;
+	}
+	if (!sv->stopping) {
+		unsigned delay_ms = respawn_delay_ms(&st->respawn, now_ms);
+		log_death(st, status, delay_ms);
+		st->due_ms = now_ms + delay_ms;
+	}
+	st->pid = 0;
+}
+
+static void reap(struct supervisor *sv)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (size_t i = 0; i < STAGES; i++)
+			if (sv->stages[i].pid == pid)
+				on_death(sv, &sv->stages[i], status);
+}
+
+/* Start what is due; say how long nothing will be, or -1. */
+static int start_due(struct supervisor *sv)
+{
+	uint64_t now_ms = clock_mono_ms();
+	int wait_ms = -1;
+
+	for (size_t i = 0; i < STAGES; i++) {
+		struct stage *st = &sv->stages[i];
+		if (st->pid == 0 && st->due_ms <= now_ms)
+			stage_start(st);
+		if (st->pid == 0) {
+			int left_ms = st->due_ms > now_ms ? (int)(st->due_ms - now_ms) : 0;
+			wait_ms = wait_ms < 0 || left_ms < wait_ms ? left_ms : wait_ms;
+		}
+	}
+	return wait_ms;
+}
+
+/* When stopping: kill those whose time is over; say how long there is yet, or -1. */
+static int kill_late(struct supervisor *sv)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	if (now_ms < sv->kill_ms)
+		return (int)(sv->kill_ms - now_ms);
+	for (size_t i = 0; i < STAGES; i++) {
+		if (sv->stages[i].pid > 0) {
+			log_warning("%s does not end, killing it", sv->stages[i].name);
+			(void)kill(sv->stages[i].pid, SIGKILL);
+		}
+	}
+	sv->kill_ms = UINT64_MAX;
+	return -1;
+}
+
+static bool any_runs(const struct supervisor *sv)
+{
+	for (size_t i = 0; i < STAGES; i++)
+		if (sv->stages[i].pid > 0)
+			return true;
+	return false;
+}
+
+static void take_signals(struct supervisor *sv)
+{
+	struct signalfd_siginfo info;
+
+	while (read(sv->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			for (size_t i = 0; i < STAGES; i++)
+				if (sv->stages[i].pid > 0)
+					(void)kill(sv->stages[i].pid, SIGHUP);
+		} else if (info.ssi_signo != SIGCHLD) {
+			log_info("signal %u: stopping", info.ssi_signo);
+			begin_stop(sv, 0);
+		}
+	}
+	reap(sv);
+}
+
+static void loop(struct supervisor *sv)
+{
+	while (!sv->stopping || any_runs(sv)) {
+		struct pollfd fds[2] = {{.fd = sv->signal_fd, .events = POLLIN}, {.fd = sv->idle_fd, .events = POLLIN}};
+		int wait_ms = sv->stopping ? kill_late(sv) : start_due(sv);
+		if (sv->stopping)
+			fds[1].fd = -1;
+		if (poll(fds, 2, wait_ms) < 0)
+			continue;
+		if (fds[0].revents)
+			take_signals(sv);
+		if (fds[1].revents && !sv->stopping) {
+			sv->idle = sv->users_fd >= 0;
+			begin_stop(sv, 0);
+		}
+	}
+}
+
+/* A thread of its own, since flock(2) waits and nothing else can tell when the last user leaves. */
+static void *wait_for_users(void *arg)
+{
+	struct supervisor *sv = arg;
+	uint64_t one = 1;
+
+	if (lock_wait_at(sv->dir_fd, STAGES_USERS, LOCK_EXCLUSIVE, "sluice up", &sv->users_fd) < 0)
+		sv->users_fd = -1;
+	ssize_t n = write(sv->idle_fd, &one, sizeof(one));
+	(void)n;
+	return NULL;
+}
+
+static int watch_users(struct supervisor *sv)
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+
+	sv->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (sv->idle_fd < 0)
+		return -errno;
+	int r = -pthread_attr_init(&attr);
+	if (r == 0) {
+		(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		r = -pthread_create(&thread, &attr, wait_for_users, sv);
+		(void)pthread_attr_destroy(&attr);
+	}
+	return r;
+}
+
+static int set_up(struct supervisor *sv)
+{
+	static const char *const names[STAGES] = {"fetchd", "ingestd", "commitd"};
+	sigset_t ours;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < STAGES; i++)
+		r = stage_init(&sv->stages[i], names[i], sv);
+	if (r < 0)
+		return r;
+	(void)sigemptyset(&ours);
+	(void)sigaddset(&ours, SIGCHLD);
+	(void)sigaddset(&ours, SIGTERM);
+	(void)sigaddset(&ours, SIGINT);
+	(void)sigaddset(&ours, SIGHUP);
+	/* Before the thread, which so has them blocked, too. */
+	(void)sigprocmask(SIG_BLOCK, &ours, NULL);
+	sv->signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (sv->signal_fd < 0)
+		return -errno;
+	return sv->options->until_idle ? watch_users(sv) : 0;
+}
+
+/*
+ * Leave the runtime directory as it was, unless somebody uses it: then it is theirs. After a failure in the background
+ * the log is for the command that started us, which cleans up after reading it.
+ */
+static void clean_up(struct supervisor *sv)
+{
+	int users_fd = sv->users_fd;
+
+	if (sv->code != 0 && sv->options->until_idle)
+		return;
+	if (!sv->idle && lock_take_at(sv->dir_fd, STAGES_USERS, LOCK_EXCLUSIVE, "sluice up", &users_fd, NULL) < 0)
+		return;
+	stages_sweep(sv->dir_fd);
+	(void)FAILPOINT(NAME, "down.up-lock", unlinkat(sv->dir_fd, STAGES_UP_LOCK, 0));
+	(void)FAILPOINT(NAME, "down.users", unlinkat(sv->dir_fd, STAGES_USERS, 0));
+	if (sv->options->remove)
+		(void)FAILPOINT(NAME, "down.runtime", rmdir(sv->ctx->places.runtime));
+	/* The users lock goes with the process: whoever waits for it finds all this done. */
+}
+
+int supervise_run(const struct context *ctx, const struct supervise_options *options, int dir_fd)
+{
+	/* Static: the waiting thread may look at it until the process ends. */
+	static struct supervisor sv;
+
+	sv = (struct supervisor){
+	    .ctx = ctx,
+	    .options = options,
+	    .dir_fd = dir_fd,
+	    .signal_fd = -1,
+	    .idle_fd = -1,
+	    .users_fd = -1,
+	    .began_ms = clock_mono_ms(),
+	};
+	int r = set_up(&sv);
+	if (r < 0) {
+		(void)log_errno(r, "cannot set up the supervisor");
+		sv.code = EX_OSERR;
+	} else {
+		loop(&sv);
+		clean_up(&sv);
+	}
+	for (size_t i = 0; i < STAGES; i++)
+		stage_release(&sv.stages[i]);
+	return sv.code;
+}

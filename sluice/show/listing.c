@@ -1,0 +1,249 @@
+/* Own header */
+#include "sluice/show/listing.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/escape.h"
+
+/* Sluice */
+#include "sluice/show/text.h"
+
+#define WHOLE_COLUMNS  10
+#define PLACE_BYTES    sizeof(void *) /* of a record in the order in which they are shown */
+#define NARROW_COLUMNS 8
+#define WATCHED_HEAD   2 /* lines above the first record */
+#define AMOUNT_ROOM    (2 * HUMAN_SIZE_ROOM)
+#define RATE_ROOM      (HUMAN_SIZE_ROOM + 2)
+
+static void format_rate(const struct record *r, char ret_text[static RATE_ROOM])
+{
+	char size[HUMAN_SIZE_ROOM];
+
+	(void)snprintf(ret_text, RATE_ROOM, "-");
+	if (r->state != TRANSFER_FETCHING || r->rate == 0)
+		return;
+	human_size(r->rate, size);
+	(void)snprintf(ret_text, RATE_ROOM, "%s/s", size);
+}
+
+static void format_eta(const struct record *r, char ret_text[static HUMAN_DURATION_ROOM])
+{
+	uint64_t eta_s = human_eta_s(r->offset, r->total, r->rate);
+
+	(void)snprintf(ret_text, HUMAN_DURATION_ROOM, "-");
+	if (r->state == TRANSFER_FETCHING && eta_s != HUMAN_ETA_UNKNOWN)
+		human_duration(eta_s, ret_text);
+}
+
+static int add_whole(struct table *t, const struct record *r)
+{
+	char offset[24], total[24] = "-", rate[RATE_ROOM], eta[HUMAN_DURATION_ROOM], attempts[24];
+	char started[CLOCK_TEXT_SIZE], updated[CLOCK_TEXT_SIZE];
+
+	(void)snprintf(offset, sizeof(offset), "%" PRIu64, r->offset);
+	if (r->total != SIZE_UNKNOWN)
+		(void)snprintf(total, sizeof(total), "%" PRIu64, r->total);
+	(void)snprintf(attempts, sizeof(attempts), "%" PRIu64, r->attempts);
+	format_rate(r, rate);
+	format_eta(r, eta);
+	clock_format(r->started_s, started);
+	clock_format(r->updated_s, updated);
+	const char *const cells[WHOLE_COLUMNS] = {
+	    r->ref, transfer_state_name(r->state), offset, total, rate, eta, started, updated, attempts, r->text};
+	return table_add(t, cells);
+}
+
+static int append_row(const struct table *t, size_t number, size_t width, struct buf *out)
+{
+	int r = table_row(t, number, width, out);
+
+	return r < 0 ? r : buf_append_str(out, "\n");
+}
+
+int listing_whole(const struct records *rs, struct buf *out)
+{
+	static const char *const heads[WHOLE_COLUMNS] = {"REF", "STATE",   "OFFSET",  "TOTAL",    "RATE",
+							 "ETA", "STARTED", "UPDATED", "ATTEMPTS", "WHY"};
+	AUTO_TABLE t = NULL;
+	int r = table_new(WHOLE_COLUMNS, &t);
+
+	if (r == 0)
+		r = table_add(t, heads);
+	for (size_t i = 0; r == 0 && i < rs->len; i++)
+		r = add_whole(t, &rs->list[i]);
+	for (size_t i = 0; r == 0 && i <= rs->len; i++)
+		r = append_row(t, i, SIZE_MAX, out);
+	return r;
+}
+
+/* What runs, what will go on by itself, and what somebody has to do something about. */
+static unsigned rank(const struct record *r)
+{
+	static const unsigned char ranks[] = {
+	    [TRANSFER_FETCHING] = 0, [TRANSFER_SEALED] = 1, [TRANSFER_COMMITTED] = 1,
+	    [TRANSFER_WAITING] = 2,  [TRANSFER_FAILED] = 3, [TRANSFER_QUEUED] = 4,
+	};
+
+	return ranks[r->state];
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct record *x = *(const struct record *const *)a, *y = *(const struct record *const *)b;
+
+	return rank(x) != rank(y) ? (rank(x) < rank(y) ? -1 : 1) : strcmp(x->ref, y->ref);
+}
+
+/* NULL when memory is out. The caller owns it. */
+static const struct record **sorted(const struct records *rs)
+{
+	const struct record **list = calloc(rs->len + 1, PLACE_BYTES);
+
+	for (size_t i = 0; list && i < rs->len; i++)
+		list[i] = &rs->list[i];
+	if (list)
+		qsort(list, rs->len, PLACE_BYTES, compare);
+	return list;
+}
+
+static int add_narrow(struct table *t, const struct record *r)
+{
+	char label[HUMAN_LABEL_ROOM], done[HUMAN_SIZE_ROOM], total[HUMAN_SIZE_ROOM], amount[AMOUNT_ROOM];
+	char rate[RATE_ROOM], eta[HUMAN_DURATION_ROOM], tries[24], updated[CLOCK_TEXT_SIZE], started[CLOCK_TEXT_SIZE];
+
+	human_label(r->ref, label);
+	human_size(r->offset, done);
+	human_size(r->total, total);
+	if (r->total == SIZE_UNKNOWN)
+		(void)snprintf(amount, sizeof(amount), "%s", done);
+	else
+		(void)snprintf(amount, sizeof(amount), "%s/%s", done, total);
+	format_rate(r, rate);
+	format_eta(r, eta);
+	(void)snprintf(tries, sizeof(tries), "%" PRIu64, r->attempts);
+	clock_format(r->updated_s, updated);
+	clock_format(r->started_s, started);
+	const char *const cells[NARROW_COLUMNS] = {
+	    label, transfer_state_name(r->state), amount, rate, eta, tries, updated, started};
+	return table_add(t, cells);
+}
+
+/* Its heads are row 0. */
+static int make_narrow(const struct record **list, size_t len, struct table **ret_table)
+{
+	static const char *const heads[NARROW_COLUMNS] = {"REF", "STATE", "DONE",    "RATE",
+							  "ETA", "TRIES", "UPDATED", "STARTED"};
+	/* The longest that there are, of what changes. */
+	static const char *const longest[] = {"0123456789ab", "fetching", "1023MiB/1023MiB", "1023MiB/s", "59m59s"};
+	AUTO_TABLE t = NULL;
+	int r = table_new(NARROW_COLUMNS, &t);
+
+	for (unsigned c = 0; r == 0 && c < sizeof(longest) / sizeof(longest[0]); c++)
+		table_widen(t, c, strlen(longest[c]));
+	if (r == 0)
+		r = table_add(t, heads);
+	for (size_t i = 0; r == 0 && i < len; i++)
+		r = add_narrow(t, list[i]);
+	if (r == 0) {
+		*ret_table = t;
+		t = NULL;
+	}
+	return r;
+}
+
+/* A row, below it the name of what has no digest yet, and why it is where it is. */
+static int append_record(const struct table *t, size_t number, const struct record *r, unsigned width, unsigned lines,
+			 struct buf *out)
+{
+	char text[4 * sizeof(r->text)];
+	struct digest digest;
+	assert(r);
+	int e = append_row(t, number, width, out);
+
+	if (e == 0 && digest_parse(span_str(r->ref), &digest, NULL) < 0)
+		e = human_wrap(r->ref, width, lines, out);
+	(void)escape_line(r->text, strlen(r->text), text, sizeof(text));
+	return e < 0 ? e : human_wrap(text, width, lines, out);
+}
+
+int listing_narrow(const struct records *rs, unsigned width, struct buf *out)
+{
+	AUTO_FREE const struct record **list = sorted(rs);
+	AUTO_TABLE t = NULL;
+	int r = list ? make_narrow(list, rs->len, &t) : -ENOMEM;
+
+	if (r == 0)
+		r = append_row(t, 0, width, out);
+	for (size_t i = 0; r == 0 && i < rs->len; i++)
+		r = append_record(t, i + 1, list[i], width, UINT_MAX, out);
+	return r;
+}
+
+static int append_cut(struct buf *out, unsigned width, const char *text)
+{
+	return buf_appendf(out, "%.*s\n", (int)human_fit(text, width), text);
+}
+
+/* "2 of 5 transfers under way, 8.0MiB/s" */
+static int append_sum(const struct records *rs, unsigned width, struct buf *out)
+{
+	char text[128], size[HUMAN_SIZE_ROOM];
+	uint64_t rate = 0;
+	size_t moving = 0;
+
+	for (size_t i = 0; i < rs->len; i++) {
+		moving += rank(&rs->list[i]) <= 1 ? 1 : 0;
+		rate += rs->list[i].state == TRANSFER_FETCHING ? rs->list[i].rate : 0;
+	}
+	human_size(rate, size);
+	(void)snprintf(text, sizeof(text), "%zu of %zu transfers under way, %s/s", moving, rs->len, size);
+	return append_cut(out, width, text);
+}
+
+static unsigned lines_of(const struct buf *text)
+{
+	unsigned lines = 0;
+
+	for (size_t i = 0; i < text->len; i++)
+		lines += text->data[i] == '\n' ? 1 : 0;
+	return lines;
+}
+
+/* Take back what was appended last, which does not fit. */
+static int append_rest(struct buf *out, size_t before, size_t rest, unsigned width)
+{
+	char text[64];
+
+	out->len = before;
+	(void)snprintf(text, sizeof(text), "and %zu more", rest);
+	return append_cut(out, width, text);
+}
+
+int listing_watched(const struct records *rs, unsigned width, unsigned height, struct buf *out)
+{
+	AUTO_FREE const struct record **list = sorted(rs);
+	AUTO_TABLE t = NULL;
+	int r = list ? make_narrow(list, rs->len, &t) : -ENOMEM;
+
+	if (r == 0)
+		r = append_sum(rs, width, out);
+	if (r < 0 || height <= WATCHED_HEAD || rs->len == 0)
+		return r;
+	r = append_row(t, 0, width, out);
+	for (size_t i = 0; r == 0 && i < rs->len; i++) {
+		size_t before = out->len;
+		r = append_record(t, i + 1, list[i], width, 1, out);
+		if (r == 0 && lines_of(out) + (i + 1 < rs->len ? 1 : 0) > height)
+			return append_rest(out, before, rs->len - i, width);
+	}
+	return r;
+}

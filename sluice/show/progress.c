@@ -1,0 +1,316 @@
+/* Own header */
+#include "sluice/show/progress.h"
+
+/* System */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/escape.h"
+#include "common/base/file.h"
+
+/* OCI */
+#include "common/oci/json.h"
+
+/* Sluice */
+#include "sluice/show/screen.h"
+
+#define JSON_EVERY_MS 500u /* for one blob that only grows */
+#define NOTE_ROOM     1024
+#define KINDS         4 /* of blobs; see kind_of() */
+
+/* What has been said of an item, where only changes are said. */
+struct said {
+	bool anything;
+	bool growing; /* "started" or "resumed" */
+	enum transfer_state state;
+	uint64_t offset;
+	uint64_t next_ms;
+};
+
+struct progress {
+	enum progress_mode mode;
+	struct progress_item *items; /* owned */
+	struct said *said;           /* owned, one for each */
+	size_t len, room;
+	struct screen screen; /* for bars */
+	bool changed;
+	uint64_t next_draw_ms;
+	struct buf out; /* for lines */
+};
+
+enum progress_mode progress_mode_for(bool json, bool quiet)
+{
+	if (quiet)
+		return PROGRESS_NONE;
+	if (json)
+		return PROGRESS_JSON;
+	return screen_can(STDERR_FILENO) ? PROGRESS_BARS : PROGRESS_LINES;
+}
+
+int progress_new(enum progress_mode mode, struct progress **ret_progress)
+{
+	struct progress *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->mode = mode;
+	p->screen.fd = STDERR_FILENO;
+	*ret_progress = p;
+	return 0;
+}
+
+void progress_free(struct progress *p)
+{
+	if (!p)
+		return;
+	progress_finish(p);
+	free(p->items);
+	free(p->said);
+	screen_release(&p->screen);
+	buf_release(&p->out);
+	free(p);
+}
+
+static int reserve(struct progress *p)
+{
+	if (p->len < p->room)
+		return 0;
+	size_t room = p->room ? 2 * p->room : 32;
+	struct progress_item *items = reallocarray(p->items, room, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	p->items = items;
+	struct said *said = reallocarray(p->said, room, sizeof(*said));
+	if (!said)
+		return -ENOMEM;
+	p->said = said;
+	p->room = room;
+	return 0;
+}
+
+int progress_add(struct progress *p, const char *ref, uint64_t total, size_t *ret_id)
+{
+	if (reserve(p) < 0)
+		return -ENOMEM;
+	p->items[p->len] = (struct progress_item){.ref = ref, .state = TRANSFER_QUEUED, .total = total};
+	human_label(ref, p->items[p->len].label);
+	p->said[p->len] = (struct said){.anything = false};
+	*ret_id = p->len++;
+	p->changed = true;
+	return 0;
+}
+
+struct progress_item *progress_item(struct progress *p, size_t id)
+{
+	assert(id < p->len);
+	return &p->items[id];
+}
+
+/* One write, so that lines do not mix with those of others. */
+static void put(struct progress *p)
+{
+	/* A reader that is gone is no reason to stop. */
+	(void)file_write_all(STDOUT_FILENO, p->out.data, p->out.len, NULL);
+	buf_clear(&p->out);
+}
+
+static void say_json(struct progress *p, const struct progress_item *item)
+{
+	AUTO_JSON line = json_object_make();
+
+	if (!line)
+		return;
+	(void)json_set_text(line, "event", "progress");
+	(void)json_set_text(line, "ref", item->ref);
+	(void)json_set_text(line, "state", item->was_here ? "stored" : transfer_state_name(item->state));
+	(void)json_set_u64(line, "offset", item->offset);
+	if (item->total != SIZE_UNKNOWN)
+		(void)json_set_u64(line, "total", item->total);
+	(void)json_set_u64(line, "rate", item->rate);
+	if (item->text[0])
+		(void)json_set_text(line, "text", item->text);
+	if (json_format(line, &p->out) == 0 && buf_append_str(&p->out, "\n") == 0)
+		put(p);
+}
+
+static void say_line(struct progress *p, const struct progress_item *item, const char *what)
+{
+	if (buf_appendf(&p->out, "%s: %s\n", item->label, what) == 0)
+		put(p);
+}
+
+/* The first bytes, which says from where on. True when that was said now. */
+static void say_growing(struct progress *p, const struct progress_item *item, struct said *said)
+{
+	char offset[HUMAN_SIZE_ROOM], total[HUMAN_SIZE_ROOM], text[64];
+	bool resumed = item->offset > 0 && !said->anything;
+
+	human_size(item->offset, offset);
+	human_size(item->total, total);
+	if (resumed && item->total != SIZE_UNKNOWN)
+		(void)snprintf(text, sizeof(text), "resumed at %s of %s", offset, total);
+	else if (resumed)
+		(void)snprintf(text, sizeof(text), "resumed at %s", offset);
+	else if (item->total != SIZE_UNKNOWN)
+		(void)snprintf(text, sizeof(text), "started, %s", total);
+	else
+		(void)snprintf(text, sizeof(text), "started");
+	say_line(p, item, text);
+	said->growing = true;
+}
+
+static void say_state(struct progress *p, const struct progress_item *item, struct said *said)
+{
+	char size[HUMAN_SIZE_ROOM], text[REASON_MAX + 32];
+
+	human_size(item->total == SIZE_UNKNOWN ? item->offset : item->total, size);
+	switch (item->state) {
+	case TRANSFER_COMMITTED:
+		(void)snprintf(text, sizeof(text), "%s, %s", item->was_here ? "exists" : "done", size);
+		break;
+	case TRANSFER_WAITING:
+	case TRANSFER_FAILED:
+		(void)snprintf(text, sizeof(text), "%s: %s", transfer_state_name(item->state), item->text);
+		break;
+	case TRANSFER_FETCHING:
+		if (!said->growing)
+			say_growing(p, item, said);
+		return;
+	case TRANSFER_QUEUED:
+	case TRANSFER_SEALED:
+		return;
+	}
+	say_line(p, item, text);
+}
+
+void progress_changed(struct progress *p, size_t id)
+{
+	struct progress_item *item = progress_item(p, id);
+	struct said *said = &p->said[id];
+	uint64_t now_ms = clock_mono_ms();
+	bool new_state = !said->anything || said->state != item->state;
+
+	p->changed = true;
+	if (p->mode == PROGRESS_LINES && new_state)
+		say_state(p, item, said);
+	if (p->mode == PROGRESS_JSON && (new_state || (said->offset != item->offset && now_ms >= said->next_ms))) {
+		say_json(p, item);
+		said->next_ms = now_ms + JSON_EVERY_MS;
+	}
+	said->anything = true;
+	said->state = item->state;
+	said->offset = item->offset;
+}
+
+/* Where blobs do not all fit, these have a line, the first kinds first; 0: it has none. */
+static unsigned kind_of(const struct progress_item *item)
+{
+	if (!item->begun || item->was_here)
+		return 0;
+	switch (item->state) {
+	case TRANSFER_FETCHING:
+	case TRANSFER_SEALED:
+		return 1;
+	case TRANSFER_WAITING:
+		return 2;
+	case TRANSFER_FAILED:
+		return 3;
+	case TRANSFER_QUEUED:
+	case TRANSFER_COMMITTED:
+		return 0;
+	}
+	return 0;
+}
+
+/* How many of each kind get one of so many lines. */
+static void share_lines(const struct progress *p, size_t lines, size_t ret_share[static KINDS])
+{
+	size_t of[KINDS] = {0};
+
+	for (size_t i = 0; i < p->len; i++)
+		of[kind_of(&p->items[i])]++;
+	ret_share[0] = 0;
+	for (unsigned kind = 1; kind < KINDS; kind++) {
+		ret_share[kind] = of[kind] < lines ? of[kind] : lines;
+		lines -= ret_share[kind];
+	}
+}
+
+/* All blobs if they fit, else those where something happens; and a line about all. */
+static int append_frame(struct progress *p, unsigned width, size_t lines, struct buf *out)
+{
+	size_t share[KINDS];
+	uint64_t now_s = clock_wall_s();
+	bool all_fit = p->len + 1 <= lines;
+	int r = 0;
+
+	share_lines(p, lines - 1, share);
+	for (size_t i = 0; r == 0 && i < p->len; i++) {
+		unsigned kind = kind_of(&p->items[i]);
+		if (!all_fit && share[kind] == 0)
+			continue;
+		share[kind] -= all_fit ? 0 : 1;
+		r = progress_line(&p->items[i], width, now_s, out);
+		if (r == 0)
+			r = buf_append_str(out, "\n");
+	}
+	if (r == 0)
+		r = progress_summary(p->items, p->len, width, out);
+	return r < 0 ? r : buf_append_str(out, "\n");
+}
+
+static void draw(struct progress *p)
+{
+	AUTO_BUF frame = BUF_INIT;
+	unsigned width, lines;
+
+	screen_size(p->screen.fd, &width, &lines);
+	if (p->len > 0 && append_frame(p, width, lines, &frame) == 0)
+		(void)screen_draw(&p->screen, buf_span(&frame));
+}
+
+void progress_tick(struct progress *p)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	if (p->mode != PROGRESS_BARS || !p->changed || now_ms < p->next_draw_ms)
+		return;
+	draw(p);
+	p->changed = false;
+	p->next_draw_ms = now_ms + PROGRESS_DRAW_MS;
+}
+
+void progress_note(struct progress *p, const char *text)
+{
+	char line[NOTE_ROOM];
+
+	if (p->mode == PROGRESS_NONE || p->mode == PROGRESS_JSON)
+		return;
+	(void)escape_line(text, strlen(text), line, sizeof(line));
+	if (buf_appendf(&p->out, "%s\n", line) < 0)
+		return;
+	if (p->mode == PROGRESS_BARS) {
+		(void)screen_say(&p->screen, buf_span(&p->out));
+		buf_clear(&p->out);
+		p->changed = true;
+		p->next_draw_ms = 0;
+		progress_tick(p);
+	} else {
+		put(p);
+	}
+}
+
+void progress_finish(struct progress *p)
+{
+	p->next_draw_ms = 0;
+	progress_tick(p);
+	screen_leave(&p->screen);
+	p->changed = false;
+}

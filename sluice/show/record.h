@@ -1,0 +1,60 @@
+/*
+ * What `sluice status` tells of a transfer, from ingestd or, when none runs, from the store itself.
+ */
+#ifndef SLUICE_SLUICE_SHOW_RECORD_H
+#define SLUICE_SLUICE_SHOW_RECORD_H
+
+/* OCI */
+#include "common/oci/transfer.h"
+#include "common/store/layout.h"
+
+/* Wire */
+#include "common/wire/message.h"
+
+struct record {
+	char ref[REF_MAX + 1];
+	enum transfer_state state;
+	uint64_t offset;
+	uint64_t total;                /* or SIZE_UNKNOWN */
+	char digest[DIGEST_TEXT_SIZE]; /* of the bytes so far; may be empty */
+	uint64_t rate;
+	uint64_t started_s;
+	uint64_t updated_s;
+	uint64_t until_s;
+	uint64_t attempts;
+	uint64_t rehashed;
+	char media_type[MEDIA_TYPE_MAX + 1];
+	enum fail_class fail_class;
+	char text[TEXT_MAX + 1]; /* what it waits for or why it failed; may be empty */
+};
+
+struct records {
+	struct record *list; /* owned; in the byte order of the refs */
+	size_t len, room;
+};
+
+/* 0 or -ENOMEM. */
+int records_add(struct records *rs, const struct record *r);
+void records_release(struct records *rs);
+
+/* From a MSG_RECORD. */
+void record_of_message(const struct message *m, struct record *ret_record);
+
+/*
+ * The object that `status` and `events` show: what is not known is left out. NULL when memory is out; the caller owns
+ * it. Or into an object that has something already.
+ */
+struct json_t;
+struct json_t *record_json(const struct record *r);
+void record_json_into(const struct record *r, struct json_t *object);
+
+/*
+ * From ingest/ itself: what a transfer's file and its data say. -ENOENT: no such ingest. -EINVAL with a reason: its
+ * record cannot be read.
+ */
+int record_of_store(struct layout *l, struct span ref, struct record *ret_record, struct reason *why);
+
+/* All of them. What cannot be read is left out: ingestd says more about it when it starts. */
+int records_of_store(struct layout *l, struct records *ret_records);
+
+#endif

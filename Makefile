@@ -47,6 +47,8 @@ LIBS_commitd := -lev
 LIBS_sluice  :=
 PKGS_ALL     := libcurl libcrypto nanomsg jansson inih
 
+# Large files, 64-bit inodes and times where a word has 32 bits, too.
+CPPFLAGS += -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 CPPFLAGS += -std=c17 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -I.
 CPPFLAGS += $(shell pkg-config --cflags $(PKGS_ALL) 2>/dev/null)
 COMPILE   = $(CC) $(CPPFLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -MD -MP

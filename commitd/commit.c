@@ -5,9 +5,9 @@
  * Why it holds:
  *
  *  1. The bytes are on disk before we begin: who wrote them synced them on the descriptor that wrote them, after making
- *     the file read-only, and only then sealed. So we refuse a file that is not 0444, and one that is not the
- *     very file of the seal (inode, time of change): whatever it is, it was not sealed. We do not sync the data here;
- * our descriptor need not see an error that another one has consumed.
+ *     the file read-only, and only then sealed. So we refuse a file that is not 0444, and one that is not the very
+ *     file of the seal (inode, time of change): whatever it is, it was not sealed. We do not sync the data here; our
+ *     descriptor need not see an error that another one has consumed.
  *  2. The bytes hash to the digest: the sealer hashed what it wrote. Where its record has a gap (a mended checkpoint, a
  *     reboot), we read them back past the cache, and hold the result only for a file of the same inode, size and times.
  *  3. The name is given without replacing anything, to a regular file with one link that was opened without following a

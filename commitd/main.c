@@ -8,15 +8,15 @@
  *
  * DESCRIPTION
  *	commitd is the only process that gives a name under blobs/ and the only one that writes index.json. ingestd
- *tells it that an ingest is sealed: all bytes there, read-only and on disk. commitd reads the bytes back where that is
- *	asked for, moves them to their name without replacing anything, waits until the name is on disk, and only then
- *	sends a receipt. It opens no network socket and never writes to an ingest's data.
+ *	tells it that an ingest is sealed: all bytes there, read-only and on disk. commitd reads the bytes back where
+ *	that is asked for, moves them to their name without replacing anything, waits until the name is on disk, and
+ *	only then sends a receipt. It opens no network socket and never writes to an ingest's data.
  *
  *	Without a verb it is a daemon, until SIGTERM. It may be killed and started at any time: what has no receipt is
  *	sent again by ingestd, and every commit can be gone through again from any point.
  *
  *	commit	takes seals from standard input, as `ingestd put` prints them, and prints the digest of each blob that
- *is committed, a line each. The ingest is removed afterwards. It may run beside the daemons.
+ *		is committed, a line each. The ingest is removed afterwards. It may run beside the daemons.
  *
  * OPTIONS
  *	--store DIR

@@ -9,9 +9,9 @@
  *
  * DESCRIPTION
  *	The only writer of STORE/ingest. It takes requests from sluice, orders the bytes from fetchd, appends them to
- *the ingest's data, keeps a running digest over exactly what the file accepted, and saves both so that a restart goes
- *on where the last one stopped. A complete ingest whose digest matches is synced, made read-only and handed to commitd
- *	as a seal; on commitd's receipt its directory goes.
+ *	the ingest's data, keeps a running digest over exactly what the file accepted, and saves both so that a restart
+ *	resumes where the last one stopped. A complete ingest whose digest matches is synced, made read-only and handed
+ *	to commitd as a seal; on commitd's receipt its directory goes.
  *
  *	The ingest file is the only truth: whatever was in a pipe when somebody died is asked for again from its size.
  *	ingestd opens no network socket and gives no name in STORE/blobs.
@@ -23,8 +23,8 @@
  *	RUNTIME/ingestd.lock	held while the daemon runs
  *
  * DIAGNOSTICS
- *	One line on stderr for each change of a transfer's state; with their reason where it waits or failed. Exit codes
- *are those of sysexits(3).
+ *	One line on stderr for each change of a transfer's state; with their reason where it waits or failed. Exit
+ *	codes are those of sysexits(3).
  */
 
 /* System */

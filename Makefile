@@ -9,10 +9,15 @@ CC      := gcc
 endif
 
 PROGRAMS := fetchd ingestd commitd sluice
-FLOORS   := base oci store wire
+FLOORS   := common/base common/oci common/store common/wire
 
 # Builds inside of other targets use all cores, unless make was told how many.
 PARALLEL  = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+# One line for each thing that is built: $(call say,CC,file). V=1 shows the commands instead, -s nothing.
+V  ?=
+Q  := $(if $(filter-out 0,$(V)),,@)
+say = @$(if $(Q),$(if $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS)))),:,printf '%-3s %s\n' $(1) $(2)),:)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 CFLAGS   ?= -O2 -g
@@ -37,29 +42,39 @@ HARDEN   := -fPIE
 LINK     := -pie -Wl,--as-needed $(FAILPOINT_WRAPS:%=-Wl,--wrap=%)
 endif
 
-PKGS_fetchd  := libcurl nanomsg jansson inih
-PKGS_ingestd := libcrypto nanomsg
-PKGS_commitd := libcrypto nanomsg jansson
-PKGS_sluice  := libcrypto nanomsg jansson
-LIBS_fetchd  := -lev
-LIBS_ingestd := -lev
-LIBS_commitd := -lev
-LIBS_sluice  :=
-PKGS_ALL     := libcurl libcrypto nanomsg jansson inih
+# What pkg-config knows of: the packages whose headers a folder includes, and those that a program is linked to.
+PKG_CONFIG       ?= pkg-config
+USES_common/base := libcrypto inih
+USES_common/oci  := jansson
+USES_common/wire := nanomsg
+USES_fetchd      := libcurl
+PKGS_fetchd      := libcurl nanomsg jansson inih
+PKGS_ingestd     := libcrypto nanomsg
+PKGS_commitd     := libcrypto nanomsg jansson
+PKGS_sluice      := libcrypto nanomsg jansson
+LIBS_fetchd      := -lev
+LIBS_ingestd     := -lev
+LIBS_commitd     := -lev
+LIBS_sluice      :=
+PKGS_ALL         := libcurl libcrypto nanomsg jansson inih
 
 # Large files, 64-bit inodes and times where a word has 32 bits, too.
 CPPFLAGS += -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 CPPFLAGS += -std=c17 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -I.
-CPPFLAGS += $(shell pkg-config --cflags $(PKGS_ALL) 2>/dev/null)
 COMPILE   = $(CC) $(CPPFLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -MD -MP
 
-COMMON_SRC := $(foreach f,$(FLOORS),$(sort $(wildcard common/$(f)/*.c)))
-COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/obj/%.o)
+# Each folder is compiled with the flags of its own packages and no others; tests see all of them.
+pkg_cflags = $(if $(strip $(1)),$(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null))
+pkg_libs   = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
+$(foreach f,$(FLOORS) $(PROGRAMS),$(eval FLAGS_$(f) := $(call pkg_cflags,$(USES_$(f)))))
+FLAGS_tests := $(call pkg_cflags,$(PKGS_ALL) cmocka)
+flags_of = $(foreach f,$(FLOORS) $(PROGRAMS) tests,$(if $(filter $(f)/%,$(1)),$(FLAGS_$(f))))
+
+objects_of  = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(shell find $(1) -name '*.c')))
 COMMON_LIB := $(BUILD)/obj/libcommon.a
-stage_obj   = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(shell find $(1) -name '*.c')))
 stage_lib   = $(patsubst %,$(BUILD)/obj/lib%.a,$(1))
 
-UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_SRC := $(sort $(shell find tests/unit -name 'test_*.c'))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
 .DEFAULT_GOAL := build
@@ -69,34 +84,47 @@ build: $(PROGRAMS:%=$(BUILD)/bin/%) ## the four programs, in build/bin
 # Say what is missing before the compiler does.
 .PHONY: libraries
 libraries:
-	@pkg-config --exists $(PKGS_ALL) 2>/dev/null || { \
+	@$(PKG_CONFIG) --exists $(PKGS_ALL) 2>/dev/null || { \
 	    echo "what the programs are built from is missing; on Debian: apt-get install $$(tests/lib/packages --list build)" >&2; \
 	    exit 1; }
 
 $(BUILD)/obj/%.o: %.c | libraries
+	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(COMPILE) -c -o $@ $<
+	$(Q)$(COMPILE) $(call flags_of,$<) -c -o $@ $<
 
-$(COMMON_LIB): $(COMMON_OBJ)
-	@rm -f $@
-	$(AR) rcs $@ $^
+# An archive, and the list of what is in it: what leaves the folder leaves the archive.
+define archive_rules
+$(BUILD)/obj/lib$(1).list: always
+	@mkdir -p $$(@D)
+	@echo $(2) | cmp -s - $$@ || echo $(2) >$$@
+
+$(BUILD)/obj/lib$(1).a: $(BUILD)/obj/lib$(1).list $(2)
+	$$(call say,AR,$$@)
+	@rm -f $$@
+	$$(Q)$$(AR) qcs $$@ $(2)
+endef
+$(eval $(call archive_rules,common,$(call objects_of,$(FLOORS))))
 
 # A program is its main.c and an archive of the rest of its folder, which the unit tests link too.
 define program_rules
-$(call stage_lib,$(1)): $(filter-out %/main.o,$(call stage_obj,$(1)))
-	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+$(call archive_rules,$(1),$(filter-out %/$(1)/main.o,$(call objects_of,$(1))))
 
 $(BUILD)/bin/$(1): $(BUILD)/obj/$(1)/main.o $(FAILPOINT_OBJ) $(call stage_lib,$(1)) $(COMMON_LIB)
+	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(shell pkg-config --libs $$(PKGS_$(1))) $$(LIBS_$(1)) -lpthread
+	$$(Q)$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(call pkg_libs,$$(PKGS_$(1))) $$(LIBS_$(1)) -lpthread
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
 $(BUILD)/tests/%: tests/unit/%.c $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB)
-	@mkdir -p $(@D)
-	$(COMPILE) $(LINK) -MF $(BUILD)/obj/$*.d -o $@ $< $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB) \
-	    $(shell pkg-config --libs $(PKGS_ALL) cmocka) -lev -lpthread
+	$(call say,CC,$<)
+	@mkdir -p $(@D) $(dir $(BUILD)/obj/$*.d)
+	$(Q)$(COMPILE) $(FLAGS_tests) $(LINK) -MF $(BUILD)/obj/$*.d -o $@ $< $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB) \
+	    $(call pkg_libs,$(PKGS_ALL) cmocka) -lev -lpthread
+
+.PHONY: always
+always:
 
 # ── the main job ──
 
@@ -106,8 +134,9 @@ IMAGE ?=
 .PHONY: run
 run: ## pull an image and show the store: a sample, or IMAGE=host/name:tag; into STORE=directory
 	@tests/lib/packages build run
-	@$(MAKE) --no-print-directory $(PARALLEL) build
-	@tests/lib/run $(BUILD)/bin $(abspath $(STORE)) $(IMAGE)
+	@$(if $(Q),echo "building the programs (V=1 shows how)")
+	@$(MAKE) --no-print-directory $(if $(Q),-s) $(PARALLEL) build
+	@tests/lib/run $(BUILD)/bin "$(STORE)" $(IMAGE)
 
 # ── tests ──
 
@@ -176,7 +205,7 @@ check-help: build ## what --help says fits a screen of 24 lines and 80 columns
 check-clang: ## clang builds it without a warning, too
 	@$(MAKE) --no-print-directory $(PARALLEL) CC=clang BUILD=$(CLANG_BUILD) build unit-programs
 	@echo "clang: no warning"
-check-tidy: export CPPFLAGS := $(CPPFLAGS)
+check-tidy: export CPPFLAGS := $(CPPFLAGS) $(FLAGS_tests)
 check-tidy: ## clang-tidy has no finding
 	@tests/gates/tidy
 # Not what is about time, memory, space and shells, or moves a lot of bytes: a sanitizer finds nothing more there.

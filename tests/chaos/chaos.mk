@@ -8,8 +8,9 @@ SEED   ?= 1
 STEP   ?= 1
 
 $(STRIKE): $(BUILD)/obj/tests/lib/strike.o
+	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LINK) -o $@ $<
+	$(Q)$(CC) $(CFLAGS) $(LINK) -o $@ $<
 
 .PHONY: crashpoints
 crashpoints: build $(STRIKE) ## kill each process at each call that changes something (ALL=1: at any call); STEP=N for every Nth
@@ -21,8 +22,9 @@ faults: build $(STRIKE) $(BUILD)/chaos/nomem.so ## let each call on the store, a
 
 # Libraries for LD_PRELOAD: another time of day, an allocation that fails.
 $(BUILD)/chaos/%.so: tests/lib/%.c
+	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(WARNINGS) -O1 -fPIC -shared -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(WARNINGS) -O1 -fPIC -shared -o $@ $<
 
 # Programs with failpoints, and the gate that they are in no others.
 .PHONY: failpoint-programs check-failpoints

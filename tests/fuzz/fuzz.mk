@@ -5,7 +5,7 @@ FUZZ_BUILD  ?= build/fuzz
 REACH_BUILD ?= build/reach
 RUNS        ?= 100000
 
-FUZZ_LIBS = $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB) $(shell pkg-config --libs $(PKGS_ALL)) -lev -lpthread
+FUZZ_LIBS = $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB) $(call pkg_libs,$(PKGS_ALL)) -lev -lpthread
 
 # FUZZ=1 compiles for libFuzzer; with CC=clang.
 ifdef FUZZ
@@ -13,8 +13,9 @@ CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undef
 HARDEN := -fPIE
 LINK   := -pie -Wl,--as-needed
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB)
+	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LINK) -o $@ $< $(FUZZ_LIBS)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LINK) -o $@ $< $(FUZZ_LIBS)
 endif
 
 # REACH=1 counts which branches are taken.
@@ -25,8 +26,9 @@ LINK   := -pie -Wl,--as-needed
 endif
 
 $(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB)
+	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LINK) -o $@ $< $(BUILD)/obj/tests/fuzz/replay.o $(FUZZ_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(LINK) -o $@ $< $(BUILD)/obj/tests/fuzz/replay.o $(FUZZ_LIBS)
 
 .PRECIOUS: $(BUILD)/obj/tests/fuzz/%.o
 .PHONY: replay-programs fuzz fuzz-replay fuzz-reach

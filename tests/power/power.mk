@@ -7,9 +7,10 @@ POWER    = BINDIR=$(BUILD)/bin DISK=$(DISK) tests/power/power
 
 # With what a fresh clone may lack: where libfuse is missing, only this is not built.
 $(DISK): tests/power/disk.c tests/power/tape.c tests/power/image.c $(wildcard tests/power/*.h) $(COMMON_LIB)
+	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(shell pkg-config --cflags fuse3) $(WARNINGS) $(HARDEN) $(CFLAGS) $(LINK) -o $@ \
-	    $(filter %.c %.a,$^) $(shell pkg-config --libs fuse3)
+	$(Q)$(CC) $(CPPFLAGS) $(call pkg_cflags,fuse3) $(WARNINGS) $(HARDEN) $(CFLAGS) $(LINK) -o $@ \
+	    $(filter %.c %.a,$^) $(call pkg_libs,fuse3)
 
 .PHONY: power
 power: ## cut the power of a disk at each write, as root: STATES=N, FS=ext4,xfs,btrfs, SEED=S

@@ -63,7 +63,7 @@ static void recover_orphan(struct desk *desk, const char *id, const struct reaso
 			  id);
 }
 
-static void recover_record(struct desk *desk, const struct transfer *record, uint64_t offset)
+static void recover_record(struct desk *desk, const struct record *record, uint64_t offset)
 {
 	struct task *t = tasks_add(&desk->tasks, desk, span_str(record->ref));
 
@@ -85,26 +85,15 @@ static void recover_record(struct desk *desk, const struct transfer *record, uin
 
 static void recover_one(struct desk *desk, const char *id)
 {
-	AUTO_BUF text = BUF_INIT;
 	AUTO_FD dir_fd = -1;
 	struct reason why;
 	struct stat st;
-	char of_ref[INGEST_ID_SIZE];
-	struct transfer record;
+	struct record record;
 
 	int r = dir_open_at(layout_ingest_fd(desk->home.layout), id, false, &dir_fd);
-	if (r == 0)
-		r = file_load_at(dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text);
 	reason_set(&why, "%s", strerror(-r));
 	if (r == 0)
-		r = transfer_parse(buf_span(&text), &record, &why);
-	if (r == 0) {
-		layout_ingest_id(span_str(record.ref), of_ref);
-		if (strcmp(of_ref, id) != 0) {
-			reason_set(&why, "it is about another ref");
-			r = -EINVAL;
-		}
-	}
+		r = record_load(dir_fd, id, &record, NULL, &why);
 	if (r < 0) {
 		recover_orphan(desk, id, &why);
 		return;

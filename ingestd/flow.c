@@ -403,7 +403,7 @@ int flow_open(struct desk *desk, struct task *t, struct reason *why)
 	int r = t->in ? 0 : ingest_open(&desk->home, span_str(t->ref), INGEST_MAKE, &t->in, why);
 	if (r < 0 || !t->asked_source)
 		return r;
-	struct transfer *record = &t->in->record;
+	struct record *record = &t->in->record;
 	(void)snprintf(record->source, sizeof(record->source), "%s", t->asked_source);
 	record->failed = FAIL_NONE;
 	record->why.text[0] = '\0';

@@ -21,7 +21,7 @@
 /* A part of content that nothing identifies: nobody could tell whether what a server has now goes on with it. */
 static bool is_of_no_use(const struct ingest *in)
 {
-	const struct transfer *record = &in->record;
+	const struct record *record = &in->record;
 
 	return in->offset > 0 && !record->has_expected && record->validator[0] == '\0' && !step_is_complete(in) &&
 	       strncmp(record->source, "http", 4) == 0;
@@ -75,7 +75,7 @@ static void go_on_resolved(struct desk *desk, struct task *t)
 
 void flow_resolved(struct desk *desk, struct task *t, const struct message *m)
 {
-	struct transfer *record = &t->in->record;
+	struct record *record = &t->in->record;
 	struct digest digest;
 	struct reason why;
 

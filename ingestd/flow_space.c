@@ -71,7 +71,7 @@ void flow_space_tick(struct desk *desk, struct task *t, uint64_t now_ms)
 
 bool step_wants_reserve(const struct task *t)
 {
-	const struct transfer *record = &t->in->record;
+	const struct record *record = &t->in->record;
 
 	return !t->syncing && record->size != SIZE_UNKNOWN && record->size - t->in->offset >= RESERVE_MIN;
 }

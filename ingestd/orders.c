@@ -76,7 +76,7 @@ static bool is_to_be_resolved(const struct task *t)
 static int send_order(struct orders *o, struct task *t)
 {
 	char expected[DIGEST_TEXT_SIZE] = "";
-	const struct transfer *record = &t->in->record;
+	const struct record *record = &t->in->record;
 
 	if (record->has_expected && !is_to_be_resolved(t))
 		digest_format(&record->expected, expected);

@@ -158,7 +158,7 @@ int task_ask(struct task *t, struct span source, const struct digest *expected, 
 
 void task_apply_asked(struct task *t)
 {
-	struct transfer *record = &t->in->record;
+	struct record *record = &t->in->record;
 
 	if (t->asked_size != SIZE_UNKNOWN && !record->has_sealed)
 		record->size = t->asked_size;
@@ -174,7 +174,7 @@ void task_refresh(struct task *t)
 {
 	if (!t->in)
 		return;
-	const struct transfer *record = &t->in->record;
+	const struct record *record = &t->in->record;
 	t->offset = t->in->offset;
 	t->size = record->size;
 	t->started_s = record->started_s;

@@ -157,7 +157,7 @@ static int cut_short(struct put *p)
 /* Take what the sender knows, where the command line does not say it already. */
 static int on_opened(struct put *p, const struct message *m)
 {
-	struct transfer *record = &p->in->record;
+	struct record *record = &p->in->record;
 
 	if (m->size != SIZE_UNKNOWN && record->size != SIZE_UNKNOWN && m->size != record->size) {
 		log_error("cannot put '%s': the sender has %" PRIu64 " bytes where %" PRIu64 " were expected", p->ref,
@@ -312,7 +312,7 @@ static int open_ingest(struct put *p, enum ingest_make make)
 /* What the command line says about the content goes into the record; -EINVAL was reported. */
 static int take_expectations(struct put *p, const struct digest *expected)
 {
-	struct transfer *record = &p->in->record;
+	struct record *record = &p->in->record;
 
 	if (expected && !p->in->is_moved) {
 		if (ingest_set_alg(p->in, expected->alg) < 0) {

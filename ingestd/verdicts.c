@@ -72,7 +72,7 @@ bool verdict_content(const struct ingest *in, struct reason *why)
 
 static enum learn learn_size(struct task *t, uint64_t size, struct reason *why)
 {
-	struct transfer *record = &t->in->record;
+	struct record *record = &t->in->record;
 
 	if (size == SIZE_UNKNOWN || size == record->size)
 		return LEARN_OK;
@@ -87,7 +87,7 @@ static enum learn learn_size(struct task *t, uint64_t size, struct reason *why)
 
 static enum learn learn_digest(struct task *t, struct span text, struct reason *why)
 {
-	struct transfer *record = &t->in->record;
+	struct record *record = &t->in->record;
 	struct digest got, of_ref;
 	char want_text[DIGEST_TEXT_SIZE];
 
@@ -117,7 +117,7 @@ static void copy_text(char *to, size_t room, struct span from)
 	(void)snprintf(to, room, "%.*s", SPAN_ARG(from));
 }
 
-static bool has_learned(const struct transfer *before, const struct transfer *now)
+static bool has_learned(const struct record *before, const struct record *now)
 {
 	return before->size != now->size || before->has_expected != now->has_expected ||
 	       strcmp(before->media_type, now->media_type) != 0 || strcmp(before->validator, now->validator) != 0;
@@ -125,8 +125,8 @@ static bool has_learned(const struct transfer *before, const struct transfer *no
 
 enum learn verdict_learn(struct task *t, const struct message *opened, struct reason *why)
 {
-	struct transfer *record = &t->in->record;
-	struct transfer before = *record;
+	struct record *record = &t->in->record;
+	struct record before = *record;
 
 	enum learn v = learn_size(t, opened->size, why);
 	if (v == LEARN_OK)

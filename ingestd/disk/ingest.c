@@ -226,7 +226,7 @@ static int note_afresh(struct ingest *in)
 {
 	AUTO_BUF text = BUF_INIT;
 
-	int r = transfer_format(&in->record, &text);
+	int r = record_format(&in->record, &text);
 	if (r == 0)
 		r = durable_replace_at(in->dir_fd, INGEST_TRANSFER, text.data, text.len, 0644);
 	if (r < 0)
@@ -254,10 +254,10 @@ int ingest_note(struct ingest *in)
 	AUTO_BUF text = BUF_INIT;
 	size_t written;
 
-	int r = transfer_format(&in->record, &text);
+	int r = record_format(&in->record, &text);
 	if (r < 0)
 		return r;
-	if (in->transfer_len + text.len > TRANSFER_FILE_MAX)
+	if (in->transfer_len + text.len > RECORD_FILE_MAX)
 		return note_afresh(in);
 	r = FAILPOINT(WRITE, "record.write", file_write_all(in->transfer_fd, text.data, text.len, &written));
 	if (r == 0)

@@ -23,8 +23,8 @@
 #ifndef SLUICE_INGESTD_DISK_INGEST_H
 #define SLUICE_INGESTD_DISK_INGEST_H
 
-#include "common/oci/transfer.h"
 #include "common/store/layout.h"
+#include "common/store/record.h"
 #include "ingestd/disk/checkpoint.h"
 
 /* What all ingests of a process share. */
@@ -36,7 +36,7 @@ struct ingest_home {
 
 struct ingest {
 	const struct ingest_home *home;
-	struct transfer record; /* what the file `transfer` says; change it, then ingest_note() */
+	struct record record; /* what the file `transfer` says; change it, then ingest_note() */
 	char id[INGEST_ID_SIZE];
 	uint8_t id_bytes[INGEST_ID_BYTES];
 	int dir_fd, lock_fd, transfer_fd, data_fd, checkpoint_fd; /* owned */

@@ -59,9 +59,9 @@ static int open_locked(struct ingest *in, enum ingest_make make, struct reason *
 	return r < 0 ? fail(r, in, "", why) : take_lock(in, why);
 }
 
-static void record_begin(struct transfer *t, struct span ref)
+static void record_begin(struct record *t, struct span ref)
 {
-	transfer_init(t);
+	record_init(t);
 	memcpy(t->ref, ref.data, ref.len);
 	t->started_s = clock_wall_s();
 	t->has_expected = digest_parse(ref, &t->expected, NULL) == 0;
@@ -70,17 +70,13 @@ static void record_begin(struct transfer *t, struct span ref)
 /* A record that is missing, torn or about something else is begun anew: the bytes may still be of use. */
 static int open_record(struct ingest *in, struct span ref, struct reason *why)
 {
-	AUTO_BUF text = BUF_INIT;
+	size_t whole = 0;
 
-	int r = file_load_at(in->dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text);
-	if (r < 0 && r != -ENOENT && r != -EFBIG)
+	int r = record_load(in->dir_fd, in->id, &in->record, &whole, NULL);
+	if (r < 0 && r != -ENOENT && r != -EBADMSG && r != -EFBIG)
 		return fail(r, in, INGEST_TRANSFER, why);
-	size_t whole = r < 0 ? 0 : transfer_whole_len(buf_span(&text));
-	if (whole == 0 || transfer_parse(buf_span(&text), &in->record, NULL) < 0 ||
-	    !span_eq(span_str(in->record.ref), ref)) {
+	if (r < 0)
 		record_begin(&in->record, ref);
-		whole = 0;
-	}
 	r = FAILPOINT(
 	    NAME, "record.make",
 	    file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, 0644, &in->transfer_fd, NULL));
@@ -114,7 +110,7 @@ static int claim_records(const struct ingest *in)
  * name may be on disk, and what was written to the record before it not. The data is gone then, or, on btrfs, the
  * second link of the blob. `ret_size`: of the blob.
  */
-static bool is_named(const struct ingest *in, const struct transfer *record, uint64_t *ret_size)
+static bool is_named(const struct ingest *in, const struct record *record, uint64_t *ret_size)
 {
 	char name[DIGEST_TEXT_SIZE];
 	struct stat blob, data;
@@ -296,12 +292,10 @@ static int peek_data(const struct ingest *in, uint64_t *ret_offset)
 /* Without data or slots an ingest goes on from 0, unless its data has moved to the blobs. */
 static uint64_t peek_record(const struct ingest *in)
 {
-	AUTO_BUF text = BUF_INIT;
-	struct transfer record;
+	struct record record;
 	uint64_t size;
 
-	if (file_load_at(in->dir_fd, INGEST_TRANSFER, 2 * TRANSFER_FILE_MAX, &text) < 0 ||
-	    transfer_parse(buf_span(&text), &record, NULL) < 0)
+	if (record_load(in->dir_fd, in->id, &record, NULL, NULL) < 0)
 		return 0;
 	if (record.has_sealed)
 		return record.size;

@@ -24,7 +24,7 @@
 #include "sluice/cmd/report.h"
 #include "sluice/command.h"
 #include "sluice/run/interrupt.h"
-#include "sluice/show/record.h"
+#include "sluice/show/status.h"
 
 #define FEEDS          2
 #define LOOK_MS        100   /* how often connections are looked at */
@@ -86,12 +86,12 @@ static void say_stage(struct stream *st, const struct feed *s, const char *state
 static void say_transfer(struct stream *st, const struct message *m)
 {
 	AUTO_JSON event = event_new("transfer");
-	struct record record;
+	struct status status;
 
 	if (!event)
 		return;
-	record_of_message(m, &record);
-	record_json_into(&record, event);
+	status_of_message(m, &status);
+	status_json_into(&status, event);
 	say(st, event);
 }
 

@@ -19,8 +19,8 @@
 #include "sluice/run/client.h"
 #include "sluice/run/interrupt.h"
 #include "sluice/show/listing.h"
-#include "sluice/show/record.h"
 #include "sluice/show/screen.h"
+#include "sluice/show/status.h"
 
 #define STATUS_PATIENCE_MS 5000u
 #define WATCH_EVERY_MS     1000
@@ -34,12 +34,12 @@ static const struct opt options[] = {
 };
 
 /* Ask for one, which must be there, or with NEXT for what comes after `ref`, which need not. */
-static int ask(struct client *c, enum message_type type, struct span ref, struct records *rs, bool *ret_end,
+static int ask(struct client *c, enum message_type type, struct span ref, struct status_list *list, bool *ret_end,
 	       struct reason *why)
 {
 	const struct message request = {.type = type, .ref = ref};
 	struct message answer;
-	struct record record;
+	struct status status;
 	int code = client_ask(c, CLIENT_INGESTD, &request, &answer, why);
 
 	if (code != 0)
@@ -53,15 +53,15 @@ static int ask(struct client *c, enum message_type type, struct span ref, struct
 		reason_set(why, "%.*s", SPAN_ARG(answer.text));
 		return answer.type == MSG_ERROR ? fail_exit_code((enum fail_class)answer.fail_class) : EX_PROTOCOL;
 	}
-	record_of_message(&answer, &record);
-	if (records_add(rs, &record) < 0) {
+	status_of_message(&answer, &status);
+	if (status_list_add(list, &status) < 0) {
 		reason_set(why, "out of memory");
 		return EX_OSERR;
 	}
 	return 0;
 }
 
-static int gather_served(struct client *c, int argc, char **argv, struct records *rs, const char **ret_subject,
+static int gather_served(struct client *c, int argc, char **argv, struct status_list *list, const char **ret_subject,
 			 struct reason *why)
 {
 	bool end = false;
@@ -69,66 +69,65 @@ static int gather_served(struct client *c, int argc, char **argv, struct records
 
 	for (int i = 0; code == 0 && i < argc; i++) {
 		*ret_subject = argv[i];
-		code = ask(c, MSG_STATUS, span_str(argv[i]), rs, &end, why);
+		code = ask(c, MSG_STATUS, span_str(argv[i]), list, &end, why);
 	}
 	while (code == 0 && argc == 0 && !end)
-		code = ask(c, MSG_NEXT, rs->len ? span_str(rs->list[rs->len - 1].ref) : span_str(""), rs, &end, why);
+		code = ask(c, MSG_NEXT, list->len ? span_str(list->rows[list->len - 1].ref) : span_str(""), list, &end,
+			   why);
 	return code;
 }
 
-static int gather_stored(const struct context *ctx, int argc, char **argv, struct records *rs, const char **ret_subject,
-			 struct reason *why)
+static int gather_stored(const struct context *ctx, int argc, char **argv, struct status_list *list,
+			 const char **ret_subject, struct reason *why)
 {
 	struct layout *l;
-	struct record record;
+	struct status status;
 	int r = layout_open(ctx->places.store, LAYOUT_READER, &l, why);
 
 	if (r < 0)
 		return exit_code_of(r);
-	if (argc == 0)
-		r = records_of_store(l, rs);
+	if (argc == 0) {
+		r = status_list_of_store(l, list);
+		reason_set(why, "%s", strerror(-r));
+	}
 	for (int i = 0; r == 0 && i < argc; i++) {
 		*ret_subject = argv[i];
-		r = record_of_store(l, span_str(argv[i]), &record, why);
+		r = status_of_store(l, span_str(argv[i]), &status, why);
 		if (r == -ENOENT)
 			reason_set(why, "there is no such transfer");
-		if (r == 0)
-			r = records_add(rs, &record);
+		if (r == 0 && (r = status_list_add(list, &status)) < 0)
+			reason_set(why, "out of memory");
 	}
 	layout_free(l);
-	if (r == -EINVAL)
-		return EX_DATAERR;
-	if (r < 0 && r != -ENOENT)
-		reason_set(why, "%s", strerror(-r));
 	return r < 0 ? exit_code_of(r) : 0;
 }
 
-static int format_list(const struct records *rs, struct buf *out)
+static int format_list(const struct status_list *list, struct buf *out)
 {
 	unsigned width, lines;
 
 	if (!isatty(STDOUT_FILENO))
-		return listing_whole(rs, out);
+		return listing_whole(list, out);
 	screen_size(STDOUT_FILENO, &width, &lines);
-	return listing_narrow(rs, width, out);
+	return listing_narrow(list, width, out);
 }
 
-static int format_refs(const struct records *rs, struct buf *out)
+static int format_refs(const struct status_list *list, struct buf *out)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < rs->len; i++)
-		r = buf_appendf(out, "%s\n", rs->list[i].ref);
+	for (size_t i = 0; r == 0 && i < list->len; i++)
+		r = buf_appendf(out, "%s\n", list->rows[i].ref);
 	return r;
 }
 
-static int format_json(const struct records *rs, struct buf *out)
+static int format_json(const struct status_list *list, struct buf *out)
 {
 	AUTO_JSON array = json_array_make();
 	int r = array ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < rs->len; i++) {
-		struct json_t *object = record_json(&rs->list[i]);
+	for (size_t i = 0; r == 0 && i < list->len; i++) {
+		struct json_t *object = status_json(&list->rows[i]);
 		r = object ? json_append(array, object) : -ENOMEM;
 	}
 	if (r == 0)
@@ -136,15 +135,15 @@ static int format_json(const struct records *rs, struct buf *out)
 	return r < 0 ? r : buf_append_str(out, "\n");
 }
 
-static int format(const struct context *ctx, const struct records *rs, struct buf *out)
+static int format(const struct context *ctx, const struct status_list *list, struct buf *out)
 {
 	if (ctx->json)
-		return format_json(rs, out);
-	return ctx->quiet ? format_refs(rs, out) : format_list(rs, out);
+		return format_json(list, out);
+	return ctx->quiet ? format_refs(list, out) : format_list(list, out);
 }
 
 /* From ingestd if one serves, else from the disk. */
-static int gather(const struct context *ctx, int argc, char **argv, struct records *rs, const char **ret_subject,
+static int gather(const struct context *ctx, int argc, char **argv, struct status_list *list, const char **ret_subject,
 		  struct reason *why)
 {
 	const struct client_options how = {
@@ -155,15 +154,15 @@ static int gather(const struct context *ctx, int argc, char **argv, struct recor
 	struct client *c = NULL;
 
 	if (!stages_serve(ctx->places.runtime))
-		return gather_stored(ctx, argc, argv, rs, ret_subject, why);
+		return gather_stored(ctx, argc, argv, list, ret_subject, why);
 	int code = client_open(&how, &c, why);
 	if (code == 0)
-		code = gather_served(c, argc, argv, rs, ret_subject, why);
+		code = gather_served(c, argc, argv, list, ret_subject, why);
 	client_close(c);
 	/* They may have gone while we asked. */
 	if (code == EX_TEMPFAIL && !stages_serve(ctx->places.runtime)) {
-		rs->len = 0;
-		return gather_stored(ctx, argc, argv, rs, ret_subject, why);
+		list->len = 0;
+		return gather_stored(ctx, argc, argv, list, ret_subject, why);
 	}
 	return code;
 }
@@ -176,21 +175,21 @@ struct view {
 	struct buf text; /* elsewhere: what was written last */
 };
 
-static int draw(struct view *v, const struct records *rs)
+static int draw(struct view *v, const struct status_list *list)
 {
 	AUTO_BUF text = BUF_INIT;
 	unsigned width, lines;
 
 	screen_size(v->screen.fd, &width, &lines);
-	int r = listing_watched(rs, width, lines, &text);
+	int r = listing_watched(list, width, lines, &text);
 	return r < 0 ? r : screen_draw(&v->screen, buf_span(&text));
 }
 
 /* All of it, if it is not what was written last. */
-static int write_out(struct view *v, const struct context *ctx, const struct records *rs)
+static int write_out(struct view *v, const struct context *ctx, const struct status_list *list)
 {
 	AUTO_BUF text = BUF_INIT;
-	int r = format(ctx, rs, &text);
+	int r = format(ctx, list, &text);
 
 	if (r < 0 || (v->written && span_eq(buf_span(&text), buf_span(&v->text))))
 		return r;
@@ -203,18 +202,18 @@ static int write_out(struct view *v, const struct context *ctx, const struct rec
 
 static int show(struct view *v, const struct context *ctx, int argc, char **argv)
 {
-	struct records rs = {.list = NULL};
+	struct status_list list = {.rows = NULL};
 	struct reason why = {""};
 	const char *subject = ctx->places.store;
-	int code = gather(ctx, argc, argv, &rs, &subject, &why);
+	int code = gather(ctx, argc, argv, &list, &subject, &why);
 
-	if (code == 0 && (v->draws ? draw(v, &rs) : write_out(v, ctx, &rs)) < 0) {
+	if (code == 0 && (v->draws ? draw(v, &list) : write_out(v, ctx, &list)) < 0) {
 		reason_set(&why, "out of memory");
 		code = EX_OSERR;
 	}
 	if (code != 0 && code != EXIT_INTERRUPTED)
 		report_error("show the status of", subject, code, NULL, &why);
-	records_release(&rs);
+	status_list_release(&list);
 	return code != 0 ? code : report_stdout(0);
 }
 

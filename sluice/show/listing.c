@@ -18,47 +18,47 @@
 #include "sluice/show/text.h"
 
 #define WHOLE_COLUMNS  10
-#define PLACE_BYTES    sizeof(void *) /* of a record in the order in which they are shown */
+#define PLACE_BYTES    sizeof(void *) /* of a transfer in the order in which they are shown */
 #define NARROW_COLUMNS 8
-#define WATCHED_HEAD   2 /* lines above the first record */
+#define WATCHED_HEAD   2 /* lines above the first transfer */
 #define AMOUNT_ROOM    (2 * HUMAN_SIZE_ROOM)
 #define RATE_ROOM      (HUMAN_SIZE_ROOM + 2)
 
-static void format_rate(const struct record *r, char ret_text[static RATE_ROOM])
+static void format_rate(const struct status *s, char ret_text[static RATE_ROOM])
 {
 	char size[HUMAN_SIZE_ROOM];
 
 	(void)snprintf(ret_text, RATE_ROOM, "-");
-	if (r->state != TRANSFER_FETCHING || r->rate == 0)
+	if (s->state != TRANSFER_FETCHING || s->rate == 0)
 		return;
-	human_size(r->rate, size);
+	human_size(s->rate, size);
 	(void)snprintf(ret_text, RATE_ROOM, "%s/s", size);
 }
 
-static void format_eta(const struct record *r, char ret_text[static HUMAN_DURATION_ROOM])
+static void format_eta(const struct status *s, char ret_text[static HUMAN_DURATION_ROOM])
 {
-	uint64_t eta_s = human_eta_s(r->offset, r->total, r->rate);
+	uint64_t eta_s = human_eta_s(s->offset, s->total, s->rate);
 
 	(void)snprintf(ret_text, HUMAN_DURATION_ROOM, "-");
-	if (r->state == TRANSFER_FETCHING && eta_s != HUMAN_ETA_UNKNOWN)
+	if (s->state == TRANSFER_FETCHING && eta_s != HUMAN_ETA_UNKNOWN)
 		human_duration(eta_s, ret_text);
 }
 
-static int add_whole(struct table *t, const struct record *r)
+static int add_whole(struct table *t, const struct status *s)
 {
 	char offset[24], total[24] = "-", rate[RATE_ROOM], eta[HUMAN_DURATION_ROOM], attempts[24];
 	char started[CLOCK_TEXT_SIZE], updated[CLOCK_TEXT_SIZE];
 
-	(void)snprintf(offset, sizeof(offset), "%" PRIu64, r->offset);
-	if (r->total != SIZE_UNKNOWN)
-		(void)snprintf(total, sizeof(total), "%" PRIu64, r->total);
-	(void)snprintf(attempts, sizeof(attempts), "%" PRIu64, r->attempts);
-	format_rate(r, rate);
-	format_eta(r, eta);
-	clock_format(r->started_s, started);
-	clock_format(r->updated_s, updated);
+	(void)snprintf(offset, sizeof(offset), "%" PRIu64, s->offset);
+	if (s->total != SIZE_UNKNOWN)
+		(void)snprintf(total, sizeof(total), "%" PRIu64, s->total);
+	(void)snprintf(attempts, sizeof(attempts), "%" PRIu64, s->attempts);
+	format_rate(s, rate);
+	format_eta(s, eta);
+	clock_format(s->started_s, started);
+	clock_format(s->updated_s, updated);
 	const char *const cells[WHOLE_COLUMNS] = {
-	    r->ref, transfer_state_name(r->state), offset, total, rate, eta, started, updated, attempts, r->text};
+	    s->ref, transfer_state_name(s->state), offset, total, rate, eta, started, updated, attempts, s->text};
 	return table_add(t, cells);
 }
 
@@ -69,7 +69,7 @@ static int append_row(const struct table *t, size_t number, size_t width, struct
 	return r < 0 ? r : buf_append_str(out, "\n");
 }
 
-int listing_whole(const struct records *rs, struct buf *out)
+int listing_whole(const struct status_list *list, struct buf *out)
 {
 	static const char *const heads[WHOLE_COLUMNS] = {"REF", "STATE",   "OFFSET",  "TOTAL",    "RATE",
 							 "ETA", "STARTED", "UPDATED", "ATTEMPTS", "WHY"};
@@ -78,67 +78,67 @@ int listing_whole(const struct records *rs, struct buf *out)
 
 	if (r == 0)
 		r = table_add(t, heads);
-	for (size_t i = 0; r == 0 && i < rs->len; i++)
-		r = add_whole(t, &rs->list[i]);
-	for (size_t i = 0; r == 0 && i <= rs->len; i++)
+	for (size_t i = 0; r == 0 && i < list->len; i++)
+		r = add_whole(t, &list->rows[i]);
+	for (size_t i = 0; r == 0 && i <= list->len; i++)
 		r = append_row(t, i, SIZE_MAX, out);
 	return r;
 }
 
 /* What runs, what will go on by itself, and what somebody has to do something about. */
-static unsigned rank(const struct record *r)
+static unsigned rank(const struct status *s)
 {
 	static const unsigned char ranks[] = {
 	    [TRANSFER_FETCHING] = 0, [TRANSFER_SEALED] = 1, [TRANSFER_COMMITTED] = 1,
 	    [TRANSFER_WAITING] = 2,  [TRANSFER_FAILED] = 3, [TRANSFER_QUEUED] = 4,
 	};
 
-	return ranks[r->state];
+	return ranks[s->state];
 }
 
 static int compare(const void *a, const void *b)
 {
-	const struct record *x = *(const struct record *const *)a, *y = *(const struct record *const *)b;
+	const struct status *x = *(const struct status *const *)a, *y = *(const struct status *const *)b;
 
 	return rank(x) != rank(y) ? (rank(x) < rank(y) ? -1 : 1) : strcmp(x->ref, y->ref);
 }
 
 /* NULL when memory is out. The caller owns it. */
-static const struct record **sorted(const struct records *rs)
+static const struct status **sorted(const struct status_list *list)
 {
-	const struct record **list = calloc(rs->len + 1, PLACE_BYTES);
+	const struct status **order = calloc(list->len + 1, PLACE_BYTES);
 
-	for (size_t i = 0; list && i < rs->len; i++)
-		list[i] = &rs->list[i];
-	if (list)
-		qsort(list, rs->len, PLACE_BYTES, compare);
-	return list;
+	for (size_t i = 0; order && i < list->len; i++)
+		order[i] = &list->rows[i];
+	if (order)
+		qsort(order, list->len, PLACE_BYTES, compare);
+	return order;
 }
 
-static int add_narrow(struct table *t, const struct record *r)
+static int add_narrow(struct table *t, const struct status *s)
 {
 	char label[HUMAN_LABEL_ROOM], done[HUMAN_SIZE_ROOM], total[HUMAN_SIZE_ROOM], amount[AMOUNT_ROOM];
 	char rate[RATE_ROOM], eta[HUMAN_DURATION_ROOM], tries[24], updated[CLOCK_TEXT_SIZE], started[CLOCK_TEXT_SIZE];
 
-	human_label(r->ref, label);
-	human_size(r->offset, done);
-	human_size(r->total, total);
-	if (r->total == SIZE_UNKNOWN)
+	human_label(s->ref, label);
+	human_size(s->offset, done);
+	human_size(s->total, total);
+	if (s->total == SIZE_UNKNOWN)
 		(void)snprintf(amount, sizeof(amount), "%s", done);
 	else
 		(void)snprintf(amount, sizeof(amount), "%s/%s", done, total);
-	format_rate(r, rate);
-	format_eta(r, eta);
-	(void)snprintf(tries, sizeof(tries), "%" PRIu64, r->attempts);
-	clock_format(r->updated_s, updated);
-	clock_format(r->started_s, started);
+	format_rate(s, rate);
+	format_eta(s, eta);
+	(void)snprintf(tries, sizeof(tries), "%" PRIu64, s->attempts);
+	clock_format(s->updated_s, updated);
+	clock_format(s->started_s, started);
 	const char *const cells[NARROW_COLUMNS] = {
-	    label, transfer_state_name(r->state), amount, rate, eta, tries, updated, started};
+	    label, transfer_state_name(s->state), amount, rate, eta, tries, updated, started};
 	return table_add(t, cells);
 }
 
 /* Its heads are row 0. */
-static int make_narrow(const struct record **list, size_t len, struct table **ret_table)
+static int make_narrow(const struct status **order, size_t len, struct table **ret_table)
 {
 	static const char *const heads[NARROW_COLUMNS] = {"REF", "STATE", "DONE",    "RATE",
 							  "ETA", "TRIES", "UPDATED", "STARTED"};
@@ -152,7 +152,7 @@ static int make_narrow(const struct record **list, size_t len, struct table **re
 	if (r == 0)
 		r = table_add(t, heads);
 	for (size_t i = 0; r == 0 && i < len; i++)
-		r = add_narrow(t, list[i]);
+		r = add_narrow(t, order[i]);
 	if (r == 0) {
 		*ret_table = t;
 		t = NULL;
@@ -161,30 +161,30 @@ static int make_narrow(const struct record **list, size_t len, struct table **re
 }
 
 /* A row, below it the name of what has no digest yet, and why it is where it is. */
-static int append_record(const struct table *t, size_t number, const struct record *r, unsigned width, unsigned lines,
+static int append_status(const struct table *t, size_t number, const struct status *s, unsigned width, unsigned lines,
 			 struct buf *out)
 {
-	char text[4 * sizeof(r->text)];
+	char text[4 * sizeof(s->text)];
 	struct digest digest;
-	assert(r);
-	int e = append_row(t, number, width, out);
+	assert(s);
+	int r = append_row(t, number, width, out);
 
-	if (e == 0 && digest_parse(span_str(r->ref), &digest, NULL) < 0)
-		e = human_wrap(r->ref, width, lines, out);
-	(void)escape_line(r->text, strlen(r->text), text, sizeof(text));
-	return e < 0 ? e : human_wrap(text, width, lines, out);
+	if (r == 0 && digest_parse(span_str(s->ref), &digest, NULL) < 0)
+		r = human_wrap(s->ref, width, lines, out);
+	(void)escape_line(s->text, strlen(s->text), text, sizeof(text));
+	return r < 0 ? r : human_wrap(text, width, lines, out);
 }
 
-int listing_narrow(const struct records *rs, unsigned width, struct buf *out)
+int listing_narrow(const struct status_list *list, unsigned width, struct buf *out)
 {
-	AUTO_FREE const struct record **list = sorted(rs);
+	AUTO_FREE const struct status **order = sorted(list);
 	AUTO_TABLE t = NULL;
-	int r = list ? make_narrow(list, rs->len, &t) : -ENOMEM;
+	int r = order ? make_narrow(order, list->len, &t) : -ENOMEM;
 
 	if (r == 0)
 		r = append_row(t, 0, width, out);
-	for (size_t i = 0; r == 0 && i < rs->len; i++)
-		r = append_record(t, i + 1, list[i], width, UINT_MAX, out);
+	for (size_t i = 0; r == 0 && i < list->len; i++)
+		r = append_status(t, i + 1, order[i], width, UINT_MAX, out);
 	return r;
 }
 
@@ -194,18 +194,18 @@ static int append_cut(struct buf *out, unsigned width, const char *text)
 }
 
 /* "2 of 5 transfers under way, 8.0MiB/s" */
-static int append_sum(const struct records *rs, unsigned width, struct buf *out)
+static int append_sum(const struct status_list *list, unsigned width, struct buf *out)
 {
 	char text[128], size[HUMAN_SIZE_ROOM];
 	uint64_t rate = 0;
 	size_t moving = 0;
 
-	for (size_t i = 0; i < rs->len; i++) {
-		moving += rank(&rs->list[i]) <= 1 ? 1 : 0;
-		rate += rs->list[i].state == TRANSFER_FETCHING ? rs->list[i].rate : 0;
+	for (size_t i = 0; i < list->len; i++) {
+		moving += rank(&list->rows[i]) <= 1 ? 1 : 0;
+		rate += list->rows[i].state == TRANSFER_FETCHING ? list->rows[i].rate : 0;
 	}
 	human_size(rate, size);
-	(void)snprintf(text, sizeof(text), "%zu of %zu transfers under way, %s/s", moving, rs->len, size);
+	(void)snprintf(text, sizeof(text), "%zu of %zu transfers under way, %s/s", moving, list->len, size);
 	return append_cut(out, width, text);
 }
 
@@ -228,22 +228,22 @@ static int append_rest(struct buf *out, size_t before, size_t rest, unsigned wid
 	return append_cut(out, width, text);
 }
 
-int listing_watched(const struct records *rs, unsigned width, unsigned height, struct buf *out)
+int listing_watched(const struct status_list *list, unsigned width, unsigned height, struct buf *out)
 {
-	AUTO_FREE const struct record **list = sorted(rs);
+	AUTO_FREE const struct status **order = sorted(list);
 	AUTO_TABLE t = NULL;
-	int r = list ? make_narrow(list, rs->len, &t) : -ENOMEM;
+	int r = order ? make_narrow(order, list->len, &t) : -ENOMEM;
 
 	if (r == 0)
-		r = append_sum(rs, width, out);
-	if (r < 0 || height <= WATCHED_HEAD || rs->len == 0)
+		r = append_sum(list, width, out);
+	if (r < 0 || height <= WATCHED_HEAD || list->len == 0)
 		return r;
 	r = append_row(t, 0, width, out);
-	for (size_t i = 0; r == 0 && i < rs->len; i++) {
+	for (size_t i = 0; r == 0 && i < list->len; i++) {
 		size_t before = out->len;
-		r = append_record(t, i + 1, list[i], width, 1, out);
-		if (r == 0 && lines_of(out) + (i + 1 < rs->len ? 1 : 0) > height)
-			return append_rest(out, before, rs->len - i, width);
+		r = append_status(t, i + 1, order[i], width, 1, out);
+		if (r == 0 && lines_of(out) + (i + 1 < list->len ? 1 : 0) > height)
+			return append_rest(out, before, list->len - i, width);
 	}
 	return r;
 }

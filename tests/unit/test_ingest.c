@@ -173,7 +173,7 @@ static void test_record_stays_small(void **state)
 		in->record.attempt++;
 		assert_int_equal(ingest_note(in), 0);
 		assert_int_equal(fstat(in->transfer_fd, &st), 0);
-		assert_true(st.st_size <= TRANSFER_FILE_MAX);
+		assert_true(st.st_size <= RECORD_FILE_MAX);
 	}
 	ingest_close(in);
 	in = open_ref("record");

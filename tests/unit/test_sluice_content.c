@@ -10,9 +10,10 @@
 #include "common/base/lock.h"
 
 /* The code under test */
+#include "common/store/record.h"
 #include "sluice/cmd/image.h"
 #include "sluice/run/stages.h"
-#include "sluice/show/record.h"
+#include "sluice/show/status.h"
 
 #define CONFIG        "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\"}"
 #define LAYER         "a layer, and the same once more"
@@ -179,16 +180,16 @@ static void test_find_by_digest(void **state)
 }
 
 /* An ingest directory with that record and so much data. */
-static void ingest(const struct store *s, struct transfer *t, const char *ref, const char *data)
+static void ingest(const struct store *s, struct record *record, const char *ref, const char *data)
 {
 	char id[INGEST_ID_SIZE], name[FILE_PATH_SIZE];
 	AUTO_BUF text = BUF_INIT;
 
-	(void)snprintf(t->ref, sizeof(t->ref), "%s", ref);
+	(void)snprintf(record->ref, sizeof(record->ref), "%s", ref);
 	layout_ingest_id(span_str(ref), id);
 	(void)snprintf(name, sizeof(name), "ingest/%s", id);
 	assert_int_equal(mkdirat(s->dir.fd, name, 0755), 0);
-	assert_int_equal(transfer_format(t, &text), 0);
+	assert_int_equal(record_format(record, &text), 0);
 	(void)snprintf(name, sizeof(name), "ingest/%s/transfer", id);
 	unit_write(&s->dir, name, text.data, text.len);
 	(void)snprintf(name, sizeof(name), "ingest/%s/data", id);
@@ -196,37 +197,37 @@ static void ingest(const struct store *s, struct transfer *t, const char *ref, c
 		unit_write_text(&s->dir, name, data);
 }
 
-static void test_records_without_a_daemon(void **state)
+static void test_status_without_a_daemon(void **state)
 {
 	struct store s;
-	struct transfer t;
-	struct records rs = {.list = NULL};
-	struct record one;
+	struct record record;
+	struct status_list list = {.rows = NULL};
+	struct status one;
 	struct reason why;
 	(void)state;
 	store_open(&s);
-	transfer_init(&t);
-	t.started_s = 1000;
-	ingest(&s, &t, "ref:b", "12345");
-	t.failed = FAIL_NOT_FOUND;
-	reason_set(&t.why, "it is gone");
-	ingest(&s, &t, "ref:a", NULL);
+	record_init(&record);
+	record.started_s = 1000;
+	ingest(&s, &record, "ref:b", "12345");
+	record.failed = FAIL_NOT_FOUND;
+	reason_set(&record.why, "it is gone");
+	ingest(&s, &record, "ref:a", NULL);
 	assert_int_equal(mkdirat(s.dir.fd, "ingest/something-else", 0755), 0);
 
-	assert_int_equal(records_of_store(s.layout, &rs), 0);
-	assert_int_equal(rs.len, 2);
-	assert_string_equal(rs.list[0].ref, "ref:a");
-	assert_int_equal(rs.list[0].state, TRANSFER_FAILED);
-	assert_string_equal(rs.list[0].text, "it is gone");
-	assert_int_equal(rs.list[0].offset, 0);
-	assert_string_equal(rs.list[1].ref, "ref:b");
-	assert_int_equal(rs.list[1].state, TRANSFER_WAITING);
-	assert_int_equal(rs.list[1].offset, 5);
-	assert_int_equal(rs.list[1].started_s, 1000);
-	records_release(&rs);
+	assert_int_equal(status_list_of_store(s.layout, &list), 0);
+	assert_int_equal(list.len, 2);
+	assert_string_equal(list.rows[0].ref, "ref:a");
+	assert_int_equal(list.rows[0].state, TRANSFER_FAILED);
+	assert_string_equal(list.rows[0].text, "it is gone");
+	assert_int_equal(list.rows[0].offset, 0);
+	assert_string_equal(list.rows[1].ref, "ref:b");
+	assert_int_equal(list.rows[1].state, TRANSFER_WAITING);
+	assert_int_equal(list.rows[1].offset, 5);
+	assert_int_equal(list.rows[1].started_s, 1000);
+	status_list_release(&list);
 
-	assert_int_equal(record_of_store(s.layout, span_str("ref:b"), &one, &why), 0);
-	assert_int_equal(record_of_store(s.layout, span_str("ref:c"), &one, &why), -ENOENT);
+	assert_int_equal(status_of_store(s.layout, span_str("ref:b"), &one, &why), 0);
+	assert_int_equal(status_of_store(s.layout, span_str("ref:c"), &one, &why), -ENOENT);
 	store_close(&s);
 }
 
@@ -279,7 +280,7 @@ int main(void)
 	    cmocka_unit_test(test_config_platform),
 	    cmocka_unit_test(test_find),
 	    cmocka_unit_test(test_find_by_digest),
-	    cmocka_unit_test(test_records_without_a_daemon),
+	    cmocka_unit_test(test_status_without_a_daemon),
 	    cmocka_unit_test(test_serve_and_sweep),
 	};
 	return cmocka_run_group_tests_name("sluice content", tests, NULL, NULL);

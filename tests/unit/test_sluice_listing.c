@@ -14,13 +14,13 @@
 #define D   "manifest://h:5000/a:1"
 #define WHY "waiting until 1970-01-01T00:10:00Z to try 'h:5000' again: 429 Too Many Requests"
 
-static struct record list[] = {
+static struct status list[] = {
     {.ref = D, .state = TRANSFER_QUEUED, .total = SIZE_UNKNOWN},
     {.ref = A, .state = TRANSFER_FAILED, .offset = 1, .total = MIB, .attempts = 3, .text = "not\x1b there"},
     {.ref = B, .state = TRANSFER_WAITING, .total = 64 * MIB, .attempts = 12, .until_s = 600, .text = WHY},
     {.ref = C, .state = TRANSFER_FETCHING, .offset = 16 * MIB, .total = 64 * MIB, .rate = 8 * MIB, .attempts = 1},
 };
-static const struct records all = {.list = list, .len = LEN(list)};
+static const struct status_list all = {.rows = list, .len = LEN(list)};
 
 static void test_whole(void **state)
 {
@@ -95,7 +95,7 @@ static void test_watched(void **state)
 			    strstr(out.data, "  waiting until 1970-01-01T00:10:00Z to try 'h:5000' again..\n"));
 	}
 	AUTO_BUF out = BUF_INIT;
-	assert_int_equal(listing_watched(&(struct records){.list = NULL}, 60, 20, &out), 0);
+	assert_int_equal(listing_watched(&(struct status_list){.rows = NULL}, 60, 20, &out), 0);
 	assert_string_equal(out.data, "0 of 0 transfers under way, 0B/s\n");
 }
 

@@ -1,8 +1,8 @@
 /*
  * What `sluice status` tells of a transfer, from ingestd or, when none runs, from the store itself.
  */
-#ifndef SLUICE_SLUICE_SHOW_RECORD_H
-#define SLUICE_SLUICE_SHOW_RECORD_H
+#ifndef SLUICE_SLUICE_SHOW_STATUS_H
+#define SLUICE_SLUICE_SHOW_STATUS_H
 
 /* OCI */
 #include "common/oci/transfer.h"
@@ -11,7 +11,7 @@
 /* Wire */
 #include "common/wire/message.h"
 
-struct record {
+struct status {
 	char ref[REF_MAX + 1];
 	enum transfer_state state;
 	uint64_t offset;
@@ -28,33 +28,33 @@ struct record {
 	char text[TEXT_MAX + 1]; /* what it waits for or why it failed; may be empty */
 };
 
-struct records {
-	struct record *list; /* owned; in the byte order of the refs */
+struct status_list {
+	struct status *rows; /* owned; in the byte order of the refs */
 	size_t len, room;
 };
 
 /* 0 or -ENOMEM. */
-int records_add(struct records *rs, const struct record *r);
-void records_release(struct records *rs);
+int status_list_add(struct status_list *list, const struct status *s);
+void status_list_release(struct status_list *list);
 
 /* From a MSG_RECORD. */
-void record_of_message(const struct message *m, struct record *ret_record);
+void status_of_message(const struct message *m, struct status *ret_status);
 
 /*
  * The object that `status` and `events` show: what is not known is left out. NULL when memory is out; the caller owns
  * it. Or into an object that has something already.
  */
 struct json_t;
-struct json_t *record_json(const struct record *r);
-void record_json_into(const struct record *r, struct json_t *object);
+struct json_t *status_json(const struct status *s);
+void status_json_into(const struct status *s, struct json_t *object);
 
 /*
- * From ingest/ itself: what a transfer's file and its data say. -ENOENT: no such ingest. -EINVAL with a reason: its
- * record cannot be read.
+ * From ingest/ itself: what a transfer's file and its data say. -ENOENT: no such ingest. Else -errno with a
+ * reason, -EBADMSG where it has no valid record.
  */
-int record_of_store(struct layout *l, struct span ref, struct record *ret_record, struct reason *why);
+int status_of_store(struct layout *l, struct span ref, struct status *ret_status, struct reason *why);
 
-/* All of them. What cannot be read is left out: ingestd says more about it when it starts. */
-int records_of_store(struct layout *l, struct records *ret_records);
+/* Append all of them. What cannot be read is left out: ingestd says more about it when it starts. */
+int status_list_of_store(struct layout *l, struct status_list *list);
 
 #endif

@@ -2,13 +2,13 @@
 
 /* System */
 #include <errno.h>
-#include <ev.h>
 #include <stddef.h>
 #include <stdio.h>
 
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/loop.h"
 
 /* OCI */
 #include "common/store/names.h"
@@ -33,7 +33,7 @@ struct request {
 struct control {
 	struct control_env env;
 	struct pipe *pipe, *events;
-	ev_io readable; /* inactive while a request is in hand */
+	struct loop_io readable; /* inactive while a request is in hand */
 	struct work work;
 	bool busy, stopping;
 	struct request request;
@@ -126,7 +126,7 @@ static void request_done(struct work *w)
 	if (c->stopping)
 		c->env.idle(c->env.self);
 	else
-		ev_io_start(c->env.loop, &c->readable);
+		loop_io_watch(&c->readable, pipe_receive_fd(c->pipe), LOOP_READ);
 }
 
 static int parse_descriptor(const struct message *m, struct descriptor *d, struct reason *why)
@@ -166,19 +166,18 @@ static void take_request(struct control *c, const struct message *m)
 		answer_error(c, FAIL_USAGE, why.text);
 	} else {
 		c->busy = true;
-		ev_io_stop(c->env.loop, &c->readable);
+		loop_io_stop(&c->readable);
 		c->work = (struct work){.run = request_run, .done = request_done};
 		workers_submit(c->env.committer, &c->work);
 	}
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *self, unsigned events)
 {
-	struct control *c = watcher->data;
+	struct control *c = self;
 	struct message m;
 	enum decode_verdict v;
 	uint64_t held_back = 0;
-	(void)loop;
 	(void)events;
 	int r = pipe_receive(c->pipe, &m, &v);
 	if (r == 0) {
@@ -205,9 +204,8 @@ int control_new(const struct control_env *env, struct control **ret_control)
 		control_free(c);
 		return r;
 	}
-	ev_io_init(&c->readable, on_readable, pipe_receive_fd(c->pipe), EV_READ);
-	c->readable.data = c;
-	ev_io_start(env->loop, &c->readable);
+	loop_io_init(&c->readable, env->loop, on_readable, c);
+	loop_io_watch(&c->readable, pipe_receive_fd(c->pipe), LOOP_READ);
 	*ret_control = c;
 	return 0;
 }
@@ -215,7 +213,7 @@ int control_new(const struct control_env *env, struct control **ret_control)
 void control_stop(struct control *c)
 {
 	c->stopping = true;
-	ev_io_stop(c->env.loop, &c->readable);
+	loop_io_stop(&c->readable);
 	if (!c->busy)
 		c->env.idle(c->env.self);
 }
@@ -224,7 +222,7 @@ void control_free(struct control *c)
 {
 	if (!c)
 		return;
-	ev_io_stop(c->env.loop, &c->readable);
+	loop_io_stop(&c->readable);
 	pipe_close(c->pipe);
 	pipe_close(c->events);
 	free(c);

@@ -9,11 +9,11 @@
 #include "common/store/layout.h"
 #include "common/wire/peer.h"
 
-struct ev_loop;
+struct loop;
 struct control;
 
 struct control_env {
-	struct ev_loop *loop;
+	struct loop *loop;
 	const char *runtime_dir;
 	struct layout *layout;
 	struct workers *committer;   /* the one thread that names things */

@@ -7,14 +7,14 @@
 #include "common/wire/peer.h"
 #include "common/wire/pipe.h"
 
-struct ev_loop;
+struct loop;
 struct receipts;
 
 /*
  * `peer` and `self` are borrowed for life. Begins to greet at once. `writable` is called when the pipe takes receipts
  * again, after receipts_wait(). 0 or -errno.
  */
-int receipts_new(struct ev_loop *loop, const char *runtime_dir, const struct peer *peer, void (*writable)(void *self),
+int receipts_new(struct loop *loop, const char *runtime_dir, const struct peer *peer, void (*writable)(void *self),
 		 void *self, struct receipts **ret_receipts);
 void receipts_free(struct receipts *r);
 

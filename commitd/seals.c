@@ -2,13 +2,13 @@
 
 /* System */
 #include <errno.h>
-#include <ev.h>
 #include <stddef.h>
 #include <sys/queue.h>
 
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/loop.h"
 
 /* Wire */
 #include "common/wire/counters.h"
@@ -43,7 +43,7 @@ struct seals {
 	struct pipe *pipe;
 	struct receipts *receipts;
 	struct workers *readers;
-	ev_io readable;
+	struct loop_io readable;
 	struct log_limit bad_limit;
 	struct job_list in_hand;
 	struct job_list waiting;
@@ -256,7 +256,7 @@ static void batch_start(struct seals *s)
 		return;
 	}
 	if (s->in_hand_len < SEALS_IN_HAND_MAX)
-		ev_io_start(s->env.loop, &s->readable);
+		loop_io_watch(&s->readable, pipe_receive_fd(s->pipe), LOOP_READ);
 	if (s->batch_len > 0)
 		return;
 	struct job *j;
@@ -323,9 +323,9 @@ static void take_message(struct seals *s, const struct message *m)
 	}
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *self, unsigned events)
 {
-	struct seals *s = watcher->data;
+	struct seals *s = self;
 	(void)events;
 	for (unsigned i = 0; i < RECEIVE_TURN_MAX && s->in_hand_len < SEALS_IN_HAND_MAX; i++) {
 		struct message m;
@@ -339,7 +339,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 			take_message(s, &m);
 	}
 	if (s->in_hand_len >= SEALS_IN_HAND_MAX)
-		ev_io_stop(loop, watcher);
+		loop_io_stop(&s->readable);
 	batch_start(s);
 }
 
@@ -368,9 +368,8 @@ int seals_new(const struct seals_env *env, struct seals **ret_seals)
 		seals_free(s);
 		return r;
 	}
-	ev_io_init(&s->readable, on_readable, pipe_receive_fd(s->pipe), EV_READ);
-	s->readable.data = s;
-	ev_io_start(env->loop, &s->readable);
+	loop_io_init(&s->readable, env->loop, on_readable, s);
+	loop_io_watch(&s->readable, pipe_receive_fd(s->pipe), LOOP_READ);
 	*ret_seals = s;
 	return 0;
 }
@@ -378,7 +377,7 @@ int seals_new(const struct seals_env *env, struct seals **ret_seals)
 void seals_stop(struct seals *s)
 {
 	atomic_store(&s->stop, true);
-	ev_io_stop(s->env.loop, &s->readable);
+	loop_io_stop(&s->readable);
 	wind_down(s);
 }
 
@@ -387,7 +386,7 @@ void seals_free(struct seals *s)
 	if (!s)
 		return;
 	atomic_store(&s->stop, true);
-	ev_io_stop(s->env.loop, &s->readable);
+	loop_io_stop(&s->readable);
 	workers_free(s->readers);
 	receipts_free(s->receipts);
 	pipe_close(s->pipe);

@@ -14,11 +14,11 @@
 #define SEALS_IN_HAND_MAX 1024 /* seals taken whose receipt is not sent; more wait in the pipe */
 #define READERS           2    /* threads that read back, so that a large blob holds nobody up */
 
-struct ev_loop;
+struct loop;
 struct seals;
 
 struct seals_env {
-	struct ev_loop *loop;
+	struct loop *loop;
 	const char *runtime_dir;
 	struct layout *layout;
 	struct workers *committer; /* the one thread that names things */

@@ -21,7 +21,7 @@
 
 struct server {
 	const struct serve_options *options;
-	struct ev_loop *loop;
+	struct loop *loop;
 	struct layout *layout;
 	int lock_fd;
 	struct workers *committer; /* one thread: the only one that touches blobs/ and index.json, in order */
@@ -104,7 +104,7 @@ static int open_pipes(struct server *s)
 	return r < 0 ? r : seals_new(&seals_env, &s->seals);
 }
 
-static int on_start(void *self, struct ev_loop *loop)
+static int on_start(void *self, struct loop *loop)
 {
 	struct server *s = self;
 	s->loop = loop;

@@ -44,7 +44,6 @@
 
 /* System */
 #include <errno.h>
-#include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +52,7 @@
 /* Base */
 #include "common/base/daemon.h"
 #include "common/base/log.h"
+#include "common/base/loop.h"
 
 /* Wire */
 #include "common/wire/pipe.h"
@@ -84,7 +84,7 @@ struct program {
 	struct window_room room;
 	struct bucket bucket;
 	struct orderbook *book;
-	struct ev_loop *loop;
+	struct loop *loop;
 };
 
 /* Loudly: whoever forgets that it is set hands his passwords to anybody on the way. */
@@ -116,23 +116,23 @@ static int make(struct program *p)
 	if (r == 0)
 		r = pipe_open(dir, PIPE_CHUNKS, PIPE_PUSH, &p->out);
 	if (r == 0)
-		r = http_new(p->loop, &p->env.http);
+		r = http_new(p->env.loop, &p->env.http);
 	if (r == 0)
 		r = hosts_new(&p->env.hosts);
 	if (r == 0)
 		r = passes_new(&p->env, &p->env.passes);
 	if (r == 0)
-		r = sink_new_pipe(p->loop, p->out, &p->env.sink);
+		r = sink_new_pipe(p->env.loop, p->out, &p->env.sink);
 	if (r == 0)
 		r = orderbook_new(&p->env, p->in, p->out, &p->book);
 	return r;
 }
 
-static int start(void *self, struct ev_loop *loop)
+static int start(void *self, struct loop *loop)
 {
 	struct program *p = self;
 	p->loop = loop;
-	p->env.loop = loop;
+	p->env.loop = loop_libev(loop);
 	p->env.settings = &p->settings;
 	p->env.room = &p->room;
 	p->env.bucket = &p->bucket;

@@ -301,7 +301,7 @@ static bool any_open(const struct desk *desk)
 void desk_closed(struct desk *desk)
 {
 	if (desk->stopping && !any_open(desk))
-		daemon_end(desk->loop);
+		daemon_end(desk->our_loop);
 }
 
 void desk_stop(struct desk *desk)

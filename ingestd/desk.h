@@ -17,7 +17,8 @@ struct control;
 struct desk {
 	const struct settings *settings;
 	struct ingest_home home;
-	struct ev_loop *loop;
+	struct loop *our_loop;
+	struct ev_loop *loop; /* below it */
 	struct workers *workers;
 	struct orders *orders;   /* towards fetchd */
 	struct seals *seals;     /* towards commitd */

@@ -37,6 +37,7 @@
 /* Base */
 #include "common/base/daemon.h"
 #include "common/base/log.h"
+#include "common/base/loop.h"
 
 /* ingestd */
 #include "ingestd/control.h"
@@ -69,7 +70,7 @@ static int open_store(struct desk *desk)
 
 static int open_pipes(struct desk *desk)
 {
-	int r = workers_new(desk->loop, SYNC_THREADS, &desk->workers);
+	int r = workers_new(desk->our_loop, SYNC_THREADS, &desk->workers);
 	if (r == 0)
 		r = control_new(desk, &desk->control);
 	if (r == 0)
@@ -83,11 +84,12 @@ static int open_pipes(struct desk *desk)
 	return EX_OK;
 }
 
-static int on_start(void *self, struct ev_loop *loop)
+static int on_start(void *self, struct loop *loop)
 {
 	struct desk *desk = self;
 
-	desk->loop = loop;
+	desk->our_loop = loop;
+	desk->loop = loop_libev(loop);
 	desk->home.program = "ingestd";
 	int code = open_store(desk);
 	if (code == EX_OK)

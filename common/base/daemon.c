@@ -2,7 +2,6 @@
 
 /* System */
 #include <errno.h>
-#include <ev.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,40 +11,41 @@
 #include "common/base/cleanup.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
+#include "common/base/loop.h"
 #include "common/base/notify.h"
 
 #define LOCK_NAME_SIZE 64
-#define US_PER_S       1e6
+#define US_PER_MS      1000u
 
 struct daemon_state {
 	const struct daemon_hooks *hooks;
 	void *self;
+	struct loop *loop;
 	bool stopping;
-	ev_signal terminate, interrupt, hangup;
-	ev_prepare turn;
-	ev_timer watchdog; /* fires only while the loop turns: a manager that hears nothing kills what is wedged */
+	struct loop_signal terminate, interrupt, hangup;
+	struct loop_hook turn;
+	struct loop_timer
+	    watchdog; /* fires only while the loop turns: a manager that hears nothing kills what is wedged */
 };
 
-static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
+static void on_stop(void *self, int signum)
 {
-	struct daemon_state *d = watcher->data;
-	(void)events;
+	struct daemon_state *d = self;
 	if (d->stopping) {
-		log_warning("signal %d again: ending at once", watcher->signum);
-		daemon_end(loop);
+		log_warning("signal %d again: ending at once", signum);
+		loop_break(d->loop);
 		return;
 	}
 	d->stopping = true;
-	log_info("signal %d: stopping", watcher->signum);
+	log_info("signal %d: stopping", signum);
 	(void)notify_send(NOTIFY_STOPPING "\nSTATUS=stopping");
 	d->hooks->stop(d->self);
 }
 
-static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+static void on_hangup(void *self, int signum)
 {
-	const struct daemon_state *d = watcher->data;
-	(void)loop;
-	(void)events;
+	const struct daemon_state *d = self;
+	(void)signum;
 	if (!d->hooks->reload || d->stopping)
 		return;
 	(void)notify_reloading();
@@ -53,20 +53,16 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 	(void)notify_send(NOTIFY_READY);
 }
 
-static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
+static void on_turn(void *self)
 {
-	(void)loop;
-	(void)watcher;
-	(void)events;
+	(void)self;
 	log_flush_due();
 }
 
-static void on_watchdog(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_watchdog(void *self)
 {
-	const struct daemon_state *d = watcher->data;
+	const struct daemon_state *d = self;
 	struct reason what;
-	(void)loop;
-	(void)events;
 	if (d->hooks->describe && !d->stopping) {
 		d->hooks->describe(d->self, &what);
 		(void)notify_status("%s", what.text);
@@ -75,55 +71,48 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *watcher, int events)
 }
 
 /* Twice in the time that the manager allows. */
-static void watchdog_start(struct daemon_state *d, struct ev_loop *loop)
+static void watchdog_start(struct daemon_state *d)
 {
-	double interval_s = (double)notify_watchdog_us() / US_PER_S / 2;
-	ev_timer_init(&d->watchdog, on_watchdog, 0., interval_s);
-	d->watchdog.data = d;
-	if (interval_s > 0)
-		ev_timer_start(loop, &d->watchdog);
+	uint64_t interval_ms = notify_watchdog_us() / US_PER_MS / 2;
+	loop_timer_init(&d->watchdog, d->loop, on_watchdog, d);
+	if (interval_ms > 0)
+		loop_timer_every(&d->watchdog, 0, interval_ms);
 }
 
-static void signals_start(struct daemon_state *d, struct ev_loop *loop)
+static void signals_start(struct daemon_state *d)
 {
-	ev_signal_init(&d->terminate, on_stop, SIGTERM);
-	ev_signal_init(&d->interrupt, on_stop, SIGINT);
-	ev_signal_init(&d->hangup, on_hangup, SIGHUP);
-	d->terminate.data = d->interrupt.data = d->hangup.data = d;
-	ev_signal_start(loop, &d->terminate);
-	ev_signal_start(loop, &d->interrupt);
-	ev_signal_start(loop, &d->hangup);
+	loop_signal_start(&d->terminate, d->loop, SIGTERM, on_stop, d);
+	loop_signal_start(&d->interrupt, d->loop, SIGINT, on_stop, d);
+	loop_signal_start(&d->hangup, d->loop, SIGHUP, on_hangup, d);
 }
 
-static void signals_stop(struct daemon_state *d, struct ev_loop *loop)
+static void signals_stop(struct daemon_state *d)
 {
-	ev_signal_stop(loop, &d->terminate);
-	ev_signal_stop(loop, &d->interrupt);
-	ev_signal_stop(loop, &d->hangup);
+	loop_signal_stop(&d->terminate);
+	loop_signal_stop(&d->interrupt);
+	loop_signal_stop(&d->hangup);
 }
 
-static int loop_run(const struct daemon_hooks *hooks, void *self)
+static int serve(const struct daemon_hooks *hooks, void *self)
 {
-	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
-	if (!loop) {
+	struct daemon_state d = {.hooks = hooks, .self = self};
+	if (loop_new(&d.loop) < 0) {
 		log_error("cannot make an event loop");
 		return EX_OSERR;
 	}
-	struct daemon_state d = {.hooks = hooks, .self = self};
-	signals_start(&d, loop);
-	int code = hooks->start(self, loop);
+	signals_start(&d);
+	int code = hooks->start(self, d.loop);
 	if (code == 0) {
-		ev_prepare_init(&d.turn, on_turn);
-		ev_prepare_start(loop, &d.turn);
-		watchdog_start(&d, loop);
+		loop_hook_start(&d.turn, d.loop, on_turn, NULL);
+		watchdog_start(&d);
 		(void)notify_send(NOTIFY_READY "\nSTATUS=serving");
-		(void)ev_run(loop, 0);
-		ev_timer_stop(loop, &d.watchdog);
-		ev_prepare_stop(loop, &d.turn);
+		loop_run(d.loop);
+		loop_timer_stop(&d.watchdog);
+		loop_hook_stop(&d.turn);
 	}
 	hooks->release(self);
-	signals_stop(&d, loop);
-	ev_loop_destroy(loop);
+	signals_stop(&d);
+	loop_free(d.loop);
 	return code;
 }
 
@@ -148,10 +137,10 @@ int daemon_run(const char *program, const char *runtime_dir, const struct daemon
 		(void)log_errno(r, "cannot lock '%s/%s'", runtime_dir, name);
 		return exit_code_of(r);
 	}
-	return loop_run(hooks, self);
+	return serve(hooks, self);
 }
 
-void daemon_end(struct ev_loop *loop)
+void daemon_end(struct loop *loop)
 {
-	ev_break(loop, EVBREAK_ALL);
+	loop_break(loop);
 }

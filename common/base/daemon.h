@@ -7,11 +7,11 @@
 
 #include "common/base/reason.h"
 
-struct ev_loop;
+struct loop;
 
 struct daemon_hooks {
 	/* Bind, recover, begin. Runs once, before the loop. 0, or an exit code of sysexits(3) after logging why. */
-	int (*start)(void *self, struct ev_loop *loop);
+	int (*start)(void *self, struct loop *loop);
 	/* SIGHUP: read the configuration again. May be NULL. */
 	void (*reload)(void *self);
 	/* SIGTERM or SIGINT: begin to stop (flush checkpoints); call daemon_end() when that is done. */
@@ -37,7 +37,7 @@ void process_init(const char *program);
 int daemon_run(const char *program, const char *runtime_dir, const struct daemon_hooks *hooks, void *self);
 
 /* Leave the loop after this turn; daemon_run() returns 0. */
-void daemon_end(struct ev_loop *loop);
+void daemon_end(struct loop *loop);
 
 /*
  * Open the runtime directory, making it with mode 0750 if it is not there (parents must exist). Refused: a path that is

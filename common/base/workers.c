@@ -3,11 +3,13 @@
 /* System */
 #include <assert.h>
 #include <errno.h>
-#include <ev.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+
+/* Base */
+#include "common/base/loop.h"
 
 struct queue {
 	struct work *first;
@@ -15,9 +17,8 @@ struct queue {
 };
 
 struct workers {
-	struct ev_loop *loop;
-	ev_async wake;  /* a worker to the loop: something is finished */
-	size_t pending; /* submitted and not yet done; the loop's */
+	struct loop_wake wake; /* a worker to the loop: something is finished */
+	size_t pending;        /* submitted and not yet done; the loop's */
 
 	pthread_mutex_t mutex; /* for all below */
 	pthread_cond_t filled;
@@ -71,7 +72,7 @@ static void *worker_main(void *arg)
 		(void)pthread_mutex_lock(&ws->mutex);
 		queue_put(&ws->finished, w);
 		(void)pthread_cond_signal(&ws->drained);
-		ev_async_send(ws->loop, &ws->wake);
+		loop_wake_send(&ws->wake);
 	}
 	(void)pthread_mutex_unlock(&ws->mutex);
 	return NULL;
@@ -87,12 +88,10 @@ static struct work *finished_take(struct workers *ws, bool wait)
 	return w;
 }
 
-static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
+static void on_wake(void *self)
 {
-	struct workers *ws = watcher->data;
+	struct workers *ws = self;
 	struct work *w;
-	(void)loop;
-	(void)events;
 	while ((w = finished_take(ws, false))) {
 		ws->pending--;
 		w->done(w);
@@ -112,7 +111,7 @@ static void threads_end(struct workers *ws)
 static void workers_release(struct workers *ws)
 {
 	threads_end(ws);
-	ev_async_stop(ws->loop, &ws->wake);
+	loop_wake_stop(&ws->wake);
 	(void)pthread_cond_destroy(&ws->drained);
 	(void)pthread_cond_destroy(&ws->filled);
 	(void)pthread_mutex_destroy(&ws->mutex);
@@ -135,21 +134,18 @@ static int threads_start(struct workers *ws, unsigned threads)
 	return r;
 }
 
-int workers_new(struct ev_loop *loop, unsigned threads, struct workers **ret_workers)
+int workers_new(struct loop *loop, unsigned threads, struct workers **ret_workers)
 {
 	assert(threads > 0);
 	struct workers *ws = calloc(1, sizeof *ws + threads * sizeof ws->threads[0]);
 	if (!ws)
 		return -ENOMEM;
-	ws->loop = loop;
 	queue_init(&ws->waiting);
 	queue_init(&ws->finished);
 	(void)pthread_mutex_init(&ws->mutex, NULL);
 	(void)pthread_cond_init(&ws->filled, NULL);
 	(void)pthread_cond_init(&ws->drained, NULL);
-	ev_async_init(&ws->wake, on_wake);
-	ws->wake.data = ws;
-	ev_async_start(loop, &ws->wake);
+	loop_wake_start(&ws->wake, loop, on_wake, ws);
 	int r = threads_start(ws, threads);
 	if (r < 0) {
 		workers_release(ws);

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-struct ev_loop;
+struct loop;
 struct workers;
 
 struct work {
@@ -18,7 +18,7 @@ struct work {
 };
 
 /* `threads` is 1 or more; one thread keeps jobs in order. 0 or -errno. Freed by workers_free. */
-int workers_new(struct ev_loop *loop, unsigned threads, struct workers **ret_workers);
+int workers_new(struct loop *loop, unsigned threads, struct workers **ret_workers);
 
 void workers_submit(struct workers *ws, struct work *w);
 

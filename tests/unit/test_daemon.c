@@ -4,7 +4,6 @@
 #include "tests/unit/unit_dir.h"
 
 /* System */
-#include <ev.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -15,7 +14,7 @@
 
 /* A daemon that writes down what happens to it, a letter each, into a pipe. */
 struct subject {
-	struct ev_loop *loop;
+	struct loop *loop;
 	int out;
 	int start_code;
 	bool slow; /* stopping does not end it */
@@ -26,7 +25,7 @@ static void note(const struct subject *s, char letter)
 	(void)!write(s->out, &letter, 1);
 }
 
-static int on_start(void *self, struct ev_loop *loop)
+static int on_start(void *self, struct loop *loop)
 {
 	struct subject *s = self;
 	s->loop = loop;

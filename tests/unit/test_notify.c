@@ -4,7 +4,6 @@
 #include "tests/unit/unit.h"
 
 /* System */
-#include <ev.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -166,10 +165,10 @@ static void test_watchdog(void **state)
 
 /* ── the daemon skeleton ── */
 
-static struct ev_loop *the_loop;
+static struct loop *the_loop;
 static int start_code;
 
-static int on_start(void *self, struct ev_loop *loop)
+static int on_start(void *self, struct loop *loop)
 {
 	(void)self;
 	the_loop = loop;

@@ -4,9 +4,11 @@
 #include "tests/unit/unit.h"
 
 /* System */
-#include <ev.h>
 #include <pthread.h>
 #include <signal.h>
+
+/* Base */
+#include "common/base/loop.h"
 
 /* The code under test */
 #include "common/base/workers.h"
@@ -20,7 +22,7 @@ struct job {
 	bool signals_blocked;
 };
 
-static struct ev_loop *loop;
+static struct loop *loop;
 static struct workers *pool;
 static struct job jobs[JOBS];
 static int order[2 * JOBS];
@@ -42,7 +44,7 @@ static void done(struct work *w)
 	assert_true(j->signals_blocked);
 	order[done_count++] = j->number;
 	if (done_count == JOBS)
-		ev_break(loop, EVBREAK_ALL);
+		loop_break(loop);
 }
 
 static int setup(void **state)
@@ -50,14 +52,13 @@ static int setup(void **state)
 	(void)state;
 	done_count = 0;
 	memset(jobs, 0, sizeof(jobs));
-	loop = ev_loop_new(EVFLAG_AUTO);
-	return loop ? 0 : -1;
+	return loop_new(&loop);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	ev_loop_destroy(loop);
+	loop_free(loop);
 	return 0;
 }
 
@@ -79,7 +80,7 @@ static void test_through_the_loop(void **state)
 		assert_int_equal(workers_new(loop, rows[i], &pool), 0);
 		assert_true(workers_idle(pool));
 		submit_all();
-		(void)ev_run(loop, 0);
+		loop_run(loop);
 		assert_int_equal(done_count, JOBS);
 		assert_true(workers_idle(pool));
 		for (int n = 0; rows[i] == 1 && n < JOBS; n++)

@@ -218,7 +218,7 @@ void range_settle(struct range *r)
 	case OUTCOME_GOOD:
 		if (r->part->state != PART_WHOLE)
 			break;
-		rs->part_ms = rs->part_ms > 0 ? (3 * rs->part_ms + took_ms) / 4 : took_ms;
+		rs->part_ms = rs->part_ms != PART_MS_UNKNOWN ? (3 * rs->part_ms + took_ms) / 4 : took_ms;
 		return;
 	case OUTCOME_NONE:
 		break;

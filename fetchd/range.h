@@ -37,6 +37,8 @@ struct range {
 	unsigned reopened;
 };
 
+#define PART_MS_UNKNOWN UINT64_MAX /* a fast path takes 0 ms for a part */
+
 struct ranges {
 	struct window *window;
 	ev_timer look;
@@ -50,7 +52,7 @@ struct ranges {
 	bool spent;        /* one stream from now on */
 	bool draining;     /* nothing is asked for any more; when none runs, `after` follows */
 	size_t at_a_time;  /* ranges that the server puts up with */
-	uint64_t part_ms;  /* what a part takes, smoothed; 0: none is done */
+	uint64_t part_ms;  /* what a part takes, smoothed; PART_MS_UNKNOWN: none is done */
 	struct range *own; /* runs on the turn of the stream, which has none of its own to run */
 	const struct fetch_step *after;
 	size_t all_len;

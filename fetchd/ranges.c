@@ -114,7 +114,8 @@ static void pass_on(struct fetch *f)
 static bool is_late(const struct ranges *rs, const struct range *r, uint64_t now_ms)
 {
 	uint64_t limit_ms = SLOW_FACTOR * rs->part_ms;
-	if (!r->exchange || r->part->state == PART_WHOLE || rs->part_ms == 0 || r->reopened == SLOW_REOPENS_MAX)
+	if (!r->exchange || r->part->state == PART_WHOLE || rs->part_ms == PART_MS_UNKNOWN ||
+	    r->reopened == SLOW_REOPENS_MAX)
 		return false;
 	if (now_ms - r->asked_ms < (limit_ms > SLOW_MIN_MS ? limit_ms : SLOW_MIN_MS))
 		return false;
@@ -271,14 +272,16 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 static int make(struct fetch *f)
 {
 	struct range_settings set = settings_ranges(f->env->settings, f->host);
-	struct ranges *rs = calloc(1, sizeof(*rs) + set.count * sizeof(rs->all[0]));
+	size_t count = (size_t)set.count;
+	struct ranges *rs = calloc(1, sizeof(*rs) + count * sizeof(rs->all[0]));
 	if (!rs)
 		return -ENOMEM;
-	if (window_new(f->env->room, &f->outlet, set.count, set.size, &rs->window) < 0) {
+	if (window_new(f->env->room, &f->outlet, count, set.size, &rs->window) < 0) {
 		free(rs);
 		return -ENOMEM;
 	}
-	rs->all_len = rs->at_a_time = set.count;
+	rs->all_len = rs->at_a_time = count;
+	rs->part_ms = PART_MS_UNKNOWN;
 	rs->lead = 2 * rs->window->part_size;
 	for (size_t i = 0; i < rs->all_len; i++) {
 		rs->all[i].fetch = f;

@@ -248,7 +248,7 @@ static int load(const char *path, struct buf *out)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	if (st.st_size > CREDENTIALS_FILE_MAX)
+	if (st.st_size > (off_t)CREDENTIALS_FILE_MAX)
 		return -EFBIG;
 	size_t len = (size_t)st.st_size;
 	int r = buf_reserve(out, len);

@@ -137,6 +137,7 @@ int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms
 		reason_set(why, token ? "the token in the answer cannot be one" : "there is no token in the answer");
 		return -EINVAL;
 	}
+	/* Some say 0 where they mean that they do not say, as the clients of docker and podman take it. */
 	if (!json_member_u64(root, "expires_in", &life_s) || life_s == 0)
 		life_s = TOKEN_LIFE_DEFAULT_S;
 	buf_clear(ret_token);

@@ -88,7 +88,7 @@ static bool parse_date(struct span s, uint64_t *ret_s)
 		struct tm tm = {0};
 		const char *end = strptime(text, forms[i], &tm);
 		time_t t = end && *end == '\0' ? timegm(&tm) : -1;
-		if (t > 0) {
+		if (t >= 0) {
 			*ret_s = (uint64_t)t;
 			return true;
 		}
@@ -168,14 +168,15 @@ static void take_etag(struct response *r, struct span value)
 
 static void take_last_modified(struct response *r, struct span value)
 {
-	if (!parse_date(value, &r->last_modified_s) || !keep(value, r->last_modified, sizeof(r->last_modified)))
-		r->last_modified_s = 0;
+	/* The epoch is what files have whose time was taken away: the same for each version of them. */
+	if (!parse_date(value, &r->last_modified_s) || r->last_modified_s == 0 ||
+	    !keep(value, r->last_modified, sizeof(r->last_modified)))
+		r->last_modified[0] = '\0';
 }
 
 static void take_date(struct response *r, struct span value)
 {
-	if (!parse_date(value, &r->date_s))
-		r->date_s = 0;
+	r->has_date = parse_date(value, &r->date_s);
 }
 
 static void take_digest(struct response *r, struct span value)
@@ -300,6 +301,6 @@ const char *response_validator(const struct response *r)
 {
 	if (r->etag[0] != '\0')
 		return r->etag;
-	bool strong = r->last_modified_s > 0 && r->date_s >= r->last_modified_s + STRONG_DATE_AGE_S;
+	bool strong = r->last_modified[0] != '\0' && r->has_date && r->date_s >= r->last_modified_s + STRONG_DATE_AGE_S;
 	return strong ? r->last_modified : "";
 }

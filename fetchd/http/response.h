@@ -35,12 +35,14 @@ struct response {
 	uint64_t first, last;
 	uint64_t total;                        /* SIZE_UNKNOWN: "*", or no Content-Range */
 	char etag[VALIDATOR_MAX + 1];          /* empty unless strong */
-	char last_modified[VALIDATOR_MAX + 1]; /* empty unless it is a date */
-	uint64_t last_modified_s, date_s;      /* wall clock, 0: none */
-	char digest[DIGEST_TEXT_SIZE];         /* Docker-Content-Digest, empty unless well-formed */
-	char media_type[MEDIA_TYPE_MAX + 1];   /* Content-Type without parameters, empty unless well-formed */
+	char last_modified[VALIDATOR_MAX + 1]; /* empty unless it is a date that tells versions apart */
+	uint64_t last_modified_s;              /* that, wall clock */
+	bool has_date;
+	uint64_t date_s;                     /* Date, wall clock */
+	char digest[DIGEST_TEXT_SIZE];       /* Docker-Content-Digest, empty unless well-formed */
+	char media_type[MEDIA_TYPE_MAX + 1]; /* Content-Type without parameters, empty unless well-formed */
 	char location[LOCATION_MAX + 1];
-	uint64_t retry_after_ms;    /* 0: none; at most RETRY_AFTER_CLAMP_MS */
+	uint64_t retry_after_ms;    /* 0: no wait is asked for; at most RETRY_AFTER_CLAMP_MS */
 	struct challenge challenge; /* of all WWW-Authenticate fields */
 };
 

@@ -52,9 +52,9 @@
 #include <unistd.h>
 
 /* Base */
-#include "common/base/daemon.h"
 #include "common/base/log.h"
 #include "common/base/opt.h"
+#include "common/base/process.h"
 
 /* Own */
 #include "commitd/serve.h"

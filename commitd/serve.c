@@ -8,6 +8,7 @@
 /* Base */
 #include "common/base/cleanup.h"
 #include "common/base/daemon.h"
+#include "common/base/exit.h"
 #include "common/base/log.h"
 #include "common/base/workers.h"
 

@@ -51,8 +51,10 @@
 
 /* Base */
 #include "common/base/daemon.h"
+#include "common/base/exit.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
+#include "common/base/process.h"
 
 /* Wire */
 #include "common/wire/pipe.h"

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* Base */
-#include "common/base/daemon.h"
+#include "common/base/exit.h"
 #include "common/base/log.h"
 
 /* Wire */

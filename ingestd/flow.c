@@ -11,7 +11,6 @@
 
 /* Base */
 #include "common/base/clock.h"
-#include "common/base/daemon.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 

@@ -11,7 +11,7 @@
 
 /* Base */
 #include "common/base/clock.h"
-#include "common/base/daemon.h"
+#include "common/base/exit.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 

@@ -42,8 +42,8 @@
 #include <sysexits.h>
 
 /* Base */
-#include "common/base/daemon.h"
 #include "common/base/log.h"
+#include "common/base/process.h"
 
 /* Sluice */
 #include "sluice/command.h"

@@ -12,6 +12,7 @@
 
 /* Base */
 #include "common/base/cleanup.h"
+#include "common/base/exit.h"
 #include "common/base/failpoint.h"
 #include "common/base/hasher.h"
 

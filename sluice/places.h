@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 /* Base */
-#include "common/base/daemon.h"
+#include "common/base/process.h"
 #include "common/base/reason.h"
 
 #define PLACES_STORE_ROOT   "/var/lib/sluice"

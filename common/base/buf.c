@@ -71,6 +71,13 @@ void buf_clear(struct buf *b)
 		b->data[0] = '\0';
 }
 
+void buf_wipe(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->room);
+	buf_release(b);
+}
+
 void buf_release(struct buf *b)
 {
 	free(b->data);

@@ -33,6 +33,9 @@ int buf_appendf(struct buf *b, const char *format, ...) __attribute__((format(pr
 /* Forget the content, keep the memory. */
 void buf_clear(struct buf *b);
 
+/* Overwrite the whole memory before it is forgotten or freed, for a password; and keep it empty. */
+void buf_wipe(struct buf *b);
+
 /* Free what it owns. Fit for an empty or a half-made buffer, and for the cleanup attribute. */
 void buf_release(struct buf *b);
 

@@ -51,4 +51,12 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
+/* The same of memory: the value of the pointer variable, which is NULL from here on. */
+#define take_ptr(pointer)                                                                                              \
+	__extension__({                                                                                                \
+		__typeof__(pointer) taken_ptr_ = (pointer);                                                            \
+		(pointer) = NULL;                                                                                      \
+		taken_ptr_;                                                                                            \
+	})
+
 #endif

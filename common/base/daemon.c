@@ -9,10 +9,12 @@
 
 /* Base */
 #include "common/base/cleanup.h"
+#include "common/base/exit.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
 #include "common/base/notify.h"
+#include "common/base/process.h"
 
 #define LOCK_NAME_SIZE 64
 #define US_PER_MS      1000u

@@ -6,15 +6,8 @@
 #ifndef SLUICE_BASE_HASHER_H
 #define SLUICE_BASE_HASHER_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "common/base/hash.h"
 
-enum hash_alg { /* the numbers are on disk, in checkpoints */
-		HASH_SHA256 = 1,
-		HASH_SHA512 = 2,
-};
-
-#define HASH_MAX_BYTES   64
 #define HASH_BLOCK_MAX   128
 #define HASH_STATE_WORDS 8
 
@@ -27,10 +20,6 @@ struct hash_state {
 };
 
 struct hasher;
-
-/* 32 or 64 bytes of digest, 64 or 128 bytes of block. */
-size_t hash_size(enum hash_alg alg);
-size_t hash_block_size(enum hash_alg alg);
 
 /* -ENOMEM or 0. The caller frees it; NULL is fine. */
 int hasher_new(enum hash_alg alg, struct hasher **ret_hasher);
@@ -52,8 +41,5 @@ int hasher_restore(struct hasher *h, const struct hash_state *state);
 
 /* In one go. */
 void hash_bytes(enum hash_alg alg, const void *data, size_t len, uint8_t ret_digest[static HASH_MAX_BYTES]);
-
-/* Lower-case hex with a terminator; `ret_hex` has room for 2 * len + 1. */
-void hex_encode(const uint8_t *data, size_t len, char *ret_hex);
 
 #endif

@@ -140,9 +140,3 @@ bool lock_is_held_at(int dir_fd, const char *name)
 	AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	return fd >= 0 && lock_fd(fd, LOCK_SH | LOCK_NB) == -EWOULDBLOCK;
 }
-
-void lock_holder_at(int dir_fd, const char *name, struct reason *ret_holder)
-{
-	AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	holder_read(fd, ret_holder);
-}

@@ -30,9 +30,6 @@ int lock_take_at(int dir_fd, const char *name, enum lock_mode mode, const char *
  */
 bool lock_is_held_at(int dir_fd, const char *name);
 
-/* Who holds it or held it last, as the file says, or "another process". */
-void lock_holder_at(int dir_fd, const char *name, struct reason *ret_holder);
-
 /* Like lock_take_at(), but wait for it. Blocks; not for an event loop. */
 int lock_wait_at(int dir_fd, const char *name, enum lock_mode mode, const char *program, int *ret_fd);
 

@@ -1,8 +1,4 @@
-/*
- * What daemon.h promises to every program, and the daemons' loop does not need: a command that has no loop links this
- * file without libev.
- */
-#include "common/base/daemon.h"
+#include "common/base/process.h"
 
 /* System */
 #include <errno.h>
@@ -12,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 /* Base */
@@ -70,40 +65,4 @@ int runtime_dir_make(const char *path, int *ret_fd, struct reason *why)
 	}
 	*ret_fd = take_fd(&fd);
 	return 0;
-}
-
-int exit_code_of(int r)
-{
-	switch (-r) {
-	case 0:
-		return EX_OK;
-	case ENOENT:
-		return EX_NOINPUT;
-	case EPERM:
-		return EX_NOPERM;
-	case EROFS:
-	case EACCES:
-	case ENOTDIR:
-	case EEXIST:
-		return EX_CANTCREAT;
-	case ENOSPC:
-	case EDQUOT:
-	case EAGAIN:
-	case ETIMEDOUT:
-	case EINTR:
-		return EX_TEMPFAIL;
-	case ENAMETOOLONG:
-	case EINVAL:
-	case ELOOP:
-	case EXDEV:
-		return EX_CONFIG;
-	case EBADMSG:
-		return EX_DATAERR;
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
-		return EX_OSERR;
-	default:
-		return EX_IOERR;
-	}
 }

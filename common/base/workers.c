@@ -5,16 +5,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 /* Base */
 #include "common/base/loop.h"
 
-struct queue {
-	struct work *first;
-	struct work **last;
-};
+STAILQ_HEAD(work_queue, work);
 
 struct workers {
 	struct loop_wake wake; /* a worker to the loop: something is finished */
@@ -23,35 +21,20 @@ struct workers {
 	pthread_mutex_t mutex; /* for all below */
 	pthread_cond_t filled;
 	pthread_cond_t drained;
-	struct queue waiting;
-	struct queue finished;
+	struct work_queue waiting;
+	struct work_queue finished;
 	bool ending;
 
 	unsigned threads_len;
 	pthread_t threads[];
 };
 
-static void queue_init(struct queue *q)
+/* The first of a queue, taken out of it; or NULL. */
+static struct work *queue_take(struct work_queue *q)
 {
-	q->first = NULL;
-	q->last = &q->first;
-}
-
-static void queue_put(struct queue *q, struct work *w)
-{
-	w->next = NULL;
-	*q->last = w;
-	q->last = &w->next;
-}
-
-static struct work *queue_take(struct queue *q)
-{
-	struct work *w = q->first;
-	if (w) {
-		q->first = w->next;
-		if (!q->first)
-			q->last = &q->first;
-	}
+	struct work *w = STAILQ_FIRST(q);
+	if (w)
+		STAILQ_REMOVE_HEAD(q, link);
 	return w;
 }
 
@@ -70,7 +53,7 @@ static void *worker_main(void *arg)
 		(void)pthread_mutex_unlock(&ws->mutex);
 		w->run(w);
 		(void)pthread_mutex_lock(&ws->mutex);
-		queue_put(&ws->finished, w);
+		STAILQ_INSERT_TAIL(&ws->finished, w, link);
 		(void)pthread_cond_signal(&ws->drained);
 		loop_wake_send(&ws->wake);
 	}
@@ -81,7 +64,7 @@ static void *worker_main(void *arg)
 static struct work *finished_take(struct workers *ws, bool wait)
 {
 	(void)pthread_mutex_lock(&ws->mutex);
-	while (wait && !ws->finished.first)
+	while (wait && STAILQ_EMPTY(&ws->finished))
 		(void)pthread_cond_wait(&ws->drained, &ws->mutex);
 	struct work *w = queue_take(&ws->finished);
 	(void)pthread_mutex_unlock(&ws->mutex);
@@ -140,8 +123,8 @@ int workers_new(struct loop *loop, unsigned threads, struct workers **ret_worker
 	struct workers *ws = calloc(1, sizeof *ws + threads * sizeof ws->threads[0]);
 	if (!ws)
 		return -ENOMEM;
-	queue_init(&ws->waiting);
-	queue_init(&ws->finished);
+	STAILQ_INIT(&ws->waiting);
+	STAILQ_INIT(&ws->finished);
 	(void)pthread_mutex_init(&ws->mutex, NULL);
 	(void)pthread_cond_init(&ws->filled, NULL);
 	(void)pthread_cond_init(&ws->drained, NULL);
@@ -159,14 +142,9 @@ void workers_submit(struct workers *ws, struct work *w)
 {
 	ws->pending++;
 	(void)pthread_mutex_lock(&ws->mutex);
-	queue_put(&ws->waiting, w);
+	STAILQ_INSERT_TAIL(&ws->waiting, w, link);
 	(void)pthread_cond_signal(&ws->filled);
 	(void)pthread_mutex_unlock(&ws->mutex);
-}
-
-bool workers_idle(const struct workers *ws)
-{
-	return ws->pending == 0;
 }
 
 void workers_free(struct workers *ws)

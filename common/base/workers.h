@@ -5,7 +5,7 @@
 #ifndef SLUICE_BASE_WORKERS_H
 #define SLUICE_BASE_WORKERS_H
 
-#include <stdbool.h>
+#include <sys/queue.h>
 
 struct loop;
 struct workers;
@@ -14,16 +14,13 @@ struct work {
 	void (*run)(
 	    struct work *w); /* on a worker thread; may block; touches nothing that the loop touches meanwhile */
 	void (*done)(struct work *w); /* on the loop, once, after run */
-	struct work *next;            /* the pool's */
+	STAILQ_ENTRY(work) link;      /* the pool's */
 };
 
 /* `threads` is 1 or more; one thread keeps jobs in order. 0 or -errno. Freed by workers_free. */
 int workers_new(struct loop *loop, unsigned threads, struct workers **ret_workers);
 
 void workers_submit(struct workers *ws, struct work *w);
-
-/* Whether nothing is queued, running or waiting for its `done`. */
-bool workers_idle(const struct workers *ws);
 
 /* Wait for all jobs, call their `done`, end the threads. NULL is fine. Blocks. */
 void workers_free(struct workers *ws);

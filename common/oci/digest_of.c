@@ -1,4 +1,4 @@
-/* The part of digest.h that hashes, in a file of its own: see common/base/hash_alg.c. */
+/* The part of digest.h that hashes, in a file of its own: see common/base/hash.h. */
 #include "common/oci/digest.h"
 
 void digest_of(enum hash_alg alg, const void *data, size_t len, struct digest *ret_digest)

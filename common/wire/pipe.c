@@ -110,8 +110,7 @@ static int pipe_attach(struct pipe *p, const char *runtime_dir, const struct pip
 	if (asprintf(&address, "ipc://%s/%s", runtime_dir, row->file) < 0)
 		return -ENOMEM;
 	if (!binds) {
-		p->connects = address;
-		address = NULL;
+		p->connects = take_ptr(address);
 		p->endpoint = nn_connect(p->socket, p->connects);
 		return p->endpoint < 0 ? -nn_errno() : 0;
 	}

@@ -312,9 +312,7 @@ int credentials_find(struct credential_search *s, struct credential *ret_credent
 
 void secret_wipe(struct buf *secret)
 {
-	if (secret->data)
-		explicit_bzero(secret->data, secret->room);
-	buf_release(secret);
+	buf_wipe(secret);
 }
 
 void credential_wipe(struct credential *c)

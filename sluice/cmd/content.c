@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* Base */
-#include "common/base/daemon.h"
+#include "common/base/exit.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 

@@ -9,7 +9,7 @@
 #include <sysexits.h>
 
 /* Base */
-#include "common/base/daemon.h"
+#include "common/base/exit.h"
 
 /* OCI */
 #include "common/oci/json.h"

@@ -12,7 +12,7 @@
 
 /* Base */
 #include "common/base/clock.h"
-#include "common/base/daemon.h"
+#include "common/base/exit.h"
 
 /* Sluice */
 #include "sluice/run/interrupt.h"

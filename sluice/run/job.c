@@ -6,7 +6,7 @@
 #include <sysexits.h>
 
 /* Base */
-#include "common/base/daemon.h"
+#include "common/base/exit.h"
 
 /* Sluice */
 #include "sluice/run/interrupt.h"

@@ -19,6 +19,7 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/exit.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/lock.h"

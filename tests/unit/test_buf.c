@@ -91,6 +91,35 @@ static void test_release_twice(void **state)
 	assert_null(b.data);
 }
 
+/* A wiped buffer is empty and usable; so is one that never had anything. */
+static void test_wipe(void **state)
+{
+	(void)state;
+	AUTO_BUF b = BUF_INIT;
+	buf_wipe(&b);
+	assert_int_equal(buf_append_str(&b, "secret"), 0);
+	buf_wipe(&b);
+	assert_null(b.data);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(b.room, 0);
+	assert_int_equal(buf_append_str(&b, "again"), 0);
+	assert_string_equal(b.data, "again");
+}
+
+/* Handing over: the variable has it no more. */
+static void test_take(void **state)
+{
+	(void)state;
+	AUTO_FREE char *text = strdup("x");
+	AUTO_FREE char *taken = take_ptr(text);
+	assert_null(text);
+	assert_string_equal(taken, "x");
+	AUTO_FD fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	AUTO_FD got = take_fd(&fd);
+	assert_int_equal(fd, -1);
+	assert_true(got >= 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -101,6 +130,8 @@ int main(void)
 	    cmocka_unit_test(test_clear_keeps_memory),
 	    cmocka_unit_test(test_too_much),
 	    cmocka_unit_test(test_release_twice),
+	    cmocka_unit_test(test_wipe),
+	    cmocka_unit_test(test_take),
 	};
 	return cmocka_run_group_tests_name("buf", tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 #include <sysexits.h>
 
 /* Base */
-#include "common/base/daemon.h"
+#include "common/base/process.h"
 
 /* OCI */
 #include "common/oci/transfer.h"

@@ -9,6 +9,8 @@
 
 /* The code under test */
 #include "common/base/daemon.h"
+#include "common/base/exit.h"
+#include "common/base/process.h"
 
 #define NOBODY 65534
 

@@ -81,9 +81,13 @@ static void test_sizes(void **state)
 	(void)state;
 	assert_int_equal(hash_size(HASH_SHA256), 32);
 	assert_int_equal(hash_size(HASH_SHA512), 64);
-	assert_int_equal(hash_block_size(HASH_SHA256), 64);
-	assert_int_equal(hash_block_size(HASH_SHA512), 128);
 	hasher_free(NULL);
+}
+
+/* What is not in a whole block waits in the state. */
+static size_t block_size(enum hash_alg alg)
+{
+	return alg == HASH_SHA256 ? 64 : 128;
 }
 
 static void split_check(enum hash_alg alg, size_t split, const uint8_t want[static HASH_MAX_BYTES])
@@ -92,7 +96,7 @@ static void split_check(enum hash_alg alg, size_t split, const uint8_t want[stat
 	uint8_t have[HASH_MAX_BYTES] = {0};
 	struct hash_state saved, again;
 	struct hasher *first = hasher_make(alg), *second = hasher_make(alg);
-	size_t partial = split % hash_block_size(alg);
+	size_t partial = split % block_size(alg);
 
 	hasher_update(first, bytes, split);
 	memset(&saved, 0xff, sizeof(saved));
@@ -163,7 +167,7 @@ static void test_large_totals(void **state)
 		for (size_t i = 0; i < LEN(totals); i++) {
 			struct hash_state s = {.alg = algorithms[a], .total_bytes = totals[i] + 5}, again;
 			memcpy(s.partial, "12345", 5);
-			s.total_bytes -= totals[i] % hash_block_size(algorithms[a]);
+			s.total_bytes -= totals[i] % block_size(algorithms[a]);
 			assert_int_equal(hasher_restore(h, &s), 0);
 			hasher_save(h, &again);
 			assert_int_equal(again.total_bytes, s.total_bytes);

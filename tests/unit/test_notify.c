@@ -15,6 +15,7 @@
 /* The code under test */
 #include "common/base/daemon.h"
 #include "common/base/notify.h"
+#include "common/base/process.h"
 
 #define WAIT_MS 10000
 

@@ -1,8 +1,4 @@
-/*
- * The part of hasher.h that needs no OpenSSL, in a file of its own: a program that reads digests and hashes nothing
- * links no libcrypto.
- */
-#include "common/base/hasher.h"
+#include "common/base/hash.h"
 
 /* System */
 #include <assert.h>
@@ -11,12 +7,6 @@ size_t hash_size(enum hash_alg alg)
 {
 	assert(alg == HASH_SHA256 || alg == HASH_SHA512);
 	return alg == HASH_SHA256 ? 32 : 64;
-}
-
-size_t hash_block_size(enum hash_alg alg)
-{
-	assert(alg == HASH_SHA256 || alg == HASH_SHA512);
-	return alg == HASH_SHA256 ? 64 : 128;
 }
 
 void hex_encode(const uint8_t *data, size_t len, char *ret_hex)

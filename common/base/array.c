@@ -1,0 +1,18 @@
+#include "common/base/array.h"
+
+/* System */
+#include <stdint.h>
+#include <stdlib.h>
+
+#define ROOM_FIRST 16
+
+void *array_room(void *array, size_t len, size_t *room, size_t element_bytes)
+{
+	if (len < *room)
+		return array;
+	size_t wider = *room > 0 ? *room * 2 : ROOM_FIRST;
+	void *moved = *room > SIZE_MAX / 2 ? NULL : reallocarray(array, wider, element_bytes);
+	if (moved)
+		*room = wider;
+	return moved;
+}

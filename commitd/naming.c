@@ -9,17 +9,20 @@
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
 
-/* OCI */
+/* Store */
 #include "common/store/names.h"
-
-/* Own */
-#include "commitd/image.h"
+#include "common/store/walk.h"
 
 #define INDEX_MODE 0644
 
 static void names_cleanup(struct names **n)
 {
 	names_free(*n);
+}
+
+static void walk_cleanup(struct walk **w)
+{
+	walk_free(*w);
 }
 
 static enum fail_class fail_errno(const struct layout *l, int r, const char *verb, struct reason *why)
@@ -49,11 +52,67 @@ static enum fail_class store(struct layout *l, const struct names *n, struct rea
 	return r < 0 ? fail_errno(l, r, "write", why) : FAIL_NONE;
 }
 
+/* Whether a node is stored with the size that its descriptor gives. */
+static int check_node(void *self, const struct walk_node *node, struct reason *why)
+{
+	const struct descriptor *d = node->descriptor;
+	char text[DIGEST_TEXT_SIZE];
+	uint64_t size;
+	int r = layout_blob_size(self, &d->digest, &size);
+
+	digest_format(&d->digest, text);
+	if (r == -ENOENT) {
+		reason_set(why, "%s is not stored (%s)", text, *d->media_type ? d->media_type : "no media type");
+		return r;
+	}
+	if (r < 0) {
+		reason_set(why, "cannot look at %s: %s", text, strerror(-r));
+		return -EIO;
+	}
+	if (d->size == size)
+		return 0;
+	reason_set(why, "%s has %llu bytes, its descriptor says %llu", text, (unsigned long long)size,
+		   (unsigned long long)d->size);
+	return -EBADMSG;
+}
+
+static enum fail_class class_of(int r)
+{
+	switch (-r) {
+	case 0:
+		return FAIL_NONE;
+	case ENOENT:
+		return FAIL_NOT_FOUND;
+	case EINVAL:
+	case EBADMSG:
+	case EFBIG:
+	case E2BIG:
+		return FAIL_BAD_DATA;
+	default:
+		return FAIL_IO;
+	}
+}
+
+/* Whether all that an image needs is stored; completes the descriptor. */
+static enum fail_class check_image(struct layout *l, struct descriptor *d, struct reason *why)
+{
+	const struct walk_hooks hooks = {.visit = check_node, .self = l};
+	CLEANUP(walk_cleanup) struct walk *w = NULL;
+
+	if (d->size == SIZE_UNKNOWN)
+		(void)layout_blob_size(l, &d->digest, &d->size); /* else check_node() says what is wrong */
+	int r = walk_new(l, &hooks, &w);
+	reason_set(why, "%s", strerror(-r));
+	if (r == 0)
+		r = walk_from(w, d, why);
+	return class_of(r);
+}
+
 enum fail_class naming_set(struct layout *l, const char *name, struct descriptor *d, struct reason *why)
 {
 	CLEANUP(names_cleanup) struct names *n = NULL;
 	struct reason inner;
-	enum fail_class f = image_check(l, d, &inner);
+	enum fail_class f = check_image(l, d, &inner);
 	if (f != FAIL_NONE) {
 		reason_set(why, "cannot name '%s': %s", name, inner.text);
 		return f;

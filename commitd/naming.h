@@ -8,8 +8,9 @@
 #include "common/store/layout.h"
 
 /*
- * Point `name` at a manifest or an index, once all of its content is stored. `d` is completed as image_check() does.
- * FAIL_NONE: the name is durable. Else a reason, and index.json is what it was, or (after a failed sync) holds the new
+ * Point `name` at a manifest or an index, once all of its content is stored, each blob with the size that its
+ * descriptor gives. The media type of `d` becomes what the document is, a SIZE_UNKNOWN what is stored. FAIL_NONE: the
+ * name is durable. Else a reason (FAIL_NOT_FOUND names what is missing), and index.json is what it was, or (after a failed sync) holds the new
  * name without a promise; asking again is safe. Blocks in fsync.
  */
 enum fail_class naming_set(struct layout *l, const char *name, struct descriptor *d, struct reason *why);

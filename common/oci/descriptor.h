@@ -10,6 +10,7 @@
 #include "common/oci/platform.h"
 
 #define MEDIA_TYPE_MAX             255
+#define SIZE_UNKNOWN               UINT64_MAX
 
 #define MEDIA_TYPE_OCI_INDEX       "application/vnd.oci.image.index.v1+json"
 #define MEDIA_TYPE_OCI_MANIFEST    "application/vnd.oci.image.manifest.v1+json"
@@ -19,7 +20,7 @@
 struct descriptor {
 	char media_type[MEDIA_TYPE_MAX + 1];
 	struct digest digest;
-	uint64_t size; /* bytes; at most INT64_MAX */
+	uint64_t size; /* bytes; at most INT64_MAX, or SIZE_UNKNOWN where nobody has said */
 	bool has_platform;
 	struct platform platform; /* normalised */
 };

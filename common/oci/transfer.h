@@ -9,7 +9,6 @@
 
 #define REF_MAX       1024 /* bytes; printable ASCII without spaces */
 #define VALIDATOR_MAX 512
-#define SIZE_UNKNOWN  UINT64_MAX
 
 /* Why a transfer waits that nobody has requested since its daemon started. */
 #define TRANSFER_UNASKED "for somebody to ask for it again"

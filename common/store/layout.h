@@ -1,6 +1,7 @@
 /*
- * A store: an OCI image layout (image-layout.md) with an ingest/ directory beside blobs/. This file knows the names and
- * opens things read-only; who may write what is said in ingestd and commitd.
+ * A store: an OCI image layout (image-layout.md) with an ingest/ directory beside blobs/. This file knows its names,
+ * makes the skeleton of a store that is not there yet, and opens what is stored for reading. Who may write which part is
+ * said in ingestd and commitd.
  */
 #ifndef SLUICE_STORE_LAYOUT_H
 #define SLUICE_STORE_LAYOUT_H
@@ -63,9 +64,8 @@ void layout_ingest_id(struct span ref, char ret_id[static INGEST_ID_SIZE]);
 int layout_blob_open(struct layout *l, const struct digest *d, int *ret_fd, struct stat *ret_st);
 
 /*
- * Append a stored manifest, index or config to `out`, a small document that somebody is about to believe. -EBADMSG: its
- * bytes do not hash to its name, so the disk or somebody changed them. -EFBIG: over JSON_DOCUMENT_MAX. As above else.
- * Always with a reason.
+ * Append a stored manifest, index or config to `out`, checked against its digest. -EBADMSG: its bytes do not hash to its
+ * name, so the disk or somebody changed them. -EFBIG: over JSON_DOCUMENT_MAX. As above else. Always with a reason.
  */
 int layout_document_load(struct layout *l, const struct digest *d, struct buf *out, struct reason *why);
 

@@ -7,14 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int image_manifest(struct layout *l, const struct digest *d, const char *came_as, struct manifest *ret_manifest,
-		   struct reason *why)
-{
-	AUTO_BUF text = BUF_INIT;
-	int r = layout_document_load(l, d, &text, why);
-
-	return r < 0 ? r : manifest_parse(buf_span(&text), came_as, ret_manifest, why);
-}
+/* Store */
+#include "common/store/walk.h"
 
 bool image_config_platform(struct layout *l, const struct manifest *m, struct platform *ret_platform)
 {
@@ -32,63 +26,42 @@ bool image_config_platform(struct layout *l, const struct manifest *m, struct pl
 				 json_member_text(config, "variant"), ret_platform, NULL) == 0;
 }
 
-/* Digests, each once. */
 struct census {
 	struct layout *layout;
-	struct digest *seen; /* owned */
-	size_t len, room;
 	uint64_t bytes;
 };
 
-/* 1: new, and its size is counted if it is stored. 0: seen before. -errno. */
-static int census_take(struct census *c, const struct digest *d)
+static int count_node(void *self, const struct walk_node *node, struct reason *why)
 {
+	struct census *c = self;
 	uint64_t size;
 
-	for (size_t i = 0; i < c->len; i++)
-		if (digest_eq(&c->seen[i], d))
-			return 0;
-	if (c->len >= IMAGE_BLOBS_MAX)
-		return -E2BIG;
-	if (c->len == c->room) {
-		size_t room = c->room ? 2 * c->room : 64;
-		struct digest *seen = reallocarray(c->seen, room, sizeof(*seen));
-		if (!seen)
-			return -ENOMEM;
-		c->seen = seen;
-		c->room = room;
-	}
-	c->seen[c->len++] = *d;
-	if (layout_blob_size(c->layout, d, &size) == 0)
+	(void)why;
+	if (layout_blob_size(c->layout, &node->descriptor->digest, &size) == 0)
 		c->bytes += size;
-	return 1;
+	return 0;
 }
 
-static int census_walk(struct census *c, const struct descriptor *d, unsigned depth)
+/* What is not there, or is not a manifest, has no further content. */
+static int pass_over(void *self, const struct walk_node *node, int error, struct reason *why)
 {
-	struct manifest m;
-	int r = census_take(c, &d->digest);
-
-	if (r <= 0 || depth > MANIFEST_NESTING_MAX ||
-	    !(media_type_is_index(d->media_type) || media_type_is_manifest(d->media_type)))
-		return r < 0 ? r : 0;
-	/* What is not there, or is no manifest, has no further content. */
-	if (image_manifest(c->layout, &d->digest, d->media_type, &m, NULL) < 0)
-		return 0;
-	r = 0;
-	for (size_t i = 0; r >= 0 && i < m.entries_len; i++)
-		r = m.kind == MANIFEST_INDEX ? census_walk(c, &m.entries[i], depth + 1)
-					     : census_take(c, &m.entries[i].digest);
-	manifest_release(&m);
-	return r < 0 ? r : 0;
+	(void)self;
+	(void)node;
+	(void)why;
+	return error == -ENOMEM ? error : 0;
 }
 
 int image_size(struct layout *l, const struct descriptor *d, uint64_t *ret_bytes)
 {
 	struct census c = {.layout = l};
-	int r = census_walk(&c, d, 0);
+	const struct walk_hooks hooks = {.visit = count_node, .fault = pass_over, .self = &c};
+	struct descriptor root = *d;
+	struct walk *w = NULL;
+	int r = walk_new(l, &hooks, &w);
 
-	free(c.seen);
+	if (r == 0)
+		r = walk_from(w, &root, NULL);
+	walk_free(w);
 	if (r == 0)
 		*ret_bytes = c.bytes;
 	return r;
@@ -100,7 +73,7 @@ static int find_by_digest(struct layout *l, const struct digest *d, struct descr
 {
 	struct manifest m;
 	struct descriptor found = {.digest = *d};
-	int r = image_manifest(l, d, NULL, &m, why);
+	int r = walk_load(l, &found, 0, &m, why);
 
 	if (r < 0)
 		return r;

@@ -10,16 +10,10 @@
 #include "common/store/layout.h"
 #include "common/store/names.h"
 
-#define IMAGE_BLOBS_MAX 65536 /* of one image, counted for its size */
-
-/* Load and parse a stored manifest or index. As layout_document_load() and manifest_parse(). */
-int image_manifest(struct layout *l, const struct digest *d, const char *came_as, struct manifest *ret_manifest,
-		   struct reason *why);
-
 /* The platform that the config of an image manifest names. False: the config is not stored, or says none. */
 bool image_config_platform(struct layout *l, const struct manifest *m, struct platform *ret_platform);
 
-/* The bytes of all stored content of an image, its manifests included, each blob once. 0 or -errno. */
+/* The bytes of all stored content of an image, its manifests included, each blob once. 0, -E2BIG or -ENOMEM. */
 int image_size(struct layout *l, const struct descriptor *d, uint64_t *ret_bytes);
 
 /*

@@ -13,6 +13,9 @@
 #include "common/oci/json.h"
 #include "common/oci/source.h"
 
+/* Store */
+#include "common/store/walk.h"
+
 /* Sluice */
 #include "sluice/cmd/image.h"
 #include "sluice/cmd/report.h"
@@ -98,11 +101,12 @@ static int want_content(struct pull *p, const struct manifest *m, struct reason 
 }
 
 /* An entry of an index, which may be something that is neither manifest nor index: then it is only kept. */
-static int want_manifest(struct pull *p, const struct descriptor *entry, unsigned depth, struct reason *why)
+static int want_manifest(struct pull *p, const struct manifest *index, const struct descriptor *entry, unsigned depth,
+			 struct reason *why)
 {
-	bool known = media_type_is_index(entry->media_type) || media_type_is_manifest(entry->media_type);
+	enum role role = walk_is_document(index, entry) ? ROLE_MANIFEST : ROLE_CONTENT;
 
-	return want_entry(p, entry, known ? ROLE_MANIFEST : ROLE_CONTENT, SOURCE_MANIFEST, depth, why);
+	return want_entry(p, entry, role, SOURCE_MANIFEST, depth, why);
 }
 
 static void note_platform(struct pull *p, const struct descriptor *entry)
@@ -128,11 +132,11 @@ static int want_platform(struct pull *p, const struct manifest *index, unsigned 
 	int r = 0;
 
 	if (best)
-		return want_manifest(p, best, depth, why);
+		return want_manifest(p, index, best, depth, why);
 	for (size_t i = 0; r == 0 && i < index->entries_len; i++) {
 		const struct descriptor *entry = &index->entries[i];
 		if (media_type_is_index(entry->media_type) && !entry->has_platform)
-			r = want_manifest(p, entry, depth, why);
+			r = want_manifest(p, index, entry, depth, why);
 		else
 			note_platform(p, entry);
 	}
@@ -144,7 +148,7 @@ static int want_all(struct pull *p, const struct manifest *index, unsigned depth
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < index->entries_len; i++)
-		r = want_manifest(p, &index->entries[i], depth, why);
+		r = want_manifest(p, index, &index->entries[i], depth, why);
 	return r;
 }
 
@@ -172,10 +176,6 @@ static int take_manifest(struct pull *p, size_t number, const struct manifest *m
 		choose(p, number, m);
 	if (m->kind == MANIFEST_IMAGE)
 		return want_content(p, m, why);
-	if (depth >= MANIFEST_NESTING_MAX) {
-		reason_set(why, "indexes are nested more than %d deep", MANIFEST_NESTING_MAX);
-		return -EINVAL;
-	}
 	return p->all ? want_all(p, m, depth + 1, why) : want_platform(p, m, depth + 1, why);
 }
 
@@ -185,12 +185,14 @@ static int on_done(void *self, struct wait *w, size_t number, struct reason *why
 {
 	struct pull *p = self;
 	const struct want *x = wait_at(w, number);
+	struct descriptor d = {.digest = x->digest, .size = x->size};
 	struct manifest m;
 	struct reason fault = {""};
 
 	if (x->role != ROLE_MANIFEST)
 		return 0;
-	int r = image_manifest(p->job.layout, &x->digest, x->media_type, &m, &fault);
+	(void)snprintf(d.media_type, sizeof(d.media_type), "%s", x->media_type);
+	int r = walk_load(p->job.layout, &d, x->depth, &m, &fault);
 	if (r == 0) {
 		r = take_manifest(p, number, &m, &fault);
 		manifest_release(&m);
@@ -236,8 +238,7 @@ static int complete_platform(struct pull *p, struct reason *why)
 	struct manifest m;
 	char have[PLATFORM_TEXT_SIZE], want[PLATFORM_TEXT_SIZE];
 
-	if (!p->image.has_platform &&
-	    image_manifest(p->job.layout, &p->image.digest, p->image.media_type, &m, NULL) == 0) {
+	if (!p->image.has_platform && walk_load(p->job.layout, &p->image, 0, &m, NULL) == 0) {
 		p->image.has_platform = image_config_platform(p->job.layout, &m, &p->image.platform);
 		manifest_release(&m);
 	}

@@ -7,9 +7,9 @@
 
 /* OCI */
 #include "common/store/names.h"
+#include "common/store/walk.h"
 
 /* The code under test */
-#include "commitd/image.h"
 #include "commitd/naming.h"
 
 #define NAME   "localhost:5000/a/b:latest"
@@ -163,7 +163,7 @@ static void test_not_a_manifest(void **state)
 {
 	struct descriptor d = {.media_type = MEDIA_TYPE_OCI_MANIFEST, .digest = blob_make(&st, "{\"x\":"), .size = 5};
 	(void)state;
-	refuse(d, FAIL_BAD_DATA, "no manifest");
+	refuse(d, FAIL_BAD_DATA, "is not a manifest");
 	d.size = 6;
 	refuse(d, FAIL_BAD_DATA, "its descriptor says 6");
 }
@@ -192,7 +192,7 @@ static void test_depth(void **state)
 	(void)blob_make(&st, CONFIG);
 	(void)blob_make(&st, LAYER);
 	struct descriptor d = manifest_make(CONFIG, LAYER);
-	for (unsigned depth = 1; depth < IMAGE_DEPTH_MAX; depth++)
+	for (unsigned depth = 0; depth < MANIFEST_NESTING_MAX; depth++)
 		d = index_make(&d);
 	assert_int_equal(naming_set(st.layout, NAME, &d, &why), FAIL_NONE);
 	refuse(index_make(&d), FAIL_BAD_DATA, "nested deeper");

@@ -11,6 +11,7 @@
 
 /* The code under test */
 #include "common/store/record.h"
+#include "common/store/walk.h"
 #include "sluice/cmd/image.h"
 #include "sluice/run/stages.h"
 #include "sluice/show/status.h"
@@ -114,7 +115,7 @@ static void test_config_platform(void **state)
 	(void)state;
 	store_open(&s);
 	(void)make_image(&s);
-	assert_int_equal(image_manifest(s.layout, &s.image.digest, NULL, &m, NULL), 0);
+	assert_int_equal(walk_load(s.layout, &s.image, 0, &m, NULL), 0);
 	assert_true(image_config_platform(s.layout, &m, &p));
 	platform_format(&p, text);
 	assert_string_equal(text, "linux/arm64");

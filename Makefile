@@ -236,16 +236,22 @@ include sluice/completions/completions.mk
 
 INSTALL_BIN := $(DESTDIR)$(PREFIX)/bin
 INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man
+INSTALL_DOC := $(DESTDIR)$(PREFIX)/share/doc/sluice
 PAGES       := $(sort $(wildcard man/*.[157]))
+DOCS        := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 
 .PHONY: install
 install: build install-units install-completions ## all there is, below PREFIX (/usr/local), in DESTDIR
 	install -d $(INSTALL_BIN) $(addprefix $(INSTALL_MAN)/man,1 5 7)
 	install -m 755 $(PROGRAMS:%=$(BUILD)/bin/%) $(INSTALL_BIN)
 	for page in $(PAGES); do install -m 644 $$page $(INSTALL_MAN)/man$${page##*.} || exit; done
+	install -d $(INSTALL_DOC)/docs
+	install -m 644 $(DOCS) $(INSTALL_DOC)
+	install -m 644 docs/*.md $(INSTALL_DOC)/docs
 
 .PHONY: uninstall
 uninstall: uninstall-units uninstall-completions ## what install put there, but for the configuration
+	rm -rf $(INSTALL_DOC)
 	rm -f $(PROGRAMS:%=$(INSTALL_BIN)/%) $(foreach page,$(PAGES),$(INSTALL_MAN)/man$(lastword $(subst ., ,$(page)))/$(notdir $(page)))
 
 .PHONY: clean

@@ -13,7 +13,7 @@ deb: ## the Debian package, in build/deb
 	    echo "systemd/debian/changelog is about $$said, and this is $(VERSION): it wants an entry" >&2; exit 1; }
 	@rm -rf $(DEB)
 	@mkdir -p $(DEB_TREE)
-	@cp -a Makefile README.md LICENSE $(PROGRAMS) common man systemd tests systemd/debian $(DEB_TREE)
+	@cp -a Makefile $(DOCS) LICENSE docs $(PROGRAMS) common man systemd tests systemd/debian $(DEB_TREE)
 	@cd $(DEB_TREE) && env -u MAKEFLAGS -u MAKELEVEL -u BUILD DEB_BUILD_OPTIONS="$(DEB_OPTS)" \
 	    dpkg-buildpackage --build=binary --no-sign >../log 2>&1 || { cat ../log; exit 1; }
 	@rm -rf $(DEB_TREE)

@@ -95,7 +95,7 @@ def one_stream(machine):
 
 @pytest.fixture(scope="session")
 def booted(area):
-    """The machine, set up as README says."""
+    """The machine, set up as docs/SERVICES.md says."""
     made = Machine(area / "machine", BASE)
     made.write("/usr/bin/probe", (TESTS / "systemd/probe.py").read_text(), 0o755)
     if not DEB:

@@ -46,7 +46,7 @@
 #include "common/base/process.h"
 
 /* Sluice */
-#include "sluice/command.h"
+#include "sluice/cmd/command.h"
 #include "sluice/options.h"
 #include "sluice/run/interrupt.h"
 

@@ -5,7 +5,7 @@
 #define SLUICE_SLUICE_OPTIONS_H
 
 /* Sluice */
-#include "sluice/command.h"
+#include "sluice/cmd/command.h"
 
 /* Rows of the global options, for --help. */
 extern const struct opt options_global[];

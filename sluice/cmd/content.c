@@ -23,9 +23,10 @@
 #include "common/oci/reference.h"
 
 /* Sluice */
+#include "sluice/cmd/command.h"
 #include "sluice/cmd/image.h"
 #include "sluice/cmd/report.h"
-#include "sluice/command.h"
+#include "sluice/show/table.h"
 #include "sluice/show/text.h"
 
 #define CAT_BLOCK_BYTES (256u << 10)
@@ -183,7 +184,7 @@ static int image_to_json(const struct images_out *out, const char *name, const s
 
 static int image_print(const struct images_out *out, const char *name, const struct descriptor *d)
 {
-	char digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE] = "", size[HUMAN_SIZE_ROOM];
+	char digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE] = "", size[TEXT_SIZE_ROOM];
 	uint64_t bytes = 0;
 	int r = image_size(out->layout, d, &bytes);
 
@@ -196,7 +197,7 @@ static int image_print(const struct images_out *out, const char *name, const str
 	if (out->array)
 		return image_to_json(out, name, d, platform, bytes);
 	digest_format(&d->digest, digest);
-	human_size(bytes, size);
+	text_size(bytes, size);
 	const char *const cells[] = {name ? name : NAMELESS, digest, *platform ? platform : NAMELESS, size};
 	return out->quiet && !name ? 0 : table_add(out->table, cells);
 }

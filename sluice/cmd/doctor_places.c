@@ -1,5 +1,5 @@
 /* Own header */
-#include "sluice/cmd/doctor.h"
+#include "sluice/cmd/doctor_places.h"
 
 /* System */
 #include <errno.h>
@@ -18,13 +18,14 @@
 #include "common/base/cleanup.h"
 #include "common/base/file.h"
 
-/* OCI */
+/* Store */
 #include "common/store/layout.h"
 
 /* Wire */
 #include "common/wire/pipe.h"
 
 /* Sluice */
+#include "sluice/run/counts.h"
 #include "sluice/run/stages.h"
 #include "sluice/run/supervise.h"
 #include "sluice/show/text.h"
@@ -36,65 +37,63 @@
 #define OUTPUT_MAX     1024
 #define SERVICE_CONFIG "/etc/sluice/sluice.conf" /* what the units read, if it is there */
 
-/* Why somebody may not go into a directory: mostly, because he is not in its group. */
-static void say_no_entry(struct doctor *d, const char *check, const char *path, int error)
+/* Mostly, because the user is not in its group. */
+static void report_no_entry(struct findings *f, const char *check, const char *path, int error)
 {
 	struct stat st;
 	struct reason advice;
 	const struct group *g = stat(path, &st) == 0 ? getgrgid(st.st_gid) : NULL;
 
-	reason_set(&advice, "become its owner, or root");
+	reason_set(&advice, "run it as the owner or as root");
 	if (g && (st.st_mode & S_IXGRP) && st.st_gid != getegid())
 		reason_set(&advice, "join its group: 'sudo adduser \"$USER\" %s', then log in again", g->gr_name);
-	doctor_say(d, FINDING_FAIL, check, advice.text, "'%s' cannot be entered: %s", path, strerror(error));
+	finding_report(f, FINDING_FAIL, check, advice.text, "cannot enter '%s': %s", path, strerror(error));
 }
 
-static void check_pipes_dir(struct doctor *d)
+static void check_pipes_dir(const char *runtime, int dir_fd, struct findings *f)
 {
 	struct stat st;
 
-	if (fstatat(d->dir_fd, PIPE_DATA_DIR, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(dir_fd, PIPE_DATA_DIR, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	if (st.st_mode & S_IRWXO)
-		doctor_say(d, FINDING_FAIL, "pipes", "take it from others: chmod o= on it",
-			   "'%s/" PIPE_DATA_DIR "' is open to everybody, who may feed the stages",
-			   d->ctx->places.runtime);
+		finding_report(f, FINDING_FAIL, "pipes", "run 'chmod o=' on it",
+			       "'%s/" PIPE_DATA_DIR "' is open to all users, who could feed the stages", runtime);
 	else
-		doctor_say(d, FINDING_OK, "pipes", NULL, "'%s/" PIPE_DATA_DIR "' admits the stages alone",
-			   d->ctx->places.runtime);
+		finding_report(f, FINDING_OK, "pipes", NULL, "'%s/" PIPE_DATA_DIR "' admits only the stages", runtime);
 }
 
-void doctor_runtime(struct doctor *d)
+void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings *f)
 {
-	const char *path = d->ctx->places.runtime;
+	const char *path = ctx->places.runtime;
 	struct reason left;
 	struct stat st;
 
 	if (stat(path, &st) < 0 && errno == ENOENT) {
-		doctor_say(d, FINDING_OK, "runtime", NULL, "'%s' is not there: nothing runs", path);
+		finding_report(f, FINDING_OK, "runtime", NULL, "'%s' does not exist: nothing is running", path);
 		return;
 	}
-	if (access(path, R_OK | X_OK) < 0 || d->dir_fd < 0 || fstat(d->dir_fd, &st) < 0) {
-		say_no_entry(d, "runtime", path, errno);
+	if (access(path, R_OK | X_OK) < 0 || dir_fd < 0 || fstat(dir_fd, &st) < 0) {
+		report_no_entry(f, "runtime", path, errno);
 		return;
 	}
 	if (st.st_mode & S_IWOTH)
-		doctor_say(d, FINDING_FAIL, "runtime", "take that from others: chmod o-w on it",
-			   "'%s' can be written by everybody", path);
+		finding_report(f, FINDING_FAIL, "runtime", "run 'chmod o-w' on it", "'%s' is world-writable", path);
 	else if (st.st_uid != 0 && st.st_uid != geteuid())
-		doctor_say(d, FINDING_FAIL, "runtime", "use a directory of your own: --runtime-dir",
-			   "'%s' belongs to user %u", path, (unsigned)st.st_uid);
+		finding_report(f, FINDING_FAIL, "runtime", "choose another directory with --runtime-dir",
+			       "'%s' belongs to user %u", path, (unsigned)st.st_uid);
 	else
-		doctor_say(d, FINDING_OK, "runtime", NULL, "'%s' can be entered", path);
-	check_pipes_dir(d);
-	if (stages_left_over(d->dir_fd, &left))
-		doctor_say(d, FINDING_WARN, "leftovers", "nothing: the next start of that stage replaces it",
-			   "'%s/%s' was left by a stage that was killed", path, left.text);
+		finding_report(f, FINDING_OK, "runtime", NULL, "'%s' is accessible", path);
+	check_pipes_dir(path, dir_fd, f);
+	if (stages_left_over(dir_fd, &left))
+		finding_report(f, FINDING_WARN, "leftovers",
+			       "nothing to do: the stage replaces it when it starts again",
+			       "'%s/%s' was left behind by a killed stage", path, left.text);
 }
 
-void doctor_store(struct doctor *d)
+static void check_layout(const struct context *ctx, bool served, struct findings *f)
 {
-	const char *path = d->ctx->places.store;
+	const char *path = ctx->places.store;
 	struct layout *l = NULL;
 	struct reason why;
 
@@ -102,19 +101,20 @@ void doctor_store(struct doctor *d)
 	if (r == 0)
 		r = layout_check_mounts(l, &why);
 	if (r == 0)
-		doctor_say(d, FINDING_OK, "store", NULL, "'%s' is an image layout on one mount", path);
-	else if (r == -ENOENT && !figures_any_up(&d->figures))
-		doctor_say(d, FINDING_OK, "store", NULL, "'%s' is not there yet: the first pull makes it", path);
+		finding_report(f, FINDING_OK, "store", NULL, "'%s' is an image layout on one mount", path);
+	else if (r == -ENOENT && !served)
+		finding_report(f, FINDING_OK, "store", NULL, "'%s' does not exist yet: the first pull creates it",
+			       path);
 	else if (r == -EACCES)
-		say_no_entry(d, "store", path, EACCES);
+		report_no_entry(f, "store", path, EACCES);
 	else if (r == -EXDEV)
-		doctor_say(d, FINDING_FAIL, "store", "mount the store as a whole, at one place", "%s", why.text);
+		finding_report(f, FINDING_FAIL, "store", "put the whole store on one mount", "%s", why.text);
 	else
-		doctor_say(d, FINDING_FAIL, "store", "name another directory: --store", "%s", why.text);
+		finding_report(f, FINDING_FAIL, "store", "choose another directory with --store", "%s", why.text);
 	layout_free(l);
 }
 
-/* Of the store, or of what there is of the way to it. */
+/* Of the store, or of the nearest directory above it that exists. */
 static int space_at(const char *path, struct statvfs *ret_st)
 {
 	AUTO_FREE char *at = strdup(path);
@@ -128,33 +128,39 @@ static int space_at(const char *path, struct statvfs *ret_st)
 	return at ? 0 : -ENOMEM;
 }
 
-void doctor_space(struct doctor *d)
+static void check_space(const char *store, struct findings *f)
 {
-	char size[HUMAN_SIZE_ROOM];
+	char size[TEXT_SIZE_ROOM];
 	struct statvfs st;
 
-	int r = space_at(d->ctx->places.store, &st);
+	int r = space_at(store, &st);
 	if (r < 0) {
-		doctor_say(d, FINDING_WARN, "space", "ask somebody who may look", "cannot look how much there is: %s",
-			   strerror(-r));
+		finding_report(f, FINDING_WARN, "space", "run it as a user who can", "cannot tell how much is free: %s",
+			       strerror(-r));
 		return;
 	}
 	uint64_t left = (uint64_t)st.f_bavail * st.f_frsize;
-	human_size(left, size);
+	text_size(left, size);
 	if (left < SPACE_WARN)
-		doctor_say(d, left < SPACE_FAIL ? FINDING_FAIL : FINDING_WARN, "space",
-			   "remove images and abort what is not wanted any more; transfers wait meanwhile",
-			   "only %s free for '%s'", size, d->ctx->places.store);
+		finding_report(f, left < SPACE_FAIL ? FINDING_FAIL : FINDING_WARN, "space",
+			       "remove images or abort transfers; until then transfers wait", "only %s free for '%s'",
+			       size, store);
 	else
-		doctor_say(d, FINDING_OK, "space", NULL, "%s free", size);
+		finding_report(f, FINDING_OK, "space", NULL, "%s free", size);
 	if (st.f_files > 0 && st.f_favail < INODES_WARN)
-		doctor_say(d, st.f_favail < INODES_FAIL ? FINDING_FAIL : FINDING_WARN, "files",
-			   "make room for more files (inodes) on that file system", "only %llu more files fit on it",
-			   (unsigned long long)st.f_favail);
+		finding_report(f, st.f_favail < INODES_FAIL ? FINDING_FAIL : FINDING_WARN, "files",
+			       "free inodes on that file system", "only %llu inodes free for '%s'",
+			       (unsigned long long)st.f_favail, store);
+}
+
+void doctor_check_store(const struct context *ctx, bool served, struct findings *f)
+{
+	check_layout(ctx, served, f);
+	check_space(ctx->places.store, f);
 }
 
 /*
- * Run a program of ours to its end; `ret_text` is the first line that it says, on either stream. Its exit code, or
+ * Run a program of ours to its end; `ret_text` is the first line that it prints, on either stream. Its exit code, or
  * -errno.
  */
 static int run_program(const char *name, const char *const *args, struct reason *ret_text)
@@ -166,7 +172,7 @@ static int run_program(const char *name, const char *const *args, struct reason 
 	int ends[2], status = 0;
 	pid_t pid;
 
-	reason_set(ret_text, "it says nothing");
+	reason_set(ret_text, "no output");
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	(void)posix_spawn_file_actions_init(&actions);
@@ -189,13 +195,13 @@ static int run_program(const char *name, const char *const *args, struct reason 
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -ECANCELED;
 }
 
-void doctor_programs(struct doctor *d)
+void doctor_check_programs(struct findings *f)
 {
 	bool all = true;
 
-	(void)unsetenv("SLUICE_CONFIG"); /* a broken one is told below, by its own name */
+	(void)unsetenv("SLUICE_CONFIG"); /* a broken one is reported below, by its own name */
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
-		const char *name = figures_stage_name(i);
+		const char *name = counts_stage_name(i);
 		const char *const args[] = {name, "--version", NULL};
 		struct reason text, want;
 		int code = run_program(name, args, &text);
@@ -203,33 +209,33 @@ void doctor_programs(struct doctor *d)
 		bool same = code == 0 && strcmp(text.text, want.text) == 0;
 		all = all && same;
 		if (code < 0)
-			doctor_say(d, FINDING_FAIL, "programs", "install all four programs side by side",
-				   "cannot run '%s': %s", name, strerror(-code));
+			finding_report(f, FINDING_FAIL, "programs", "install all four programs in one directory",
+				       "cannot run '%s': %s", name, strerror(-code));
 		else if (!same)
-			doctor_say(d, FINDING_FAIL, "programs", "install all four programs of one version",
-				   "%s --version says '%s', not '%s'", name, text.text, want.text);
+			finding_report(f, FINDING_FAIL, "programs", "install all four programs of one version",
+				       "'%s --version' prints '%s', not '%s'", name, text.text, want.text);
 	}
 	if (all)
-		doctor_say(d, FINDING_OK, "programs", NULL, "all are of version " SLUICE_VERSION);
+		finding_report(f, FINDING_OK, "programs", NULL, "all have version " SLUICE_VERSION);
 }
 
-/* fetchd is who reads it, so it says what it makes of it. */
-void doctor_config(struct doctor *d)
+/* fetchd reads it, so fetchd is asked. */
+void doctor_check_config(const struct context *ctx, bool services, struct findings *f)
 {
-	const char *path = d->ctx->config;
+	const char *path = ctx->config;
 	struct reason text;
 
-	if (!path && d->services && access(SERVICE_CONFIG, F_OK) == 0)
+	if (!path && services && access(SERVICE_CONFIG, F_OK) == 0)
 		path = SERVICE_CONFIG;
 	if (!path || !*path) {
-		doctor_say(d, FINDING_OK, "config", NULL, "there is none: the defaults hold");
+		finding_report(f, FINDING_OK, "config", NULL, "none: defaults apply");
 		return;
 	}
 	const char *const args[] = {"fetchd", "--config", path, "--version", NULL};
 	int code = run_program("fetchd", args, &text);
 	if (code == 0)
-		doctor_say(d, FINDING_OK, "config", NULL, "'%s' can be read", path);
+		finding_report(f, FINDING_OK, "config", NULL, "'%s' is valid", path);
 	else if (code > 0)
-		doctor_say(d, FINDING_FAIL, "config", "mend it; fetchd keeps its former settings until then", "%s",
-			   text.text);
+		finding_report(f, FINDING_FAIL, "config", "fix it; fetchd keeps its former settings until then", "%s",
+			       text.text);
 }

@@ -1,5 +1,5 @@
 /* Own header */
-#include "sluice/cmd/doctor.h"
+#include "sluice/cmd/doctor_stages.h"
 
 /* System */
 #include <stdio.h>
@@ -16,34 +16,43 @@
 
 #define CLOCKS_APART_S 5u /* two readings of one clock, with a question in between on a busy machine */
 
-static const char *how_to_start(const struct doctor *d)
+/* What the checks of this file look at. */
+struct check {
+	const struct context *ctx;
+	const struct counts *counts;
+	bool services;
+	struct findings *findings;
+};
+
+static const char *how_to_restart(const struct check *c)
 {
-	return d->services ? "systemctl restart sluice.target; journalctl -u 'sluice*' says why it went"
-			   : "restart what runs them ('sluice up'); its log says why it went";
+	return c->services ? "run 'systemctl restart sluice.target'; \"journalctl -u 'sluice*'\" tells why it stopped"
+			   : "restart 'sluice up', or whatever runs the stages; its log tells why it stopped";
 }
 
-void doctor_stages(struct doctor *d)
+static void check_up(const struct check *c)
 {
-	const struct figures_stage *stages = d->figures.stages;
+	const struct counts_stage *stages = c->counts->stages;
 
-	if (!d->services && !stages[STAGE_FETCHD].runs && !stages[STAGE_INGESTD].runs && !stages[STAGE_COMMITD].runs) {
-		doctor_say(d, FINDING_OK, "stages", NULL, "none runs: pull and fetch start their own");
+	if (!c->services && !stages[STAGE_FETCHD].runs && !stages[STAGE_INGESTD].runs && !stages[STAGE_COMMITD].runs) {
+		finding_report(c->findings, FINDING_OK, "stages", NULL,
+			       "none is running: pull and fetch start their own");
 		return;
 	}
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
-		const struct figures_stage *s = &stages[i];
-		const char *name = figures_stage_name(i);
+		const struct counts_stage *s = &stages[i];
+		const char *name = counts_stage_name(i);
 		char since[CLOCK_TEXT_SIZE];
 		clock_format(s->started_s, since);
 		if (s->up)
-			doctor_say(d, FINDING_OK, name, NULL, "up since %s", since);
+			finding_report(c->findings, FINDING_OK, name, NULL, "up since %s", since);
 		else
-			doctor_say(d, FINDING_FAIL, name, how_to_start(d), "%s", s->why.text);
+			finding_report(c->findings, FINDING_FAIL, name, how_to_restart(c), "%s", s->why.text);
 	}
 }
 
 /* Each pipe between the stages has one process at its other end. More would take each other's messages. */
-void doctor_pipes(struct doctor *d)
+static void check_pipes(const struct check *c)
 {
 	static const struct {
 		enum stage_id binder;
@@ -55,52 +64,55 @@ void doctor_pipes(struct doctor *d)
 	    {STAGE_INGESTD, COUNT_PEERS_RECEIPTS, "receipts", "commitd"},
 	    {STAGE_COMMITD, COUNT_PEERS_SEALS, "seals", "ingestd"},
 	};
-	bool all = figures_any_up(&d->figures);
+	bool all = counts_any_up(c->counts);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		unsigned peers = (unsigned)d->figures.values[rows[i].peers];
-		if (!d->figures.stages[rows[i].binder].up || peers == 1)
+		unsigned peers = (unsigned)c->counts->values[rows[i].peers];
+		if (!c->counts->stages[rows[i].binder].up || peers == 1)
 			continue;
 		all = false;
 		if (peers == 0)
-			doctor_say(d, FINDING_FAIL, "pipes", how_to_start(d), "%s is not connected to '%s'",
-				   rows[i].peer, rows[i].pipe);
+			finding_report(c->findings, FINDING_FAIL, "pipes", how_to_restart(c),
+				       "%s is not connected to '%s'", rows[i].peer, rows[i].pipe);
 		else
-			doctor_say(d, FINDING_FAIL, "pipes", "end all but one: they take each other's messages",
-				   "%u processes are connected to '%s'", peers, rows[i].pipe);
+			finding_report(c->findings, FINDING_FAIL, "pipes",
+				       "stop all but one: they take each other's messages",
+				       "%u processes are connected to '%s'", peers, rows[i].pipe);
 	}
 	if (all)
-		doctor_say(d, FINDING_OK, "pipes", NULL, "each has its two ends");
+		finding_report(c->findings, FINDING_OK, "pipes", NULL, "all are connected");
 }
 
-void doctor_versions(struct doctor *d)
+static void check_versions(const struct check *c)
 {
-	bool all = figures_any_up(&d->figures);
+	bool all = counts_any_up(c->counts);
 
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
-		const struct figures_stage *s = &d->figures.stages[i];
+		const struct counts_stage *s = &c->counts->stages[i];
 		if (!s->up || strcmp(s->version, SLUICE_VERSION) == 0)
 			continue;
 		all = false;
-		doctor_say(d, FINDING_FAIL, "versions", "restart it: it was installed anew, or is another one",
-			   "%s is of version %s, and this is " SLUICE_VERSION, figures_stage_name(i), s->version);
+		finding_report(c->findings, FINDING_FAIL, "versions",
+			       "restart it, or install all four programs of one version",
+			       "%s has version %s, this command has " SLUICE_VERSION, counts_stage_name(i), s->version);
 	}
 	if (all)
-		doctor_say(d, FINDING_OK, "versions", NULL, "all stages that are up are of version " SLUICE_VERSION);
+		finding_report(c->findings, FINDING_OK, "versions", NULL,
+			       "all running stages have version " SLUICE_VERSION);
 }
 
-static void check_store(struct doctor *d, const char *name, const struct message *pong)
+static void check_store(const struct check *c, const char *name, const struct message *pong)
 {
 	struct stat st;
 
-	if (stat(d->ctx->places.store, &st) == 0 && st.st_dev == pong->dev && st.st_ino == pong->ino)
-		doctor_say(d, FINDING_OK, "served", NULL, "%s serves this store", name);
+	if (stat(c->ctx->places.store, &st) == 0 && st.st_dev == pong->dev && st.st_ino == pong->ino)
+		finding_report(c->findings, FINDING_OK, "served", NULL, "%s serves this store", name);
 	else
-		doctor_say(d, FINDING_FAIL, "served", "say the one that you mean: --store, --runtime-dir",
-			   "%s serves '%.*s', and this is '%s'", name, SPAN_ARG(pong->text), d->ctx->places.store);
+		finding_report(c->findings, FINDING_FAIL, "served", "pass the right --store or --runtime-dir",
+			       "%s serves '%.*s', not '%s'", name, SPAN_ARG(pong->text), c->ctx->places.store);
 }
 
-static void check_clock(struct doctor *d, const char *name, const struct message *pong)
+static void check_clock(const struct check *c, const char *name, const struct message *pong)
 {
 	uint64_t ours = clock_wall_s(), theirs = pong->updated_s;
 	uint64_t apart = ours > theirs ? ours - theirs : theirs - ours;
@@ -108,13 +120,14 @@ static void check_clock(struct doctor *d, const char *name, const struct message
 
 	clock_format(theirs, text);
 	if (apart > CLOCKS_APART_S)
-		doctor_say(d, FINDING_FAIL, "clock", "look who fakes the time of it", "for %s it is %s", name, text);
+		finding_report(c->findings, FINDING_FAIL, "clock", "check for faketime or a time namespace",
+			       "the clock of %s shows %s", name, text);
 	else
-		doctor_say(d, FINDING_OK, "clock", NULL, "%s reads the same", name);
+		finding_report(c->findings, FINDING_OK, "clock", NULL, "%s shows the same time", name);
 }
 
-/* A boot id that is given wrongly, the same over reboots, makes ingestd believe in bytes that a power cut took. */
-static void check_boot(struct doctor *d, const char *name, const struct message *pong)
+/* With a wrong boot id, the same over reboots, ingestd would believe in bytes that a power cut took. */
+static void check_boot(const struct check *c, const char *name, const struct message *pong)
 {
 	uint8_t id[BOOT_ID_SIZE];
 	char text[2 * BOOT_ID_SIZE + 1];
@@ -122,44 +135,40 @@ static void check_boot(struct doctor *d, const char *name, const struct message 
 	if (pong->boot.len == 0)
 		return;
 	if (clock_boot_id(NULL, id) < 0) {
-		doctor_say(d, FINDING_WARN, "boot", "ask from outside of the sandbox", "the boot id is not known here");
+		finding_report(c->findings, FINDING_WARN, "boot", "run it outside the sandbox",
+			       "cannot read the boot id here");
 		return;
 	}
 	hex_encode(id, sizeof(id), text);
 	if (span_eq(pong->boot, span_str(text)))
-		doctor_say(d, FINDING_OK, "boot", NULL, "%s knows this boot", name);
+		finding_report(c->findings, FINDING_OK, "boot", NULL, "%s knows this boot", name);
 	else
-		doctor_say(d, FINDING_FAIL, "boot", "start it without --boot-id, or with what systemd gives as %b",
-			   "%s takes this boot for '%.*s', and it is '%s'", name, SPAN_ARG(pong->boot), text);
+		finding_report(c->findings, FINDING_FAIL, "boot", "start it without --boot-id, or with systemd's %b",
+			       "%s was given boot id '%.*s', this boot is '%s'", name, SPAN_ARG(pong->boot), text);
 }
 
-static void identify(struct doctor *d, enum stage_id stage, enum pipe_name name)
+static void check_identity(const struct check *c, enum stage_id stage, enum pipe_name pipe)
 {
 	const struct message ping = {.type = MSG_PING};
+	const char *name = counts_stage_name(stage);
 	struct message pong;
 	struct pipe *ctl = NULL;
 
-	if (!d->figures.stages[stage].up)
+	if (!c->counts->stages[stage].up)
 		return;
-	if (pipe_open(d->ctx->places.runtime, name, PIPE_REQUEST, &ctl) == 0 &&
-	    pipe_ask(ctl, &ping, FIGURES_PATIENCE_MS, &pong) == 0 && pong.type == MSG_PONG) {
-		check_store(d, figures_stage_name(stage), &pong);
-		check_clock(d, figures_stage_name(stage), &pong);
-		check_boot(d, figures_stage_name(stage), &pong);
+	if (pipe_open(c->ctx->places.runtime, pipe, PIPE_REQUEST, &ctl) == 0 &&
+	    pipe_ask(ctl, &ping, COUNTS_PATIENCE_MS, &pong) == 0 && pong.type == MSG_PONG) {
+		check_store(c, name, &pong);
+		check_clock(c, name, &pong);
+		check_boot(c, name, &pong);
 	} else {
-		doctor_say(d, FINDING_FAIL, "ping", how_to_start(d), "%s does not answer a PING any more",
-			   figures_stage_name(stage));
+		finding_report(c->findings, FINDING_FAIL, "ping", how_to_restart(c), "%s does not answer any more",
+			       name);
 	}
 	pipe_close(ctl);
 }
 
-void doctor_identity(struct doctor *d)
-{
-	identify(d, STAGE_INGESTD, PIPE_INGEST_CTL);
-	identify(d, STAGE_COMMITD, PIPE_COMMIT_CTL);
-}
-
-void doctor_writing(struct doctor *d)
+static void check_writing(const struct check *c)
 {
 	static const struct {
 		enum stage_id stage;
@@ -168,14 +177,27 @@ void doctor_writing(struct doctor *d)
 	} rows[] = {{STAGE_INGESTD, COUNT_INGESTD_WRITES, "ingest/"}, {STAGE_COMMITD, COUNT_COMMITD_WRITES, "blobs/"}};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *name = figures_stage_name(rows[i].stage);
-		if (!d->figures.stages[rows[i].stage].up)
+		const char *name = counts_stage_name(rows[i].stage);
+		if (!c->counts->stages[rows[i].stage].up)
 			continue;
-		if (d->figures.values[rows[i].writes])
-			doctor_say(d, FINDING_OK, "writing", NULL, "%s may write in %s", name, rows[i].where);
+		if (c->counts->values[rows[i].writes])
+			finding_report(c->findings, FINDING_OK, "writing", NULL, "%s can write to %s", name,
+				       rows[i].where);
 		else
-			doctor_say(d, FINDING_FAIL, "writing",
-				   "look at owner and mode, and whether it is mounted read-only",
-				   "%s may not write in '%s/%s'", name, d->ctx->places.store, rows[i].where);
+			finding_report(c->findings, FINDING_FAIL, "writing",
+				       "check owner and mode, and whether the mount is read-only",
+				       "%s cannot write to '%s/%s'", name, c->ctx->places.store, rows[i].where);
 	}
+}
+
+void doctor_check_stages(const struct context *ctx, bool services, const struct counts *counts, struct findings *f)
+{
+	const struct check c = {.ctx = ctx, .counts = counts, .services = services, .findings = f};
+
+	check_up(&c);
+	check_pipes(&c);
+	check_versions(&c);
+	check_identity(&c, STAGE_INGESTD, PIPE_INGEST_CTL);
+	check_identity(&c, STAGE_COMMITD, PIPE_COMMIT_CTL);
+	check_writing(&c);
 }

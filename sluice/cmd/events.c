@@ -21,8 +21,8 @@
 #include "common/wire/pipe.h"
 
 /* Sluice */
+#include "sluice/cmd/command.h"
 #include "sluice/cmd/report.h"
-#include "sluice/command.h"
 #include "sluice/run/interrupt.h"
 #include "sluice/show/status.h"
 

@@ -11,8 +11,8 @@
 #include "common/store/layout.h"
 
 /* Sluice */
+#include "sluice/cmd/command.h"
 #include "sluice/cmd/report.h"
-#include "sluice/command.h"
 #include "sluice/run/job.h"
 #include "sluice/run/wait.h"
 

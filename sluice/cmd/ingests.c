@@ -10,8 +10,9 @@
 #include "common/oci/transfer.h"
 
 /* Sluice */
+#include "sluice/cmd/command.h"
 #include "sluice/cmd/report.h"
-#include "sluice/command.h"
+#include "sluice/run/interrupt.h"
 #include "sluice/run/job.h"
 
 struct verb {

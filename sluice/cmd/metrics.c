@@ -9,8 +9,8 @@
 #include <string.h>
 
 /* Sluice */
+#include "sluice/cmd/command.h"
 #include "sluice/cmd/report.h"
-#include "sluice/command.h"
 #include "sluice/run/counts.h"
 
 static const char *const type_names[] = {
@@ -36,7 +36,7 @@ static void print_seconds(uint64_t ms)
 	(void)printf("%" PRIu64 ".%03u\n", ms / 1000, (unsigned)(ms % 1000));
 }
 
-static void print_timer(const struct figures *f, enum counter timer)
+static void print_timer(const struct counts *f, enum counter timer)
 {
 	const struct counter_row *row = &counter_rows[timer];
 	const char *labels = row->labels ? row->labels : "";
@@ -59,7 +59,7 @@ static void print_timer(const struct figures *f, enum counter timer)
 	(void)printf("%s_count%s%s%s %" PRIu64 "\n", row->name, open, labels, close, so_far);
 }
 
-static void print_number(const struct figures *f, enum counter c)
+static void print_number(const struct counts *f, enum counter c)
 {
 	const struct counter_row *row = &counter_rows[c];
 
@@ -69,13 +69,13 @@ static void print_number(const struct figures *f, enum counter c)
 	(void)printf(" %" PRIu64 "\n", f->values[c]);
 }
 
-static bool is_up(const struct figures *f, enum counter c)
+static bool is_up(const struct counts *f, enum counter c)
 {
-	return f->stages[figures_stage_of(c)].up;
+	return f->stages[counts_stage_of(c)].up;
 }
 
 /* All samples of a family stand together, whichever stage they are of. */
-static void print_family(const struct figures *f, enum counter first)
+static void print_family(const struct counts *f, enum counter first)
 {
 	const struct counter_row *row = &counter_rows[first];
 
@@ -91,7 +91,7 @@ static void print_family(const struct figures *f, enum counter first)
 }
 
 /* Whether a row is the first of its family that there is something to say about. */
-static bool is_first(const struct figures *f, enum counter c)
+static bool is_first(const struct counts *f, enum counter c)
 {
 	if (counter_rows[c].kind == 0 || !is_up(f, c))
 		return false;
@@ -102,35 +102,35 @@ static bool is_first(const struct figures *f, enum counter c)
 	return true;
 }
 
-static void print_stages(const struct figures *f)
+static void print_stages(const struct counts *f)
 {
 	print_head("sluice_up", "", "gauge", "Whether the stage answers: 1 or 0");
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++)
-		(void)printf("sluice_up{stage=\"%s\"} %d\n", figures_stage_name(i), f->stages[i].up);
-	if (!figures_any_up(f))
+		(void)printf("sluice_up{stage=\"%s\"} %d\n", counts_stage_name(i), f->stages[i].up);
+	if (!counts_any_up(f))
 		return;
 	print_head("sluice_build_info", "", "gauge", "The version of the stage; always 1");
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
 		if (!f->stages[i].up)
 			continue;
-		(void)printf("sluice_build_info{stage=\"%s\",version=\"", figures_stage_name(i));
+		(void)printf("sluice_build_info{stage=\"%s\",version=\"", counts_stage_name(i));
 		print_escaped(f->stages[i].version);
 		(void)printf("\"} 1\n");
 	}
 	print_head("sluice_start_time_seconds", "", "gauge", "When the stage was started, in seconds since 1970");
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++)
 		if (f->stages[i].up)
-			(void)printf("sluice_start_time_seconds{stage=\"%s\"} %" PRIu64 "\n", figures_stage_name(i),
+			(void)printf("sluice_start_time_seconds{stage=\"%s\"} %" PRIu64 "\n", counts_stage_name(i),
 				     f->stages[i].started_s);
 }
 
 static int run(struct context *ctx, int argc, char **argv)
 {
-	struct figures f;
+	struct counts f;
 
 	(void)argc;
 	(void)argv;
-	figures_gather(ctx->places.runtime, &f);
+	counts_gather(ctx->places.runtime, &f);
 	print_stages(&f);
 	for (enum counter c = 0; c < COUNTERS; c++)
 		if (is_first(&f, c))

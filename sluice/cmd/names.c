@@ -15,9 +15,9 @@
 #include "common/oci/json.h"
 
 /* Sluice */
+#include "sluice/cmd/command.h"
 #include "sluice/cmd/image.h"
 #include "sluice/cmd/report.h"
-#include "sluice/command.h"
 #include "sluice/run/job.h"
 
 /* What a name, or for `tag` a digest, stands for. 0, or an exit code with a reason. */

@@ -17,9 +17,9 @@
 #include "common/store/walk.h"
 
 /* Sluice */
+#include "sluice/cmd/command.h"
 #include "sluice/cmd/image.h"
 #include "sluice/cmd/report.h"
-#include "sluice/command.h"
 #include "sluice/run/job.h"
 #include "sluice/run/wait.h"
 

@@ -10,6 +10,9 @@
 /* Base */
 #include "common/base/log.h"
 
+/* Sluice */
+#include "sluice/run/interrupt.h"
+
 #define FAILURES_SHOWN 20
 
 void report_json(const struct json_t *value)

@@ -16,8 +16,8 @@
 #include "common/oci/json.h"
 
 /* Sluice */
+#include "sluice/cmd/command.h"
 #include "sluice/cmd/report.h"
-#include "sluice/command.h"
 #include "sluice/run/counts.h"
 #include "sluice/show/text.h"
 
@@ -59,7 +59,7 @@ static void say(struct line *l, const char *phrase)
 	l->begun = true;
 }
 
-static void say_count(struct line *l, const struct figures *f, enum counter c, const char *what)
+static void say_count(struct line *l, const struct counts *f, enum counter c, const char *what)
 {
 	char phrase[PHRASE_ROOM];
 
@@ -67,17 +67,17 @@ static void say_count(struct line *l, const struct figures *f, enum counter c, c
 	say(l, phrase);
 }
 
-static void say_bytes(struct line *l, const struct figures *f, enum counter c, const char *what)
+static void say_bytes(struct line *l, const struct counts *f, enum counter c, const char *what)
 {
-	char phrase[PHRASE_ROOM], size[HUMAN_SIZE_ROOM];
+	char phrase[PHRASE_ROOM], size[TEXT_SIZE_ROOM];
 
-	human_size(f->values[c], size);
+	text_size(f->values[c], size);
 	(void)snprintf(phrase, sizeof(phrase), "%s %s", size, what);
 	say(l, phrase);
 }
 
 /* Those of several that are not 0, or that none is. */
-static void say_some(struct line *l, const struct figures *f, enum counter first, enum counter last,
+static void say_some(struct line *l, const struct counts *f, enum counter first, enum counter last,
 		     const char *const *words)
 {
 	bool any = false;
@@ -92,11 +92,11 @@ static void say_some(struct line *l, const struct figures *f, enum counter first
 }
 
 /* "checkpoint 12 times, 13 ms on average, at most 30 ms" */
-static void say_timer(const struct figures *f, enum counter timer, const char *head)
+static void say_timer(const struct counts *f, enum counter timer, const char *head)
 {
 	struct line l;
 	char phrase[PHRASE_ROOM];
-	uint64_t count = figures_timer_count(f, timer);
+	uint64_t count = counts_timer_count(f, timer);
 	unsigned worst = TIMER_BUCKETS;
 
 	while (worst > 0 && f->values[timer + worst - 1] == 0)
@@ -118,22 +118,22 @@ static void say_timer(const struct figures *f, enum counter timer, const char *h
 	line_end();
 }
 
-static void show_stages(const struct figures *f)
+static void show_stages(const struct counts *f)
 {
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
-		const struct figures_stage *s = &f->stages[i];
+		const struct counts_stage *s = &f->stages[i];
 		char since[CLOCK_TEXT_SIZE];
 		clock_format(s->started_s, since);
 		if (s->up)
-			(void)printf("%-*sup since %s, version %s\n", HEAD_COLUMNS, figures_stage_name(i), since,
+			(void)printf("%-*sup since %s, version %s\n", HEAD_COLUMNS, counts_stage_name(i), since,
 				     s->version);
 		else
-			(void)printf("%-*sdown: %.*s\n", HEAD_COLUMNS, figures_stage_name(i),
-				     COLUMNS - HEAD_COLUMNS - 6, s->why.text);
+			(void)printf("%-*sdown: %.*s\n", HEAD_COLUMNS, counts_stage_name(i), COLUMNS - HEAD_COLUMNS - 6,
+				     s->why.text);
 	}
 }
 
-static void show_fetchd(const struct figures *f)
+static void show_fetchd(const struct counts *f)
 {
 	static const char *const reasons[] = {
 	    "without an address", "without a connection", "without TLS", "broken off",       "stalled",
@@ -161,7 +161,7 @@ static void show_fetchd(const struct figures *f)
 	line_end();
 }
 
-static void show_ingestd(const struct figures *f)
+static void show_ingestd(const struct counts *f)
 {
 	static const char *const states[] = {"queued",    "fetching",   "sealed",         "failed",
 					     "for space", "for a lock", "for a next try", "for somebody to ask"};
@@ -194,7 +194,7 @@ static void show_ingestd(const struct figures *f)
 	line_end();
 }
 
-static void show_commitd(const struct figures *f)
+static void show_commitd(const struct counts *f)
 {
 	static const char *const classes[] = {"rejected for wrong data", "rejected as missing", "rejected for I/O",
 					      "rejected for space", "rejected"};
@@ -216,7 +216,7 @@ static void show_commitd(const struct figures *f)
 	line_end();
 }
 
-static void show_pipes(const struct figures *f)
+static void show_pipes(const struct counts *f)
 {
 	static const enum counter refused[] = {COUNT_REFUSED_ORDERS,   COUNT_REFUSED_CHUNKS,
 					       COUNT_REFUSED_RECEIPTS, COUNT_REFUSED_INGEST_CTL,
@@ -242,7 +242,7 @@ static void show_pipes(const struct figures *f)
 	line_end();
 }
 
-static void show(const struct figures *f)
+static void show(const struct counts *f)
 {
 	show_stages(f);
 	if (f->stages[STAGE_FETCHD].up)
@@ -254,16 +254,16 @@ static void show(const struct figures *f)
 	show_pipes(f);
 }
 
-static struct json_t *stage_json(const struct figures *f, enum stage_id i)
+static struct json_t *stage_json(const struct counts *f, enum stage_id i)
 {
-	const struct figures_stage *s = &f->stages[i];
+	const struct counts_stage *s = &f->stages[i];
 	struct json_t *object = json_object_make();
 	char started[CLOCK_TEXT_SIZE];
 
 	if (!object)
 		return NULL;
 	clock_format(s->started_s, started);
-	(void)json_set_text(object, "stage", figures_stage_name(i));
+	(void)json_set_text(object, "stage", counts_stage_name(i));
 	(void)json_set_bool(object, "up", s->up);
 	(void)json_set_text(object, s->up ? "started" : "error", s->up ? started : s->why.text);
 	if (s->up)
@@ -272,17 +272,17 @@ static struct json_t *stage_json(const struct figures *f, enum stage_id i)
 }
 
 /* The names of the metrics, labels and all, so that there is one set of names to learn; of a timer its count. */
-static void set_count(const struct figures *f, enum counter c, struct json_t *counts)
+static void set_count(const struct counts *f, enum counter c, struct json_t *counts)
 {
 	const struct counter_row *row = &counter_rows[c];
 	const char *suffix = row->kind == COUNTER_TOTAL ? "_total" : row->kind == COUNTER_TIMER ? "_count" : "";
 	char name[NAME_ROOM];
 
 	(void)snprintf(name, sizeof(name), row->labels ? "%s%s{%s}" : "%s%s", row->name, suffix, row->labels);
-	(void)json_set_u64(counts, name, row->kind == COUNTER_TIMER ? figures_timer_count(f, c) : f->values[c]);
+	(void)json_set_u64(counts, name, row->kind == COUNTER_TIMER ? counts_timer_count(f, c) : f->values[c]);
 }
 
-static void show_json(const struct figures *f)
+static void show_json(const struct counts *f)
 {
 	AUTO_JSON object = json_object_make();
 	struct json_t *stages = json_array_make(), *counts = json_object_make();
@@ -290,7 +290,7 @@ static void show_json(const struct figures *f)
 	for (enum stage_id i = STAGE_FETCHD; stages && i <= STAGE_COMMITD; i++)
 		(void)json_append(stages, stage_json(f, i));
 	for (enum counter c = 0; counts && c < COUNTERS; c++)
-		if (counter_rows[c].kind != 0 && f->stages[figures_stage_of(c)].up)
+		if (counter_rows[c].kind != 0 && f->stages[counts_stage_of(c)].up)
 			set_count(f, c, counts);
 	(void)json_set(object, "stages", stages);
 	(void)json_set(object, "counts", counts);
@@ -299,12 +299,12 @@ static void show_json(const struct figures *f)
 
 static int run(struct context *ctx, int argc, char **argv)
 {
-	struct figures f;
+	struct counts f;
 
 	(void)argc;
 	(void)argv;
-	figures_gather(ctx->places.runtime, &f);
-	if (!figures_any_up(&f)) {
+	counts_gather(ctx->places.runtime, &f);
+	if (!counts_any_up(&f)) {
 		log_error("cannot show what the stages of '%s' have counted: ingestd: %s; see 'sluice doctor'",
 			  ctx->places.store, f.stages[STAGE_INGESTD].why.text);
 		return EX_UNAVAILABLE;

@@ -14,8 +14,8 @@
 #include "common/oci/json.h"
 
 /* Sluice */
+#include "sluice/cmd/command.h"
 #include "sluice/cmd/report.h"
-#include "sluice/command.h"
 #include "sluice/run/client.h"
 #include "sluice/run/interrupt.h"
 #include "sluice/show/listing.h"

@@ -13,7 +13,7 @@
 #include "common/base/log.h"
 
 /* Sluice */
-#include "sluice/command.h"
+#include "sluice/cmd/command.h"
 #include "sluice/run/stages.h"
 #include "sluice/run/supervise.h"
 

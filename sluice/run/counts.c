@@ -21,38 +21,38 @@
 static const char *const names[] = {
     [STAGE_FETCHD] = "fetchd", [STAGE_INGESTD] = "ingestd", [STAGE_COMMITD] = "commitd"};
 
-const char *figures_stage_name(enum stage_id stage)
+const char *counts_stage_name(enum stage_id stage)
 {
 	return names[stage];
 }
 
-enum stage_id figures_stage_of(enum counter c)
+enum stage_id counts_stage_of(enum counter counter)
 {
 	enum stage_id stage = STAGE_COMMITD;
 	size_t len;
 
-	while (stage > STAGE_FETCHD && c < counters_of(stage, &len))
+	while (stage > STAGE_FETCHD && counter < counters_of(stage, &len))
 		stage--;
 	return stage;
 }
 
-bool figures_any_up(const struct figures *f)
+bool counts_any_up(const struct counts *c)
 {
-	return f->stages[STAGE_FETCHD].up || f->stages[STAGE_INGESTD].up || f->stages[STAGE_COMMITD].up;
+	return c->stages[STAGE_FETCHD].up || c->stages[STAGE_INGESTD].up || c->stages[STAGE_COMMITD].up;
 }
 
-uint64_t figures_timer_count(const struct figures *f, enum counter timer)
+uint64_t counts_timer_count(const struct counts *c, enum counter timer)
 {
 	uint64_t count = 0;
 
 	for (unsigned i = 0; i < TIMER_BUCKETS; i++)
-		count += f->values[timer + i];
+		count += c->values[timer + i];
 	return count;
 }
 
-static void take(struct figures *f, enum stage_id stage, const struct message *m)
+static void take(struct counts *c, enum stage_id stage, const struct message *m)
 {
-	struct figures_stage *s = &f->stages[stage];
+	struct counts_stage *s = &c->stages[stage];
 
 	s->up = true;
 	s->why.text[0] = '\0';
@@ -60,37 +60,37 @@ static void take(struct figures *f, enum stage_id stage, const struct message *m
 	s->started_s = m->started_s;
 	s->updated_s = m->updated_s;
 	(void)snprintf(s->version, sizeof(s->version), "%.*s", SPAN_ARG(m->version));
-	counters_decode(stage, m->counts, f->values);
+	counters_decode(stage, m->counts, c->values);
 }
 
-static void take_answer(struct figures *f, enum stage_id stage, const struct message *m)
+static void take_answer(struct counts *c, enum stage_id stage, const struct message *m)
 {
-	struct reason *why = &f->stages[stage].why;
+	struct reason *why = &c->stages[stage].why;
 
 	if (m->type == MSG_COUNTS && m->stage == (uint8_t)stage)
-		take(f, stage, m);
+		take(c, stage, m);
 	else if (m->type == MSG_ERROR)
 		reason_set(why, "%.*s", SPAN_ARG(m->text));
 	else
 		reason_set(why, "it answers %s to STATS", message_name(m->type));
 }
 
-static void ask(struct figures *f, enum stage_id stage, struct pipe *ctl)
+static void ask(struct counts *c, enum stage_id stage, struct pipe *ctl)
 {
 	const struct message request = {.type = MSG_STATS, .stage = (uint8_t)stage};
-	struct reason *why = &f->stages[stage].why;
+	struct reason *why = &c->stages[stage].why;
 	struct message answer;
-	uint64_t end_ms = clock_mono_ms() + FIGURES_PATIENCE_MS;
+	uint64_t end_ms = clock_mono_ms() + COUNTS_PATIENCE_MS;
 	int r;
 
 	while ((r = pipe_ask(ctl, &request, ASK_MS, &answer)) == -ETIMEDOUT && clock_mono_ms() < end_ms)
 		(void)pipe_renew(ctl);
 	if (r == 0)
-		take_answer(f, stage, &answer);
+		take_answer(c, stage, &answer);
 	else if (r == -EBADMSG)
 		reason_set(why, "it speaks another version of the protocol");
 	else
-		reason_set(why, "it runs and does not answer");
+		reason_set(why, "running, but does not answer");
 }
 
 static bool holds_lock(int dir_fd, enum stage_id stage)
@@ -102,41 +102,41 @@ static bool holds_lock(int dir_fd, enum stage_id stage)
 }
 
 /* A stage that does not run is not waited for. */
-static void gather_from(struct figures *f, const char *runtime_dir, enum stage_id stage, enum pipe_name name)
+static void gather_from(struct counts *c, const char *runtime_dir, enum stage_id stage, enum pipe_name name)
 {
 	struct pipe *ctl = NULL;
-	struct figures_stage *s = &f->stages[stage];
+	struct counts_stage *s = &c->stages[stage];
 
 	if (!s->runs)
 		return;
 	int r = pipe_open(runtime_dir, name, PIPE_REQUEST, &ctl);
 	if (r < 0) {
-		reason_set(&s->why, "cannot connect to it: %s", strerror(-r));
+		reason_set(&s->why, "cannot connect: %s", strerror(-r));
 		return;
 	}
-	ask(f, stage, ctl);
-	if (stage == STAGE_INGESTD && s->up && f->stages[STAGE_FETCHD].runs)
-		ask(f, STAGE_FETCHD, ctl);
+	ask(c, stage, ctl);
+	if (stage == STAGE_INGESTD && s->up && c->stages[STAGE_FETCHD].runs)
+		ask(c, STAGE_FETCHD, ctl);
 	pipe_close(ctl);
 }
 
-void figures_gather(const char *runtime_dir, struct figures *ret_figures)
+void counts_gather(const char *runtime_dir, struct counts *ret_counts)
 {
-	struct figures *f = ret_figures;
+	struct counts *c = ret_counts;
 	AUTO_FD dir_fd = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int error = errno;
 
-	memset(f, 0, sizeof(*f));
+	memset(c, 0, sizeof(*c));
 	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
-		struct figures_stage *s = &f->stages[stage];
+		struct counts_stage *s = &c->stages[stage];
 		s->runs = dir_fd >= 0 && holds_lock(dir_fd, stage);
 		if (dir_fd < 0)
 			reason_set(&s->why, "cannot open '%s': %s", runtime_dir, strerror(error));
 		else if (!s->runs)
-			reason_set(&s->why, "it does not run");
+			reason_set(&s->why, "not running");
 	}
-	if (f->stages[STAGE_FETCHD].runs)
-		reason_set(&f->stages[STAGE_FETCHD].why, "it runs, and only ingestd could tell more");
-	gather_from(f, runtime_dir, STAGE_INGESTD, PIPE_INGEST_CTL);
-	gather_from(f, runtime_dir, STAGE_COMMITD, PIPE_COMMIT_CTL);
+	if (c->stages[STAGE_FETCHD].runs)
+		reason_set(&c->stages[STAGE_FETCHD].why, "running, but only ingestd could tell more");
+	gather_from(c, runtime_dir, STAGE_INGESTD, PIPE_INGEST_CTL);
+	gather_from(c, runtime_dir, STAGE_COMMITD, PIPE_COMMIT_CTL);
 }

@@ -13,7 +13,7 @@
 /* Wire */
 #include "common/wire/counters.h"
 
-struct figures_stage {
+struct counts_stage {
 	bool runs; /* it holds its lock */
 	bool up;   /* it has answered, fetchd through ingestd; else `why`, and the rest is empty */
 	struct reason why;
@@ -23,25 +23,25 @@ struct figures_stage {
 	char version[VERSION_TEXT_MAX + 1];
 };
 
-struct figures {
-	struct figures_stage stages[STAGE_COMMITD + 1]; /* by enum stage_id */
-	uint64_t values[COUNTERS];                      /* 0 for a stage that is not up */
+struct counts {
+	struct counts_stage stages[STAGE_COMMITD + 1]; /* by enum stage_id */
+	uint64_t values[COUNTERS];                     /* 0 for a stage that is not up */
 };
 
-#define FIGURES_PATIENCE_MS 3000u /* a stage that holds its lock and says nothing for so long is not up */
+#define COUNTS_PATIENCE_MS 3000u /* a stage that holds its lock and says nothing for so long is not up */
 
-/* Ask all stages. Blocks up to FIGURES_PATIENCE_MS for each that runs and does not answer. */
-void figures_gather(const char *runtime_dir, struct figures *ret_figures);
+/* Ask all stages. Blocks up to COUNTS_PATIENCE_MS for each that runs and does not answer. */
+void counts_gather(const char *runtime_dir, struct counts *ret_counts);
 
-bool figures_any_up(const struct figures *f);
+bool counts_any_up(const struct counts *c);
 
 /* "fetchd" */
-const char *figures_stage_name(enum stage_id stage);
+const char *counts_stage_name(enum stage_id stage);
 
 /* Whose number it is. */
-enum stage_id figures_stage_of(enum counter c);
+enum stage_id counts_stage_of(enum counter counter);
 
 /* How often something took how long: the sum of a timer's buckets. */
-uint64_t figures_timer_count(const struct figures *f, enum counter timer);
+uint64_t counts_timer_count(const struct counts *c, enum counter timer);
 
 #endif

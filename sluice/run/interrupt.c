@@ -8,9 +8,6 @@
 /* Base */
 #include "common/base/log.h"
 
-/* Sluice */
-#include "sluice/command.h"
-
 static volatile sig_atomic_t seen;
 
 static void on_signal(int number)

@@ -1,11 +1,14 @@
 /*
- * Ctrl-C and SIGTERM for commands that wait: the first one is noted and the command ends in order, a second one ends it
- * at once.
+ * Ctrl-C and SIGTERM for commands that wait: the first is noted and the command ends in order, a second one ends it at
+ * once.
  */
 #ifndef SLUICE_SLUICE_RUN_INTERRUPT_H
 #define SLUICE_SLUICE_RUN_INTERRUPT_H
 
 #include <stdbool.h>
+
+/* What a command ends with that was interrupted: main() turns it into death by that signal. */
+#define EXIT_INTERRUPTED 130
 
 /* Blocking calls return EINTR from here on. */
 void interrupt_catch(void);

@@ -141,15 +141,15 @@ static void settle(struct wait *w, struct want *x, enum want_state state)
 
 static void fail(struct wait *w, struct want *x, enum fail_class fail_class, struct span text)
 {
-	struct progress_item *item = progress_item(w->progress, x->shown);
+	struct bar *bar = progress_bar(w->progress, x->shown);
 
 	settle(w, x, WANT_FAILED);
 	x->fail_class = fail_class;
 	x->why = strndup(text.len ? (const char *)text.data : "", text.len);
-	x->arrived = item->offset > 0;
-	item->begun = true;
-	item->state = TRANSFER_FAILED;
-	(void)escape_line((const char *)text.data, text.len, item->text, sizeof(item->text));
+	x->arrived = bar->offset > 0;
+	bar->begun = true;
+	bar->state = TRANSFER_FAILED;
+	(void)escape_line((const char *)text.data, text.len, bar->text, sizeof(bar->text));
 	progress_changed(w->progress, x->shown);
 }
 
@@ -167,7 +167,7 @@ void wait_fail(struct wait *w, size_t want, enum fail_class fail_class, const ch
 /* Settle it if its content is in the store: that is the truth, whatever anybody says. */
 static bool take_stored(struct wait *w, struct want *x)
 {
-	struct progress_item *item = progress_item(w->progress, x->shown);
+	struct bar *bar = progress_bar(w->progress, x->shown);
 	uint64_t size;
 
 	if (!x->has_digest || layout_blob_size(w->layout, &x->digest, &size) < 0)
@@ -181,11 +181,11 @@ static bool take_stored(struct wait *w, struct want *x)
 	}
 	x->size = size;
 	settle(w, x, WANT_DONE);
-	item->was_here = !item->begun; /* the first that was heard of it is that it is there */
-	item->begun = true;
-	item->state = TRANSFER_COMMITTED;
-	item->offset = item->total = size;
-	item->text[0] = '\0';
+	bar->was_here = !bar->begun; /* the first that was heard of it is that it is there */
+	bar->begun = true;
+	bar->state = TRANSFER_COMMITTED;
+	bar->offset = bar->total = size;
+	bar->text[0] = '\0';
 	progress_changed(w->progress, x->shown);
 	return true;
 }
@@ -193,19 +193,19 @@ static bool take_stored(struct wait *w, struct want *x)
 /* What a record, by answer or by event, says for the eyes of a person. */
 static void show(struct wait *w, const struct want *x, const struct message *m)
 {
-	struct progress_item *item = progress_item(w->progress, x->shown);
+	struct bar *bar = progress_bar(w->progress, x->shown);
 
 	/* A record that is older than the blob's end, or an end that is yet to be checked. */
 	if (m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED)
 		return;
-	item->begun = true;
-	item->state = (enum transfer_state)m->state;
-	item->offset = m->offset;
-	item->rate = m->rate;
-	item->until_s = m->until_s;
+	bar->begun = true;
+	bar->state = (enum transfer_state)m->state;
+	bar->offset = m->offset;
+	bar->rate = m->rate;
+	bar->until_s = m->until_s;
 	if (m->size != SIZE_UNKNOWN)
-		item->total = m->size;
-	(void)escape_line((const char *)m->text.data, m->text.len, item->text, sizeof(item->text));
+		bar->total = m->size;
+	(void)escape_line((const char *)m->text.data, m->text.len, bar->text, sizeof(bar->text));
 	progress_changed(w->progress, x->shown);
 }
 
@@ -242,7 +242,7 @@ static void take_answer(struct wait *w, struct want *x, const struct message *m)
 	learn(x, m);
 	show(w, x, m);
 	if (m->state == TRANSFER_FAILED) {
-		progress_item(w->progress, x->shown)->offset = m->offset; /* it is kept */
+		progress_bar(w->progress, x->shown)->offset = m->offset; /* it is kept */
 		fail(w, x, (enum fail_class)m->fail_class, m->text);
 	}
 	if (m->state == TRANSFER_COMMITTED && !take_stored(w, x))

@@ -1,10 +1,5 @@
-/*
- * How a line of progress is laid out. From left to right: label, state, bar, amount, rate, time left. What does not fit
- * goes: first the time left, then the rate, then the bar, then the amount.
- */
-
 /* Own header */
-#include "sluice/show/progress.h"
+#include "sluice/show/bar.h"
 
 /* System */
 #include <stdio.h>
@@ -20,13 +15,13 @@
 #define BAR_MIN        8  /* brackets included; a shorter one says nothing */
 #define LINE_ROOM      512
 
-static const char *state_word(const struct progress_item *item)
+static const char *state_word(const struct bar *bar)
 {
-	if (item->was_here)
+	if (bar->was_here)
 		return "exists";
-	if (!item->begun)
+	if (!bar->begun)
 		return "pending";
-	switch (item->state) {
+	switch (bar->state) {
 	case TRANSFER_QUEUED:
 		return "queued";
 	case TRANSFER_FETCHING:
@@ -43,15 +38,15 @@ static const char *state_word(const struct progress_item *item)
 	return "";
 }
 
-static void format_amount(const struct progress_item *item, char ret_text[static AMOUNT_COLUMNS + 1])
+static void format_amount(const struct bar *bar, char ret_text[static AMOUNT_COLUMNS + 1])
 {
-	char done[HUMAN_SIZE_ROOM], total[HUMAN_SIZE_ROOM];
-	bool whole = item->state == TRANSFER_COMMITTED || item->was_here;
+	char done[TEXT_SIZE_ROOM], total[TEXT_SIZE_ROOM];
+	bool whole = bar->state == TRANSFER_COMMITTED || bar->was_here;
 
-	human_size(item->offset, done);
-	human_size(item->total, total);
-	if (item->total == SIZE_UNKNOWN)
-		(void)snprintf(ret_text, AMOUNT_COLUMNS + 1, "%s", item->offset || item->begun ? done : "");
+	text_size(bar->offset, done);
+	text_size(bar->total, total);
+	if (bar->total == SIZE_UNKNOWN)
+		(void)snprintf(ret_text, AMOUNT_COLUMNS + 1, "%s", bar->offset || bar->begun ? done : "");
 	else if (whole)
 		(void)snprintf(ret_text, AMOUNT_COLUMNS + 1, "%s", total);
 	else
@@ -59,49 +54,49 @@ static void format_amount(const struct progress_item *item, char ret_text[static
 }
 
 /* "[====>    ]" in `columns` characters. */
-static int append_bar(const struct progress_item *item, unsigned columns, struct buf *out)
+static int append_bar(const struct bar *bar, unsigned columns, struct buf *out)
 {
-	char bar[LINE_ROOM];
+	char fill[LINE_ROOM];
 	unsigned inner = (columns < LINE_ROOM ? columns : LINE_ROOM - 1) - 2;
-	bool whole = item->state == TRANSFER_COMMITTED || item->was_here;
-	double share = item->total == 0 || whole ? 1.0 : (double)item->offset / (double)item->total;
+	bool whole = bar->state == TRANSFER_COMMITTED || bar->was_here;
+	double share = bar->total == 0 || whole ? 1.0 : (double)bar->offset / (double)bar->total;
 	unsigned filled = share >= 1.0 ? inner : (unsigned)(share * inner);
 
-	memset(bar, ' ', inner);
-	memset(bar, '=', filled);
+	memset(fill, ' ', inner);
+	memset(fill, '=', filled);
 	if (filled < inner && filled > 0)
-		bar[filled - 1] = '>';
-	return buf_appendf(out, " [%.*s]", (int)inner, bar);
+		fill[filled - 1] = '>';
+	return buf_appendf(out, " [%.*s]", (int)inner, fill);
 }
 
-static bool shows_reason(const struct progress_item *item)
+static bool shows_reason(const struct bar *bar)
 {
-	return item->text[0] && (item->state == TRANSFER_WAITING || item->state == TRANSFER_FAILED);
+	return bar->text[0] && (bar->state == TRANSFER_WAITING || bar->state == TRANSFER_FAILED);
 }
 
 /* The reason why it rests, as much as fits, instead of bar and rate. */
-static int append_reason(const struct progress_item *item, unsigned columns, uint64_t now_s, struct buf *out)
+static int append_reason(const struct bar *bar, unsigned columns, uint64_t now_s, struct buf *out)
 {
-	char left[HUMAN_DURATION_ROOM];
+	char left[TEXT_DURATION_ROOM];
 	int r = 0;
 
 	if (columns < 2)
 		return 0;
 	columns--;
-	if (item->state == TRANSFER_WAITING && item->until_s > now_s && columns > ETA_COLUMNS + 1) {
-		human_duration(item->until_s - now_s, left);
+	if (bar->state == TRANSFER_WAITING && bar->until_s > now_s && columns > ETA_COLUMNS + 1) {
+		text_duration(bar->until_s - now_s, left);
 		r = buf_appendf(out, " %*s", ETA_COLUMNS, left);
 		columns -= ETA_COLUMNS + 1;
 	}
-	return r < 0 ? r : buf_appendf(out, " %.*s", (int)human_fit(item->text, columns), item->text);
+	return r < 0 ? r : buf_appendf(out, " %.*s", (int)text_fit(bar->text, columns), bar->text);
 }
 
 /* Amount, rate and time left, those of them for which there is room, behind a bar that takes the rest. */
-static int append_numbers(const struct progress_item *item, unsigned columns, struct buf *out)
+static int append_numbers(const struct bar *bar, unsigned columns, struct buf *out)
 {
-	char amount[AMOUNT_COLUMNS + 1], rate[HUMAN_SIZE_ROOM], left[HUMAN_DURATION_ROOM] = "";
-	bool moves = item->begun && !item->was_here && item->state == TRANSFER_FETCHING && item->rate > 0;
-	uint64_t eta_s = human_eta_s(item->offset, item->total, item->rate);
+	char amount[AMOUNT_COLUMNS + 1], rate[TEXT_SIZE_ROOM], left[TEXT_DURATION_ROOM] = "";
+	bool moves = bar->begun && !bar->was_here && bar->state == TRANSFER_FETCHING && bar->rate > 0;
+	uint64_t eta_s = text_eta_s(bar->offset, bar->total, bar->rate);
 	unsigned need = 1 + AMOUNT_COLUMNS;
 
 	if (columns < need)
@@ -114,35 +109,35 @@ static int append_numbers(const struct progress_item *item, unsigned columns, st
 	need += with_eta ? 1 + ETA_COLUMNS : 0;
 
 	int r = 0;
-	if (with_bar && item->total == SIZE_UNKNOWN)
+	if (with_bar && bar->total == SIZE_UNKNOWN)
 		r = buf_appendf(out, " %*s", (int)(BAR_MIN + columns - need), "");
 	else if (with_bar)
-		r = append_bar(item, BAR_MIN + columns - need, out);
-	format_amount(item, amount);
+		r = append_bar(bar, BAR_MIN + columns - need, out);
+	format_amount(bar, amount);
 	if (r == 0)
 		r = buf_appendf(out, " %*s", AMOUNT_COLUMNS, amount);
-	human_size(item->rate, rate);
+	text_size(bar->rate, rate);
 	if (r == 0 && with_rate && moves)
 		r = buf_appendf(out, " %*s/s", RATE_COLUMNS - 2, rate);
-	if (moves && eta_s != HUMAN_ETA_UNKNOWN)
-		human_duration(eta_s, left);
+	if (moves && eta_s != TEXT_ETA_UNKNOWN)
+		text_duration(eta_s, left);
 	if (r == 0 && with_eta && moves)
 		r = buf_appendf(out, " %*s", ETA_COLUMNS, left);
 	return r;
 }
 
-int progress_line(const struct progress_item *item, unsigned width, uint64_t now_s, struct buf *out)
+int bar_line(const struct bar *bar, unsigned width, uint64_t now_s, struct buf *out)
 {
-	char head[HUMAN_LABEL_ROOM + STATE_COLUMNS + 2];
-	unsigned label = HUMAN_LABEL_ROOM - 1;
-	int len = snprintf(head, sizeof(head), "%-*s %-*s", (int)label, item->label, STATE_COLUMNS, state_word(item));
+	char head[TEXT_LABEL_ROOM + STATE_COLUMNS + 2];
+	unsigned label = TEXT_LABEL_ROOM - 1;
+	int len = snprintf(head, sizeof(head), "%-*s %-*s", (int)label, bar->label, STATE_COLUMNS, state_word(bar));
 	unsigned used = (unsigned)len < width ? (unsigned)len : width;
 	int r = buf_append(out, head, used);
 
 	if (r < 0)
 		return r;
-	return shows_reason(item) ? append_reason(item, width - used, now_s, out)
-				  : append_numbers(item, width - used, out);
+	return shows_reason(bar) ? append_reason(bar, width - used, now_s, out)
+				 : append_numbers(bar, width - used, out);
 }
 
 struct sum {
@@ -151,35 +146,35 @@ struct sum {
 	bool all_known; /* how big they are */
 };
 
-static struct sum sum_of(const struct progress_item *items, size_t len)
+static struct sum sum_of(const struct bar *bars, size_t len)
 {
 	struct sum sum = {.all_known = true};
 
 	for (size_t i = 0; i < len; i++) {
-		bool whole = items[i].was_here || items[i].state == TRANSFER_COMMITTED;
-		uint64_t size = items[i].total == SIZE_UNKNOWN ? items[i].offset : items[i].total;
+		bool whole = bars[i].was_here || bars[i].state == TRANSFER_COMMITTED;
+		uint64_t size = bars[i].total == SIZE_UNKNOWN ? bars[i].offset : bars[i].total;
 		sum.finished += whole ? 1 : 0;
-		sum.done += whole ? size : items[i].offset;
+		sum.done += whole ? size : bars[i].offset;
 		sum.total += size;
-		sum.rate += items[i].state == TRANSFER_FETCHING && !whole ? items[i].rate : 0;
-		sum.all_known = sum.all_known && items[i].total != SIZE_UNKNOWN;
+		sum.rate += bars[i].state == TRANSFER_FETCHING && !whole ? bars[i].rate : 0;
+		sum.all_known = sum.all_known && bars[i].total != SIZE_UNKNOWN;
 	}
 	return sum;
 }
 
 /* In words where there is room for them, else in numbers, as many as fit. */
-int progress_summary(const struct progress_item *items, size_t len, unsigned width, struct buf *out)
+int bar_summary(const struct bar *bars, size_t len, unsigned width, struct buf *out)
 {
-	char done[HUMAN_SIZE_ROOM], total[HUMAN_SIZE_ROOM], rate[HUMAN_SIZE_ROOM], left[HUMAN_DURATION_ROOM] = "";
+	char done[TEXT_SIZE_ROOM], total[TEXT_SIZE_ROOM], rate[TEXT_SIZE_ROOM], left[TEXT_DURATION_ROOM] = "";
 	char text[LINE_ROOM];
-	struct sum sum = sum_of(items, len);
-	uint64_t eta_s = sum.all_known ? human_eta_s(sum.done, sum.total, sum.rate) : HUMAN_ETA_UNKNOWN;
+	struct sum sum = sum_of(bars, len);
+	uint64_t eta_s = sum.all_known ? text_eta_s(sum.done, sum.total, sum.rate) : TEXT_ETA_UNKNOWN;
 
-	human_size(sum.done, done);
-	human_size(sum.total, total);
-	human_size(sum.rate, rate);
-	if (eta_s != HUMAN_ETA_UNKNOWN)
-		human_duration(eta_s, left);
+	text_size(sum.done, done);
+	text_size(sum.total, total);
+	text_size(sum.rate, rate);
+	if (eta_s != TEXT_ETA_UNKNOWN)
+		text_duration(eta_s, left);
 	int n = snprintf(text, sizeof(text), "%zu of %zu blobs, %s of %s", sum.finished, len, done, total);
 	if (sum.rate > 0)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ", %s/s%s%s%s", rate, *left ? ", " : "", left,

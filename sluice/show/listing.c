@@ -15,38 +15,39 @@
 #include "common/base/escape.h"
 
 /* Sluice */
+#include "sluice/show/table.h"
 #include "sluice/show/text.h"
 
 #define WHOLE_COLUMNS  10
 #define PLACE_BYTES    sizeof(void *) /* of a transfer in the order in which they are shown */
 #define NARROW_COLUMNS 8
 #define WATCHED_HEAD   2 /* lines above the first transfer */
-#define AMOUNT_ROOM    (2 * HUMAN_SIZE_ROOM)
-#define RATE_ROOM      (HUMAN_SIZE_ROOM + 2)
+#define AMOUNT_ROOM    (2 * TEXT_SIZE_ROOM)
+#define RATE_ROOM      (TEXT_SIZE_ROOM + 2)
 
 static void format_rate(const struct status *s, char ret_text[static RATE_ROOM])
 {
-	char size[HUMAN_SIZE_ROOM];
+	char size[TEXT_SIZE_ROOM];
 
 	(void)snprintf(ret_text, RATE_ROOM, "-");
 	if (s->state != TRANSFER_FETCHING || s->rate == 0)
 		return;
-	human_size(s->rate, size);
+	text_size(s->rate, size);
 	(void)snprintf(ret_text, RATE_ROOM, "%s/s", size);
 }
 
-static void format_eta(const struct status *s, char ret_text[static HUMAN_DURATION_ROOM])
+static void format_eta(const struct status *s, char ret_text[static TEXT_DURATION_ROOM])
 {
-	uint64_t eta_s = human_eta_s(s->offset, s->total, s->rate);
+	uint64_t eta_s = text_eta_s(s->offset, s->total, s->rate);
 
-	(void)snprintf(ret_text, HUMAN_DURATION_ROOM, "-");
-	if (s->state == TRANSFER_FETCHING && eta_s != HUMAN_ETA_UNKNOWN)
-		human_duration(eta_s, ret_text);
+	(void)snprintf(ret_text, TEXT_DURATION_ROOM, "-");
+	if (s->state == TRANSFER_FETCHING && eta_s != TEXT_ETA_UNKNOWN)
+		text_duration(eta_s, ret_text);
 }
 
 static int add_whole(struct table *t, const struct status *s)
 {
-	char offset[24], total[24] = "-", rate[RATE_ROOM], eta[HUMAN_DURATION_ROOM], attempts[24];
+	char offset[24], total[24] = "-", rate[RATE_ROOM], eta[TEXT_DURATION_ROOM], attempts[24];
 	char started[CLOCK_TEXT_SIZE], updated[CLOCK_TEXT_SIZE];
 
 	(void)snprintf(offset, sizeof(offset), "%" PRIu64, s->offset);
@@ -117,12 +118,12 @@ static const struct status **sorted(const struct status_list *list)
 
 static int add_narrow(struct table *t, const struct status *s)
 {
-	char label[HUMAN_LABEL_ROOM], done[HUMAN_SIZE_ROOM], total[HUMAN_SIZE_ROOM], amount[AMOUNT_ROOM];
-	char rate[RATE_ROOM], eta[HUMAN_DURATION_ROOM], tries[24], updated[CLOCK_TEXT_SIZE], started[CLOCK_TEXT_SIZE];
+	char label[TEXT_LABEL_ROOM], done[TEXT_SIZE_ROOM], total[TEXT_SIZE_ROOM], amount[AMOUNT_ROOM];
+	char rate[RATE_ROOM], eta[TEXT_DURATION_ROOM], tries[24], updated[CLOCK_TEXT_SIZE], started[CLOCK_TEXT_SIZE];
 
-	human_label(s->ref, label);
-	human_size(s->offset, done);
-	human_size(s->total, total);
+	text_label(s->ref, label);
+	text_size(s->offset, done);
+	text_size(s->total, total);
 	if (s->total == SIZE_UNKNOWN)
 		(void)snprintf(amount, sizeof(amount), "%s", done);
 	else
@@ -170,9 +171,9 @@ static int append_status(const struct table *t, size_t number, const struct stat
 	int r = append_row(t, number, width, out);
 
 	if (r == 0 && digest_parse(span_str(s->ref), &digest, NULL) < 0)
-		r = human_wrap(s->ref, width, lines, out);
+		r = text_wrap(s->ref, width, lines, out);
 	(void)escape_line(s->text, strlen(s->text), text, sizeof(text));
-	return r < 0 ? r : human_wrap(text, width, lines, out);
+	return r < 0 ? r : text_wrap(text, width, lines, out);
 }
 
 int listing_narrow(const struct status_list *list, unsigned width, struct buf *out)
@@ -190,13 +191,13 @@ int listing_narrow(const struct status_list *list, unsigned width, struct buf *o
 
 static int append_cut(struct buf *out, unsigned width, const char *text)
 {
-	return buf_appendf(out, "%.*s\n", (int)human_fit(text, width), text);
+	return buf_appendf(out, "%.*s\n", (int)text_fit(text, width), text);
 }
 
 /* "2 of 5 transfers under way, 8.0MiB/s" */
 static int append_sum(const struct status_list *list, unsigned width, struct buf *out)
 {
-	char text[128], size[HUMAN_SIZE_ROOM];
+	char text[128], size[TEXT_SIZE_ROOM];
 	uint64_t rate = 0;
 	size_t moving = 0;
 
@@ -204,7 +205,7 @@ static int append_sum(const struct status_list *list, unsigned width, struct buf
 		moving += rank(&list->rows[i]) <= 1 ? 1 : 0;
 		rate += list->rows[i].state == TRANSFER_FETCHING ? list->rows[i].rate : 0;
 	}
-	human_size(rate, size);
+	text_size(rate, size);
 	(void)snprintf(text, sizeof(text), "%zu of %zu transfers under way, %s/s", moving, list->len, size);
 	return append_cut(out, width, text);
 }

@@ -25,7 +25,7 @@
 #define NOTE_ROOM     1024
 #define KINDS         4 /* of blobs; see kind_of() */
 
-/* What has been said of an item, where only changes are said. */
+/* What has been said of an bar, where only changes are said. */
 struct said {
 	bool anything;
 	bool growing; /* "started" or "resumed" */
@@ -36,8 +36,8 @@ struct said {
 
 struct progress {
 	enum progress_mode mode;
-	struct progress_item *items; /* owned */
-	struct said *said;           /* owned, one for each */
+	struct bar *bars;  /* owned */
+	struct said *said; /* owned, one for each */
 	size_t len, room;
 	struct screen screen; /* for bars */
 	bool changed;
@@ -71,7 +71,7 @@ void progress_free(struct progress *p)
 	if (!p)
 		return;
 	progress_finish(p);
-	free(p->items);
+	free(p->bars);
 	free(p->said);
 	screen_release(&p->screen);
 	buf_release(&p->out);
@@ -83,10 +83,10 @@ static int reserve(struct progress *p)
 	if (p->len < p->room)
 		return 0;
 	size_t room = p->room ? 2 * p->room : 32;
-	struct progress_item *items = reallocarray(p->items, room, sizeof(*items));
-	if (!items)
+	struct bar *bars = reallocarray(p->bars, room, sizeof(*bars));
+	if (!bars)
 		return -ENOMEM;
-	p->items = items;
+	p->bars = bars;
 	struct said *said = reallocarray(p->said, room, sizeof(*said));
 	if (!said)
 		return -ENOMEM;
@@ -99,18 +99,18 @@ int progress_add(struct progress *p, const char *ref, uint64_t total, size_t *re
 {
 	if (reserve(p) < 0)
 		return -ENOMEM;
-	p->items[p->len] = (struct progress_item){.ref = ref, .state = TRANSFER_QUEUED, .total = total};
-	human_label(ref, p->items[p->len].label);
+	p->bars[p->len] = (struct bar){.ref = ref, .state = TRANSFER_QUEUED, .total = total};
+	text_label(ref, p->bars[p->len].label);
 	p->said[p->len] = (struct said){.anything = false};
 	*ret_id = p->len++;
 	p->changed = true;
 	return 0;
 }
 
-struct progress_item *progress_item(struct progress *p, size_t id)
+struct bar *progress_bar(struct progress *p, size_t id)
 {
 	assert(id < p->len);
-	return &p->items[id];
+	return &p->bars[id];
 }
 
 /* One write, so that lines do not mix with those of others. */
@@ -121,100 +121,100 @@ static void put(struct progress *p)
 	buf_clear(&p->out);
 }
 
-static void say_json(struct progress *p, const struct progress_item *item)
+static void say_json(struct progress *p, const struct bar *bar)
 {
 	AUTO_JSON line = json_object_make();
 
 	if (!line)
 		return;
 	(void)json_set_text(line, "event", "progress");
-	(void)json_set_text(line, "ref", item->ref);
-	(void)json_set_text(line, "state", item->was_here ? "stored" : transfer_state_name(item->state));
-	(void)json_set_u64(line, "offset", item->offset);
-	if (item->total != SIZE_UNKNOWN)
-		(void)json_set_u64(line, "total", item->total);
-	(void)json_set_u64(line, "rate", item->rate);
-	if (item->text[0])
-		(void)json_set_text(line, "text", item->text);
+	(void)json_set_text(line, "ref", bar->ref);
+	(void)json_set_text(line, "state", bar->was_here ? "stored" : transfer_state_name(bar->state));
+	(void)json_set_u64(line, "offset", bar->offset);
+	if (bar->total != SIZE_UNKNOWN)
+		(void)json_set_u64(line, "total", bar->total);
+	(void)json_set_u64(line, "rate", bar->rate);
+	if (bar->text[0])
+		(void)json_set_text(line, "text", bar->text);
 	if (json_format(line, &p->out) == 0 && buf_append_str(&p->out, "\n") == 0)
 		put(p);
 }
 
-static void say_line(struct progress *p, const struct progress_item *item, const char *what)
+static void say_line(struct progress *p, const struct bar *bar, const char *what)
 {
-	if (buf_appendf(&p->out, "%s: %s\n", item->label, what) == 0)
+	if (buf_appendf(&p->out, "%s: %s\n", bar->label, what) == 0)
 		put(p);
 }
 
 /* The first bytes, which says from where on. True when that was said now. */
-static void say_growing(struct progress *p, const struct progress_item *item, struct said *said)
+static void say_growing(struct progress *p, const struct bar *bar, struct said *said)
 {
-	char offset[HUMAN_SIZE_ROOM], total[HUMAN_SIZE_ROOM], text[64];
-	bool resumed = item->offset > 0 && !said->anything;
+	char offset[TEXT_SIZE_ROOM], total[TEXT_SIZE_ROOM], text[64];
+	bool resumed = bar->offset > 0 && !said->anything;
 
-	human_size(item->offset, offset);
-	human_size(item->total, total);
-	if (resumed && item->total != SIZE_UNKNOWN)
+	text_size(bar->offset, offset);
+	text_size(bar->total, total);
+	if (resumed && bar->total != SIZE_UNKNOWN)
 		(void)snprintf(text, sizeof(text), "resumed at %s of %s", offset, total);
 	else if (resumed)
 		(void)snprintf(text, sizeof(text), "resumed at %s", offset);
-	else if (item->total != SIZE_UNKNOWN)
+	else if (bar->total != SIZE_UNKNOWN)
 		(void)snprintf(text, sizeof(text), "started, %s", total);
 	else
 		(void)snprintf(text, sizeof(text), "started");
-	say_line(p, item, text);
+	say_line(p, bar, text);
 	said->growing = true;
 }
 
-static void say_state(struct progress *p, const struct progress_item *item, struct said *said)
+static void say_state(struct progress *p, const struct bar *bar, struct said *said)
 {
-	char size[HUMAN_SIZE_ROOM], text[REASON_MAX + 32];
+	char size[TEXT_SIZE_ROOM], text[REASON_MAX + 32];
 
-	human_size(item->total == SIZE_UNKNOWN ? item->offset : item->total, size);
-	switch (item->state) {
+	text_size(bar->total == SIZE_UNKNOWN ? bar->offset : bar->total, size);
+	switch (bar->state) {
 	case TRANSFER_COMMITTED:
-		(void)snprintf(text, sizeof(text), "%s, %s", item->was_here ? "exists" : "done", size);
+		(void)snprintf(text, sizeof(text), "%s, %s", bar->was_here ? "exists" : "done", size);
 		break;
 	case TRANSFER_WAITING:
 	case TRANSFER_FAILED:
-		(void)snprintf(text, sizeof(text), "%s: %s", transfer_state_name(item->state), item->text);
+		(void)snprintf(text, sizeof(text), "%s: %s", transfer_state_name(bar->state), bar->text);
 		break;
 	case TRANSFER_FETCHING:
 		if (!said->growing)
-			say_growing(p, item, said);
+			say_growing(p, bar, said);
 		return;
 	case TRANSFER_QUEUED:
 	case TRANSFER_SEALED:
 		return;
 	}
-	say_line(p, item, text);
+	say_line(p, bar, text);
 }
 
 void progress_changed(struct progress *p, size_t id)
 {
-	struct progress_item *item = progress_item(p, id);
+	struct bar *bar = progress_bar(p, id);
 	struct said *said = &p->said[id];
 	uint64_t now_ms = clock_mono_ms();
-	bool new_state = !said->anything || said->state != item->state;
+	bool new_state = !said->anything || said->state != bar->state;
 
 	p->changed = true;
 	if (p->mode == PROGRESS_LINES && new_state)
-		say_state(p, item, said);
-	if (p->mode == PROGRESS_JSON && (new_state || (said->offset != item->offset && now_ms >= said->next_ms))) {
-		say_json(p, item);
+		say_state(p, bar, said);
+	if (p->mode == PROGRESS_JSON && (new_state || (said->offset != bar->offset && now_ms >= said->next_ms))) {
+		say_json(p, bar);
 		said->next_ms = now_ms + JSON_EVERY_MS;
 	}
 	said->anything = true;
-	said->state = item->state;
-	said->offset = item->offset;
+	said->state = bar->state;
+	said->offset = bar->offset;
 }
 
 /* Where blobs do not all fit, these have a line, the first kinds first; 0: it has none. */
-static unsigned kind_of(const struct progress_item *item)
+static unsigned kind_of(const struct bar *bar)
 {
-	if (!item->begun || item->was_here)
+	if (!bar->begun || bar->was_here)
 		return 0;
-	switch (item->state) {
+	switch (bar->state) {
 	case TRANSFER_FETCHING:
 	case TRANSFER_SEALED:
 		return 1;
@@ -235,7 +235,7 @@ static void share_lines(const struct progress *p, size_t lines, size_t ret_share
 	size_t of[KINDS] = {0};
 
 	for (size_t i = 0; i < p->len; i++)
-		of[kind_of(&p->items[i])]++;
+		of[kind_of(&p->bars[i])]++;
 	ret_share[0] = 0;
 	for (unsigned kind = 1; kind < KINDS; kind++) {
 		ret_share[kind] = of[kind] < lines ? of[kind] : lines;
@@ -253,16 +253,16 @@ static int append_frame(struct progress *p, unsigned width, size_t lines, struct
 
 	share_lines(p, lines - 1, share);
 	for (size_t i = 0; r == 0 && i < p->len; i++) {
-		unsigned kind = kind_of(&p->items[i]);
+		unsigned kind = kind_of(&p->bars[i]);
 		if (!all_fit && share[kind] == 0)
 			continue;
 		share[kind] -= all_fit ? 0 : 1;
-		r = progress_line(&p->items[i], width, now_s, out);
+		r = bar_line(&p->bars[i], width, now_s, out);
 		if (r == 0)
 			r = buf_append_str(out, "\n");
 	}
 	if (r == 0)
-		r = progress_summary(p->items, p->len, width, out);
+		r = bar_summary(p->bars, p->len, width, out);
 	return r < 0 ? r : buf_append_str(out, "\n");
 }
 

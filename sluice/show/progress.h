@@ -10,15 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Base */
-#include "common/base/buf.h"
-#include "common/base/reason.h"
-
-/* OCI */
-#include "common/oci/transfer.h"
-
 /* Sluice */
-#include "sluice/show/text.h"
+#include "sluice/show/bar.h"
 
 #define PROGRESS_DRAW_MS 100u
 
@@ -27,20 +20,6 @@ enum progress_mode {
 	PROGRESS_LINES,
 	PROGRESS_BARS,
 	PROGRESS_JSON,
-};
-
-/* What is known of one blob. */
-struct progress_item {
-	const char *ref; /* borrowed, for the life of the progress */
-	char label[HUMAN_LABEL_ROOM];
-	bool begun;    /* somebody has been asked for it */
-	bool was_here; /* it was stored before anybody asked */
-	enum transfer_state state;
-	uint64_t offset;
-	uint64_t total; /* or SIZE_UNKNOWN */
-	uint64_t rate;
-	uint64_t until_s;
-	char text[REASON_MAX];
 };
 
 struct progress;
@@ -57,7 +36,7 @@ void progress_free(struct progress *p);
 int progress_add(struct progress *p, const char *ref, uint64_t total, size_t *ret_id);
 
 /* What is known of blob `id`, to be changed by the caller, who then says so by progress_changed(). */
-struct progress_item *progress_item(struct progress *p, size_t id);
+struct bar *progress_bar(struct progress *p, size_t id);
 void progress_changed(struct progress *p, size_t id);
 
 /* Draw again if that is due. */
@@ -68,12 +47,5 @@ void progress_note(struct progress *p, const char *text);
 
 /* Draw for the last time: what is written to the terminal next stands below. */
 void progress_finish(struct progress *p);
-
-/*
- * Pure, for progress_tick() and for tests: append one line of at most `width` columns, without a newline. `now_s` is
- * the wall clock.
- */
-int progress_line(const struct progress_item *item, unsigned width, uint64_t now_s, struct buf *out);
-int progress_summary(const struct progress_item *items, size_t len, unsigned width, struct buf *out);
 
 #endif

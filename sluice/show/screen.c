@@ -75,7 +75,7 @@ static unsigned rows_of(const struct buf *frame, unsigned columns)
 	unsigned rows = 0;
 
 	for (const char *at = frame->data, *end; at && (end = strchr(at, '\n')); at = end + 1) {
-		size_t width = human_columns(span_of(at, (size_t)(end - at)));
+		size_t width = text_columns(span_of(at, (size_t)(end - at)));
 		rows += width > columns ? (unsigned)((width + columns - 1) / columns) : 1;
 	}
 	return rows;

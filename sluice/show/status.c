@@ -162,7 +162,7 @@ struct json_t *status_json(const struct status *s)
 void status_json_into(const struct status *s, struct json_t *object)
 {
 	char started[CLOCK_TEXT_SIZE], updated[CLOCK_TEXT_SIZE], until[CLOCK_TEXT_SIZE];
-	uint64_t eta_s = human_eta_s(s->offset, s->total, s->rate);
+	uint64_t eta_s = text_eta_s(s->offset, s->total, s->rate);
 
 	clock_format(s->started_s, started);
 	clock_format(s->updated_s, updated);
@@ -177,7 +177,7 @@ void status_json_into(const struct status *s, struct json_t *object)
 	if (s->media_type[0])
 		(void)json_set_text(object, "media_type", s->media_type);
 	(void)json_set_u64(object, "rate", s->rate);
-	if (s->state == TRANSFER_FETCHING && eta_s != HUMAN_ETA_UNKNOWN)
+	if (s->state == TRANSFER_FETCHING && eta_s != TEXT_ETA_UNKNOWN)
 		(void)json_set_u64(object, "eta_s", eta_s);
 	(void)json_set_text(object, "started", started);
 	(void)json_set_text(object, "updated", updated);

@@ -73,7 +73,7 @@ def test_all_is_well(box):
 def test_a_stage_is_missing(box):
     running = [box.popen("ingestd"), box.popen("commitd")]
     wait_for("both to serve", lambda: doctor(box).failed() == {"fetchd", "pipes"})
-    assert "does not run" in doctor(box).text("fetchd")
+    assert "not running" in doctor(box).text("fetchd")
     assert "'orders'" in doctor(box).text("pipes")
     for process in running:
         process.terminate()
@@ -96,10 +96,10 @@ def test_directories_that_are_too_open(box):
     with box.up():
         wait_for("all of it", lambda: not doctor(box).failed())
         box.runtime.chmod(0o757)
-        assert "written by everybody" in doctor(box).text("runtime")
+        assert "world-writable" in doctor(box).text("runtime")
         box.runtime.chmod(0o750)
         (box.runtime / "pipes").chmod(0o755)
-        assert "open to everybody" in doctor(box).text("pipes")
+        assert "open to all users" in doctor(box).text("pipes")
 
 
 def test_leftovers(box):
@@ -156,7 +156,7 @@ def test_a_store_that_is_read_only(box):
         assert "writing" not in doctor(box).failed()
         subprocess.run(["mount", "-o", "remount,ro", box.store], check=True)
         text = doctor(box).text("writing")
-        assert "ingestd may not write" in text and "commitd may not write" in text
+        assert "ingestd cannot write" in text and "commitd cannot write" in text
         subprocess.run(["mount", "-o", "remount,rw", box.store], check=True)
 
 

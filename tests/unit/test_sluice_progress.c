@@ -19,7 +19,7 @@
 
 static const struct row {
 	const char *name;
-	struct progress_item item;
+	struct bar item;
 	unsigned width;
 	const char *want;
 } rows[] = {
@@ -73,7 +73,7 @@ static void test_line(void **state)
 	for_each_row(row, rows)
 	{
 		AUTO_BUF line = BUF_INIT;
-		assert_int_equal(progress_line(&row->item, row->width, 1000, &line), 0);
+		assert_int_equal(bar_line(&row->item, row->width, 1000, &line), 0);
 		assert_true(line.len <= row->width);
 		trim(&line);
 		if (strcmp(line.data, row->want) != 0)
@@ -89,7 +89,7 @@ static void test_no_width_overflows(void **state)
 	{
 		for (unsigned width = 1; width < 700; width++) {
 			AUTO_BUF line = BUF_INIT;
-			assert_int_equal(progress_line(&row->item, width, 1000, &line), 0);
+			assert_int_equal(bar_line(&row->item, width, 1000, &line), 0);
 			assert_true(line.len <= width);
 		}
 	}
@@ -97,17 +97,17 @@ static void test_no_width_overflows(void **state)
 
 static void test_summary(void **state)
 {
-	static const struct progress_item items[] = {
+	static const struct bar items[] = {
 	    ITEM(.state = TRANSFER_COMMITTED, .offset = MIB, .total = MIB),
 	    ITEM(.state = TRANSFER_FETCHING, .offset = MIB, .total = 2 * MIB, .rate = MIB),
 	    ITEM(.state = TRANSFER_QUEUED, .total = SIZE_UNKNOWN),
 	};
-	static const struct progress_item most[] = {
+	static const struct bar most[] = {
 	    ITEM(.state = TRANSFER_FETCHING, .offset = 1023 * MIB - 59 * 60 * MIB / 16, .total = 1023 * MIB,
 		 .rate = MIB / 16),
 	};
 	static const struct {
-		const struct progress_item *items;
+		const struct bar *items;
 		size_t len;
 		unsigned width;
 		const char *want;
@@ -128,7 +128,7 @@ static void test_summary(void **state)
 	(void)state;
 	for (size_t i = 0; i < LEN(cases); i++) {
 		AUTO_BUF line = BUF_INIT;
-		assert_int_equal(progress_summary(cases[i].items, cases[i].len, cases[i].width, &line), 0);
+		assert_int_equal(bar_summary(cases[i].items, cases[i].len, cases[i].width, &line), 0);
 		assert_string_equal(line.data, cases[i].want);
 	}
 }
@@ -154,7 +154,7 @@ static void capture(enum progress_mode mode, void (*play)(struct progress *p), c
 
 static void step(struct progress *p, size_t id, enum transfer_state state, uint64_t offset, const char *text)
 {
-	struct progress_item *item = progress_item(p, id);
+	struct bar *item = progress_bar(p, id);
 
 	item->begun = true;
 	item->state = state;

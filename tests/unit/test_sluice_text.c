@@ -1,4 +1,4 @@
-/* Numbers, labels and tables as people read them. */
+/* Numbers, labels and wrapped text as people read them. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -30,8 +30,8 @@ static void test_size(void **state)
 	(void)state;
 	for_each_row(row, sizes)
 	{
-		char text[HUMAN_SIZE_ROOM];
-		human_size(row->bytes, text);
+		char text[TEXT_SIZE_ROOM];
+		text_size(row->bytes, text);
 		assert_string_equal(text, row->want);
 	}
 }
@@ -55,8 +55,8 @@ static void test_duration(void **state)
 	(void)state;
 	for_each_row(row, durations)
 	{
-		char text[HUMAN_DURATION_ROOM];
-		human_duration(row->bytes, text);
+		char text[TEXT_DURATION_ROOM];
+		text_duration(row->bytes, text);
 		assert_string_equal(text, row->want);
 	}
 }
@@ -64,80 +64,31 @@ static void test_duration(void **state)
 static void test_eta(void **state)
 {
 	(void)state;
-	assert_int_equal(human_eta_s(0, 100, 10), 10);
-	assert_int_equal(human_eta_s(0, 101, 10), 11);
-	assert_int_equal(human_eta_s(100, 100, 10), 0);
-	assert_int_equal(human_eta_s(0, UINT64_MAX - 1, 1), UINT64_MAX - 1);
-	assert_true(human_eta_s(0, 100, 0) == HUMAN_ETA_UNKNOWN);
-	assert_true(human_eta_s(0, UINT64_MAX, 10) == HUMAN_ETA_UNKNOWN);
-	assert_true(human_eta_s(101, 100, 10) == HUMAN_ETA_UNKNOWN);
+	assert_int_equal(text_eta_s(0, 100, 10), 10);
+	assert_int_equal(text_eta_s(0, 101, 10), 11);
+	assert_int_equal(text_eta_s(100, 100, 10), 0);
+	assert_int_equal(text_eta_s(0, UINT64_MAX - 1, 1), UINT64_MAX - 1);
+	assert_true(text_eta_s(0, 100, 0) == TEXT_ETA_UNKNOWN);
+	assert_true(text_eta_s(0, UINT64_MAX, 10) == TEXT_ETA_UNKNOWN);
+	assert_true(text_eta_s(101, 100, 10) == TEXT_ETA_UNKNOWN);
 }
 
 static void test_label(void **state)
 {
-	char label[HUMAN_LABEL_ROOM];
+	char label[TEXT_LABEL_ROOM];
 	(void)state;
-	human_label("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", label);
+	text_label("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", label);
 	assert_string_equal(label, "0123456789ab");
-	human_label("manifest://localhost:5000/a:1", label);
+	text_label("manifest://localhost:5000/a:1", label);
 	assert_string_equal(label, "manifest");
-	human_label("https://host/a/file.iso?b/c", label);
+	text_label("https://host/a/file.iso?b/c", label);
 	assert_string_equal(label, "file.iso");
-	human_label("https://host/a/a-long-name.iso", label);
+	text_label("https://host/a/a-long-name.iso", label);
 	assert_string_equal(label, "a-long-name.");
-	human_label("https://host/", label);
+	text_label("https://host/", label);
 	assert_string_equal(label, "file");
-	human_label("sha256:no", label);
+	text_label("sha256:no", label);
 	assert_string_equal(label, "manifest");
-}
-
-static void test_table(void **state)
-{
-	static const char *const rows[][3] = {{"A", "LONG", ""}, {"wide one", "x", "end\x1b[31m"}, {"b", "", ""}};
-	AUTO_TABLE t = NULL;
-	char text[256] = "";
-	(void)state;
-	assert_int_equal(table_new(3, &t), 0);
-	for (size_t i = 0; i < LEN(rows); i++)
-		assert_int_equal(table_add(t, rows[i]), 0);
-	FILE *out = fmemopen(text, sizeof(text) - 1, "w");
-	assert_non_null(out);
-	table_print(t, out);
-	assert_int_equal(fclose(out), 0);
-	assert_string_equal(text, "A         LONG\nwide one  x     end\\x1b[31m\nb\n");
-}
-
-/* The columns that fit, the same ones in all rows. */
-static void test_table_row(void **state)
-{
-	static const char *const cells[][3] = {{"A", "BB", "C"}, {"a\u00e9", "", "c"}, {"", "b", ""}};
-	static const struct {
-		size_t width;
-		const char *want[LEN(cells)];
-	} rows[] = {
-	    {SIZE_MAX, {"A    BB    C", "a\u00e9        c", "     b"}},
-	    {12, {"A    BB    C", "a\u00e9        c", "     b"}},
-	    {11, {"A    BB", "a\u00e9", "     b"}},
-	    {9, {"A    BB", "a\u00e9", "     b"}},
-	    {8, {"A", "a\u00e9", ""}},
-	    {2, {"A", "a", ""}},
-	};
-	AUTO_TABLE t = NULL;
-	(void)state;
-	assert_int_equal(table_new(3, &t), 0);
-	for (size_t i = 0; i < LEN(cells); i++)
-		assert_int_equal(table_add(t, cells[i]), 0);
-	table_widen(t, 1, 1);
-	table_widen(t, 1, 4);
-	for (size_t i = 0; i < LEN(rows); i++) {
-		for (size_t n = 0; n < LEN(cells); n++) {
-			AUTO_BUF line = BUF_INIT;
-			assert_int_equal(buf_append_str(&line, ""), 0);
-			assert_int_equal(table_row(t, n, rows[i].width, &line), 0);
-			if (strcmp(line.data ? line.data : "", rows[i].want[n]) != 0)
-				fail_msg("%zu, row %zu: '%s'", rows[i].width, n, line.data);
-		}
-	}
 }
 
 static void test_wrap(void **state)
@@ -161,7 +112,7 @@ static void test_wrap(void **state)
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
 		AUTO_BUF out = BUF_INIT;
-		assert_int_equal(human_wrap(rows[i].text, rows[i].width, rows[i].lines, &out), 0);
+		assert_int_equal(text_wrap(rows[i].text, rows[i].width, rows[i].lines, &out), 0);
 		if (strcmp(out.data ? out.data : "", rows[i].want) != 0)
 			fail_msg("'%s' at %u: '%s'", rows[i].text, rows[i].width, out.data);
 	}
@@ -171,8 +122,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_size),  cmocka_unit_test(test_duration), cmocka_unit_test(test_eta),
-	    cmocka_unit_test(test_label), cmocka_unit_test(test_table),    cmocka_unit_test(test_table_row),
-	    cmocka_unit_test(test_wrap),
+	    cmocka_unit_test(test_label), cmocka_unit_test(test_wrap),
 	};
-	return cmocka_run_group_tests_name("sluice human", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("sluice text", tests, NULL, NULL);
 }

@@ -1,33 +1,17 @@
 /*
- * What every command of sluice gets and gives: the global options, and an exit code of sysexits(3) after the one line
- * that says why.
+ * The commands of sluice, a row each: how it is called, what help says of it, and what runs it. A command ends with an
+ * exit code of sysexits(3), after one line that says why, or with EXIT_INTERRUPTED (run/interrupt.h).
  */
-#ifndef SLUICE_SLUICE_COMMAND_H
-#define SLUICE_SLUICE_COMMAND_H
-
-/* System */
-#include <stdbool.h>
+#ifndef SLUICE_SLUICE_CMD_COMMAND_H
+#define SLUICE_SLUICE_CMD_COMMAND_H
 
 /* Base */
 #include "common/base/opt.h"
 
 /* Sluice */
-#include "sluice/places.h"
+#include "sluice/context.h"
 
 #define OPERANDS_ANY (-1)
-
-/* Ctrl-C or SIGTERM: main() turns this into death by that signal, which a shell reports as 130 or 143. */
-#define EXIT_INTERRUPTED 130
-
-struct context {
-	const char *store; /* as given, or NULL; so are the next two */
-	const char *runtime_dir;
-	const char *config;
-	bool json;
-	bool quiet;
-	bool verbose;
-	struct places places; /* found before a command runs */
-};
 
 struct command {
 	const char *name;

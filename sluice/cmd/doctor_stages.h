@@ -1,0 +1,18 @@
+/*
+ * What `sluice doctor` checks of the stages, by what they say of themselves.
+ */
+#ifndef SLUICE_SLUICE_CMD_DOCTOR_STAGES_H
+#define SLUICE_SLUICE_CMD_DOCTOR_STAGES_H
+
+/* Sluice */
+#include "sluice/cmd/finding.h"
+#include "sluice/context.h"
+#include "sluice/run/counts.h"
+
+/*
+ * Whether they are up, connected, of one version, on this store, at this time, and can write. `services`: systemd starts
+ * them. Blocks until those that are up have answered, or COUNTS_PATIENCE_MS.
+ */
+void doctor_check_stages(const struct context *ctx, bool services, const struct counts *counts, struct findings *f);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * What a check of `sluice doctor` found: a line each, or with --json an object, with what to do about it.
+ */
+#ifndef SLUICE_SLUICE_CMD_FINDING_H
+#define SLUICE_SLUICE_CMD_FINDING_H
+
+/* System */
+#include <stdbool.h>
+
+/* OCI */
+#include "common/oci/json.h"
+
+enum finding {
+	FINDING_OK,
+	FINDING_WARN, /* it works, and may not for long */
+	FINDING_FAIL, /* it does not work */
+};
+
+struct findings {
+	struct json_t *list; /* borrowed; with --json, what was found so far; else NULL */
+	bool quiet;          /* leave out what is OK */
+	enum finding worst;
+};
+
+/* Report a finding of `check`; `advice` is what to do about it, NULL for an OK. */
+void finding_report(struct findings *f, enum finding found, const char *check, const char *advice, const char *format,
+		    ...) __attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * What every command of sluice is given: the global options, and the places that they lead to.
+ */
+#ifndef SLUICE_SLUICE_CONTEXT_H
+#define SLUICE_SLUICE_CONTEXT_H
+
+/* System */
+#include <stdbool.h>
+
+/* Sluice */
+#include "sluice/places.h"
+
+struct context {
+	const char *store; /* as given, or NULL; so are the next two */
+	const char *runtime_dir;
+	const char *config;
+	bool json;
+	bool quiet;
+	bool verbose;
+	struct places places; /* found before a command runs */
+};
+
+#endif

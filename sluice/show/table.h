@@ -1,0 +1,41 @@
+/*
+ * Rows of texts in columns as wide as their widest cell.
+ */
+#ifndef SLUICE_SLUICE_SHOW_TABLE_H
+#define SLUICE_SLUICE_SHOW_TABLE_H
+
+/* System */
+#include <stdio.h>
+
+/* Base */
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+
+struct table;
+
+/* 0 or -ENOMEM; `columns` is the number of cells of each row. */
+int table_new(unsigned columns, struct table **ret_table);
+void table_free(struct table *t);
+
+/* Add a row; the cells are copied, with control bytes as \xNN: a name from a file cannot colour a terminal. */
+int table_add(struct table *t, const char *const *cells);
+
+/* A column is at least so wide, whatever its cells are: so that it stays where it is when they change. */
+void table_widen(struct table *t, unsigned column, size_t width);
+
+/* Write all rows, two spaces between columns and none at the end of a line. */
+void table_print(const struct table *t, FILE *out);
+
+/*
+ * Append row `number` without its newline: those of the columns, from the left, that fit into `width` together; the
+ * first one is cut if it does not. 0 or -ENOMEM.
+ */
+int table_row(const struct table *t, size_t number, size_t width, struct buf *out);
+
+static inline void table_cleanup(struct table **t)
+{
+	table_free(*t);
+}
+#define AUTO_TABLE CLEANUP(table_cleanup) struct table *
+
+#endif

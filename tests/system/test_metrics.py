@@ -181,4 +181,4 @@ def test_ingestd_alone(box):
     assert not [name for name in now if name.startswith(("sluice_fetchd", "sluice_commitd"))]
     shown = box.sluice("stats").stdout
     ingestd.terminate()
-    assert "fetchd     down: it does not run" in shown and "ingestd    up since" in shown
+    assert "fetchd     down: not running" in shown and "ingestd    up since" in shown

@@ -174,7 +174,10 @@ class Box:
         """The name of our program if process `pid` is one on our runtime directory."""
         with contextlib.suppress(OSError):
             path = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
-            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() + pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+            line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            if os.path.basename(path).startswith("qemu-"):  # programs of another machine: it runs what its first word names
+                path = line.split(b"\0")[1].decode()
+            words = line + pathlib.Path(f"/proc/{pid}/environ").read_bytes()
             if os.path.dirname(path) == str(self.bindir) and str(self.directory).encode() in words and alive(pid):
                 return os.path.basename(path)
         return None

@@ -2,6 +2,7 @@
 
 /* Own */
 #include "tests/unit/test_commitd_store.h"
+#include "tests/unit/unit.h"
 
 /* System */
 #include <errno.h>
@@ -72,6 +73,8 @@ static void test_unsynced_name_is_taken_back(void **state)
 	int status;
 
 	(void)state;
+	if (unit_emulated())
+		skip();
 	ingest_make(&st, REF, TEXT);
 	ingest_data(&st, REF, data);
 	blob_of(&st, &d, blob);

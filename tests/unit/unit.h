@@ -29,6 +29,15 @@
 /* Which row of a table failed. */
 #define for_each_row(row, rows) for (size_t i_ = 0; i_ < LEN(rows) && ((row) = &(rows)[i_], true); i_++)
 
+/*
+ * Whether an emulator runs this, as tests/release says: qemu-user has no system call filters, and its posix_spawn() does
+ * not tell that there is nothing to execute.
+ */
+static inline bool unit_emulated(void)
+{
+	return getenv("EMULATED") != NULL;
+}
+
 struct unit_dir {
 	char path[DIR_PATH_SIZE];
 	int fd;

@@ -3,9 +3,13 @@
 /* 2^n times the first delay, without overflow: past this the bound has long been reached. */
 #define DOUBLINGS_MAX 20
 
-void backoff_progress(struct backoff *b)
+void backoff_progress(struct backoff *b, uint64_t offset)
 {
-	b->failures = 0;
+	if (offset < b->credited)
+		return;
+	uint64_t tries = (offset - b->credited) / BACKOFF_REFILL_BYTES;
+	b->credited += tries * BACKOFF_REFILL_BYTES;
+	b->failures -= tries < b->failures ? tries : b->failures;
 }
 
 static uint64_t window_ms(const struct backoff_limits *limits, uint64_t earlier_failures)

@@ -174,7 +174,7 @@ static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
 	f->judgement.skip -= skip;
 	f->want.offset += fresh;
 	if (fresh > 0) {
-		backoff_progress(&f->backoff);
+		backoff_progress(&f->backoff, f->want.offset);
 		f->served |= UINT32_C(1) << f->sites[f->site];
 		f->pass_is_fresh = false;
 	}
@@ -227,7 +227,7 @@ int fetch_new(const struct fetcher *env, const struct fetch_order *order, const 
 	f->resolve = order->resolve;
 	f->suspects = order->suspects;
 	url_show(order->source, f->shown);
-	f->want.offset = order->offset;
+	f->want.offset = f->backoff.credited = order->offset;
 	f->want.size = order->size;
 	f->want.size_max = INT64_MAX;
 	f->want.checked = order->checked || order->expected.len > 0;

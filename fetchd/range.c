@@ -13,7 +13,7 @@
 /* Own */
 #include "fetchd/config/settings.h"
 
-#define RETRIES 3 /* in a row without a byte, before the transfer's own rules count */
+#define RETRIES 3 /* of a part, before the transfer's own rules count */
 
 static void give_turn_back(struct range *r)
 {
@@ -97,7 +97,7 @@ static enum body_answer on_body(void *self, const void *data, size_t len)
 		return BODY_STOP;
 	count_add(COUNT_FETCHED_BYTES, len);
 	fetch_took(f, len);
-	backoff_progress(&r->backoff);
+	backoff_progress(&r->backoff, p->at);
 	if (p->state == PART_WHOLE || (p->chunks_len > 1 && p->start == f->want.offset))
 		ranges_poke(f);
 	return BODY_TAKEN;

@@ -52,7 +52,6 @@ static void range_drop(struct range *r)
 {
 	range_cancel(r);
 	part_drop(r->fetch->ranges->window, r->part);
-	r->backoff = (struct backoff){0};
 	r->not_before_ms = 0;
 	r->reopened = 0;
 }
@@ -95,7 +94,7 @@ static void pass_on(struct fetch *f)
 		int r = part_pass_on(rs->window, p, rs->flush);
 		if (p->start > f->want.offset) {
 			f->want.offset = p->start;
-			backoff_progress(&f->backoff);
+			backoff_progress(&f->backoff, f->want.offset);
 			f->pass_is_fresh = false;
 		}
 		f->sink_error = r == -EAGAIN ? 0 : r;
@@ -157,7 +156,11 @@ static struct range *next_to_open(struct fetch *f, size_t parts_max)
 	if (first)
 		return first;
 	struct part *p = window_add(rs->window, parts_max, f->want.size);
-	return p ? range_of(rs, p) : NULL;
+	if (!p)
+		return NULL;
+	first = range_of(rs, p);
+	first->backoff = (struct backoff){.credited = p->start};
+	return first;
 }
 
 /* As many as there may be. Where the URL leads is known from the stream's last good answer. */

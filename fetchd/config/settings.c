@@ -28,7 +28,7 @@ static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX]
 	    {"auth-file", 0, OPT_TEXT, &s->auth_file, NULL, 0, 4096, NULL, "FILE",
 	     "credentials, before those of podman and docker"},
 	    {"max-retries", 0, OPT_COUNT, &s->max_retries, "8", 0, RETRIES_MAX, NULL, "N",
-	     "tries in a row that make no progress"},
+	     "retries; each new 64 KiB give one back"},
 	    {"retry-delay", 0, OPT_TIME_MS, &s->retry_delay_ms, "1s", 1, HOUR_MS, NULL, "TIME",
 	     "the first wait; further ones are longer"},
 	    {"retry-delay-max", 0, OPT_TIME_MS, &s->retry_delay_max_ms, "30s", 1, HOUR_MS, NULL, "TIME",

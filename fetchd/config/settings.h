@@ -15,7 +15,7 @@ struct settings {
 	const char *runtime_dir;
 	const char *log_level;
 	const char *auth_file; /* NULL or empty: the usual places */
-	uint64_t max_retries;  /* failures in a row, without progress in between, that are followed by another try */
+	uint64_t max_retries;  /* failures that are followed by another try; progress gives some back */
 	uint64_t retry_delay_ms;
 	uint64_t retry_delay_max_ms;
 	uint64_t retry_after_max_ms; /* what a server may ask for; beyond it the transfer fails */

@@ -52,6 +52,37 @@ def test_progress_refills_the_retries(box, bad):
     settled(box)
 
 
+STEP = 64 << 10  # new bytes that give one retry back
+
+
+def test_the_worst_link_that_moves_finishes(box, bad):
+    """Each try brings as little as gives that try back, and there is one retry in all."""
+    data = DATA[: 40 * STEP + 1]
+    box.configure("[fetchd]\nmax_retries = 1\nretry_delay = 1ms\n")
+    bad.on("/blob", badserver.cut_short(data, STEP))
+    box.run("sluice", "fetch", bad.url("/blob"), "--digest", digest_of(data), want=OK)
+    assert len(bad.asked("/blob")) == 41
+    settled(box)
+
+
+BARELY = {  # what each answer brings: the behaviour, and how many requests it gets with two retries
+    "single bytes": (badserver.cut_short(DATA, 1), 3),
+    "half of what gives a retry back": (badserver.cut_short(DATA, STEP // 2), 5),
+    "the same bytes": (lambda x: (x.head(200, {"Content-Length": len(DATA)}), x.body(DATA[:HALF]), x.hang_up()), 3),
+}
+
+
+@pytest.mark.parametrize("behaviour, requests", BARELY.values(), ids=BARELY)
+def test_a_server_that_brings_too_little_is_given_up(box, bad, behaviour, requests):
+    box.configure("[fetchd]\nmax_retries = 2\nretry_delay = 1ms\n")
+    bad.on("/blob", behaviour)
+    fetch(box, bad, want=AGAIN)
+    assert len(bad.asked("/blob")) == requests
+    bad.on("/blob", badserver.whole(DATA))
+    fetch(box, bad)
+    settled(box)
+
+
 def test_ranges_are_closed_and_encodings_unasked(box, bad):
     bad.on("/blob", badserver.cut_short(DATA, HALF), badserver.whole(DATA))
     fetch(box, bad, "--size", len(DATA))

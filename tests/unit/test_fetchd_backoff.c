@@ -36,18 +36,62 @@ static void test_middle(void **state)
 	assert_in_range(wait_ms, 499, 501);
 }
 
-static void test_progress_refills(void **state)
+#define REFILL ((uint64_t)BACKOFF_REFILL_BYTES)
+
+/* What one step of progress gives back. */
+static void test_progress(void **state)
 {
-	struct backoff b = {0};
-	uint64_t wait_ms;
+	static const struct {
+		uint64_t failures, credited, offset, want, want_credited;
+	} rows[] = {
+	    {4, 0, 0, 4, 0},
+	    {4, 0, 1, 4, 0},
+	    {4, 0, REFILL - 1, 4, 0},
+	    {4, 0, REFILL, 3, REFILL},
+	    {4, 0, 2 * REFILL - 1, 3, REFILL},
+	    {4, 0, 2 * REFILL, 2, 2 * REFILL},
+	    {4, 0, 100 * REFILL + 5, 0, 100 * REFILL},
+	    {0, 0, REFILL, 0, REFILL}, /* nothing is saved up */
+	    {4, 1000, REFILL, 4, 1000},
+	    {4, 1000, 1000 + REFILL, 3, 1000 + REFILL},
+	    {4, REFILL, 10, 4, REFILL}, /* sent again */
+	    {UINT64_MAX, 0, UINT64_MAX, UINT64_MAX - UINT64_MAX / REFILL, UINT64_MAX / REFILL * REFILL},
+	};
 	(void)state;
-	for (int round = 0; round < 100; round++) {
-		for (unsigned i = 0; i < limits.retries; i++)
-			assert_true(backoff_failure(&b, &limits, 0, UINT32_MAX, &wait_ms));
-		backoff_progress(&b);
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct backoff b = {rows[i].failures, rows[i].credited};
+		backoff_progress(&b, rows[i].offset);
+		if (b.failures != rows[i].want || b.credited != rows[i].want_credited)
+			fail_msg("row %zu: %llu failures, credited to %llu", i, (unsigned long long)b.failures,
+				 (unsigned long long)b.credited);
 	}
-	assert_true(backoff_failure(&b, &limits, 0, UINT32_MAX, &wait_ms));
-	assert_int_equal(wait_ms, limits.delay_ms);
+}
+
+/* How many requests a server gets that breaks off each of them after so many new bytes of a megabyte. */
+static void test_requests(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		unsigned want;
+		bool finishes;
+	} rows[] = {
+	    {0, 5, false},          {1, 5, false},          {1000, 5, false},   {REFILL / 4, 6, false},
+	    {REFILL / 2, 9, false}, {REFILL - 1, 17, true}, {REFILL, 16, true},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct backoff b = {0};
+		uint64_t wait_ms, offset = 0, size = 16 * REFILL;
+		unsigned requests = 0;
+		do {
+			requests++;
+			offset += rows[i].bytes < size - offset ? rows[i].bytes : size - offset;
+			backoff_progress(&b, offset);
+		} while (offset < size && backoff_failure(&b, &limits, 0, 0, &wait_ms));
+		if (requests != rows[i].want || (offset == size) != rows[i].finishes)
+			fail_msg("%llu bytes a try: %u requests, up to %llu", (unsigned long long)rows[i].bytes,
+				 requests, (unsigned long long)offset);
+	}
 }
 
 static void test_retry_after(void **state)
@@ -92,9 +136,8 @@ static void test_extremes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_windows),          cmocka_unit_test(test_middle),
-	    cmocka_unit_test(test_progress_refills), cmocka_unit_test(test_retry_after),
-	    cmocka_unit_test(test_extremes),
+	    cmocka_unit_test(test_windows),  cmocka_unit_test(test_middle),      cmocka_unit_test(test_progress),
+	    cmocka_unit_test(test_requests), cmocka_unit_test(test_retry_after), cmocka_unit_test(test_extremes),
 	};
 	return cmocka_run_group_tests_name("fetchd backoff", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "fetchd/http_end.h"
+#include "fetchd/http/curl_error.h"
 
 /* System */
 #include <ctype.h>
@@ -9,6 +9,9 @@
 #define UNKNOWN_AUTHORITY                                                                                              \
 	"TLS: the certificate is of an authority that this machine does not trust: if you do, name it with ca_file "   \
 	"in [registry HOST]"
+
+/* In the enum of libcurl's headers since 8.6. */
+#define TOO_LARGE ((CURLcode)100)
 
 /* What curl says, what that means, and how a person is told; NULL: in curl's own words. */
 static const struct {
@@ -36,12 +39,14 @@ static const struct {
     {CURLE_RECV_ERROR, HTTP_BROKEN_OFF, NULL},
     {CURLE_GOT_NOTHING, HTTP_BROKEN_OFF, "the connection was closed without an answer"},
     {CURLE_PARTIAL_FILE, HTTP_BROKEN_OFF, "the connection was closed before the end of the body"},
+    {CURLE_BAD_CONTENT_ENCODING, HTTP_REFUSED, /* since 8.7; before, the fields of the head tell */
+     "the server encoded the content although nobody asked for that"},
     {CURLE_WEIRD_SERVER_REPLY, HTTP_REFUSED, NULL},
     {CURLE_UNSUPPORTED_PROTOCOL, HTTP_REFUSED, "the answer is no HTTP/1.1"},
 };
 
 /*
- * What libcurl 7.88 and OpenSSL have no code for, only words. The first that is in them counts.
+ * What libcurl and OpenSSL have no code for, only words. The first that is in them counts.
  */
 static const struct {
 	const char *words;
@@ -62,7 +67,6 @@ static const struct {
      "TLS: the server wants a certificate of the client: see client_cert in [registry HOST]"},
     {"wrong version number", HTTP_NO_TLS,
      "TLS: the server speaks none there: plain_http = yes in [registry HOST], if it is to do without"},
-    {"chunked-encoding", HTTP_REFUSED, "the chunks of the body are broken"},
     {"tunnel failed, response 407", HTTP_DENIED,
      "407 Proxy Authentication Required: the proxy wants a password, or another one, in https_proxy"},
     {"tunnel failed", HTTP_NO_CONNECTION, "the proxy in https_proxy does not connect us"},
@@ -105,35 +109,88 @@ static bool find_cause(const char *text, enum http_end *ret_end, struct reason *
 	return false;
 }
 
-enum http_end http_end_of(CURLcode code, const char *text, int os_error, bool connected, struct reason *ret_why)
+static enum http_end broken_off(const struct response *answer, struct reason *ret_why)
+{
+	reason_set(ret_why, "the connection was closed %s",
+		   answer->lines == 0 ? "without an answer"
+		   : answer->whole    ? "before the end of the body"
+				      : "before the end of the head");
+	return HTTP_BROKEN_OFF;
+}
+
+/*
+ * TLS that ends without a close_notify. 7.88 takes it for an end like any other; 8.14 makes an error of it, also where
+ * only the end of the connection ends the body. Whether that was all of the body is for a digest to tell.
+ */
+static bool is_end_without_notify(const struct curl_end *c)
+{
+	return c->code == CURLE_RECV_ERROR && strstr(c->text, "unexpected eof");
+}
+
+static bool is_ended_by_close(const struct response *answer)
+{
+	return answer->whole && !answer->has_length && !answer->chunked;
+}
+
+/* "... in chunked-encoding" (7.88), "chunk hex-length ..." and "invalid chunk size" (8.14). */
+static bool has_broken_chunks(const struct curl_end *c)
+{
+	return c->code == CURLE_RECV_ERROR && c->answer->whole && c->answer->chunked && strstr(c->text, "chunk");
+}
+
+/* A line is over curl's own limit. Before 8.6 it says the same of memory. */
+static bool has_endless_line(const struct curl_end *c)
+{
+	return (c->code == TOO_LARGE || c->code == CURLE_OUT_OF_MEMORY) && c->connected && !c->answer->whole;
+}
+
+/* By what had happened, whichever code and words curl has for it. False: those decide. */
+static bool find_event(const struct curl_end *c, enum http_end *ret_end, struct reason *ret_why)
+{
+	const char *words = NULL;
+	if (c->code == CURLE_OPERATION_TIMEDOUT && c->connected) {
+		*ret_end = HTTP_STALLED;
+		words = "the answer was not complete within the time for it";
+	} else if (has_endless_line(c)) {
+		*ret_end = HTTP_REFUSED;
+		words = "a line of the head is too long";
+	} else if (has_broken_chunks(c)) {
+		*ret_end = HTTP_REFUSED;
+		words = "the chunks of the body are broken";
+	} else if (c->connected && is_end_without_notify(c)) {
+		*ret_end = is_ended_by_close(c->answer) ? HTTP_WHOLE : broken_off(c->answer, ret_why);
+		return true;
+	}
+	if (words)
+		reason_set(ret_why, "%s", words);
+	return words;
+}
+
+enum http_end curl_error_end(const struct curl_end *c, struct reason *ret_why)
 {
 	enum http_end end = HTTP_FAILED;
 	const char *words = NULL;
+	if (find_event(c, &end, ret_why))
+		return end;
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		if (ends[i].code == code) {
+		if (ends[i].code == c->code) {
 			end = ends[i].end;
 			words = ends[i].text;
 		}
-	if (code == CURLE_OPERATION_TIMEDOUT && connected) {
-		end = HTTP_STALLED;
-		words = "the answer was not complete within the time for it";
-	} else if (code == CURLE_COULDNT_CONNECT && os_error != 0) {
-		say_no_connection(text, os_error, ret_why);
-		return end;
-	} else if (code == CURLE_OUT_OF_MEMORY && connected) {
-		end = HTTP_REFUSED;
-		words = "a line of the head is too long"; /* for a buffer of curl's; it says the same of memory */
-	} else if (!words && find_cause(text, &end, ret_why)) {
+	if (c->code == CURLE_COULDNT_CONNECT && c->os_error != 0) {
+		say_no_connection(c->text, c->os_error, ret_why);
 		return end;
 	}
+	if (!words && find_cause(c->text, &end, ret_why))
+		return end;
 	if (!words)
-		words = text[0] != '\0' ? text : curl_easy_strerror(code);
+		words = c->text[0] != '\0' ? c->text : curl_easy_strerror(c->code);
 	say_error(end == HTTP_NO_TLS ? "TLS: " : "", words, ret_why);
 	return end;
 }
 
 /* curl remembers the number of an address that it gave up, too, though another one answered. */
-int http_end_errno(CURLcode code, int os_error)
+int curl_error_errno(CURLcode code, int os_error)
 {
 	return code == CURLE_COULDNT_CONNECT || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ? os_error : 0;
 }

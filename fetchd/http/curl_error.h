@@ -1,20 +1,27 @@
 /*
- * What libcurl's errors mean to us, and how a person is told.
+ * What libcurl's errors mean to us, and how a person is told. Its codes and words differ from version to version, so
+ * they are read together with what had happened by then: the same answer of a server has the same end with each.
  */
-#ifndef SLUICE_FETCHD_HTTP_END_H
-#define SLUICE_FETCHD_HTTP_END_H
+#ifndef SLUICE_FETCHD_HTTP_CURL_ERROR_H
+#define SLUICE_FETCHD_HTTP_CURL_ERROR_H
 
 #include <curl/curl.h>
 
 #include "fetchd/http/http.h"
 
-/*
- * How a transfer of curl's ended. `text` is what it wrote into its error buffer, `os_error` its CURLINFO_OS_ERRNO,
- * `connected` whether the request went out. Pure.
- */
-enum http_end http_end_of(CURLcode code, const char *text, int os_error, bool connected, struct reason *ret_why);
+/* All that is known of a transfer of curl's that is over. */
+struct curl_end {
+	CURLcode code;
+	const char *text; /* what it wrote into its error buffer */
+	int os_error;     /* CURLINFO_OS_ERRNO: the last one, which may be of an address that was given up */
+	bool connected;   /* the request went out */
+	const struct response *answer; /* as much as came of it */
+};
 
-/* Of these two, the errno by which a connection could not be made or broke off; 0: it ended otherwise. Pure. */
-int http_end_errno(CURLcode code, int os_error);
+/* How it ended. Pure. */
+enum http_end curl_error_end(const struct curl_end *c, struct reason *ret_why);
+
+/* The errno by which a connection could not be made or broke off; 0: it ended otherwise. Pure. */
+int curl_error_errno(CURLcode code, int os_error);
 
 #endif

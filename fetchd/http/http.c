@@ -16,8 +16,8 @@
 #include "common/base/clock.h"
 
 /* Own */
+#include "fetchd/http/curl_error.h"
 #include "fetchd/http/guard.h"
-#include "fetchd/http_end.h"
 
 /* Bytes, for each running exchange; up to as much again while it is paused. */
 #define RECEIVE_BUFFER       (128 * 1024L)
@@ -197,8 +197,9 @@ static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_er
 	long error = 0, connects = 1;
 	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &error);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
-	enum http_end end = http_end_of(code, x->error, (int)error, x->connected, ret_why);
-	*ret_error = http_end_errno(code, (int)error);
+	const struct curl_end over = {code, x->error, (int)error, x->connected, &x->response};
+	enum http_end end = curl_error_end(&over, ret_why);
+	*ret_error = curl_error_errno(code, (int)error);
 	if (x->stopped)
 		return HTTP_STOPPED;
 	if (end == HTTP_REFUSED && connects == 0 && x->response.lines == 0)

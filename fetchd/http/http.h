@@ -1,7 +1,7 @@
 /*
  * HTTP exchanges by libcurl's multi interface on libev: one request, one response, no decisions. Redirects,
  * credentials, ranges and retries are the caller's. The only file that makes requests by curl; url.c and guard.c have
- * its parser of URLs, http_end.c its errors.
+ * its parser of URLs, curl_error.c its errors.
  *
  * HTTP/1.1 only: pausing HTTP/2 streams has a trail of bugs around libcurl 7.88. No content encoding is asked for,
  * because offsets count the bytes of the content as it is.

@@ -10,7 +10,7 @@ import collections
 import gzip
 import re
 
-from badserver import silent, status
+from badserver import cut_short, silent, status
 from stages import AGAIN, BAD_DATA, DENIED, NOT_FOUND, OK
 
 TOKEN, MANIFEST, FRESH, RESUMED, HEAD = PLACES = ("token", "manifest", "fresh blob", "resumed blob", "head of a manifest")
@@ -182,6 +182,13 @@ case("a chunk without a size", lambda x, c: x.chunks(c.data, end=b"zz\r\n", send
      everywhere(BAD_DATA, sent=lambda c: FEW))
 case("a chunk that is too big", lambda x, c: x.chunks(c.data, end=b"fffffffffffffffff\r\n", send=FEW),
      everywhere(BAD_DATA, sent=lambda c: FEW))
+# The newer libcurl refuses the head, the older one leaves that to us.
+for text in ("identity", "chunked, identity", "chunked, chunked", "gzip", "x, chunked"):
+    case(f"Transfer-Encoding '{text}'", lambda x, c, text=text: x.rest(c.data, headers=[("Transfer-Encoding", text)]),
+         everywhere(BAD_DATA))
+case("chunked twice", lambda x, c: x.chunks(c.data, headers=[("Transfer-Encoding", "chunked")]), everywhere(BAD_DATA, "encoded"))
+case("broken chunks behind many bytes", lambda x, c: x.chunks(c.data, size=1000, end=b"\r\n", send=c.rest - 1),
+     everywhere(BAD_DATA, "chunks", sent=lambda c: c.rest - 1))
 case("trailers", lambda x, c: x.chunks(c.data, end=b"0\r\nContent-Length: 5\r\nX: y\r\n\r\n"), everywhere(OK))
 
 
@@ -201,6 +208,10 @@ case("short body without a length", lambda x, c: x.rest(c.data, send=FEW), blobs
      from_the_start(BAD_DATA, sent=lambda c: FEW), once=True)
 case("short chunked body", lambda x, c: (x.chunks(c.data, end=b"", send=FEW), x.hang_up()),
      blobs(OK, requests=2), from_the_start(OK, requests=2, sent=twice), once=True)
+# New bytes give retries back, but not so few, and none that came before.
+case("single bytes for ever", lambda x, c: cut_short(c.data, 1)(x), blobs(AGAIN, requests=TRIES, sent=lambda c: TRIES))
+case("the same bytes for ever", lambda x, c: (x.head(200, {"Content-Length": len(c.data)}), x.body(c.data[:30_000]), x.hang_up()),
+     blobs(AGAIN, requests=TRIES, sent=lambda c: TRIES * 30_000))
 case("no body", lambda x, c: x.rest(c.data, c.rest, send=0), everywhere(AGAIN, requests=TRIES, sent=nothing))
 # The first try may be on connections that were idle: libcurl tries up to five of those without a word to us.
 SILENTLY = range(TRIES, TRIES + 6)

@@ -190,7 +190,8 @@ enum http_end curl_error_end(const struct curl_end *c, struct reason *ret_why)
 }
 
 /* curl remembers the number of an address that it gave up, too, though another one answered. */
-int curl_error_errno(CURLcode code, int os_error)
+int curl_error_errno(const struct curl_end *c)
 {
-	return code == CURLE_COULDNT_CONNECT || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ? os_error : 0;
+	bool counts = c->code == CURLE_COULDNT_CONNECT || c->code == CURLE_SEND_ERROR || c->code == CURLE_RECV_ERROR;
+	return counts ? c->os_error : 0;
 }

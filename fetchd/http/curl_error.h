@@ -22,6 +22,6 @@ struct curl_end {
 enum http_end curl_error_end(const struct curl_end *c, struct reason *ret_why);
 
 /* The errno by which a connection could not be made or broke off; 0: it ended otherwise. Pure. */
-int curl_error_errno(CURLcode code, int os_error);
+int curl_error_errno(const struct curl_end *c);
 
 #endif

@@ -19,8 +19,7 @@
 #include "fetchd/http/curl_error.h"
 #include "fetchd/http/guard.h"
 
-/* Bytes, for each running exchange; up to as much again while it is paused. */
-#define RECEIVE_BUFFER       (128 * 1024L)
+#define RECEIVE_BUFFER       (128 * 1024L) /* bytes, for each running exchange; while it is paused up to twice that */
 #define SMALL_RECEIVE_BUFFER (32 * 1024L)
 #define IDLE_CONNECTIONS     32L
 #define SPARE_EXCHANGES      8 /* kept for reuse: each has a curl handle */
@@ -194,12 +193,12 @@ static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, in
 
 static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_error, struct reason *ret_why)
 {
-	long error = 0, connects = 1;
-	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &error);
+	long os = 0, connects = 1;
+	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
-	const struct curl_end over = {code, x->error, (int)error, x->connected, &x->response};
+	const struct curl_end over = {code, x->error, (int)os, x->connected, &x->response};
 	enum http_end end = curl_error_end(&over, ret_why);
-	*ret_error = curl_error_errno(code, (int)error);
+	*ret_error = curl_error_errno(&over);
 	if (x->stopped)
 		return HTTP_STOPPED;
 	if (end == HTTP_REFUSED && connects == 0 && x->response.lines == 0)

@@ -36,98 +36,98 @@ static void feed(struct response *r, const char *head)
 #define TOO_LONG "a line of the head is too long"
 
 /* libcurl's and OpenSSL's own words: of 7.88 and 3.0 where nothing else is said. */
+static const struct {
+	CURLcode code;
+	const char *text;
+	int os_error;
+	enum stage stage;
+	enum http_end want;
+	const char *said; /* in the reason */
+} endings[] = {
+    {CURLE_OK, "", 0, SIZED, HTTP_WHOLE, ""},
+    {CURLE_COULDNT_RESOLVE_HOST, "Could not resolve host: x", 0, NOT_SENT, HTTP_NO_ADDRESS, "resolver"},
+    {CURLE_COULDNT_RESOLVE_PROXY, "Could not resolve proxy: x", 0, NOT_SENT, HTTP_NO_ADDRESS, "http_proxy"},
+    {CURLE_COULDNT_CONNECT, "Failed to connect to a.io port 443 after 0 ms: Couldn't connect to server", ECONNREFUSED,
+     NOT_SENT, HTTP_NO_CONNECTION, "connection refused (a.io port 443): nothing listens"},
+    {CURLE_COULDNT_CONNECT, "Failed to connect to a.io port 443 after 0 ms: Couldn't connect to server", EHOSTUNREACH,
+     NOT_SENT, HTTP_NO_CONNECTION, "no route to host (a.io port 443)"},
+    {CURLE_COULDNT_CONNECT, "", ENETUNREACH, NOT_SENT, HTTP_NO_CONNECTION, "network is unreachable"},
+    {CURLE_OPERATION_TIMEDOUT, "Connection timed out after 100 milliseconds", 0, NOT_SENT, HTTP_NO_CONNECTION,
+     "firewall"},
+    {CURLE_OPERATION_TIMEDOUT, "Operation timed out", 0, NO_ANSWER, HTTP_STALLED, "not complete"},
+    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: certificate has expired", 0, NOT_SENT, HTTP_NO_TLS,
+     "TLS: the certificate has expired"},
+    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: certificate is not yet valid", 0, NOT_SENT, HTTP_NO_TLS,
+     "clock"},
+    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: self-signed certificate in certificate chain", 0,
+     NOT_SENT, HTTP_NO_TLS, "authority that this machine does not trust"},
+    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: unable to get local issuer certificate", 0, NOT_SENT,
+     HTTP_NO_TLS, "ca_file"},
+    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: self-signed certificate", 0, NOT_SENT, HTTP_NO_TLS,
+     "self-signed"},
+    {CURLE_PEER_FAILED_VERIFICATION, "SSL: no alternative certificate subject name matches target host name 'a.io'", 0,
+     NOT_SENT, HTTP_NO_TLS, "for another host"},
+    {CURLE_SSL_CONNECT_ERROR, "error:0A00010B:SSL routines::wrong version number", 0, NOT_SENT, HTTP_NO_TLS,
+     "plain_http"},
+    {CURLE_RECV_ERROR, "OpenSSL SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required", 0, true,
+     HTTP_NO_TLS, "client_cert"},
+    {CURLE_SSL_CONNECT_ERROR, "OpenSSL SSL_connect: something else", 0, NOT_SENT, HTTP_NO_TLS,
+     "TLS: OpenSSL SSL_connect: something else"},
+    {CURLE_RECV_ERROR, "Recv failure: Connection reset by peer", 0, NO_ANSWER, HTTP_BROKEN_OFF,
+     "connection reset by peer"},
+    {CURLE_SEND_ERROR, "Send failure: Broken pipe", 0, NO_ANSWER, HTTP_BROKEN_OFF, "broken pipe"},
+    {CURLE_GOT_NOTHING, "Empty reply from server", 0, NO_ANSWER, HTTP_BROKEN_OFF, "without an answer"},
+    {CURLE_PARTIAL_FILE, "transfer closed with 5 bytes remaining", 0, SIZED, HTTP_BROKEN_OFF, "before the end"},
+    {CURLE_RECV_ERROR, "CONNECT tunnel failed, response 407", 0, NOT_SENT, HTTP_DENIED, "407"},
+    {CURLE_RECV_ERROR, "CONNECT tunnel failed, response 502", 0, NOT_SENT, HTTP_NO_CONNECTION, "proxy"},
+    {CURLE_OUT_OF_MEMORY, "", 0, NOT_SENT, HTTP_FAILED, "memory"},
+    /* The same answers, as one and the other version has them. */
+    {CURLE_RECV_ERROR, "Illegal or missing hexadecimal sequence in chunked-encoding", 0, CHUNKED, HTTP_REFUSED,
+     "chunks"},
+    {CURLE_RECV_ERROR, "chunk hex-length char not a hex digit: 0x7a", 0, CHUNKED, HTTP_REFUSED, "chunks"}, /* 8.14 */
+    {CURLE_RECV_ERROR, "chunk hex-length longer than 16", 0, CHUNKED, HTTP_REFUSED, "chunks"},             /* 8.14 */
+    {CURLE_RECV_ERROR, "invalid chunk size: 'fffffffffffffff0'", 0, CHUNKED, HTTP_REFUSED, "chunks"},      /* 8.14 */
+    {CURLE_RECV_ERROR, "Recv failure: Connection reset by peer", ECONNRESET, CHUNKED, HTTP_BROKEN_OFF,
+     "connection reset by peer"},
+    {CURLE_BAD_CONTENT_ENCODING, "Unsolicited Transfer-Encoding (gzip) found", 0, HEAD_BEGUN, HTTP_REFUSED,
+     "encoded the content"},                                          /* 8.14 */
+    {CURLE_OUT_OF_MEMORY, "", 0, HEAD_BEGUN, HTTP_REFUSED, TOO_LONG}, /* 7.88 */
+    {CURLE_OUT_OF_MEMORY, "", 0, SIZED, HTTP_FAILED, "memory"},
+    {(CURLcode)100, "A value or data field grew larger than allowed", 0, HEAD_BEGUN, HTTP_REFUSED, TOO_LONG}, /* 8.14 */
+    {CURLE_OK, "", 0, UNTIL_CLOSE, HTTP_WHOLE, ""},                                                           /* 7.88 */
+    {CURLE_RECV_ERROR, EOF_TEXT, 0, UNTIL_CLOSE, HTTP_WHOLE, ""},                                             /* 8.14 */
+    {CURLE_RECV_ERROR, EOF_TEXT, 0, SIZED, HTTP_BROKEN_OFF, "before the end of the body"},                    /* 8.14 */
+    {CURLE_RECV_ERROR, EOF_TEXT, 0, CHUNKED, HTTP_BROKEN_OFF, "before the end of the body"},                  /* 8.14 */
+    {CURLE_RECV_ERROR, EOF_TEXT, 0, HEAD_BEGUN, HTTP_BROKEN_OFF, "before the end of the head"},               /* 8.14 */
+    {CURLE_RECV_ERROR, EOF_TEXT, 0, NO_ANSWER, HTTP_BROKEN_OFF, "without an answer"},                         /* 8.14 */
+};
+
 static void test_ends(void **state)
 {
-	static const struct {
-		CURLcode code;
-		const char *text;
-		int os_error;
-		enum stage stage;
-		enum http_end want;
-		const char *said; /* in the reason */
-	} rows[] = {
-	    {CURLE_OK, "", 0, SIZED, HTTP_WHOLE, ""},
-	    {CURLE_COULDNT_RESOLVE_HOST, "Could not resolve host: x", 0, NOT_SENT, HTTP_NO_ADDRESS, "resolver"},
-	    {CURLE_COULDNT_RESOLVE_PROXY, "Could not resolve proxy: x", 0, NOT_SENT, HTTP_NO_ADDRESS, "http_proxy"},
-	    {CURLE_COULDNT_CONNECT, "Failed to connect to a.io port 443 after 0 ms: Couldn't connect to server",
-	     ECONNREFUSED, NOT_SENT, HTTP_NO_CONNECTION, "connection refused (a.io port 443): nothing listens"},
-	    {CURLE_COULDNT_CONNECT, "Failed to connect to a.io port 443 after 0 ms: Couldn't connect to server",
-	     EHOSTUNREACH, NOT_SENT, HTTP_NO_CONNECTION, "no route to host (a.io port 443)"},
-	    {CURLE_COULDNT_CONNECT, "", ENETUNREACH, NOT_SENT, HTTP_NO_CONNECTION, "network is unreachable"},
-	    {CURLE_OPERATION_TIMEDOUT, "Connection timed out after 100 milliseconds", 0, NOT_SENT, HTTP_NO_CONNECTION,
-	     "firewall"},
-	    {CURLE_OPERATION_TIMEDOUT, "Operation timed out", 0, NO_ANSWER, HTTP_STALLED, "not complete"},
-	    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: certificate has expired", 0, NOT_SENT,
-	     HTTP_NO_TLS, "TLS: the certificate has expired"},
-	    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: certificate is not yet valid", 0, NOT_SENT,
-	     HTTP_NO_TLS, "clock"},
-	    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: self-signed certificate in certificate chain", 0,
-	     NOT_SENT, HTTP_NO_TLS, "authority that this machine does not trust"},
-	    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: unable to get local issuer certificate", 0,
-	     NOT_SENT, HTTP_NO_TLS, "ca_file"},
-	    {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: self-signed certificate", 0, NOT_SENT,
-	     HTTP_NO_TLS, "self-signed"},
-	    {CURLE_PEER_FAILED_VERIFICATION,
-	     "SSL: no alternative certificate subject name matches target host name 'a.io'", 0, NOT_SENT, HTTP_NO_TLS,
-	     "for another host"},
-	    {CURLE_SSL_CONNECT_ERROR, "error:0A00010B:SSL routines::wrong version number", 0, NOT_SENT, HTTP_NO_TLS,
-	     "plain_http"},
-	    {CURLE_RECV_ERROR, "OpenSSL SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required", 0,
-	     true, HTTP_NO_TLS, "client_cert"},
-	    {CURLE_SSL_CONNECT_ERROR, "OpenSSL SSL_connect: something else", 0, NOT_SENT, HTTP_NO_TLS,
-	     "TLS: OpenSSL SSL_connect: something else"},
-	    {CURLE_RECV_ERROR, "Recv failure: Connection reset by peer", 0, NO_ANSWER, HTTP_BROKEN_OFF,
-	     "connection reset by peer"},
-	    {CURLE_SEND_ERROR, "Send failure: Broken pipe", 0, NO_ANSWER, HTTP_BROKEN_OFF, "broken pipe"},
-	    {CURLE_GOT_NOTHING, "Empty reply from server", 0, NO_ANSWER, HTTP_BROKEN_OFF, "without an answer"},
-	    {CURLE_PARTIAL_FILE, "transfer closed with 5 bytes remaining", 0, SIZED, HTTP_BROKEN_OFF, "before the end"},
-	    {CURLE_RECV_ERROR, "CONNECT tunnel failed, response 407", 0, NOT_SENT, HTTP_DENIED, "407"},
-	    {CURLE_RECV_ERROR, "CONNECT tunnel failed, response 502", 0, NOT_SENT, HTTP_NO_CONNECTION, "proxy"},
-	    {CURLE_OUT_OF_MEMORY, "", 0, NOT_SENT, HTTP_FAILED, "memory"},
-	    /* The same answers, as one and the other version has them. */
-	    {CURLE_RECV_ERROR, "Illegal or missing hexadecimal sequence in chunked-encoding", 0, CHUNKED, HTTP_REFUSED,
-	     "chunks"},
-	    {CURLE_RECV_ERROR, "chunk hex-length char not a hex digit: 0x7a", 0, CHUNKED, HTTP_REFUSED,
-	     "chunks"},                                                                                       /* 8.14 */
-	    {CURLE_RECV_ERROR, "chunk hex-length longer than 16", 0, CHUNKED, HTTP_REFUSED, "chunks"},        /* 8.14 */
-	    {CURLE_RECV_ERROR, "invalid chunk size: 'fffffffffffffff0'", 0, CHUNKED, HTTP_REFUSED, "chunks"}, /* 8.14 */
-	    {CURLE_RECV_ERROR, "Recv failure: Connection reset by peer", ECONNRESET, CHUNKED, HTTP_BROKEN_OFF,
-	     "connection reset by peer"},
-	    {CURLE_BAD_CONTENT_ENCODING, "Unsolicited Transfer-Encoding (gzip) found", 0, HEAD_BEGUN, HTTP_REFUSED,
-	     "encoded the content"},                                          /* 8.14 */
-	    {CURLE_OUT_OF_MEMORY, "", 0, HEAD_BEGUN, HTTP_REFUSED, TOO_LONG}, /* 7.88 */
-	    {CURLE_OUT_OF_MEMORY, "", 0, SIZED, HTTP_FAILED, "memory"},
-	    {(CURLcode)100, "A value or data field grew larger than allowed", 0, HEAD_BEGUN, HTTP_REFUSED,
-	     TOO_LONG},                                                                                 /* 8.14 */
-	    {CURLE_OK, "", 0, UNTIL_CLOSE, HTTP_WHOLE, ""},                                             /* 7.88 */
-	    {CURLE_RECV_ERROR, EOF_TEXT, 0, UNTIL_CLOSE, HTTP_WHOLE, ""},                               /* 8.14 */
-	    {CURLE_RECV_ERROR, EOF_TEXT, 0, SIZED, HTTP_BROKEN_OFF, "before the end of the body"},      /* 8.14 */
-	    {CURLE_RECV_ERROR, EOF_TEXT, 0, CHUNKED, HTTP_BROKEN_OFF, "before the end of the body"},    /* 8.14 */
-	    {CURLE_RECV_ERROR, EOF_TEXT, 0, HEAD_BEGUN, HTTP_BROKEN_OFF, "before the end of the head"}, /* 8.14 */
-	    {CURLE_RECV_ERROR, EOF_TEXT, 0, NO_ANSWER, HTTP_BROKEN_OFF, "without an answer"},           /* 8.14 */
-	};
 	struct response answer;
 	(void)state;
-	for (size_t i = 0; i < LEN(rows); i++) {
-		const struct curl_end over = {rows[i].code, rows[i].text, rows[i].os_error, rows[i].stage != NOT_SENT,
-					      &answer};
+	for (size_t i = 0; i < LEN(endings); i++) {
+		const struct curl_end over = {endings[i].code, endings[i].text, endings[i].os_error,
+					      endings[i].stage != NOT_SENT, &answer};
 		struct reason why = {""};
-		feed(&answer, answers[rows[i].stage]);
+		feed(&answer, answers[endings[i].stage]);
 		enum http_end end = curl_error_end(&over, &why);
-		if (end != rows[i].want || !strstr(why.text, rows[i].said))
-			fail_msg("'%s' (%d) is %d: %s", rows[i].text, rows[i].code, end, why.text);
+		if (end != endings[i].want || !strstr(why.text, endings[i].said))
+			fail_msg("'%s' (%d) is %d: %s", endings[i].text, endings[i].code, end, why.text);
 	}
 }
 
 static void test_errno_of_connections(void **state)
 {
 	(void)state;
-	assert_int_equal(curl_error_errno(CURLE_COULDNT_CONNECT, ECONNREFUSED), ECONNREFUSED);
-	assert_int_equal(curl_error_errno(CURLE_RECV_ERROR, ECONNRESET), ECONNRESET);
-	assert_int_equal(curl_error_errno(CURLE_SEND_ERROR, EPIPE), EPIPE);
-	assert_int_equal(curl_error_errno(CURLE_RECV_ERROR, 0), 0);
-	assert_int_equal(curl_error_errno(CURLE_PARTIAL_FILE, ECONNREFUSED), 0);
-	assert_int_equal(curl_error_errno(CURLE_OK, ECONNREFUSED), 0);
+	assert_int_equal(curl_error_errno(&(struct curl_end){.code = CURLE_COULDNT_CONNECT, .os_error = ECONNREFUSED}),
+			 ECONNREFUSED);
+	assert_int_equal(curl_error_errno(&(struct curl_end){.code = CURLE_RECV_ERROR, .os_error = ECONNRESET}),
+			 ECONNRESET);
+	assert_int_equal(curl_error_errno(&(struct curl_end){.code = CURLE_SEND_ERROR, .os_error = EPIPE}), EPIPE);
+	assert_int_equal(curl_error_errno(&(struct curl_end){.code = CURLE_RECV_ERROR, .os_error = 0}), 0);
+	assert_int_equal(curl_error_errno(&(struct curl_end){.code = CURLE_PARTIAL_FILE, .os_error = ECONNREFUSED}), 0);
+	assert_int_equal(curl_error_errno(&(struct curl_end){.code = CURLE_OK, .os_error = ECONNREFUSED}), 0);
 }
 
 int main(void)

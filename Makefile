@@ -97,7 +97,7 @@ $(BUILD)/obj/%.o: %.c | libraries
 define archive_rules
 $(BUILD)/obj/lib$(1).list: always
 	@mkdir -p $$(@D)
-	@echo $(2) | cmp -s - $$@ || echo $(2) >$$@
+	@echo $(2:$(BUILD)/%=%) | cmp -s - $$@ || echo $(2:$(BUILD)/%=%) >$$@
 
 $(BUILD)/obj/lib$(1).a: $(BUILD)/obj/lib$(1).list $(2)
 	$$(call say,AR,$$@)

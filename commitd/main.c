@@ -4,7 +4,7 @@
  *
  * SYNOPSIS
  *	commitd [options]
- *	commitd [options] commit
+ *	commitd commit [options]
  *
  * DESCRIPTION
  *	commitd is the only process that gives a name under blobs/ and the only one that writes index.json. ingestd
@@ -46,106 +46,63 @@
  */
 
 /* System */
-#include <stdio.h>
-#include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
-
-/* Base */
-#include "common/base/log.h"
-#include "common/base/opt.h"
-#include "common/base/process.h"
 
 /* Own */
 #include "commitd/serve.h"
+#include "commitd/settings.h"
 #include "commitd/tool.h"
 
-#define VERIFY_WHEN_ASKED "when-asked"
-#define VERIFY_ALWAYS     "always"
-
-static const char *store, *runtime_dir, *verify, *log_level;
-static bool help, version;
+static const char *const verify_names[] = {"when-asked", "always", NULL};
 
 static const struct opt options[] = {
     {.name = "store",
      .kind = OPT_TEXT,
-     .var = &store,
+     .at = offsetof(struct settings, store),
      .def = "/var/lib/sluice",
      .env = "SLUICE_STORE",
      .arg = "DIR",
      .help = "the store"},
     {.name = "runtime-dir",
      .kind = OPT_TEXT,
-     .var = &runtime_dir,
+     .at = offsetof(struct settings, runtime_dir),
      .def = "/run/sluice",
      .env = "SLUICE_RUNTIME_DIR",
      .arg = "DIR",
      .help = "where the pipes are"},
     {.name = "verify",
-     .kind = OPT_TEXT,
-     .var = &verify,
-     .def = VERIFY_WHEN_ASKED,
-     .arg = VERIFY_WHEN_ASKED "|" VERIFY_ALWAYS,
+     .kind = OPT_CHOICE,
+     .at = offsetof(struct settings, verify),
+     .def = "when-asked",
+     .choices = verify_names,
+     .arg = "when-asked|always",
      .help = "read back before naming"},
-    {.name = "log-level",
-     .kind = OPT_TEXT,
-     .var = &log_level,
-     .def = "notice",
-     .arg = "LEVEL",
-     .help = "error, warning, notice, info or debug"},
-    {.name = "help", .letter = 'h', .kind = OPT_FLAG, .var = &help, .help = "show this and stop"},
-    {.name = "version", .kind = OPT_FLAG, .var = &version, .help = "show the version and stop"},
+    PROGRAM_LOG_LEVEL(struct settings, program, "notice", NULL),
+    PROGRAM_OPTIONS(struct settings, program),
     {.name = NULL},
 };
 
-static int usage_error(const char *text)
+static int run_daemon(const struct call *call)
 {
-	log_error("%s", text);
-	return EX_USAGE;
+	return serve_run(call->settings);
 }
 
-static int show_help(void)
+static int run_commit(const struct call *call)
 {
-	(void)printf("usage: commitd [OPTION...]          serve: name what ingestd sealed\n"
-		     "       commitd [OPTION...] commit   take seals on standard input, print digests\n\n");
-	opt_print_help(options, stdout);
-	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+	return tool_commit(call->settings, STDIN_FILENO, STDOUT_FILENO);
 }
 
-static int show_version(void)
-{
-	(void)printf("commitd %s\n", SLUICE_VERSION);
-	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
-}
-
-static int run(int operands_len, char **operands)
-{
-	enum log_level level;
-	if (help)
-		return show_help();
-	if (version)
-		return show_version();
-	if (log_level_parse(log_level, &level) < 0)
-		return usage_error("the log level is one of error, warning, notice, info, debug");
-	log_set_level(level);
-	bool always = strcmp(verify, VERIFY_ALWAYS) == 0;
-	if (!always && strcmp(verify, VERIFY_WHEN_ASKED) != 0)
-		return usage_error("--verify is " VERIFY_WHEN_ASKED " or " VERIFY_ALWAYS);
-	if (operands_len == 0)
-		return serve_run(
-		    &(struct serve_options){.store = store, .runtime_dir = runtime_dir, .verify_always = always});
-	if (operands_len == 1 && strcmp(operands[0], "commit") == 0)
-		return tool_commit(store, always, STDIN_FILENO, STDOUT_FILENO);
-	return usage_error("the only verb is 'commit'; see commitd --help");
-}
+static const struct verb verbs[] = {
+    {.usage = "[OPTION...]", .summary = "serve: name what ingestd sealed", .run = run_daemon},
+    {.name = "commit",
+     .usage = "[OPTION...]",
+     .summary = "take seals on standard input, print digests",
+     .run = run_commit},
+};
 
 int main(int argc, char **argv)
 {
-	struct reason why;
-	int operands_len = 0;
-	process_init("commitd");
-	if (opt_defaults(options, &why) < 0 || opt_environment(options, &why) < 0 ||
-	    opt_command_line(options, argc - 1, argv + 1, &operands_len, &why) < 0)
-		return usage_error(why.text);
-	return run(operands_len, argv + 1);
+	static const struct program commitd = {.name = "commitd", .options = options, VERBS(verbs)};
+	struct settings settings = {0};
+	return program_main(&commitd, &settings, argc, argv);
 }

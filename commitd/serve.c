@@ -21,7 +21,7 @@
 #include "common/store/storelock.h"
 
 struct server {
-	const struct serve_options *options;
+	const struct settings *settings;
 	struct loop *loop;
 	struct layout *layout;
 	int lock_fd;
@@ -55,7 +55,7 @@ static void on_control_idle(void *self)
 static int open_store(struct server *s)
 {
 	struct reason why;
-	int r = layout_open(s->options->store, LAYOUT_COMMITTER, &s->layout, &why);
+	int r = layout_open(s->settings->store, LAYOUT_COMMITTER, &s->layout, &why);
 	if (r < 0) {
 		log_error("%s", why.text);
 		return exit_code_of(r);
@@ -83,17 +83,17 @@ static int open_pipes(struct server *s)
 {
 	struct seals_env seals_env = {
 	    .loop = s->loop,
-	    .runtime_dir = s->options->runtime_dir,
+	    .runtime_dir = s->settings->runtime_dir,
 	    .layout = s->layout,
 	    .committer = s->committer,
 	    .peer = &s->peer,
-	    .verify_always = s->options->verify_always,
+	    .verify_always = s->settings->verify == VERIFY_ALWAYS,
 	    .idle = on_seals_idle,
 	    .self = s,
 	};
 	struct control_env control_env = {
 	    .loop = s->loop,
-	    .runtime_dir = s->options->runtime_dir,
+	    .runtime_dir = s->settings->runtime_dir,
 	    .layout = s->layout,
 	    .committer = s->committer,
 	    .peer = &s->peer,
@@ -118,7 +118,7 @@ static int on_start(void *self, struct loop *loop)
 	if (r == 0)
 		r = open_pipes(s);
 	if (r < 0) {
-		(void)log_errno(r, "cannot serve in '%s'", s->options->runtime_dir);
+		(void)log_errno(r, "cannot serve in '%s'", s->settings->runtime_dir);
 		return exit_code_of(r);
 	}
 	log_info("serving the store '%s'", layout_path(s->layout));
@@ -147,9 +147,9 @@ static void on_release(void *self)
 	s->lock_fd = close_fd(s->lock_fd);
 }
 
-int serve_run(const struct serve_options *options)
+int serve_run(const struct settings *settings)
 {
 	static const struct daemon_hooks hooks = {.start = on_start, .stop = on_stop, .release = on_release};
-	struct server s = {.options = options, .lock_fd = -1};
-	return daemon_run("commitd", options->runtime_dir, &hooks, &s);
+	struct server s = {.settings = settings, .lock_fd = -1};
+	return daemon_run("commitd", settings->runtime_dir, &hooks, &s);
 }

@@ -154,10 +154,10 @@ static void commit_all(struct tool *t, struct frame_reader *reader)
 	}
 }
 
-int tool_commit(const char *store, bool verify_always, int in_fd, int out_fd)
+int tool_commit(const struct settings *settings, int in_fd, int out_fd)
 {
 	CLEANUP(reader_cleanup) struct frame_reader *reader = NULL;
-	struct tool t = {.verify_always = verify_always, .out_fd = out_fd};
+	struct tool t = {.verify_always = settings->verify == VERIFY_ALWAYS, .out_fd = out_fd};
 	struct reason why;
 	if (isatty(in_fd)) {
 		log_error("standard input is a terminal; give it the seals that 'ingestd put' prints");
@@ -168,7 +168,7 @@ int tool_commit(const char *store, bool verify_always, int in_fd, int out_fd)
 		(void)log_errno(r, "cannot read standard input");
 		return exit_code_of(r);
 	}
-	r = layout_open(store, LAYOUT_COMMITTER, &t.layout, &why);
+	r = layout_open(settings->store, LAYOUT_COMMITTER, &t.layout, &why);
 	if (r < 0) {
 		log_error("%s", why.text);
 		return exit_code_of(r);

@@ -4,12 +4,12 @@
 #ifndef SLUICE_COMMITD_TOOL_H
 #define SLUICE_COMMITD_TOOL_H
 
-#include <stdbool.h>
+#include "commitd/settings.h"
 
 /*
- * Commit every seal that `in_fd` brings, in order, to the store at `store`, and remove its ingest. Returns the exit
- * code: that of the first seal that failed; says what failed. Blocks.
+ * Commit every seal that `in_fd` brings, in order, to the store, and remove its ingest. Returns the exit code: that of
+ * the first seal that failed; says what failed. Blocks.
  */
-int tool_commit(const char *store, bool verify_always, int in_fd, int out_fd);
+int tool_commit(const struct settings *settings, int in_fd, int out_fd);
 
 #endif

@@ -174,8 +174,8 @@ static int read_options(const struct verb *verb, int *argc, char **argv)
 	struct reason why;
 	enum log_level level;
 
-	if (opt_defaults(verb->options, &why) < 0 || opt_environment(verb->options, &why) < 0 ||
-	    opt_command_line(verb->options, *argc, argv, argc, &why) < 0) {
+	if (opt_defaults(verb->options, NULL, &why) < 0 || opt_environment(verb->options, NULL, &why) < 0 ||
+	    opt_command_line(verb->options, NULL, *argc, argv, argc, &why) < 0) {
 		log_error("%s", why.text);
 		return EX_USAGE;
 	}

@@ -15,16 +15,49 @@ static const char *store, *runtime_dir, *config;
 static bool json, quiet, verbose;
 
 const struct opt options_global[] = {
-    {"store", 0, OPT_TEXT, &store, NULL, 1, 4095, "SLUICE_STORE", "DIR", "the store (SLUICE_STORE)"},
-    {"runtime-dir", 0, OPT_TEXT, &runtime_dir, NULL, 1, 4095, "SLUICE_RUNTIME_DIR", "DIR",
-     "where the pipes are (SLUICE_RUNTIME_DIR)"},
-    {"config", 0, OPT_TEXT, &config, NULL, 1, 4095, "SLUICE_CONFIG", "FILE",
-     "for fetchd, when it is started here (SLUICE_CONFIG)"},
-    {"json", 0, OPT_FLAG, &json, "no", 0, 0, NULL, NULL, "write JSON: an object a line, the result last"},
-    {"quiet", 'q', OPT_FLAG, &quiet, "no", 0, 0, NULL, NULL, "no progress, bare results"},
-    {"verbose", 'v', OPT_FLAG, &verbose, "no", 0, 0, NULL, NULL, "say more; show what the stages log"},
-    {"help", 'h', OPT_FLAG, &options_help, "no", 0, 0, NULL, NULL, "show this and stop"},
-    {"version", 'V', OPT_FLAG, &options_version, "no", 0, 0, NULL, NULL, "show the version and stop"},
+    {.name = "store",
+     .kind = OPT_TEXT,
+     .var = &store,
+     .min = 1,
+     .max = 4095,
+     .env = "SLUICE_STORE",
+     .arg = "DIR",
+     .help = "the store (SLUICE_STORE)"},
+    {.name = "runtime-dir",
+     .kind = OPT_TEXT,
+     .var = &runtime_dir,
+     .min = 1,
+     .max = 4095,
+     .env = "SLUICE_RUNTIME_DIR",
+     .arg = "DIR",
+     .help = "where the pipes are (SLUICE_RUNTIME_DIR)"},
+    {.name = "config",
+     .kind = OPT_TEXT,
+     .var = &config,
+     .min = 1,
+     .max = 4095,
+     .env = "SLUICE_CONFIG",
+     .arg = "FILE",
+     .help = "for fetchd, when it is started here (SLUICE_CONFIG)"},
+    {.name = "json",
+     .kind = OPT_FLAG,
+     .var = &json,
+     .def = "no",
+     .help = "write JSON: an object a line, the result last"},
+    {.name = "quiet", .letter = 'q', .kind = OPT_FLAG, .var = &quiet, .def = "no", .help = "no progress, bare results"},
+    {.name = "verbose",
+     .letter = 'v',
+     .kind = OPT_FLAG,
+     .var = &verbose,
+     .def = "no",
+     .help = "say more; show what the stages log"},
+    {.name = "help", .letter = 'h', .kind = OPT_FLAG, .var = &options_help, .def = "no", .help = "show this and stop"},
+    {.name = "version",
+     .letter = 'V',
+     .kind = OPT_FLAG,
+     .var = &options_version,
+     .def = "no",
+     .help = "show the version and stop"},
     {.name = NULL},
 };
 
@@ -72,11 +105,11 @@ int options_read(const struct opt *own, int *argc, char **argv, struct context *
 	store = runtime_dir = config = NULL;
 	n += copy_rows(own, rows + n);
 	rows[n] = (struct opt){.name = NULL};
-	int r = opt_defaults(rows, why);
+	int r = opt_defaults(rows, NULL, why);
 	if (r == 0)
-		r = opt_environment(rows, why);
+		r = opt_environment(rows, NULL, why);
 	if (r == 0)
-		r = opt_command_line(rows, *argc, argv, argc, why);
+		r = opt_command_line(rows, NULL, *argc, argv, argc, why);
 	if (r < 0)
 		return r;
 	*ret_context = (struct context){

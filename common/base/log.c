@@ -34,13 +34,7 @@ static struct {
 	uint64_t told_ms;     /* when it was written, or its repeats were told */
 } the_log = {.program = "", .level = LOG_LEVEL_NOTICE};
 
-static const struct {
-	const char *name;
-	enum log_level level;
-} level_names[] = {
-    {"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING}, {"notice", LOG_LEVEL_NOTICE},
-    {"info", LOG_LEVEL_INFO},   {"debug", LOG_LEVEL_DEBUG},
-};
+const char *const log_level_names[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 void log_init(const char *program)
 {
@@ -62,9 +56,9 @@ void log_set_level(enum log_level level)
 
 int log_level_parse(const char *text, enum log_level *ret_level)
 {
-	for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
-		if (strcmp(text, level_names[i].name) == 0) {
-			*ret_level = level_names[i].level;
+	for (unsigned i = 0; log_level_names[i]; i++) {
+		if (strcmp(text, log_level_names[i]) == 0) {
+			*ret_level = (enum log_level)(LOG_LEVEL_ERROR + i);
 			return 0;
 		}
 	}

@@ -30,6 +30,9 @@ enum log_level { /* the numbers are those of syslog(3) */
 void log_init(const char *program);
 void log_set_level(enum log_level level);
 
+/* The names of the levels, from LOG_LEVEL_ERROR on, NULL at the end: for an option. */
+extern const char *const log_level_names[];
+
 /* "error", "warning", "notice", "info" or "debug". 0 or -EINVAL. */
 int log_level_parse(const char *text, enum log_level *ret_level);
 

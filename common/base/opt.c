@@ -89,6 +89,17 @@ static int parse_flag(const char *text, bool *ret_value)
 	return -EINVAL;
 }
 
+static int parse_choice(const struct opt *row, const char *text, uint64_t *ret_value)
+{
+	for (unsigned i = 0; row->choices[i]; i++) {
+		if (strcmp(row->choices[i], text) == 0) {
+			*ret_value = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static uint64_t row_max(const struct opt *row)
 {
 	return row->max > 0 ? row->max : UINT64_MAX;
@@ -104,6 +115,15 @@ static int format_number(enum opt_kind kind, uint64_t value, char *out, size_t s
 	return snprintf(out, size, "%" PRIu64 "%s", value / u->factor, u->name);
 }
 
+/* "one of a, b, c" */
+static void choices_text(const struct opt *row, char ret_text[static RANGE_SIZE])
+{
+	int len = snprintf(ret_text, RANGE_SIZE, "one of");
+	for (const char *const *word = row->choices; *word && len < RANGE_SIZE; word++)
+		len +=
+		    snprintf(ret_text + len, RANGE_SIZE - (size_t)len, "%s %s", word == row->choices ? "" : ",", *word);
+}
+
 /* "a number from 1 to 64K is allowed" */
 static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 {
@@ -114,6 +134,10 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 	    [OPT_BYTES] = "a size with an optional K, M, G or T",
 	    [OPT_TIME_MS] = "a time in ms, s, m or h",
 	};
+	if (row->kind == OPT_CHOICE) {
+		choices_text(row, ret_text);
+		return;
+	}
 	char low[24], high[24];
 	enum opt_kind kind = row->kind == OPT_TEXT ? OPT_COUNT : row->kind;
 	(void)format_number(kind, row->min, low, sizeof low);
@@ -128,14 +152,19 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 		(void)snprintf(ret_text, RANGE_SIZE, "%s, from %s up,", what[row->kind], low);
 }
 
-/* Set the row's variable; `label` is how the person wrote the option. The text of an OPT_TEXT is borrowed for good. */
-static int row_set(const struct opt *row, const char *label, const char *value, struct reason *why)
+/*
+ * Set what the row sets; `label` is how the person wrote the option. The text of an OPT_TEXT is borrowed for good.
+ */
+static int row_set(const struct opt *row, void *settings, const char *label, const char *value, struct reason *why)
 {
+	void *var = row->var ? row->var : (char *)settings + row->at;
 	uint64_t number = strlen(value);
 	bool flag = false;
 	int r = 0;
 	if (row->kind == OPT_FLAG)
 		r = parse_flag(value, &flag);
+	else if (row->kind == OPT_CHOICE)
+		r = parse_choice(row, value, &number);
 	else if (row->kind != OPT_TEXT)
 		r = opt_parse_number(row->kind, value, &number);
 	if (r < 0 || (row->kind != OPT_FLAG && (number < row->min || number > row_max(row)))) {
@@ -145,30 +174,32 @@ static int row_set(const struct opt *row, const char *label, const char *value, 
 		return -EINVAL;
 	}
 	if (row->kind == OPT_FLAG)
-		*(bool *)row->var = flag;
+		*(bool *)var = flag;
 	else if (row->kind == OPT_TEXT)
-		*(const char **)row->var = value;
+		*(const char **)var = value;
+	else if (row->kind == OPT_CHOICE)
+		*(unsigned *)var = (unsigned)number;
 	else
-		*(uint64_t *)row->var = number;
+		*(uint64_t *)var = number;
 	return 0;
 }
 
-int opt_defaults(const struct opt *table, struct reason *why)
+int opt_defaults(const struct opt *table, void *settings, struct reason *why)
 {
 	int r = 0;
 	for (const struct opt *row = table; r == 0 && row->name; row++)
 		if (row->def)
-			r = row_set(row, row->name, row->def, why);
+			r = row_set(row, settings, row->name, row->def, why);
 	return r;
 }
 
-int opt_environment(const struct opt *table, struct reason *why)
+int opt_environment(const struct opt *table, void *settings, struct reason *why)
 {
 	int r = 0;
 	for (const struct opt *row = table; r == 0 && row->name; row++) {
 		const char *value = row->env ? getenv(row->env) : NULL;
 		if (value && value[0] != '\0')
-			r = row_set(row, row->env, value, why);
+			r = row_set(row, settings, row->env, value, why);
 	}
 	return r;
 }
@@ -192,7 +223,7 @@ static const struct opt *row_find(const struct opt *table, const char *name, siz
 	return NULL;
 }
 
-int opt_set(const struct opt *table, const char *name, const char *value, struct reason *why)
+int opt_set(const struct opt *table, void *settings, const char *name, const char *value, struct reason *why)
 {
 	const struct opt *row = row_find(table, name, strlen(name), true);
 	if (!row) {
@@ -204,12 +235,13 @@ int opt_set(const struct opt *table, const char *name, const char *value, struct
 		reason_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	return row_set(row, name, kept, why);
+	return row_set(row, settings, name, kept, why);
 }
 
 /* Where we are in a command line. */
 struct walk {
 	const struct opt *table;
+	void *settings;
 	int argc;
 	char **argv;
 	int next;
@@ -228,7 +260,7 @@ static int walk_set(struct walk *w, const struct opt *row, const char *label, co
 	}
 	if (!value)
 		value = w->argv[w->next++];
-	return row_set(row, label, value, w->why);
+	return row_set(row, w->settings, label, value, w->why);
 }
 
 /* "--name" or "--name=value" */
@@ -266,9 +298,9 @@ static int walk_short(struct walk *w, const char *arg)
 	return 0;
 }
 
-int opt_command_line(const struct opt *table, int argc, char **argv, int *ret_argc, struct reason *why)
+int opt_command_line(const struct opt *table, void *settings, int argc, char **argv, int *ret_argc, struct reason *why)
 {
-	struct walk w = {.table = table, .argc = argc, .argv = argv, .why = why};
+	struct walk w = {.table = table, .settings = settings, .argc = argc, .argv = argv, .why = why};
 	int operands = 0;
 	bool options = true;
 	while (w.next < argc) {

@@ -7,6 +7,7 @@
 #define SLUICE_BASE_OPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -18,35 +19,45 @@ enum opt_kind {
 	OPT_COUNT,   /* uint64_t: a plain decimal number */
 	OPT_BYTES,   /* uint64_t: a number with an optional K, M, G or T (powers of 1024) */
 	OPT_TIME_MS, /* uint64_t milliseconds: a number with ms, s, m or h; plain numbers are seconds */
+	OPT_CHOICE,  /* unsigned: which one of `choices` */
 };
+
+/* A row is written with designated initialisers, and what it sets is a member of the program's one settings struct:
+ *
+ *   {.name = "lease", .kind = OPT_TIME_MS, .at = offsetof(struct settings, lease_ms), .def = "30s", ...}
+ */
 
 struct opt {
 	const char *name; /* "max-retries": --max-retries, and max_retries in a file; NULL ends the table */
 	char letter;      /* 'v' for -v, or 0 */
 	enum opt_kind kind;
-	void *var;         /* bool, const char * or uint64_t, by kind */
+	void *var;         /* NULL, or what it sets where that is no member of the settings */
 	const char *def;   /* as it would be written; NULL: leave the variable alone */
 	uint64_t min, max; /* of the number, or of the text's length in bytes; max 0: no bound */
 	const char *env;   /* an environment variable, or NULL */
 	const char *arg;   /* its name in the help: "BYTES"; NULL for flags */
 	const char *help;
+	size_t at; /* where in the settings it is: a bool, const char *, uint64_t or unsigned, by kind */
+	const char *const *choices; /* the words of an OPT_CHOICE, NULL at their end */
 };
+
+/* In all of these, `settings` is the struct that `at` counts from. */
 
 /* Give all rows their defaults, or what their environment variables say, if not empty. -EINVAL with a reason that names
  * the row. */
-int opt_defaults(const struct opt *table, struct reason *why);
-int opt_environment(const struct opt *table, struct reason *why);
+int opt_defaults(const struct opt *table, void *settings, struct reason *why);
+int opt_environment(const struct opt *table, void *settings, struct reason *why);
 
 /* Set one row by its name (dashes or underscores) from text, which is copied. -ENOENT: no such row; -EINVAL: a bad
  * value. */
-int opt_set(const struct opt *table, const char *name, const char *value, struct reason *why);
+int opt_set(const struct opt *table, void *settings, const char *name, const char *value, struct reason *why);
 
 /*
  * Take the options out of argv up to "--": `argv` is left with the operands in their order and `ret_argc` says how
  * many. Options may stand before and after operands ("--name value", "--name=value", "-v", "-n5"). -EINVAL with a
  * reason. All of argv is looked at: a main() passes argc - 1 and argv + 1.
  */
-int opt_command_line(const struct opt *table, int argc, char **argv, int *ret_argc, struct reason *why);
+int opt_command_line(const struct opt *table, void *settings, int argc, char **argv, int *ret_argc, struct reason *why);
 
 /* The rows of a table, aligned, a line each, for --help. */
 void opt_print_help(const struct opt *table, FILE *out);

@@ -85,9 +85,10 @@ static int list_add(const struct registries *rs, const char *host, const char *k
 		reason_set(why, "'%s' has more than %zu %ss", host, max, key);
 		return -EINVAL;
 	}
-	const struct opt row[] = {{key, 0, OPT_TEXT, (void *)&list->texts[list->len], NULL, 1, 4096, NULL, NULL, ""},
-				  {0}};
-	int r = opt_set(row, key, value, why);
+	const struct opt row[] = {
+	    {.name = key, .kind = OPT_TEXT, .var = (void *)&list->texts[list->len], .min = 1, .max = 4096, .help = ""},
+	    {.name = NULL}};
+	int r = opt_set(row, NULL, key, value, why);
 	if (r == 0)
 		list->len++;
 	return r;
@@ -155,7 +156,7 @@ static int check_header(const char *header, struct reason *why)
 /* Said now and not by the first transfer: a file that cannot be read would look like a server that is not trusted. */
 static int set_path(const struct opt *row, const char *key, const char *value, struct reason *why)
 {
-	int r = opt_set(row, key, value, why);
+	int r = opt_set(row, NULL, key, value, why);
 	if (r == 0 && access(value, R_OK) < 0) {
 		reason_set(why, "cannot read '%s': %s", value, strerror(errno));
 		return -EINVAL;
@@ -163,28 +164,93 @@ static int set_path(const struct opt *row, const char *key, const char *value, s
 	return r;
 }
 
+static const struct opt number_rows[] = {
+    {.name = "skip-verify", .kind = OPT_FLAG, .at = offsetof(struct registry_settings, tls.skip_verify), .help = ""},
+    {.name = "connect-timeout",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct registry_settings, connect_timeout_ms),
+     .min = 1,
+     .max = HOUR_MS,
+     .help = ""},
+    {.name = "stall-timeout",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct registry_settings, stall_timeout_ms),
+     .min = 1,
+     .max = HOUR_MS,
+     .help = ""},
+    {.name = "max-retries",
+     .kind = OPT_COUNT,
+     .at = offsetof(struct registry_settings, max_retries),
+     .max = RETRIES_MAX,
+     .help = ""},
+    {.name = "retry-delay",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct registry_settings, retry_delay_ms),
+     .min = 1,
+     .max = HOUR_MS,
+     .help = ""},
+    {.name = "retry-delay-max",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct registry_settings, retry_delay_max_ms),
+     .min = 1,
+     .max = HOUR_MS,
+     .help = ""},
+    {.name = "retry-after-max",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct registry_settings, retry_after_max_ms),
+     .max = WEEK_MS,
+     .help = ""},
+    {.name = "connections",
+     .kind = OPT_COUNT,
+     .at = offsetof(struct registry_settings, connections),
+     .min = 1,
+     .max = CONNECTIONS_MAX,
+     .help = ""},
+    {.name = "ranges",
+     .kind = OPT_COUNT,
+     .at = offsetof(struct registry_settings, ranges.count),
+     .min = 1,
+     .max = PARTS_MAX,
+     .help = ""},
+    {.name = "range-size",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct registry_settings, ranges.size),
+     .min = PART_SIZE_MIN,
+     .max = PART_SIZE_MAX,
+     .help = ""},
+    {.name = "range-min",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct registry_settings, ranges.min),
+     .min = 1,
+     .max = INT64_MAX,
+     .help = ""},
+    {.name = "bandwidth",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct registry_settings, speed.per_host),
+     .max = BUCKET_RATE_MAX,
+     .help = ""},
+    {.name = "transfer-bandwidth",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct registry_settings, speed.per_transfer),
+     .max = BUCKET_RATE_MAX,
+     .help = ""},
+    {.name = "min-speed",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct registry_settings, speed.min),
+     .max = BUCKET_RATE_MAX,
+     .help = ""},
+    {.name = "min-speed-time",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct registry_settings, speed.min_ms),
+     .min = 1,
+     .max = HOUR_MS,
+     .help = ""},
+    {.name = NULL},
+};
+
 static int set_number(struct registry_settings *registry, const char *key, const char *value, struct reason *why)
 {
-	struct registry_settings *r = registry;
-	const struct opt rows[] = {
-	    {"skip-verify", 0, OPT_FLAG, &r->tls.skip_verify, NULL, 0, 0, NULL, NULL, ""},
-	    {"connect-timeout", 0, OPT_TIME_MS, &r->connect_timeout_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
-	    {"stall-timeout", 0, OPT_TIME_MS, &r->stall_timeout_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
-	    {"max-retries", 0, OPT_COUNT, &r->max_retries, NULL, 0, RETRIES_MAX, NULL, NULL, ""},
-	    {"retry-delay", 0, OPT_TIME_MS, &r->retry_delay_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
-	    {"retry-delay-max", 0, OPT_TIME_MS, &r->retry_delay_max_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
-	    {"retry-after-max", 0, OPT_TIME_MS, &r->retry_after_max_ms, NULL, 0, WEEK_MS, NULL, NULL, ""},
-	    {"connections", 0, OPT_COUNT, &r->connections, NULL, 1, CONNECTIONS_MAX, NULL, NULL, ""},
-	    {"ranges", 0, OPT_COUNT, &r->ranges.count, NULL, 1, PARTS_MAX, NULL, NULL, ""},
-	    {"range-size", 0, OPT_BYTES, &r->ranges.size, NULL, PART_SIZE_MIN, PART_SIZE_MAX, NULL, NULL, ""},
-	    {"range-min", 0, OPT_BYTES, &r->ranges.min, NULL, 1, INT64_MAX, NULL, NULL, ""},
-	    {"bandwidth", 0, OPT_BYTES, &r->speed.per_host, NULL, 0, BUCKET_RATE_MAX, NULL, NULL, ""},
-	    {"transfer-bandwidth", 0, OPT_BYTES, &r->speed.per_transfer, NULL, 0, BUCKET_RATE_MAX, NULL, NULL, ""},
-	    {"min-speed", 0, OPT_BYTES, &r->speed.min, NULL, 0, BUCKET_RATE_MAX, NULL, NULL, ""},
-	    {"min-speed-time", 0, OPT_TIME_MS, &r->speed.min_ms, NULL, 1, HOUR_MS, NULL, NULL, ""},
-	    {0},
-	};
-	return opt_set(rows, key, value, why);
+	return opt_set(number_rows, registry, key, value, why);
 }
 
 int registries_set(struct registries *rs, const char *host, const char *key, const char *value, struct reason *why)
@@ -201,14 +267,25 @@ int registries_set(struct registries *rs, const char *host, const char *key, con
 		return r < 0 ? r : list_add(rs, host, key, value, &registry->headers, REGISTRY_HEADERS, why);
 	}
 	bool plain = false;
-	const struct opt plain_row[] = {{"plain-http", 0, OPT_FLAG, &plain, NULL, 0, 0, NULL, NULL, ""}, {0}};
+	const struct opt plain_row[] = {{.name = "plain-http", .kind = OPT_FLAG, .var = &plain, .help = ""},
+					{.name = NULL}};
 	const struct opt paths[] = {
-	    {"ca-file", 0, OPT_TEXT, &registry->tls.ca_file, NULL, 1, 4096, NULL, NULL, ""},
-	    {"client-cert", 0, OPT_TEXT, &registry->tls.client_cert, NULL, 1, 4096, NULL, NULL, ""},
-	    {"client-key", 0, OPT_TEXT, &registry->tls.client_key, NULL, 1, 4096, NULL, NULL, ""},
-	    {0},
+	    {.name = "ca-file", .kind = OPT_TEXT, .var = &registry->tls.ca_file, .min = 1, .max = 4096, .help = ""},
+	    {.name = "client-cert",
+	     .kind = OPT_TEXT,
+	     .var = &registry->tls.client_cert,
+	     .min = 1,
+	     .max = 4096,
+	     .help = ""},
+	    {.name = "client-key",
+	     .kind = OPT_TEXT,
+	     .var = &registry->tls.client_key,
+	     .min = 1,
+	     .max = 4096,
+	     .help = ""},
+	    {.name = NULL},
 	};
-	int r = opt_set(plain_row, key, value, why);
+	int r = opt_set(plain_row, NULL, key, value, why);
 	if (r == 0)
 		registry->plain_http = plain ? PLAIN_HTTP_YES : PLAIN_HTTP_NO;
 	if (r == -ENOENT)

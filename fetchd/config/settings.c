@@ -14,65 +14,197 @@
 #include "fetchd/window.h"
 
 #define ROWS_IN_FILE 18
-#define ROWS_MAX     27
 #define SECTION      "fetchd"
 
 /* The first ROWS_IN_FILE rows may stand in the file too. */
-static void make_table(struct settings *s, struct opt ret_table[static ROWS_MAX])
-{
-	const struct opt rows[] = {
-	    {"runtime-dir", 0, OPT_TEXT, &s->runtime_dir, "/run/sluice", 1, 4096, "SLUICE_RUNTIME_DIR", "DIR",
-	     "where the pipes are"},
-	    {"log-level", 0, OPT_TEXT, &s->log_level, "notice", 1, 16, NULL, "LEVEL",
-	     "error, warning, notice, info or debug"},
-	    {"auth-file", 0, OPT_TEXT, &s->auth_file, NULL, 0, 4096, NULL, "FILE",
-	     "credentials, before those of podman and docker"},
-	    {"max-retries", 0, OPT_COUNT, &s->max_retries, "8", 0, RETRIES_MAX, NULL, "N",
-	     "retries; each new 64 KiB give one back"},
-	    {"retry-delay", 0, OPT_TIME_MS, &s->retry_delay_ms, "1s", 1, HOUR_MS, NULL, "TIME",
-	     "the first wait; further ones are longer"},
-	    {"retry-delay-max", 0, OPT_TIME_MS, &s->retry_delay_max_ms, "30s", 1, HOUR_MS, NULL, "TIME",
-	     "the longest, unless a server says more"},
-	    {"retry-after-max", 0, OPT_TIME_MS, &s->retry_after_max_ms, "10m", 0, WEEK_MS, NULL, "TIME",
-	     "the longest that a server may ask for"},
-	    {"connect-timeout", 0, OPT_TIME_MS, &s->connect_timeout_ms, "15s", 1, HOUR_MS, NULL, "TIME",
-	     "for name, connection and TLS together"},
-	    {"stall-timeout", 0, OPT_TIME_MS, &s->stall_timeout_ms, "30s", 1, HOUR_MS, NULL, "TIME",
-	     "give up after so long without a byte"},
-	    {"connections-per-host", 0, OPT_COUNT, &s->connections_per_host, "8", 1, CONNECTIONS_MAX, NULL, "N",
-	     "at most so many at a time"},
-	    {"ranges", 0, OPT_COUNT, &s->ranges.count, "8", 1, PARTS_MAX, NULL, "N",
-	     "at most so many at once for one blob"},
-	    {"range-size", 0, OPT_BYTES, &s->ranges.size, "384K", PART_SIZE_MIN, PART_SIZE_MAX, NULL, "BYTES",
-	     "of one of them"},
-	    {"range-min", 0, OPT_BYTES, &s->ranges.min, "16M", 1, INT64_MAX, NULL, "BYTES",
-	     "none, if less than this is left"},
-	    {"bandwidth", 0, OPT_BYTES, &s->bandwidth, "0", 0, BUCKET_RATE_MAX, NULL, "RATE",
-	     "bytes a second in all; 0: no limit"},
-	    {"host-bandwidth", 0, OPT_BYTES, &s->speed.per_host, "0", 0, BUCKET_RATE_MAX, NULL, "RATE", "of each host"},
-	    {"transfer-bandwidth", 0, OPT_BYTES, &s->speed.per_transfer, "0", 0, BUCKET_RATE_MAX, NULL, "RATE",
-	     "of each transfer"},
-	    {"min-speed", 0, OPT_BYTES, &s->speed.min, "1K", 0, BUCKET_RATE_MAX, NULL, "RATE",
-	     "give up what is slower; 0: nothing"},
-	    {"min-speed-time", 0, OPT_TIME_MS, &s->speed.min_ms, "1m", 1, HOUR_MS, NULL, "TIME", "over so long"},
-	    {"config", 0, OPT_TEXT, &s->config, NULL, 1, 4096, "SLUICE_CONFIG", "FILE",
-	     "read [fetchd] and [registry HOST] from here"},
-	    {"offset", 0, OPT_COUNT, &s->offset, "0", 0, INT64_MAX, NULL, "N", "get: go on from this byte"},
-	    {"size", 0, OPT_TEXT, &s->size, NULL, 1, 20, NULL, "N", "get: the content is so many bytes long"},
-	    {"digest", 0, OPT_TEXT, &s->digest, NULL, 1, DIGEST_TEXT_MAX, NULL, "DIGEST",
-	     "get: what the content hashes to"},
-	    {"raw", 0, OPT_FLAG, &s->raw, "no", 0, 0, NULL, NULL, "get: write bytes, not frames"},
-	    {"help", 'h', OPT_FLAG, &s->help, "no", 0, 0, NULL, NULL, "show this and stop"},
-	    {"version", 0, OPT_FLAG, &s->version, "no", 0, 0, NULL, NULL, "show the version and stop"},
-	    {0},
-	};
-	_Static_assert(sizeof(rows) / sizeof(rows[0]) <= ROWS_MAX, "the table has room for all rows");
-	memcpy(ret_table, rows, sizeof(rows));
-}
+static const struct opt rows[] = {
+    {.name = "runtime-dir",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, runtime_dir),
+     .def = "/run/sluice",
+     .min = 1,
+     .max = 4096,
+     .env = "SLUICE_RUNTIME_DIR",
+     .arg = "DIR",
+     .help = "where the pipes are"},
+    {.name = "log-level",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, log_level),
+     .def = "notice",
+     .min = 1,
+     .max = 16,
+     .arg = "LEVEL",
+     .help = "error, warning, notice, info or debug"},
+    {.name = "auth-file",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, auth_file),
+     .max = 4096,
+     .arg = "FILE",
+     .help = "credentials, before those of podman and docker"},
+    {.name = "max-retries",
+     .kind = OPT_COUNT,
+     .at = offsetof(struct settings, max_retries),
+     .def = "8",
+     .max = RETRIES_MAX,
+     .arg = "N",
+     .help = "retries; each new 64 KiB give one back"},
+    {.name = "retry-delay",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct settings, retry_delay_ms),
+     .def = "1s",
+     .min = 1,
+     .max = HOUR_MS,
+     .arg = "TIME",
+     .help = "the first wait; further ones are longer"},
+    {.name = "retry-delay-max",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct settings, retry_delay_max_ms),
+     .def = "30s",
+     .min = 1,
+     .max = HOUR_MS,
+     .arg = "TIME",
+     .help = "the longest, unless a server says more"},
+    {.name = "retry-after-max",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct settings, retry_after_max_ms),
+     .def = "10m",
+     .max = WEEK_MS,
+     .arg = "TIME",
+     .help = "the longest that a server may ask for"},
+    {.name = "connect-timeout",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct settings, connect_timeout_ms),
+     .def = "15s",
+     .min = 1,
+     .max = HOUR_MS,
+     .arg = "TIME",
+     .help = "for name, connection and TLS together"},
+    {.name = "stall-timeout",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct settings, stall_timeout_ms),
+     .def = "30s",
+     .min = 1,
+     .max = HOUR_MS,
+     .arg = "TIME",
+     .help = "give up after so long without a byte"},
+    {.name = "connections-per-host",
+     .kind = OPT_COUNT,
+     .at = offsetof(struct settings, connections_per_host),
+     .def = "8",
+     .min = 1,
+     .max = CONNECTIONS_MAX,
+     .arg = "N",
+     .help = "at most so many at a time"},
+    {.name = "ranges",
+     .kind = OPT_COUNT,
+     .at = offsetof(struct settings, ranges.count),
+     .def = "8",
+     .min = 1,
+     .max = PARTS_MAX,
+     .arg = "N",
+     .help = "at most so many at once for one blob"},
+    {.name = "range-size",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct settings, ranges.size),
+     .def = "384K",
+     .min = PART_SIZE_MIN,
+     .max = PART_SIZE_MAX,
+     .arg = "BYTES",
+     .help = "of one of them"},
+    {.name = "range-min",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct settings, ranges.min),
+     .def = "16M",
+     .min = 1,
+     .max = INT64_MAX,
+     .arg = "BYTES",
+     .help = "none, if less than this is left"},
+    {.name = "bandwidth",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct settings, bandwidth),
+     .def = "0",
+     .max = BUCKET_RATE_MAX,
+     .arg = "RATE",
+     .help = "bytes a second in all; 0: no limit"},
+    {.name = "host-bandwidth",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct settings, speed.per_host),
+     .def = "0",
+     .max = BUCKET_RATE_MAX,
+     .arg = "RATE",
+     .help = "of each host"},
+    {.name = "transfer-bandwidth",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct settings, speed.per_transfer),
+     .def = "0",
+     .max = BUCKET_RATE_MAX,
+     .arg = "RATE",
+     .help = "of each transfer"},
+    {.name = "min-speed",
+     .kind = OPT_BYTES,
+     .at = offsetof(struct settings, speed.min),
+     .def = "1K",
+     .max = BUCKET_RATE_MAX,
+     .arg = "RATE",
+     .help = "give up what is slower; 0: nothing"},
+    {.name = "min-speed-time",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct settings, speed.min_ms),
+     .def = "1m",
+     .min = 1,
+     .max = HOUR_MS,
+     .arg = "TIME",
+     .help = "over so long"},
+    {.name = "config",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, config),
+     .min = 1,
+     .max = 4096,
+     .env = "SLUICE_CONFIG",
+     .arg = "FILE",
+     .help = "read [fetchd] and [registry HOST] from here"},
+    {.name = "offset",
+     .kind = OPT_COUNT,
+     .at = offsetof(struct settings, offset),
+     .def = "0",
+     .max = INT64_MAX,
+     .arg = "N",
+     .help = "get: go on from this byte"},
+    {.name = "size",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, size),
+     .min = 1,
+     .max = 20,
+     .arg = "N",
+     .help = "get: the content is so many bytes long"},
+    {.name = "digest",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, digest),
+     .min = 1,
+     .max = DIGEST_TEXT_MAX,
+     .arg = "DIGEST",
+     .help = "get: what the content hashes to"},
+    {.name = "raw",
+     .kind = OPT_FLAG,
+     .at = offsetof(struct settings, raw),
+     .def = "no",
+     .help = "get: write bytes, not frames"},
+    {.name = "help",
+     .letter = 'h',
+     .kind = OPT_FLAG,
+     .at = offsetof(struct settings, help),
+     .def = "no",
+     .help = "show this and stop"},
+    {.name = "version",
+     .kind = OPT_FLAG,
+     .at = offsetof(struct settings, version),
+     .def = "no",
+     .help = "show the version and stop"},
+    {.name = NULL},
+};
 
 struct loading {
 	struct settings s;
-	struct opt table[ROWS_MAX];           /* all rows */
 	struct opt in_file[ROWS_IN_FILE + 1]; /* those that a file may set */
 };
 
@@ -81,7 +213,7 @@ static int visit(void *self, const char *section, const char *key, const char *v
 {
 	struct loading *l = self;
 	if (strcmp(section, SECTION) == 0)
-		return opt_set(l->in_file, key, value, why);
+		return opt_set(l->in_file, &l->s, key, value, why);
 	const char *host = registries_section(section);
 	return host ? registries_set(&l->s.registries, host, key, value, why) : 0;
 }
@@ -107,12 +239,12 @@ static int read_file(struct loading *l, struct reason *why)
 /* The environment and the command line are read twice: first to learn where the file is, then to win over it. */
 static int load(struct loading *l, int argc, char **argv, char **operands, int *ret_count, struct reason *why)
 {
-	int r = opt_defaults(l->table, why);
+	int r = opt_defaults(rows, &l->s, why);
 	for (int pass = 0; pass < 2 && r == 0; pass++) {
 		memcpy(operands, argv, (size_t)argc * sizeof(*argv));
-		r = opt_environment(l->table, why);
+		r = opt_environment(rows, &l->s, why);
 		if (r == 0)
-			r = opt_command_line(l->table, argc, operands, ret_count, why);
+			r = opt_command_line(rows, &l->s, argc, operands, ret_count, why);
 		if (r == 0 && pass == 0 && l->s.config && l->s.config[0] != '\0' && !l->s.help)
 			r = read_file(l, why);
 	}
@@ -125,8 +257,7 @@ int settings_load(int argc, char **argv, struct settings *ret_settings, char **r
 	struct loading *l = calloc(1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
-	make_table(&l->s, l->table);
-	memcpy(l->in_file, l->table, ROWS_IN_FILE * sizeof(l->table[0]));
+	memcpy(l->in_file, rows, ROWS_IN_FILE * sizeof(rows[0]));
 	int r = load(l, argc, argv, ret_operands, ret_count, why);
 	if (r == 0)
 		*ret_settings = l->s;
@@ -211,15 +342,13 @@ void settings_fill(const struct settings *s, const char *host, struct http_ask *
 void settings_print_help(bool of_get, FILE *out)
 {
 	static const char verb[] = "get: ";
-	struct settings s = {0};
-	struct opt table[ROWS_MAX], chosen[ROWS_MAX];
+	struct opt chosen[sizeof(rows) / sizeof(rows[0])];
 	size_t len = 0;
-	make_table(&s, table);
-	for (size_t i = 0; table[i].name; i++) {
-		bool is_gets = strncmp(table[i].help, verb, sizeof(verb) - 1) == 0;
+	for (size_t i = 0; rows[i].name; i++) {
+		bool is_gets = strncmp(rows[i].help, verb, sizeof(verb) - 1) == 0;
 		if (is_gets != of_get)
 			continue;
-		chosen[len] = table[i];
+		chosen[len] = rows[i];
 		chosen[len++].help += is_gets ? sizeof(verb) - 1 : 0;
 	}
 	chosen[len] = (struct opt){0};

@@ -23,9 +23,19 @@ static const char *option_digest;
 static uint64_t option_size = SIZE_UNKNOWN;
 
 static const struct opt options[] = {
-    {"digest", 0, OPT_TEXT, &option_digest, NULL, 1, DIGEST_TEXT_MAX, NULL, "DIGEST",
-     "what the content must hash to: sha256:... or sha512:..."},
-    {"size", 0, OPT_BYTES, &option_size, NULL, 0, INT64_MAX, NULL, "BYTES", "how long it must be"},
+    {.name = "digest",
+     .kind = OPT_TEXT,
+     .var = &option_digest,
+     .min = 1,
+     .max = DIGEST_TEXT_MAX,
+     .arg = "DIGEST",
+     .help = "what the content must hash to: sha256:... or sha512:..."},
+    {.name = "size",
+     .kind = OPT_BYTES,
+     .var = &option_size,
+     .max = INT64_MAX,
+     .arg = "BYTES",
+     .help = "how long it must be"},
     {.name = NULL},
 };
 

@@ -50,9 +50,19 @@ static bool option_all;
 static const char *option_platform;
 
 static const struct opt options[] = {
-    {"platform", 0, OPT_TEXT, &option_platform, NULL, 1, PLATFORM_TEXT_SIZE - 1, NULL, "PLATFORM",
-     "OS[(VERSION)]/ARCH[/VARIANT], not this machine's"},
-    {"all-platforms", 'a', OPT_FLAG, &option_all, "no", 0, 0, NULL, NULL, "pull every platform, and name the index"},
+    {.name = "platform",
+     .kind = OPT_TEXT,
+     .var = &option_platform,
+     .min = 1,
+     .max = PLATFORM_TEXT_SIZE - 1,
+     .arg = "PLATFORM",
+     .help = "OS[(VERSION)]/ARCH[/VARIANT], not this machine's"},
+    {.name = "all-platforms",
+     .letter = 'a',
+     .kind = OPT_FLAG,
+     .var = &option_all,
+     .def = "no",
+     .help = "pull every platform, and name the index"},
     {.name = NULL},
 };
 

@@ -28,8 +28,12 @@
 static bool option_watch;
 
 static const struct opt options[] = {
-    {"watch", 'w', OPT_FLAG, &option_watch, "no", 0, 0, NULL, NULL,
-     "again when it has changed, every second, until Ctrl-C"},
+    {.name = "watch",
+     .letter = 'w',
+     .kind = OPT_FLAG,
+     .var = &option_watch,
+     .def = "no",
+     .help = "again when it has changed, every second, until Ctrl-C"},
     {.name = NULL},
 };
 

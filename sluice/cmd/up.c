@@ -22,11 +22,21 @@ static bool option_remove;
 static bool option_no_resume;
 
 static const struct opt options[] = {
-    {"no-resume", 0, OPT_FLAG, &option_no_resume, "no", 0, 0, NULL, NULL,
-     "leave old transfers until somebody asks for them"},
-    {"background", 0, OPT_FLAG, &option_background, "no", 0, 0, NULL, NULL,
-     "log to RUNTIME/log, end with the last user"},
-    {"remove", 0, OPT_FLAG, &option_remove, "no", 0, 0, NULL, NULL, "remove the runtime directory at the end"},
+    {.name = "no-resume",
+     .kind = OPT_FLAG,
+     .var = &option_no_resume,
+     .def = "no",
+     .help = "leave old transfers until somebody asks for them"},
+    {.name = "background",
+     .kind = OPT_FLAG,
+     .var = &option_background,
+     .def = "no",
+     .help = "log to RUNTIME/log, end with the last user"},
+    {.name = "remove",
+     .kind = OPT_FLAG,
+     .var = &option_remove,
+     .def = "no",
+     .help = "remove the runtime directory at the end"},
     {.name = NULL},
 };
 

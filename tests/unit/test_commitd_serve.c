@@ -302,7 +302,7 @@ int main(int argc, char **argv)
 {
 	if (argc == 3) {
 		process_init("commitd");
-		return serve_run(&(struct serve_options){.store = argv[1], .runtime_dir = argv[2]});
+		return serve_run(&(struct settings){.store = argv[1], .runtime_dir = argv[2]});
 	}
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_many_seals, setup, teardown),

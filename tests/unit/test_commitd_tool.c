@@ -65,7 +65,9 @@ static int run(bool verify_always)
 	AUTO_FD in = open(in_path, O_RDONLY | O_CLOEXEC);
 	AUTO_FD out = open(out_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(in >= 0 && out >= 0);
-	return tool_commit(st.path, verify_always, in, out);
+	const struct settings settings = {.store = st.path,
+					  .verify = verify_always ? VERIFY_ALWAYS : VERIFY_WHEN_ASKED};
+	return tool_commit(&settings, in, out);
 }
 
 static void append_line(struct buf *out, const char *text)

@@ -8,16 +8,23 @@
 
 #define ARGS_MAX 8
 
-static bool flag;
-static const char *text;
-static uint64_t count, size, wait_ms, free_count;
+static const char *const colours[] = {"red", "green", "blue", NULL};
+
+static struct settings {
+	bool flag;
+	const char *text;
+	uint64_t count, size, wait_ms, free_count;
+	unsigned colour;
+} s;
+
+#define AT(member) .at = offsetof(struct settings, member)
 
 static const struct opt table[] = {
-    {.name = "verbose", .letter = 'v', .kind = OPT_FLAG, .var = &flag, .def = "no", .env = "T_VERBOSE", .help = "Talk"},
+    {.name = "verbose", .letter = 'v', .kind = OPT_FLAG, AT(flag), .def = "no", .env = "T_VERBOSE", .help = "Talk"},
     {.name = "store-dir",
      .letter = 's',
      .kind = OPT_TEXT,
-     .var = &text,
+     AT(text),
      .def = "/x",
      .min = 1,
      .max = 10,
@@ -27,7 +34,7 @@ static const struct opt table[] = {
     {.name = "max-retries",
      .letter = 'n',
      .kind = OPT_COUNT,
-     .var = &count,
+     AT(count),
      .def = "8",
      .min = 1,
      .max = 100,
@@ -36,7 +43,7 @@ static const struct opt table[] = {
      .help = "Tries"},
     {.name = "size",
      .kind = OPT_BYTES,
-     .var = &size,
+     AT(size),
      .def = "64K",
      .min = 1024,
      .max = UINT64_C(1) << 40,
@@ -44,13 +51,13 @@ static const struct opt table[] = {
      .help = "Size"},
     {.name = "wait",
      .kind = OPT_TIME_MS,
-     .var = &wait_ms,
+     AT(wait_ms),
      .def = "30s",
      .min = 100,
      .max = 3600000,
      .arg = "TIME",
      .help = "Time"},
-    {.name = "free", .kind = OPT_COUNT, .var = &free_count, .help = "Unbounded", .arg = "N"},
+    {.name = "free", .kind = OPT_COUNT, AT(free_count), .help = "Unbounded", .arg = "N"},
     {.name = NULL},
 };
 
@@ -58,20 +65,20 @@ static int setup(void **state)
 {
 	struct reason why;
 	(void)state;
-	free_count = 77;
-	assert_int_equal(opt_defaults(table, &why), 0);
+	s.free_count = 77;
+	assert_int_equal(opt_defaults(table, &s, &why), 0);
 	return 0;
 }
 
 static void test_defaults(void **state)
 {
 	(void)state;
-	assert_false(flag);
-	assert_string_equal(text, "/x");
-	assert_int_equal(count, 8);
-	assert_int_equal(size, 65536);
-	assert_int_equal(wait_ms, 30000);
-	assert_int_equal(free_count, 77);
+	assert_false(s.flag);
+	assert_string_equal(s.text, "/x");
+	assert_int_equal(s.count, 8);
+	assert_int_equal(s.size, 65536);
+	assert_int_equal(s.wait_ms, 30000);
+	assert_int_equal(s.free_count, 77);
 }
 
 static void test_numbers(void **state)
@@ -163,14 +170,32 @@ static void test_set(void **state)
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
 		struct reason why = {""};
-		if (opt_set(table, rows[i].name, rows[i].value, &why) != rows[i].want)
+		if (opt_set(table, &s, rows[i].name, rows[i].value, &why) != rows[i].want)
 			fail_msg("'%s' '%s': %s", rows[i].name, rows[i].value, why.text);
 		if (rows[i].why)
 			assert_string_equal(why.text, rows[i].why);
 	}
-	assert_int_equal(count, 100);
-	assert_int_equal(free_count, UINT64_MAX);
-	assert_false(flag);
+	assert_int_equal(s.count, 100);
+	assert_int_equal(s.free_count, UINT64_MAX);
+	assert_false(s.flag);
+}
+
+static void test_choice(void **state)
+{
+	static const struct opt choice[] = {
+	    {.name = "colour", .kind = OPT_CHOICE, AT(colour), .def = "green", .choices = colours, .help = ""},
+	    {.name = NULL},
+	};
+	struct reason why = {""};
+	(void)state;
+	assert_int_equal(opt_defaults(choice, &s, &why), 0);
+	assert_int_equal(s.colour, 1);
+	assert_int_equal(opt_set(choice, &s, "colour", "blue", &why), 0);
+	assert_int_equal(s.colour, 2);
+	assert_int_equal(opt_set(choice, &s, "colour", "Blue", &why), -EINVAL);
+	assert_string_equal(why.text, "bad value 'Blue' for 'colour': one of red, green, blue is allowed");
+	assert_int_equal(opt_set(choice, &s, "colour", "", &why), -EINVAL);
+	assert_int_equal(s.colour, 2);
 }
 
 /* What is set from a file is copied: the file's line goes away. */
@@ -179,12 +204,12 @@ static void test_set_copies(void **state)
 	(void)state;
 	struct reason why;
 	char line[] = "/from";
-	assert_int_equal(opt_set(table, "store_dir", line, &why), 0);
-	const char *first = text;
+	assert_int_equal(opt_set(table, &s, "store_dir", line, &why), 0);
+	const char *first = s.text;
 	line[1] = 'X';
-	assert_string_equal(text, "/from");
-	assert_int_equal(opt_set(table, "store_dir", "/from", &why), 0);
-	assert_ptr_equal(text, first);
+	assert_string_equal(s.text, "/from");
+	assert_int_equal(opt_set(table, &s, "store_dir", "/from", &why), 0);
+	assert_ptr_equal(s.text, first);
 }
 
 static void test_environment(void **state)
@@ -193,10 +218,10 @@ static void test_environment(void **state)
 	struct reason why;
 	assert_int_equal(setenv("T_STORE", "/env", 1), 0);
 	assert_int_equal(setenv("T_VERBOSE", "", 1), 0);
-	assert_int_equal(opt_environment(table, &why), 0);
-	assert_string_equal(text, "/env");
+	assert_int_equal(opt_environment(table, &s, &why), 0);
+	assert_string_equal(s.text, "/env");
 	assert_int_equal(setenv("T_RETRIES", "1000", 1), 0);
-	assert_int_equal(opt_environment(table, &why), -EINVAL);
+	assert_int_equal(opt_environment(table, &s, &why), -EINVAL);
 	assert_string_equal(why.text, "bad value '1000' for 'T_RETRIES': a number, from 1 to 100, is allowed");
 	(void)unsetenv("T_RETRIES");
 	(void)unsetenv("T_STORE");
@@ -255,7 +280,7 @@ static void test_command_line(void **state)
 			(void)snprintf(args[argc], sizeof(args[argc]), "%s", row->args[argc]);
 			argv[argc] = args[argc];
 		}
-		if (opt_command_line(table, argc, argv, &rest, &why) != row->want)
+		if (opt_command_line(table, &s, argc, argv, &rest, &why) != row->want)
 			fail_msg("row %zu: %s", i_, why.text);
 		if (row->want < 0) {
 			assert_string_equal(why.text, row->rest[0]);
@@ -264,9 +289,9 @@ static void test_command_line(void **state)
 		for (int i = 0; i < rest; i++)
 			assert_string_equal(argv[i], row->rest[i]);
 		assert_null(row->rest[rest]);
-		assert_string_equal(text, row->text);
-		assert_int_equal(count, row->count);
-		assert_int_equal(flag, row->flag);
+		assert_string_equal(s.text, row->text);
+		assert_int_equal(s.count, row->count);
+		assert_int_equal(s.flag, row->flag);
 	}
 }
 
@@ -317,10 +342,15 @@ static void test_usage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup(test_defaults, setup),    cmocka_unit_test(test_numbers),
-	    cmocka_unit_test_setup(test_set, setup),         cmocka_unit_test_setup(test_set_copies, setup),
-	    cmocka_unit_test_setup(test_environment, setup), cmocka_unit_test(test_command_line),
-	    cmocka_unit_test_setup(test_help, setup),        cmocka_unit_test_setup(test_usage, setup),
+	    cmocka_unit_test_setup(test_defaults, setup),
+	    cmocka_unit_test(test_numbers),
+	    cmocka_unit_test(test_choice),
+	    cmocka_unit_test_setup(test_set, setup),
+	    cmocka_unit_test_setup(test_set_copies, setup),
+	    cmocka_unit_test_setup(test_environment, setup),
+	    cmocka_unit_test(test_command_line),
+	    cmocka_unit_test_setup(test_help, setup),
+	    cmocka_unit_test_setup(test_usage, setup),
 	};
 	return cmocka_run_group_tests_name("opt", tests, NULL, NULL);
 }

@@ -12,8 +12,8 @@ static const char *own_text;
 static bool own_flag;
 
 static const struct opt own[] = {
-    {"platform", 0, OPT_TEXT, &own_text, NULL, 1, 100, NULL, "P", ""},
-    {"all", 'a', OPT_FLAG, &own_flag, "no", 0, 0, NULL, NULL, ""},
+    {.name = "platform", .kind = OPT_TEXT, .var = &own_text, .min = 1, .max = 100, .arg = "P", .help = ""},
+    {.name = "all", .letter = 'a', .kind = OPT_FLAG, .var = &own_flag, .def = "no", .help = ""},
     {.name = NULL},
 };
 

@@ -174,7 +174,7 @@ def test_killed_and_run_again(hand, title):
     kill_in_the_middle(hand, title, victims)
     hand.run(title)
     check_stored(hand, title)
-    goes_on = title != "With another program that downloads"
+    goes_on = title != "With another downloader"
     assert hand.starts() == [PART * i if goes_on else 0 for i in range(len(victims) + 2)]
 
 

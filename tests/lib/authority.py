@@ -1,13 +1,28 @@
 """A private certificate authority, by the openssl command, and contexts for servers with its certificates."""
 
+import datetime
 import ssl
 import subprocess
 
 NAMES = "IP:127.0.0.1,DNS:localhost"
+CONFIG = """
+[ca]
+default_ca = tests
+[tests]
+database = {0}/issued
+new_certs_dir = {0}
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
 
 
 def openssl(*words):
-    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+    done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, f"openssl {words}: {done.stderr}"
 
 
 class Authority:
@@ -16,19 +31,24 @@ class Authority:
     def __init__(self, directory):
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.key, self.certificate = directory / "ca.key", directory / "ca.pem"
+        self.key, self.certificate, self.config = directory / "ca.key", directory / "ca.pem", directory / "ca.conf"
+        (directory / "issued").touch()
+        self.config.write_text(CONFIG.format(directory))
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=private authority",
-                "-keyout", self.key, "-out", self.certificate)
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self.key, "-out", self.certificate)
 
-    def issue(self, name, names=NAMES, days=2):
-        """(certificate, key) for the names; `days` -1: over since yesterday."""
+    def issue(self, name, names=NAMES, expired=False):
+        """(certificate, key) for the names; good for two days, or until yesterday."""
         key, request, extensions, certificate = (
             self.directory / f"{name}.{kind}" for kind in ("key", "csr", "ext", "pem")
         )
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", request)
-        extensions.write_text(f"subjectAltName={names}\n")
-        openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
-                "-days", days, "-extfile", extensions, "-out", certificate)
+        extensions.write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
+        # `openssl x509` of Debian 12 knows no dates, and that of Debian 13 takes no days below 1.
+        now = datetime.datetime.now(datetime.timezone.utc)
+        start, end = (f"{now + datetime.timedelta(days=day):%Y%m%d%H%M%SZ}" for day in ((-2, -1) if expired else (-1, 2)))
+        openssl("ca", "-batch", "-notext", "-config", self.config, "-cert", self.certificate, "-keyfile", self.key,
+                "-startdate", start, "-enddate", end, "-extfile", extensions, "-in", request, "-out", certificate)
         return certificate, key
 
     def self_signed(self, name):

@@ -52,7 +52,7 @@ OUTCOMES = {  # how to come by it, the exit code, what the line says
     "refused": (refused, UNAVAILABLE, "nothing listens there, or a firewall is in the way"),
     "reset": (answers(badserver.cut_short(DATA, 0, reset=True)), AGAIN, "connection reset by peer"),
     "self-signed": (tls(alone=True), UNAVAILABLE, "TLS: the certificate is self-signed"),
-    "expired": (tls(days=-1), UNAVAILABLE, "TLS: the certificate has expired"),
+    "expired": (tls(expired=True), UNAVAILABLE, "TLS: the certificate has expired"),
     "wrong host": (tls(names="DNS:elsewhere.example"), UNAVAILABLE, "TLS: the certificate is for another host"),
     "401": (answers(badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'})), DENIED, "there are no credentials for"),
     "403": (answers(badserver.status(403)), DENIED, "403 Forbidden"),

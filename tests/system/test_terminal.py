@@ -225,7 +225,7 @@ def test_status_says_what_it_waits_for(box, bad, columns):
     bad.on(f"/v2/held/blobs/{digest_of(layer)}", badserver.status(429, {"Retry-After": "500"}))
     with box.up():
         pull = box.popen("sluice", "pull", image.reference)
-        wait_for("the wait to be told", lambda: any(r["state"] == "waiting" for r in box.json("status")))
+        wait_for("the layer to wait, alone", lambda: [r["state"] for r in box.json("status")] == ["waiting"])
         record = box.status(digest_of(layer))
         script = f"{BINDIR}/sluice status; exec cat"
         with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:

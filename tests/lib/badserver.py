@@ -9,12 +9,14 @@ import collections
 import http.server
 import re
 import socket
+import socketserver
 import struct
 import threading
 
 Request = collections.namedtuple("Request", "method path range headers")
 
 PIECE = 16384  # bytes that are sent, and counted, at a time
+STOP_POLL_S = 0.02  # so late may it notice its end, of which there is one for nearly each test
 
 
 class Exchange:
@@ -135,8 +137,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Threads(http.server.ThreadingHTTPServer):
+class Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128  # where it is full, the client's kernel tries again a second later
 
     def process_request(self, request, client_address):
         self.owner.connections += 1
@@ -168,7 +172,7 @@ class BadServer:
         self.routes, self.requests, self.connections = {}, [], 0
         self.lock = threading.Lock()
         self.released = threading.Event()  # ends every silence
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(STOP_POLL_S,), daemon=True)
         self.thread.start()
 
     def __enter__(self):
@@ -280,6 +284,18 @@ def silent(data=b"", after=0):
             x.body(data[:after])
         x.server.released.wait()
         x.hang_up()
+
+    return behave
+
+
+def in_parts(data, size, gate=None):
+    """`size` bytes of what was asked for, and the rest of it when `gate`, an event, is set, or the test ends."""
+
+    def behave(x):
+        start, end = x.promise(data)
+        x.body(data[start : start + size])
+        (gate or x.server.released).wait()
+        x.body(data[start + size : end])
 
     return behave
 

@@ -7,6 +7,8 @@ import socketserver
 import threading
 import urllib.parse
 
+from badserver import STOP_POLL_S
+
 PIECE = 1 << 16
 
 
@@ -80,7 +82,7 @@ class Proxy:
         self.server = Threads(("127.0.0.1", 0), Handler)
         self.server.owner = self
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(STOP_POLL_S,), daemon=True)
         self.thread.start()
 
     def __enter__(self):

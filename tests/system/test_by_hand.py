@@ -8,9 +8,11 @@ The stages as Unix tools, piped by hand:
 import collections
 import os
 import subprocess
+import threading
 
 import pytest
 
+import badserver
 from conftest import MIB, settled
 from images import digest_of
 from stages import AGAIN, BAD_DATA, OK, kill
@@ -96,9 +98,9 @@ def test_line_is_run_again_until_it_is_done(big_box, registry, big, victim):
 TYPED = 'fetchd get --offset "$(ingestd offset "$R")" "$URL" | ingestd put --digest "$D" "$R" | commitd commit'
 
 
-def type_line(box, blob, url):
+def type_line(box, ref, url):
     """The line as it stands in the manual, in a shell: the three start at once, and `offset` beside `put`."""
-    words = {"PATH": f"{box.bindir}:{os.environ['PATH']}", "R": blob.digest, "D": blob.digest, "URL": url}
+    words = {"PATH": f"{box.bindir}:{os.environ['PATH']}", "R": ref, "D": ref, "URL": url}
     shell = subprocess.Popen(
         ["bash", "-o", "pipefail", "-c", TYPED],
         env=box.environment | words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -108,21 +110,28 @@ def type_line(box, blob, url):
 
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["new", "begun"])
-def test_line_as_it_is_typed(box, slow, medium, is_new):
-    url = slow.url(medium.name, medium.digest)
-    victims = [("fetchd", 0.1), ("ingestd", 0.2), ("ingestd", 0.4), ("fetchd", 0.6), ("commitd", 0.8)]
+def test_line_as_it_is_typed(box, bad, is_new):
+    """What is killed is killed when all that the server gave this time has arrived: `offset` has ended long ago."""
+    victims = ["fetchd", "ingestd", "ingestd", "fetchd", "commitd"]
+    data = os.urandom((len(victims) + 1) * MIB)
+    gates = [threading.Event() for _ in victims]
+    ref = digest_of(data)
+    box.configure("[fetchd]\nstall_timeout = 1h\n")
+    bad.on("/file", *[badserver.in_parts(data, MIB, gate) for gate in gates], badserver.whole(data))
     if not is_new:
-        box.run("ingestd", "put", "--digest", medium.digest, medium.digest, data=b"", want=AGAIN)
-    for victim, point in victims:
-        shell = type_line(box, medium, url)
-        assert box.wait_size(medium.digest, int(medium.size * point), shell), f"over before {point:.0%}"
+        box.run("ingestd", "put", "--digest", ref, ref, data=b"", want=AGAIN)
+    for turn, victim in enumerate(victims):
+        shell = type_line(box, ref, bad.url("/file"))
+        assert box.wait_size(ref, (turn + 1) * MIB, shell)
         kill(box.stage(victim))
+        gates[turn].set()  # who writes into the broken pipe has to notice it
         result = box.finish(shell)
         assert result.returncode != OK and result.stdout == ""
         said = [line for line in result.stderr.splitlines() if not line.startswith(("bash:", " "))]
         assert not any("offset" in line or "locked" in line for line in said), result.stderr
-    result = box.finish(type_line(box, medium, url), want=OK)
-    assert result.stdout.strip() == medium.digest
+    result = box.finish(type_line(box, ref, bad.url("/file")), want=OK)
+    assert result.stdout.strip() == ref
+    assert [x.range for x in bad.requests][: len(victims)] == ["", *(f"bytes={n * MIB}-" for n in range(1, len(victims)))]
     settled(box)
 
 

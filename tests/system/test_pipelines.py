@@ -15,7 +15,7 @@ import subprocess
 
 import pytest
 
-from badserver import whole
+from badserver import in_parts, whole
 from conftest import BINDIR, MIB, TESTS
 from images import digest_of
 from servers import free_port, wait_for
@@ -136,14 +136,6 @@ def hand(box, bad, ssh):
     return Hand(box, bad, ssh)
 
 
-def a_part(x):
-    """A part of what was asked for, and then nothing more."""
-    start, _ = x.promise(DATA)
-    x.body(DATA[start : start + PART])
-    x.server.released.wait()
-    x.hang_up()
-
-
 def kill_in_the_middle(hand, title, names):
     """Start it, and when all that the server sent has arrived, kill -9 its programs of these names, then the rest."""
     asked = len(hand.starts())
@@ -168,7 +160,7 @@ NETWORK = [title for title in PIPELINES if '"$URL"' in PIPELINES[title] or "'$UR
 def test_killed_and_run_again(hand, title):
     pipeline = PIPELINES[title].partition("\ncommitd commit")[0]  # without a line of its own, behind it
     victims = [name for name in STAGES if name in pipeline]
-    hand.bad.on("/file", *[a_part] * (len(victims) + 1), whole(DATA))
+    hand.bad.on("/file", *[in_parts(DATA, PART)] * (len(victims) + 1), whole(DATA))
     for name in victims:
         kill_in_the_middle(hand, title, [name])
     kill_in_the_middle(hand, title, victims)

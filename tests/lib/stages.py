@@ -176,7 +176,7 @@ class Box:
             path = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
             line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
             if os.path.basename(path).startswith("qemu-"):  # programs of another machine: it runs what its first word names
-                path = line.split(b"\0")[1].decode()
+                path = b"".join(line.split(b"\0")[1:2]).decode()
             words = line + pathlib.Path(f"/proc/{pid}/environ").read_bytes()
             if os.path.dirname(path) == str(self.bindir) and str(self.directory).encode() in words and alive(pid):
                 return os.path.basename(path)

@@ -31,7 +31,7 @@ def prefix(tmp_path_factory):
     """What `make install` gives."""
     place = tmp_path_factory.mktemp("installed")
     subprocess.run(
-        ["make", "-s", f"BUILD={BINDIR.parent}", f"PREFIX={place}", f"SYSCONFDIR={place}/etc", "install"],
+        ["make", "-s", f"BUILD={os.path.relpath(BINDIR.parent, TESTS.parent)}", f"PREFIX={place}", f"SYSCONFDIR={place}/etc", "install"],
         cwd=TESTS.parent, check=True, stdout=subprocess.DEVNULL,
     )
     return place

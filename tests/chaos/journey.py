@@ -1,6 +1,6 @@
 """
 One small journey with every kind of message: a pull whose server fails at first, names given and taken, a transfer that
-fails, is reset and aborted, and one that is aborted under way, with somebody who listens to all of it. Every step is a
+fails, is reset and aborted, and one that is aborted in progress, with a listener to all of it. Every step is a
 command that may be run again.
 """
 
@@ -80,7 +80,7 @@ def abort_under_way(r, server):
         r.tend_until(lambda: fetch.poll() is not None or time.monotonic() > again, "an aborted fetch")
         if fetch.poll() is not None:
             return codes
-    raise rig.Broken("an aborted fetch goes on")
+    raise rig.Broken("an aborted fetch continues")
 
 
 def travel(r, image, strikes=None):

@@ -203,7 +203,7 @@ class Disk:
 
 
 def disks(directory, size):
-    """Those that can be had here, and why not where there is none."""
+    """Those that this machine offers, and why not if it has none."""
     found, why = [], ""
     for kind in ("tmpfs", "ext4"):
         try:

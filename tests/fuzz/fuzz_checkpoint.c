@@ -52,7 +52,7 @@ static void check_round_trip(const uint8_t *slot)
 	FUZZ_CHECK(back.offset == c.offset && back.hash.total_bytes == c.offset && back.durable == c.durable);
 }
 
-/* Whatever it says of the digest can be gone on with. */
+/* Hashing can resume from whatever digest state it has. */
 static void check_hash(const struct hash_state *state)
 {
 	static const uint8_t bytes[300];

@@ -52,7 +52,7 @@ class Authority:
         return certificate, key
 
     def self_signed(self, name):
-        """(certificate, key) that nobody but itself vouches for."""
+        """(certificate, key) that is self-signed."""
         key, certificate = self.directory / f"{name}.key", self.directory / f"{name}.pem"
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
                 "-addext", f"subjectAltName={NAMES}", "-keyout", key, "-out", certificate)

@@ -147,7 +147,7 @@ class Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().process_request(request, client_address)
 
     def finish_request(self, request, client_address):
-        """In a thread of its own already, so that a slow handshake holds up nobody."""
+        """In a thread of its own already, so that a slow handshake delays nobody."""
         if self.tls:
             request = self.tls.wrap_socket(request, server_side=True)
         super().finish_request(request, client_address)

@@ -10,7 +10,7 @@ holds a lock, a socket or a file of either.
 
  - every name in blobs/ hashes to itself and has mode 0444
  - index.json is valid and names whole images only
- - every ingest has an owner (a ref that it belongs to) and an age; it can go on from what is there, or says why it rests
+ - every ingest has an owner (a ref that it belongs to) and an age; it can resume from what is there, or says why it stopped
  - no slot vouches for bytes that are not there
  - no file, lock, descriptor or socket that no state explains
 """

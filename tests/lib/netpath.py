@@ -90,7 +90,7 @@ table inet faults {{
         return int(found[1])
 
     def link(self, state):
-        """Of our side: the other one goes on sending, into nothing."""
+        """Of our side: the other one keeps sending, into nothing."""
         run("ip", "-n", self.near, "link", "set", "v", state)
 
     def retransmissions(self):

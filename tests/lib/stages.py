@@ -131,7 +131,7 @@ class Box:
         return self.store / "ingest" / hashlib.sha256(ref.encode()).hexdigest()
 
     def size(self, ref):
-        """Bytes that have arrived; -1 while there is no such ingest."""
+        """Bytes that have arrived; -1 if there is no such ingest."""
         try:
             return os.stat(self.ingest(ref) / "data").st_size
         except FileNotFoundError:

@@ -4,7 +4,7 @@
  *   strike [-n N] [-a kill|hold|short|ERRNO] [-c CALL,...] [-u DIR] [-l] -r REPORT PROGRAM ARGUMENT...
  *
  *   -n N       at the Nth call that counts, over all threads; 0 (the default): never
- *   -a ACTION  kill -9 the program; never let the call's thread go on; let the call write half of what it wants to; or
+ *   -a ACTION  kill -9 the program; never let the call's thread continue; let the call write half of what it wants to; or
  *              let it fail with that error
  *   -c CALLS   the calls that count; "all": whatever it calls; without it all that change something others can see
  *   -u DIR     of these only such as work on files below DIR

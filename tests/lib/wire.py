@@ -1,5 +1,5 @@
 """
-What goes over the pipes, made by hand: messages as common/wire/message.h has them, and nanomsg's own bytes around them,
+What goes over the pipes, hand-made: messages as common/wire/message.h has them, and nanomsg's own bytes around them,
 so that a peer can say what no program of ours and no library would.
 """
 

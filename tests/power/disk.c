@@ -167,7 +167,7 @@ static void obey(const char *line)
 		die("cannot answer", errno);
 }
 
-/* ── both at once, in one thread, so that nobody has to wait for anybody ── */
+/* ── both at once, in one thread, so that neither waits for the other ── */
 
 /* False: it is over. */
 static bool serve_file_system(void)

@@ -29,7 +29,7 @@ MEMORY = "384M"
 BOOT_S = 900  # on a busy machine; what takes longer is wedged
 
 FILES = {
-    # Without udev nobody would tell systemd that the disk is there, so no line in fstab.
+    # Without udev nothing tells systemd that the disk is there, so no line in fstab.
     "etc/systemd/system/store.service":
         "[Unit]\nDefaultDependencies=no\nBefore=local-fs.target systemd-tmpfiles-setup.service\n"
         "After=systemd-remount-fs.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
@@ -135,7 +135,7 @@ class Guest:
         return sum(word in line for line in self.lines)
 
     def wait(self, what, condition):
-        """Until `condition` of what was said is true."""
+        """Until `condition` of the output is true."""
         with self.news:
             if not self.news.wait_for(lambda: condition() or not self.listener.is_alive(), BOOT_S) or not condition():
                 said = "\n".join(self.lines[-40:])

@@ -22,7 +22,7 @@ struct image {
  */
 int image_init(struct image *img, uint64_t size);
 
-/* Whether so many bytes at that offset lie on the disk. */
+/* Whether `len` bytes at that offset are on the disk. */
 int image_has(const struct image *img, uint64_t offset, size_t len);
 
 /* Write; the range must be on the disk. */

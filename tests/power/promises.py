@@ -4,7 +4,7 @@ What was promised at some point of a recording, as the marks on its tape tell, a
 The marks are what the programs print, each line at the moment of its writing, and what the workload says:
 
     begin NAME DIGEST|-      from here on the name may lead there, or be gone, as well
-    drop REF                 somebody is about to abort or reset this transfer
+    drop REF                 this transfer is about to be aborted or reset
     sent REF N               the server is about to send up to byte N
 """
 

@@ -181,7 +181,7 @@ static void settle(struct state *s, size_t last)
 	image_keep(&s->image);
 }
 
-/* Any of the writes that no flush covers; `last` itself where there is none. */
+/* Any of the writes that no flush covers; `last` itself if there is none. */
 static size_t one_write(const struct state *s, size_t last, uint64_t choice)
 {
 	size_t count = 0, skip;

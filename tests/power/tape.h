@@ -14,7 +14,7 @@ enum tape_kind {
 	TAPE_SIZE = 'S',  /* `offset` is the size of the disk */
 	TAPE_WRITE = 'W', /* `len` bytes at `offset` */
 	TAPE_FLUSH = 'F', /* all before it is on the disk */
-	TAPE_MARK = 'M',  /* text: what somebody said at this point */
+	TAPE_MARK = 'M',  /* text: what was printed at this point */
 };
 
 struct tape_head {
@@ -37,7 +37,7 @@ struct tape {
 	uint64_t disk_size;
 };
 
-/* Read a whole file. 0 or -errno, -EINVAL where it is no tape. There is no end but the process's. */
+/* Read a whole file. 0 or -errno, -EINVAL if it is not a tape. There is no end but the process's. */
 int tape_load(const char *path, struct tape *ret_tape);
 
 /* Which of the writes since the last flush a cut leaves on the disk. */

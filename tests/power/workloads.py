@@ -29,7 +29,7 @@ SYNC_FILE_RANGE_WRITE = 2
 
 
 class Content:
-    """The images of a workload. Tags map to layers; `files` are for fetching by URL or by hand."""
+    """The images of a workload. Tags map to layers; `files` are for fetching by URL or in a pipeline."""
 
     SHAPES = {  # workload: ({tag: sizes}, sizes of files); equal sizes are the same layer
         "fresh": ({"a": (7, 64 * KIB, 900 * KIB + 1)}, ()),
@@ -250,10 +250,10 @@ def hand(scene):
     for data in scene.content.files:
         digest = images.digest_of(data)
         for cut in (len(data) * 2 // 3, len(data)):
-            put_by_hand(scene.stages, digest, data[:cut], scene.content)
+            put_in_pipeline(scene.stages, digest, data[:cut], scene.content)
 
 
-def put_by_hand(stages, digest, data, content):
+def put_in_pipeline(stages, digest, data, content):
     whole = len(data) == len(content.of[digest])
     with open(stages.log, "ab") as log:
         offset = stages.run("ingestd", "offset", digest).stdout
@@ -268,7 +268,7 @@ def put_by_hand(stages, digest, data, content):
             put.kill()
     codes = put.wait(), commit.wait()
     if whole and codes != (0, 0):
-        raise rig.Broken(f"put and commit by hand gave {codes}")
+        raise rig.Broken(f"put and commit gave {codes}")
 
 
 WORKLOADS = {work.__name__: work for work in (fresh, resumed, many, names, hand)}

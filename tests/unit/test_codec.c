@@ -1,4 +1,4 @@
-/* Messages: every type there and back, and every way in which bytes are no message. */
+/* Messages: every type there and back, and every way in which bytes are not a message. */
 
 /* Own */
 #include "tests/unit/unit.h"

@@ -161,7 +161,7 @@ static void scene_blob_directory(const char *data, const char *blob, const char 
 	assert_int_equal(mkdir(blob, 0755), 0);
 }
 
-/* A store that somebody copied with hard links. */
+/* A store that was copied with hard links. */
 static void scene_both_backed_up(const char *data, const char *blob, const char *victim)
 {
 	char aside[PATH_SIZE];

@@ -9,7 +9,7 @@
 /* Wire */
 #include "common/wire/message.h"
 
-/* What a sealer says of the data that is there now; nothing where there is none. */
+/* What a sealer says of the data that is there now; nothing if there is none. */
 static inline void store_bind_seal(const struct store *s, const char *ref, struct message *seal)
 {
 	char path[PATH_SIZE];

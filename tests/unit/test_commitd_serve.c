@@ -164,7 +164,7 @@ static void test_rejects_and_goes_on(void **state)
 	(void)state;
 	ingest_make(&st, "bad", "abd");
 	ingest_make(&st, "good", "abc");
-	push(&(struct message){.type = MSG_PING}); /* of no use here: refused, and no harm */
+	push(&(struct message){.type = MSG_PING}); /* not valid here: refused, no harm done */
 	push_seal("bad", "abc", PROVENANCE_REBOOTED);
 	push_seal("gone", "nothing", 0);
 	next_answer(&m);
@@ -179,7 +179,7 @@ static void test_rejects_and_goes_on(void **state)
 }
 
 /*
- * Far more than it takes in hand, and nobody reads the receipts until it takes no more: none is lost, none comes twice.
+ * Far more than it accepts at once, and nobody reads the receipts until it accepts no more: none is lost or repeated.
  */
 static void test_back_pressure(void **state)
 {

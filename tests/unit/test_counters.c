@@ -122,7 +122,7 @@ static void test_buckets(void **state)
 	assert_int_equal(counter_values[COUNT_SEAL_TIME_SUM], sum);
 }
 
-/* The first one that a process hears of is no restart. */
+/* The first one that a process hears of is not a restart. */
 static void test_restarts_of_a_peer(void **state)
 {
 	struct peer p;

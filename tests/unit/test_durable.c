@@ -48,7 +48,7 @@ static void test_replace(void **state)
 	assert_int_equal(unit_count(&dir), 1);
 }
 
-/* A crash, or somebody, left something under the temporary's name. */
+/* A crash, or another program, left something under the temporary's name. */
 static void test_replace_with_leftovers(void **state)
 {
 	(void)state;

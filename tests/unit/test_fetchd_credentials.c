@@ -215,8 +215,8 @@ static void test_find(void **state)
 	unit_dir_remove(&d);
 }
 
-/* Asked again, the search goes on behind the file that it found. */
-static void test_find_goes_on(void **state)
+/* Called again, the search resumes after the file that it found. */
+static void test_find_resumes(void **state)
 {
 	struct unit_dir d;
 	char path[FILE_PATH_SIZE];
@@ -246,7 +246,7 @@ static int find(const char *path, struct reason *why)
 	return r;
 }
 
-/* A file that is there and of no use is not passed over in silence. */
+/* A file that exists and cannot be used is not skipped silently. */
 static void test_find_bad(void **state)
 {
 	struct unit_dir d;
@@ -271,7 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_parse),          cmocka_unit_test(test_parse_none),
 	    cmocka_unit_test(test_helper_servers), cmocka_unit_test(test_parse_helper),
-	    cmocka_unit_test(test_find),           cmocka_unit_test(test_find_goes_on),
+	    cmocka_unit_test(test_find),           cmocka_unit_test(test_find_resumes),
 	    cmocka_unit_test(test_find_bad),
 	};
 	return cmocka_run_group_tests_name("fetchd credentials", tests, NULL, NULL);

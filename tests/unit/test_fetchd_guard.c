@@ -46,7 +46,7 @@ static void test_addresses(void **state)
 	    {"93.184.216.34", false},
 	    {"::1", true},
 	    {"::", true},
-	    {"::2", true}, /* 0.0.0.2, in the form of old */
+	    {"::2", true}, /* 0.0.0.2, in the old form */
 	    {"fe80::1", true},
 	    {"febf::1", true},
 	    {"fec0::1", false},

@@ -77,7 +77,7 @@ static void assert_request(const struct challenge *c, const char *name, const st
 	buf_release(&have_form);
 }
 
-/* Nothing of what a registry says can end a value or a line. */
+/* Nothing that a registry says can end a value or a line. */
 static void test_request(void **state)
 {
 	static char identity_text[] = "id&=";

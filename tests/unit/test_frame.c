@@ -1,4 +1,4 @@
-/* Frames over a pipe: whole, cut off anywhere, and what is no frame. */
+/* Frames over a pipe: whole, cut off anywhere, and what is not a frame. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -81,7 +81,7 @@ static void test_cut(void **state)
 	}
 }
 
-static void test_no_frames(void **state)
+static void test_not_frames(void **state)
 {
 	static const struct row {
 		const char *bytes;
@@ -114,7 +114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_frames),
 	    cmocka_unit_test(test_cut),
-	    cmocka_unit_test(test_no_frames),
+	    cmocka_unit_test(test_not_frames),
 	};
 	return cmocka_run_group_tests_name("frame", tests, NULL, NULL);
 }

@@ -106,7 +106,7 @@ static void split_check(enum hash_alg alg, size_t split, const uint8_t want[stat
 	assert_memory_equal(saved.partial, bytes + split - partial, partial);
 	assert_memory_equal(saved.partial + partial, nothing, HASH_BLOCK_MAX - partial);
 
-	/* Into one that has seen other things; it saves the same, and goes on the same. */
+	/* Into one that has seen other things; it saves the same, and continues the same. */
 	hasher_update(second, "something else", 14);
 	assert_int_equal(hasher_restore(second, &saved), 0);
 	hasher_save(second, &again);
@@ -136,7 +136,7 @@ static void test_every_split(void **state)
 	}
 }
 
-/* The digest of every prefix, asked for while the running digest goes on. */
+/* The digest of every prefix, taken while the running digest continues. */
 static void test_running_digest(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
 /*
- * Ingests that are taken up again: every half-made state that a kill, a power cut or somebody's hand can leave.
+ * Ingests that are resumed: every half-made state that a kill, a power cut or another program can leave.
  */
 
 /* Own */
@@ -8,7 +8,7 @@
 /* Wire */
 #include "common/wire/message.h"
 
-/* Open it again; what a look beforehand said is where it goes on. */
+/* Open it again; it resumes where ingest_peek() said. */
 static struct ingest *reopen_ref(const char *ref)
 {
 	uint64_t offset = peek(ref);

@@ -17,7 +17,7 @@ static void limit_files(rlim_t bytes)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* What was accepted is hashed and counts, and not a byte more; it goes on from there. */
+/* What was accepted is hashed and counts, and not a byte more; it resumes from there. */
 static void test_accepted_in_part(void **state)
 {
 	struct ingest *in = open_ref("short");

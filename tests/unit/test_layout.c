@@ -103,7 +103,7 @@ static void test_opened_again(void **state)
 	unit_assert_content(&dir, "store/oci-layout", "{ \"imageLayoutVersion\" :\n\"1.9.0\" }");
 }
 
-/* Cut off at any point, the making goes on. */
+/* Cut off at any point, creation resumes. */
 static void test_half_made(void **state)
 {
 	static const char *const rows[][3] = {

@@ -220,8 +220,8 @@ static void test_is_held(void **state)
 	}
 }
 
-/* A daemon that starts while a command looks whether it is there serves all the same, when that has looked. */
-static void test_a_looker_is_no_holder(void **state)
+/* A daemon that starts while a command checks for it serves all the same, after the check. */
+static void test_looking_is_not_holding(void **state)
 {
 	const struct timespec instant = {.tv_nsec = 2000000};
 	AUTO_FD fd = -1;
@@ -249,7 +249,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_directory, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_wait_through_an_unlink, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_is_held, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test_setup_teardown(test_a_looker_is_no_holder, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_looking_is_not_holding, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_race_of_unlinkers, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("lock", tests, NULL, NULL);

@@ -100,7 +100,7 @@ static void on_tick(void *self)
 		loop_timer_stop(&k->timer);
 }
 
-/* First, then every so often; stopped from its own callback, after which nothing is watched and the loop returns. */
+/* First, then at each interval; stopped from its own callback, after which nothing is watched and the loop returns. */
 static void test_timer_every(void **state)
 {
 	struct ticker k = {.len = 0};
@@ -179,7 +179,7 @@ static void test_descriptors(void **state)
 	loop_turn(loop, true);
 	assert_int_equal(calls, 4);
 	assert_int_equal(w.events, LOOP_WRITE);
-	/* Another descriptor in the place of the one before. */
+	/* Another descriptor in place of the one before. */
 	loop_io_watch(&w.io, ends[0], LOOP_READ);
 	loop_turn(loop, true);
 	assert_int_equal(w.events, LOOP_READ);

@@ -243,7 +243,7 @@ static void test_failed_start_is_not_ready(void **state)
 	expect_exit(daemon_start(69), 69);
 }
 
-/* It goes on being heard while the loop turns, and is not while it stands. */
+/* It is heard as long as the loop turns, and not while it hangs. */
 static void test_daemon_is_alive(void **state)
 {
 	(void)state;

@@ -249,7 +249,7 @@ static void test_serve_and_sweep(void **state)
 	for (size_t i = 0; i < LEN(left); i++)
 		unit_write_text(&d, left[i], "");
 	stages_sweep(d.fd);
-	/* The sockets of a daemon that lives stay, and so does what is nobody's. */
+	/* The sockets of a live daemon stay, and so does anything that is not ours. */
 	assert_true(unit_exists(&d, "ingestd.lock") && unit_exists(&d, "pipes/orders") &&
 		    unit_exists(&d, "ingest.ctl"));
 	assert_false(unit_exists(&d, "pipes/seals") || unit_exists(&d, "commitd.lock") || unit_exists(&d, "log"));
@@ -259,7 +259,7 @@ static void test_serve_and_sweep(void **state)
 	stages_sweep(d.fd);
 	assert_int_equal(unit_count(&d), 1);
 
-	/* A supervisor serves before its stages do; somebody who only shares its lock is none. */
+	/* A supervisor serves before its stages do; a process that only shares its lock is not one. */
 	assert_int_equal(lock_take_at(d.fd, STAGES_UP_LOCK, LOCK_EXCLUSIVE, "test", &mine, NULL), 0);
 	assert_true(stages_serve(d.path));
 	assert_int_equal(flock(mine, LOCK_SH), 0);

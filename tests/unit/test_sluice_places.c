@@ -1,4 +1,4 @@
-/* Where the store and the runtime directory are, when nobody says or somebody does. */
+/* Where the store and the runtime directory are, by default or as configured. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -165,7 +165,7 @@ static void test_private_runtime_is_ours_alone(void **state)
 	assert_int_equal(places_make_runtime(&p, &fd, &made, &why), 0);
 	assert_false(made);
 	assert_int_equal(close(fd), 0);
-	/* A symbolic link, as somebody could lay it in /tmp. */
+	/* A symbolic link, as anyone could plant it in /tmp. */
 	assert_int_equal(symlinkat("r", d.fd, "l"), 0);
 	(void)snprintf(p.runtime, sizeof(p.runtime), "%s/l", d.path);
 	assert_int_not_equal(places_make_runtime(&p, &fd, &made, &why), 0);

@@ -59,7 +59,7 @@ static const struct row {
      "0123456789ab fetching [====================> ] 1023MiB/1023MiB 1023MiB/s     1s"},
 };
 
-/* Trailing blanks do not show, and are no part of what is wanted. */
+/* Trailing blanks do not show, and are not part of what is wanted. */
 static void trim(struct buf *line)
 {
 	while (line->len > 0 && line->data[line->len - 1] == ' ')
@@ -112,7 +112,7 @@ static void test_summary(void **state)
 		unsigned width;
 		const char *want;
 	} cases[] = {
-	    {items, 3, 79, "1 of 3 blobs, 2.0MiB of 3.0MiB, 1.0MiB/s"}, /* of one nobody knows how long it is */
+	    {items, 3, 79, "1 of 3 blobs, 2.0MiB of 3.0MiB, 1.0MiB/s"}, /* the size of one is unknown */
 	    {items, 2, 79, "1 of 2 blobs, 2.0MiB of 3.0MiB, 1.0MiB/s, 1s left"},
 	    {items, 2, 49, "1 of 2 blobs, 2.0MiB of 3.0MiB, 1.0MiB/s, 1s left"},
 	    {items, 2, 48, "1/2 2.0MiB/3.0MiB 1.0MiB/s 1s"},

@@ -1,4 +1,4 @@
-/* Columns as wide as they have to be, and those that fit. */
+/* Columns as wide as needed, and those that fit. */
 
 /* Own */
 #include "tests/unit/unit.h"

@@ -27,7 +27,7 @@ enum play {
 	PLAY_LIE,        /* COMMITTED, and nothing is stored */
 	PLAY_STORE_LOST, /* stored, and the transfer is not known any more */
 	PLAY_FAILED,
-	PLAY_UNASKED,    /* WAITING for somebody to ask */
+	PLAY_UNASKED,    /* WAITING for a request */
 	PLAY_SPACE,      /* WAITING for something else */
 	PLAY_LOST,       /* not found */
 	PLAY_REFUSE,     /* ERROR, usage */
@@ -68,7 +68,7 @@ static const struct row {
      WANT_DONE,
      FAIL_NONE,
      NULL},
-    {"by tag, and never to be had",
+    {"by tag, and never available",
      true,
      {{MSG_GET, PLAY_FETCHING},
       {MSG_STATUS, PLAY_LOST},
@@ -93,7 +93,7 @@ static const struct row {
      WANT_DONE,
      FAIL_NONE,
      NULL},
-    {"rests until somebody asks",
+    {"idle until it is requested",
      false,
      {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_UNASKED}, {MSG_GET, PLAY_STORE}},
      WANT_DONE,
@@ -106,7 +106,7 @@ static const struct row {
      WANT_DONE,
      FAIL_NONE,
      NULL},
-    {"gone on with by another ingestd: not asked again",
+    {"resumed by another ingestd: not requested again",
      true,
      {{MSG_GET, PLAY_FETCHING},
       {MSG_STATUS, PLAY_TAKEN_OVER},

@@ -37,11 +37,9 @@ static void on_turn(void *self)
 	fetch_run(self, &step_present);
 }
 
-static void on_wait_over(struct ev_loop *loop, ev_timer *w, int events)
+static void on_wait_over(void *self)
 {
-	(void)loop;
-	(void)events;
-	fetch_run(w->data, &step_line_up);
+	fetch_run(self, &step_line_up);
 }
 
 static void stream_resume(struct fetch *f)
@@ -58,17 +56,15 @@ static void on_drained(void *self)
 		return;
 	}
 	ranges_poke(f);
-	if (f->exchange && !ev_is_active(&f->pause))
+	if (f->exchange && !loop_timer_is_set(&f->pause))
 		stream_resume(f);
 }
 
 /* ── limits ── */
 
-static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
+static void on_pause_over(void *self)
 {
-	struct fetch *f = w->data;
-	(void)loop;
-	(void)events;
+	struct fetch *f = self;
 	if (f->exchange)
 		stream_resume(f);
 	ranges_resume(f);
@@ -91,10 +87,8 @@ bool fetch_held_back(struct fetch *f)
 		uint64_t due_ms = bucket_wait(all[i].bucket, now_ms);
 		wait_ms = due_ms > wait_ms ? due_ms : wait_ms;
 	}
-	if (wait_ms > 0 && !ev_is_active(&f->pause)) {
-		ev_timer_set(&f->pause, (double)wait_ms / 1000.0, 0.);
-		ev_timer_start(f->env->loop, &f->pause);
-	}
+	if (wait_ms > 0 && !loop_timer_is_set(&f->pause))
+		loop_timer_set(&f->pause, wait_ms);
 	return wait_ms > 0;
 }
 
@@ -237,10 +231,8 @@ int fetch_new(const struct fetcher *env, const struct fetch_order *order, const 
 	f->turn.self = f;
 	f->pass_wait.go = fetch_on_pass;
 	f->pass_wait.self = f;
-	ev_timer_init(&f->wait, on_wait_over, 0., 0.);
-	f->wait.data = f;
-	ev_timer_init(&f->pause, on_pause_over, 0., 0.);
-	f->pause.data = f;
+	loop_timer_init(&f->wait, env->loop, on_wait_over, f);
+	loop_timer_init(&f->pause, env->loop, on_pause_over, f);
 	f->outlet.drained = on_drained;
 	f->outlet.self = f;
 	f->outlet.ref = span_str(f->ref);
@@ -263,8 +255,8 @@ void fetch_free(struct fetch *f)
 	if (f->exchange)
 		http_cancel(f->exchange);
 	ranges_free(f);
-	ev_timer_stop(f->env->loop, &f->wait);
-	ev_timer_stop(f->env->loop, &f->pause);
+	loop_timer_stop(&f->wait);
+	loop_timer_stop(&f->pause);
 	outlet_release(&f->outlet);
 	turn_end(&f->turn);
 	pass_leave(&f->pass_wait);
@@ -288,7 +280,7 @@ static void say_what_it_waits_for(struct fetch *f)
 {
 	char at[ORIGIN_TEXT_SIZE];
 	origin_format(&f->at, at);
-	if (ev_is_active(&f->wait))
+	if (loop_timer_is_set(&f->wait))
 		fetch_describe_wait(f, at);
 	else if (f->pass_wait.pass)
 		pass_describe(&f->pass_wait, &f->beat);
@@ -311,7 +303,7 @@ void fetch_beat(struct fetch *f)
 	say_what_it_waits_for(f);
 	struct message m = {
 	    .type = MSG_BEAT,
-	    .until_s = ev_is_active(&f->wait) ? f->until_s : 0,
+	    .until_s = loop_timer_is_set(&f->wait) ? f->until_s : 0,
 	    .text = span_str(f->beat.text),
 	};
 	f->sink_error = outlet_say(&f->outlet, &m);
@@ -320,9 +312,9 @@ void fetch_beat(struct fetch *f)
 void fetch_count(const struct fetch *f)
 {
 	bool in_line = f->turn.host && !f->turn.holding;
-	count_add(ev_is_active(&f->wait) ? COUNT_FETCHES_WAITING
-		  : in_line              ? COUNT_FETCHES_IN_LINE
-					 : COUNT_FETCHES_BUSY,
+	count_add(loop_timer_is_set(&f->wait) ? COUNT_FETCHES_WAITING
+		  : in_line                   ? COUNT_FETCHES_IN_LINE
+					      : COUNT_FETCHES_BUSY,
 		  1);
 	if (f->outlet.waiting)
 		count_add(COUNT_BACKLOG_CHUNKS, 1);

@@ -6,7 +6,7 @@
 
 #include "common/oci/transfer.h"
 
-struct ev_loop;
+struct loop;
 struct fetch;
 struct http;
 struct hosts;
@@ -18,7 +18,7 @@ struct window_room;
 
 /* What all transfers of a process share. Borrowed by each. */
 struct fetcher {
-	struct ev_loop *loop;
+	struct loop *loop;
 	struct http *http;
 	struct hosts *hosts;
 	struct passes *passes;

@@ -134,7 +134,7 @@ static int start(void *self, struct loop *loop)
 {
 	struct program *p = self;
 	p->loop = loop;
-	p->env.loop = loop_libev(loop);
+	p->env.loop = loop;
 	p->env.settings = &p->settings;
 	p->env.room = &p->room;
 	p->env.bucket = &p->bucket;

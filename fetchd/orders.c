@@ -2,18 +2,18 @@
 
 /* System */
 #include <errno.h>
-#include <ev.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/loop.h"
 
 /* Wire */
 #include "common/wire/counters.h"
 
-#define BEAT_LOOK_S       0.1
+#define BEAT_LOOK_MS      100
 #define MESSAGES_PER_TURN 64 /* then other events have theirs */
 
 /*
@@ -35,10 +35,10 @@ struct orderbook {
 	struct pipe *in;
 	struct pipe *out;
 	struct peer peer;
-	ev_io readable;
-	ev_timer hello;
-	ev_timer beat;
-	ev_prepare turn;
+	struct loop_io readable;
+	struct loop_timer hello;
+	struct loop_timer beat;
+	struct loop_hook turn;
 	uint64_t losses; /* of connections to ingestd, as far as they were dealt with */
 	struct log_limit limit;
 	bool counts_due;                     /* this ingestd has not been told anything */
@@ -54,13 +54,12 @@ static void say_hello(struct orderbook *book)
 	(void)pipe_send(book->out, &m); /* nobody there: the timer says it again */
 }
 
-static void on_hello_time(struct ev_loop *loop, ev_timer *w, int events)
+static void on_hello_time(void *self)
 {
-	struct orderbook *book = w->data;
-	(void)events;
+	struct orderbook *book = self;
 	if (book->peer.greeted) {
 		book->hellos = 0;
-		ev_timer_stop(loop, w);
+		loop_timer_stop(&book->hello);
 		return;
 	}
 	if (++book->hellos % PIPE_RENEW_HELLOS == 0) {
@@ -99,11 +98,9 @@ static void tell_counts(struct orderbook *book)
 	memcpy(book->told, counter_values, sizeof(book->told));
 }
 
-static void on_beat_time(struct ev_loop *loop, ev_timer *w, int events)
+static void on_beat_time(void *self)
 {
-	struct orderbook *book = w->data;
-	(void)loop;
-	(void)events;
+	struct orderbook *book = self;
 	for (size_t i = 0; i < ORDERS_MAX; i++)
 		if (book->all[i].fetch)
 			fetch_beat(book->all[i].fetch);
@@ -127,18 +124,17 @@ static void drop_all(struct orderbook *book)
  * What went out on a connection that broke is lost, and whoever comes next orders it all again. So what still arrives
  * for it would be thrown away: stop at once, instead of letting servers fill the sockets meanwhile.
  */
-static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
+static void on_turn(void *self)
 {
-	struct orderbook *book = w->data;
+	struct orderbook *book = self;
 	uint64_t losses = pipe_losses(book->out);
-	(void)events;
 	if (losses == book->losses)
 		return;
 	book->losses = losses;
 	log_info("ingestd is gone");
 	drop_all(book);
 	book->peer.greeted = false;
-	ev_timer_again(loop, &book->hello);
+	loop_timer_every(&book->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
 }
 
 static struct order *find(struct orderbook *book, struct span ref)
@@ -193,7 +189,7 @@ static void take_hello(struct orderbook *book, const struct message *m)
 		return;
 	}
 	say_hello(book);
-	ev_timer_again(book->env->loop, &book->hello);
+	loop_timer_every(&book->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
 }
 
 static void end_fetch(struct order *o)
@@ -300,10 +296,9 @@ static void take(struct orderbook *book, const struct message *m)
 	}
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+static void on_readable(void *self, unsigned events)
 {
-	struct orderbook *book = w->data;
-	(void)loop;
+	struct orderbook *book = self;
 	(void)events;
 	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
 		struct message m;
@@ -329,15 +324,13 @@ int orderbook_new(const struct fetcher *env, struct pipe *in, struct pipe *out, 
 	book->env = env;
 	book->in = in;
 	book->out = out;
-	ev_io_init(&book->readable, on_readable, pipe_receive_fd(in), EV_READ);
-	ev_timer_init(&book->hello, on_hello_time, 0., HELLO_AGAIN_MS / 1000.0);
-	ev_timer_init(&book->beat, on_beat_time, BEAT_LOOK_S, BEAT_LOOK_S);
-	ev_prepare_init(&book->turn, on_turn);
-	book->readable.data = book->hello.data = book->beat.data = book->turn.data = book;
-	ev_io_start(env->loop, &book->readable);
-	ev_timer_start(env->loop, &book->hello);
-	ev_timer_start(env->loop, &book->beat);
-	ev_prepare_start(env->loop, &book->turn);
+	loop_io_init(&book->readable, env->loop, on_readable, book);
+	loop_timer_init(&book->hello, env->loop, on_hello_time, book);
+	loop_timer_init(&book->beat, env->loop, on_beat_time, book);
+	loop_io_watch(&book->readable, pipe_receive_fd(in), LOOP_READ);
+	loop_timer_every(&book->hello, 0, HELLO_AGAIN_MS);
+	loop_timer_every(&book->beat, BEAT_LOOK_MS, BEAT_LOOK_MS);
+	loop_hook_start(&book->turn, env->loop, on_turn, book);
 	*ret_book = book;
 	return 0;
 }
@@ -347,9 +340,9 @@ void orderbook_free(struct orderbook *book)
 	if (!book)
 		return;
 	drop_all(book);
-	ev_io_stop(book->env->loop, &book->readable);
-	ev_timer_stop(book->env->loop, &book->hello);
-	ev_timer_stop(book->env->loop, &book->beat);
-	ev_prepare_stop(book->env->loop, &book->turn);
+	loop_io_stop(&book->readable);
+	loop_timer_stop(&book->hello);
+	loop_timer_stop(&book->beat);
+	loop_hook_stop(&book->turn);
 	free(book);
 }

@@ -41,7 +41,8 @@ struct range {
 
 struct ranges {
 	struct window *window;
-	ev_timer look;
+	struct loop_timer look;            /* bytes at the head wait no longer */
+	struct loop_timer poke;            /* something has changed */
 	bool flush;                        /* bytes at the head have waited for long enough */
 	char validator[VALIDATOR_MAX + 1]; /* of the stream's answer: all parts are of that version */
 	uint64_t lone_since_ms;            /* UINT64_MAX while the stream is paused */

@@ -11,10 +11,10 @@
 /* Own */
 #include "fetchd/config/settings.h"
 
-#define LOOK_EVERY_S     0.05 /* bytes at the head of the window that do not fill a chunk wait no longer */
-#define OVERTAKES_MAX    3    /* a stream that is past each range before it is answered needs none */
-#define HAND_OVERS_MAX   3    /* in a row with little in between, then the transfer stays one stream */
-#define SLOW_FACTOR      4    /* times what the others take for a part, then a range is opened again ... */
+#define LOOK_EVERY_MS    50 /* bytes at the head of the window that do not fill a chunk wait no longer */
+#define OVERTAKES_MAX    3  /* a stream that is past each range before it is answered needs none */
+#define HAND_OVERS_MAX   3  /* in a row with little in between, then the transfer stays one stream */
+#define SLOW_FACTOR      4  /* times what the others take for a part, then a range is opened again ... */
 #define SLOW_MIN_MS      1000u
 #define SLOW_REOPENS_MAX 3 /* ... so often for a part */
 
@@ -34,7 +34,7 @@ size_t ranges_running(const struct ranges *rs)
 void ranges_poke(struct fetch *f)
 {
 	if (f->ranges)
-		ev_feed_event(f->env->loop, &f->ranges->look, EV_CUSTOM);
+		loop_timer_set(&f->ranges->poke, 0);
 }
 
 /* The bytes may never get that far: a digest decides in the end, or a validator in each answer. */
@@ -239,7 +239,7 @@ const struct fetch_step *ranges_advance(struct fetch *f)
 	if (rs->spent)
 		ranges_drop(f);
 	if (rs->spent && !ranges_spread(f))
-		ev_timer_stop(f->env->loop, &rs->look);
+		loop_timer_stop(&rs->look);
 	if (!ranges_spread(f)) {
 		accompany(f);
 		return NULL;
@@ -259,15 +259,19 @@ const struct fetch_step *ranges_advance(struct fetch *f)
 	return hand_over(f, rs->draining ? rs->after : &step_line_up);
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *w, int events)
+static void on_poke(void *self)
 {
-	struct fetch *f = w->data;
-	(void)loop;
-	if (events & EV_TIMER)
-		f->ranges->flush = true;
+	struct fetch *f = self;
 	const struct fetch_step *next = ranges_advance(f);
 	if (next)
 		fetch_run(f, next);
+}
+
+static void on_look(void *self)
+{
+	struct fetch *f = self;
+	f->ranges->flush = true;
+	on_poke(f);
 }
 
 /* ── with the stream ── */
@@ -290,8 +294,8 @@ static int make(struct fetch *f)
 		rs->all[i].fetch = f;
 		rs->all[i].part = &rs->window->parts[i];
 	}
-	ev_timer_init(&rs->look, on_look, LOOK_EVERY_S, LOOK_EVERY_S);
-	rs->look.data = f;
+	loop_timer_init(&rs->look, f->env->loop, on_look, f);
+	loop_timer_init(&rs->poke, f->env->loop, on_poke, f);
 	f->ranges = rs;
 	return 0;
 }
@@ -307,7 +311,7 @@ void ranges_consider(struct fetch *f, const struct response *r)
 	if (!may_mix(f))
 		f->ranges->spent = true;
 	f->ranges->lone_since_ms = clock_mono_ms();
-	ev_timer_start(f->env->loop, &f->ranges->look);
+	loop_timer_every(&f->ranges->look, LOOK_EVERY_MS, LOOK_EVERY_MS);
 }
 
 void ranges_stream_paused(struct fetch *f)
@@ -345,7 +349,8 @@ void ranges_free(struct fetch *f)
 	if (!rs)
 		return;
 	ranges_drop(f);
-	ev_timer_stop(f->env->loop, &rs->look);
+	loop_timer_stop(&rs->look);
+	loop_timer_stop(&rs->poke);
 	window_free(rs->window);
 	free(rs);
 	f->ranges = NULL;

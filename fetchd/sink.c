@@ -22,12 +22,11 @@ struct sink_ops {
 
 struct sink {
 	const struct sink_ops *ops;
-	struct ev_loop *loop;
+	struct loop *loop;
 	struct pipe *pipe;
 	int fd;
-	ev_io writable;         /* runs while outlets wait */
-	struct outlet *waiting; /* the line: who waits longest is first */
-	struct outlet **last;
+	struct loop_io writable;      /* runs while outlets wait */
+	TAILQ_HEAD(, outlet) waiting; /* who waits longest is first */
 };
 
 static int pipe_sink_chunk_send(struct outlet *o, struct chunk *c, uint64_t offset)
@@ -107,10 +106,8 @@ static void line_up(struct outlet *o)
 	if (o->waiting)
 		return;
 	o->waiting = true;
-	o->next = NULL;
-	*s->last = o;
-	s->last = &o->next;
-	ev_io_start(s->loop, &s->writable);
+	TAILQ_INSERT_TAIL(&s->waiting, o, link);
+	loop_io_watch(&s->writable, pipe_send_fd(s->pipe), LOOP_READ);
 }
 
 static void leave_line(struct outlet *o)
@@ -118,15 +115,10 @@ static void leave_line(struct outlet *o)
 	struct sink *s = o->sink;
 	if (!o->waiting)
 		return;
-	struct outlet **at = &s->waiting;
-	while (*at != o)
-		at = &(*at)->next;
-	*at = o->next;
-	if (!*at)
-		s->last = at;
+	TAILQ_REMOVE(&s->waiting, o, link);
 	o->waiting = false;
-	if (!s->waiting)
-		ev_io_stop(s->loop, &s->writable);
+	if (TAILQ_EMPTY(&s->waiting))
+		loop_io_stop(&s->writable);
 }
 
 static int send_kept(struct outlet *o, struct message *kept)
@@ -170,13 +162,12 @@ static int push(struct outlet *o)
 }
 
 /* The pipe takes messages. Each outlet has one turn; those that it does not serve to the end line up again behind. */
-static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+static void on_writable(void *self, unsigned events)
 {
-	struct sink *s = w->data;
-	(void)loop;
+	struct sink *s = self;
+	struct outlet *o;
 	(void)events;
-	while (s->waiting) {
-		struct outlet *o = s->waiting;
+	while ((o = TAILQ_FIRST(&s->waiting))) {
 		leave_line(o);
 		if (push(o) < 0)
 			return;
@@ -184,7 +175,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 	}
 }
 
-static int sink_new(struct ev_loop *loop, const struct sink_ops *ops, struct pipe *pipe, int fd, struct sink **ret_sink)
+static int sink_new(struct loop *loop, const struct sink_ops *ops, struct pipe *pipe, int fd, struct sink **ret_sink)
 {
 	struct sink *s = calloc(1, sizeof(*s));
 	if (!s)
@@ -193,19 +184,18 @@ static int sink_new(struct ev_loop *loop, const struct sink_ops *ops, struct pip
 	s->loop = loop;
 	s->pipe = pipe;
 	s->fd = fd;
-	s->last = &s->waiting;
-	ev_io_init(&s->writable, on_writable, pipe ? pipe_send_fd(pipe) : -1, EV_READ);
-	s->writable.data = s;
+	TAILQ_INIT(&s->waiting);
+	loop_io_init(&s->writable, loop, on_writable, s);
 	*ret_sink = s;
 	return 0;
 }
 
-int sink_new_pipe(struct ev_loop *loop, struct pipe *pipe, struct sink **ret_sink)
+int sink_new_pipe(struct loop *loop, struct pipe *pipe, struct sink **ret_sink)
 {
 	return sink_new(loop, &pipe_ops, pipe, -1, ret_sink);
 }
 
-int sink_new_fd(struct ev_loop *loop, int fd, enum sink_form form, struct sink **ret_sink)
+int sink_new_fd(struct loop *loop, int fd, enum sink_form form, struct sink **ret_sink)
 {
 	return sink_new(loop, form == SINK_RAW ? &raw_ops : &frames_ops, NULL, fd, ret_sink);
 }
@@ -214,7 +204,7 @@ void sink_free(struct sink *s)
 {
 	if (!s)
 		return;
-	ev_io_stop(s->loop, &s->writable);
+	loop_io_stop(&s->writable);
 	free(s);
 }
 
@@ -222,10 +212,9 @@ void sink_free(struct sink *s)
  * One timer serves many chunks: it is not stopped when a chunk goes, but looks at the one that it finds, and sleeps on
  * if that is a younger one.
  */
-static void on_age(struct ev_loop *loop, ev_timer *w, int events)
+static void on_age(void *self)
 {
-	struct outlet *o = w->data;
-	(void)events;
+	struct outlet *o = self;
 	if (!o->chunk.payload)
 		return;
 	uint64_t age_ms = clock_mono_ms() - o->chunk_since_ms;
@@ -233,16 +222,14 @@ static void on_age(struct ev_loop *loop, ev_timer *w, int events)
 		(void)outlet_flush(o); /* a descriptor that is of no use shows again with the next byte or the end */
 		return;
 	}
-	ev_timer_set(w, (double)(CHUNK_AGE_MAX_MS - age_ms) / 1000.0, 0.);
-	ev_timer_start(loop, w);
+	loop_timer_set(&o->age, CHUNK_AGE_MAX_MS - age_ms);
 }
 
 void outlet_init(struct outlet *o, struct sink *s)
 {
 	o->sink = s;
 	o->last_sent_ms = clock_mono_ms();
-	ev_timer_init(&o->age, on_age, 0., 0.);
-	o->age.data = o;
+	loop_timer_init(&o->age, s->loop, on_age, o);
 }
 
 void outlet_release(struct outlet *o)
@@ -250,7 +237,7 @@ void outlet_release(struct outlet *o)
 	if (!o->sink)
 		return;
 	leave_line(o);
-	ev_timer_stop(o->sink->loop, &o->age);
+	loop_timer_stop(&o->age);
 	o->sink->ops->chunk_free(&o->chunk);
 	o->sink = NULL;
 }
@@ -261,10 +248,8 @@ static int chunk_begin(struct outlet *o)
 	if (r < 0)
 		return r;
 	o->chunk_since_ms = clock_mono_ms();
-	if (!ev_is_active(&o->age)) {
-		ev_timer_set(&o->age, CHUNK_AGE_MAX_MS / 1000.0, 0.);
-		ev_timer_start(o->sink->loop, &o->age);
-	}
+	if (!loop_timer_is_set(&o->age))
+		loop_timer_set(&o->age, CHUNK_AGE_MAX_MS);
 	return 0;
 }
 

@@ -10,8 +10,9 @@
 #ifndef SLUICE_FETCHD_SINK_H
 #define SLUICE_FETCHD_SINK_H
 
-#include <ev.h>
+#include <sys/queue.h>
 
+#include "common/base/loop.h"
 #include "common/wire/pipe.h"
 
 #define CHUNK_AGE_MAX_MS 50 /* a chunk that is not full is sent when it is this old */
@@ -24,8 +25,8 @@ enum sink_form {
 };
 
 /* Borrow `pipe` or `fd` and the loop. 0 or -errno. */
-int sink_new_pipe(struct ev_loop *loop, struct pipe *pipe, struct sink **ret_sink);
-int sink_new_fd(struct ev_loop *loop, int fd, enum sink_form form, struct sink **ret_sink);
+int sink_new_pipe(struct loop *loop, struct pipe *pipe, struct sink **ret_sink);
+int sink_new_fd(struct loop *loop, int fd, enum sink_form form, struct sink **ret_sink);
 
 /* All outlets are released before. NULL is fine. */
 void sink_free(struct sink *s);
@@ -43,11 +44,11 @@ struct outlet {
 	struct chunk chunk;                /* in hand while `chunk.payload` is set */
 	uint64_t chunk_since_ms;           /* when its first byte came */
 	struct message opened, last, beat; /* kept ones; a type of 0: none */
-	struct ev_timer age;
+	struct loop_timer age;
 	bool flush;   /* send the chunk in hand although it is not full */
 	bool closed;  /* the chunk in hand was offered to the pipe: it cannot take more bytes */
 	bool waiting; /* in the sink's line */
-	struct outlet *next;
+	TAILQ_ENTRY(outlet) link;
 };
 
 /* Begin: `o` is zero but for `drained`, `self`, `ref`, `attempt` and `offset`. */

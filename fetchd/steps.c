@@ -407,9 +407,7 @@ static const struct fetch_step *retry(struct fetch *f)
 		return &step_give_up;
 	if (f->sink_error < 0)
 		return &step_done;
-	ev_timer_stop(f->env->loop, &f->wait);
-	ev_timer_set(&f->wait, (double)wait_ms / 1000.0, 0.);
-	ev_timer_start(f->env->loop, &f->wait);
+	loop_timer_set(&f->wait, wait_ms);
 	return NULL;
 }
 

@@ -16,9 +16,8 @@
 #ifndef SLUICE_FETCHD_STEPS_H
 #define SLUICE_FETCHD_STEPS_H
 
-#include <ev.h>
-
 #include "common/base/buf.h"
+#include "common/base/loop.h"
 #include "fetchd/auth/pass.h"
 #include "fetchd/backoff.h"
 #include "fetchd/bucket.h"
@@ -82,7 +81,7 @@ struct fetch {
 	struct exchange *exchange; /* NULL while none runs */
 	struct ranges *ranges;     /* NULL: none so far */
 	struct bucket bucket;      /* of this transfer's bytes */
-	struct ev_timer pause;     /* runs while bytes are held back by a bucket */
+	struct loop_timer pause;   /* runs while bytes are held back by a bucket */
 
 	/* The answer. */
 	struct judgement judgement;
@@ -102,7 +101,7 @@ struct fetch {
 	/* What went wrong. */
 	struct backoff backoff;
 	uint64_t retries_max; /* for this failure */
-	struct ev_timer wait;
+	struct loop_timer wait;
 	uint64_t until_s; /* wall clock, while `wait` runs */
 	enum fail_class fail;
 	uint16_t http_status; /* of the last answer, 0 if there was none */

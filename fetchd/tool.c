@@ -2,7 +2,6 @@
 
 /* System */
 #include <errno.h>
-#include <ev.h>
 #include <fcntl.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 /* Base */
 #include "common/base/exit.h"
 #include "common/base/log.h"
+#include "common/base/loop.h"
 
 /* Wire */
 #include "common/wire/frame.h"
@@ -40,7 +40,7 @@ static void on_done(void *self, struct fetch *f)
 	g->fail = fetch_outcome(f);
 	g->sink_error = fetch_sink_error(f);
 	fetch_free(f);
-	ev_break(g->env.loop, EVBREAK_ALL);
+	loop_break(g->env.loop);
 }
 
 static const struct fetch_hooks hooks = {on_done};
@@ -100,11 +100,12 @@ static void prepare_stdout(void)
 
 static int make(struct get *g, const struct settings *s)
 {
-	g->env.loop = ev_default_loop(EVFLAG_AUTO);
 	g->env.settings = s;
 	g->env.room = &g->room;
 	g->env.bucket = &g->bucket;
-	int r = g->env.loop ? http_new(g->env.loop, &g->env.http) : -ENOMEM;
+	int r = loop_new(&g->env.loop);
+	if (r == 0)
+		r = http_new(g->env.loop, &g->env.http);
 	if (r == 0)
 		r = hosts_new(&g->env.hosts);
 	if (r == 0)
@@ -123,7 +124,7 @@ static int run(struct get *g, const struct fetch_order *order)
 	g->fail = FAIL_CLASS_MAX + 1; /* until `done` was called, which may be before the loop runs */
 	fetch_start(f);
 	if (g->fail > FAIL_CLASS_MAX)
-		(void)ev_run(g->env.loop, 0);
+		loop_run(g->env.loop);
 	return 0;
 }
 
@@ -151,6 +152,7 @@ int get_run(const struct settings *s, const char *source)
 	passes_free(g.env.passes);
 	hosts_free(g.env.hosts);
 	http_free(g.env.http);
+	loop_free(g.env.loop);
 	if (r < 0) {
 		(void)log_errno(r, "cannot fetch '%s'", source);
 		return exit_code_of(r);

@@ -2,7 +2,6 @@
 
 /* System */
 #include <errno.h>
-#include <ev.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -13,6 +12,7 @@
 /* Base */
 #include "common/base/buf.h"
 #include "common/base/file.h"
+#include "common/base/loop.h"
 
 /* Own */
 #include "fetchd/auth/credentials.h"
@@ -21,23 +21,22 @@
 #define READ_BYTES   4096u
 
 struct helper {
-	struct ev_loop *loop;
 	char program[PROGRAM_SIZE];
 	helper_done *done;
 	void *self;
 	pid_t pid;         /* 0 once it is dead */
 	int fd;            /* its stdout */
 	struct buf output; /* wiped */
-	ev_io readable;
-	ev_child child;
-	ev_timer timeout;
+	struct loop_io readable;
+	struct loop_child child;
+	struct loop_timer timeout;
 };
 
 static void helper_free(struct helper *h)
 {
-	ev_io_stop(h->loop, &h->readable);
-	ev_child_stop(h->loop, &h->child);
-	ev_timer_stop(h->loop, &h->timeout);
+	loop_io_stop(&h->readable);
+	loop_child_stop(&h->child);
+	loop_timer_stop(&h->timeout);
 	if (h->pid > 0)
 		(void)kill(-h->pid, SIGKILL); /* and what it started; the loop reaps it */
 	(void)close_fd(h->fd);
@@ -74,15 +73,15 @@ static bool take(struct helper *h)
 	}
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+static void on_readable(void *self, unsigned events)
 {
-	struct helper *h = w->data;
+	struct helper *h = self;
 	size_t before = h->output.len;
 	(void)events;
 	if (!take(h))
 		fail(h, "prints more than a credential");
 	else if (h->output.len == before)
-		ev_io_stop(loop, w); /* the end; how it ended comes next */
+		loop_io_stop(&h->readable); /* the end; how it ended comes next */
 }
 
 /* All helpers made by docker's library print this sentence and exit with 1. */
@@ -92,32 +91,28 @@ static bool says_nothing(const struct buf *output)
 	return output->data && strncmp(output->data, sentence, strlen(sentence)) == 0;
 }
 
-static void on_exit_of_child(struct ev_loop *loop, ev_child *w, int events)
+static void on_exit_of_child(void *self, int status)
 {
-	struct helper *h = w->data;
+	struct helper *h = self;
 	struct reason why;
-	(void)events;
-	ev_child_stop(loop, w);
 	h->pid = 0;
 	if (!take(h)) {
 		fail(h, "prints more than a credential");
-	} else if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0) {
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		finish(h, HELPER_PRINTED, NULL);
-	} else if (WIFEXITED(w->rstatus) && says_nothing(&h->output)) {
+	} else if (WIFEXITED(status) && says_nothing(&h->output)) {
 		finish(h, HELPER_NOTHING, NULL);
 	} else {
-		bool exited = WIFEXITED(w->rstatus);
+		bool exited = WIFEXITED(status);
 		reason_set(&why, "%s ended with %s %d", h->program, exited ? "exit code" : "signal",
-			   exited ? WEXITSTATUS(w->rstatus) : WTERMSIG(w->rstatus));
+			   exited ? WEXITSTATUS(status) : WTERMSIG(status));
 		finish(h, HELPER_FAILED, &why);
 	}
 }
 
-static void on_timeout(struct ev_loop *loop, ev_timer *w, int events)
+static void on_timeout(void *self)
 {
-	(void)loop;
-	(void)events;
-	fail(w->data, "does not answer");
+	fail(self, "does not answer");
 }
 
 /*
@@ -177,32 +172,27 @@ static int run(struct helper *h, const char *server)
 	return r < 0 ? r : spawn(h, question_end, answer_end);
 }
 
-int helper_start(struct ev_loop *loop, const char *name, const char *server, uint64_t timeout_ms, helper_done *done,
+int helper_start(struct loop *loop, const char *name, const char *server, uint64_t timeout_ms, helper_done *done,
 		 void *self, struct helper **ret_helper)
 {
 	struct helper *h = calloc(1, sizeof(*h));
 	if (!h)
 		return -ENOMEM;
-	h->loop = loop;
 	h->done = done;
 	h->self = self;
 	h->fd = -1;
 	(void)snprintf(h->program, sizeof(h->program), "docker-credential-%s", name);
-	ev_io_init(&h->readable, on_readable, -1, EV_READ);
-	ev_child_init(&h->child, on_exit_of_child, 0, 0);
-	ev_timer_init(&h->timeout, on_timeout, (double)timeout_ms / 1000.0, 0.);
-	h->readable.data = h->child.data = h->timeout.data = h;
+	loop_io_init(&h->readable, loop, on_readable, h);
+	loop_timer_init(&h->timeout, loop, on_timeout, h);
 	int r = run(h, server);
 	if (r < 0) {
 		h->pid = 0;
 		helper_free(h);
 		return r;
 	}
-	ev_io_set(&h->readable, h->fd, EV_READ);
-	ev_child_set(&h->child, h->pid, 0);
-	ev_io_start(loop, &h->readable);
-	ev_child_start(loop, &h->child);
-	ev_timer_start(loop, &h->timeout);
+	loop_io_watch(&h->readable, h->fd, LOOP_READ);
+	loop_child_start(&h->child, loop, h->pid, on_exit_of_child, h);
+	loop_timer_set(&h->timeout, timeout_ms);
 	*ret_helper = h;
 	return 0;
 }

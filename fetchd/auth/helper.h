@@ -13,7 +13,7 @@
 
 #define HELPER_OUTPUT_MAX (64u << 10) /* bytes */
 
-struct ev_loop;
+struct loop;
 struct helper;
 
 enum helper_end {
@@ -26,10 +26,10 @@ enum helper_end {
 typedef void helper_done(void *self, enum helper_end end, struct span output, const struct reason *why);
 
 /*
- * Run docker-credential-`name`, found by PATH, for `server`. The texts are borrowed for the call. `loop` is the default
- * loop, which minds children. 0 or -errno.
+ * Run docker-credential-`name`, found by PATH, for `server`. The texts are borrowed for the call. 0 or
+ * -errno.
  */
-int helper_start(struct ev_loop *loop, const char *name, const char *server, uint64_t timeout_ms, helper_done *done,
+int helper_start(struct loop *loop, const char *name, const char *server, uint64_t timeout_ms, helper_done *done,
 		 void *self, struct helper **ret_helper);
 
 /* Kill it without `done`. NULL is fine. */

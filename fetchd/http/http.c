@@ -3,7 +3,6 @@
 /* System */
 #include <curl/curl.h>
 #include <errno.h>
-#include <ev.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -14,6 +13,7 @@
 /* Base */
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/loop.h"
 
 /* Own */
 #include "fetchd/http/curl_error.h"
@@ -25,9 +25,9 @@
 #define SPARE_EXCHANGES      8 /* kept for reuse: each has a curl handle */
 
 struct http {
-	struct ev_loop *loop;
+	struct loop *loop;
 	CURLM *multi;
-	ev_timer timer; /* curl's */
+	struct loop_timer timer; /* curl's */
 	struct exchange *spare;
 	unsigned spare_len;
 };
@@ -39,7 +39,7 @@ struct exchange {
 	const struct http_hooks *hooks;
 	void *self;
 	struct response response;
-	ev_timer stall;
+	struct loop_timer stall;
 	struct patience patience;
 	bool connected;
 	bool paused;
@@ -56,7 +56,8 @@ struct exchange {
 
 /* What curl watches for us: one for each of its sockets. */
 struct watch {
-	ev_io io;
+	struct loop_io io;
+	curl_socket_t socket;
 	struct http *http;
 };
 
@@ -69,11 +70,11 @@ static void act(struct http *h, curl_socket_t socket, int what)
 	collect_ends(h);
 }
 
-static void on_io(struct ev_loop *loop, ev_io *w, int events)
+static void on_io(void *self, unsigned events)
 {
-	struct http *h = ((struct watch *)w->data)->http; /* curl may take the watch away in the call */
-	(void)loop;
-	act(h, w->fd, (events & EV_READ ? CURL_CSELECT_IN : 0) | (events & EV_WRITE ? CURL_CSELECT_OUT : 0));
+	const struct watch *w = self; /* curl may take it away in the call */
+	act(w->http, w->socket,
+	    (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0));
 }
 
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *self, void *of_socket)
@@ -81,9 +82,9 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *self, voi
 	struct http *h = self;
 	struct watch *w = of_socket;
 	(void)easy;
-	if (w)
-		ev_io_stop(h->loop, &w->io);
 	if (what == CURL_POLL_REMOVE) {
+		if (w)
+			loop_io_stop(&w->io);
 		free(w);
 		return 0;
 	}
@@ -92,12 +93,11 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *self, voi
 		if (!w)
 			return -1;
 		w->http = h;
-		ev_init(&w->io, on_io);
-		w->io.data = w;
+		w->socket = socket;
+		loop_io_init(&w->io, h->loop, on_io, w);
 		(void)curl_multi_assign(h->multi, socket, w);
 	}
-	ev_io_set(&w->io, socket, (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
-	ev_io_start(h->loop, &w->io);
+	loop_io_watch(&w->io, socket, (what & CURL_POLL_IN ? LOOP_READ : 0) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0));
 	return 0;
 }
 
@@ -105,24 +105,20 @@ static int set_timer(CURLM *multi, long timeout_ms, void *self)
 {
 	struct http *h = self;
 	(void)multi;
-	ev_timer_stop(h->loop, &h->timer);
 	if (timeout_ms < 0)
-		return 0;
-	ev_now_update(h->loop); /* a blocking write to stdout may lie behind us */
-	ev_timer_set(&h->timer, (double)timeout_ms / 1000.0, 0.);
-	ev_timer_start(h->loop, &h->timer);
+		loop_timer_stop(&h->timer);
+	else
+		loop_timer_set(&h->timer, (uint64_t)timeout_ms);
 	return 0;
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+static void on_timer(void *self)
 {
-	struct http *h = w->data;
+	struct http *h = self;
 	long timeout_ms = -1;
-	(void)loop;
-	(void)events;
 	act(h, CURL_SOCKET_TIMEOUT, 0);
 	/* A timer that was a hair early leaves curl's time as it was, and curl tells only changes. */
-	if (!ev_is_active(&h->timer) && curl_multi_timeout(h->multi, &timeout_ms) == CURLM_OK)
+	if (!loop_timer_is_set(&h->timer) && curl_multi_timeout(h->multi, &timeout_ms) == CURLM_OK)
 		(void)set_timer(h->multi, timeout_ms, h);
 }
 
@@ -234,7 +230,7 @@ static void exchange_free(struct exchange *x)
 static void retire(struct exchange *x)
 {
 	struct http *h = x->http;
-	ev_timer_stop(h->loop, &x->stall);
+	loop_timer_stop(&x->stall);
 	(void)curl_multi_remove_handle(h->multi, x->easy);
 	(void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
 	(void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, NULL);
@@ -271,21 +267,12 @@ static void collect_ends(struct http *h)
 	}
 }
 
-static void arm_stall(struct exchange *x, uint64_t in_ms)
-{
-	ev_timer_stop(x->http->loop, &x->stall);
-	ev_timer_set(&x->stall, (double)in_ms / 1000.0, 0.);
-	ev_timer_start(x->http->loop, &x->stall);
-}
-
 /* Not moved with every byte: when it fires it looks how long the last one is ago. curl minds the time to connect. */
-static void on_stall(struct ev_loop *loop, ev_timer *w, int events)
+static void on_stall(void *self)
 {
-	struct exchange *x = w->data;
+	struct exchange *x = self;
 	struct reason why = {"out of memory"};
 	uint64_t due_ms = patience_first_look(&x->patience);
-	(void)loop;
-	(void)events;
 	if (x->stopped || x->lost) {
 		finish(x, x->stopped ? HTTP_STOPPED : HTTP_FAILED, 0, &why);
 		return;
@@ -293,7 +280,7 @@ static void on_stall(struct ev_loop *loop, ev_timer *w, int events)
 	if (x->connected && !x->paused && patience_is_over(&x->patience, clock_mono_ms(), &due_ms, &why))
 		finish(x, HTTP_STALLED, 0, &why);
 	else
-		arm_stall(x, due_ms);
+		loop_timer_set(&x->stall, due_ms);
 }
 
 /* What is the same for all requests. */
@@ -340,8 +327,7 @@ static struct exchange *exchange_take(struct http *h)
 		free(x);
 		return NULL;
 	}
-	ev_timer_init(&x->stall, on_stall, 0., 0.);
-	x->stall.data = x;
+	loop_timer_init(&x->stall, h->loop, on_stall, x);
 	set_up(x);
 	return x;
 }
@@ -433,7 +419,7 @@ int http_start(struct http *h, const struct http_ask *ask, const struct http_hoo
 		retire(x);
 		return -ENOMEM;
 	}
-	arm_stall(x, patience_first_look(&x->patience));
+	loop_timer_set(&x->stall, patience_first_look(&x->patience));
 	*ret_exchange = x;
 	return 0;
 }
@@ -448,7 +434,7 @@ void http_resume(struct exchange *x)
 		return;
 	/* curl has dropped bytes that it had in hand. It would go on behind the gap; we end from the loop. */
 	x->lost = true;
-	arm_stall(x, 0);
+	loop_timer_set(&x->stall, 0);
 }
 
 void http_cancel(struct exchange *x)
@@ -461,14 +447,13 @@ bool http_is_connected(const struct exchange *x)
 	return x->connected;
 }
 
-int http_new(struct ev_loop *loop, struct http **ret_http)
+int http_new(struct loop *loop, struct http **ret_http)
 {
 	struct http *h = calloc(1, sizeof(*h));
 	if (!h)
 		return -ENOMEM;
 	h->loop = loop;
-	ev_timer_init(&h->timer, on_timer, 0., 0.);
-	h->timer.data = h;
+	loop_timer_init(&h->timer, loop, on_timer, h);
 	h->multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
 	if (!h->multi) {
 		free(h);
@@ -494,7 +479,7 @@ void http_free(struct http *h)
 		exchange_free(x);
 	}
 	(void)curl_multi_cleanup(h->multi);
-	ev_timer_stop(h->loop, &h->timer);
+	loop_timer_stop(&h->timer);
 	curl_global_cleanup();
 	free(h);
 }

@@ -1,5 +1,5 @@
 /*
- * HTTP exchanges by libcurl's multi interface on libev: one request, one response, no decisions. Redirects,
+ * HTTP exchanges by libcurl's multi interface on our loop: one request, one response, no decisions. Redirects,
  * credentials, ranges and retries are the caller's. The only file that makes requests by curl; url.c and guard.c have
  * its parser of URLs, curl_error.c its errors.
  *
@@ -12,7 +12,7 @@
 #include "fetchd/http/patience.h"
 #include "fetchd/http/response.h"
 
-struct ev_loop;
+struct loop;
 struct http;
 struct exchange;
 
@@ -77,7 +77,7 @@ struct http_ask {
 };
 
 /* Borrows the loop. 0 or -ENOMEM. Once in a process. */
-int http_new(struct ev_loop *loop, struct http **ret_http);
+int http_new(struct loop *loop, struct http **ret_http);
 
 /* All exchanges are over or cancelled before. NULL is fine. */
 void http_free(struct http *h);

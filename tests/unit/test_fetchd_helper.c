@@ -4,11 +4,11 @@
 #include "tests/unit/unit.h"
 
 /* System */
-#include <ev.h>
 #include <signal.h>
 
 /* Base */
 #include "common/base/clock.h"
+#include "common/base/loop.h"
 
 /* The code under test */
 #include "fetchd/auth/helper.h"
@@ -16,6 +16,7 @@
 #define LONG_MS 30000
 
 struct heard {
+	struct loop *loop;
 	bool called;
 	enum helper_end end;
 	char output[256];
@@ -29,7 +30,7 @@ static void on_done(void *self, enum helper_end end, struct span output, const s
 	h->end = end;
 	(void)snprintf(h->output, sizeof(h->output), "%.*s", SPAN_ARG(output));
 	h->why = why ? *why : (struct reason){""};
-	ev_break(EV_DEFAULT, EVBREAK_ALL);
+	loop_break(h->loop);
 }
 
 /* A helper that is a shell script. */
@@ -45,8 +46,10 @@ static struct heard run(const char *script, const char *server, uint64_t timeout
 	assert_int_equal(fchmodat(d.fd, "docker-credential-test", 0755, 0), 0);
 	(void)snprintf(path, sizeof(path), "%s:/usr/bin:/bin", d.path);
 	assert_int_equal(setenv("PATH", path, 1), 0);
-	assert_int_equal(helper_start(EV_DEFAULT, "test", server, timeout_ms, on_done, &heard, &h), 0);
-	(void)ev_run(EV_DEFAULT, 0);
+	assert_int_equal(loop_new(&heard.loop), 0);
+	assert_int_equal(helper_start(heard.loop, "test", server, timeout_ms, on_done, &heard, &h), 0);
+	loop_run(heard.loop);
+	loop_free(heard.loop);
 	assert_true(heard.called);
 	unit_dir_remove(&d);
 	return heard;
@@ -127,9 +130,11 @@ static void test_missing(void **state)
 	(void)state;
 	if (unit_emulated())
 		skip();
-	assert_int_equal(helper_start(EV_DEFAULT, "is-not-there", "a", LONG_MS, on_done, &heard, &h), -ENOENT);
+	assert_int_equal(loop_new(&heard.loop), 0);
+	assert_int_equal(helper_start(heard.loop, "is-not-there", "a", LONG_MS, on_done, &heard, &h), -ENOENT);
 	helper_cancel(NULL);
 	assert_false(heard.called);
+	loop_free(heard.loop);
 }
 
 int main(void)

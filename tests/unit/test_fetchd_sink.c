@@ -18,7 +18,7 @@
 
 struct ends {
 	struct unit_dir dir;
-	struct ev_loop *loop;
+	struct loop *loop;
 	struct pipe *push, *pull;
 	struct sink *sink;
 	struct outlet outlet;
@@ -35,8 +35,7 @@ static void ends_make(struct ends *e)
 {
 	memset(e, 0, sizeof(*e));
 	unit_dir_make(&e->dir);
-	e->loop = ev_loop_new(EVFLAG_AUTO);
-	assert_non_null(e->loop);
+	assert_int_equal(loop_new(&e->loop), 0);
 	assert_int_equal(pipe_open(e->dir.path, PIPE_CHUNKS, PIPE_PULL, &e->pull), 0);
 	assert_int_equal(pipe_open(e->dir.path, PIPE_CHUNKS, PIPE_PUSH, &e->push), 0);
 	assert_int_equal(sink_new_pipe(e->loop, e->push, &e->sink), 0);
@@ -53,7 +52,7 @@ static void ends_remove(struct ends *e)
 	sink_free(e->sink);
 	pipe_close(e->push);
 	pipe_close(e->pull);
-	ev_loop_destroy(e->loop);
+	loop_free(e->loop);
 	unit_dir_remove(&e->dir);
 }
 
@@ -139,11 +138,11 @@ static void test_back_pressure(void **state)
 		assert_int_equal(r, -EAGAIN);
 		refusals++;
 		receive(&e, &in, 3);
-		(void)ev_run(e.loop, EVRUN_NOWAIT);
+		loop_turn(e.loop, false);
 	}
 	assert_int_equal(outlet_say(&e.outlet, &end), 0);
 	for (unsigned turns = 0; in.ended == 0 && turns < 1000; turns++) {
-		(void)ev_run(e.loop, EVRUN_NOWAIT);
+		loop_turn(e.loop, false);
 		receive(&e, &in, 1);
 	}
 	assert_true(refusals > 0);
@@ -175,7 +174,7 @@ static void test_kept(void **state)
 	assert_int_equal(e.drained, 0);
 	assert_int_equal(pipe_open(e.dir.path, PIPE_CHUNKS, PIPE_PULL, &e.pull), 0);
 	for (unsigned turns = 0; in.ended == 0 && turns < 1000; turns++) {
-		(void)ev_run(e.loop, EVRUN_NOWAIT);
+		loop_turn(e.loop, false);
 		receive(&e, &in, 1);
 	}
 	assert_int_equal(in.opened, 1);
@@ -197,7 +196,7 @@ static void test_age(void **state)
 	receive(&e, &in, 1);
 	assert_int_equal(in.offset, 0);
 	for (unsigned turns = 0; in.offset == 0 && turns < 10; turns++) {
-		(void)ev_run(e.loop, EVRUN_ONCE);
+		loop_turn(e.loop, true);
 		receive(&e, &in, 1);
 	}
 	assert_int_equal(in.offset, 10);
@@ -212,10 +211,11 @@ static void test_descriptor(void **state)
 	(void)state;
 	for (size_t i = 0; i < LEN(forms); i++) {
 		struct outlet o = {.ref = span_str(REF), .attempt = 7};
-		struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+		struct loop *loop;
 		FILE *file = tmpfile();
 		struct sink *sink;
 		assert_non_null(file);
+		assert_int_equal(loop_new(&loop), 0);
 		assert_int_equal(sink_new_fd(loop, fileno(file), forms[i], &sink), 0);
 		outlet_init(&o, sink);
 		assert_int_equal(outlet_say(&o, &opened), 0);
@@ -225,7 +225,7 @@ static void test_descriptor(void **state)
 		assert_int_equal(outlet_say(&o, &end), 0);
 		outlet_release(&o);
 		sink_free(sink);
-		ev_loop_destroy(loop);
+		loop_free(loop);
 		assert_int_equal(lseek(fileno(file), 0, SEEK_SET), 0);
 		if (forms[i] == SINK_RAW) {
 			struct stat st;
@@ -250,13 +250,14 @@ static void test_descriptor(void **state)
 static void test_broken_descriptor(void **state)
 {
 	struct outlet o = {.ref = span_str(REF), .attempt = 7};
-	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct loop *loop;
 	struct sink *sink;
 	int ends[2];
 	(void)state;
 	(void)signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(pipe(ends), 0);
 	assert_int_equal(close(ends[0]), 0);
+	assert_int_equal(loop_new(&loop), 0);
 	assert_int_equal(sink_new_fd(loop, ends[1], SINK_FRAMES, &sink), 0);
 	outlet_init(&o, sink);
 	assert_int_equal(put(&o, 10), 0);
@@ -264,7 +265,7 @@ static void test_broken_descriptor(void **state)
 	assert_int_equal(put(&o, 10), -EPIPE);
 	outlet_release(&o);
 	sink_free(sink);
-	ev_loop_destroy(loop);
+	loop_free(loop);
 	(void)close(ends[1]);
 }
 

@@ -10,7 +10,7 @@
 #define BIG  (2 * PART_CHUNK_SIZE)
 
 struct ends {
-	struct ev_loop *loop;
+	struct loop *loop;
 	FILE *file;
 	struct sink *sink;
 	struct outlet outlet;
@@ -21,7 +21,7 @@ struct ends {
 static void ends_make(struct ends *e, size_t parts, uint64_t part_size)
 {
 	memset(e, 0, sizeof(*e));
-	e->loop = ev_loop_new(EVFLAG_AUTO);
+	assert_int_equal(loop_new(&e->loop), 0);
 	e->file = tmpfile();
 	assert_non_null(e->file);
 	assert_int_equal(sink_new_fd(e->loop, fileno(e->file), SINK_RAW, &e->sink), 0);
@@ -37,7 +37,7 @@ static void ends_remove(struct ends *e)
 	outlet_release(&e->outlet);
 	sink_free(e->sink);
 	(void)fclose(e->file);
-	ev_loop_destroy(e->loop);
+	loop_free(e->loop);
 }
 
 static uint8_t byte_at(uint64_t offset)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 /* Base */
+#include "common/base/array.h"
 #include "common/base/exit.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
@@ -43,34 +44,31 @@ static int open_store(const struct context *ctx, struct layout **ret_layout)
 	return r < 0 ? exit_code_of(r) : 0;
 }
 
-struct blob {
+struct row {
 	char digest[DIGEST_TEXT_SIZE];
 	uint64_t size;
 };
 
-struct blobs {
-	struct blob *list; /* owned */
+struct rows {
+	struct row *list; /* owned */
 	size_t len, room;
 };
 
-static int blobs_add(struct blobs *bs, const struct blob *b)
+static int rows_add(struct rows *rs, const struct row *r)
 {
-	if (bs->len == bs->room) {
-		size_t room = bs->room ? 2 * bs->room : 64;
-		struct blob *list = reallocarray(bs->list, room, sizeof(*list));
-		if (!list)
-			return -ENOMEM;
-		bs->list = list;
-		bs->room = room;
-	}
-	bs->list[bs->len++] = *b;
+	struct row *list = array_room(rs->list, rs->len, &rs->room, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	rs->list = list;
+	rs->list[rs->len++] = *r;
 	return 0;
 }
 
-static int blobs_gather(struct layout *l, enum hash_alg alg, struct blobs *bs)
+static int rows_gather(struct layout *l, enum hash_alg alg, struct rows *rs)
 {
 	struct digest digest;
-	struct blob b;
+	struct row row;
 	int r = 0;
 
 	if (layout_blobs_fd(l, alg) < 0)
@@ -80,30 +78,30 @@ static int blobs_gather(struct layout *l, enum hash_alg alg, struct blobs *bs)
 	if (!dir)
 		return -errno;
 	for (const struct dirent *e = readdir(dir); r == 0 && e; e = readdir(dir)) {
-		int n = snprintf(b.digest, sizeof(b.digest), "%s:%s", hash_name(alg), e->d_name);
-		if (n < (int)sizeof(b.digest) && digest_parse(span_str(b.digest), &digest, NULL) == 0 &&
-		    layout_blob_size(l, &digest, &b.size) == 0)
-			r = blobs_add(bs, &b);
+		int n = snprintf(row.digest, sizeof(row.digest), "%s:%s", hash_name(alg), e->d_name);
+		if (n < (int)sizeof(row.digest) && digest_parse(span_str(row.digest), &digest, NULL) == 0 &&
+		    layout_blob_size(l, &digest, &row.size) == 0)
+			r = rows_add(rs, &row);
 	}
 	return r;
 }
 
-static int blob_compare(const void *a, const void *b)
+static int row_compare(const void *a, const void *b)
 {
-	return strcmp(((const struct blob *)a)->digest, ((const struct blob *)b)->digest);
+	return strcmp(((const struct row *)a)->digest, ((const struct row *)b)->digest);
 }
 
-static int blobs_print_json(const struct blobs *bs)
+static int rows_print_json(const struct rows *rs)
 {
 	AUTO_JSON array = json_array_make();
 	int r = array ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < bs->len; i++) {
+	for (size_t i = 0; r == 0 && i < rs->len; i++) {
 		struct json_t *object = json_object_make();
 		if (!object)
 			return -ENOMEM;
-		(void)json_set_text(object, "digest", bs->list[i].digest);
-		(void)json_set_u64(object, "size", bs->list[i].size);
+		(void)json_set_text(object, "digest", rs->list[i].digest);
+		(void)json_set_u64(object, "size", rs->list[i].size);
 		r = json_append(array, object);
 	}
 	if (r == 0)
@@ -111,15 +109,15 @@ static int blobs_print_json(const struct blobs *bs)
 	return r;
 }
 
-static int blobs_print(const struct context *ctx, const struct blobs *bs)
+static int rows_print(const struct context *ctx, const struct rows *rs)
 {
 	if (ctx->json)
-		return blobs_print_json(bs);
-	for (size_t i = 0; i < bs->len; i++) {
+		return rows_print_json(rs);
+	for (size_t i = 0; i < rs->len; i++) {
 		if (ctx->quiet)
-			(void)printf("%s\n", bs->list[i].digest);
+			(void)printf("%s\n", rs->list[i].digest);
 		else
-			(void)printf("%s  %" PRIu64 "\n", bs->list[i].digest, bs->list[i].size);
+			(void)printf("%s  %" PRIu64 "\n", rs->list[i].digest, rs->list[i].size);
 	}
 	return 0;
 }
@@ -127,23 +125,23 @@ static int blobs_print(const struct context *ctx, const struct blobs *bs)
 static int run_ls(struct context *ctx, int argc, char **argv)
 {
 	struct layout *l;
-	struct blobs bs = {.list = NULL};
+	struct rows rs = {.list = NULL};
 	int code = open_store(ctx, &l);
 
 	(void)argc;
 	(void)argv;
 	if (code != 0)
 		return code;
-	int r = blobs_gather(l, HASH_SHA256, &bs);
+	int r = rows_gather(l, HASH_SHA256, &rs);
 	if (r == 0)
-		r = blobs_gather(l, HASH_SHA512, &bs);
-	if (r == 0 && bs.len > 1)
-		qsort(bs.list, bs.len, sizeof(*bs.list), blob_compare);
+		r = rows_gather(l, HASH_SHA512, &rs);
+	if (r == 0 && rs.len > 1)
+		qsort(rs.list, rs.len, sizeof(*rs.list), row_compare);
 	if (r == 0)
-		r = blobs_print(ctx, &bs);
+		r = rows_print(ctx, &rs);
 	if (r < 0)
 		log_errno(r, "cannot list the content of '%s'", ctx->places.store);
-	free(bs.list);
+	free(rs.list);
 	layout_free(l);
 	return report_stdout(r < 0 ? exit_code_of(r) : 0);
 }

@@ -39,15 +39,6 @@ static const struct opt options[] = {
     {.name = NULL},
 };
 
-static int on_done(void *self, struct wait *w, size_t number, struct reason *why)
-{
-	(void)self;
-	(void)w;
-	(void)number;
-	(void)why;
-	return 0;
-}
-
 /* The URL is the ref; of a query, which may be a secret and stands in logs then, only a hash that tells it apart. */
 static void ref_of_url(const char *url, char ret_ref[static REF_MAX + 1])
 {
@@ -67,12 +58,16 @@ static void ref_of_url(const char *url, char ret_ref[static REF_MAX + 1])
  * A digest is the ref: whoever else needs the same content joins the transfer. Without one, whoever asks for the same
  * URL does.
  */
-static int parse(const char *url, struct want *ret_like, char ret_ref[static REF_MAX + 1], struct reason *why)
+static int parse(const char *url, struct blob *ret_like, char ret_ref[static REF_MAX + 1], struct reason *why)
 {
 	struct source source;
 
-	*ret_like = (struct want){.size = option_size, .has_digest = option_digest != NULL, .ref = ret_ref};
-	if ((option_digest && digest_parse(span_str(option_digest), &ret_like->digest, why) < 0) ||
+	*ret_like = (struct blob){
+	    .ref = ret_ref,
+	    .content = {.size = option_size},
+	    .digest = option_digest ? BLOB_DIGEST_GIVEN : BLOB_DIGEST_UNKNOWN,
+	};
+	if ((option_digest && digest_parse(span_str(option_digest), &ret_like->content.digest, why) < 0) ||
 	    source_parse(span_str(url), &source, why) < 0)
 		return EX_USAGE;
 	if (source.kind != SOURCE_URL) {
@@ -80,16 +75,16 @@ static int parse(const char *url, struct want *ret_like, char ret_ref[static REF
 		return EX_USAGE;
 	}
 	if (option_digest)
-		digest_format(&ret_like->digest, ret_ref);
+		digest_format(&ret_like->content.digest, ret_ref);
 	else
 		ref_of_url(url, ret_ref);
 	return 0;
 }
 
-static int get(struct job *j, const struct context *ctx, const struct want *like, struct wait **ret_wait,
+static int get(struct job *j, const struct context *ctx, const struct blob *like, struct wait **ret_wait,
 	       struct reason *why)
 {
-	static const struct wait_hooks hooks = {.done = on_done};
+	static const struct wait_hooks hooks = {.stored = NULL};
 	size_t number;
 	int code = job_begin(j, ctx, progress_mode_for(ctx->json, ctx->quiet), why);
 
@@ -104,21 +99,21 @@ static int get(struct job *j, const struct context *ctx, const struct want *like
 	return code != 0 ? code : report_failures(*ret_wait, why);
 }
 
-static void print_result(const struct context *ctx, const struct want *x)
+static void print_result(const struct context *ctx, const struct blob *b)
 {
 	char digest[DIGEST_TEXT_SIZE];
 	AUTO_JSON line = ctx->json ? json_object_make() : NULL;
 
-	digest_format(&x->digest, digest);
+	digest_format(&b->content.digest, digest);
 	if (line) {
 		(void)json_set_text(line, "event", "done");
 		(void)json_set_text(line, "digest", digest);
-		(void)json_set_u64(line, "size", x->size);
+		(void)json_set_u64(line, "size", b->content.size);
 		report_json(line);
 	} else if (ctx->quiet) {
 		(void)printf("%s\n", digest);
 	} else {
-		(void)printf("%s  %" PRIu64 "\n", digest, x->size);
+		(void)printf("%s  %" PRIu64 "\n", digest, b->content.size);
 	}
 }
 
@@ -140,7 +135,7 @@ static int run(struct context *ctx, int argc, char **argv)
 {
 	struct job j = {.stages = NULL};
 	struct wait *w = NULL;
-	struct want like;
+	struct blob like;
 	char ref[REF_MAX + 1];
 	AUTO_FREE char *subject = without_password(argv[0]);
 	struct reason why = {""};

@@ -25,9 +25,9 @@
 
 #define PLATFORMS_SHOWN 16
 
-enum role { /* of a want */
-	    ROLE_CONTENT,
-	    ROLE_MANIFEST, /* parsed when it is there, and what it names is wanted, too */
+enum role {
+	ROLE_CONTENT,
+	ROLE_MANIFEST, /* parsed when it is stored, and what it names is wanted, too */
 };
 
 struct pull {
@@ -39,8 +39,7 @@ struct pull {
 	bool by_hand;         /* somebody said which platform */
 	struct platform want; /* else this one */
 	bool chosen;
-	size_t choice;                                       /* the want whose manifest or index gets the name */
-	struct descriptor image;                             /* and its descriptor, once it is parsed */
+	struct descriptor image;                             /* what gets the name, once it is chosen */
 	char platforms[PLATFORMS_SHOWN][PLATFORM_TEXT_SIZE]; /* what there is instead, when nothing fits; each once */
 	unsigned platforms_len;
 	bool more_platforms;
@@ -77,25 +76,21 @@ static int want_entry(struct pull *p, const struct descriptor *entry, enum role 
 	if (source_format(kind, &p->reference, &entry->digest, &source) < 0)
 		return -ENOMEM;
 	digest_format(&entry->digest, ref);
-	struct want like = {
+	const struct blob like = {
 	    .ref = ref,
 	    .source = source.data,
-	    .has_digest = true,
-	    .digest = entry->digest,
-	    .size = entry->size,
+	    .content = *entry,
+	    .digest = BLOB_DIGEST_GIVEN,
 	    .role = role,
 	    .depth = depth,
-	    .has_platform = entry->has_platform,
-	    .platform = entry->platform,
 	};
-	(void)snprintf(like.media_type, sizeof(like.media_type), "%s", entry->media_type);
 	int r = wait_add(p->wait, &like, &number);
 	if (r == -E2BIG)
-		reason_set(why, "the image has more than %u blobs", WAIT_WANTS_MAX);
+		reason_set(why, "the image has more than %u blobs", WAIT_BLOBS_MAX);
 	if (r != 1)
 		return r;
-	const struct want *first = wait_at(p->wait, number);
-	if (first->role == role && (first->size == entry->size || first->size == SIZE_UNKNOWN))
+	const struct blob *first = wait_at(p->wait, number);
+	if (first->role == role && (first->content.size == entry->size || first->content.size == SIZE_UNKNOWN))
 		return 0;
 	reason_set(why, "'%s' is described in two ways", ref);
 	return -EINVAL;
@@ -162,49 +157,35 @@ static int want_all(struct pull *p, const struct manifest *index, unsigned depth
 	return r;
 }
 
-/* This manifest or index is the one that gets the name. */
-static void choose(struct pull *p, size_t number, const struct manifest *m)
+/* What a manifest or an index names. The first that may get the name of the image does. */
+static int take_manifest(struct pull *p, const struct descriptor *d, unsigned depth, const struct manifest *m,
+			 struct reason *why)
 {
-	const struct want *x = wait_at(p->wait, number);
-
-	p->chosen = true;
-	p->choice = number;
-	p->image = (struct descriptor){
-	    .digest = x->digest,
-	    .size = x->size,
-	    .has_platform = x->has_platform,
-	    .platform = x->platform,
-	};
-	(void)snprintf(p->image.media_type, sizeof(p->image.media_type), "%s", m->media_type);
-}
-
-static int take_manifest(struct pull *p, size_t number, const struct manifest *m, struct reason *why)
-{
-	unsigned depth = wait_at(p->wait, number)->depth;
-
-	if (!p->chosen && (m->kind == MANIFEST_IMAGE || p->all))
-		choose(p, number, m);
+	if (!p->chosen && (m->kind == MANIFEST_IMAGE || p->all)) {
+		p->chosen = true;
+		p->image = *d;
+		(void)snprintf(p->image.media_type, sizeof(p->image.media_type), "%s", m->media_type);
+	}
 	if (m->kind == MANIFEST_IMAGE)
 		return want_content(p, m, why);
 	return p->all ? want_all(p, m, depth + 1, why) : want_platform(p, m, depth + 1, why);
 }
 
-/* A want is stored: if it is a manifest, more is wanted. One that is of no use does not keep the others from going on.
- */
-static int on_done(void *self, struct wait *w, size_t number, struct reason *why)
+/* If it is a manifest, more is wanted. One that is of no use does not keep the others from going on. */
+static int on_stored(void *self, struct wait *w, size_t number, struct reason *why)
 {
 	struct pull *p = self;
-	const struct want *x = wait_at(w, number);
-	struct descriptor d = {.digest = x->digest, .size = x->size};
+	const struct blob *b = wait_at(w, number);
+	const struct descriptor d = b->content;
+	unsigned depth = b->depth;
 	struct manifest m;
 	struct reason fault = {""};
 
-	if (x->role != ROLE_MANIFEST)
+	if (b->role != ROLE_MANIFEST)
 		return 0;
-	(void)snprintf(d.media_type, sizeof(d.media_type), "%s", x->media_type);
-	int r = walk_load(p->job.layout, &d, x->depth, &m, &fault);
+	int r = walk_load(p->job.layout, &d, depth, &m, &fault);
 	if (r == 0) {
-		r = take_manifest(p, number, &m, &fault);
+		r = take_manifest(p, &d, depth, &m, &fault);
 		manifest_release(&m);
 	}
 	if (r == -ENOMEM) {
@@ -224,22 +205,21 @@ static int want_top(struct pull *p, struct reason *why)
 	AUTO_BUF source = BUF_INIT;
 	char ref[DIGEST_TEXT_SIZE];
 	size_t number;
-	struct want like = {.size = SIZE_UNKNOWN, .role = ROLE_MANIFEST, .has_digest = p->reference.has_digest};
-	const struct digest *digest = like.has_digest ? &p->reference.digest : NULL;
+	struct blob like = {.content = {.size = SIZE_UNKNOWN}, .role = ROLE_MANIFEST};
 
-	int r = source_format(SOURCE_MANIFEST, &p->reference, digest, &source);
-	if (r < 0) {
-		reason_set(why, "%s", strerror(-r));
-		return EX_OSERR;
-	}
-	like.source = source.data;
-	like.ref = source.data;
-	if (digest) {
-		like.digest = *digest;
-		digest_format(digest, ref);
+	int r = source_format(SOURCE_MANIFEST, &p->reference, NULL, &source);
+	like.ref = like.source = source.data;
+	if (p->reference.has_digest) {
+		like.digest = BLOB_DIGEST_GIVEN;
+		like.content.digest = p->reference.digest;
+		digest_format(&p->reference.digest, ref);
 		like.ref = ref;
 	}
-	return wait_add(p->wait, &like, &number) < 0 ? EX_OSERR : 0;
+	if (r == 0)
+		r = wait_add(p->wait, &like, &number);
+	if (r < 0)
+		reason_set(why, "%s", strerror(-r));
+	return r < 0 ? EX_OSERR : 0;
 }
 
 /* A lone manifest does not say its platform; its config does. */
@@ -332,7 +312,7 @@ static void print_result(const struct pull *p, const struct context *ctx)
 
 static int pull_image(struct pull *p, const struct context *ctx, struct reason *why)
 {
-	const struct wait_hooks hooks = {.done = on_done, .self = p};
+	const struct wait_hooks hooks = {.stored = on_stored, .self = p};
 	int code = job_begin(&p->job, ctx, progress_mode_for(ctx->json, ctx->quiet), why);
 
 	if (code != 0)

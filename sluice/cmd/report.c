@@ -43,28 +43,34 @@ enum fail_class report_worse(enum fail_class a, enum fail_class b)
 	return weight(a) >= weight(b) ? a : b;
 }
 
+/* "REF: why", and the ref only once. */
+static void describe_failure(const struct blob *b, struct reason *ret_text)
+{
+	const char *why = b->why ? b->why : "";
+	bool said = strstr(why, b->ref);
+
+	reason_set(ret_text, "%s%s%s", said ? "" : b->ref, said ? "" : ": ", why);
+}
+
 int report_failures(const struct wait *w, struct reason *why)
 {
-	const struct want *only = NULL;
+	const struct blob *only = NULL;
 	enum fail_class worst = FAIL_NONE;
-	size_t failed = 0;
+	size_t failed = wait_count(w, BLOB_FAILED);
 
 	for (size_t i = 0; i < wait_len(w); i++) {
-		const struct want *x = wait_at(w, i);
-		if (x->state != WANT_FAILED)
+		const struct blob *b = wait_at(w, i);
+		if (b->state != BLOB_FAILED)
 			continue;
-		failed++;
-		only = x;
-		worst = report_worse(worst, x->fail_class);
+		only = b;
+		worst = report_worse(worst, b->fail_class);
 	}
-	if (failed == 0)
+	if (!only)
 		return 0;
-	if (failed == 1 && wait_len(w) == 1)
+	if (wait_len(w) == 1)
 		reason_set(why, "%s", only->why ? only->why : "");
-	else if (failed == 1 && only->why && strstr(only->why, only->ref))
-		reason_set(why, "%s", only->why);
 	else if (failed == 1)
-		reason_set(why, "%s: %s", only->ref, only->why ? only->why : "");
+		describe_failure(only, why);
 	else
 		reason_set(why, "%zu of %zu blobs failed", failed, wait_len(w));
 	return fail_exit_code(worst);
@@ -73,16 +79,14 @@ int report_failures(const struct wait *w, struct reason *why)
 /* One line for each blob, where the last line cannot hold them. */
 static void log_failures(const struct wait *w)
 {
-	size_t shown = 0, failed = 0;
+	size_t shown = 0;
+	struct reason text;
 
-	for (size_t i = 0; i < wait_len(w); i++)
-		failed += wait_at(w, i)->state == WANT_FAILED ? 1 : 0;
-	for (size_t i = 0; failed > 1 && i < wait_len(w) && shown < FAILURES_SHOWN; i++) {
-		const struct want *x = wait_at(w, i);
-		if (x->state != WANT_FAILED)
+	for (size_t i = 0; wait_count(w, BLOB_FAILED) > 1 && i < wait_len(w) && shown < FAILURES_SHOWN; i++) {
+		if (wait_at(w, i)->state != BLOB_FAILED)
 			continue;
-		bool said = x->why && strstr(x->why, x->ref);
-		log_error("%s%s%s", said ? "" : x->ref, said ? "" : ": ", x->why ? x->why : "");
+		describe_failure(wait_at(w, i), &text);
+		log_error("%s", text.text);
 		shown++;
 	}
 }
@@ -91,8 +95,8 @@ static void log_failures(const struct wait *w)
 static bool anything_arrived(const struct wait *w)
 {
 	for (size_t i = 0; i < wait_len(w); i++) {
-		const struct want *x = wait_at(w, i);
-		if (x->arrived || x->state == WANT_ASKED)
+		const struct blob *b = wait_at(w, i);
+		if (b->arrived || blob_is_open(b))
 			return true;
 	}
 	return false;

@@ -7,31 +7,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 /* Base */
+#include "common/base/array.h"
 #include "common/base/clock.h"
 #include "common/base/escape.h"
 
 /* Sluice */
 #include "sluice/run/interrupt.h"
 
-#define ASK_AGAIN_STEP_MS 200u /* each time that ingestd had lost it: a little later */
-#define ASK_AGAIN_MAX_MS  5000u
-#define ASKS_BY_TAG       3u /* for what vanished before its digest was known */
-
 struct wait {
 	struct client *client;
 	struct layout *layout;
 	struct progress *progress;
 	const struct wait_hooks *hooks;
-	struct want *wants; /* owned */
+	struct blob *blobs; /* owned */
 	size_t len, room;
-	size_t unsettled;  /* NEW or ASKED */
-	size_t asked;      /* ASKED */
-	size_t next_new;   /* none before it is NEW */
-	size_t untold;     /* DONE, but the hook has not been called */
-	uint64_t check_ms; /* when to look whether ingestd is another */
+	size_t count[BLOB_STATES]; /* of the blobs in each state */
+	size_t next_new;           /* none before it is NEW */
+	uint64_t check_ms;         /* when to look whether ingestd is another one */
 };
 
 int wait_new(struct client *c, struct layout *l, struct progress *p, const struct wait_hooks *hooks,
@@ -49,20 +43,13 @@ int wait_new(struct client *c, struct layout *l, struct progress *p, const struc
 	return 0;
 }
 
-static void want_release(struct want *x)
-{
-	free(x->ref);
-	free(x->source);
-	free(x->why);
-}
-
 void wait_free(struct wait *w)
 {
 	if (!w)
 		return;
 	for (size_t i = 0; i < w->len; i++)
-		want_release(&w->wants[i]);
-	free(w->wants);
+		blob_release(&w->blobs[i]);
+	free(w->blobs);
 	free(w);
 }
 
@@ -71,129 +58,134 @@ size_t wait_len(const struct wait *w)
 	return w->len;
 }
 
-const struct want *wait_at(const struct wait *w, size_t want)
+const struct blob *wait_at(const struct wait *w, size_t number)
 {
-	assert(want < w->len);
-	return &w->wants[want];
+	assert(number < w->len);
+	return &w->blobs[number];
+}
+
+size_t wait_count(const struct wait *w, enum blob_state state)
+{
+	return w->count[state];
+}
+
+static size_t count_open(const struct wait *w)
+{
+	return w->count[BLOB_FOLLOWED] + w->count[BLOB_ORPHANED] + w->count[BLOB_LOST];
 }
 
 /* Linear: the most that a pull may want is bounded, and the lists of real images are short. */
-static bool find(const struct wait *w, struct span ref, size_t *ret_want)
+static bool find(const struct wait *w, struct span ref, size_t *ret_number)
 {
 	for (size_t i = 0; i < w->len; i++) {
-		if (span_eq(span_str(w->wants[i].ref), ref)) {
-			*ret_want = i;
+		if (span_eq(span_str(w->blobs[i].ref), ref)) {
+			*ret_number = i;
 			return true;
 		}
 	}
 	return false;
 }
 
-static int reserve(struct wait *w)
+int wait_add(struct wait *w, const struct blob *like, size_t *ret_number)
 {
-	if (w->len < w->room)
-		return 0;
-	size_t room = w->room ? 2 * w->room : 32;
-	struct want *wants = reallocarray(w->wants, room, sizeof(*wants));
-	if (!wants)
-		return -ENOMEM;
-	w->wants = wants;
-	w->room = room;
-	return 0;
-}
-
-int wait_add(struct wait *w, const struct want *like, size_t *ret_want)
-{
-	if (find(w, span_str(like->ref), ret_want))
+	if (find(w, span_str(like->ref), ret_number))
 		return 1;
-	if (w->len >= WAIT_WANTS_MAX)
+	if (w->len >= WAIT_BLOBS_MAX)
 		return -E2BIG;
-	if (reserve(w) < 0)
+	struct blob *blobs = array_room(w->blobs, w->len, &w->room, sizeof(*blobs));
+	if (!blobs)
 		return -ENOMEM;
-	struct want x = *like;
-	x.ref = strdup(like->ref);
-	x.source = strdup(like->source);
-	x.why = NULL;
-	x.state = WANT_NEW;
-	x.expects = like->has_digest;
-	if (!x.ref || !x.source || progress_add(w->progress, x.ref, x.size, &x.shown) < 0) {
-		want_release(&x);
+	w->blobs = blobs;
+	struct blob b = {
+	    .ref = strdup(like->ref),
+	    .source = strdup(like->source),
+	    .content = like->content,
+	    .digest = like->digest,
+	    .role = like->role,
+	    .depth = like->depth,
+	};
+	if (!b.ref || !b.source || progress_add(w->progress, b.ref, b.content.size, &b.bar) < 0) {
+		blob_release(&b);
 		return -ENOMEM;
 	}
-	*ret_want = w->len;
-	w->wants[w->len++] = x;
-	w->unsettled++;
+	*ret_number = w->len;
+	w->blobs[w->len++] = b;
+	w->count[BLOB_NEW]++;
 	return 0;
 }
 
-/* Leave NEW or ASKED for good. */
-static void settle(struct wait *w, struct want *x, enum want_state state)
+static void set_state(struct wait *w, struct blob *b, enum blob_state state)
 {
-	assert(x->state == WANT_NEW || x->state == WANT_ASKED);
-	w->unsettled--;
-	if (x->state == WANT_ASKED)
-		w->asked--;
-	if (state == WANT_DONE)
-		w->untold++;
-	x->state = state;
-	x->arrived = x->arrived || state == WANT_DONE;
+	w->count[b->state]--;
+	w->count[state]++;
+	b->state = state;
 }
 
-static void fail(struct wait *w, struct want *x, enum fail_class fail_class, struct span text)
+static void hear(struct wait *w, struct blob *b, enum blob_heard heard)
 {
-	struct bar *bar = progress_bar(w->progress, x->shown);
+	enum blob_state before = b->state;
 
-	settle(w, x, WANT_FAILED);
-	x->fail_class = fail_class;
-	x->why = strndup(text.len ? (const char *)text.data : "", text.len);
-	x->arrived = bar->offset > 0;
+	blob_hear(b, heard, clock_mono_ms());
+	w->count[before]--;
+	w->count[b->state]++;
+}
+
+static void fail(struct wait *w, struct blob *b, enum fail_class fail_class, struct span text)
+{
+	struct bar *bar = progress_bar(w->progress, b->bar);
+
+	b->fail_class = fail_class;
+	b->why = strndup(text.len ? (const char *)text.data : "", text.len);
+	b->arrived = bar->offset > 0;
 	bar->begun = true;
 	bar->state = TRANSFER_FAILED;
 	(void)escape_line((const char *)text.data, text.len, bar->text, sizeof(bar->text));
-	progress_changed(w->progress, x->shown);
+	progress_changed(w->progress, b->bar);
 }
 
-void wait_fail(struct wait *w, size_t want, enum fail_class fail_class, const char *why)
+void wait_fail(struct wait *w, size_t number, enum fail_class fail_class, const char *why)
 {
-	struct want *x = &w->wants[want];
+	struct blob *b = &w->blobs[number];
 
-	assert(x->state == WANT_DONE);
-	free(x->why);
-	x->state = WANT_FAILED;
-	x->fail_class = fail_class;
-	x->why = strdup(why);
+	assert(b->state == BLOB_STORED);
+	set_state(w, b, BLOB_FAILED);
+	b->fail_class = fail_class;
+	b->why = strdup(why);
 }
 
-/* Settle it if its content is in the store: that is the truth, whatever anybody says. */
-static bool take_stored(struct wait *w, struct want *x)
+/* Whether its content is in the store: that is the truth, whatever anybody says. */
+static bool take_stored(struct wait *w, struct blob *b)
 {
-	struct bar *bar = progress_bar(w->progress, x->shown);
+	struct bar *bar = progress_bar(w->progress, b->bar);
+	struct descriptor *d = &b->content;
 	uint64_t size;
 
-	if (!x->has_digest || layout_blob_size(w->layout, &x->digest, &size) < 0)
+	if (b->digest == BLOB_DIGEST_UNKNOWN || layout_blob_size(w->layout, &d->digest, &size) < 0)
 		return false;
-	if (x->size != SIZE_UNKNOWN && x->size != size) {
+	if (d->size != SIZE_UNKNOWN && d->size != size) {
 		char text[128];
-		int n = snprintf(text, sizeof(text), "has %llu bytes, and should have %llu", (unsigned long long)size,
-				 (unsigned long long)x->size);
-		fail(w, x, FAIL_BAD_DATA, span_of(text, (size_t)n));
+		int n = snprintf(text, sizeof(text), "has %llu bytes, expected %llu", (unsigned long long)size,
+				 (unsigned long long)d->size);
+		hear(w, b, BLOB_HEARD_FAILED);
+		fail(w, b, FAIL_BAD_DATA, span_of(text, (size_t)n));
 		return true;
 	}
-	x->size = size;
-	settle(w, x, WANT_DONE);
+	hear(w, b, BLOB_HEARD_STORED);
+	d->size = size;
+	b->arrived = true;
 	bar->was_here = !bar->begun; /* the first that was heard of it is that it is there */
 	bar->begun = true;
 	bar->state = TRANSFER_COMMITTED;
 	bar->offset = bar->total = size;
 	bar->text[0] = '\0';
-	progress_changed(w->progress, x->shown);
+	progress_changed(w->progress, b->bar);
 	return true;
 }
 
-/* What a record, by answer or by event, says for the eyes of a person. */
-static void show(struct wait *w, const struct want *x, const struct message *m)
+/* What a RECORD, by answer or by event, shows to a person. */
+static void show(struct wait *w, const struct blob *b, const struct message *m)
 {
-	struct bar *bar = progress_bar(w->progress, x->shown);
+	struct bar *bar = progress_bar(w->progress, b->bar);
 
 	/* A record that is older than the blob's end, or an end that is yet to be checked. */
 	if (m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED)
@@ -206,162 +198,109 @@ static void show(struct wait *w, const struct want *x, const struct message *m)
 	if (m->size != SIZE_UNKNOWN)
 		bar->total = m->size;
 	(void)escape_line((const char *)m->text.data, m->text.len, bar->text, sizeof(bar->text));
-	progress_changed(w->progress, x->shown);
+	progress_changed(w->progress, b->bar);
 }
 
-/* What a record tells of the content. Its digest is that of the bytes so far: the content's once it is committed. */
-static void learn(struct want *x, const struct message *m)
-{
-	if (!x->expects && m->state == TRANSFER_COMMITTED)
-		x->has_digest = digest_parse(m->digest, &x->digest, NULL) == 0;
-	if (!x->media_type[0] && m->media_type.len <= MEDIA_TYPE_MAX)
-		(void)snprintf(x->media_type, sizeof(x->media_type), "%.*s", SPAN_ARG(m->media_type));
-}
-
-static bool rests_unasked(const struct message *m)
-{
-	return m->state == TRANSFER_WAITING && span_eq(m->text, span_str(TRANSFER_UNASKED));
-}
-
-/* ingestd does not have it: ask again, each time a little later. */
-static void lose(struct want *x)
-{
-	uint64_t pause_ms = (uint64_t)x->asks * ASK_AGAIN_STEP_MS;
-
-	x->ask_again = true;
-	x->ask_ms = clock_mono_ms() + (pause_ms < ASK_AGAIN_MAX_MS ? pause_ms : ASK_AGAIN_MAX_MS);
-}
-
-/* An answer of ingestd about an ASKED want: RECORD or ERROR. */
-static void take_answer(struct wait *w, struct want *x, const struct message *m)
-{
-	if (m->type == MSG_ERROR) {
-		fail(w, x, (enum fail_class)m->fail_class, m->text);
-		return;
-	}
-	learn(x, m);
-	show(w, x, m);
-	if (m->state == TRANSFER_FAILED) {
-		progress_bar(w->progress, x->shown)->offset = m->offset; /* it is kept */
-		fail(w, x, (enum fail_class)m->fail_class, m->text);
-	}
-	if (m->state == TRANSFER_COMMITTED && !take_stored(w, x))
-		lose(x);
-	else if (rests_unasked(m))
-		x->ask_again = true;
-}
-
-/* GET: also for what was asked for before. */
-static int ask(struct wait *w, struct want *x, struct reason *why)
-{
-	char digest[DIGEST_TEXT_SIZE] = "";
-	struct message request = {
-	    .type = MSG_GET,
-	    .ref = span_str(x->ref),
-	    .source = span_str(x->source),
-	    .size = x->size,
-	};
-	struct message answer;
-
-	if (x->expects) {
-		digest_format(&x->digest, digest);
-		request.expected = span_str(digest);
-	}
-	int code = client_ask(w->client, CLIENT_INGESTD, &request, &answer, why);
-	if (code != 0)
-		return code;
-	if (x->state == WANT_NEW) {
-		x->state = WANT_ASKED;
-		w->asked++;
-	}
-	x->ask_again = x->orphaned = false;
-	x->asks++;
-	x->pause_ms = WAIT_POLL_MIN;
-	x->poll_ms = clock_mono_ms() + x->pause_ms;
-	take_answer(w, x, &answer);
-	return 0;
-}
-
-/* A new ingestd does not know who waits. Look before asking again: it may be done, and would be fetched once more. */
+/* Whether ingestd is another one, which does not know who waits. */
 static int check_ingestd(struct wait *w, struct reason *why)
 {
 	bool changed;
 	int code = client_check_incarnation(w->client, &changed, why);
 
-	w->check_ms = clock_mono_ms() + WAIT_POLL_MS;
-	for (size_t i = 0; code == 0 && changed && i < w->next_new; i++) {
-		w->wants[i].orphaned = true;
-		w->wants[i].ask_again = false;
-		w->wants[i].poll_ms = 0;
-	}
+	w->check_ms = clock_mono_ms() + WAIT_CHECK_MS;
+	for (size_t i = 0; code == 0 && changed && i < w->next_new; i++)
+		if (blob_is_open(&w->blobs[i]))
+			hear(w, &w->blobs[i], BLOB_HEARD_RESTARTED);
 	return code;
 }
 
-/*
- * ingestd has no such transfer. It is stored meanwhile, or ingestd is another one, or somebody aborted it: to ask again
- * would undo that. Where the digest is not known it may just as well be stored, and we too late to hear under which.
- */
-static int take_loss(struct wait *w, struct want *x, struct reason *why)
+/* ingestd knows nothing of it, and it is not stored: that may be because it is another ingestd. */
+static int take_loss(struct wait *w, struct blob *b, struct reason *why)
 {
-	if (take_stored(w, x))
+	int code = b->state == BLOB_FOLLOWED ? check_ingestd(w, why) : 0;
+
+	if (code != 0)
+		return code;
+	hear(w, b, BLOB_HEARD_UNKNOWN);
+	if (b->state == BLOB_FAILED)
+		fail(w, b, FAIL_AGAIN, span_str("the transfer was aborted"));
+	return 0;
+}
+
+static int take_answer(struct wait *w, struct blob *b, const struct message *m, bool look, struct reason *why)
+{
+	enum blob_heard heard = blob_heard_of(m, look);
+
+	if (m->type == MSG_RECORD) {
+		blob_learn(b, m);
+		show(w, b, m);
+		if (heard == BLOB_HEARD_FAILED)
+			progress_bar(w->progress, b->bar)->offset = m->offset; /* it is kept */
+	}
+	if ((heard == BLOB_HEARD_COMMITTED || heard == BLOB_HEARD_UNKNOWN) && take_stored(w, b))
 		return 0;
-	int code = x->orphaned ? 0 : check_ingestd(w, why);
-	if (code != 0)
-		return code;
-	if (x->orphaned)
-		return ask(w, x, why);
-	if (!x->expects && x->asks < ASKS_BY_TAG)
-		lose(x);
-	else
-		fail(w, x, FAIL_AGAIN, span_str("somebody aborted the transfer"));
+	if (heard == BLOB_HEARD_UNKNOWN)
+		return take_loss(w, b, why);
+	hear(w, b, heard);
+	if (heard == BLOB_HEARD_FAILED)
+		fail(w, b, (enum fail_class)m->fail_class, m->text);
 	return 0;
 }
 
-/* STATUS: the truth about one that was asked for, unless it is stored. */
-static int look(struct wait *w, struct want *x, struct reason *why)
+/* GET: also for what was requested before. */
+static int request(struct wait *w, struct blob *b, struct reason *why)
 {
-	const struct message request = {.type = MSG_STATUS, .ref = span_str(x->ref)};
+	char digest[DIGEST_TEXT_SIZE] = "";
+	struct message get = {
+	    .type = MSG_GET,
+	    .ref = span_str(b->ref),
+	    .source = span_str(b->source),
+	    .size = b->content.size,
+	};
 	struct message answer;
-	int code = client_ask(w->client, CLIENT_INGESTD, &request, &answer, why);
 
+	if (b->digest == BLOB_DIGEST_GIVEN) {
+		digest_format(&b->content.digest, digest);
+		get.expected = span_str(digest);
+	}
+	int code = client_ask(w->client, CLIENT_INGESTD, &get, &answer, why);
 	if (code != 0)
 		return code;
-	x->pause_ms = x->pause_ms * 2 < WAIT_POLL_MS ? x->pause_ms * 2 : WAIT_POLL_MS;
-	x->poll_ms = clock_mono_ms() + x->pause_ms;
-	if (answer.type == MSG_ERROR && answer.fail_class == FAIL_NOT_FOUND)
-		return take_loss(w, x, why);
-	take_answer(w, x, &answer);
-	x->ask_again = x->ask_again || (x->orphaned && answer.state == TRANSFER_WAITING);
-	x->orphaned = false;
-	return 0;
+	b->requests++;
+	return take_answer(w, b, &answer, false, why);
 }
 
-/* Ask for NEW ones, as far as the window allows. */
+/* STATUS: the truth about one that was requested, unless it is stored. */
+static int look(struct wait *w, struct blob *b, struct reason *why)
+{
+	const struct message status = {.type = MSG_STATUS, .ref = span_str(b->ref)};
+	struct message answer;
+	int code = client_ask(w->client, CLIENT_INGESTD, &status, &answer, why);
+
+	return code != 0 ? code : take_answer(w, b, &answer, true, why);
+}
+
+/* Request NEW ones, as far as the window allows. */
 static int begin(struct wait *w, struct reason *why)
 {
 	int code = 0;
 
-	while (code == 0 && w->next_new < w->len && w->asked < WAIT_WINDOW) {
-		struct want *x = &w->wants[w->next_new];
-		if (x->state == WANT_NEW) /* not the store, where a name may be and not be durable yet */
-			code = ask(w, x, why);
-		if (code == 0)
-			w->next_new++;
-	}
+	for (; code == 0 && w->next_new < w->len && count_open(w) < WAIT_WINDOW; w->next_new += code == 0)
+		code = request(w, &w->blobs[w->next_new], why);
 	return code;
 }
 
-/* Call the hook for all that are DONE; it may add wants, and so move the array. */
+/* Call the hook for all that are STORED; it may add blobs, and so move the array. */
 static int tell(struct wait *w, struct reason *why)
 {
 	int code = 0;
 
-	for (size_t i = 0; code == 0 && w->untold > 0 && i < w->len; i++) {
-		if (w->wants[i].state != WANT_DONE || w->wants[i].told)
+	for (size_t i = 0; code == 0 && w->count[BLOB_STORED] > 0 && i < w->len; i++) {
+		if (w->blobs[i].state != BLOB_STORED)
 			continue;
-		w->wants[i].told = true;
-		w->untold--;
-		code = w->hooks->done(w->hooks->self, w, i, why);
+		code = w->hooks->stored ? w->hooks->stored(w->hooks->self, w, i, why) : 0;
+		if (w->blobs[i].state == BLOB_STORED)
+			set_state(w, &w->blobs[i], BLOB_DONE);
 	}
 	return code;
 }
@@ -371,38 +310,30 @@ static void take_event(struct wait *w, const struct message *m)
 {
 	size_t i;
 
-	if (m->type != MSG_RECORD || !find(w, m->ref, &i) || w->wants[i].state != WANT_ASKED)
+	if (m->type != MSG_RECORD || !find(w, m->ref, &i) || !blob_is_open(&w->blobs[i]))
 		return;
-	struct want *x = &w->wants[i];
-	show(w, x, m);
+	show(w, &w->blobs[i], m);
 	/* It may be about an earlier transfer of the same ref, so its end is only a reason to look. */
 	if (m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED)
-		x->poll_ms = 0;
+		hear(w, &w->blobs[i], BLOB_HEARD_ENDED);
 }
 
-static int check_ingestd_if_due(struct wait *w, uint64_t now_ms, struct reason *why)
-{
-	return now_ms < w->check_ms ? 0 : check_ingestd(w, why);
-}
-
-/* Ask again and look where it is time; say how long nothing will be due. */
+/* Request again and look where it is time; say how long nothing will be due. */
 static int attend(struct wait *w, unsigned *ret_wait_ms, struct reason *why)
 {
 	uint64_t now_ms = clock_mono_ms();
-	uint64_t next_ms = now_ms + WAIT_POLL_MS;
-	int code = check_ingestd_if_due(w, now_ms, why);
+	uint64_t next_ms = now_ms + WAIT_CHECK_MS;
+	int code = now_ms < w->check_ms ? 0 : check_ingestd(w, why);
 
 	for (size_t i = 0; code == 0 && i < w->next_new; i++) {
-		struct want *x = &w->wants[i];
-		if (x->state != WANT_ASKED)
+		struct blob *b = &w->blobs[i];
+		if (!blob_is_open(b))
 			continue;
-		if (x->ask_again && x->ask_ms <= now_ms)
-			code = ask(w, x, why);
-		else if (!x->ask_again && x->poll_ms <= now_ms)
-			code = look(w, x, why); /* not at the store: the name may be there and not durable yet */
-		uint64_t due_ms = x->ask_again ? x->ask_ms : x->poll_ms;
-		if (x->state == WANT_ASKED)
-			next_ms = due_ms < next_ms ? due_ms : next_ms;
+		/* Not at the store: the name may be there and not durable yet. */
+		if (b->due_ms <= now_ms)
+			code = b->state == BLOB_LOST ? request(w, b, why) : look(w, b, why);
+		if (blob_is_open(b) && b->due_ms < next_ms)
+			next_ms = b->due_ms;
 	}
 	now_ms = clock_mono_ms();
 	*ret_wait_ms = next_ms > now_ms ? (unsigned)(next_ms - now_ms) : 0;
@@ -420,26 +351,35 @@ static void take_events(struct wait *w, unsigned wait_ms)
 	}
 }
 
+/* One round: what is due is done, and then waits for what happens. */
+static int turn(struct wait *w, struct reason *why)
+{
+	unsigned wait_ms = 0;
+	int code = begin(w, why);
+
+	if (code == 0)
+		code = tell(w, why);
+	if (code == 0)
+		code = attend(w, &wait_ms, why);
+	progress_tick(w->progress);
+	if (code != 0 || count_open(w) == 0)
+		return code;
+	if (w->count[BLOB_STORED] > 0 || (w->next_new < w->len && count_open(w) < WAIT_WINDOW))
+		wait_ms = 0; /* there is something to go on with */
+	take_events(w, wait_ms < PROGRESS_DRAW_MS ? wait_ms : PROGRESS_DRAW_MS);
+	return 0;
+}
+
 int wait_run(struct wait *w, struct reason *why)
 {
 	int code = 0;
 
-	while (code == 0 && (w->unsettled > 0 || w->untold > 0)) {
-		unsigned wait_ms = 0;
+	while (code == 0 && w->count[BLOB_DONE] + w->count[BLOB_FAILED] < w->len) {
 		if (interrupt_seen()) {
 			reason_set(why, "interrupted");
-			code = EXIT_INTERRUPTED;
+			return EXIT_INTERRUPTED;
 		}
-		if (code == 0)
-			code = begin(w, why);
-		if (code == 0)
-			code = tell(w, why);
-		if (code == 0)
-			code = attend(w, &wait_ms, why);
-		progress_tick(w->progress);
-		bool idle = w->untold == 0 && (w->next_new == w->len || w->asked >= WAIT_WINDOW);
-		if (code == 0 && w->unsettled > 0)
-			take_events(w, idle ? (wait_ms < PROGRESS_DRAW_MS ? wait_ms : PROGRESS_DRAW_MS) : 0);
+		code = turn(w, why);
 	}
 	return code;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 /* Base */
+#include "common/base/array.h"
 #include "common/base/clock.h"
 #include "common/base/escape.h"
 #include "common/base/file.h"
@@ -38,7 +39,7 @@ struct progress {
 	enum progress_mode mode;
 	struct bar *bars;  /* owned */
 	struct said *said; /* owned, one for each */
-	size_t len, room;
+	size_t len, bars_room, said_room;
 	struct screen screen; /* for bars */
 	bool changed;
 	uint64_t next_draw_ms;
@@ -80,18 +81,15 @@ void progress_free(struct progress *p)
 
 static int reserve(struct progress *p)
 {
-	if (p->len < p->room)
-		return 0;
-	size_t room = p->room ? 2 * p->room : 32;
-	struct bar *bars = reallocarray(p->bars, room, sizeof(*bars));
+	struct bar *bars = array_room(p->bars, p->len, &p->bars_room, sizeof(*bars));
+
 	if (!bars)
 		return -ENOMEM;
 	p->bars = bars;
-	struct said *said = reallocarray(p->said, room, sizeof(*said));
+	struct said *said = array_room(p->said, p->len, &p->said_room, sizeof(*said));
 	if (!said)
 		return -ENOMEM;
 	p->said = said;
-	p->room = room;
 	return 0;
 }
 

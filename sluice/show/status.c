@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 /* Base */
+#include "common/base/array.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
 
@@ -24,15 +25,12 @@
 
 int status_list_add(struct status_list *list, const struct status *s)
 {
-	if (list->len == list->room) {
-		size_t room = list->room ? 2 * list->room : 16;
-		struct status *grown = reallocarray(list->rows, room, sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		list->rows = grown;
-		list->room = room;
-	}
-	list->rows[list->len++] = *s;
+	struct status *rows = array_room(list->rows, list->len, &list->room, sizeof(*rows));
+
+	if (!rows)
+		return -ENOMEM;
+	list->rows = rows;
+	rows[list->len++] = *s;
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 /* Base */
+#include "common/base/array.h"
 #include "common/base/escape.h"
 
 /* Sluice */
@@ -45,19 +46,6 @@ void table_free(struct table *t)
 	free(t);
 }
 
-static int table_reserve(struct table *t)
-{
-	if (t->len + t->columns <= t->room)
-		return 0;
-	size_t room = t->room ? 2 * t->room : 16 * (size_t)t->columns;
-	char **cells = reallocarray(t->cells, room, sizeof(*cells));
-	if (!cells)
-		return -ENOMEM;
-	t->cells = cells;
-	t->room = room;
-	return 0;
-}
-
 void table_widen(struct table *t, unsigned column, size_t width)
 {
 	assert(column < t->columns);
@@ -65,25 +53,36 @@ void table_widen(struct table *t, unsigned column, size_t width)
 		t->widths[column] = width;
 }
 
+/* A copy in harmless characters. */
+static int add_cell(struct table *t, const char *cell)
+{
+	size_t len = strlen(cell);
+	char **cells = array_room(t->cells, t->len, &t->room, sizeof(*cells));
+
+	if (!cells)
+		return -ENOMEM;
+	t->cells = cells;
+	char *copy = malloc(4 * len + 1);
+	if (!copy)
+		return -ENOMEM;
+	(void)escape_line(cell, len, copy, 4 * len + 1);
+	cells[t->len++] = copy;
+	return 0;
+}
+
 int table_add(struct table *t, const char *const *cells)
 {
 	size_t before = t->len;
+	int r = 0;
 
-	if (table_reserve(t) < 0)
-		return -ENOMEM;
-	for (unsigned i = 0; i < t->columns; i++) {
-		size_t len = strlen(cells[i]);
-		char *copy = malloc(4 * len + 1);
-		if (!copy) {
-			while (t->len > before)
-				free(t->cells[--t->len]);
-			return -ENOMEM;
-		}
-		(void)escape_line(cells[i], len, copy, 4 * len + 1);
-		t->cells[t->len++] = copy;
-		table_widen(t, i, text_columns(span_str(copy)));
+	for (unsigned i = 0; r == 0 && i < t->columns; i++) {
+		r = add_cell(t, cells[i]);
+		if (r == 0)
+			table_widen(t, i, text_columns(span_str(t->cells[t->len - 1])));
 	}
-	return 0;
+	while (r < 0 && t->len > before)
+		free(t->cells[--t->len]);
+	return r;
 }
 
 int table_row(const struct table *t, size_t number, size_t width, struct buf *out)

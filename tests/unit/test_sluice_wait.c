@@ -1,377 +1,477 @@
 /*
- * What a waiting command does when ingestd answers this or that. The stages are played by a child process that follows
- * a script: one line for each GET and STATUS in its order. It is forked while no socket is open, since nanomsg's thread
- * does not survive that.
+ * What a waiting command sends, and what it makes of the answers. The stages are a script: one step for each GET and
+ * STATUS in its order; the client is a stand-in that plays it, on a clock that moves only while the command waits.
  */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_dir.h"
 
 /* System */
-#include <poll.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 
+/* Base */
+#include "common/base/clock.h"
+
 /* The code under test */
+#include "sluice/run/interrupt.h"
 #include "sluice/run/wait.h"
 
-#define CONTENT   "content"
-#define STEPS_MAX 8
-#define GUARD_S   20
+#define CONTENT    "content"
+#define STEPS_MAX  8
+#define LOOP_GUARD 100000u /* calls of the client in one test */
 
 enum play {
-	PLAY_END, /* and whatever is asked beyond the script is answered as the last step was */
+	PLAY_END,
 	PLAY_FETCHING,
 	PLAY_STORE,      /* COMMITTED, and it is */
+	PLAY_STORE_LONG, /* the same, but other bytes are stored */
 	PLAY_LIE,        /* COMMITTED, and nothing is stored */
 	PLAY_STORE_LOST, /* stored, and the transfer is not known any more */
 	PLAY_FAILED,
-	PLAY_UNASKED,    /* WAITING for a request */
+	PLAY_UNASKED,    /* WAITING for somebody to ask */
 	PLAY_SPACE,      /* WAITING for something else */
 	PLAY_LOST,       /* not found */
 	PLAY_REFUSE,     /* ERROR, usage */
 	PLAY_REBORN,     /* not found, and another incarnation from here on */
 	PLAY_TAKEN_OVER, /* FETCHING, and another incarnation from here on */
+	PLAY_RESUMED,    /* WAITING for something else, and another incarnation from here on */
+	PLAY_EVENT,      /* FETCHING, and an event at once that it is committed */
+	PLAY_SILENT,     /* no answer ever */
 };
 
 struct step {
-	enum message_type asked;
+	enum message_type sent;
 	enum play play;
+	unsigned not_before_ms, not_after_ms; /* since the step before */
 };
+
+/* At any time, or so many milliseconds after the step before. */
+#define STEP(type, what, from, to)                                                                                     \
+	{                                                                                                              \
+		MSG_##type, PLAY_##what, from, to                                                                      \
+	}
+#define GET(what)            STEP(GET, what, 0, 600)
+#define LOOK(what)           STEP(STATUS, what, 0, 600)
+#define GET_AFTER(what, ms)  STEP(GET, what, ms, (ms) + 5)
+#define LOOK_AFTER(what, ms) STEP(STATUS, what, ms, (ms) + 5)
+#define DONE                 BLOB_DONE, FAIL_NONE, NULL
+#define FAILED(class, text)  BLOB_FAILED, FAIL_##class, text
 
 static const struct row {
 	const char *name;
 	bool by_tag; /* the digest is learned */
 	struct step steps[STEPS_MAX];
-	enum want_state want;
+	enum blob_state want;
 	enum fail_class want_class;
 	const char *text;
 } rows[] = {
-    {"stored at once", false, {{MSG_GET, PLAY_STORE}}, WANT_DONE, FAIL_NONE, NULL},
-    {"stored after a while",
-     false,
-     {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_FETCHING}, {MSG_STATUS, PLAY_STORE}},
-     WANT_DONE,
-     FAIL_NONE,
-     NULL},
-    {"stored and forgotten",
-     false,
-     {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_STORE_LOST}},
-     WANT_DONE,
-     FAIL_NONE,
-     NULL},
-    {"by tag", true, {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_STORE}}, WANT_DONE, FAIL_NONE, NULL},
-    {"by tag, and too late to hear its digest",
+    {"stored at once", false, {GET(STORE)}, DONE},
+    {"stored after a while", false, {GET(FETCHING), LOOK_AFTER(FETCHING, 50), LOOK_AFTER(STORE, 100)}, DONE},
+    {"an event makes it look at once", false, {GET(FETCHING), LOOK_AFTER(EVENT, 50), LOOK_AFTER(STORE, 0)}, DONE},
+    {"stored and forgotten", false, {GET(FETCHING), LOOK(STORE_LOST)}, DONE},
+    {"by tag", true, {GET(FETCHING), LOOK(STORE)}, DONE},
+    {"by tag, and too late to hear its digest", true, {GET(FETCHING), LOOK(LOST), GET_AFTER(STORE, 200)}, DONE},
+    {"by tag, and never to be had",
      true,
-     {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_LOST}, {MSG_GET, PLAY_STORE}},
-     WANT_DONE,
-     FAIL_NONE,
-     NULL},
-    {"by tag, and never available",
+     {GET(FETCHING), LOOK(LOST), GET_AFTER(FETCHING, 200), LOOK(LOST), GET_AFTER(FETCHING, 400), LOOK(LOST)},
+     FAILED(AGAIN, "aborted")},
+    {"committed, it says, and it is not: requested again",
+     false,
+     {GET(FETCHING), LOOK(LIE), GET_AFTER(STORE, 200)},
+     DONE},
+    {"committed at once, and it is not: later and later",
+     false,
+     {GET(LIE), GET_AFTER(LIE, 200), GET_AFTER(STORE, 400)},
+     DONE},
+    {"of another size than it should be", false, {GET(STORE_LONG)}, FAILED(BAD_DATA, "expected 7")},
+    {"failed", false, {GET(FETCHING), LOOK(FAILED)}, FAILED(NOT_FOUND, "no such")},
+    {"refused", false, {GET(REFUSE)}, FAILED(USAGE, "not like this")},
+    {"waits, then comes", false, {GET(SPACE), LOOK(SPACE), LOOK(STORE)}, DONE},
+    {"rests until somebody asks: asks at once", false, {GET(FETCHING), LOOK(UNASKED), GET_AFTER(STORE, 0)}, DONE},
+    {"rests although we ask: no circle", false, {GET(UNASKED), GET_AFTER(UNASKED, 200), GET_AFTER(STORE, 400)}, DONE},
+    {"aborted", false, {GET(FETCHING), LOOK(LOST)}, FAILED(AGAIN, "aborted")},
+    {"lost with its ingestd: requested again at once", false, {GET(FETCHING), LOOK(REBORN), GET_AFTER(STORE, 0)}, DONE},
+    {"another ingestd has it and waits: it is to know who does",
+     false,
+     {GET(FETCHING), LOOK(RESUMED), LOOK(SPACE), LOOK(SPACE), LOOK(SPACE), GET_AFTER(STORE, 0)},
+     DONE},
+    {"another ingestd goes on with it: not requested again",
      true,
-     {{MSG_GET, PLAY_FETCHING},
-      {MSG_STATUS, PLAY_LOST},
-      {MSG_GET, PLAY_FETCHING},
-      {MSG_STATUS, PLAY_LOST},
-      {MSG_GET, PLAY_FETCHING},
-      {MSG_STATUS, PLAY_LOST}},
-     WANT_FAILED,
-     FAIL_AGAIN,
-     "aborted"},
-    {"committed, it says, and it is not: asked again",
-     false,
-     {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_LIE}, {MSG_GET, PLAY_STORE}},
-     WANT_DONE,
-     FAIL_NONE,
-     NULL},
-    {"failed", false, {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_FAILED}}, WANT_FAILED, FAIL_NOT_FOUND, "no such"},
-    {"refused", false, {{MSG_GET, PLAY_REFUSE}}, WANT_FAILED, FAIL_USAGE, "not like this"},
-    {"waits, then comes",
-     false,
-     {{MSG_GET, PLAY_SPACE}, {MSG_STATUS, PLAY_SPACE}, {MSG_STATUS, PLAY_STORE}},
-     WANT_DONE,
-     FAIL_NONE,
-     NULL},
-    {"idle until it is requested",
-     false,
-     {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_UNASKED}, {MSG_GET, PLAY_STORE}},
-     WANT_DONE,
-     FAIL_NONE,
-     NULL},
-    {"aborted", false, {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_LOST}}, WANT_FAILED, FAIL_AGAIN, "aborted"},
-    {"lost with its ingestd: asked again",
-     false,
-     {{MSG_GET, PLAY_FETCHING}, {MSG_STATUS, PLAY_REBORN}, {MSG_GET, PLAY_STORE}},
-     WANT_DONE,
-     FAIL_NONE,
-     NULL},
-    {"resumed by another ingestd: not requested again",
-     true,
-     {{MSG_GET, PLAY_FETCHING},
-      {MSG_STATUS, PLAY_TAKEN_OVER},
-      {MSG_STATUS, PLAY_FETCHING},
-      {MSG_STATUS, PLAY_FETCHING},
-      {MSG_STATUS, PLAY_FETCHING},
-      {MSG_STATUS, PLAY_FETCHING},
-      {MSG_STATUS, PLAY_STORE}},
-     WANT_DONE,
-     FAIL_NONE,
-     NULL},
+     {GET(FETCHING), LOOK(TAKEN_OVER), LOOK(FETCHING), LOOK(FETCHING), LOOK(FETCHING), LOOK(FETCHING), LOOK(STORE)},
+     DONE},
 };
 
-/* ── the stages ── */
+/* ── the stand-in for the client ── */
 
-struct stage {
-	const struct unit_dir *dir;
-	const struct row *row;
-	struct pipe *ingest, *commit, *events;
+static struct stage {
+	const struct step *steps; /* NULL: everything is stored at the first request */
 	size_t at;
-	uint64_t incarnation;
-	char digest[DIGEST_TEXT_SIZE];
-};
+	size_t calls, gets, open, open_max;
+	uint64_t incarnation, seen_incarnation;
+	uint64_t now_ms, step_ms;
+	bool event_due;
+	char ref[REF_MAX + 1], digest[DIGEST_TEXT_SIZE], expected[DIGEST_TEXT_SIZE];
+	const char *fault; /* what the script did not foresee */
+} stage;
 
-static void content_digest(struct digest *d)
+static void set_clock(uint64_t now_ms)
 {
-	digest_of(HASH_SHA256, CONTENT, strlen(CONTENT), d);
+	stage.now_ms = now_ms;
+	clock_fake_mono_ms(now_ms);
 }
 
-static void store_it(const struct stage *s)
+static void store_text(const char *digest, const char *text)
 {
 	char name[FILE_PATH_SIZE];
-	(void)snprintf(name, sizeof(name), "store/blobs/sha256/%s", strchr(s->digest, ':') + 1);
-	unit_write_text(s->dir, name, CONTENT);
+	(void)snprintf(name, sizeof(name), "store/blobs/sha256/%s", strchr(digest, ':') + 1);
+	unit_write_text(&dir, name, text);
 }
 
-static void answer_pong(const struct stage *s, struct pipe *p)
+static struct message error_of(enum fail_class c, const char *text)
 {
-	struct stat st;
-	struct message m = {
-	    .type = MSG_PONG, .incarnation = s->incarnation, .version = span_str("1"), .text = span_str("store")};
-	assert_int_equal(fstatat(s->dir->fd, "store", &st, 0), 0);
-	m.dev = st.st_dev;
-	m.ino = st.st_ino;
-	assert_int_equal(pipe_send(p, &m), 0);
+	return (struct message){.type = MSG_ERROR, .fail_class = (uint8_t)c, .text = span_str(text)};
 }
 
-static void answer_error(const struct stage *s, enum fail_class c, const char *text)
-{
-	const struct message m = {.type = MSG_ERROR, .fail_class = (uint8_t)c, .text = span_str(text)};
-	assert_int_equal(pipe_send(s->ingest, &m), 0);
-}
-
-static void answer_record(const struct stage *s, struct span ref, enum transfer_state state, const char *text)
+static struct message record_of(enum transfer_state state, const char *text)
 {
 	struct message m = {
 	    .type = MSG_RECORD,
-	    .ref = ref,
+	    .ref = span_str(stage.ref),
 	    .state = (uint8_t)state,
 	    .size = strlen(CONTENT),
 	    .text = span_str(text),
-	    .started_s = 1,
-	    .updated_s = 1,
 	};
-	if (state == TRANSFER_COMMITTED) {
-		m.digest = span_str(s->digest);
-		m.offset = m.size;
-	}
+	if (state == TRANSFER_COMMITTED)
+		m.digest = span_str(stage.digest);
 	if (state == TRANSFER_FAILED)
 		m.fail_class = FAIL_NOT_FOUND;
-	assert_int_equal(pipe_send(s->ingest, &m), 0);
+	return m;
 }
 
-static void play(struct stage *s, enum play what, struct span ref)
+static struct message play(enum play what)
 {
-	char kept[REF_MAX + 1];
-
-	(void)snprintf(kept, sizeof(kept), "%.*s", SPAN_ARG(ref));
-	ref = span_str(kept);
 	if (what == PLAY_STORE || what == PLAY_STORE_LOST)
-		store_it(s);
-	if (what == PLAY_REBORN || what == PLAY_TAKEN_OVER)
-		s->incarnation++;
-	if (what == PLAY_FETCHING || what == PLAY_TAKEN_OVER)
-		answer_record(s, ref, TRANSFER_FETCHING, "");
-	else if (what == PLAY_STORE || what == PLAY_LIE)
-		answer_record(s, ref, TRANSFER_COMMITTED, "");
-	else if (what == PLAY_FAILED)
-		answer_record(s, ref, TRANSFER_FAILED, "no such thing");
-	else if (what == PLAY_UNASKED)
-		answer_record(s, ref, TRANSFER_WAITING, TRANSFER_UNASKED);
-	else if (what == PLAY_SPACE)
-		answer_record(s, ref, TRANSFER_WAITING, "for space");
-	else if (what == PLAY_REFUSE)
-		answer_error(s, FAIL_USAGE, "not like this");
-	else
-		answer_error(s, FAIL_NOT_FOUND, "no such transfer");
+		store_text(stage.digest, CONTENT);
+	if (what == PLAY_STORE_LONG)
+		store_text(stage.digest, CONTENT " and more");
+	if (what == PLAY_REBORN || what == PLAY_TAKEN_OVER || what == PLAY_RESUMED)
+		stage.incarnation++;
+	stage.event_due = what == PLAY_EVENT;
+	switch (what) {
+	case PLAY_FETCHING:
+	case PLAY_TAKEN_OVER:
+	case PLAY_EVENT:
+		return record_of(TRANSFER_FETCHING, "");
+	case PLAY_STORE:
+	case PLAY_STORE_LONG:
+	case PLAY_LIE:
+		return record_of(TRANSFER_COMMITTED, "");
+	case PLAY_FAILED:
+		return record_of(TRANSFER_FAILED, "no such thing");
+	case PLAY_UNASKED:
+		return record_of(TRANSFER_WAITING, TRANSFER_UNASKED);
+	case PLAY_SPACE:
+	case PLAY_RESUMED:
+		return record_of(TRANSFER_WAITING, "for space");
+	case PLAY_REFUSE:
+		return error_of(FAIL_USAGE, "not like this");
+	default:
+		return error_of(FAIL_NOT_FOUND, "no such transfer");
+	}
 }
 
-static void take(struct stage *s, struct pipe *p)
+static bool follows_script(const struct step *step, enum message_type sent)
 {
-	struct message m;
+	uint64_t after_ms = stage.now_ms - stage.step_ms;
 
-	if (pipe_receive(p, &m, NULL) < 0)
-		return;
-	if (m.type == MSG_PING) {
-		answer_pong(s, p);
-		return;
-	}
-	const struct step *step = &s->row->steps[s->at];
-	/* A script that is not followed is told to the parent by a refusal that no row expects. */
-	if (step->play == PLAY_END || step->asked != m.type) {
-		answer_error(s, FAIL_IO, message_name(m.type));
-		return;
-	}
-	s->at++;
-	play(s, step->play, m.ref);
+	if (step->play == PLAY_END || step->sent != sent)
+		stage.fault = message_name(sent);
+	else if (after_ms < step->not_before_ms || after_ms > step->not_after_ms)
+		stage.fault = "not at its time";
+	return !stage.fault;
 }
 
-_Noreturn static void serve(const struct unit_dir *dir, const struct row *row)
+/* Without a script: every other blob is stored, the others are fetched for a moment. */
+static struct message serve_all(const struct message *request)
 {
-	struct stage s = {.dir = dir, .row = row, .incarnation = 7};
-	struct digest d;
+	stage.gets += request->type == MSG_GET;
+	stage.open += request->type == MSG_GET;
+	stage.open_max = stage.open > stage.open_max ? stage.open : stage.open_max;
+	if (request->type == MSG_GET)
+		return record_of(TRANSFER_FETCHING, "");
+	stage.open--;
+	return error_of(FAIL_IO, "it is enough");
+}
 
-	(void)alarm(GUARD_S);
-	content_digest(&d);
-	digest_format(&d, s.digest);
-	assert_int_equal(pipe_open(dir->path, PIPE_INGEST_CTL, PIPE_REPLY, &s.ingest), 0);
-	assert_int_equal(pipe_open(dir->path, PIPE_COMMIT_CTL, PIPE_REPLY, &s.commit), 0);
-	assert_int_equal(pipe_open(dir->path, PIPE_INGEST_EVENTS, PIPE_PUBLISH, &s.events), 0);
-	for (;;) {
-		struct pollfd fds[] = {{.fd = pipe_receive_fd(s.ingest), .events = POLLIN},
-				       {.fd = pipe_receive_fd(s.commit), .events = POLLIN}};
-		(void)poll(fds, LEN(fds), -1);
-		if (fds[0].revents)
-			take(&s, s.ingest);
-		if (fds[1].revents)
-			take(&s, s.commit);
+int client_ask(struct client *c, enum client_stage to, const struct message *request, struct message *ret_answer,
+	       struct reason *why)
+{
+	(void)c;
+	assert_int_equal(to, CLIENT_INGESTD);
+	assert_true(++stage.calls < LOOP_GUARD);
+	(void)snprintf(stage.ref, sizeof(stage.ref), "%.*s", SPAN_ARG(request->ref));
+	if (request->type == MSG_GET)
+		(void)snprintf(stage.expected, sizeof(stage.expected), "%.*s", SPAN_ARG(request->expected));
+	if (!stage.steps) {
+		*ret_answer = serve_all(request);
+		return 0;
 	}
+	const struct step *step = &stage.steps[stage.at];
+	if (!follows_script(step, request->type) || step->play == PLAY_SILENT) {
+		reason_set(why, "no answer");
+		return EX_TEMPFAIL;
+	}
+	stage.at++;
+	stage.step_ms = stage.now_ms;
+	*ret_answer = play(step->play);
+	return 0;
+}
+
+int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why)
+{
+	(void)c;
+	(void)why;
+	*ret_changed = stage.incarnation != stage.seen_incarnation;
+	stage.seen_incarnation = stage.incarnation;
+	return 0;
+}
+
+/* Time passes here alone. */
+bool client_event(struct client *c, unsigned wait_ms, struct message *ret_event)
+{
+	(void)c;
+	assert_true(++stage.calls < LOOP_GUARD);
+	if (stage.event_due) {
+		stage.event_due = false;
+		*ret_event = record_of(TRANSFER_COMMITTED, "");
+		return true;
+	}
+	set_clock(stage.now_ms + wait_ms);
+	return false;
 }
 
 /* ── the waiting ── */
 
-static int count_done(void *self, struct wait *w, size_t number, struct reason *why)
+static struct layout *layout;
+static struct progress *progress;
+static struct wait *waiting;
+static unsigned told;
+static int hook_code;
+
+static int count_stored(void *self, struct wait *w, size_t number, struct reason *why)
 {
-	(void)w;
-	(void)number;
-	(void)why;
-	++*(unsigned *)self;
+	(void)self;
+	assert_int_equal(wait_at(w, number)->state, BLOB_STORED);
+	told++;
+	if (hook_code != 0)
+		reason_set(why, "the hook says so");
+	return hook_code;
+}
+
+static int set_up(void **state)
+{
+	static const struct wait_hooks hooks = {.stored = count_stored};
+	char path[FILE_PATH_SIZE];
+	struct digest d;
+	struct reason why;
+	(void)unit_dir_set_up(state);
+	assert_int_equal(mkdirat(dir.fd, "store", 0755), 0);
+	assert_int_equal(mkdirat(dir.fd, "store/blobs", 0755), 0);
+	assert_int_equal(mkdirat(dir.fd, "store/blobs/sha256", 0755), 0);
+	unit_write_text(&dir, "store/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
+	assert_int_equal(layout_open(unit_path(&dir, "store", path), LAYOUT_READER, &layout, &why), 0);
+	assert_int_equal(progress_new(PROGRESS_NONE, &progress), 0);
+	assert_int_equal(wait_new(NULL, layout, progress, &hooks, &waiting), 0);
+	stage = (struct stage){.incarnation = 7, .seen_incarnation = 7};
+	digest_of(HASH_SHA256, CONTENT, strlen(CONTENT), &d);
+	digest_format(&d, stage.digest);
+	stage.step_ms = 1000000;
+	set_clock(stage.step_ms);
+	told = 0;
+	hook_code = 0;
 	return 0;
 }
 
-static void make_store(const struct unit_dir *d)
+static int tear_down(void **state)
 {
-	assert_int_equal(mkdirat(d->fd, "store", 0755), 0);
-	assert_int_equal(mkdirat(d->fd, "store/blobs", 0755), 0);
-	assert_int_equal(mkdirat(d->fd, "store/blobs/sha256", 0755), 0);
-	unit_write_text(d, "store/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
+	wait_free(waiting);
+	progress_free(progress);
+	layout_free(layout);
+	clock_fake_mono_ms(UINT64_MAX);
+	return unit_dir_tear_down(state);
 }
 
-static void want_it(struct wait *w, const struct row *row)
+static size_t want(const char *text, bool by_tag)
 {
 	char ref[DIGEST_TEXT_SIZE], source[] = "manifest://localhost/a:1";
-	struct want like = {.source = source, .size = SIZE_UNKNOWN, .has_digest = !row->by_tag};
-	size_t number;
+	struct blob like = {.source = source, .content = {.size = strlen(CONTENT)}};
+	size_t number, again;
 
-	content_digest(&like.digest);
-	digest_format(&like.digest, ref);
-	like.ref = row->by_tag ? source : ref;
-	assert_int_equal(wait_add(w, &like, &number), 0);
-	assert_int_equal(wait_add(w, &like, &number), 1); /* the same again */
-	assert_int_equal(wait_len(w), 1);
+	like.digest = by_tag ? BLOB_DIGEST_UNKNOWN : BLOB_DIGEST_GIVEN;
+	digest_of(HASH_SHA256, text, strlen(text), &like.content.digest);
+	digest_format(&like.content.digest, ref);
+	like.ref = by_tag ? source : ref;
+	assert_int_equal(wait_add(waiting, &like, &number), 0);
+	assert_int_equal(wait_add(waiting, &like, &again), 1); /* the same again */
+	assert_int_equal(number, again);
+	return number;
 }
 
-static void wait_for_it(const struct unit_dir *d, const struct row *row)
+static void check_row(const struct row *row)
 {
-	char store[FILE_PATH_SIZE];
-	struct client *c;
-	struct layout *l;
-	struct progress *p;
-	struct wait *w;
 	struct reason why = {""};
-	unsigned done = 0;
-	const struct wait_hooks hooks = {.done = count_done, .self = &done};
-	const struct client_options how = {
-	    .runtime_dir = d->path, .store = unit_path(d, "store", store), .patience_ms = CLIENT_PATIENCE_MS};
 
-	assert_int_equal(client_open(&how, &c, &why), 0);
-	assert_int_equal(layout_open(store, LAYOUT_READER, &l, &why), 0);
-	assert_int_equal(progress_new(PROGRESS_NONE, &p), 0);
-	assert_int_equal(wait_new(c, l, p, &hooks, &w), 0);
-	want_it(w, row);
-	int code = wait_run(w, &why);
-	const struct want *x = wait_at(w, 0);
-	if (code != 0 || x->state != row->want || x->fail_class != row->want_class || done != (x->state == WANT_DONE))
-		fail_msg("%s: %d, state %d, class %d: %s%s", row->name, code, (int)x->state, (int)x->fail_class,
-			 why.text, x->why ? x->why : "");
+	stage.steps = row->steps;
+	size_t number = want(CONTENT, row->by_tag);
+	int code = wait_run(waiting, &why);
+	const struct blob *b = wait_at(waiting, number);
+	bool ended = stage.at == STEPS_MAX || row->steps[stage.at].play == PLAY_END;
+	if (code != 0 || stage.fault || !ended || b->state != row->want || b->fail_class != row->want_class)
+		fail_msg("%s: %d, step %zu (%s), state %d, class %d: %s%s", row->name, code, stage.at,
+			 stage.fault ? stage.fault : "as written", (int)b->state, (int)b->fail_class, why.text,
+			 b->why ? b->why : "");
+	assert_int_equal(told, b->state == BLOB_DONE);
+	assert_string_equal(stage.expected, row->by_tag ? "" : stage.digest);
 	if (row->text)
-		assert_non_null(strstr(x->why, row->text));
-	wait_free(w);
-	progress_free(p);
-	layout_free(l);
-	client_close(c);
+		assert_non_null(strstr(b->why, row->text));
+	if (b->state == BLOB_DONE)
+		assert_int_equal(b->content.size, strlen(CONTENT));
 }
 
 static void test_scripts(void **state)
 {
 	const struct row *row;
-	(void)state;
 	for_each_row(row, rows)
 	{
-		struct unit_dir d;
-		unit_dir_make(&d);
-		make_store(&d);
-		pid_t stage = fork();
-		if (stage == 0)
-			serve(&d, row);
-		assert_true(stage > 0);
-		wait_for_it(&d, row);
-		assert_int_equal(kill(stage, SIGKILL), 0);
-		assert_int_equal(waitpid(stage, NULL, 0), stage);
-		unit_dir_remove(&d);
+		(void)set_up(state);
+		check_row(row);
+		(void)tear_down(state);
 	}
 }
 
-/* The daemons of another store on our pipes. */
-static void test_another_store(void **state)
+/* One that is stored already is requested all the same: its name may not be durable yet. */
+static void test_stored_already(void **state)
 {
-	struct unit_dir d;
-	struct client *c;
-	struct reason why = {""};
+	static const struct step steps[STEPS_MAX] = {GET(STORE)};
+	struct reason why;
 	(void)state;
-	unit_dir_make(&d);
-	make_store(&d);
-	pid_t stage = fork();
-	if (stage == 0)
-		serve(&d, &rows[0]);
-	const struct client_options how = {
-	    .runtime_dir = d.path, .store = "/somewhere/else", .patience_ms = CLIENT_PATIENCE_MS};
-	assert_int_equal(client_open(&how, &c, &why), EX_CONFIG);
-	assert_non_null(strstr(why.text, "/somewhere/else"));
-	assert_int_equal(kill(stage, SIGKILL), 0);
-	assert_int_equal(waitpid(stage, NULL, 0), stage);
-	unit_dir_remove(&d);
+	store_text(stage.digest, CONTENT);
+	stage.steps = steps;
+	size_t number = want(CONTENT, false);
+	assert_int_equal(wait_run(waiting, &why), 0);
+	assert_int_equal(stage.at, 1);
+	assert_int_equal(wait_at(waiting, number)->state, BLOB_DONE);
+	assert_true(progress_bar(progress, 0)->was_here);
 }
 
-static void test_nobody_answers(void **state)
+static void test_window(void **state)
 {
-	struct unit_dir d;
-	struct client *c;
+	char text[32];
+	struct reason why;
+	(void)state;
+	for (unsigned i = 0; i < 2 * WAIT_WINDOW + 1; i++) {
+		(void)snprintf(text, sizeof(text), "blob %u", i);
+		(void)want(text, false);
+	}
+	assert_int_equal(wait_count(waiting, BLOB_NEW), 2 * WAIT_WINDOW + 1);
+	assert_int_equal(wait_run(waiting, &why), 0);
+	assert_int_equal(stage.gets, 2 * WAIT_WINDOW + 1);
+	assert_int_equal(stage.open_max, WAIT_WINDOW);
+	assert_int_equal(wait_count(waiting, BLOB_FAILED), 2 * WAIT_WINDOW + 1);
+}
+
+static void test_too_many(void **state)
+{
+	struct blob like = {.source = (char[]){"x"}};
+	size_t number;
+	char ref[32];
+	(void)state;
+	like.ref = ref;
+	for (unsigned i = 0; i < WAIT_BLOBS_MAX; i++) {
+		(void)snprintf(ref, sizeof(ref), "ref %u", i);
+		assert_int_equal(wait_add(waiting, &like, &number), 0);
+	}
+	(void)snprintf(ref, sizeof(ref), "one more");
+	assert_int_equal(wait_add(waiting, &like, &number), -E2BIG);
+}
+
+static void test_no_answer_ends_it(void **state)
+{
+	static const struct step steps[STEPS_MAX] = {GET(FETCHING), LOOK(SILENT)};
 	struct reason why = {""};
 	(void)state;
-	unit_dir_make(&d);
-	const struct client_options how = {.runtime_dir = d.path, .store = d.path, .patience_ms = 300};
-	assert_int_equal(client_open(&how, &c, &why), EX_TEMPFAIL);
-	assert_non_null(strstr(why.text, "ingestd"));
-	unit_dir_remove(&d);
+	stage.steps = steps;
+	size_t number = want(CONTENT, false);
+	assert_int_equal(wait_run(waiting, &why), EX_TEMPFAIL);
+	assert_string_equal(why.text, "no answer");
+	assert_true(blob_is_open(wait_at(waiting, number)));
+}
+
+static void test_hook_ends_it(void **state)
+{
+	static const struct step steps[STEPS_MAX] = {GET(STORE)};
+	struct reason why = {""};
+	(void)state;
+	stage.steps = steps;
+	hook_code = EX_OSERR;
+	(void)want(CONTENT, false);
+	assert_int_equal(wait_run(waiting, &why), EX_OSERR);
+	assert_string_equal(why.text, "the hook says so");
+}
+
+static int add_and_fail(void *self, struct wait *w, size_t number, struct reason *why)
+{
+	(void)self;
+	(void)why;
+	if (number == 0)
+		(void)want("other", false);
+	wait_fail(w, number, FAIL_BAD_DATA, "of no use");
+	return 0;
+}
+
+/* The hook adds a blob, which moves the array, and finds each to be of no use. */
+static void test_hook_adds_and_fails(void **state)
+{
+	static const struct step steps[STEPS_MAX] = {GET(STORE), GET(REFUSE)};
+	const struct wait_hooks hooks = {.stored = add_and_fail};
+	struct reason why;
+	(void)state;
+	wait_free(waiting);
+	assert_int_equal(wait_new(NULL, layout, progress, &hooks, &waiting), 0);
+	stage.steps = steps;
+	(void)want(CONTENT, false);
+	assert_int_equal(wait_run(waiting, &why), 0);
+	assert_int_equal(wait_len(waiting), 2);
+	assert_int_equal(wait_count(waiting, BLOB_FAILED), 2);
+	assert_string_equal(wait_at(waiting, 0)->why, "of no use");
+	assert_true(wait_at(waiting, 0)->arrived);
+	assert_string_equal(wait_at(waiting, 1)->why, "not like this");
+	assert_false(wait_at(waiting, 1)->arrived);
+}
+
+static void test_interrupted(void **state)
+{
+	struct reason why = {""};
+	(void)state;
+	(void)want(CONTENT, false);
+	interrupt_catch();
+	assert_int_equal(raise(SIGINT), 0);
+	assert_int_equal(wait_run(waiting, &why), EXIT_INTERRUPTED);
+	assert_int_equal(stage.calls, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_scripts),
-	    cmocka_unit_test(test_another_store),
-	    cmocka_unit_test(test_nobody_answers),
+	    cmocka_unit_test_setup_teardown(test_stored_already, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_window, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_too_many, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_no_answer_ends_it, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_hook_ends_it, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_hook_adds_and_fails, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_interrupted, set_up, tear_down), /* last: it cannot be taken back */
 	};
 	return cmocka_run_group_tests_name("sluice wait", tests, NULL, NULL);
 }

@@ -1,0 +1,114 @@
+/*
+ * One blob that a command wants stored: what it is, and what ingestd and the store have said of it so far. Decisions
+ * only, on a clock that the caller reads: wait.c sends what is due.
+ *
+ * state      meaning                                                    at `due_ms`
+ * NEW        not requested yet                                          -
+ * FOLLOWED   ingestd has it in hand                                     look at it: STATUS
+ * ORPHANED   the ingestd that had it is gone, its successor may know    look at it, now
+ * LOST       ingestd does not have it in hand any more                  request it again: GET
+ * STORED     whole and verified in the store; the caller is to be told  -
+ * DONE       the caller was told                                        -
+ * FAILED     `fail_class` and `why` say why; bytes may be kept          -
+ *
+ * What is heard of it, and which state that leads to:
+ *
+ *               NEW        FOLLOWED       ORPHANED   LOST
+ * IN_HAND       FOLLOWED   FOLLOWED       FOLLOWED   FOLLOWED
+ * WAITING       FOLLOWED   FOLLOWED       LOST       FOLLOWED     by another's request: ours is to be repeated
+ * IDLE          LOST       LOST           LOST       LOST         until somebody requests it
+ * COMMITTED     LOST       LOST           LOST       LOST         and yet it is not in the store
+ * UNKNOWN       FAILED     FAILED [1]     LOST       FAILED       ingestd has no such transfer
+ * ENDED         NEW        FOLLOWED [2]   ORPHANED   LOST         by an event, which is a hint
+ * RESTARTED     NEW        ORPHANED       ORPHANED   ORPHANED     there is another ingestd
+ * STORED        STORED     STORED         STORED     STORED
+ * FAILED        FAILED     FAILED         FAILED     FAILED
+ *
+ * [1] It was aborted: to request it again would undo that. Without a known digest it may be stored as well, and we too
+ *     late to hear under which: LOST, BLOB_REQUESTS_BY_TAG times in all.
+ * [2] To be looked at now.
+ *
+ * LOST is due now, but later and later where a request led there: no answer makes us ask in a circle.
+ */
+#ifndef SLUICE_SLUICE_RUN_BLOB_H
+#define SLUICE_SLUICE_RUN_BLOB_H
+
+/* System */
+#include <stdbool.h>
+
+/* OCI */
+#include "common/oci/descriptor.h"
+
+/* Wire */
+#include "common/wire/message.h"
+
+#define BLOB_LOOK_MIN_MS     50u /* at first: a small blob is there in no time */
+#define BLOB_LOOK_MAX_MS     500u
+#define BLOB_AGAIN_STEP_MS   200u /* each request after the first: so much later */
+#define BLOB_AGAIN_MAX_MS    5000u
+#define BLOB_REQUESTS_BY_TAG 3u
+
+enum blob_state {
+	BLOB_NEW,
+	BLOB_FOLLOWED,
+	BLOB_ORPHANED,
+	BLOB_LOST,
+	BLOB_STORED,
+	BLOB_DONE,
+	BLOB_FAILED,
+};
+#define BLOB_STATES 7
+
+enum blob_heard {
+	BLOB_HEARD_IN_HAND,
+	BLOB_HEARD_WAITING,
+	BLOB_HEARD_IDLE,
+	BLOB_HEARD_COMMITTED,
+	BLOB_HEARD_UNKNOWN,
+	BLOB_HEARD_ENDED,
+	BLOB_HEARD_RESTARTED,
+	BLOB_HEARD_STORED,
+	BLOB_HEARD_FAILED,
+};
+
+enum blob_digest {
+	BLOB_DIGEST_UNKNOWN, /* by tag or by URL: until it is committed */
+	BLOB_DIGEST_GIVEN,   /* it must hash to that */
+	BLOB_DIGEST_LEARNED,
+};
+
+struct blob {
+	char *ref;                 /* owned, as is the next */
+	char *source;              /* where from */
+	struct descriptor content; /* its digest counts by `digest`; its media type: as described, else as served */
+	enum blob_digest digest;
+	unsigned role, depth; /* the caller's */
+
+	enum blob_state state;
+	enum fail_class fail_class;
+	char *why;         /* owned; NULL unless FAILED */
+	bool arrived;      /* some of its bytes are kept, whether it was finished or not */
+	unsigned requests; /* how often ingestd was asked for it */
+	uint64_t due_ms;   /* see above; monotonic */
+	uint64_t pause_ms; /* between two looks */
+	size_t bar;        /* its number in the progress */
+};
+
+/* Whether it is in ingestd's hands, or is to be again: FOLLOWED, ORPHANED or LOST. */
+bool blob_is_open(const struct blob *b);
+
+/* What an answer to a GET, or with `look` to a STATUS, says. ENDED, RESTARTED and STORED never come from here. */
+enum blob_heard blob_heard_of(const struct message *answer, bool look);
+
+/*
+ * Take what was heard of a blob that is NEW or open, and be due accordingly. The caller has counted the request, if it
+ * was one, and has looked into the store first where COMMITTED or UNKNOWN was heard. FAILED: sets neither class nor why.
+ */
+void blob_hear(struct blob *b, enum blob_heard heard, uint64_t now_ms);
+
+/* What a RECORD tells of its content: the digest, once it is committed, and the media type. */
+void blob_learn(struct blob *b, const struct message *record);
+
+void blob_release(struct blob *b);
+
+#endif

@@ -4,6 +4,7 @@ is (1024 unless set; less for programs that a sanitizer slows down).
 """
 
 import collections
+import fcntl
 import os
 import pathlib
 import shutil
@@ -29,11 +30,21 @@ MEDIUM = min(128 * MIB, BIG)
 RATED = min(320 * MIB, 2 * BIG)  # at 50 MB/s: time between kills, so that the supervisor does not see a crash loop
 PACED, PACED_SIZE = 5_000_000, 64 * MIB
 
+AREA = "SLUICE_TESTS_AREA"  # in the environment, for the workers
 Blob = collections.namedtuple("Blob", "digest size name tag")
 
 
 def pytest_configure(config):
+    """A directory for all workers with room for big blobs, in memory where there is enough of it."""
     config.addinivalue_line("markers", "heavy: moves a lot of bytes")
+    if not hasattr(config, "workerinput"):
+        place = servers.room_for(5 * BIG, "/dev/shm", tempfile.gettempdir())
+        os.environ[AREA] = tempfile.mkdtemp(prefix="sluice-tests-", dir=place)
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ[AREA])
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -44,13 +55,26 @@ def pytest_runtest_makereport(item):
         item.passed = outcome.get_result().passed
 
 
+def shared(name, make):
+    """The directory that make(directory) fills: once, by the first worker that needs it."""
+    place = pathlib.Path(os.environ[AREA]) / name
+    made = place.with_suffix(".new")
+    with open(place.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+            make(made)
+            made.rename(place)
+    return place
+
+
 @pytest.fixture(scope="session")
-def area():
-    """A directory with room for big blobs, in memory where there is enough of it."""
-    place = servers.room_for(5 * BIG, "/dev/shm", tempfile.gettempdir())
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-tests-", dir=place))
-    yield directory
-    shutil.rmtree(directory)
+def area(worker_id):
+    """A worker's own part of it."""
+    directory = pathlib.Path(os.environ[AREA]) / worker_id
+    directory.mkdir()
+    return directory
 
 
 @pytest.fixture(scope="session")
@@ -59,37 +83,56 @@ def registry(area):
         yield server
 
 
+def pushed(registry, name, push):
+    """Have in our registry what push(registry, directory) pushes: to another one, once, whose files are linked here."""
+
+    def make(place):
+        with servers.Registry(place) as other:
+            push(other, place)
+
+    place = shared(name, make)
+    subprocess.run(["cp", "-alf", place / "data", registry.directory], check=True)
+    return place
+
+
 @pytest.fixture(scope="session")
 def sample(registry):
     """The image that `make run` pulls too."""
-    reference = f"{registry.address}/sample:1"
-    subprocess.run([TESTS / "lib/sample-image", reference], check=True)
-    return reference
+
+    def push(other, _):
+        subprocess.run([TESTS / "lib/sample-image", f"{other.address}/sample:1"], check=True)
+
+    pushed(registry, "sample", push)
+    return f"{registry.address}/sample:1"
 
 
-def pushed(registry, area, name, size):
+def random_image(registry, name, size):
     """An image `name`:1 of one random layer, which is also a blob by itself."""
-    path = area / name
-    digest = images.random_file(path, size)
-    pusher = images.Pusher(registry.address, name)
-    pusher.image("1", [pusher.blob_file(path, digest)])
-    path.unlink()
-    return Blob(digest, size, name, "1")
+
+    def push(other, place):
+        path = place / "layer"
+        digest = images.random_file(path, size)
+        pusher = images.Pusher(other.address, name)
+        pusher.image("1", [pusher.blob_file(path, digest)])
+        path.unlink()
+        (place / "digest").write_text(digest)
+
+    return Blob((pushed(registry, name, push) / "digest").read_text(), size, name, "1")
 
 
 @pytest.fixture(scope="session")
-def big(registry, area):
-    return pushed(registry, area, "big", BIG)
+def big(registry):
+    return random_image(registry, "big", BIG)
 
 
 @pytest.fixture(scope="session")
-def medium(registry, area):
-    return pushed(registry, area, "medium", MEDIUM)
+def medium(registry):
+    return random_image(registry, "medium", MEDIUM)
 
 
 @pytest.fixture(scope="session")
-def rated(registry, area):
-    return pushed(registry, area, "rated", RATED)
+def rated(registry):
+    return random_image(registry, "rated", RATED)
 
 
 @pytest.fixture(scope="session")
@@ -102,11 +145,9 @@ def slow(registry, area):
 @pytest.fixture(scope="session")
 def paced(area):
     """nginx that has one file, `digest` and `size`, at PACED bytes a second on each connection."""
-    files = area / "paced-files"
-    files.mkdir()
-    digest = images.random_file(files / "blob", PACED_SIZE)
+    files = shared("paced", lambda place: (place / "digest").write_text(images.random_file(place / "blob", PACED_SIZE)))
     with servers.Nginx(area / "nginx-paced", files=files, paced=PACED) as server:
-        server.digest, server.size = digest, PACED_SIZE
+        server.digest, server.size = (files / "digest").read_text(), PACED_SIZE
         yield server
 
 

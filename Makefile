@@ -117,11 +117,16 @@ $(BUILD)/bin/$(1): $(BUILD)/obj/$(1)/main.o $(FAILPOINT_OBJ) $(call stage_lib,$(
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
-$(BUILD)/tests/%: tests/unit/%.c $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB)
-	$(call say,CC,$<)
-	@mkdir -p $(@D) $(dir $(BUILD)/obj/$*.d)
-	$(Q)$(COMPILE) $(FLAGS_tests) $(LINK) -MF $(BUILD)/obj/$*.d -o $@ $< $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB) \
-	    $(call pkg_libs,$(PKGS_ALL) cmocka) -lev -lpthread
+# A unit test is linked to the program in its name and to no other: more than one has a serve.c.
+program_of = $(filter $(PROGRAMS),$(subst _, ,$(subst /, ,$(1))))
+define unit_rules
+$(BUILD)/tests/$(1): tests/unit/$(1).c $(call stage_lib,$(call program_of,$(1))) $(COMMON_LIB)
+	$$(call say,CC,$$<)
+	@mkdir -p $$(@D) $(dir $(BUILD)/obj/$(1).d)
+	$$(Q)$$(COMPILE) $$(FLAGS_tests) $$(LINK) -MF $(BUILD)/obj/$(1).d -o $$@ $$< $(call stage_lib,$(call program_of,$(1))) \
+	    $$(COMMON_LIB) $$(call pkg_libs,$$(PKGS_ALL) cmocka) -lev -lpthread
+endef
+$(foreach t,$(UNIT_SRC:tests/unit/%.c=%),$(eval $(call unit_rules,$(t))))
 
 .PHONY: always
 always:

@@ -1,18 +1,29 @@
 /*
- * The side of ingestd that faces people: requests on ingest.ctl, and the event stream.
+ * ingest.ctl: what sluice requests of ingestd.
  */
 #ifndef SLUICE_INGESTD_CONTROL_H
 #define SLUICE_INGESTD_CONTROL_H
 
-#include "ingestd/desk.h"
+#include "ingestd/chunks.h"
+#include "ingestd/flow.h"
 
+struct loop;
 struct control;
 
-/* Bind `ingest.ctl` and `ingest.events` and watch them on the desk's loop. 0 or -errno. */
-int control_new(struct desk *desk, struct control **ret_control);
+struct control_env {
+	struct loop *loop;
+	const char *runtime_dir;
+	struct flow *flow;
+	const struct chunks *chunks; /* who knows fetchd's counts */
+	void (*refresh)(void *self); /* the gauges of counters.h, before they are told */
+	void *self;
+};
+
+/* Bind `ingest.ctl` and answer what comes. `env` is copied, what it points to borrowed. 0 or -errno. */
+int control_new(const struct control_env *env, struct control **ret_control);
 void control_free(struct control *c);
 
-/* Publish the RECORD of a task. A hint: nobody may be listening. NULL `c`: nothing happens. */
-void control_publish(struct control *c, struct task *t);
+/* Take nothing any more. */
+void control_stop(struct control *c);
 
 #endif

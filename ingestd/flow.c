@@ -1,13 +1,9 @@
-#include "ingestd/flow_steps.h"
+/* Longer than 500 lines because it is one state machine: all steps of a transfer, and nothing else. */
+#include "ingestd/flow.h"
 
 /* System */
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 /* Base */
 #include "common/base/clock.h"
@@ -18,284 +14,275 @@
 #include "common/wire/counters.h"
 
 /* ingestd */
-#include "ingestd/control.h"
-#include "ingestd/orders.h"
-#include "ingestd/seals.h"
-#include "ingestd/verdicts.h"
+#include "ingestd/verdict.h"
 
-#define RESTARTS_MAX 1    /* back to zero for wrong or changed content, then give up */
-#define RECENT_MAX   1024 /* committed transfers that are remembered */
+#define RESTARTS_MAX 1                   /* back to zero for wrong or changed content, then fail */
+#define RECENT_MAX   1024                /* committed transfers that are remembered */
+#define RESERVE_MIN  (UINT64_C(1) << 20) /* bytes; for less it is not worth a job */
 
-static void count(struct desk *desk, const struct task *t, int step)
+/* Between tries that fail although there seems to be space, as when a quota is what is full. */
+#define SPACE_PAUSE_MIN_MS UINT64_C(500)
+#define SPACE_PAUSE_MAX_MS UINT64_C(16000)
+
+/* ── what steps are made of ── */
+
+void flow_log_error(const struct transfer *t, int r, const char *verb)
 {
-	if (t->state == TRANSFER_FETCHING)
-		desk->active += step;
-	if (t->state == TRANSFER_COMMITTED)
-		desk->recent += step;
-}
-
-void flow_set_state(struct desk *desk, struct task *t, enum transfer_state state)
-{
-	count(desk, t, -1);
-	t->state = state;
-	count(desk, t, 1);
-	t->updated_s = clock_wall_s();
-	if (state != TRANSFER_FETCHING)
-		t->until_s = 0;
-	if (state != TRANSFER_WAITING)
-		t->space_wait = t->lock_wait = false;
-	task_refresh(t);
-	verdict_log_state(t);
-	control_publish(desk->control, t);
-}
-
-void flow_close(struct desk *desk, struct task *t)
-{
-	task_refresh(t);
-	ingest_close(t->in);
-	t->in = NULL;
-	desk_closed(desk);
-}
-
-static void log_trouble(const struct task *t, int r, const char *what)
-{
-	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s '%s': %s", what, t->ref,
+	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "cannot %s '%s': %s", verb, t->ref,
 		 strerror(-r));
 }
 
-void flow_remove(struct desk *desk, struct task *t)
+void flow_enter(struct flow *f, struct transfer *t, enum phase phase)
 {
-	if (t->in) {
-		int r = ingest_remove(t->in);
-		t->in = NULL;
-		if (r < 0)
-			log_trouble(t, r, "cannot remove the ingest of");
-	}
-	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = t->ref}, "transfer '%s' is removed", t->ref);
-	count(desk, t, -1);
-	tasks_remove(&desk->tasks, t);
-	desk_closed(desk);
+	enum transfer_state before = t->state;
+
+	transfer_enter(t, phase);
+	f->start_due = true;
+	if (t->state == before && (t->state == TRANSFER_FETCHING || t->state == TRANSFER_SEALED))
+		return;
+	t->updated_s = clock_wall_s();
+	transfer_refresh(t);
+	verdict_log_state(t);
+	events_publish(f->events, t);
 }
 
 /*
- * Attempts grow over all transfers and not for each alone: a ref that was aborted and is asked for anew has a fresh
+ * Attempts grow over all transfers and not for each alone: a ref that was aborted and is requested anew has a fresh
  * record, and fetchd would take a small attempt for an old one.
  */
-static void next_attempt(struct desk *desk, struct task *t)
+static void next_attempt(struct flow *f, struct transfer *t)
 {
-	if (desk->attempt < t->in->record.attempt)
-		desk->attempt = t->in->record.attempt;
-	t->in->record.attempt = ++desk->attempt;
+	struct record *record = &t->in->record;
+
+	if (f->attempt < record->attempt)
+		f->attempt = record->attempt;
+	record->attempt = ++f->attempt;
 }
 
-void flow_call_off(struct desk *desk, struct task *t)
+static void call_off(struct flow *f, struct transfer *t)
 {
-	orders_cancel(desk->orders, span_str(t->ref), t->in->record.attempt);
-	next_attempt(desk, t);
-	t->order_due = t->seal_due = t->reserving = false;
+	orders_cancel(f->orders, span_str(t->ref), t->in->record.attempt);
+	next_attempt(f, t);
 }
 
-/* Rest until somebody asks again; the bytes stay. */
-void step_fail(struct desk *desk, struct task *t, enum fail_class class, const char *text)
+static enum step halt(struct flow *f, struct transfer *t, enum step step)
 {
-	flow_call_off(desk, t);
+	call_off(f, t);
+	if (t->state == TRANSFER_FETCHING || t->state == TRANSFER_SEALED)
+		transfer_enter(t, PHASE_HALTED);
+	return step;
+}
+
+static enum step fail(struct flow *f, struct transfer *t, enum fail_class class, const char *text)
+{
+	struct record *record = &t->in->record;
+
+	call_off(f, t);
 	t->fail_class = class;
-	task_note(t, text);
-	t->in->record.failed = class;
-	reason_set(&t->in->record.why, "%s", text);
+	transfer_note(t, text);
+	record->failed = class;
+	reason_set(&record->why, "%s", text);
 	int r = ingest_note(t->in);
 	if (r < 0)
-		log_trouble(t, r, "cannot note in '" INGEST_TRANSFER "' the failure of");
-	flow_set_state(desk, t, TRANSFER_FAILED);
+		flow_log_error(t, r, "record the failure of");
+	flow_enter(f, t, PHASE_FAILED);
 	count_add(COUNT_ENDED_FAILED, 1);
-	flow_when_idle(desk, t, flow_close);
-}
-
-static void roll_back(struct desk *desk, struct task *t)
-{
-	struct reason why;
-
-	int r = ingest_roll_back(t->in);
-	if (r < 0) {
-		verdict_io(t->in, "go back to the last checkpoint of", r, &why);
-		step_fail(desk, t, FAIL_IO, why.text);
-		return;
-	}
-	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
-		 "transfer '%s' went back to its durable checkpoint at %" PRIu64, t->ref, t->in->offset);
-	if (t->state == TRANSFER_WAITING)
-		return;
-	step_go_on(desk, t);
+	return STEP_CLOSE;
 }
 
 /*
  * A write or a sync failed. After a sync the kernel may have dropped what it had taken, so the ingest goes back to its
  * durable checkpoint in any case; a full disk is waited out, and anything else is tried once more.
  */
-void step_io_trouble(struct desk *desk, struct task *t, int r, const char *verb, bool from_sync)
+static enum step trouble(struct flow *f, struct transfer *t, int r, const char *verb, bool from_sync)
 {
 	struct reason why;
 
 	verdict_io(t->in, verb, r, &why);
 	if (file_is_full(r)) {
-		(void)verdict_space(t->in, &why); /* the numbers say more, where the disk is what is full */
-		flow_wait_for_space(desk, t, why.text);
-		if (from_sync)
-			flow_when_idle(desk, t, roll_back);
-		return;
+		(void)verdict_space(t->in, &why); /* the numbers say more, if the disk is what is full */
+		flow_wait_for_space(f, t, why.text);
+		return from_sync ? STEP_ROLL_BACK : STEP_NONE;
 	}
 	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s", why.text);
-	if (t->rolled_back) {
-		step_fail(desk, t, FAIL_IO, why.text);
-		return;
-	}
+	if (t->rolled_back)
+		return fail(f, t, FAIL_IO, why.text);
 	t->rolled_back = true;
-	flow_call_off(desk, t);
-	flow_when_idle(desk, t, roll_back);
+	return halt(f, t, STEP_ROLL_BACK);
 }
 
-static const char *verb_of(const struct sync_job *job)
+static enum step start_over(struct flow *f, struct transfer *t, enum fail_class class, const char *text)
 {
-	if (job->poisoned)
-		return "sync";
-	return job->kind == SYNC_RESERVE ? "reserve space for" : "write the checkpoint of";
+	t->restart_class = class;
+	transfer_note(t, text);
+	return halt(f, t, STEP_START_OVER);
 }
 
-/*
- * A job failed, and the ingest is about to be closed or dropped. What is kept must not be vouched for by a live slot
- * when a sync did not take it: the next one who opens it could not know.
- */
-static void end_after_failure(struct desk *desk, struct task *t, int r, task_step *next)
-{
-	struct reason why;
+static void on_job_done(struct work *w);
 
-	verdict_io(t->in, verb_of(&t->sync), r, &why);
-	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s", why.text);
-	if (t->sync.poisoned && (next == flow_close || next == flow_suspend)) {
-		r = ingest_roll_back(t->in);
-		if (r < 0)
-			log_trouble(t, r, "cannot take back to its durable checkpoint");
-	}
-	if (next == flow_suspend)
-		flow_close(desk, t);
-	else
-		next(desk, t);
+static void submit(struct flow *f, struct transfer *t, enum sync_kind kind, enum step after)
+{
+	transfer_begin_job(t, kind, after);
+	t->job.work.done = on_job_done;
+	workers_submit(f->workers, &t->job.work);
 }
 
-static void sync_done(struct work *w)
+bool flow_is_complete(const struct ingest *in)
 {
-	static const enum counter timers[] = {
-	    [SYNC_CHECKPOINT] = COUNT_CHECKPOINT_TIME,
-	    [SYNC_SEAL] = COUNT_SEAL_TIME,
-	    [SYNC_RESERVE] = COUNT_RESERVE_TIME,
-	};
-	struct task *t = (struct task *)w; /* its first member's first member */
-	struct desk *desk = t->desk;
-	task_step *next = t->when_idle;
-
-	t->syncing = false;
-	t->when_idle = NULL;
-	count_time(timers[t->sync.kind], clock_mono_ms() - t->submitted_ms);
-	int r = sync_finish(&t->sync);
-	if (r == 0 && t->sync.kind == SYNC_CHECKPOINT)
-		log_debug("transfer '%s' is durable up to %" PRIu64, t->ref, t->sync.offset);
-	if (r < 0 && t->sync.kind == SYNC_RESERVE)
-		(void)ingest_unreserve(t->in);
-	if (r < 0 && (next == flow_close || next == flow_suspend || next == flow_remove || next == flow_reset))
-		end_after_failure(desk, t, r, next);
-	else if (r < 0)
-		step_io_trouble(desk, t, r, verb_of(&t->sync), t->sync.poisoned);
-	else if (next)
-		next(desk, t);
-	desk_schedule(desk);
+	return in->is_moved || (in->record.size != SIZE_UNKNOWN && in->offset >= in->record.size);
 }
 
-void step_submit(struct desk *desk, struct task *t, enum sync_kind kind, task_step *next)
+static bool wants_reserve(const struct transfer *t)
 {
-	assert(!t->syncing && t->in);
-	sync_prepare(&t->sync, kind, t->in);
-	t->sync.work.done = sync_done;
-	t->syncing = true;
-	t->when_idle = next;
-	t->submitted_ms = t->checkpoint_ms = clock_mono_ms();
-	workers_submit(desk->workers, &t->sync.work);
-}
+	const struct record *record = &t->in->record;
 
-void flow_when_idle(struct desk *desk, struct task *t, task_step *step)
-{
-	if (t->syncing)
-		t->when_idle = step;
-	else
-		step(desk, t);
-}
-
-void flow_suspend(struct desk *desk, struct task *t)
-{
-	if (t->state != TRANSFER_SEALED && !t->in->is_moved && t->in->offset > t->in->durable_offset)
-		step_submit(desk, t, SYNC_CHECKPOINT, flow_close);
-	else
-		flow_close(desk, t);
+	return !transfer_is_busy(t) && record->size != SIZE_UNKNOWN && record->size - t->in->offset >= RESERVE_MIN;
 }
 
 /* There is nobody to fetch it from. */
-static bool comes_by_hand(struct desk *desk, struct task *t)
+static bool is_fed_by_put(struct flow *f, struct transfer *t)
 {
 	if (t->in->record.source[0] != '\0')
 		return false;
-	task_note(t, "its bytes come by hand (ingestd put)");
-	flow_set_state(desk, t, TRANSFER_WAITING);
-	flow_when_idle(desk, t, flow_close);
+	transfer_note(t, "fed by 'ingestd put'");
+	flow_enter(f, t, PHASE_IDLE);
 	return true;
 }
 
-void flow_order(struct desk *desk, struct task *t)
+/*
+ * If it is known how much is to come, reserve the space before anything is asked of a server, then order: what a quota
+ * has no room for is not begun, and does not eat up the quota.
+ */
+static enum step go_on(struct flow *f, struct transfer *t)
+{
+	struct reason why;
+
+	if (flow_is_complete(t->in))
+		return STEP_COMPLETE;
+	if (is_fed_by_put(f, t))
+		return STEP_CLOSE;
+	if (!wants_reserve(t) || !verdict_space(t->in, &why))
+		return STEP_ORDER;
+	flow_enter(f, t, PHASE_RESERVING);
+	submit(f, t, SYNC_RESERVE, STEP_ORDER);
+	return STEP_NONE;
+}
+
+static void send_seal(struct flow *f, struct transfer *t)
+{
+	t->heard_ms = clock_mono_ms();
+	flow_enter(f, t, PHASE_SEAL_DUE);
+	seals_flush(f->seals);
+}
+
+/* ── the steps ── */
+
+static enum step order(struct flow *f, struct transfer *t)
 {
 	struct ingest *in = t->in;
 	struct reason why;
 
-	if (comes_by_hand(desk, t))
-		return;
+	if (is_fed_by_put(f, t))
+		return STEP_CLOSE;
 	if (!verdict_space(in, &why)) {
-		flow_wait_for_space(desk, t, why.text);
-		return;
+		flow_wait_for_space(f, t, why.text);
+		return STEP_NONE;
 	}
-	next_attempt(desk, t);
+	next_attempt(f, t);
 	in->record.orders++;
 	in->record.failed = FAIL_NONE;
 	in->record.why.text[0] = '\0';
 	int r = ingest_note(in);
-	if (r < 0) {
-		step_io_trouble(desk, t, r, "note an order beside", false);
-		return;
-	}
+	if (r < 0)
+		return trouble(f, t, r, "note an order beside", false);
 	count_add(COUNT_ORDERS, 1);
-	t->order_due = true;
 	t->heard_ms = t->checkpoint_ms = clock_mono_ms();
 	t->until_s = 0;
-	task_note(t, NULL);
-	if (t->state != TRANSFER_FETCHING)
-		flow_set_state(desk, t, TRANSFER_FETCHING);
-	orders_flush(desk->orders);
+	transfer_note(t, NULL);
+	flow_enter(f, t, PHASE_ORDER_DUE);
+	orders_flush(f->orders);
+	return STEP_NONE;
+}
+
+/*
+ * Whether content is stored for good. While a transfer of it is with commitd it is not: the name that is there may not
+ * be synced yet.
+ */
+static bool is_stored(const struct flow *f, const struct digest *d, uint64_t *ret_size)
+{
+	for (size_t i = 0; i < f->transfers->len; i++) {
+		const struct transfer *t = f->transfers->by_ref[i];
+		if (t->state == TRANSFER_SEALED && t->has_digest && digest_eq(&t->digest, d))
+			return false;
+	}
+	return layout_blob_size(f->home->layout, d, ret_size) == 0;
+}
+
+static enum step go_on_resolved(struct flow *f, struct transfer *t)
+{
+	const struct digest digest = t->in->record.expected;
+	uint64_t size;
+
+	if (!is_stored(f, &digest, &size))
+		return STEP_ORDER;
+	t->in->record.size = size;
+	flow_committed(f, t, &digest);
+	return STEP_NONE;
+}
+
+static enum step complete(struct flow *f, struct transfer *t)
+{
+	struct reason why;
+
+	if (t->in->is_moved) {
+		send_seal(f, t);
+		return STEP_NONE;
+	}
+	if (!verdict_content(t->in, &why))
+		return start_over(f, t, FAIL_BAD_DATA, why.text);
+	flow_enter(f, t, PHASE_SEALING);
+	submit(f, t, SYNC_SEAL, STEP_NOTE_SEAL);
+	return STEP_NONE;
 }
 
 /* All bytes are synced and read-only: from here on it is commitd's, and a restart says SEALED again. */
-static void sealed(struct desk *desk, struct task *t)
+static enum step note_seal(struct flow *f, struct transfer *t)
 {
 	int r = ingest_note_sealed(t->in);
-	if (r < 0) {
-		step_io_trouble(desk, t, r, "note the seal beside", false);
-		return;
-	}
-	t->seal_due = true;
-	t->heard_ms = clock_mono_ms();
-	seals_flush(desk->seals);
+
+	if (r < 0)
+		return trouble(f, t, r, "note the seal beside", false);
+	send_seal(f, t);
+	return STEP_NONE;
 }
 
-static void restart(struct desk *desk, struct task *t)
+/* Last in the queue: others have not stopped asking meanwhile, and fetchd runs only so many at once. */
+static enum step requeue(struct flow *f, struct transfer *t)
+{
+	transfers_to_end(f->transfers, t);
+	flow_enter(f, t, PHASE_QUEUED);
+	return STEP_NONE;
+}
+
+static enum step roll_back(struct flow *f, struct transfer *t)
+{
+	struct reason why;
+
+	int r = ingest_roll_back(t->in);
+	if (r < 0) {
+		verdict_io(t->in, "go back to the last checkpoint of", r, &why);
+		return fail(f, t, FAIL_IO, why.text);
+	}
+	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
+		 "transfer '%s' went back to its durable checkpoint at %" PRIu64, t->ref, t->in->offset);
+	return t->phase == PHASE_FOR_SPACE ? STEP_NONE : go_on(f, t);
+}
+
+static enum step drop_and_retry(struct flow *f, struct transfer *t)
 {
 	struct ingest *in = t->in;
 	bool again = in->record.restarts < RESTARTS_MAX;
-	char *text = t->note ? strdup(t->note) : NULL;
+	AUTO_FREE char *text = t->note ? strdup(t->note) : NULL;
 
 	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = t->ref}, "transfer '%s' starts over: %s", t->ref,
 		 text ? text : "its content changed");
@@ -303,192 +290,231 @@ static void restart(struct desk *desk, struct task *t)
 	in->record.restarts++;
 	t->resolved = false;
 	int r = ingest_truncate(in);
-	task_apply_asked(t);
+	transfer_apply_asked(t);
 	if (r < 0)
-		step_io_trouble(desk, t, r, "truncate", false);
-	else if (again)
-		flow_order(desk, t);
-	else
-		step_fail(desk, t, t->over_class, text ? text : "its content keeps changing");
-	free(text);
+		return trouble(f, t, r, "truncate", false);
+	return again ? STEP_ORDER : fail(f, t, t->restart_class, text ? text : "its content keeps changing");
 }
 
-/* The bytes are not what was asked for: drop them, and try once from zero. A poisoned partial wedges nobody. */
-void step_start_over(struct desk *desk, struct task *t, enum fail_class class, const char *text)
+static enum step close_ingest(struct flow *f, struct transfer *t)
 {
-	t->over_class = class;
-	flow_call_off(desk, t);
-	task_note(t, text);
-	flow_when_idle(desk, t, restart);
+	(void)f;
+	transfer_refresh(t);
+	ingest_close(t->in);
+	t->in = NULL;
+	return STEP_NONE;
 }
 
-void step_complete(struct desk *desk, struct task *t)
+static enum step suspend(struct flow *f, struct transfer *t)
 {
-	struct reason why;
-
-	if (t->in->is_moved) {
-		flow_set_state(desk, t, TRANSFER_SEALED);
-		t->seal_due = true;
-		t->heard_ms = clock_mono_ms();
-		seals_flush(desk->seals);
-		return;
-	}
-	if (!verdict_content(t->in, &why)) {
-		step_start_over(desk, t, FAIL_BAD_DATA, why.text);
-		return;
-	}
-	t->order_due = false;
-	if (t->state != TRANSFER_SEALED)
-		flow_set_state(desk, t, TRANSFER_SEALED);
-	step_submit(desk, t, SYNC_SEAL, sealed);
+	if (t->state == TRANSFER_SEALED || t->in->is_moved || t->in->offset <= t->in->durable_offset)
+		return STEP_CLOSE;
+	submit(f, t, SYNC_CHECKPOINT, STEP_CLOSE);
+	return STEP_NONE;
 }
 
-bool step_is_complete(const struct ingest *in)
+static void remove_ingest(struct transfer *t)
 {
-	return in->is_moved || (in->record.size != SIZE_UNKNOWN && in->offset >= in->record.size);
+	int r = t->in ? ingest_remove(t->in) : 0;
+
+	t->in = NULL;
+	if (r < 0)
+		flow_log_error(t, r, "remove the ingest of");
 }
 
-/* What comes next for an open ingest that nobody is working on. */
-void step_go_on(struct desk *desk, struct task *t)
+static enum step remove_all(struct flow *f, struct transfer *t)
 {
-	if (step_is_complete(t->in))
-		step_complete(desk, t);
-	else if (!step_reserve_first(desk, t))
-		flow_order(desk, t);
+	remove_ingest(t);
+	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = t->ref}, "transfer '%s' is removed", t->ref);
+	transfers_remove(f->transfers, t);
+	f->start_due = true;
+	return STEP_NONE;
 }
 
-void flow_reset(struct desk *desk, struct task *t)
+static enum step reset(struct flow *f, struct transfer *t)
 {
 	int r = ingest_truncate(t->in);
 
-	task_apply_asked(t);
+	transfer_apply_asked(t);
 	if (r < 0)
-		step_io_trouble(desk, t, r, "truncate", false);
-	else if (t->state == TRANSFER_FETCHING)
-		flow_order(desk, t);
+		return trouble(f, t, r, "truncate", false);
+	return t->phase == PHASE_HALTED ? STEP_ORDER : STEP_CLOSE;
+}
+
+static const struct step_row {
+	enum step (*run)(struct flow *f, struct transfer *t);
+	bool beside_job; /* it may run while the transfer has a job */
+	bool ends;       /* it takes the ingest away, so nothing of a job that failed before it is tried again */
+} steps[STEPS] = {
+    [STEP_ORDER] = {order, .beside_job = true},
+    [STEP_RESOLVED] = {go_on_resolved},
+    [STEP_COMPLETE] = {complete},
+    [STEP_NOTE_SEAL] = {note_seal},
+    [STEP_REQUEUE] = {requeue},
+    [STEP_ROLL_BACK] = {roll_back},
+    [STEP_START_OVER] = {drop_and_retry},
+    [STEP_CLOSE] = {close_ingest, .ends = true},
+    [STEP_SUSPEND] = {suspend, .ends = true},
+    [STEP_REMOVE] = {remove_all, .ends = true},
+    [STEP_RESET] = {reset, .ends = true},
+};
+
+void flow_do(struct flow *f, struct transfer *t, enum step step)
+{
+	while (step != STEP_NONE) {
+		if (transfer_is_busy(t) && !steps[step].beside_job) {
+			transfer_set_after(t, step);
+			return;
+		}
+		step = steps[step].run(f, t);
+	}
+}
+
+/* ── jobs ── */
+
+static const char *verb_of(const struct sync_job *job, enum sync_kind kind)
+{
+	if (job->poisoned)
+		return "sync";
+	return kind == SYNC_RESERVE ? "reserve space for" : "write the checkpoint of";
+}
+
+/*
+ * A job failed, and the ingest is about to be closed or dropped. What is kept must not be vouched for by a live slot
+ * if a sync did not take it: whoever opens it next could not know.
+ */
+static enum step end_after_failure(struct transfer *t, int r, const char *verb, enum step after)
+{
+	bool is_kept = after == STEP_CLOSE || after == STEP_SUSPEND;
+	struct reason why;
+
+	verdict_io(t->in, verb, r, &why);
+	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s", why.text);
+	if (t->job.poisoned && is_kept) {
+		r = ingest_roll_back(t->in);
+		if (r < 0)
+			flow_log_error(t, r, "take back to its durable checkpoint");
+	}
+	return is_kept ? STEP_CLOSE : after;
+}
+
+static void on_job_done(struct work *w)
+{
+	static const enum counter timers[] = {
+	    [SYNC_CHECKPOINT] = COUNT_CHECKPOINT_TIME,
+	    [SYNC_SEAL] = COUNT_SEAL_TIME,
+	    [SYNC_RESERVE] = COUNT_RESERVE_TIME,
+	};
+	struct transfer *t = (struct transfer *)w; /* its first member's first member */
+	struct flow *f = t->flow;
+	enum sync_kind kind = t->job.kind;
+
+	count_time(timers[kind], clock_mono_ms() - t->job_ms);
+	int r = sync_finish(&t->job);
+	enum step after = transfer_end_job(t);
+	if (r == 0 && kind == SYNC_CHECKPOINT)
+		log_debug("transfer '%s' is durable up to %" PRIu64, t->ref, t->job.offset);
+	if (r < 0 && kind == SYNC_RESERVE)
+		(void)ingest_unreserve(t->in);
+	if (r < 0 && steps[after].ends)
+		after = end_after_failure(t, r, verb_of(&t->job, kind), after);
+	else if (r < 0)
+		after = trouble(f, t, r, verb_of(&t->job, kind), t->job.poisoned);
+	f->start_due = true; /* it may be queued, and could not start with a job */
+	flow_do(f, t, after);
+}
+
+/* ── for the others ── */
+
+void flow_halt(struct flow *f, struct transfer *t, enum step step)
+{
+	flow_do(f, t, halt(f, t, step));
+}
+
+void flow_go_on(struct flow *f, struct transfer *t)
+{
+	flow_do(f, t, go_on(f, t));
+}
+
+void flow_fail(struct flow *f, struct transfer *t, enum fail_class class, const char *text)
+{
+	flow_do(f, t, fail(f, t, class, text));
+}
+
+void flow_trouble(struct flow *f, struct transfer *t, int r, const char *verb)
+{
+	flow_do(f, t, trouble(f, t, r, verb, false));
+}
+
+void flow_start_over(struct flow *f, struct transfer *t, enum fail_class class, const char *text)
+{
+	flow_do(f, t, start_over(f, t, class, text));
+}
+
+/* The pause before the next try; each that brought nothing doubles it. */
+static uint64_t next_pause_ms(struct transfer *t)
+{
+	uint64_t offset = t->in ? t->in->offset : 0;
+	uint64_t pause_ms = SPACE_PAUSE_MIN_MS;
+
+	if (offset > t->space_offset)
+		t->space_tries = 0;
+	t->space_offset = offset;
+	for (unsigned i = 0; i < t->space_tries && pause_ms < SPACE_PAUSE_MAX_MS; i++)
+		pause_ms *= 2;
+	t->space_tries++;
+	return pause_ms;
+}
+
+void flow_wait_for_space(struct flow *f, struct transfer *t, const char *text)
+{
+	if (t->in)
+		call_off(f, t);
+	transfer_note(t, text);
+	t->space_ms = clock_mono_ms() + next_pause_ms(t);
+	flow_enter(f, t, PHASE_FOR_SPACE);
+}
+
+void flow_space_is_back(struct flow *f, struct transfer *t)
+{
+	if (t->in && !flow_is_complete(t->in))
+		submit(f, t, SYNC_RESERVE, STEP_REQUEUE);
 	else
-		flow_close(desk, t);
+		flow_do(f, t, STEP_REQUEUE);
 }
 
-/* The open failed: rest, and say why. */
-static void start_failed(struct desk *desk, struct task *t, int r, const struct reason *why)
+void flow_reserve(struct flow *f, struct transfer *t)
 {
-	bool held = r == -EWOULDBLOCK;
-
-	if (file_is_full(r)) {
-		flow_wait_for_space(desk, t, why->text);
-		return;
-	}
-	task_note(t, why->text);
-	t->fail_class = held ? FAIL_NONE : FAIL_IO;
-	flow_set_state(desk, t, held ? TRANSFER_WAITING : TRANSFER_FAILED);
-	t->lock_wait = held;
-	t->heard_ms = clock_mono_ms();
-	if (!held)
-		log_error("%s", why->text);
+	if (wants_reserve(t))
+		submit(f, t, SYNC_RESERVE, STEP_NONE);
 }
 
-/* No space even for the record of a new ingest: what little it has is of more use to others. */
-static void give_up_bare(struct task *t, int r)
+void flow_checkpoint_if_due(struct flow *f, struct transfer *t, uint64_t now_ms)
 {
-	if (!file_is_full(r) || t->syncing || t->in->transfer_len > 0 || t->in->offset > 0)
-		return;
-	(void)ingest_remove(t->in);
-	t->in = NULL;
-}
+	uint64_t fresh = t->in->offset - t->in->durable_offset;
 
-int flow_open(struct desk *desk, struct task *t, struct reason *why)
-{
-	int r = t->in ? 0 : ingest_open(&desk->home, span_str(t->ref), INGEST_MAKE, &t->in, why);
-	if (r < 0 || !t->asked_source)
-		return r;
-	struct record *record = &t->in->record;
-	(void)snprintf(record->source, sizeof(record->source), "%s", t->asked_source);
-	record->failed = FAIL_NONE;
-	record->why.text[0] = '\0';
-	record->restarts = 0;
-	if (t->in->offset == 0 && !record->has_expected && !record->has_sealed) { /* of what never came */
-		record->size = SIZE_UNKNOWN;
-		record->validator[0] = '\0';
-	}
-	t->resolved = false;
-	task_apply_asked(t);
-	r = ingest_note(t->in);
-	task_refresh(t);
-	if (r < 0) {
-		verdict_io(t->in, "write the record of", r, why);
-		give_up_bare(t, r);
-		return r;
-	}
-	free(t->asked_source);
-	t->asked_source = NULL;
-	return 0;
-}
-
-void flow_start(struct desk *desk, struct task *t)
-{
-	struct reason why = {""};
-
-	bool is_open = t->in;
-	int r = flow_open(desk, t, &why);
-	if (r < 0) {
-		start_failed(desk, t, r, &why);
-		return;
-	}
-	t->fail_class = FAIL_NONE;
-	t->rolled_back = t->resealed = false;
-	t->event_offset = t->in->offset;
-	t->event_ms = clock_mono_ms();
-	task_apply_asked(t);
-	if (!is_open)
-		count_add(COUNT_REHASHED_BYTES, t->in->rehashed_now);
-	if (!is_open && (t->in->rehashed_now > 0 || t->in->offset > 0))
-		log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
-			 "transfer '%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", t->ref,
-			 t->in->resumed, t->in->offset, t->in->rehashed_now);
-	if (!step_is_complete(t->in) && comes_by_hand(desk, t))
-		return;
-	r = step_drop_what_is_of_no_use(t);
-	if (r < 0)
-		step_io_trouble(desk, t, r, "truncate", false);
-	else
-		step_go_on(desk, t);
+	if (!transfer_is_busy(t) && fresh > 0 &&
+	    (fresh >= f->settings->checkpoint_bytes ||
+	     now_ms - t->checkpoint_ms >= f->settings->checkpoint_interval_ms))
+		submit(f, t, SYNC_CHECKPOINT, STEP_NONE);
 }
 
 /* Forget the oldest of the committed when there are too many. */
-static void trim_recent(struct desk *desk)
+static void trim_recent(struct transfers *ts)
 {
-	struct task *oldest;
-
-	if (desk->recent <= RECENT_MAX)
-		return;
-	oldest = tasks_oldest(&desk->tasks, TRANSFER_COMMITTED);
-	count(desk, oldest, -1);
-	tasks_remove(&desk->tasks, oldest);
+	if (ts->of_state[TRANSFER_COMMITTED] > RECENT_MAX)
+		transfers_remove(ts, transfers_oldest(ts, TRANSFER_COMMITTED));
 }
 
-void step_committed(struct desk *desk, struct task *t, const struct digest *digest)
+void flow_committed(struct flow *f, struct transfer *t, const struct digest *digest)
 {
-	task_refresh(t);
+	transfer_refresh(t);
 	t->offset = t->size != SIZE_UNKNOWN ? t->size : t->offset;
-	int r = ingest_remove(t->in);
-	t->in = NULL;
-	if (r < 0)
-		log_trouble(t, r, "cannot remove the ingest of");
-	t->seal_due = false;
+	remove_ingest(t);
 	t->digest = *digest;
 	t->has_digest = true;
-	task_note(t, NULL);
-	flow_set_state(desk, t, TRANSFER_COMMITTED);
+	transfer_note(t, NULL);
+	flow_enter(f, t, PHASE_COMMITTED);
 	count_add(COUNT_ENDED_COMMITTED, 1);
-	trim_recent(desk);
-	desk_closed(desk);
-}
-
-void flow_committed(struct desk *desk, struct task *t, const struct message *m)
-{
-	struct digest digest;
-
-	if (digest_parse(m->digest, &digest, NULL) == 0)
-		step_committed(desk, t, &digest);
+	trim_recent(f->transfers);
 }

@@ -4,62 +4,77 @@
  *   start ─► order ─► (OPENED, CHUNK …, END) ─► complete ─► seal ─► SEALED … COMMITTED ─► done
  *     │        ▲                                    │                     │
  *     │        ├── RESOLVED, of a tag, with content that is stored ─────────► done
- *     │        └── restart (Truncate(0), once) ◄────┴──── wrong digest ◄──┘ REJECTED
+ *     │        └── start over (Truncate(0), once) ◄─┴──── wrong digest ◄──┘ REJECTED
  *     └► wait, fail: rest
  *
- * Every function runs on the loop and leaves the task in a state from which a killed daemon recovers by start.
+ * A step is a function that returns the next one. Steps that need the ingest for themselves wait for the transfer's job
+ * (transfer.h). Every function runs on the loop, does not block, and leaves the transfer in a phase from which a killed
+ * daemon recovers by start.
  */
 #ifndef SLUICE_INGESTD_FLOW_H
 #define SLUICE_INGESTD_FLOW_H
 
-#include "ingestd/desk.h"
+#include "ingestd/events.h"
+#include "ingestd/orders.h"
+#include "ingestd/seals.h"
+#include "ingestd/settings.h"
+
+/* What the steps work with. The caller fills it; all is borrowed. */
+struct flow {
+	const struct settings *settings;
+	const struct ingest_home *home;
+	struct transfers *transfers;
+	struct workers *workers;
+	struct orders *orders; /* to fetchd */
+	struct seals *seals;   /* to commitd */
+	struct events *events; /* to whoever listens */
+	uint64_t attempt;      /* the highest so far, over all transfers */
+	bool start_due;        /* a queued transfer may start: for turn.c, at the end of the turn */
+};
+
+/* Do a step and what follows from it, now or when the transfer's job is back. A later call replaces what waits. */
+void flow_do(struct flow *f, struct transfer *t, enum step step);
+
+/* Stop what fetchd and commitd do for an open transfer, then do the step. What is still to come of this attempt is stale. */
+void flow_halt(struct flow *f, struct transfer *t, enum step step);
+
+/* Change the phase; tell the log and the events, unless others see no change. */
+void flow_enter(struct flow *f, struct transfer *t, enum phase phase);
+
+/* Do what comes next for an open ingest: complete it, or order the rest. */
+void flow_go_on(struct flow *f, struct transfer *t);
+
+/* Rest until there is a new request; the bytes stay. */
+void flow_fail(struct flow *f, struct transfer *t, enum fail_class class, const char *text);
+
+/* A write failed with -errno: "cannot VERB …". A full disk is waited out, anything else is tried once more. */
+void flow_trouble(struct flow *f, struct transfer *t, int r, const char *verb);
 
 /*
- * Open the ingest of a task, if it is not open, and write into its record what is asked for: from then on the transfer
- * survives us. 0, or -errno with a reason; after -ENOSPC or -EDQUOT nothing of a new ingest stays.
+ * The bytes are not what was asked for: drop them, and try once from zero, or fail with `class`. So wrong bytes block
+ * no ref.
  */
-int flow_open(struct desk *desk, struct task *t, struct reason *why);
-
-/* QUEUED, with room: open the ingest and do what comes next. */
-void flow_start(struct desk *desk, struct task *t);
-
-/* Run `step` now, or as soon as the task's sync job is finished; a later call takes the place of an earlier one. */
-void flow_when_idle(struct desk *desk, struct task *t, task_step *step);
-
-/* Messages of fetchd; of another attempt than the current one they are dropped, and fetchd is told to stop. */
-void flow_resolved(struct desk *desk, struct task *t, const struct message *m);
-void flow_opened(struct desk *desk, struct task *t, const struct message *m);
-void flow_chunk(struct desk *desk, struct task *t, const struct message *m);
-void flow_end(struct desk *desk, struct task *t, const struct message *m);
-void flow_fail(struct desk *desk, struct task *t, const struct message *m);
-void flow_beat(struct desk *desk, struct task *t, const struct message *m);
-
-/* Receipts of commitd. */
-void flow_committed(struct desk *desk, struct task *t, const struct message *m);
-void flow_rejected(struct desk *desk, struct task *t, const struct message *m);
-
-/* Ask fetchd (again), from our own offset, under a new attempt. */
-void flow_order(struct desk *desk, struct task *t);
-
-/* Stop what fetchd and commitd do for an open task. What of this attempt is still under way is not current any more. */
-void flow_call_off(struct desk *desk, struct task *t);
-
-/* Once a second or so for every open task: leases, checkpoints, space. */
-void flow_tick(struct desk *desk, struct task *t, uint64_t now_ms);
+void flow_start_over(struct flow *f, struct transfer *t, enum fail_class class, const char *text);
 
 /* Rest until there is space; the ingest is open, or could not be made. */
-void flow_wait_for_space(struct desk *desk, struct task *t, const char *text);
+void flow_wait_for_space(struct flow *f, struct transfer *t, const char *text);
 
-/* For a task that waits for space, every tick: whether it is worth another try. */
-void flow_space_tick(struct desk *desk, struct task *t, uint64_t now_ms);
+/* There seems to be space again: reserve it, then queue the transfer. It has no job. */
+void flow_space_is_back(struct flow *f, struct transfer *t);
 
-/* Steps for flow_when_idle(). */
-void flow_close(struct desk *desk, struct task *t);   /* close the ingest; the state is decided already */
-void flow_remove(struct desk *desk, struct task *t);  /* remove the ingest and the task */
-void flow_reset(struct desk *desk, struct task *t);   /* Truncate(0), then go on if it was under way */
-void flow_suspend(struct desk *desk, struct task *t); /* a last durable checkpoint, then close */
+/* Reserve the space for what is still to come, if that is worth a job and there is none. */
+void flow_reserve(struct flow *f, struct transfer *t);
 
-/* Change the state: counts, the log, the event. */
-void flow_set_state(struct desk *desk, struct task *t, enum transfer_state state);
+/* A durable checkpoint, if enough has come in or enough time has gone since the last one. */
+void flow_checkpoint_if_due(struct flow *f, struct transfer *t, uint64_t now_ms);
+
+/* The content is in the store under this digest: the ingest goes. */
+void flow_committed(struct flow *f, struct transfer *t, const struct digest *digest);
+
+/* Whether all bytes are there, as far as their number is known. */
+bool flow_is_complete(const struct ingest *in);
+
+/* "cannot VERB 'REF': errno text", at error level. */
+void flow_log_error(const struct transfer *t, int r, const char *verb);
 
 #endif

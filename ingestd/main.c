@@ -17,7 +17,7 @@
  *	ingestd opens no network socket and gives no name in STORE/blobs.
  *
  * FILES
- *	STORE/ingest/<id>/	transfer, data, checkpoint, lock (common/store/layout.h, transfer.h, checkpoint.h)
+ *	STORE/ingest/<id>/	transfer, data, checkpoint, lock (common/store/layout.h, record.h, ingestd/disk/checkpoint.h)
  *	RUNTIME/pipes/orders, chunks, receipts	bound here; RUNTIME/pipes/seals is commitd's
  *	RUNTIME/ingest.ctl, ingest.events	bound here
  *	RUNTIME/ingestd.lock	held while the daemon runs
@@ -28,114 +28,17 @@
  */
 
 /* System */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sysexits.h>
 
 /* Base */
-#include "common/base/daemon.h"
-#include "common/base/exit.h"
 #include "common/base/log.h"
-#include "common/base/loop.h"
 #include "common/base/process.h"
 
 /* ingestd */
-#include "ingestd/control.h"
-#include "ingestd/orders.h"
-#include "ingestd/seals.h"
+#include "ingestd/serve.h"
 #include "ingestd/tool.h"
-
-#define SYNC_THREADS 4 /* syncs that wait for the disk at the same time; it joins them */
-
-static int open_store(struct desk *desk)
-{
-	struct reason why;
-
-	int r = layout_open(desk->settings->store, LAYOUT_INGESTER, &desk->home.layout, &why);
-	if (r < 0) {
-		log_error("%s", why.text);
-		return exit_code_of(r);
-	}
-	if (flock(layout_ingest_fd(desk->home.layout), LOCK_EX | LOCK_NB) < 0) {
-		log_error("another ingestd serves the store '%s'", layout_path(desk->home.layout));
-		return EX_TEMPFAIL;
-	}
-	r = clock_boot_id(desk->settings->boot_id, desk->home.boot_id);
-	if (r < 0) {
-		log_errno(r, "cannot tell the boot id; give it with --boot-id");
-		return EX_CONFIG;
-	}
-	return EX_OK;
-}
-
-static int open_pipes(struct desk *desk)
-{
-	int r = workers_new(desk->our_loop, SYNC_THREADS, &desk->workers);
-	if (r == 0)
-		r = control_new(desk, &desk->control);
-	if (r == 0)
-		r = orders_new(desk, &desk->orders);
-	if (r == 0)
-		r = seals_new(desk, &desk->seals);
-	if (r < 0) {
-		log_errno(r, "cannot open the pipes in '%s'", desk->settings->runtime_dir);
-		return exit_code_of(r);
-	}
-	return EX_OK;
-}
-
-static int on_start(void *self, struct loop *loop)
-{
-	struct desk *desk = self;
-
-	desk->our_loop = loop;
-	desk->loop = loop_libev(loop);
-	desk->home.program = "ingestd";
-	int code = open_store(desk);
-	if (code == EX_OK)
-		code = open_pipes(desk);
-	if (code != EX_OK)
-		return code;
-	desk_recover(desk);
-	desk_open(desk);
-	log_info("serving '%s'", layout_path(desk->home.layout));
-	return EX_OK;
-}
-
-static void on_stop(void *self)
-{
-	desk_stop(self);
-}
-
-static void on_release(void *self)
-{
-	struct desk *desk = self;
-
-	desk->stopping = true;
-	desk_release(desk);
-	orders_free(desk->orders);
-	seals_free(desk->seals);
-	control_free(desk->control);
-	layout_free(desk->home.layout);
-}
-
-static void on_describe(void *self, struct reason *ret_text)
-{
-	const struct desk *desk = self;
-
-	reason_set(ret_text, "%d of %zu transfers under way", desk->active, desk->tasks.len - (size_t)desk->recent);
-}
-
-static int run_daemon(void)
-{
-	static const struct daemon_hooks hooks = {
-	    .start = on_start, .stop = on_stop, .release = on_release, .describe = on_describe};
-	struct desk desk = {.settings = &settings};
-
-	return daemon_run("ingestd", settings.runtime_dir, &hooks, &desk);
-}
 
 static const struct verb {
 	const char *name; /* NULL: the daemon */
@@ -155,7 +58,7 @@ static const struct verb {
 static int run_verb(const struct verb *verb, char **operands)
 {
 	if (!verb->name)
-		return run_daemon();
+		return serve_run(&settings);
 	return strcmp(verb->name, "put") == 0 ? put_run(&settings, operands[0]) : offset_run(&settings, operands[0]);
 }
 

@@ -21,7 +21,7 @@
 /* ingestd */
 #include "ingestd/disk/sync.h"
 #include "ingestd/seals.h"
-#include "ingestd/verdicts.h"
+#include "ingestd/verdict.h"
 
 #define PIPE_BYTES (1 << 20) /* what we ask the kernel to hold between us and the stage before */
 

@@ -73,6 +73,8 @@ static int run_seal(struct sync_job *job)
 void sync_run(struct sync_job *job)
 {
 	switch (job->kind) {
+	case SYNC_NONE:
+		break;
 	case SYNC_CHECKPOINT:
 		job->result = run_checkpoint(job);
 		break;

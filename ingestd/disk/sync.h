@@ -10,10 +10,10 @@
 #include "ingestd/disk/ingest.h"
 
 enum sync_kind {
+	SYNC_NONE,       /* no job */
 	SYNC_CHECKPOINT, /* fdatasync(data), then a durable slot, then fdatasync(checkpoint) */
 	SYNC_SEAL,       /* chmod 0444 and fsync(data); nothing writes to the data any more */
-	SYNC_RESERVE, /* ask the file system for the space of the whole content; only -ENOSPC and its like are failures
-		       */
+	SYNC_RESERVE,    /* ask the file system for the space of the whole content; only -ENOSPC and its like fail */
 };
 
 struct sync_job {

@@ -277,7 +277,7 @@ def test_wrong_bytes_that_came_by_hand(box, bad):
     path.chmod(0o444)
     bad.on("/file", badserver.whole(data))
     with box.up():
-        wait_for("it to wait for a hand", lambda: "by hand" in box.sluice("status").stdout)
+        wait_for("it to wait to be fed", lambda: "fed by 'ingestd put'" in box.sluice("status").stdout)
         box.sluice("fetch", bad.url("/file"), "--digest", digest)
     assert box.blob(digest).read_bytes() == data
     assert "killed by signal" not in box.logs()

@@ -3,7 +3,7 @@
  */
 
 /* Own */
-#include "tests/unit/ingest_unit.h"
+#include "tests/unit/test_ingestd_disk.h"
 
 /* Wire */
 #include "common/wire/message.h"

@@ -1,8 +1,8 @@
 /*
  * A home for ingests in a temporary directory, some content for them, and what tests ask of them.
  */
-#ifndef SLUICE_TESTS_INGEST_UNIT_H
-#define SLUICE_TESTS_INGEST_UNIT_H
+#ifndef SLUICE_TESTS_INGESTD_DISK_H
+#define SLUICE_TESTS_INGESTD_DISK_H
 
 /* Own */
 #include "tests/unit/unit.h"

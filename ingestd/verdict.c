@@ -1,4 +1,4 @@
-#include "ingestd/verdicts.h"
+#include "ingestd/verdict.h"
 
 /* System */
 #include <inttypes.h>
@@ -70,7 +70,7 @@ bool verdict_content(const struct ingest *in, struct reason *why)
 	return false;
 }
 
-static enum learn learn_size(struct task *t, uint64_t size, struct reason *why)
+static enum learn learn_size(struct transfer *t, uint64_t size, struct reason *why)
 {
 	struct record *record = &t->in->record;
 
@@ -85,7 +85,7 @@ static enum learn learn_size(struct task *t, uint64_t size, struct reason *why)
 	return t->asked_size == SIZE_UNKNOWN ? LEARN_CHANGED : LEARN_WRONG;
 }
 
-static enum learn learn_digest(struct task *t, struct span text, struct reason *why)
+static enum learn learn_digest(struct transfer *t, struct span text, struct reason *why)
 {
 	struct record *record = &t->in->record;
 	struct digest got, of_ref;
@@ -123,7 +123,7 @@ static bool has_learned(const struct record *before, const struct record *now)
 	       strcmp(before->media_type, now->media_type) != 0 || strcmp(before->validator, now->validator) != 0;
 }
 
-enum learn verdict_learn(struct task *t, const struct message *opened, struct reason *why)
+enum learn verdict_learn(struct transfer *t, const struct message *opened, struct reason *why)
 {
 	struct record *record = &t->in->record;
 	struct record before = *record;
@@ -141,7 +141,7 @@ enum learn verdict_learn(struct task *t, const struct message *opened, struct re
 	return LEARN_OK;
 }
 
-void verdict_log_state(const struct task *t)
+void verdict_log_state(const struct transfer *t)
 {
 	const char *note = t->note ? t->note : "";
 	const char *colon = t->note ? ": " : "";

@@ -1,10 +1,10 @@
 /*
  * Judgements about a transfer, and the words for them. Nothing here changes a state.
  */
-#ifndef SLUICE_INGESTD_VERDICTS_H
-#define SLUICE_INGESTD_VERDICTS_H
+#ifndef SLUICE_INGESTD_VERDICT_H
+#define SLUICE_INGESTD_VERDICT_H
 
-#include "ingestd/task.h"
+#include "ingestd/transfer.h"
 
 /* Whether what is still to come fits the file system. False: `why` has the numbers. */
 bool verdict_space(const struct ingest *in, struct reason *why);
@@ -21,13 +21,13 @@ enum learn {
 	LEARN_WRONG,   /* it cannot be what was asked for */
 };
 
-/* Take an OPENED's size, digest, media type and validator into the record of the task's ingest. */
-enum learn verdict_learn(struct task *t, const struct message *opened, struct reason *why);
+/* Take an OPENED's size, digest, media type and validator into the record of the transfer's ingest. */
+enum learn verdict_learn(struct transfer *t, const struct message *opened, struct reason *why);
 
 /* "cannot VERB 'path of the data': errno text". */
 void verdict_io(const struct ingest *in, const char *verb, int r, struct reason *why);
 
-/* One line for the log about the state that a task has now. */
-void verdict_log_state(const struct task *t);
+/* One line for the log about the state that a transfer has now. */
+void verdict_log_state(const struct transfer *t);
 
 #endif

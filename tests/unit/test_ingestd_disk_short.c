@@ -1,7 +1,7 @@
 /* Writes that the file accepts in part only. */
 
 /* Own */
-#include "tests/unit/ingest_unit.h"
+#include "tests/unit/test_ingestd_disk.h"
 
 /* System */
 #include <errno.h>

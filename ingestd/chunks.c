@@ -1,0 +1,346 @@
+#include "ingestd/chunks.h"
+
+/* System */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
+
+/* Wire */
+#include "common/wire/counters.h"
+#include "common/wire/pipe.h"
+
+/* ingestd */
+#include "ingestd/verdict.h"
+
+#define MESSAGES_A_TURN 32 /* then the loop looks at everybody else */
+#define EVENT_EVERY_MS  200
+
+/* What fetchd told of itself last. */
+struct news {
+	uint64_t incarnation; /* 0: nothing yet */
+	uint64_t started_s, updated_s;
+	char version[VERSION_TEXT_MAX + 1];
+	uint8_t counts[COUNTS_MAX];
+	size_t counts_len;
+};
+
+struct chunks {
+	struct flow *flow;
+	struct pipe *pipe;
+	struct loop_io can_receive;
+	struct log_limit bad;
+	struct news news;
+};
+
+/* ── what fetchd says of a transfer ── */
+
+/* It is alive, and does not wait. */
+static void hear(struct transfer *t)
+{
+	t->heard_ms = clock_mono_ms();
+	t->until_s = 0;
+}
+
+static void on_resolved(struct flow *f, struct transfer *t, const struct message *m)
+{
+	struct record *record = &t->in->record;
+	struct digest digest;
+	struct reason why;
+
+	hear(t);
+	transfer_note(t, NULL);
+	if (digest_parse(m->digest, &digest, &why) < 0) {
+		flow_fail(f, t, FAIL_BAD_DATA, why.text);
+		return;
+	}
+	bool is_other = record->has_expected && !digest_eq(&record->expected, &digest);
+	if (t->in->offset > 0 && (is_other || ingest_set_alg(t->in, digest.alg) < 0)) {
+		flow_start_over(f, t, FAIL_CHANGED, "the tag names another manifest than before");
+		return;
+	}
+	(void)ingest_set_alg(t->in, digest.alg);
+	record->expected = digest;
+	record->has_expected = true;
+	(void)snprintf(record->media_type, sizeof(record->media_type), "%.*s", SPAN_ARG(m->media_type));
+	t->resolved = true;
+	flow_do(f, t, STEP_RESOLVED);
+}
+
+/* Take what the server says about the content. False: it contradicts what is known, and that was dealt with. */
+static bool learn(struct flow *f, struct transfer *t, const struct message *m)
+{
+	struct reason why;
+
+	switch (verdict_learn(t, m, &why)) {
+	case LEARN_OK:
+		return true;
+	case LEARN_CHANGED:
+		flow_start_over(f, t, FAIL_CHANGED, why.text);
+		return false;
+	case LEARN_WRONG:
+		break;
+	}
+	flow_fail(f, t, FAIL_BAD_DATA, why.text);
+	return false;
+}
+
+static void on_opened(struct flow *f, struct transfer *t, const struct message *m)
+{
+	struct reason why;
+
+	hear(t);
+	transfer_note(t, NULL);
+	if (m->offset != t->in->offset) {
+		flow_do(f, t, STEP_ORDER);
+		return;
+	}
+	if (!learn(f, t, m))
+		return;
+	t->resolved = t->in->record.has_expected;
+	if (!verdict_space(t->in, &why)) {
+		flow_wait_for_space(f, t, why.text);
+		return;
+	}
+	events_publish(f->events, t);
+	flow_reserve(f, t);
+}
+
+static void publish_progress(struct flow *f, struct transfer *t, uint64_t now_ms)
+{
+	if (now_ms - t->event_ms < EVENT_EVERY_MS)
+		return;
+	uint64_t rate = (t->in->offset - t->event_offset) * 1000 / (now_ms - t->event_ms);
+	t->rate = t->rate == 0 ? rate : (3 * t->rate + rate) / 4;
+	t->event_ms = now_ms;
+	t->event_offset = t->in->offset;
+	t->updated_s = clock_wall_s();
+	events_publish(f->events, t);
+}
+
+static void append(struct flow *f, struct transfer *t, struct span bytes)
+{
+	size_t accepted = 0;
+
+	int r = ingest_append(t->in, bytes.data, bytes.len, &accepted);
+	count_add(COUNT_WRITTEN_BYTES, accepted);
+	if (r < 0) {
+		flow_trouble(f, t, r, "write to");
+		return;
+	}
+	publish_progress(f, t, t->heard_ms);
+	if (flow_is_complete(t->in))
+		flow_do(f, t, STEP_COMPLETE);
+	else
+		flow_checkpoint_if_due(f, t, t->heard_ms);
+}
+
+static void on_chunk(struct flow *f, struct transfer *t, const struct message *m)
+{
+	struct ingest *in = t->in;
+
+	hear(t);
+	count_add(COUNT_RECEIVED_BYTES, m->payload.len);
+	if (m->offset < in->offset) {
+		count_add(COUNT_DUPLICATE_BYTES, m->payload.len);
+	} else if (m->offset > in->offset) {
+		count_add(COUNT_GAPS, 1);
+		log_debug("transfer '%s' has a gap at %" PRIu64, t->ref, in->offset);
+		flow_do(f, t, STEP_ORDER);
+	} else if (in->record.size != SIZE_UNKNOWN && m->payload.len > in->record.size - in->offset) {
+		flow_fail(f, t, FAIL_BAD_DATA, "the content is longer than its size");
+	} else {
+		append(f, t, m->payload);
+	}
+}
+
+static void on_end(struct flow *f, struct transfer *t, const struct message *m)
+{
+	struct ingest *in = t->in;
+
+	t->heard_ms = clock_mono_ms();
+	if (m->size > in->offset) {
+		flow_do(f, t, STEP_ORDER);
+		return;
+	}
+	if (in->record.size == SIZE_UNKNOWN)
+		in->record.size = m->size;
+	flow_do(f, t, STEP_COMPLETE);
+}
+
+static void on_fail(struct flow *f, struct transfer *t, const struct message *m)
+{
+	char text[TEXT_MAX + 1];
+
+	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
+	if (m->fail_class == FAIL_CHANGED)
+		flow_start_over(f, t, FAIL_CHANGED, text);
+	else
+		flow_fail(f, t, m->fail_class == FAIL_NONE ? FAIL_AGAIN : (enum fail_class)m->fail_class, text);
+}
+
+static void on_beat(struct flow *f, struct transfer *t, const struct message *m)
+{
+	char text[TEXT_MAX + 1];
+	bool is_news = m->until_s != t->until_s;
+
+	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
+	t->heard_ms = clock_mono_ms();
+	t->until_s = m->until_s;
+	is_news = is_news || strcmp(text, t->note ? t->note : "") != 0;
+	if (!is_news)
+		return;
+	transfer_note(t, text);
+	if (text[0] != '\0')
+		log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
+			 "transfer '%s' at %" PRIu64 ": %s", t->ref, t->in->offset, text);
+	events_publish(f->events, t);
+}
+
+/* ── the pipe ── */
+
+static void (*handler_of(enum message_type type))(struct flow *, struct transfer *, const struct message *)
+{
+	switch (type) {
+	case MSG_RESOLVED:
+		return on_resolved;
+	case MSG_OPENED:
+		return on_opened;
+	case MSG_CHUNK:
+		return on_chunk;
+	case MSG_END:
+		return on_end;
+	case MSG_FAIL:
+		return on_fail;
+	case MSG_BEAT:
+		return on_beat;
+	default:
+		return NULL;
+	}
+}
+
+/* Of another attempt than the current one it is stale, and fetchd is told to stop unless it has stopped by itself. */
+static void on_transfer(struct flow *f, const struct message *m)
+{
+	struct transfer *t = transfers_find(f->transfers, m->ref);
+
+	if (t && transfer_is_ordered(t) && m->attempt == t->in->record.attempt)
+		handler_of(m->type)(f, t, m);
+	else if (m->type != MSG_END && m->type != MSG_FAIL && m->type != MSG_RESOLVED)
+		orders_cancel(f->orders, m->ref, m->attempt);
+}
+
+static void on_counts(struct chunks *c, const struct message *m)
+{
+	struct news *n = &c->news;
+
+	if (m->stage != STAGE_FETCHD)
+		return;
+	n->incarnation = m->incarnation;
+	n->started_s = m->started_s;
+	n->updated_s = m->updated_s;
+	(void)snprintf(n->version, sizeof(n->version), "%.*s", SPAN_ARG(m->version));
+	memcpy(n->counts, m->counts.data, m->counts.len);
+	n->counts_len = m->counts.len;
+}
+
+bool chunks_fetchd_counts(const struct chunks *c, struct message *ret_counts)
+{
+	const struct news *n = &c->news;
+
+	if (!orders_is_peer(c->flow->orders, n->incarnation) || pipe_peers(c->pipe) == 0)
+		return false;
+	*ret_counts = (struct message){
+	    .type = MSG_COUNTS,
+	    .stage = STAGE_FETCHD,
+	    .incarnation = n->incarnation,
+	    .started_s = n->started_s,
+	    .updated_s = n->updated_s,
+	    .version = span_str(n->version),
+	    .counts = span_of(n->counts, n->counts_len),
+	};
+	return true;
+}
+
+void chunks_count(const struct chunks *c)
+{
+	count_set(COUNT_PEERS_CHUNKS, pipe_peers(c->pipe));
+}
+
+static void refuse(struct chunks *c, const char *what)
+{
+	uint64_t held_back;
+
+	count_add(COUNT_REFUSED_CHUNKS, 1);
+	if (log_limit_pass(&c->bad, &held_back))
+		log_warning("refused a message on 'chunks': %s (%" PRIu64 " more before)", what, held_back);
+}
+
+static void on_message(struct chunks *c, const struct message *m)
+{
+	if (m->type == MSG_HELLO)
+		orders_greet(c->flow->orders, m->incarnation, m->peer);
+	else if (m->type == MSG_COUNTS)
+		on_counts(c, m);
+	else if (handler_of(m->type))
+		on_transfer(c->flow, m);
+	else
+		refuse(c, "it is not one of fetchd's");
+}
+
+static void on_readable(void *self, unsigned events)
+{
+	struct chunks *c = self;
+	struct message m;
+	enum decode_verdict verdict;
+
+	(void)events;
+	for (unsigned i = 0; i < MESSAGES_A_TURN; i++) {
+		int r = pipe_receive(c->pipe, &m, &verdict);
+		if (r == -EAGAIN)
+			break;
+		if (r == -EBADMSG)
+			refuse(c, decode_verdict_text(verdict));
+		else if (r < 0)
+			log_errno(r, "cannot receive from fetchd");
+		else
+			on_message(c, &m);
+	}
+}
+
+int chunks_new(struct loop *loop, const char *runtime_dir, struct flow *f, struct chunks **ret_chunks)
+{
+	struct chunks *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->flow = f;
+	int r = pipe_open(runtime_dir, PIPE_CHUNKS, PIPE_PULL, &c->pipe);
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	loop_io_init(&c->can_receive, loop, on_readable, c);
+	loop_io_watch(&c->can_receive, pipe_receive_fd(c->pipe), LOOP_READ);
+	*ret_chunks = c;
+	return 0;
+}
+
+void chunks_stop(struct chunks *c)
+{
+	loop_io_stop(&c->can_receive);
+}
+
+void chunks_free(struct chunks *c)
+{
+	if (!c)
+		return;
+	chunks_stop(c);
+	pipe_close(c->pipe);
+	free(c);
+}

@@ -1,0 +1,25 @@
+/*
+ * The pipe from fetchd: the bytes, and what happens to them on the network.
+ */
+#ifndef SLUICE_INGESTD_CHUNKS_H
+#define SLUICE_INGESTD_CHUNKS_H
+
+#include "ingestd/flow.h"
+
+struct loop;
+struct chunks;
+
+/* Bind `chunks` in the runtime directory and take what comes. `f` is borrowed. 0 or -errno. */
+int chunks_new(struct loop *loop, const char *runtime_dir, struct flow *f, struct chunks **ret_chunks);
+void chunks_free(struct chunks *c);
+
+/* Take nothing any more. */
+void chunks_stop(struct chunks *c);
+
+/* What fetchd told of itself last, as COUNTS; false: it is not there, or has not told anything yet. */
+bool chunks_fetchd_counts(const struct chunks *c, struct message *ret_counts);
+
+/* Refresh the gauges of the pipe (counters.h). */
+void chunks_count(const struct chunks *c);
+
+#endif

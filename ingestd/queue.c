@@ -1,0 +1,156 @@
+#include "ingestd/queue.h"
+
+/* System */
+#include <errno.h>
+#include <stdio.h>
+
+/* Base */
+#include "common/base/file.h"
+
+/* ingestd */
+#include "ingestd/start.h"
+
+void queue_run(struct flow *f)
+{
+	struct transfer *t;
+
+	while (f->transfers->of_state[TRANSFER_FETCHING] < f->settings->max_active &&
+	       (t = transfers_oldest(f->transfers, TRANSFER_QUEUED)) && !transfer_is_busy(t))
+		start_transfer(f, t);
+}
+
+/* Keep few ingests open: one that must wait for its turn is opened again then. */
+static void queue_up(struct flow *f, struct transfer *t)
+{
+	transfers_to_end(f->transfers, t);
+	t->fail_class = FAIL_NONE;
+	transfer_note(t, NULL);
+	flow_enter(f, t, PHASE_QUEUED);
+	queue_run(f);
+	if (t->phase == PHASE_QUEUED && t->in && !transfer_is_busy(t))
+		flow_do(f, t, STEP_CLOSE);
+}
+
+static int check_get(const struct message *get, struct digest *ret_expected, struct reason *why)
+{
+	struct source source;
+	struct digest of_ref;
+
+	if (ref_check(get->ref, why) < 0 || source_parse(get->source, &source, why) < 0)
+		return -EINVAL;
+	if (get->expected.len > 0 && digest_parse(get->expected, ret_expected, why) < 0)
+		return -EINVAL;
+	if (digest_parse(get->ref, &of_ref, NULL) == 0 &&
+	    (get->expected.len == 0 || !digest_eq(&of_ref, ret_expected))) {
+		reason_set(why, "the ref '%.*s' and the expected digest disagree", SPAN_ARG(get->ref));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What 'ingestd put' fed may have to be fetched after all, should it turn out to be wrong. */
+static void adopt_source(struct transfer *t, struct span source)
+{
+	if (t->in && t->in->record.source[0] == '\0')
+		(void)snprintf(t->in->record.source, sizeof(t->in->record.source), "%.*s", SPAN_ARG(source));
+}
+
+/* The transfer of the ref, new or not; NULL when memory is out. */
+static struct transfer *take_up(struct flow *f, const struct message *get, const struct digest *expected)
+{
+	struct transfer *t = transfers_find(f->transfers, get->ref);
+	bool is_new = !t;
+
+	if (is_new)
+		t = transfers_add(f->transfers, f, get->ref);
+	if (t && transfer_ask(t, get->source, expected, get->size) == 0)
+		return t;
+	if (t && is_new)
+		transfers_remove(f->transfers, t);
+	return NULL;
+}
+
+/* The ingest could not be made: what was not there before the request is not there after it. */
+static void give_up(struct flow *f, struct transfer *t, bool was_there)
+{
+	if (!was_there)
+		transfers_remove(f->transfers, t);
+	else if (t->in)
+		flow_do(f, t, STEP_CLOSE);
+}
+
+int queue_get(struct flow *f, const struct message *get, struct transfer **ret_transfer, uint64_t *ret_size,
+	      enum fail_class *ret_class, struct reason *why)
+{
+	struct digest digest, *expected = get->expected.len > 0 ? &digest : NULL;
+
+	*ret_transfer = NULL;
+	*ret_class = FAIL_USAGE;
+	int r = check_get(get, &digest, why);
+	if (r < 0)
+		return r;
+	/* First, because a name that its commit has not synced yet is no reason to say that the content is stored. */
+	struct transfer *t = transfers_find(f->transfers, get->ref);
+	bool was_there = t;
+	if (t && transfer_is_under_way(t)) {
+		adopt_source(t, get->source);
+		*ret_transfer = t;
+		return 0;
+	}
+	if (expected && layout_blob_size(f->home->layout, expected, ret_size) == 0) {
+		if (!t || t->phase != PHASE_COMMITTED) /* what is left of an earlier try is not needed any more */
+			(void)queue_abort(f, get->ref, why);
+		return 0;
+	}
+	*ret_class = FAIL_IO;
+	t = take_up(f, get, expected);
+	if (!t)
+		return -ENOMEM;
+	/* Make the ingest and its record now, so that an accepted transfer survives us. */
+	r = start_open(f, t, why);
+	if (r == 0) {
+		queue_up(f, t);
+	} else if (file_is_full(r)) { /* even for that little there will be space again */
+		flow_wait_for_space(f, t, why->text);
+	} else {
+		*ret_class = r == -EWOULDBLOCK ? FAIL_AGAIN : FAIL_IO;
+		give_up(f, t, was_there);
+		return r;
+	}
+	*ret_transfer = t;
+	return 0;
+}
+
+int queue_abort(struct flow *f, struct span ref, struct reason *why)
+{
+	struct transfer *t = transfers_find(f->transfers, ref);
+
+	if (!t)
+		return ingest_discard(f->home, ref, why);
+	if (t->in) {
+		flow_halt(f, t, STEP_REMOVE);
+		return 0;
+	}
+	int r = t->phase == PHASE_COMMITTED ? 0 : ingest_discard(f->home, ref, why);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	flow_do(f, t, STEP_REMOVE);
+	return 0;
+}
+
+int queue_reset(struct flow *f, struct span ref, struct reason *why)
+{
+	struct transfer *t = transfers_find(f->transfers, ref);
+
+	reason_set(why, "there is no such transfer");
+	if (!t || t->phase == PHASE_COMMITTED)
+		return -ENOENT;
+	reason_set(why, "it is complete and being committed");
+	if (t->state == TRANSFER_SEALED)
+		return -EBUSY;
+	int r = t->in ? 0 : ingest_open(f->home, ref, INGEST_EXISTING, &t->in, why);
+	if (r < 0)
+		return r;
+	flow_halt(f, t, STEP_RESET);
+	return 0;
+}

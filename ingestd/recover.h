@@ -1,0 +1,15 @@
+/*
+ * Taking up what is on disk: starting is recovering.
+ */
+#ifndef SLUICE_INGESTD_RECOVER_H
+#define SLUICE_INGESTD_RECOVER_H
+
+#include "ingestd/flow.h"
+
+/*
+ * Make a transfer of every ingest: queued, failed if its record says so, or with --no-resume idle unless it is sealed.
+ * Directories that hold nothing of use are removed.
+ */
+void recover_all(struct flow *f);
+
+#endif

@@ -1,0 +1,195 @@
+#include "ingestd/serve.h"
+
+/* System */
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <sysexits.h>
+
+/* Base */
+#include "common/base/daemon.h"
+#include "common/base/exit.h"
+#include "common/base/log.h"
+#include "common/base/workers.h"
+
+/* Wire */
+#include "common/wire/counters.h"
+
+/* Pipes in */
+#include "ingestd/chunks.h"
+#include "ingestd/control.h"
+#include "ingestd/receipts.h"
+
+/* ingestd */
+#include "ingestd/recover.h"
+#include "ingestd/turn.h"
+
+#define SYNC_THREADS 4 /* syncs that wait for the disk at the same time; it joins them */
+
+struct server {
+	const struct settings *settings;
+	struct loop *loop;
+	struct ingest_home home;
+	struct transfers transfers;
+	struct flow flow;
+	struct turn *turn;
+	struct chunks *chunks;
+	struct receipts *receipts;
+	struct control *control;
+};
+
+static int open_store(struct server *s)
+{
+	struct reason why;
+
+	s->home.program = "ingestd";
+	int r = layout_open(s->settings->store, LAYOUT_INGESTER, &s->home.layout, &why);
+	if (r < 0) {
+		log_error("%s", why.text);
+		return exit_code_of(r);
+	}
+	if (flock(layout_ingest_fd(s->home.layout), LOCK_EX | LOCK_NB) < 0) {
+		log_error("another ingestd serves the store '%s'", layout_path(s->home.layout));
+		return EX_TEMPFAIL;
+	}
+	r = clock_boot_id(s->settings->boot_id, s->home.boot_id);
+	if (r < 0) {
+		log_errno(r, "cannot tell the boot id; give it with --boot-id");
+		return EX_CONFIG;
+	}
+	return EX_OK;
+}
+
+static void count_space(const struct layout *layout)
+{
+	int fd = layout_ingest_fd(layout);
+	struct statvfs st = {0};
+
+	count_set(COUNT_INGESTD_WRITES, faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) == 0);
+	if (fstatvfs(fd, &st) < 0)
+		return;
+	count_set(COUNT_SPACE_FREE, (uint64_t)st.f_bavail * st.f_frsize);
+	count_set(COUNT_SPACE_SIZE, (uint64_t)st.f_blocks * st.f_frsize);
+	count_set(COUNT_INODES_FREE, st.f_favail);
+	count_set(COUNT_INODES_SIZE, st.f_files);
+}
+
+/* The gauges: what is not counted as it happens but looked up when somebody asks. */
+static void refresh_counts(void *self)
+{
+	const struct server *s = self;
+
+	transfers_count(&s->transfers);
+	count_space(s->home.layout);
+	orders_count(s->flow.orders);
+	chunks_count(s->chunks);
+	seals_count(s->flow.seals);
+	receipts_count(s->receipts);
+}
+
+static int open_pipes_out(struct server *s)
+{
+	const char *dir = s->settings->runtime_dir;
+
+	int r = orders_new(s->loop, dir, &s->transfers, &s->flow.orders);
+	if (r == 0)
+		r = seals_new(s->loop, dir, &s->transfers, &s->flow.seals);
+	if (r == 0)
+		r = events_new(dir, &s->flow.events);
+	return r;
+}
+
+static int open_pipes_in(struct server *s)
+{
+	const char *dir = s->settings->runtime_dir;
+	struct control_env env = {
+	    .loop = s->loop,
+	    .runtime_dir = dir,
+	    .flow = &s->flow,
+	    .refresh = refresh_counts,
+	    .self = s,
+	};
+
+	int r = chunks_new(s->loop, dir, &s->flow, &s->chunks);
+	if (r == 0)
+		r = receipts_new(s->loop, dir, &s->flow, &s->receipts);
+	env.chunks = s->chunks;
+	if (r == 0)
+		r = control_new(&env, &s->control);
+	return r;
+}
+
+static int open_pipes(struct server *s)
+{
+	s->flow = (struct flow){.settings = s->settings, .home = &s->home, .transfers = &s->transfers};
+	int r = workers_new(s->loop, SYNC_THREADS, &s->flow.workers);
+	if (r == 0)
+		r = open_pipes_out(s);
+	if (r == 0)
+		r = open_pipes_in(s);
+	if (r == 0)
+		r = turn_new(s->loop, &s->flow, &s->turn);
+	if (r == 0)
+		return EX_OK;
+	log_errno(r, "cannot open the pipes in '%s'", s->settings->runtime_dir);
+	return exit_code_of(r);
+}
+
+static int on_start(void *self, struct loop *loop)
+{
+	struct server *s = self;
+
+	s->loop = loop;
+	int code = open_store(s);
+	if (code == EX_OK)
+		code = open_pipes(s);
+	if (code != EX_OK)
+		return code;
+	recover_all(&s->flow);
+	log_info("serving '%s'", layout_path(s->home.layout));
+	return EX_OK;
+}
+
+static void on_stop(void *self)
+{
+	struct server *s = self;
+
+	control_stop(s->control);
+	chunks_stop(s->chunks);
+	receipts_stop(s->receipts);
+	turn_stop(s->turn);
+}
+
+/* Also after a failed start, or a second signal that did not wait: the jobs in hand come to their end first. */
+static void on_release(void *self)
+{
+	struct server *s = self;
+
+	workers_free(s->flow.workers);
+	transfers_release(&s->transfers);
+	turn_free(s->turn);
+	control_free(s->control);
+	chunks_free(s->chunks);
+	receipts_free(s->receipts);
+	orders_free(s->flow.orders);
+	seals_free(s->flow.seals);
+	events_free(s->flow.events);
+	layout_free(s->home.layout);
+}
+
+static void on_describe(void *self, struct reason *ret_text)
+{
+	const struct transfers *ts = &((const struct server *)self)->transfers;
+
+	reason_set(ret_text, "%zu of %zu transfers under way", ts->of_state[TRANSFER_FETCHING],
+		   ts->len - ts->of_state[TRANSFER_COMMITTED]);
+}
+
+int serve_run(const struct settings *s)
+{
+	static const struct daemon_hooks hooks = {
+	    .start = on_start, .stop = on_stop, .release = on_release, .describe = on_describe};
+	struct server server = {.settings = s};
+
+	return daemon_run("ingestd", s->runtime_dir, &hooks, &server);
+}

@@ -1,0 +1,138 @@
+#include "ingestd/start.h"
+
+/* System */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Base */
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+
+/* Wire */
+#include "common/wire/counters.h"
+
+/* ingestd */
+#include "ingestd/verdict.h"
+
+/* No space even for the record of a new ingest: what little it has is of more use to others. */
+static void remove_empty_ingest(struct transfer *t, int r)
+{
+	if (!file_is_full(r) || transfer_is_busy(t) || t->in->transfer_len > 0 || t->in->offset > 0)
+		return;
+	(void)ingest_remove(t->in);
+	t->in = NULL;
+}
+
+/* The last request counts, and what was known of content of which nothing came does not. */
+static void apply_request(struct transfer *t)
+{
+	struct record *record = &t->in->record;
+
+	(void)snprintf(record->source, sizeof(record->source), "%s", t->asked_source);
+	record->failed = FAIL_NONE;
+	record->why.text[0] = '\0';
+	record->restarts = 0;
+	if (t->in->offset == 0 && !record->has_expected && !record->has_sealed) {
+		record->size = SIZE_UNKNOWN;
+		record->validator[0] = '\0';
+	}
+	t->resolved = false;
+	transfer_apply_asked(t);
+}
+
+int start_open(struct flow *f, struct transfer *t, struct reason *why)
+{
+	int r = t->in ? 0 : ingest_open(f->home, span_str(t->ref), INGEST_MAKE, &t->in, why);
+
+	if (r < 0 || !t->asked_source)
+		return r;
+	apply_request(t);
+	r = ingest_note(t->in);
+	transfer_refresh(t);
+	if (r < 0) {
+		verdict_io(t->in, "write the record of", r, why);
+		remove_empty_ingest(t, r);
+		return r;
+	}
+	free(t->asked_source);
+	t->asked_source = NULL;
+	return 0;
+}
+
+/* The open failed: rest, and say why. */
+static void rest(struct flow *f, struct transfer *t, int r, const struct reason *why)
+{
+	bool is_held = r == -EWOULDBLOCK;
+
+	if (file_is_full(r)) {
+		flow_wait_for_space(f, t, why->text);
+		return;
+	}
+	transfer_note(t, why->text);
+	t->fail_class = is_held ? FAIL_NONE : FAIL_IO;
+	flow_enter(f, t, is_held ? PHASE_FOR_LOCK : PHASE_FAILED);
+	if (!is_held)
+		log_error("%s", why->text);
+	if (t->in)
+		flow_do(f, t, STEP_CLOSE);
+}
+
+/* A part of content that nothing identifies: nobody could tell whether what a server has now continues it. */
+static bool is_unverifiable(const struct ingest *in)
+{
+	const struct record *record = &in->record;
+
+	return in->offset > 0 && !record->has_expected && record->validator[0] == '\0' && !flow_is_complete(in) &&
+	       strncmp(record->source, "http", 4) == 0;
+}
+
+static int drop_unverifiable(struct transfer *t)
+{
+	if (!is_unverifiable(t->in))
+		return 0;
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
+		 "transfer '%s' starts over: its server gave no validator, so nothing shows that the %" PRIu64
+		 " bytes so far still belong to its content",
+		 t->ref, t->in->offset);
+	count_add(COUNT_STARTED_OVER, 1);
+	int r = ingest_truncate(t->in);
+	transfer_apply_asked(t);
+	return r;
+}
+
+static void log_resumption(const struct transfer *t)
+{
+	const struct ingest *in = t->in;
+
+	count_add(COUNT_REHASHED_BYTES, in->rehashed_now);
+	if (in->rehashed_now > 0 || in->offset > 0)
+		log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = t->ref, .bytes = in->offset},
+			 "transfer '%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", t->ref, in->resumed,
+			 in->offset, in->rehashed_now);
+}
+
+void start_transfer(struct flow *f, struct transfer *t)
+{
+	struct reason why = {""};
+	bool was_open = t->in;
+
+	int r = start_open(f, t, &why);
+	if (r < 0) {
+		rest(f, t, r, &why);
+		return;
+	}
+	t->fail_class = FAIL_NONE;
+	t->rolled_back = t->sealed_again = false;
+	t->event_offset = t->in->offset;
+	t->event_ms = clock_mono_ms();
+	transfer_apply_asked(t);
+	if (!was_open)
+		log_resumption(t);
+	r = drop_unverifiable(t);
+	if (r < 0)
+		flow_trouble(f, t, r, "truncate");
+	else
+		flow_go_on(f, t);
+}

@@ -1,0 +1,18 @@
+/*
+ * How a transfer begins, and how it begins again after a rest: its ingest is opened, and what it is short of comes next.
+ */
+#ifndef SLUICE_INGESTD_START_H
+#define SLUICE_INGESTD_START_H
+
+#include "ingestd/flow.h"
+
+/*
+ * Open the ingest of a transfer, if it is not open, and write the last request into its record: from then on the
+ * transfer survives us. 0, or -errno with a reason; after -ENOSPC or -EDQUOT nothing of a new ingest stays.
+ */
+int start_open(struct flow *f, struct transfer *t, struct reason *why);
+
+/* A QUEUED transfer without a job, and there is room for it: open the ingest and do what comes next. */
+void start_transfer(struct flow *f, struct transfer *t);
+
+#endif

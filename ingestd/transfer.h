@@ -1,0 +1,183 @@
+/*
+ * A transfer in the daemon's hands. Data, and the only functions that change its phase; what happens to a transfer is
+ * in flow.h. Longer than 150 lines because of the table of the phases.
+ *
+ * A phase is finer than the state that others see, which follows from it:
+ *
+ *   phase      state      ingest   job                  then (`after`)       what counts besides
+ *   QUEUED     queued     any      checkpoint           close                turn
+ *   RESERVING  fetching   open     reserve              order
+ *   ORDER_DUE  fetching   open     checkpoint, reserve  resolved, complete   heard_ms
+ *   ORDERED    fetching   open     checkpoint, reserve  resolved, complete   heard_ms, until_s, rate
+ *   SEALING    sealed     open     seal                 note the seal
+ *   SEAL_DUE   sealed     open     none                                      heard_ms
+ *   SEAL_SENT  sealed     open     none                                      heard_ms
+ *   HALTED     as before  open     any                  start over, roll back
+ *   FOR_SPACE  waiting    any      checkpoint, reserve  requeue, resolved,   space_ms, space_tries, space_offset
+ *                                                       complete
+ *   FOR_LOCK   waiting    closed   none
+ *   IDLE       waiting    closed*  any                  close
+ *   FAILED     failed     closed*  any                  close                fail_class
+ *   COMMITTED  committed  closed   none                                      digest
+ *
+ *   any      open or closed; a job runs only while the ingest is open
+ *   closed*  open until its job is back, and then closed
+ *
+ * A job is with the workers, and the ingest must stay open and its data as it is until it is back. `after` is what to
+ * do then: STEP_NONE, what the table says, or one of the steps that take the ingest away (close, suspend, remove,
+ * reset) in any phase with an open ingest but those of an order or a seal: these are HALTED first. HALTED means called
+ * off: neither fetchd nor commitd works on it, and `after` says what comes.
+ *
+ *   QUEUED     its turn comes
+ *   RESERVING  asks the file system for the space of what is missing, before it asks a server for the bytes
+ *   ORDER_DUE  the order goes out as soon as fetchd takes it; ORDERED: fetchd has it
+ *   SEALING    complete; its bytes are being synced
+ *   SEAL_DUE   the seal goes out as soon as commitd takes it; SEAL_SENT: commitd has it
+ *   FOR_SPACE  waits for space, for its bytes or to make the ingest in
+ *   FOR_LOCK   waits for another process that has the ingest's lock
+ *   IDLE       waits for a request, or to be fed by 'ingestd put'
+ *   FAILED     `note` says why; its bytes are kept
+ *   COMMITTED  kept for a while, so that whoever asked by tag learns the digest
+ */
+#ifndef SLUICE_INGESTD_TRANSFER_H
+#define SLUICE_INGESTD_TRANSFER_H
+
+#include "common/wire/message.h"
+#include "ingestd/disk/sync.h"
+
+enum phase {
+	PHASE_QUEUED,
+	PHASE_RESERVING,
+	PHASE_ORDER_DUE,
+	PHASE_ORDERED,
+	PHASE_SEALING,
+	PHASE_SEAL_DUE,
+	PHASE_SEAL_SENT,
+	PHASE_HALTED,
+	PHASE_FOR_SPACE,
+	PHASE_FOR_LOCK,
+	PHASE_IDLE,
+	PHASE_FAILED,
+	PHASE_COMMITTED,
+	PHASES
+};
+
+/* What flow.c can do to a transfer whose job is back, or that has none. */
+enum step {
+	STEP_NONE,
+	STEP_ORDER,      /* ask fetchd for what is missing */
+	STEP_RESOLVED,   /* the tag's digest is known: order it, unless it is stored */
+	STEP_COMPLETE,   /* check the bytes, then seal them */
+	STEP_NOTE_SEAL,  /* they are synced: write that into the record and tell commitd */
+	STEP_REQUEUE,    /* there is space again */
+	STEP_ROLL_BACK,  /* go back to the last durable checkpoint, then on */
+	STEP_START_OVER, /* drop the bytes; once more from zero, or fail */
+	STEP_CLOSE,      /* close the ingest; the phase is decided already */
+	STEP_SUSPEND,    /* a last durable checkpoint, then close */
+	STEP_REMOVE,     /* remove the ingest and the transfer */
+	STEP_RESET,      /* drop the bytes; then on if it was under way, else close */
+	STEPS
+};
+
+struct flow;
+
+struct transfer {
+	struct sync_job job; /* first, so that a finished job leads back here; of kind SYNC_NONE while there is none */
+	struct flow *flow;
+	char *ref;
+	enum phase phase;
+	enum transfer_state state; /* what others see */
+	enum step after;
+	size_t *of_state;  /* the table's: how many transfers are in each state */
+	uint64_t turn;     /* the order of requests */
+	struct ingest *in; /* owned while open */
+
+	/* The last request in this life of the daemon; survives Truncate(0). */
+	bool has_asked_digest;
+	struct digest asked_digest;
+	uint64_t asked_size; /* SIZE_UNKNOWN if the request did not say */
+	char *asked_source;  /* owned; until the record has it, then NULL */
+
+	/* Since it was started last. */
+	bool resolved;                 /* a manifest by tag: what the tag names is known */
+	bool rolled_back;              /* a write or a sync has failed once */
+	bool sealed_again;             /* commitd has once not found what was sealed */
+	enum fail_class restart_class; /* why it starts over */
+
+	unsigned space_tries;  /* in vain, without any progress, since there seemed to be space */
+	uint64_t space_ms;     /* not to be tried before; monotonic */
+	uint64_t space_offset; /* where the last try failed */
+	uint64_t job_ms;       /* when the job was submitted; monotonic, as are those below */
+	uint64_t heard_ms;     /* the last message of the peer that works on it, or what was sent to it */
+	uint64_t checkpoint_ms;
+	uint64_t event_ms; /* when progress was last published, at which offset, how fast it was */
+	uint64_t event_offset;
+	uint64_t rate;
+
+	/* What status tells; refreshed from the ingest while that is open. */
+	uint64_t offset, size, started_s, updated_s, orders, rehashed;
+	uint64_t until_s; /* what fetchd waits for comes then; 0: it does not wait, or does not know */
+	bool has_digest;
+	struct digest digest;
+	char media_type[MEDIA_TYPE_MAX + 1];
+	enum fail_class fail_class;
+	char *note; /* owned; NULL when there is nothing to say */
+};
+
+/* A new one, QUEUED. NULL when memory is out. It counts itself in `of_state`, which must outlive it. */
+struct transfer *transfer_new(struct flow *flow, struct span ref, size_t *of_state);
+
+/* Close what is open. It has no job. NULL is fine. */
+void transfer_free(struct transfer *t);
+
+/*
+ * Change the phase. A step that waits for the job and that the new phase does not know is forgotten. Asserts what the
+ * table says of ingest and job.
+ */
+void transfer_enter(struct transfer *t, enum phase phase);
+
+/* Whether it has a job. */
+bool transfer_is_busy(const struct transfer *t);
+
+/* Take a snapshot of the open ingest for a job that the caller submits; `after` when it has succeeded. */
+void transfer_begin_job(struct transfer *t, enum sync_kind kind, enum step after);
+
+/* Change what comes after the job that it has. The phase allows it. */
+void transfer_set_after(struct transfer *t, enum step after);
+
+/* The job is back. Returns what is to come after it. */
+enum step transfer_end_job(struct transfer *t);
+
+/* Assert that nothing is left half done: the whole table. For when the loop has done with a transfer for now. */
+void transfer_check(const struct transfer *t);
+
+/* Whether fetchd has an order for it, or will get one: messages of the current attempt count. */
+bool transfer_is_ordered(const struct transfer *t);
+
+/* Whether it goes on without another request. */
+bool transfer_is_under_way(const struct transfer *t);
+
+/* Replace the note. `text` may be NULL. */
+void transfer_note(struct transfer *t, const char *text);
+
+/* Keep what a request wants; `expected` may be NULL. 0 or -ENOMEM. */
+int transfer_ask(struct transfer *t, struct span source, const struct digest *expected, uint64_t size);
+
+/* Put the size and the digest of the last request into the record of the open ingest. */
+void transfer_apply_asked(struct transfer *t);
+
+/* Refresh what status tells from the open ingest. */
+void transfer_refresh(struct transfer *t);
+
+/* How many bytes come in a second: as measured last, unless that is too long ago. */
+uint64_t transfer_rate(const struct transfer *t);
+
+/* Texts that the views of a RECORD look into. */
+struct transfer_texts {
+	char digest[DIGEST_TEXT_SIZE];
+};
+
+/* The RECORD of a transfer. The views hold as long as the transfer and `texts` stay as they are. */
+void transfer_tell(struct transfer *t, struct transfer_texts *texts, struct message *ret_record);
+
+#endif

@@ -29,7 +29,7 @@ uint64_t bucket_wait(struct bucket *b, uint64_t now_ms)
 	return wait_ms > BUCKET_WAIT_MS ? wait_ms : BUCKET_WAIT_MS;
 }
 
-void bucket_take(struct bucket *b, size_t len)
+void bucket_take(struct bucket *b, uint64_t len)
 {
 	if (b->rate > 0)
 		b->level -= (int64_t)len * 1000;

@@ -5,7 +5,6 @@
 #ifndef SLUICE_FETCHD_BUCKET_H
 #define SLUICE_FETCHD_BUCKET_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #define BUCKET_BURST_MS 100u         /* it holds what comes in this time ... */
@@ -27,6 +26,6 @@ void bucket_rate(struct bucket *b, uint64_t rate, uint64_t now_ms);
 uint64_t bucket_wait(struct bucket *b, uint64_t now_ms);
 
 /* `len` bytes passed. */
-void bucket_take(struct bucket *b, size_t len);
+void bucket_take(struct bucket *b, uint64_t len);
 
 #endif

@@ -5,6 +5,9 @@
 /* Own */
 #include "tests/unit/test_commitd_store.h"
 
+/* System */
+#include <inttypes.h>
+
 /* OCI */
 #include "common/store/names.h"
 #include "common/store/walk.h"
@@ -34,12 +37,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void append_descriptor(struct buf *out, const char *media_type, const struct digest *d, size_t size)
+static void append_descriptor(struct buf *out, const char *media_type, const struct digest *d, uint64_t size)
 {
 	char text[DIGEST_TEXT_SIZE];
 	digest_format(d, text);
 	assert_int_equal(
-	    buf_appendf(out, "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu}", media_type, text, size), 0);
+	    buf_appendf(out, "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%" PRIu64 "}", media_type, text, size),
+	    0);
 }
 
 /* A manifest of one config and one layer; stored itself, its parts not. */

@@ -194,7 +194,7 @@ check: ## test, test under sanitizers, and all the gates
 	@$(MAKE) --no-print-directory systemd-short
 	@$(MAKE) --no-print-directory check-deb
 
-.PHONY: check-format check-calls check-sizes check-layers check-manpages check-help check-clang check-tidy check-san
+.PHONY: check-format check-calls check-sizes check-layers check-circles check-manpages check-help check-clang check-tidy check-san
 check-format: ## clang-format agrees
 	@tests/gates/format
 check-calls: ## banned calls, and who alone may sync and rename
@@ -203,6 +203,8 @@ check-sizes: ## functions to 60 lines, files to 500, headers to 150
 	@tests/gates/sizes
 check-layers: build ## who may include whom, and which program is linked to what
 	@tests/gates/layers $(BUILD)
+check-circles: build ## no circle among files, and no arrow of a daemon that points up
+	@tests/gates/circles $(BUILD)
 check-manpages: build ## mandoc's lint of the manual pages, and that they know all options
 	@tests/gates/manpages $(BUILD)/bin
 check-help: build ## what --help says fits a screen of 24 lines and 80 columns
@@ -231,7 +233,7 @@ bench-one bench-ranges:
 	@$(MAKE) --no-print-directory $(PARALLEL) build
 	@tests/bench/$(@:bench-%=%) $(BUILD)/bin
 
-include tests/fuzz/fuzz.mk tests/chaos/chaos.mk tests/power/power.mk
+include tests/fuzz/fuzz.mk tests/chaos/chaos.mk tests/power/power.mk tests/release/release.mk
 
 # ── installing ──
 

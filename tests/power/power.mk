@@ -24,8 +24,7 @@ CUTS ?= 36
 power-machine: ## cut the power of a whole Debian with our units in the middle of pulls, as root: CUTS=N, SEED=S
 	@tests/lib/packages build test systemd power-machine
 	@$(MAKE) --no-print-directory build
-	@tests/lib/debian-root $(BUILD)/systemd/debian.tar
-	@tests/power/machine --build $(BUILD) --tree $(BUILD)/systemd/debian.tar --cuts $(CUTS) --seed $(SEED)
+	@tests/power/machine --build $(BUILD) --tree "$$(tests/lib/debian-root $(BUILD)/systemd)" --cuts $(CUTS) --seed $(SEED)
 
 # All kinds of cuts on ext4, some on the others, in a minute or two.
 .PHONY: power-short

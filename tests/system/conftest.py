@@ -31,6 +31,9 @@ RATED = min(320 * MIB, 2 * BIG)  # at 50 MB/s: time between kills, so that the s
 PACED, PACED_SIZE = 5_000_000, 64 * MIB
 
 AREA = "SLUICE_TESTS_AREA"  # in the environment, for the workers
+
+collect_ignore = [] if os.environ.get("LARGE") else ["test_large.py"]
+
 Blob = collections.namedtuple("Blob", "digest size name tag")
 
 

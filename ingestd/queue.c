@@ -8,6 +8,7 @@
 #include "common/base/file.h"
 
 /* ingestd */
+#include "ingestd/disk/open.h"
 #include "ingestd/start.h"
 
 void queue_run(struct flow *f)

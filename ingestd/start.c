@@ -14,12 +14,13 @@
 #include "common/wire/counters.h"
 
 /* ingestd */
+#include "ingestd/disk/open.h"
 #include "ingestd/verdict.h"
 
 /* No space even for the record of a new ingest: what little it has is of more use to others. */
 static void remove_empty_ingest(struct transfer *t, int r)
 {
-	if (!file_is_full(r) || transfer_is_busy(t) || t->in->transfer_len > 0 || t->in->offset > 0)
+	if (!file_is_full(r) || transfer_is_busy(t) || t->in->record_len > 0 || t->in->offset > 0)
 		return;
 	(void)ingest_remove(t->in);
 	t->in = NULL;

@@ -19,6 +19,7 @@
 #include "common/wire/frame.h"
 
 /* ingestd */
+#include "ingestd/disk/open.h"
 #include "ingestd/disk/sync.h"
 #include "ingestd/seals.h"
 #include "ingestd/verdict.h"
@@ -66,6 +67,7 @@ static int checkpoint(struct put *p)
 static int claim_space(struct put *p)
 {
 	struct reason why;
+	struct sync_job job;
 	struct ingest *in = p->in;
 
 	if (!verdict_space(in, &why)) {
@@ -74,7 +76,9 @@ static int claim_space(struct put *p)
 	}
 	if (in->record.size == SIZE_UNKNOWN)
 		return EX_OK;
-	int r = ingest_reserve(in, in->record.size);
+	sync_prepare(&job, SYNC_RESERVE, in);
+	sync_run(&job);
+	int r = sync_finish(&job);
 	if (r == 0)
 		return EX_OK;
 	(void)ingest_unreserve(in);

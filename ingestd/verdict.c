@@ -9,6 +9,7 @@
 /* Base */
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "common/base/text.h"
 
 #define SPACE_UNKNOWN    (UINT64_C(1) << 20)  /* bytes; for the rest of content of unknown size */
 #define SPACE_BESIDE     (UINT64_C(64) << 10) /* bytes; beside the content, for its record and what commitd writes */
@@ -24,6 +25,7 @@ bool verdict_space(const struct ingest *in, struct reason *why)
 {
 	struct stat st;
 	uint64_t left, have = in->offset;
+	char need_text[TEXT_SIZE_ROOM], left_text[TEXT_SIZE_ROOM];
 
 	if (in->data_fd < 0 || fstat(in->data_fd, &st) < 0 || file_space_left(in->data_fd, &left) < 0)
 		return true; /* the write will tell */
@@ -35,8 +37,10 @@ bool verdict_space(const struct ingest *in, struct reason *why)
 							: 0;
 	if (need == 0 || need <= left)
 		return true;
-	reason_set(why, "no space: '%s' needs %" PRIu64 " bytes more and '%s' has %" PRIu64 " free", in->record.ref,
-		   need, layout_path(in->home->layout), left);
+	text_size(need, need_text);
+	text_size(left, left_text);
+	reason_set(why, "no space: '%s' needs %s more; %s free on '%s'", in->record.ref, need_text, left_text,
+		   layout_path(in->home->layout));
 	return false;
 }
 
@@ -58,7 +62,7 @@ bool verdict_content(const struct ingest *in, struct reason *why)
 	case SEAL_MATCH:
 		return true;
 	case SEAL_WRONG_SIZE:
-		reason_set(why, "the content is %" PRIu64 " bytes long where %" PRIu64 " were expected", in->offset,
+		reason_set(why, "the content is %" PRIu64 " bytes long; expected %" PRIu64, in->offset,
 			   in->record.size);
 		return false;
 	case SEAL_WRONG_DIGEST:
@@ -66,7 +70,7 @@ bool verdict_content(const struct ingest *in, struct reason *why)
 	}
 	digest_format(&got, got_text);
 	digest_format(&in->record.expected, want_text);
-	reason_set(why, "the content hashes to %s where %s was expected", got_text, want_text);
+	reason_set(why, "the content hashes to %s; expected %s", got_text, want_text);
 	return false;
 }
 
@@ -80,7 +84,7 @@ static enum learn learn_size(struct transfer *t, uint64_t size, struct reason *w
 		record->size = size;
 		return LEARN_OK;
 	}
-	reason_set(why, "the server has %" PRIu64 " bytes where %" PRIu64 " were expected", size,
+	reason_set(why, "the server has %" PRIu64 " bytes; expected %" PRIu64, size,
 		   record->size == SIZE_UNKNOWN ? t->in->offset : record->size);
 	return t->asked_size == SIZE_UNKNOWN ? LEARN_CHANGED : LEARN_WRONG;
 }
@@ -97,7 +101,7 @@ static enum learn learn_digest(struct transfer *t, struct span text, struct reas
 		return LEARN_WRONG;
 	if (!record->has_expected) {
 		if (ingest_set_alg(t->in, got.alg) < 0) {
-			reason_set(why, "the server names another digest algorithm than before");
+			reason_set(why, "the server changed the digest algorithm");
 			return LEARN_CHANGED;
 		}
 		record->expected = got;
@@ -105,9 +109,9 @@ static enum learn learn_digest(struct transfer *t, struct span text, struct reas
 		return LEARN_OK;
 	}
 	if (digest_eq(&got, &record->expected) || got.alg != record->expected.alg)
-		return LEARN_OK; /* another algorithm's word about the same bytes is not ours to judge */
+		return LEARN_OK; /* a digest of another algorithm may be of the same bytes */
 	digest_format(&record->expected, want_text);
-	reason_set(why, "the server has %.*s where %s was expected", SPAN_ARG(text), want_text);
+	reason_set(why, "the server has %.*s; expected %s", SPAN_ARG(text), want_text);
 	bool asked = t->has_asked_digest || digest_parse(span_str(t->ref), &of_ref, NULL) == 0;
 	return asked ? LEARN_WRONG : LEARN_CHANGED;
 }

@@ -4,10 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Base */
@@ -79,7 +77,7 @@ static int claim(int fd, uint64_t from, uint64_t len)
 int ingest_claim_records(const struct ingest *in)
 {
 	int r = claim(in->checkpoint_fd, 0, SLOT_FILE_BYTES);
-	return r < 0 ? r : claim(in->transfer_fd, in->transfer_len, RECORDS_CLAIM);
+	return r < 0 ? r : claim(in->record_fd, in->record_len, RECORDS_CLAIM);
 }
 
 /* No slot may outlive the bytes that it vouches for, so the slots go first. */
@@ -231,8 +229,8 @@ static int note_afresh(struct ingest *in)
 		r = durable_replace_at(in->dir_fd, INGEST_TRANSFER, text.data, text.len, 0644);
 	if (r < 0)
 		return r;
-	in->transfer_len = text.len;
-	return reopen(in, INGEST_TRANSFER, O_APPEND, &in->transfer_fd);
+	in->record_len = text.len;
+	return reopen(in, INGEST_TRANSFER, O_APPEND, &in->record_fd);
 }
 
 /*
@@ -245,7 +243,7 @@ int ingest_roll_back(struct ingest *in)
 	if (r == 0)
 		r = reopen(in, INGEST_CHECKPOINT, 0, &in->checkpoint_fd);
 	if (r == 0 && note_afresh(in) < 0)
-		r = reopen(in, INGEST_TRANSFER, O_APPEND, &in->transfer_fd);
+		r = reopen(in, INGEST_TRANSFER, O_APPEND, &in->record_fd);
 	return r < 0 ? r : ingest_resume(in, false);
 }
 
@@ -257,13 +255,12 @@ int ingest_note(struct ingest *in)
 	int r = record_format(&in->record, &text);
 	if (r < 0)
 		return r;
-	if (in->transfer_len + text.len > RECORD_FILE_MAX)
+	if (in->record_len + text.len > RECORD_FILE_MAX)
 		return note_afresh(in);
-	r = FAILPOINT(WRITE, "record.write", file_write_all(in->transfer_fd, text.data, text.len, &written));
+	r = FAILPOINT(WRITE, "record.write", file_write_all(in->record_fd, text.data, text.len, &written));
 	if (r == 0)
-		in->transfer_len += text.len;
-	else if (written > 0 &&
-		 FAILPOINT(NAME, "record.untear", ftruncate(in->transfer_fd, (off_t)in->transfer_len)) < 0)
+		in->record_len += text.len;
+	else if (written > 0 && FAILPOINT(NAME, "record.untear", ftruncate(in->record_fd, (off_t)in->record_len)) < 0)
 		return -errno; /* a torn record behind the good ones is skipped when it is read */
 	return r;
 }
@@ -274,18 +271,6 @@ int ingest_note_sealed(struct ingest *in)
 	in->record.size = in->offset;
 	ingest_digest(in, &in->record.sealed);
 	return ingest_note(in);
-}
-
-int ingest_reserve(struct ingest *in, uint64_t size)
-{
-	struct statfs fs;
-
-	/* tmpfs would fill the range with pages at once, which costs what writing it costs. */
-	if (fstatfs(in->data_fd, &fs) < 0 || fs.f_type == TMPFS_MAGIC || size <= in->offset)
-		return 0;
-	if (FAILPOINT(NAME, "data.reserve", fallocate(in->data_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size)) == 0)
-		return 0;
-	return file_is_full(-errno) || errno == EFBIG ? -errno : 0;
 }
 
 int ingest_unreserve(struct ingest *in)
@@ -334,7 +319,7 @@ void ingest_close(struct ingest *in)
 	hasher_free(in->hasher);
 	(void)close_fd(in->data_fd);
 	(void)close_fd(in->checkpoint_fd);
-	(void)close_fd(in->transfer_fd);
+	(void)close_fd(in->record_fd);
 	(void)close_fd(in->lock_fd); /* last of the files: it is the lock */
 	(void)close_fd(in->dir_fd);
 	free(in);

@@ -1,19 +1,6 @@
 /*
  * An ingest: the bytes of one transfer on their way into the store, and the running digest over them. This is the only
- * writer of ingest/<id>/; whoever has a struct ingest holds the directory's lock.
- *
- * What is there, and what ingest_open() makes of it:
- *
- *   nothing                         an empty ingest at offset 0
- *   a directory, some files missing or torn: whatever counts is kept, the rest is made anew
- *   data and a live slot that counts      goes on at the size of the data; the bytes past the slot are hashed again
- *   data and a durable slot only          cut back to the slot, and goes on from there
- *   data and neither                      Truncate(0)
- *   `sealed` in the record, data          complete; seal again
- *   `sealed` in the record, no data       commitd has renamed it, and the receipt was lost: ask again (is_moved)
- *   no data, or its blob's second link, and the blob that the record expects: the same, after a power cut
- *   data with any other second name       our name of it goes, and an empty ingest is begun
- *   anything else that is no file of ours -ELOOP, -EINVAL or -ENOTDIR, until ingest_discard() takes it away
+ * writer of ingest/<id>/; whoever has a struct ingest holds the directory's lock. open.h opens it.
  *
  * The size of the data is the offset, always: space is reserved with FALLOC_FL_KEEP_SIZE only.
  *
@@ -39,7 +26,7 @@ struct ingest {
 	struct record record; /* what the file `transfer` says; change it, then ingest_note() */
 	char id[INGEST_ID_SIZE];
 	uint8_t id_bytes[INGEST_ID_BYTES];
-	int dir_fd, lock_fd, transfer_fd, data_fd, checkpoint_fd; /* owned */
+	int dir_fd, lock_fd, record_fd, data_fd, checkpoint_fd; /* owned */
 	enum hash_alg alg;
 	struct hasher *hasher; /* owned; has seen `offset` bytes */
 	uint64_t offset;
@@ -48,37 +35,12 @@ struct ingest {
 	uint64_t durable_turn;
 	uint64_t rehashed;     /* bytes that restarts hashed again, in all */
 	uint64_t rehashed_now; /* of these, by this opening */
-	uint64_t transfer_len;
+	uint64_t record_len;   /* of the whole records in the file `transfer` */
 	uint8_t provenance;
 	bool anchored;       /* the directory, its entries and the record are synced: durable slots count */
 	bool is_moved;       /* sealed, and the data has gone to blobs/ */
 	const char *resumed; /* how it was resumed, for the log: "from its live record", ... */
 };
-
-enum ingest_make {
-	INGEST_EXISTING, /* -ENOENT where there is none */
-	INGEST_MAKE,
-};
-
-/*
- * Open, lock and recover the ingest of `ref`. -EWOULDBLOCK: another holds the lock, `why` says who and since when.
- * Other -errno with a reason that names the path; after -ENOSPC or -EDQUOT nothing stays of an ingest that held
- * nothing. What is hashed again here is at most one append. The caller owns it.
- */
-int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_make make, struct ingest **ret_ingest,
-		struct reason *why);
-
-/*
- * Remove the ingest of `ref`, also one that ingest_open() refuses because something in it is no file of ours: that goes
- * without being followed. -ENOENT: there is none. -ENOTEMPTY: a directory in it holds something. Else as above.
- */
-int ingest_discard(const struct ingest_home *home, struct span ref, struct reason *why);
-
-/*
- * Where ingest_open() would go on from, without a lock and without changing anything: right also beside a writer, which
- * may be the next stage of the very pipeline that asks. -ENOENT: there is no such ingest; else -errno with a reason.
- */
-int ingest_peek(const struct ingest_home *home, struct span ref, uint64_t *ret_offset, struct reason *why);
 
 /* Give up the lock and the descriptors; what is on disk stays. NULL is fine. */
 void ingest_close(struct ingest *in);
@@ -106,9 +68,6 @@ int ingest_note(struct ingest *in);
 
 /* All bytes are there and synced: note that with their number and digest. 0 or -errno. Never syncs. */
 int ingest_note_sealed(struct ingest *in);
-
-/* Reserve space up to `size` without changing the size of the data. 0 also where the file system cannot; -ENOSPC. */
-int ingest_reserve(struct ingest *in, uint64_t size);
 
 /* Give back what was reserved past the data: a transfer that waits must not sit on the space of others. 0 or -errno. */
 int ingest_unreserve(struct ingest *in);

@@ -1,4 +1,4 @@
-#include "ingestd/disk/ingest.h"
+#include "ingestd/disk/open.h"
 
 /* System */
 #include <errno.h>
@@ -23,7 +23,7 @@ static struct ingest *ingest_new(const struct ingest_home *home, struct span ref
 	if (!in)
 		return NULL;
 	in->home = home;
-	in->dir_fd = in->lock_fd = in->transfer_fd = in->data_fd = in->checkpoint_fd = -1;
+	in->dir_fd = in->lock_fd = in->record_fd = in->data_fd = in->checkpoint_fd = -1;
 	layout_ingest_id(ref, in->id);
 	digest_of(HASH_SHA256, ref.data, ref.len, &id);
 	memcpy(in->id_bytes, id.bytes, sizeof(in->id_bytes));
@@ -79,12 +79,12 @@ static int open_record(struct ingest *in, struct span ref, struct reason *why)
 		record_begin(&in->record, ref);
 	r = FAILPOINT(
 	    NAME, "record.make",
-	    file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, 0644, &in->transfer_fd, NULL));
-	if (r == 0 && FAILPOINT(NAME, "record.cut", ftruncate(in->transfer_fd, (off_t)whole)) < 0)
+	    file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, 0644, &in->record_fd, NULL));
+	if (r == 0 && FAILPOINT(NAME, "record.cut", ftruncate(in->record_fd, (off_t)whole)) < 0)
 		r = -errno;
 	if (r < 0)
 		return fail(r, in, INGEST_TRANSFER, why);
-	in->transfer_len = whole;
+	in->record_len = whole;
 	return 0;
 }
 
@@ -102,7 +102,7 @@ static int data_open(struct ingest *in, int flags)
 static int claim_records(const struct ingest *in)
 {
 	int r = ingest_claim_records(in);
-	return in->transfer_len > 0 ? 0 : r;
+	return in->record_len > 0 ? 0 : r;
 }
 
 /*
@@ -204,7 +204,7 @@ static void undo_make(const struct ingest *in)
 
 	if (in->lock_fd < 0)
 		(void)unlinkat(ingest_fd, in->id, AT_REMOVEDIR);
-	else if (in->transfer_len == 0 &&
+	else if (in->record_len == 0 &&
 		 (fstatat(in->dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno == ENOENT : st.st_size == 0))
 		(void)dir_remove_at(ingest_fd, in->id);
 }

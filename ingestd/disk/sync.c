@@ -2,9 +2,13 @@
 
 /* System */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 /* Base */
+#include "common/base/cleanup.h"
 #include "common/base/durable.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
@@ -20,8 +24,18 @@ void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in)
 {
 	struct checkpoint c;
 
-	*job = (struct sync_job){.work = {.run = run_work}, .kind = kind, .in = in, .offset = in->offset};
-	job->anchor = !in->anchored && kind == SYNC_CHECKPOINT;
+	*job = (struct sync_job){
+	    .work = {.run = run_work},
+	    .kind = kind,
+	    .in = in,
+	    .anchor = !in->anchored && kind == SYNC_CHECKPOINT,
+	    .record_fd = -1,
+	    .offset = in->offset,
+	    .size = in->record.size,
+	};
+	/* The ingest may begin its record's file anew meanwhile; that is durable at once, and this one then counts no more. */
+	if (job->anchor)
+		job->record_fd = fcntl(in->record_fd, F_DUPFD_CLOEXEC, 0);
 	job->slot_at = checkpoint_durable_at(in->durable_turn + 1);
 	in->sequence++;
 	ingest_snapshot(in, &c);
@@ -30,9 +44,13 @@ void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in)
 }
 
 /* The names and the record must be there after a power cut before a slot that relies on them counts. */
-static int anchor(const struct ingest *in)
+static int anchor(const struct sync_job *job)
 {
-	int r = FAILPOINT(SYNC, "record.sync", durable_sync(in->transfer_fd));
+	const struct ingest *in = job->in;
+
+	if (job->record_fd < 0)
+		return -EMFILE;
+	int r = FAILPOINT(SYNC, "record.sync", durable_sync(job->record_fd));
 	if (r == 0)
 		r = FAILPOINT(SYNC, "ingest.sync", durable_sync_dir(in->dir_fd));
 	if (r == 0)
@@ -48,7 +66,7 @@ static int run_checkpoint(struct sync_job *job)
 {
 	int r = FAILPOINT(SYNC, "data.sync", durable_sync_data(job->in->data_fd));
 	if (r == 0 && job->anchor)
-		r = anchor(job->in);
+		r = anchor(job);
 	job->poisoned = r < 0;
 	if (r == 0)
 		r = FAILPOINT(WRITE, "slot.write",
@@ -70,6 +88,19 @@ static int run_seal(struct sync_job *job)
 	return r;
 }
 
+static int run_reserve(const struct sync_job *job)
+{
+	struct statfs fs;
+	int fd = job->in->data_fd;
+
+	/* tmpfs would fill the range with pages at once, which costs what writing it costs. */
+	if (job->size == SIZE_UNKNOWN || job->size <= job->offset || fstatfs(fd, &fs) < 0 || fs.f_type == TMPFS_MAGIC)
+		return 0;
+	if (FAILPOINT(NAME, "data.reserve", fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)job->size)) == 0)
+		return 0;
+	return file_is_full(-errno) || errno == EFBIG ? -errno : 0;
+}
+
 void sync_run(struct sync_job *job)
 {
 	switch (job->kind) {
@@ -82,7 +113,7 @@ void sync_run(struct sync_job *job)
 		job->result = run_seal(job);
 		break;
 	case SYNC_RESERVE:
-		job->result = ingest_reserve(job->in, job->in->record.size);
+		job->result = run_reserve(job);
 		break;
 	}
 }
@@ -91,6 +122,7 @@ int sync_finish(struct sync_job *job)
 {
 	struct ingest *in = job->in;
 
+	job->record_fd = close_fd(job->record_fd);
 	if (job->result == 0 && job->kind == SYNC_CHECKPOINT) {
 		in->durable_turn++;
 		in->durable_offset = job->offset;

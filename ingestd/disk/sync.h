@@ -1,7 +1,7 @@
 /*
  * What an ingest makes durable: durable checkpoints, the seal, and before them the space for it all. A job is a
- * snapshot; it runs on a worker thread (or in place, for ingestd put) while the ingest goes on appending, and touches
- * nothing of it but its descriptors.
+ * snapshot; it runs on a worker thread (or in place, for ingestd put) while the ingest goes on appending, and reads
+ * nothing of it that changes meanwhile.
  */
 #ifndef SLUICE_INGESTD_DISK_SYNC_H
 #define SLUICE_INGESTD_DISK_SYNC_H
@@ -21,14 +21,16 @@ struct sync_job {
 	enum sync_kind kind;
 	struct ingest *in; /* stays open until the job is finished */
 	bool anchor;       /* sync the directory, its parent and the record first */
+	int record_fd;     /* to anchor: a descriptor of the record of its own, or -1; the job's */
 	uint64_t offset;
+	uint64_t size; /* of the whole content */
 	uint64_t slot_at;
 	uint8_t slot[SLOT_BYTES];
 	int result;    /* 0 or -errno */
 	bool poisoned; /* a sync failed: the ingest must be rolled back and its descriptors not synced again */
 };
 
-/* Take a snapshot of the ingest as it is. */
+/* Take a snapshot of the ingest as it is. Followed by sync_run() and sync_finish(), always. */
 void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in);
 
 /* Do it. Blocks on the disk. `work.run` of a prepared job calls this too. */

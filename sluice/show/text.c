@@ -12,27 +12,8 @@
 /* OCI */
 #include "common/oci/digest.h"
 
-#define UNIT_STEP 1024.0
-#define INDENT    2
-#define MORE      2 /* ".." */
-
-void text_size(uint64_t bytes, char ret_text[static TEXT_SIZE_ROOM])
-{
-	static const char units[] = "KMGTPE";
-	double value = (double)bytes / UNIT_STEP;
-	unsigned unit = 0;
-
-	if (bytes < 1024) {
-		(void)snprintf(ret_text, TEXT_SIZE_ROOM, "%uB", (unsigned)bytes);
-		return;
-	}
-	/* A value that would be written as 1024 is 1.0 of the next unit. */
-	while (value >= UNIT_STEP - 0.5) {
-		value /= UNIT_STEP;
-		unit++;
-	}
-	(void)snprintf(ret_text, TEXT_SIZE_ROOM, value < 99.95 ? "%.1f%ciB" : "%.0f%ciB", value, units[unit]);
-}
+#define INDENT 2
+#define MORE   2 /* ".." */
 
 void text_duration(uint64_t seconds, char ret_text[static TEXT_DURATION_ROOM])
 {

@@ -1,5 +1,5 @@
 /*
- * Numbers and texts as people read them: sizes, durations, refs, wrapped text.
+ * Numbers and texts as people read them: durations, refs, wrapped text; sizes are in common/base/text.h.
  */
 #ifndef SLUICE_SLUICE_SHOW_TEXT_H
 #define SLUICE_SLUICE_SHOW_TEXT_H
@@ -9,15 +9,12 @@
 
 /* Base */
 #include "common/base/buf.h"
+#include "common/base/text.h"
 
-#define TEXT_SIZE_ROOM     8  /* "1023MiB" */
 #define TEXT_DURATION_ROOM 8  /* "59m59s" */
 #define TEXT_LABEL_ROOM    13 /* 12 hex digits */
 
 #define TEXT_ETA_UNKNOWN   UINT64_MAX
-
-/* At most 7 characters: "0B", "12.3MiB", "1023KiB". */
-void text_size(uint64_t bytes, char ret_text[static TEXT_SIZE_ROOM]);
 
 /* At most 6 characters: "5s", "59m59s", "23h59m", "99d23h", ">99d". */
 void text_duration(uint64_t seconds, char ret_text[static TEXT_DURATION_ROOM]);

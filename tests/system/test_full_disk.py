@@ -69,6 +69,10 @@ def wait_for_rest(box, ref=DIGEST):
     return box.status(ref)
 
 
+def mib(size):
+    return f"{size / MIB:.1f}MiB"
+
+
 def starts(bad, path="/blob"):
     """Where each request for the blob began."""
     return [int(r.range[6:].partition("-")[0]) if r.range else 0 for r in bad.asked(path)]
@@ -83,8 +87,8 @@ def test_what_cannot_fit_is_told_before_its_first_byte(small_box, bad, size):
         box.disk.leave(len(DATA) - MIB)
         fetch = fetching(box, bad, "/blob", DIGEST, *size)
         said = wait_for_rest(box)["error"]
-        needs, free = map(int, re.search(r"needs (\d+) bytes more and '.+' has (\d+) free", said).groups())
-        assert needs == len(DATA) + BESIDE and len(DATA) // 2 < free < needs
+        needs, free = re.search(r"needs (\S+) more; ([0-9.]+)MiB free on '.+'", said).groups()
+        assert needs == mib(len(DATA) + BESIDE) and len(DATA) // 2 < float(free) * MIB < len(DATA)
         assert box.size(DIGEST) == 0
         assert len(bad.asked("/blob")) == (0 if size else 1)
         box.disk.drain()
@@ -258,7 +262,7 @@ def test_put_of_what_cannot_fit(small_box):
     box.disk.leave(len(DATA) - MIB)
     refused = put(box, DATA, "--size", len(DATA))
     assert refused.returncode == AGAIN and refused.stdout == ""
-    one_line(refused.stderr, f"needs {len(DATA) + BESIDE} bytes more", "make room")
+    one_line(refused.stderr, f"needs {mib(len(DATA) + BESIDE)} more", "make room")
     assert box.size(DIGEST) == 0
     box.disk.drain()
     sealed = put(box, DATA, "--size", len(DATA))

@@ -8,6 +8,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
+#include "ingestd/disk/open.h"
 #include "ingestd/disk/sync.h"
 
 #define CONTENT_LEN 300000

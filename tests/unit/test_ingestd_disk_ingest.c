@@ -172,7 +172,7 @@ static void test_record_stays_small(void **state)
 	for (unsigned i = 0; i < 2000; i++) {
 		in->record.attempt++;
 		assert_int_equal(ingest_note(in), 0);
-		assert_int_equal(fstat(in->transfer_fd, &st), 0);
+		assert_int_equal(fstat(in->record_fd, &st), 0);
 		assert_true(st.st_size <= RECORD_FILE_MAX);
 	}
 	ingest_close(in);

@@ -125,10 +125,10 @@ static void test_roll_back(void **state)
 	in->record.attempt = 7;
 	assert_int_equal(ingest_note(in), 0);
 	assert_int_equal(ingest_note(in), 0);
-	assert_int_equal(fstat(in->transfer_fd, &before), 0);
+	assert_int_equal(fstat(in->record_fd, &before), 0);
 	assert_int_equal(ingest_roll_back(in), 0);
 	assert_prefix(in, 100000);
-	assert_int_equal(fstat(in->transfer_fd, &after), 0);
+	assert_int_equal(fstat(in->record_fd, &after), 0);
 	assert_true(after.st_ino != before.st_ino && after.st_size < before.st_size);
 	assert_int_equal(ingest_note(in), 0);
 	ingest_close(in);

@@ -174,12 +174,15 @@ class Box:
         """The name of our program if process `pid` is one on our runtime directory."""
         with contextlib.suppress(OSError):
             path = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
-            line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-            if os.path.basename(path).startswith("qemu-"):  # programs of another machine: it runs what its first word names
-                path = b"".join(line.split(b"\0")[1:2]).decode()
-            words = line + pathlib.Path(f"/proc/{pid}/environ").read_bytes()
-            if os.path.dirname(path) == str(self.bindir) and str(self.directory).encode() in words and alive(pid):
-                return os.path.basename(path)
+            place, name = os.path.split(path)
+            if place != str(self.bindir) and not name.startswith("qemu-"):
+                return None  # as nearly all; the rest takes its time
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            if name.startswith("qemu-"):  # programs of another machine: it runs what its first word names
+                place, name = os.path.split(b"".join(words.split(b"\0")[1:2]).decode())
+            words += pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+            if place == str(self.bindir) and str(self.directory).encode() in words and alive(pid):
+                return name
         return None
 
     def stage(self, name):

@@ -171,5 +171,5 @@ def test_settings_are_those_of_the_code(box):
     shown = re.findall(r"--([a-z-]+)", box.run("fetchd", "--help", want=OK).stdout.partition("--config")[0])
     assert keys_of("SECTION [fetchd]") == {option.replace("-", "_") for option in shown} - {"help"}
     code = page("fetchd/config/registries.c")
-    known = re.findall(r'\{"([a-z-]+)", 0, OPT_', code) + re.findall(r'strcmp\(key, "([a-z]+)"\)', code)
+    known = re.findall(r'\.name = "([a-z-]+)"', code) + re.findall(r'strcmp\(key, "([a-z]+)"\)', code)
     assert keys_of("SECTIONS [registry HOST]") == {key.replace("-", "_") for key in known}

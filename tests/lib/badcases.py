@@ -198,7 +198,7 @@ from_the_start = at(TOKEN, MANIFEST)
 
 
 def twice(c):
-    """A few bytes, and then all: what is no blob begins anew."""
+    """A few bytes, and then all: anything but a blob starts over."""
     return c.rest + FEW
 
 
@@ -289,7 +289,7 @@ def coded(name, field="Content-Encoding"):
 
 
 for name in ("gzip", "zstd", "gzip, identity"):
-    case(f"{name} that nobody asked for", coded(name), everywhere(BAD_DATA, "encoded", sent=up_to(1000)))
+    case(f"unrequested {name}", coded(name), everywhere(BAD_DATA, "encoded", sent=up_to(1000)))
 case("identity", lambda x, c: x.rest(c.data, c.rest, [("Content-Encoding", "identity")]), everywhere(OK))
 case("decompression bomb", lambda x, c: x.answer(200, BOMB, {"Content-Encoding": "gzip"}),
      everywhere(BAD_DATA, "encoded", sent=lambda c: range(len(BOMB) + 1)))

@@ -1,4 +1,4 @@
-"""Tokens and credentials: who is asked for them how often, and that nobody else ever sees them."""
+"""Tokens and credentials: who is asked for them how often, and that no other host ever sees them."""
 
 import base64
 import json
@@ -70,7 +70,7 @@ def test_one_token_for_all_of_a_pull(box, bad):
     request = realm.asked()[0]
     assert request.method == "GET" and "Authorization" not in request.headers
     assert query_of(request) == [("service", "tests"), ("scope", "repository:app:pull")]
-    assert not statuses_of_blobs(bad, realm), "a blob was asked for without the token that was there"
+    assert not statuses_of_blobs(bad, realm), "a blob was requested without the token in hand"
     settled(box)
     nothing_leaked(box)
 
@@ -109,7 +109,7 @@ def test_token_revoked_in_the_middle(box, bad):
 
 
 def test_token_is_renewed_before_its_end(box, bad):
-    """It lives for a second, and the server asks for a pause of one: nobody has to say that it is over."""
+    """It lives for a second, and the server requests a pause of one: it is renewed without a 401."""
     realm = Realm(bad, expires_in=1)
     bad.on("/blob", realm.knock, realm.guard(badserver.status(503, {"Retry-After": "1"})), realm.guard(badserver.whole(DATA)))
     box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
@@ -120,7 +120,7 @@ def test_token_is_renewed_before_its_end(box, bad):
 
 
 def test_token_of_another_path_does_not_count(box, bad):
-    """One host, two paths that have nothing in common: the token of the first is over when the second is asked for."""
+    """One host, two paths that have nothing in common: the token of the first has expired when the second is requested."""
     know(box, {"auths": {bad.address: {"auth": BASIC}}})
     realm = Realm(bad, expires_in=1)
     bad.on("/first", realm.guard(badserver.whole(b"first")))
@@ -131,7 +131,7 @@ def test_token_of_another_path_does_not_count(box, bad):
     assert bad.asked("/blob")[-1].headers["Authorization"] == f"Basic {BASIC}"
 
 
-def test_token_without_a_life_is_kept(box, bad):
+def test_token_without_a_lifetime_is_kept(box, bad):
     realm = Realm(bad, expires_in=None)
     bad.on("/blob", realm.knock, realm.guard(badserver.status(503)), realm.guard(badserver.whole(DATA)))
     box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
@@ -148,7 +148,7 @@ def test_fresh_token_refused(box, bad):
     nothing_leaked(box)
 
 
-def test_403_of_a_token_that_is_over(box, bad):
+def test_403_with_an_expired_token(box, bad):
     """Some registries say 403: without the token they say what they want."""
     realm = Realm(bad)
 
@@ -162,7 +162,7 @@ def test_403_of_a_token_that_is_over(box, bad):
     assert len(realm.asked()) == 2
 
 
-def test_failed_realm_is_asked_again(box, bad):
+def test_failed_realm_is_retried(box, bad):
     realm = Realm(bad, answers=[badserver.status(500), badserver.status(429, {"Retry-After": "0"})])
     bad.on("/blob", realm.guard(badserver.whole(DATA)))
     box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
@@ -319,7 +319,7 @@ def test_credentials_of_a_repository(box, bad):
 
 
 def install_helper(box, monkeypatch, script):
-    """docker-credential-tests on the PATH; what it was called with and asked for is in the file that this returns."""
+    """docker-credential-tests on the PATH; its arguments and input are in the file that this returns."""
     directory = box.directory / "helpers"
     directory.mkdir()
     path = directory / "docker-credential-tests"
@@ -349,7 +349,7 @@ def test_credentials_store_with_an_identity(box, bad, monkeypatch):
 
 
 def test_helper_that_knows_nothing(box, bad, monkeypatch):
-    """The search goes on, and ends as somebody without a name."""
+    """The search continues, and ends anonymously."""
     install_helper(box, monkeypatch, "echo 'credentials not found in native keychain'; exit 1")
     know(box, {"credsStore": "tests"})
     realm = Realm(bad)
@@ -376,7 +376,7 @@ def test_bad_helper(box, bad, monkeypatch, script):
     nothing_leaked(box)
 
 
-def test_slow_helper_holds_up_nobody(box, bad, monkeypatch):
+def test_slow_helper_delays_nobody(box, bad, monkeypatch):
     """While it thinks, another transfer of the same fetchd runs from start to end."""
     gate = box.directory / "gate"
     os.mkfifo(gate)

@@ -47,7 +47,7 @@ min_speed = 0
 
 
 class Companion:
-    """A transfer that goes on all the time, a step whenever a bad server answers something."""
+    """A transfer in progress all the time, a step for each answer of a bad server."""
 
     def __init__(self, box, server):
         self.box, self.server = box, server
@@ -67,7 +67,7 @@ class Companion:
         x.body(self.data[at:])
 
     def step(self):
-        """In the hands of a bad server: the next bytes of the companion arrive all the same."""
+        """While a bad server has its turn, the next bytes of the companion still arrive."""
         with self.lock:
             self.steps += 1
             self.go.release()
@@ -171,7 +171,7 @@ class Rig:
     # ── a case ──
 
     def play(self, case, number):
-        """At all places; what is wrong at some of them is told together."""
+        """At all places; failures at several of them are reported together."""
         runs = {}
         for at, place in enumerate(PLACES):
             if place in case.wants:

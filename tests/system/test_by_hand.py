@@ -1,5 +1,5 @@
 """
-The stages as Unix tools, piped by hand:
+The stages as Unix tools, in a pipeline:
 
     fetchd get --offset "$(ingestd offset R)" URL | ingestd put --digest D R | commitd commit
     curl -s URL | ingestd put --raw --digest D R | commitd commit
@@ -110,7 +110,7 @@ def type_line(box, ref, url):
 
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["new", "begun"])
-def test_line_as_it_is_typed(box, bad, is_new):
+def test_typed_line(box, bad, is_new):
     """What is killed is killed when all that the server gave this time has arrived: `offset` has ended long ago."""
     victims = ["fetchd", "ingestd", "ingestd", "fetchd", "commitd"]
     data = os.urandom((len(victims) + 1) * MIB)
@@ -152,7 +152,7 @@ def test_raw_line_with_curl(big_box, registry, medium, victim):
 
 
 def test_commit_is_killed(big_box, registry, medium):
-    """ingestd goes on to the end, and its seal goes into a dead pipe; the same line seals again and fetches nothing."""
+    """ingestd continues to the end, and its seal goes into a dead pipe; the same line seals again and fetches nothing."""
     box = big_box
     source = Frames(box, registry.url(medium.name, medium.digest), medium.digest)
     line = start_line(box, medium, source)

@@ -134,7 +134,7 @@ def test_repeated_lines_of_the_log_are_counted(box):
 
 
 @pytest.mark.parametrize("program", STAGES)
-def test_second_instance_is_told(box, program):
+def test_second_instance_is_refused(box, program):
     with box.up():
         pid, lock = box.stage(program), box.runtime / f"{program}.lock"
         wait_for("the first one to have the lock", lambda: lock.exists() and str(pid) in lock.read_text())
@@ -143,7 +143,7 @@ def test_second_instance_is_told(box, program):
         assert str(pid) in second.stderr
 
 
-def test_second_up_is_told(box):
+def test_second_up_is_refused(box):
     with box.up():
         second = box.run("sluice", "up")
         assert second.returncode != OK and len(second.stderr.splitlines()) == 1, second.stderr

@@ -138,7 +138,7 @@ def test_values(complete, words, want):
 
 @pytest.fixture(params=SHELLS)
 def shell(request, prefix, filled, tmp_path):
-    """A shell at a terminal, as somebody has it who installed Sluice."""
+    """A shell at a terminal, as it is after installing Sluice."""
     name, text = RC[request.param]
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text)

@@ -18,7 +18,7 @@ def fetch(box, url, digest, *more, want=OK):
 
 
 def test_two_pulls_of_one_layer_join(box, slow, medium):
-    """Ten askers, one transfer, which is one request where there are no ranges."""
+    """Ten clients, one transfer, which is one request without ranges."""
     box.configure("[fetchd]\nranges = 1\n")
     slow.settle()
     before = len(slow.accesses())
@@ -74,7 +74,7 @@ def test_sha512(box, bad):
     assert box.blob(digest_of(DATA, "sha512")).read_bytes() == DATA
 
 
-def test_content_that_is_there_is_not_fetched(box, bad):
+def test_stored_content_is_not_fetched(box, bad):
     bad.on("/blob", badserver.whole(DATA))
     fetch(box, bad.url("/blob"), DIGEST)
     fetch(box, bad.url("/another"), DIGEST)
@@ -82,7 +82,7 @@ def test_content_that_is_there_is_not_fetched(box, bad):
 
 
 def test_existing_content_frees_another_ref(box):
-    """A commit of what is there already succeeds, and nothing of the second ingest stays."""
+    """A commit of what is there already succeeds, and nothing of the second ingest is left."""
     for ref in (DIGEST, "another-ref"):
         sealed = box.run("ingestd", "put", "--raw", "--digest", DIGEST, ref, data=DATA, want=OK)
         assert box.run("commitd", "commit", data=sealed.raw, want=OK).stdout.strip() == DIGEST
@@ -223,7 +223,7 @@ def test_half_made_ingest_does_not_wedge(box, bad, files):
 
 
 def test_failed_pull_keeps_what_arrived(box, bad):
-    """One layer is not to be had; the other is there at the next try."""
+    """One layer is not available; the other is there at the next try."""
     config, other = config_blob(), os.urandom(1000)
     layers = [{"mediaType": "application/octet-stream", "digest": digest_of(d), "size": len(d)} for d in (DATA, other)]
     manifest = manifest_blob(config, layers)

@@ -1,6 +1,6 @@
 """
 What lies on disk is damaged while the stages are down: each file of an ingest in each state, and the store's own files,
-in each way. All of one state are in one store, and then everything is asked for again. Never a wrong blob, never a
+in each way. All of one state are in one store, and then everything is requested again. Never a wrong blob, never a
 wedge: it heals by itself, or is refused with a message that names the file and is free again after `sluice abort`.
 """
 
@@ -184,7 +184,7 @@ def ask_all(box, bad, cases, want=None):
 
 
 def keeps_all(state, case):
-    """Damage that no byte depends on: what arrived is not asked for again."""
+    """Damage that no byte depends on: what arrived is not requested again."""
     on_lock = case.file == "lock" and case.damage in (*DAMAGES, SWAP)
     return state in ("live", "durable") and (on_lock or (case.file, case.damage) == ("transfer", "missing"))
 
@@ -266,8 +266,8 @@ def test_directory_that_holds_something(box, bad, victim):
     settled(box)
 
 
-def test_wrong_bytes_that_came_by_hand(box, bad):
-    """There is nobody to fetch them from, until somebody asks for them by URL."""
+def test_wrong_bytes_from_put(box, bad):
+    """There is nowhere to fetch them from, until they are requested by URL."""
     data = os.urandom(400_000)
     digest = digest_of(data)
     box.run("ingestd", "put", "--raw", "--digest", digest, digest, data=data, want=OK)
@@ -319,7 +319,7 @@ def store_damages(directory):
 
 
 def test_damaged_store(box, image, victim):
-    """The index and the blobs are read when somebody asks, so the stages may as well run on."""
+    """The index and the blobs are read on request, so the stages may keep running."""
     digests = {"manifest": digest_of(MANIFEST_DATA), "config": digest_of(config_blob()), "layer": digest_of(LAYER_DATA)}
     places = {"index": (box.store / "index.json", ["index.json"])}
     for name, digest in digests.items():
@@ -330,7 +330,7 @@ def test_damaged_store(box, image, victim):
         for name, (path, subjects) in places.items():
             for word, damage in store_damages(box.directory).items():
                 if name in ("layer", "config") and word in ("flip", "garbage"):
-                    continue  # nobody reads it: what has a name in blobs/ is taken for what it is called
+                    continue  # it is not read: what has a name in blobs/ is believed
                 if pull_over(box, image, path, subjects, damage, victim) == OK:
                     healed.append((name, word))
     assert {(name, "missing") for name in places} <= set(healed)

@@ -81,7 +81,7 @@ def test_a_stage_is_missing(box):
         process.terminate()
 
 
-def test_a_stage_stands_still(box):
+def test_stage_hangs(box):
     with box.up():
         pid = box.stage("commitd")
         os.kill(pid, signal.SIGSTOP)
@@ -89,7 +89,7 @@ def test_a_stage_stands_still(box):
         os.kill(pid, signal.SIGCONT)
 
 
-def test_somebody_else_on_a_pipe(box):
+def test_stranger_on_a_pipe(box):
     with box.up(), nano.Socket(nano.PUSH).connect(box.runtime / "pipes/chunks"):
         wait_for("two on it", lambda: "2 processes are connected to 'chunks'" in doctor(box).text("pipes"))
 
@@ -124,7 +124,7 @@ def test_another_store(box):
         assert str(box.store) in findings.text("served")
 
 
-def test_a_configuration_that_cannot_be_read(box):
+def test_unreadable_configuration(box):
     box.configure("[fetchd]\nmax_retries = many\n")
     findings = doctor(box)
     assert findings.failed() == {"config"} and "many" in findings.text("config")
@@ -146,14 +146,14 @@ def test_no_space_and_no_inodes(box):
         assert {"space", "files"} <= doctor(box).failed()
 
 
-def test_a_store_of_two_mounts(box):
+def test_store_on_two_mounts(box):
     with box.up():
         wait_for("the store", (box.store / "blobs/sha256").exists)
     with mounted(box.store / "blobs", "--bind", box.store / "blobs"):
         assert "store" in doctor(box).failed()
 
 
-def test_a_store_that_is_read_only(box):
+def test_store_on_a_read_only_mount(box):
     with mounted(box.store, "-t", "tmpfs", "none"), box.up():
         assert "writing" not in doctor(box).failed()
         subprocess.run(["mount", "-o", "remount,ro", box.store], check=True)
@@ -173,7 +173,7 @@ def open_box(request):
         yield box
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_user_outside_of_the_group(open_box):
     box = open_box
     with box.up():

@@ -1,4 +1,4 @@
-"""The event stream: what comes through it, and that whoever reads it holds nobody up."""
+"""The event stream: what comes through it, and that no reader delays anybody."""
 
 import contextlib
 import json
@@ -89,7 +89,7 @@ def test_it_outlives_the_stages(box, image):
         stream.wait(type="image", state="named")
 
 
-def test_a_reader_that_stands_still_holds_nobody_up(box, bad):
+def test_stalled_reader_delays_nobody(box, bad):
     """More events than all buffers between the stages and a reader that does not read: what is too much is dropped."""
     layers = [b"%d" % i for i in range(LAYERS)]
     config = config_blob()
@@ -106,8 +106,8 @@ def test_a_reader_that_stands_still_holds_nobody_up(box, bad):
     assert 0 < seen < LAYERS, "the reader was to miss something, and not all"
 
 
-def test_the_end_of_the_reader_is_its_end(box):
-    """Without an event that it could not write: `sluice events | head -1` is over when head is."""
+def test_ends_with_its_reader(box):
+    """Without an event that it could not write: `sluice events | head -1` ends when head does."""
     process = box.popen("sluice", "events")
     wait_for("sluice to catch SIGINT", lambda: catches(process.pid, signal.SIGINT))
     process.stdout.close()

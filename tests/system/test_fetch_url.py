@@ -90,7 +90,7 @@ def stored(box, data):
     settled(box)
 
 
-def test_digest_is_found_and_told(box, bad):
+def test_digest_is_found_and_reported(box, bad):
     bad.on("/file", badserver.whole(DATA, ONE))
     digest = digest_of(DATA)
     url = bad.url("/file")
@@ -104,7 +104,7 @@ def test_digest_is_found_and_told(box, bad):
 
 @each_validator
 def test_connection_breaks(box, bad, fields, names):
-    """Where a strong validator holds nothing comes twice; where there is none, all of it does."""
+    """With a strong validator nothing is sent twice; without one, all of it is."""
     box.configure(QUICK)
     tally = Tally(bad, half(fields), honest(DATA, fields))
     fetch(box, bad)
@@ -165,7 +165,7 @@ def test_content_changes_in_the_middle(box, bad, change):
 
 
 def test_content_that_keeps_changing(box, bad):
-    """One new start; then somebody has to say so again."""
+    """One new start; then it must be requested again."""
     box.configure(QUICK)
     versions = iter(range(1000))
 
@@ -191,7 +191,7 @@ def test_validator_of_bytes_that_never_came(box, bad):
 
 
 def test_size_of_bytes_that_never_came(box, bad):
-    """What a head said of a size binds nobody when the next run finds another."""
+    """A size from an earlier head does not count if the next run finds another."""
     box.configure("[fetchd]\nmax_retries = 0\n")
     bad.on("/file", lambda x: x.rest(OTHER, len(OTHER), list(ONE.items()), send=0), badserver.whole(DATA, TWO))
     fetch(box, bad, want=AGAIN)
@@ -219,7 +219,7 @@ def test_two_who_want_the_same_share_it(box, bad):
 
 
 def test_query_stays_out_of_sight(box, bad):
-    """It may be a signature: it is asked for, and no log and no status has it; another query is another transfer."""
+    """It may be a signature: it is sent, and no log and no status has it; another query is another transfer."""
     gate = threading.Semaphore(0)
     bad.on("/file", badserver.in_steps(DATA, (HALF, len(DATA)), gate))
     url = bad.url("/file?key=canary")

@@ -80,7 +80,7 @@ def starts(bad, path="/blob"):
 
 @on("tmpfs", "ext4")
 @pytest.mark.parametrize("size", [("--size", len(DATA)), ()], ids=["known", "learned"])
-def test_what_cannot_fit_is_told_before_its_first_byte(small_box, bad, size):
+def test_what_cannot_fit_is_reported_before_its_first_byte(small_box, bad, size):
     box = small_box
     bad.on("/blob", badserver.whole(DATA))
     with box.up():
@@ -160,7 +160,7 @@ def test_a_stage_that_ends_on_a_full_disk_loses_nothing(small_box, bad, how):
 
 
 @on("tmpfs", "ext4")
-def test_others_that_fit_go_on(small_box, bad):
+def test_others_that_fit_continue(small_box, bad):
     box = small_box
     bad.on("/blob", badserver.whole(DATA))
     bad.on("/small", badserver.whole(SMALL))
@@ -205,7 +205,7 @@ def test_many_layers_share_few_inodes(small_box, registry):
 
 
 @on("btrfs")
-def test_a_quota_is_waited_for_without_asking_the_server(small_box, bad):
+def test_full_quota_is_waited_out_without_asking_the_server(small_box, bad):
     """statvfs(2) knows nothing of it, so it is tried: by reserving the space, each time a little later."""
     box = small_box
     bad.on("/blob", badserver.whole(DATA))
@@ -249,7 +249,7 @@ def test_a_name_on_a_full_disk_is_refused_and_the_old_ones_stay(small_box, regis
     settled(box)
 
 
-# ── by hand ──
+# ── pipelines ──
 
 
 def put(box, data, *words):
@@ -288,7 +288,7 @@ def test_put_on_a_disk_that_gets_full(small_box):
 
 
 @on("tmpfs", "inodes")
-def test_put_where_not_even_a_store_can_be_made(small_box):
+def test_put_if_no_store_can_be_created(small_box):
     box = small_box
     if os.statvfs(box.disk.path).f_files:
         box.disk.take_inodes(left=0)

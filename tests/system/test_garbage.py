@@ -1,7 +1,7 @@
 """
-Raw garbage on each socket while a pull runs: bytes that are no handshake, no frame, no message, or a message that has no
-business there, and a thousand connections. The stage answers, or dies and is started again, and the pull goes on: the
-content is right, and what had arrived before is not asked for again.
+Raw garbage on each socket while a pull runs: bytes that are not a handshake, a frame or a message, or a message that has no
+business there, and a thousand connections. The stage answers, or dies and is restarted, and the pull continues: the
+content is right, and what had arrived before is not requested again.
 
 Who may come near these sockets is the business of tests/systemd.
 """
@@ -27,7 +27,7 @@ from stages import OK
 
 DATA = os.urandom(3 * MIB)
 DIGEST = digest_of(DATA)
-OTHER = digest_of(b"nobody asked for this")
+OTHER = digest_of(b"unrequested")
 SEED = 20260131
 CROWD = 1000  # connections; with those of the test itself below the usual limit of 1024 descriptors on our side
 

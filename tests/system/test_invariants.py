@@ -89,7 +89,7 @@ DAMAGE = {  # what is done to a store, and a word of the complaint
     "writable blob": (lambda s: layer(s).chmod(0o644), "mode 644"),
     "second link": (lambda s: os.link(layer(s), s / "oci-layout.link"), "2 links"),
     "symbolic link": (lambda s: (s / "blobs/sha256" / ("0" * 64)).symlink_to(layer(s)), "not a regular file"),
-    "name that is no digest": (lambda s: (s / "blobs/sha256/note").write_text(""), "not the name of a blob"),
+    "name that is not a digest": (lambda s: (s / "blobs/sha256/note").write_text(""), "not the name of a blob"),
     "unknown algorithm": (lambda s: (s / "blobs/md5").mkdir(), "no state explains it"),
     "index that is no JSON": (lambda s: (s / "index.json").write_text("{"), "not readable"),
     "index that is none": (lambda s: (s / "index.json").write_text("{}"), "not an image index"),
@@ -107,7 +107,7 @@ DAMAGE = {  # what is done to a store, and a word of the complaint
     "sealed before the end": (lambda s: record(s, RECORD + SEAL), "sealed with 16"),
     "sealed and gone": (lambda s: (record(s, RECORD + SEAL), (ingest(s) / "data").unlink()), "neither here nor in blobs"),
     "slot beyond the data": (lambda s: (ingest(s) / "data").write_bytes(b"not al"), "vouches for 7 bytes"),
-    "name of a blob that is no image": (lambda s: edit_index(s, lambda e: e[0].update(mediaType=LAYER)), "no image"),
+    "name of a blob that is not an image": (lambda s: edit_index(s, lambda e: e[0].update(mediaType=LAYER)), "no image"),
     "FIFO for a record": (lambda s: instead(ingest(s) / "transfer", os.mkfifo), "transfer': no state explains it"),
     "FIFO for a checkpoint": (lambda s: instead(ingest(s) / "checkpoint", os.mkfifo), "no state explains it"),
     "FIFO for the index": (lambda s: instead(s / "index.json", os.mkfifo), "not a regular file"),
@@ -125,7 +125,7 @@ def test_absent_store_passes(tmp_path):
 
 
 @pytest.mark.parametrize("damage, complaint", DAMAGE.values(), ids=DAMAGE)
-def test_damage_is_named(store, damage, complaint):
+def test_damage_is_reported(store, damage, complaint):
     damage(store)
     problems = problems_of(store, settled=True)
     assert any(complaint in problem for problem in problems), problems
@@ -137,7 +137,7 @@ def test_slot_that_is_torn_or_anothers_does_not_count(store):
         assert problems_of(store, settled=True) == []
 
 
-def test_leftovers_of_the_living_are_named(tmp_path):
+def test_leftovers_of_live_processes_are_reported(tmp_path):
     (tmp_path / "log").write_text("")
     (tmp_path / "pipes").mkdir()
     for name in ("ingest.ctl", "pipes/orders"):
@@ -147,7 +147,7 @@ def test_leftovers_of_the_living_are_named(tmp_path):
     assert len(problems) == 2 and "ingest.ctl" in problems[0] and "pipes/orders" in problems[1]
 
 
-def test_socket_without_a_name_is_named(tmp_path):
+def test_socket_without_a_name_is_reported(tmp_path):
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(tmp_path / "x"))
         (tmp_path / "x").unlink()
@@ -170,20 +170,20 @@ def holder(store):
         process.stdin.close()
 
 
-def test_lock_that_somebody_holds_is_named(store, tmp_path, holder):
+def test_held_lock_is_reported(store, tmp_path, holder):
     problems = problems_of(store, settled=True, runtime=tmp_path / "run")
     assert len(problems) == 2, problems
     assert f"locked by process {holder.pid}" in problems[0] and f"kept open by process {holder.pid}" in problems[1]
 
 
-def test_lock_of_our_own_is_not(store, tmp_path):
+def test_our_own_lock_is_not(store, tmp_path):
     (ingest(store) / "lock").write_text("")
     with open(ingest(store) / "lock") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         assert problems_of(store, settled=True, runtime=tmp_path / "run") == []
 
 
-def test_descriptor_of_an_ingest_that_is_gone_is_named(store, holder):
+def test_descriptor_of_a_removed_ingest_is_reported(store, holder):
     assert kept_open(store, [holder.pid]) == []
     (ingest(store) / "lock").unlink()
     assert len(kept_open(store, [holder.pid])) == 1

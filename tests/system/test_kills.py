@@ -16,7 +16,7 @@ SENT_TWICE_FULL_SPEED = 16 * MIB  # a kill: all that was in flight, the kernel's
 SENT_TWICE_AT_50_MB_S = 4 * MIB
 HASHED_AGAIN = 1 * MIB
 
-# With ranges, a kill: their window, what the pipe had accepted and nobody received; and of each stream that gives way to
+# With ranges, a kill: their window, what the pipe had accepted and the peer had not received; and of each stream that gives way to
 # ranges what the server's kernel had taken from it (net.ipv4.tcp_wmem), which its log counts as sent.
 WINDOW = 8 * 384 << 10
 PIPE = 1 * MIB
@@ -77,7 +77,7 @@ def test_stages_killed_at_50_mb_s(big_box, slow, rated, victims):
 
 @pytest.mark.parametrize("victims", VICTIMS, ids="+".join)
 def test_stages_killed_in_the_middle_of_ranges(box, paced, victims):
-    """Each successor goes on at its offset: with one stream, and ranges again."""
+    """Each successor resumes at its offset: with one stream, and ranges again."""
     points = (8 * MIB, 16 * MIB, 24 * MIB)
     paced.settle()
     before = len(paced.accesses())
@@ -95,7 +95,7 @@ def test_stages_killed_in_the_middle_of_ranges(box, paced, victims):
     streams = [a for a in accesses if a.range == "-" or a.range.endswith(f"-{paced.size - 1}")]
     sent_twice = sum(a.bytes for a in accesses) - paced.size
     print(f"{victims}: {kills} kills, {len(accesses)} requests, {sent_twice} bytes sent twice, {hashed_again} hashed again")
-    assert [a.range for a in accesses].count("-") == 1, "only the whole is asked for without a range"
+    assert [a.range for a in accesses].count("-") == 1, "only the whole is requested without a range"
     assert 0 <= sent_twice <= kills * (WINDOW + PIPE) + len(streams) * STREAM
     assert len(streams) <= kills + 2, "the last range of the blob, and one stream for each start"
     settled(box)
@@ -110,7 +110,7 @@ def test_sluice_killed_and_run_again(big_box, registry, big):
         assert box.wait_size(big.digest, int(big.size * point), pull), f"over before {point:.0%}"
         kill(pull.pid)
         box.finish(pull)
-        box.gone()  # nobody is left whom the stages could serve
+        box.gone()  # no user of the stages is left
     box.sluice("pull", f"{registry.address}/{big.name}:{big.tag}")
     registry.settle()
     assert 0 <= sent(registry, big, before) - big.size <= SENT_TWICE_FULL_SPEED * len(POINTS)

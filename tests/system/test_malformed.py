@@ -70,7 +70,7 @@ MALFORMED = {
     "digest of 1 MiB": layer(digest="sha256:" + "a" * (1 << 20)),
     "digest that is a number": layer(digest=7),
     "media type of 1 MiB": layer(mediaType="a/" + "b" * (1 << 20)),
-    "layers that are no list": json.dumps(document() | {"layers": {}}).encode(),
+    "layers that are not a list": json.dumps(document() | {"layers": {}}).encode(),
     "a layer that is none": json.dumps(document([None])).encode(),
     "20,000 layers": json.dumps(document([{**descriptor(DATA, LAYER), "digest": f"sha256:{n:064x}"} for n in range(20_000)])).encode(),
     "one layer, two sizes": json.dumps(document([descriptor(DATA, LAYER), {**descriptor(DATA, LAYER), "size": 8}])).encode(),

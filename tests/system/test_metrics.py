@@ -37,7 +37,7 @@ def check_format(text):
             kind = line.split(" ")[3]
             assert lines[i - 1].startswith(f"# HELP {family} ") and kind in ("counter", "gauge", "histogram")
             assert kind != "counter" or family.endswith("_total"), f"{family}: a counter ends in _total"
-            assert kind == "counter" or not family.endswith("_total"), f"{family} is no counter"
+            assert kind == "counter" or not family.endswith("_total"), f"{family} is not a counter"
         else:
             found = SAMPLE.fullmatch(line)
             assert found, f"no sample: {line}"
@@ -164,7 +164,7 @@ def test_refused_messages(box):
         wait_metric(box, 'sluice_refused_messages_total{stage="commitd",pipe="commit.ctl"}', 1)
 
 
-def test_nobody_there(box):
+def test_nobody_answers(box):
     """A number that is not there is not 0."""
     now = metrics(box)
     assert now == {f'sluice_up{{stage="{stage}"}}': 0 for stage in STAGES}

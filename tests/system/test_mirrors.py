@@ -80,7 +80,7 @@ def half_and_no_ranges(code):
 
 
 @pytest.mark.parametrize("code", [400, 416])
-def test_the_next_one_may_give_the_range(box, three, code):
+def test_the_next_one_may_serve_the_range(box, three, code):
     three[0].on(PATH, badserver.cut_short(DATA, HALF))
     three[1].on(PATH, refuses_ranges(code))
     three[2].on(PATH, badserver.whole(DATA))
@@ -88,7 +88,7 @@ def test_the_next_one_may_give_the_range(box, three, code):
     assert ranges(*three) == [[""], [REST], [REST]]
 
 
-def test_all_of_it_where_nobody_gives_the_range(box, three):
+def test_all_of_it_if_nobody_serves_the_range(box, three):
     three[0].on(PATH, *half_and_no_ranges(416))
     three[1].on(PATH, refuses_ranges(416))
     three[2].on(PATH, refuses_ranges(400))
@@ -108,7 +108,7 @@ def test_all_of_it_from_a_mirror_whose_registry_is_gone(box, three):
     assert ranges(*three) == [["", REST, REST, ""], [REST, REST], [REST, REST]]
 
 
-def test_all_are_tried_again(box, three):
+def test_all_are_retried(box, three):
     for server in three:
         server.on(PATH, badserver.status(503), badserver.whole(DATA))
     assert get(box, three[2]).raw == DATA

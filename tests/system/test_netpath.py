@@ -91,7 +91,7 @@ def end(box, server, process, data=DATA):
 
 
 def hold(noticed):
-    """A fault stays for as long as it was asked for, and at least until it was noticed."""
+    """A fault lasts as long as requested, and at least until it was noticed."""
     started = time.monotonic()
     wait_for("the fault to be noticed", noticed)
     time.sleep(max(0, started + HOLD_S - time.monotonic()))
@@ -99,7 +99,7 @@ def hold(noticed):
 
 def freeze(path, after=QUARTER):
     """
-    From so many bytes on the server's packets are dropped, so that what follows hits the middle of the download,
+    After this many bytes the server's packets are dropped, so that what follows hits the middle of the download,
     however slow this machine is. path.rules("far") thaws it.
     """
     path.rules("far", f"tcp sport 443 quota over {after} bytes counter name hits drop")
@@ -110,7 +110,7 @@ def frozen(path):
 
 
 def begin_and_freeze(box, path, server):
-    """A download that stands still in its middle."""
+    """A download that hangs in its middle."""
     freeze(path)
     process = begin(box, server)
     frozen(path)
@@ -149,7 +149,7 @@ def test_delay(box, path, serve):
 
 
 def test_link_that_is_down_for_a_moment(box, path, serve, authority):
-    """Shorter than the stall time-out: the same connection goes on."""
+    """Shorter than the stall time-out: the same connection continues."""
     configure(box, authority, stall_s=60)
     server = serve()
     process = begin_and_freeze(box, path, server)
@@ -165,14 +165,14 @@ def test_link_that_is_down_for_a_moment(box, path, serve, authority):
 
 
 def check(box, server, process):
-    """Every request but the first goes on where the ones before it came to."""
+    """Every request but the first resumes where those before it stopped."""
     requests, twice = end(box, server, process)
     assert requests >= 2
     assert 0 <= twice <= IN_FLIGHT * (requests - 1), f"{twice} bytes were sent twice in {requests} requests"
 
 
 def test_hole(box, path, serve):
-    """A firewall that lets so many megabytes through, and then nothing: only silence tells."""
+    """A firewall that lets some megabytes through, and then nothing: only silence tells."""
     server = serve()
     process = begin_and_freeze(box, path, server)
     hold(was_tried_again(box))

@@ -38,7 +38,7 @@ def test_healed_within_one_run(box, bad, behaviours):
     settled(box)
 
 
-def test_retries_go_on_from_the_current_offset(box, bad):
+def test_retries_resume_at_the_current_offset(box, bad):
     bad.on("/blob", *[badserver.cut_short(DATA, MIB)] * 3, badserver.whole(DATA))
     fetch(box, bad)
     starts = [r.range.removeprefix("bytes=").partition("-")[0] or "0" for r in bad.asked("/blob")]

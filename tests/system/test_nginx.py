@@ -1,5 +1,5 @@
 """
-A real web server that protects itself: so many requests a second and not one more (limit_req, 429), so many bytes a
+A real web server that protects itself: a number of requests a second and not one more (limit_req, 429), a number of bytes a
 second (limit_rate), and links that are good for a while (secure_link).
 """
 
@@ -20,7 +20,7 @@ REQUESTS = 1 + 1 + 1 + LAYERS  # HEAD, manifest, config, layers
 DATA = os.urandom(5 * MIB)
 DIGEST = digest_of(DATA)
 RANGES = "[fetchd]\nretry_delay = 500ms\nranges = 4\nrange_size = 512K\nrange_min = 1M\n"
-LIFE_S = 2  # the stream comes to the parts ahead of it after three, and two are left to be asked for
+LIFE_S = 2  # the stream comes to the parts ahead of it after three, and two are left to be requested
 # What a connection that is ended by us may have on its way: a second's worth at once, and what the kernel takes.
 IN_FLIGHT = 1 * MIB
 
@@ -40,7 +40,7 @@ def counted(server):
 
 @pytest.mark.parametrize("more", ["", "add_header Retry-After 1 always;"], ids=["without a time", "with Retry-After"])
 def test_too_many_requests(box, many, registry, tmp_path, more):
-    """Many transfers at once: most are sent away at first, all arrive, and nobody storms the server meanwhile."""
+    """Many transfers at once: most are sent away at first, all arrive, and the server is not stormed meanwhile."""
     box.configure("[fetchd]\nretry_delay = 500ms\n")
     with Nginx(tmp_path / "nginx", registry=registry, http="limit_req_zone $binary_remote_addr zone=all:1m rate=20r/s;",
                server=f"limit_req zone=all; limit_req_status 429; {more}") as server:
@@ -94,7 +94,7 @@ class SignedLinks:
         x.answer(307, headers={"Location": self.link(int(time.time()) + (LIFE_S if self.given == 1 else 3600))})
 
 
-def test_links_that_expire(box, bad, tmp_path):
+def test_expiring_links(box, bad, tmp_path):
     """In mid-transfer: the ranges that come too late are refused, and the registry gives a new link for the rest."""
     (tmp_path / "files").mkdir()
     (tmp_path / "files/blob").write_bytes(DATA)

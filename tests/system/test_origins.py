@@ -28,7 +28,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def planted_netrc(monkeypatch, tmp_path):
-    """A ~/.netrc that nobody may use."""
+    """A ~/.netrc that must not be used."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
@@ -119,7 +119,7 @@ class CutOff:
 
 @pytest.mark.parametrize("said", CUT_HANDSHAKES.values(), ids=CUT_HANDSHAKES)
 def test_handshake_that_is_cut_off(box, said):
-    """It is tried again, and never without TLS."""
+    """It is retried, and never without TLS."""
     tls = CutOff(said)
     with badserver.BadServer(tls=tls) as server:
         configure(box)
@@ -127,7 +127,7 @@ def test_handshake_that_is_cut_off(box, said):
         assert tls.heard == [b"\x16\x03\x01"] * 2 and not server.requests
 
 
-def test_body_that_ends_without_the_end_of_tls(box, authority):
+def test_body_that_ends_without_close_notify(box, authority):
     """
     Anybody on the way can end a connection. libcurl takes that for the end of a body of no length, close_notify or not;
     the digest does not.
@@ -269,7 +269,7 @@ def test_redirect_to_an_inner_address(box, outside, host):
 
 
 def test_redirect_over_a_connection_that_stands(box, outside):
-    """It was opened for somebody who named that host himself, and serves no one who was sent there."""
+    """It was opened for a user who named that host, and does not serve a redirect that leads there."""
     name = next(loopback_names(), None)
     if not name:
         pytest.skip("this machine has no name for loopback besides localhost")
@@ -286,7 +286,7 @@ def test_redirect_over_a_connection_that_stands(box, outside):
 
 
 def test_redirect_within_a_private_network(box, outside):
-    """A registry there with an object store there goes on working, and over one connection to the store."""
+    """A registry there with an object store there keeps working, and over one connection to the store."""
     with badserver.BadServer(address=outside.address.rpartition(":")[0]) as store:
         blobs = [os.urandom(1000) for _ in range(5)]
         with box.up():
@@ -322,7 +322,7 @@ def test_redirect_from_https_to_http(box, bad, authority):
     "application/vnd.oci.image.layer.v1.tar",
 ])
 def test_foreign_urls_are_not_followed(box, bad, media_type):
-    """A layer's `urls` lead to a server that asks for a token (CVE-2020-15157): nobody goes there."""
+    """A layer's `urls` lead to a server that asks for a token (CVE-2020-15157): they are not followed."""
     with badserver.BadServer() as other:
         realm = Realm(bad)
         other.on("/layer", badserver.status(401, {"WWW-Authenticate": f'Bearer realm="{other.url("/token")}"'}))

@@ -91,7 +91,7 @@ def test_proxy_that_is_gone(box, monkeypatch):
     one_line(failed.stderr, "a.example", "connect", gone.address.partition(":")[2])
 
 
-def test_wait_is_told_with_its_end(box, bad):
+def test_wait_is_reported_with_its_end(box, bad):
     """The server, what it said, and until when: while it lasts."""
     box.configure(CONFIG.format(bad.address))
     bad.on("/file", badserver.status(429, {"Retry-After": "3600"}))

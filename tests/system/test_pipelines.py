@@ -1,6 +1,6 @@
 """
 The worked pipelines of sluice-pipelines(7), as they stand there: each is killed in its middle, one program at a time and
-as a whole, and the same line, run again, goes on at the very byte and ends with the content stored.
+as a whole, and the same line, run again, resumes at the very byte and ends with the content stored.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ def ssh(tmp_path_factory):
 
 
 class Hand:
-    """What somebody has who types pipelines: variables, two stores, a stick, another host."""
+    """What a user of pipelines has: variables, two stores, a USB stick, another host."""
 
     def __init__(self, box, bad, ssh):
         self.box, self.bad = box, bad

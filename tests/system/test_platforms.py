@@ -93,7 +93,7 @@ def test_the_best_one_is_pulled(box, shelf):
 
 
 def test_what_runs_all_the_same(box, shelf):
-    """An older relative where there is nothing better."""
+    """An older relative if there is nothing better."""
     old = shelf.index("old", shelf.entries[:2] + shelf.entries[5:6])
     with box.up():
         for want, got in (("linux/amd64/v3", "linux/386"), ("linux/arm64", "linux/arm/v5"), ("linux/arm", "linux/arm/v5")):
@@ -101,7 +101,7 @@ def test_what_runs_all_the_same(box, shelf):
             assert named(box, old)[1] == got
 
 
-def test_what_there_is_instead(box, shelf):
+def test_available_platforms_are_listed(box, shelf):
     some = shelf.index("some", [*shelf.entries[:3], shelf.entries[2], shelf.entries[12]])
     with box.up():
         for want in ("linux/s390x", "linux/arm64", "windows(10.0.17763)/amd64", "unknown/unknown"):
@@ -114,5 +114,5 @@ def test_what_there_is_instead(box, shelf):
 
 
 @pytest.mark.parametrize("text", ["amd65", "linux/", "windows(10.0 1)", "windows()/amd64", "a/b/c/d"])
-def test_what_is_no_platform(box, text):
+def test_not_a_platform(box, text):
     one_line(box.sluice("pull", "--platform", text, "localhost:1/x", want=USAGE).stderr, f"'{text}' is not a platform")

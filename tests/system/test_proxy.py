@@ -1,4 +1,4 @@
-"""Proxies from the environment: what goes through them, what past them, and that nobody hears what is for another."""
+"""Proxies from the environment: what goes through them, what past them, and that no server hears what is for another."""
 
 import base64
 import json

@@ -1,6 +1,6 @@
 """
 Many at once on one store: pulls of the same layers, aborts and resets of what others wait for, two that want to serve it,
-tools beside the daemons. Whoever loses is told; nothing is fetched twice that need not be, and what is there is right.
+tools beside the daemons. The loser gets a message; nothing is fetched twice that need not be, and what is there is right.
 """
 
 import os
@@ -98,7 +98,7 @@ def test_two_up_on_one_runtime_directory(box):
 
 
 def test_two_up_on_one_store(box, bad):
-    """Where they have not the same runtime directory, the stages find out, and the first goes on undisturbed."""
+    """With different runtime directories the stages find out, and the first continues undisturbed."""
     bad.on("/blob", badserver.whole(DATA))
     with box.up():
         told = box.directory / "second.log"
@@ -119,7 +119,7 @@ def put(box, *words, data=DATA, **options):
 
 
 def test_put_beside_a_daemon(box, bad):
-    """Who asks the daemon for what is written by hand is told who writes it; then it goes on from what is there."""
+    """A request for what `put` writes is told who writes it; then it resumes from what is there."""
     bad.on("/blob", badserver.whole(DATA))
     with box.up():
         by_hand = put(box)
@@ -135,7 +135,7 @@ def test_put_beside_a_daemon(box, bad):
 
 
 def test_put_of_what_a_daemon_fetches(box, bad):
-    """It is told who has the lock, and disturbs nobody."""
+    """It says who has the lock, and disturbs nobody."""
     gate = threading.Semaphore(0)
     bad.on("/blob", badserver.in_steps(DATA, (MIB, len(DATA)), gate))
     with box.up():
@@ -150,8 +150,8 @@ def test_put_of_what_a_daemon_fetches(box, bad):
     settled(box)
 
 
-def test_commit_by_hand_beside_commitd(box, bad):
-    """Several name the same sealed blobs at the same time, by hand and by the daemons; whoever comes second finds them."""
+def test_commit_beside_commitd(box, bad):
+    """Several name the same sealed blobs at the same time, tools and daemons; the second finds them named."""
     contents = [os.urandom(20_000 + n) for n in range(12)]
     with box.up():
         seals = b""

@@ -1,6 +1,6 @@
 """
-Big blobs in several ranges at once: who is asked for what, what a server that mishandles ranges costs, and what becomes
-of a range that breaks, hangs or is refused. The one stream with which a transfer begins stands still in each case
+Big blobs in several ranges at once: which requests are sent, what a server that mishandles ranges costs, and what becomes
+of a range that breaks, hangs or is refused. The one stream with which a transfer begins hangs in each case
 until its ranges are where the case wants them.
 """
 
@@ -26,7 +26,7 @@ SMALL_RANGES = f"[fetchd]\nretry_delay = 10ms\nranges = 4\nrange_size = {PART}\n
 
 
 def ranges_of(bad, path="/blob"):
-    """[first, end) of each range that was asked for."""
+    """[first, end) of each requested range."""
     found = (re.fullmatch(r"bytes=(\d+)-(\d+)", r.range) for r in bad.asked(path))
     return [(int(r[1]), int(r[2]) + 1) for r in found if r]
 
@@ -49,7 +49,7 @@ def held(data, after, ready):
 
 
 def asked(count, path="/blob"):
-    """So many ranges were asked for; the second one only when the first was answered rightly."""
+    """This many ranges were requested; the second only after a right answer to the first."""
     return lambda server: len(ranges_of(server, path)) >= count
 
 
@@ -58,18 +58,18 @@ def given_up(box):
 
 
 def routed(stream, ranged):
-    """`stream` for what is asked for as a whole, `ranged` for ranges."""
+    """`stream` for requests without a range, `ranged` for ranges."""
     return lambda x: (stream if x.start is None else ranged)(x)
 
 
 def once(bad_one, right):
-    """The first range that is asked for gets `bad_one`."""
+    """The first range request gets `bad_one`."""
     pending = [bad_one]
     return lambda x: (pending.pop() if pending else right)(x)
 
 
 def nth(n, bad_one, right):
-    """The nth range that is asked for gets `bad_one`."""
+    """The nth range request gets `bad_one`."""
     count = iter(range(1, 1 << 30))
     return lambda x: (bad_one if next(count) == n else right)(x)
 
@@ -93,14 +93,14 @@ def right(box):
 
 
 def test_ranges_join_without_gap_or_overlap(small, bad):
-    """A whole blob is asked for without a range first; what follows are closed ranges, each byte once."""
+    """A whole blob is requested without a range first; then come closed ranges, each byte once."""
     bad.on("/blob", routed(held(DATA, MIB, asked(2)), badserver.whole(DATA, {"ETag": '"one"'})))
     fetch(small, bad)
     right(small)
     assert [bool(r.range) for r in bad.asked("/blob")].index(True) == 1
     assert [r.range for r in bad.asked("/blob")].count("") == 1
     parts = sorted(ranges_of(bad))
-    assert LEAD <= parts[0][0] <= MIB + LEAD  # ahead of what had arrived of the MiB when the first was asked for
+    assert LEAD <= parts[0][0] <= MIB + LEAD  # ahead of what had arrived of the MiB at the first range request
     assert all(end == start for (_, end), (start, _) in zip(parts, parts[1:]))
     assert parts[-1][1] == len(DATA)
     assert all(end - start <= PART for start, end in parts)
@@ -124,7 +124,7 @@ def test_small_blobs_are_left_alone(small, bad):
 
 
 def test_resumed_in_ranges(small, bad):
-    """What broke off goes on at its offset, and from there on in ranges; there are to be none before."""
+    """What broke off resumes at its offset, and from there on in ranges; there must be none before."""
     small.configure(f"{SMALL_RANGES}ranges = 1\n")
 
     def resumed(x):
@@ -147,7 +147,7 @@ def test_resumed_in_ranges(small, bad):
 
 
 def test_connections_per_host_are_kept(small, bad):
-    """Two in all, and none that somebody else waits for: a range that is done gives its connection away."""
+    """Two in all, and none that another transfer waits for: a range that is done gives its connection away."""
     small.configure(SMALL_RANGES + "connections_per_host = 2\n")
     other = os.urandom(1000)
     running, most, lock = [0], [0], threading.Lock()
@@ -213,7 +213,7 @@ MISHANDLED = {
 
 @pytest.mark.parametrize("answer", MISHANDLED.values(), ids=MISHANDLED)
 def test_mishandled_ranges_cost_one_request(small, bad, answer):
-    """The stream goes on to its end."""
+    """The stream continues to its end."""
     bad.on("/blob", routed(held(DATA, MIB, given_up(small)), answer))
     fetch(small, bad)
     assert [bool(r.range) for r in bad.asked("/blob")] == [False, True]
@@ -239,7 +239,7 @@ def test_who_mishandles_ranges_is_remembered(small, bad):
 
 
 def test_mishandled_later(small, bad):
-    """Nothing of what came rightly is lost: one stream goes on where the ranges had come to."""
+    """Nothing of what came rightly is lost: one stream resumes where the ranges stopped."""
     bad.on("/blob", routed(held(DATA, MIB, asked(2)), lambda x: (
         badserver.ignores_range if x.start >= 4 * MIB and x.end != len(DATA) else badserver.whole)(DATA)(x)))
     fetch(small, bad)
@@ -260,7 +260,7 @@ def test_parts_of_another_version_are_not_mixed(small, bad):
 
 @pytest.mark.parametrize("reset", [False, True], ids=["short body", "reset"])
 @pytest.mark.parametrize("n", [1, 6], ids=["the first", "a later one"])
-def test_a_broken_range_goes_on_where_it_stopped(small, bad, n, reset):
+def test_broken_range_resumes_where_it_stopped(small, bad, n, reset):
     ranged = nth(n, badserver.cut_short(DATA, PART // 2, reset=reset), badserver.whole(DATA))
     bad.on("/blob", routed(held(DATA, MIB, asked(2 if n > 1 else 3)), ranged))
     fetch(small, bad)
@@ -271,9 +271,9 @@ def test_a_broken_range_goes_on_where_it_stopped(small, bad, n, reset):
 
 
 @pytest.mark.parametrize("brought", [0, PART // 3, PART // 2], ids=["nothing", "a third", "a chunk"])
-def test_a_range_that_never_works_is_left_to_the_stream(small, bad, brought):
+def test_range_that_never_works_falls_back_to_the_stream(small, bad, brought):
     """Its budget is small; then the transfer's own rules count, at the first byte that is missing."""
-    small.configure(SMALL_RANGES.replace("10ms", "1ms"))  # before what there is of a chunk is passed on by its age
+    small.configure(SMALL_RANGES.replace("10ms", "1ms"))  # before a partial chunk is passed on by its age
     tries = []
 
     def ranged(x):
@@ -294,8 +294,8 @@ def test_a_range_that_never_works_is_left_to_the_stream(small, bad, brought):
     assert [start for start, _ in ranges_of(bad)].count(tries[0]) == len(tries) + 1
 
 
-def test_the_stream_goes_on_behind_what_waits_for_the_pipe(small, bad):
-    """A range is refused while ingestd takes nothing: what came by the others goes first, and is not asked for again."""
+def test_the_stream_continues_behind_what_waits_for_the_pipe(small, bad):
+    """A range is refused while ingestd takes nothing: what came by the others goes first, and is not requested again."""
     stopped = threading.Event()
 
     def ranged(x):
@@ -313,7 +313,7 @@ def test_the_stream_goes_on_behind_what_waits_for_the_pipe(small, bad):
     with small.up():
         fetching = small.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
         wait_for("ingestd to be stopped", stopped.is_set)
-        bad.released.wait(0.5)  # in which nothing must be asked for
+        bad.released.wait(0.5)  # in which nothing must be requested
         os.kill(small.stage("ingestd"), signal.SIGCONT)
         small.finish(fetching, want=0)
     right(small)
@@ -373,7 +373,7 @@ def test_too_many_connections_for_the_server(small, bad):
 
 @pytest.mark.parametrize("code", [401, 403])
 def test_a_signed_url_that_expires_in_the_middle(small, bad, code):
-    """The ranges use the URL that the registry sent to, go back to the registry when it is over, and lose nothing."""
+    """The ranges use the URL that the registry sent to, go back to the registry when it expires, and lose nothing."""
     signed, sent = [], []
 
     def registry(x):

@@ -51,7 +51,7 @@ def test_mistake_names_file_and_line(box):
     one_line(box.run("fetchd", "get", "--raw", "https://a.example/x", want=CONFIG).stderr, path, "line 2", "/does/not/exist")
 
 
-def test_files_are_read_again(box, bad):
+def test_files_are_reread(box, bad):
     """Also one that was not there before; a mistake leaves the old settings as they were."""
     box.configure(QUICK)
     bad.on("/blob", badserver.status(503), badserver.whole(DATA))
@@ -185,7 +185,7 @@ def test_wrong_bytes_are_fetched_elsewhere(box, three):
 
 
 def test_wrong_bytes_of_two(box, three):
-    """Half of it came from each mirror, and nobody knows whose half is wrong: the registry is asked."""
+    """Half of it came from each mirror, and it is unknown whose half is wrong: the registry is asked."""
     first, second, registry = three
     reference = serve_image(registry, [DATA])
     path = f"/v2/app/blobs/{DIGEST}"
@@ -241,7 +241,7 @@ def http_date(in_s):
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
-def test_retry_after_is_waited_in_full(box, bad, form):
+def test_retry_after_is_waited_out(box, bad, form):
     at = []
 
     def stamped(behave):
@@ -271,7 +271,7 @@ def test_retry_after_beyond_the_limit(box, bad, status, asked, told):
 
 
 @pytest.mark.parametrize("asked", ["-5", "-1000000000", "soon", "1e9", "", "Thu, 01 Jan 1970 00:00:01 GMT"])
-def test_retry_after_that_is_none(box, bad, asked):
+def test_invalid_retry_after(box, bad, asked):
     box.configure(QUICK)
     bad.on("/blob", badserver.status(503, {"Retry-After": asked}), badserver.whole(DATA))
     fetch(box, bad)

@@ -1,4 +1,4 @@
-"""What a tag names: asked for by HEAD, so that a pull of what is stored costs no request that a registry counts."""
+"""What a tag names: requested by HEAD, so that a pull of what is stored costs no request that a registry counts."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def test_second_pull_is_one_head(box, sample, registry):
     settled(box)
 
 
-def test_pull_by_a_stored_digest_asks_nobody(box, bad):
+def test_pull_by_a_stored_digest_sends_no_request(box, bad):
     layer, reference = b"layer", f"{bad.address}/app"
     serve(bad, image(layer), layer)
     by_digest = f"{reference}@{digest_of(image(layer))}"
@@ -95,7 +95,7 @@ def test_tag_that_moved_under_a_kept_part(box, bad):
     settled(box)
 
 
-def test_kept_part_goes_on(box, bad):
+def test_kept_part_resumes(box, bad):
     layer = b"layer" * 1000
     manifest = image(layer)
     box.configure(QUICK)
@@ -120,7 +120,7 @@ NO_WORD = {  # the answer to HEAD
 
 
 @pytest.mark.parametrize("answer", NO_WORD.values(), ids=NO_WORD)
-def test_head_that_does_not_tell(box, bad, answer):
+def test_head_without_a_digest(box, bad, answer):
     """Then a GET does."""
     layer = b"layer"
     reference = serve(bad, image(layer), layer)
@@ -135,7 +135,7 @@ def test_head_of_nothing(box, bad):
     assert manifests_asked(bad) == [("HEAD", TAG)]
 
 
-def test_head_is_tried_again(box, bad):
+def test_head_is_retried(box, bad):
     layer = b"layer"
     reference = serve(bad, image(layer), layer)
     bad.on(TAG, badserver.status(503), lambda x: x.reset(), badserver.whole(image(layer), says(image(layer))))
@@ -269,7 +269,7 @@ def test_index_that_contains_itself(box, bad, size, told):
 
 @pytest.mark.parametrize("first, second", [(MANIFEST, INDEX), (INDEX, MANIFEST)])
 def test_one_digest_under_two_types(box, bad, first, second):
-    """Nobody takes a manifest for an index because an index says so of it."""
+    """A manifest is not taken for an index because an index says so."""
     layer = b"layer"
     serve(bad, image(layer), layer, {"Docker-Content-Digest": digest_of(image(layer))})
     index = json.dumps({"schemaVersion": 2, "mediaType": INDEX,
@@ -303,7 +303,7 @@ VALIDATORS = {  # of the manifest, and whether what is kept of it counts when no
 
 
 @pytest.mark.parametrize("headers, counts", VALIDATORS.values(), ids=VALIDATORS)
-def test_validator_where_no_digest_is_known(box, bad, headers, counts):
+def test_validator_without_a_digest(box, bad, headers, counts):
     """If-Range with a strong validator; with a weak one from the start, never a mixture."""
     layer = b"layer"
     manifest = image(layer)

@@ -91,7 +91,7 @@ def by_helper(box, bad, watched, monkeypatch):
 
 
 @pytest.mark.parametrize("tell", [by_file, by_helper])
-def test_nobody_sees_them(box, bad, monkeypatch, tell):
+def test_secrets_stay_secret(box, bad, monkeypatch, tell):
     watched = Watched(box, bad)
     path = tell(box, bad, watched, monkeypatch)
     box.configure(f"[fetchd]\nauth_file = {path}\nretry_delay = 2ms\n")
@@ -101,7 +101,7 @@ def test_nobody_sees_them(box, bad, monkeypatch, tell):
     assert watched.made == 2 and watched.looks == 7, "a token, a new one in the middle, and a look at each of them"
     assert not watched.seen, watched.seen
     assert not exposures(box, watched.password, watched.basic, *watched.tokens)
-    assert DIGEST in box.logs(), "the log was to be one that says something"
+    assert DIGEST in box.logs(), "the log must say something"
 
 
 @pytest.mark.parametrize("where", ["argv", "environment", "store", "log"])

@@ -39,7 +39,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("limit, urls", LIMITS.values(), ids=LIMITS)
 def test_limits(box, bad, limit, urls):
-    """A megabyte a second, whoever shares it; and nobody is asked twice because of that."""
+    """A megabyte a second, shared by all; and nothing is requested twice because of that."""
     box.configure("[fetchd]\n" + limit.format(address=bad.address))
     paths = {"/one": DATA, "/other": OTHER}
     for path, data in paths.items():
@@ -72,7 +72,7 @@ def test_a_limit_holds_for_all_ranges_together(box, paced):
     assert took >= (paced.size - 8 * PIECE) / limit - BURST_S
 
 
-def test_one_that_is_slower_than_its_limit_lets_others_by(box, bad):
+def test_slow_transfer_does_not_delay_others(box, bad):
     """A limit of one host holds up no other, and the transfer that is held up can be ended."""
     box.configure(f"[fetchd]\n[registry localhost:{bad.address.rpartition(':')[2]}]\nbandwidth = 16K\n")
     bad.on("/held", badserver.whole(DATA))
@@ -87,7 +87,7 @@ def test_one_that_is_slower_than_its_limit_lets_others_by(box, bad):
     assert [r.range for r in bad.requests] == [""] * 2
 
 
-def test_what_is_held_back_is_neither_silent_nor_slow(box, bad):
+def test_paused_stream_is_neither_silent_nor_slow(box, bad):
     """Each wait is longer than the time-out for a stall, and all of it is slower than the least speed."""
     data = DATA[: 128 * KIB]
     box.configure("[fetchd]\nstall_timeout = 200ms\nmin_speed = 1M\nmin_speed_time = 200ms\nbandwidth = 32K\n")
@@ -104,7 +104,7 @@ PATIENT = "stall_timeout = 1h\nmin_speed = 64K\nmin_speed_time = 1s\nretry_delay
 
 
 def trickle(x):
-    """A part of it at once, and then a byte now and then, for as long as somebody listens: no silence, but no speed."""
+    """A part of it at once, and then a byte now and then, for as long as the client listens: no silence, but no speed."""
     _, end = x.promise(DATA)
     x.body(DATA[:FIRST])
     for at in range(FIRST, end):
@@ -121,7 +121,7 @@ def went_on(request, server):
     assert FIRST <= server.trickled - 2 <= start <= server.trickled
 
 
-def test_a_trickle_is_left_and_asked_again(box, bad):
+def test_trickle_is_dropped_and_requested_again(box, bad):
     box.configure("[fetchd]\n" + PATIENT)
     bad.on("/blob", trickle, badserver.whole(DATA))
     with box.up():
@@ -133,7 +133,7 @@ def test_a_trickle_is_left_and_asked_again(box, bad):
     settled(box)
 
 
-def test_a_mirror_that_trickles_is_left_for_the_next(box, bad):
+def test_trickling_mirror_gives_way_to_the_next(box, bad):
     path = f"/v2/app/blobs/{DIGEST}"
     with badserver.BadServer() as mirror:
         box.configure(f"[fetchd]\n{PATIENT}[registry {bad.address}]\nmirror = {mirror.url('')}\n")
@@ -145,7 +145,7 @@ def test_a_mirror_that_trickles_is_left_for_the_next(box, bad):
         went_on(bad.requests[0], mirror)
 
 
-def test_a_registry_has_its_own_least_speed(box, bad):
+def test_registry_has_its_own_minimum_speed(box, bad):
     """0: as slow as it likes."""
     box.configure(f"[fetchd]\nmin_speed = 1G\nmin_speed_time = 100ms\n[registry {bad.address}]\nmin_speed = 0\n")
 

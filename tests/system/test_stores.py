@@ -103,7 +103,7 @@ over = pytest.mark.parametrize("status", [400, 401, 403, 410])
 
 
 @over
-def test_url_that_is_over_before_it_is_used(box, registry, store, status):
+def test_url_that_expires_before_it_is_used(box, registry, store, status):
     box.configure(QUICK)
     signed = Signed(registry, store, status, [0, FOR_EVER], badserver.whole(DATA))
     fetch(box, registry)
@@ -112,8 +112,8 @@ def test_url_that_is_over_before_it_is_used(box, registry, store, status):
 
 
 @over
-def test_url_that_is_over_in_the_middle(box, registry, store, status):
-    """The next part of it is asked for through the registry, and nothing twice."""
+def test_url_that_expires_in_the_middle(box, registry, store, status):
+    """The next part of it is requested through the registry, and nothing twice."""
     box.configure(f"{QUICK}ranges = 1\n")
     signed = Signed(registry, store, status, [1, 1, FOR_EVER], badserver.cut_short(DATA, HALF), capped)
     fetch(box, registry)
@@ -123,8 +123,8 @@ def test_url_that_is_over_in_the_middle(box, registry, store, status):
 
 
 @over
-def test_url_that_is_over_for_all_ranges(box, registry, store, status):
-    """What they have is brought home, and the registry asked for all of them together."""
+def test_url_that_expires_for_all_ranges(box, registry, store, status):
+    """What they have is kept, and the registry is asked once for all of them."""
     box.configure(RANGES)
 
     def first_range():
@@ -157,7 +157,7 @@ def test_url_that_is_never_good(box, registry, store, status):
 
 
 def test_store_that_refuses_every_range_with_400(box, registry, store):
-    """Which may be a URL that is over; only of a new one it is known that the range is what is not wanted."""
+    """Which may be an expired URL; only a new one shows that it is the range that is refused."""
     box.configure(f"{QUICK}ranges = 1\n")
     asked = []
 
@@ -194,7 +194,7 @@ class Edges:
 
 
 def halves(data):
-    """The first half of what is asked for as a whole, and then all that is asked for."""
+    """The first half of a request without a range, and then all of each request."""
     return lambda x: (badserver.cut_short(data, HALF) if x.start is None else badserver.whole(data))(x)
 
 

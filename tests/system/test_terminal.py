@@ -46,7 +46,7 @@ def held(data, gate):
 
 
 class Image:
-    """An image of layers that stand still in their middle until open()."""
+    """An image of layers that hang in their middle until open()."""
 
     def __init__(self, bad, layers):
         self.gate = threading.Event()

@@ -17,7 +17,7 @@ def in_tree(machine, path):
 
 
 def store_of(machine):
-    """All names in the store but those of transfers, with what tells whether somebody changed one."""
+    """All names in the store but those of transfers, with what tells whether one was changed."""
     store = in_tree(machine, STORE)
     paths = [path for path in sorted(store.rglob("*")) if path.relative_to(store).parts[0] != "ingest"]
     stats = [(path, path.lstat()) for path in paths]
@@ -42,7 +42,7 @@ def test_package_is_installed_and_serves(machine):
 
 
 def test_package_upgrade_in_mid_pull(machine, pull):
-    """The stages are started anew and go on from their checkpoint; what somebody wrote into the configuration stays."""
+    """The stages are restarted and resume from their checkpoint; changes of the configuration stay."""
     pids = {name: machine.main_pid(name) for name in STAGES}
     config = in_tree(machine, CONFIG)
     config.write_text(config.read_text() + "# mine\n")

@@ -101,7 +101,7 @@ def test_forbidden(machine, name):
     assert not wrong
 
 
-def test_a_member_may_ask_and_no_more(machine, registry):
+def test_member_may_ask_and_no_more(machine, registry):
     found = json.loads(machine.run("probe", user="member", want=0).stdout)
     assert found["connect to a control socket"] == "ok"
     assert found["read index.json"] == "ok"
@@ -114,7 +114,7 @@ def test_a_member_may_ask_and_no_more(machine, registry):
     assert machine.box.blob(digest_of(b"for members")).exists()
 
 
-def test_a_stranger_may_nothing(machine, registry):
+def test_stranger_may_do_nothing(machine, registry):
     found = json.loads(machine.run("probe", user="stranger", want=0).stdout)
     for act in ("connect to a control socket", "connect to a data pipe", "list the store", "read index.json",
                 "write in the runtime directory"):

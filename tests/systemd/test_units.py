@@ -79,7 +79,7 @@ def test_nobody_else_starts_stages(machine, pull):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_stuck(machine, pull, name):
-    """One that stands still is killed by the watchdog and comes again."""
+    """One that hangs is killed by the watchdog and restarted."""
     machine.write(f"/etc/systemd/system/{UNITS[name]}.d/watchdog.conf", "[Service]\nWatchdogSec=1s\n")
     try:
         machine.systemctl("daemon-reload")
@@ -137,7 +137,7 @@ def test_password_by_load_credential(machine, area):
         assert machine.box.blob(digest_of(b"for those who know")).exists()
 
 
-def test_pull_unit_goes_on_until_it_is_there(machine, registry, blob):
+def test_pull_unit_repeats_until_it_is_there(machine, registry, blob):
     """The image is pushed only after the first tries have failed."""
     name = f"{blob.name}-late"
     escaped = machine.run("systemd-escape", f"{registry.address}/{name}:1", want=0).stdout.strip()

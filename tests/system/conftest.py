@@ -38,7 +38,7 @@ Blob = collections.namedtuple("Blob", "digest size name tag")
 
 
 def pytest_configure(config):
-    """A directory for all workers with room for big blobs, in memory where there is enough of it."""
+    """A directory for all workers with room for big blobs, in memory if there is enough of it."""
     config.addinivalue_line("markers", "heavy: moves a lot of bytes")
     if not hasattr(config, "workerinput"):
         place = servers.room_for(5 * BIG, "/dev/shm", tempfile.gettempdir())

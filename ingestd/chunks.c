@@ -61,7 +61,7 @@ static void on_resolved(struct flow *f, struct transfer *t, const struct message
 	}
 	bool is_other = record->has_expected && !digest_eq(&record->expected, &digest);
 	if (t->in->offset > 0 && (is_other || ingest_set_alg(t->in, digest.alg) < 0)) {
-		flow_start_over(f, t, FAIL_CHANGED, "the tag names another manifest than before");
+		flow_start_over(f, t, FAIL_CHANGED, "the tag points to a different manifest now");
 		return;
 	}
 	(void)ingest_set_alg(t->in, digest.alg);
@@ -153,7 +153,7 @@ static void on_chunk(struct flow *f, struct transfer *t, const struct message *m
 		log_debug("transfer '%s' has a gap at %" PRIu64, t->ref, in->offset);
 		flow_do(f, t, STEP_ORDER);
 	} else if (in->record.size != SIZE_UNKNOWN && m->payload.len > in->record.size - in->offset) {
-		flow_fail(f, t, FAIL_BAD_DATA, "the content is longer than its size");
+		flow_fail(f, t, FAIL_BAD_DATA, "the server sent more bytes than the content has");
 	} else {
 		append(f, t, m->payload);
 	}
@@ -278,7 +278,7 @@ static void refuse(struct chunks *c, const char *what)
 
 	count_add(COUNT_REFUSED_CHUNKS, 1);
 	if (log_limit_pass(&c->bad, &held_back))
-		log_warning("refused a message on 'chunks': %s (%" PRIu64 " more before)", what, held_back);
+		log_warning("refused a message on 'chunks': %s (%" PRIu64 " more not shown)", what, held_back);
 }
 
 static void on_message(struct chunks *c, const struct message *m)
@@ -290,7 +290,7 @@ static void on_message(struct chunks *c, const struct message *m)
 	else if (handler_of(m->type))
 		on_transfer(c->flow, m);
 	else
-		refuse(c, "it is not one of fetchd's");
+		refuse(c, "fetchd does not send it");
 }
 
 static void on_readable(void *self, unsigned events)

@@ -46,7 +46,7 @@ static void answer_transfer(struct answer *a, struct transfer *t)
 		transfer_tell(t, &a->texts, &a->m);
 		return;
 	}
-	reason_set(&a->why, "there is no such transfer");
+	reason_set(&a->why, "no such transfer");
 	answer_error(a, FAIL_NOT_FOUND);
 }
 
@@ -183,7 +183,7 @@ static void refuse(struct control *c, struct answer *a, const char *what)
 	count_add(COUNT_REFUSED_INGEST_CTL, 1);
 	reason_set(&a->why, "refused a request: %s", what);
 	if (log_limit_pass(&c->bad, &held_back))
-		log_warning("%s (%" PRIu64 " more before)", a->why.text, held_back);
+		log_warning("%s (%" PRIu64 " more not shown)", a->why.text, held_back);
 	answer_error(a, FAIL_USAGE);
 }
 

@@ -194,7 +194,7 @@ static enum step order(struct flow *f, struct transfer *t)
 	in->record.why.text[0] = '\0';
 	int r = ingest_note(in);
 	if (r < 0)
-		return trouble(f, t, r, "note an order beside", false);
+		return trouble(f, t, r, "record an order for", false);
 	count_add(COUNT_ORDERS, 1);
 	t->heard_ms = t->checkpoint_ms = clock_mono_ms();
 	t->until_s = 0;
@@ -251,7 +251,7 @@ static enum step note_seal(struct flow *f, struct transfer *t)
 	int r = ingest_note_sealed(t->in);
 
 	if (r < 0)
-		return trouble(f, t, r, "note the seal beside", false);
+		return trouble(f, t, r, "record the seal of", false);
 	send_seal(f, t);
 	return STEP_NONE;
 }
@@ -270,11 +270,11 @@ static enum step roll_back(struct flow *f, struct transfer *t)
 
 	int r = ingest_roll_back(t->in);
 	if (r < 0) {
-		verdict_io(t->in, "go back to the last checkpoint of", r, &why);
+		verdict_io(t->in, "roll back to the last checkpoint of", r, &why);
 		return fail(f, t, FAIL_IO, why.text);
 	}
 	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
-		 "transfer '%s' went back to its durable checkpoint at %" PRIu64, t->ref, t->in->offset);
+		 "transfer '%s' rolled back to its durable checkpoint at %" PRIu64, t->ref, t->in->offset);
 	return t->phase == PHASE_FOR_SPACE ? STEP_NONE : go_on(f, t);
 }
 
@@ -393,7 +393,7 @@ static enum step end_after_failure(struct transfer *t, int r, const char *verb, 
 	if (t->job.poisoned && is_kept) {
 		r = ingest_roll_back(t->in);
 		if (r < 0)
-			flow_log_error(t, r, "take back to its durable checkpoint");
+			flow_log_error(t, r, "roll back");
 	}
 	return is_kept ? STEP_CLOSE : after;
 }

@@ -99,7 +99,7 @@ void orders_cancel(struct orders *o, struct span ref, uint64_t attempt)
 void orders_greet(struct orders *o, uint64_t incarnation, uint64_t named)
 {
 	if (peer_hello(&o->fetchd, incarnation, named))
-		log_info("fetchd is there (%016" PRIx64 ")", incarnation);
+		log_info("fetchd said hello (%016" PRIx64 ")", incarnation);
 	o->hello_due = true;
 	for (size_t i = 0; i < o->transfers->len; i++)
 		if (o->transfers->by_ref[i]->phase == PHASE_ORDERED)

@@ -143,7 +143,7 @@ int queue_reset(struct flow *f, struct span ref, struct reason *why)
 {
 	struct transfer *t = transfers_find(f->transfers, ref);
 
-	reason_set(why, "there is no such transfer");
+	reason_set(why, "no such transfer");
 	if (!t || t->phase == PHASE_COMMITTED)
 		return -ENOENT;
 	reason_set(why, "it is complete and being committed");

@@ -27,7 +27,7 @@ static void refuse(struct receipts *rs, const char *what)
 
 	count_add(COUNT_REFUSED_RECEIPTS, 1);
 	if (log_limit_pass(&rs->bad, &held_back))
-		log_warning("refused a message on 'receipts': %s (%" PRIu64 " more before)", what, held_back);
+		log_warning("refused a message on 'receipts': %s (%" PRIu64 " more not shown)", what, held_back);
 }
 
 /* The bytes are here and commitd saw something else in their place, or an older seal: once more, from the check on. */
@@ -62,7 +62,7 @@ static void on_committed(struct receipts *rs, struct transfer *t)
 		flow_committed(rs->flow, t, &digest);
 		return;
 	}
-	refuse(rs, "it says that something is stored which is not");
+	refuse(rs, "it reports a blob as stored that is not");
 	transfer_enter(t, PHASE_SEAL_DUE);
 	seals_flush(rs->flow->seals);
 }
@@ -107,7 +107,7 @@ static void on_readable(void *self, unsigned events)
 		else if (m.type == MSG_COMMITTED || m.type == MSG_REJECTED)
 			on_receipt(rs, &m);
 		else
-			refuse(rs, "it is not one of commitd's");
+			refuse(rs, "commitd does not send it");
 	}
 }
 

@@ -82,7 +82,7 @@ void seals_flush(struct seals *s)
 void seals_greet(struct seals *s, uint64_t incarnation, uint64_t named)
 {
 	if (peer_hello(&s->commitd, incarnation, named))
-		log_info("commitd is there (%016" PRIx64 ")", incarnation);
+		log_info("commitd said hello (%016" PRIx64 ")", incarnation);
 	s->hellos = s->hello_due ? s->hellos + 1 : 0;
 	if (s->hellos > 0 && s->hellos % PIPE_RENEW_HELLOS == 0)
 		(void)pipe_renew(s->pipe); /* it speaks, and our answer does not go out */

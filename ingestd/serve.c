@@ -54,7 +54,7 @@ static int open_store(struct server *s)
 	}
 	r = clock_boot_id(s->settings->boot_id, s->home.boot_id);
 	if (r < 0) {
-		log_errno(r, "cannot tell the boot id; give it with --boot-id");
+		log_errno(r, "cannot read the boot id; pass it with --boot-id");
 		return EX_CONFIG;
 	}
 	return EX_OK;

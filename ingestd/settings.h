@@ -11,11 +11,11 @@ struct settings {
 	const char *runtime_dir;
 	const char *log_level;
 	const char *boot_id;             /* empty: ask the kernel */
-	uint64_t max_active;             /* transfers that fetchd is ordered to run at once */
-	uint64_t checkpoint_bytes;       /* a durable checkpoint at least every so many bytes ... */
-	uint64_t checkpoint_interval_ms; /* ... and so often, while bytes come in */
+	uint64_t max_active;             /* transfers that fetchd is ordered to fetch at once */
+	uint64_t checkpoint_bytes;       /* between durable checkpoints, at most this many bytes ... */
+	uint64_t checkpoint_interval_ms; /* ... and this much time, while bytes come in */
 	uint64_t lease_ms;               /* a transfer that is silent for longer is ordered again */
-	bool no_resume;                  /* leave what a former run did not finish until somebody asks */
+	bool no_resume;                  /* leave unfinished transfers idle at start */
 	bool help, version;
 	/* ingestd put */
 	bool raw;

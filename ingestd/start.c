@@ -94,8 +94,8 @@ static int drop_unverifiable(struct transfer *t)
 	if (!is_unverifiable(t->in))
 		return 0;
 	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
-		 "transfer '%s' starts over: its server gave no validator, so nothing shows that the %" PRIu64
-		 " bytes so far still belong to its content",
+		 "transfer '%s' starts over: the server sent no validator, so the %" PRIu64
+		 " bytes so far may belong to other content",
 		 t->ref, t->in->offset);
 	count_add(COUNT_STARTED_OVER, 1);
 	int r = ingest_truncate(t->in);

@@ -24,7 +24,7 @@
 #include "ingestd/seals.h"
 #include "ingestd/verdict.h"
 
-#define PIPE_BYTES (1 << 20) /* what we ask the kernel to hold between us and the stage before */
+#define PIPE_BYTES (1 << 20) /* the pipe's buffer between us and the stage before */
 
 struct put {
 	const struct settings *settings;
@@ -63,7 +63,7 @@ static int checkpoint(struct put *p)
 	return sync_finish(&job) < 0 ? sync_failed(p, &job) : EX_OK;
 }
 
-/* As far as the size is known: does it fit, before the first byte is taken? */
+/* Does it fit, if the size is known? Before the first byte is taken. */
 static int claim_space(struct put *p)
 {
 	struct reason why;
@@ -91,7 +91,7 @@ static int append(struct put *p, struct span bytes)
 	size_t accepted = 0;
 
 	if (in->record.size != SIZE_UNKNOWN && bytes.len > in->record.size - in->offset) {
-		log_error("cannot put '%s': the content goes on past its size of %" PRIu64 " bytes", p->ref,
+		log_error("cannot put '%s': the input is longer than the expected %" PRIu64 " bytes", p->ref,
 			  in->record.size);
 		return EX_DATAERR;
 	}
@@ -104,7 +104,7 @@ static int append(struct put *p, struct span bytes)
 	return checkpoint(p);
 }
 
-/* The content is complete but not what was asked for: drop it, so that the next run is not the prisoner of this one. */
+/* The content is complete but wrong: drop it, or the next run would fail the same way. */
 static int drop(struct put *p, const char *why)
 {
 	int r = ingest_truncate(p->in);
@@ -147,25 +147,24 @@ static int seal(struct put *p)
 	if (sync_finish(&job) < 0)
 		return sync_failed(p, &job);
 	int r = ingest_note_sealed(in);
-	return r < 0 ? io_failed(p, r, "note the seal beside") : print_seal(p);
+	return r < 0 ? io_failed(p, r, "record the seal of") : print_seal(p);
 }
 
 static int cut_short(struct put *p)
 {
-	log_error("the input for '%s' ended at %" PRIu64
-		  ", before the content did; what arrived is kept, run this again",
-		  p->ref, p->in->offset);
+	log_error("the input for '%s' ended early, at %" PRIu64 "; what arrived is kept, run this again", p->ref,
+		  p->in->offset);
 	return EX_TEMPFAIL;
 }
 
-/* Take what the sender knows, where the command line does not say it already. */
+/* Take what the sender knows, unless the command line says it already. */
 static int on_opened(struct put *p, const struct message *m)
 {
 	struct record *record = &p->in->record;
 
 	if (m->size != SIZE_UNKNOWN && record->size != SIZE_UNKNOWN && m->size != record->size) {
-		log_error("cannot put '%s': the sender has %" PRIu64 " bytes where %" PRIu64 " were expected", p->ref,
-			  m->size, record->size);
+		log_error("cannot put '%s': the sender has %" PRIu64 " bytes; expected %" PRIu64, p->ref, m->size,
+			  record->size);
 		return EX_DATAERR;
 	}
 	if (m->size != SIZE_UNKNOWN)
@@ -174,17 +173,17 @@ static int on_opened(struct put *p, const struct message *m)
 	    ingest_set_alg(p->in, record->expected.alg) == 0)
 		record->has_expected = true;
 	int r = ingest_note(p->in);
-	return r < 0 ? io_failed(p, r, "write the record beside") : claim_space(p);
+	return r < 0 ? io_failed(p, r, "write the record of") : claim_space(p);
 }
 
-/* Bytes that we have already are skipped; a stream that begins behind them has lost some. */
+/* Bytes that are there already are skipped; a stream that begins past them has lost some. */
 static int on_bytes(struct put *p, uint64_t offset, struct span bytes)
 {
 	uint64_t have = p->in->offset;
 
 	if (offset > have) {
-		log_error("the input for '%s' begins at %" PRIu64 " where %" PRIu64
-			  " is next; start it from \"ingestd offset %s\"",
+		log_error("the input for '%s' begins at %" PRIu64 " and not at %" PRIu64
+			  "; start it where 'ingestd offset %s' says",
 			  p->ref, offset, have, p->ref);
 		return EX_DATAERR;
 	}
@@ -216,7 +215,7 @@ static int put_frames(struct put *p)
 		if (got == 0 || got == -ENODATA) {
 			code = cut_short(p);
 		} else if (got == -EBADMSG) {
-			log_error("standard input for '%s' is no stream of frames: %s (for plain bytes, use --raw)",
+			log_error("standard input for '%s' is not a stream of frames: %s (for plain bytes, use --raw)",
 				  p->ref, decode_verdict_text(verdict));
 			code = EX_DATAERR;
 		} else if (got < 0) {
@@ -284,7 +283,7 @@ static int take_home(struct put *p)
 	p->home = (struct ingest_home){.layout = p->layout, .program = "ingestd put"};
 	int r = clock_boot_id(p->settings->boot_id, p->home.boot_id);
 	if (r < 0) {
-		log_errno(r, "cannot tell the boot id; give it with --boot-id");
+		log_errno(r, "cannot read the boot id; pass it with --boot-id");
 		return EX_CONFIG;
 	}
 	return EX_OK;
@@ -313,14 +312,14 @@ static int open_ingest(struct put *p, enum ingest_make make)
 	return exit_code_of(r);
 }
 
-/* What the command line says about the content goes into the record; -EINVAL was reported. */
+/* What the command line says about the content goes into the record. */
 static int take_expectations(struct put *p, const struct digest *expected)
 {
 	struct record *record = &p->in->record;
 
 	if (expected && !p->in->is_moved) {
 		if (ingest_set_alg(p->in, expected->alg) < 0) {
-			log_error("the bytes of '%s' so far were hashed with another algorithm; abort it first",
+			log_error("the bytes of '%s' so far were hashed with a different algorithm; abort it first",
 				  p->ref);
 			return EX_DATAERR;
 		}
@@ -330,7 +329,7 @@ static int take_expectations(struct put *p, const struct digest *expected)
 	if (p->settings->size != SIZE_UNKNOWN && !record->has_sealed)
 		record->size = p->settings->size;
 	int r = ingest_note(p->in);
-	return r < 0 ? io_failed(p, r, "write the record beside") : EX_OK;
+	return r < 0 ? io_failed(p, r, "write the record of") : EX_OK;
 }
 
 /* "Already exists" is success: the seal alone, for which commitd finds the blob in its place. */
@@ -369,7 +368,7 @@ static int put_with(struct put *p, const struct digest *expected)
 		return code;
 	p->started_at = p->in->offset;
 	p->checkpoint_ms = clock_mono_ms();
-	(void)fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* only a pipe can; anything else is as good as it is */
+	(void)fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fails unless it is a pipe, and then does not matter */
 	return p->settings->raw ? put_raw(p) : put_frames(p);
 }
 
@@ -391,7 +390,7 @@ int put_run(const struct settings *s, const char *ref)
 	return code;
 }
 
-/* A ref that is stored, or whose ingest has moved to the blobs, goes on at its end: there is nothing more to get. */
+/* The offset of a ref that is stored, or whose data has moved to blobs/, is its size: nothing is missing. */
 static int find_offset(struct put *p, uint64_t *ret_offset)
 {
 	struct digest digest;
@@ -415,7 +414,7 @@ static int find_offset(struct put *p, uint64_t *ret_offset)
 	r = ingest_peek(&p->home, span_str(p->ref), ret_offset, &why);
 	if (r == 0 || r == -ENOENT)
 		return EX_OK;
-	log_error("cannot tell the offset of '%s': %s", p->ref, why.text);
+	log_error("cannot find out the offset of '%s': %s", p->ref, why.text);
 	return exit_code_of(r);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The tools of ingestd, for people who pipe the stages by hand. They use the store alone and block as they please; the
- * ingest's lock keeps them and a daemon apart. Both return an exit code of sysexits(3), and have said why.
+ * The verbs of ingestd for pipelines without daemons. They use the store alone and may block; the ingest's lock keeps
+ * them and a daemon apart. Both return an exit code of sysexits(3), after an error line unless it is 0.
  */
 #ifndef SLUICE_INGESTD_TOOL_H
 #define SLUICE_INGESTD_TOOL_H
@@ -10,7 +10,7 @@
 /* ingestd put REF: frames or raw bytes from standard input into the ingest; a seal on standard output. */
 int put_run(const struct settings *s, const char *ref);
 
-/* ingestd offset REF: print where to go on from. */
+/* ingestd offset REF: print the offset to resume from. */
 int offset_run(const struct settings *s, const char *ref);
 
 #endif

@@ -31,7 +31,7 @@ bool verdict_space(const struct ingest *in, struct reason *why)
 		return true; /* the write will tell */
 	if ((uint64_t)st.st_blocks * STAT_BLOCK_BYTES > have)
 		have = (uint64_t)st.st_blocks * STAT_BLOCK_BYTES; /* reserved already */
-	/* Before the first byte the server may yet say how long it is. */
+	/* Before the first byte the server may still tell the size. */
 	uint64_t need = in->record.size == SIZE_UNKNOWN ? (in->offset > 0 ? SPACE_UNKNOWN : SPACE_BESIDE)
 			: in->record.size > have        ? in->record.size - have + SPACE_BESIDE
 							: 0;
@@ -139,9 +139,9 @@ enum learn verdict_learn(struct transfer *t, const struct message *opened, struc
 		return v;
 	copy_text(record->media_type, sizeof(record->media_type), opened->media_type);
 	copy_text(record->validator, sizeof(record->validator), opened->validator);
-	/* Not written: the next order or the seal will do; until then it is learned again from the server. */
+	/* If it fails, the next order or the seal writes it; until then the server says it again. */
 	if (has_learned(&before, record) && ingest_note(t->in) < 0)
-		log_debug("cannot note what the server says about '%s'", t->ref);
+		log_debug("cannot record what the server says about '%s'", t->ref);
 	return LEARN_OK;
 }
 

@@ -6,7 +6,7 @@
 
 #include "ingestd/transfer.h"
 
-/* Whether what is still to come fits the file system. False: `why` has the numbers. */
+/* Whether the missing bytes fit the file system. False: `why` has the numbers. */
 bool verdict_space(const struct ingest *in, struct reason *why);
 
 /* Whether an ingest could be made: there are bytes and inodes at all. */
@@ -17,8 +17,8 @@ bool verdict_content(const struct ingest *in, struct reason *why);
 
 enum learn {
 	LEARN_OK,      /* the record knows it now */
-	LEARN_CHANGED, /* the content behind the source is another one than the bytes so far came from */
-	LEARN_WRONG,   /* it cannot be what was asked for */
+	LEARN_CHANGED, /* the content at the source is not the one that the bytes so far came from */
+	LEARN_WRONG,   /* it is not the content that was requested */
 };
 
 /* Take an OPENED's size, digest, media type and validator into the record of the transfer's ingest. */

@@ -1,5 +1,5 @@
 /*
- * The saved state of a running digest, so that going on costs the same at 1 MiB and at 100 GiB.
+ * The saved state of a running digest, so that resuming costs the same at 1 MiB and at 100 GiB.
  *
  * The file `checkpoint` of an ingest directory has three slots of SLOT_BYTES, each on a page of its own:
  *
@@ -32,7 +32,7 @@ struct checkpoint {
 	uint64_t sequence; /* grows with each slot that is written, over all three */
 	uint64_t offset;   /* the bytes that `hash` has seen */
 	struct hash_state hash;
-	uint8_t provenance; /* bits of enum provenance that stick to the ingest */
+	uint8_t provenance; /* bits of enum provenance; once set they stay with the ingest */
 	uint64_t rehashed;  /* bytes that restarts hashed again so far */
 	uint64_t inode;     /* of the data */
 	uint64_t size;      /* of the data when the slot was written */
@@ -43,35 +43,35 @@ struct checkpoint {
 
 void checkpoint_encode(const struct checkpoint *c, uint8_t ret_slot[static SLOT_BYTES]);
 
-/* Whether the slot is whole; only then `ret_checkpoint` is filled. Total: any bytes are an answer. */
+/* Whether the slot is whole; only then `ret_checkpoint` is filled. Total: any input has an answer. */
 bool checkpoint_decode(const uint8_t slot[static SLOT_BYTES], struct checkpoint *ret_checkpoint);
 
 /* Where the durable slot with this sequence goes in the file, in bytes. */
 uint64_t checkpoint_durable_at(uint64_t turn);
 
-/* What is there of the data, and where we are. */
+/* The data file as it is now, and this boot. */
 struct data_facts {
 	uint64_t size, inode, mtime_ns;
 	const uint8_t *boot_id;   /* BOOT_ID_SIZE bytes */
 	const uint8_t *ingest_id; /* INGEST_ID_BYTES bytes */
-	uint64_t tail_max;        /* bytes past a live slot that an append can have left; more is not ours */
+	uint64_t tail_max;        /* bytes past a live slot that one append can have left; more are foreign */
 };
 
 enum resume_kind {
-	RESUME_ZERO,    /* nothing to go on from: Truncate(0) */
+	RESUME_ZERO,    /* nothing to resume from: Truncate(0) */
 	RESUME_LIVE,    /* from the live slot; hash the bytes behind it again */
-	RESUME_CUT,     /* from the live slot; what lies behind it is not ours: cut it off */
+	RESUME_CUT,     /* from the live slot; cut off the foreign bytes behind it */
 	RESUME_DURABLE, /* cut the data back to the durable slot */
-	RESUME_BROKEN,  /* the data is shorter than what was synced: a broken disk. Start over and say so */
+	RESUME_BROKEN,  /* the data is shorter than what was synced: a broken disk. Start over and report it */
 };
 
 struct resume {
 	enum resume_kind kind;
 	struct checkpoint from; /* for RESUME_LIVE, _CUT and _DURABLE */
-	uint8_t provenance;     /* what `from` says and what this restart adds */
+	uint8_t provenance;     /* that of `from`, and what this restart adds */
 };
 
-/* Decide from the content of the file, of which `len` bytes are there. Pure. */
+/* Decide from the first `len` bytes of the file. Pure. */
 void checkpoint_choose(const uint8_t *file, size_t len, const struct data_facts *now, struct resume *ret_resume);
 
 #endif

@@ -16,7 +16,7 @@
 /* Wire */
 #include "common/wire/message.h"
 
-#define RECORDS_CLAIM 8192 /* bytes; a few records, up to the seal and what went wrong */
+#define RECORDS_CLAIM 8192 /* bytes; a few records, including those of the seal and of a failure */
 
 static int data_stat(const struct ingest *in, struct stat *ret_st)
 {
@@ -86,14 +86,14 @@ static int drop_bytes(struct ingest *in)
 	if (FAILPOINT(NAME, "slots.drop", ftruncate(in->checkpoint_fd, 0)) < 0 ||
 	    FAILPOINT(NAME, "data.drop", ftruncate(in->data_fd, 0)) < 0)
 		return -errno;
-	(void)ingest_claim_records(in); /* where it fails, so does the write of a slot, and that is told */
+	(void)ingest_claim_records(in); /* if it fails, so does the write of a slot, and that is reported */
 	hasher_reset(in->hasher);
 	in->offset = in->durable_offset = 0;
 	in->provenance = 0;
 	return 0;
 }
 
-/* Its data had moved to the blobs, and what it moved to is not there or not wanted. */
+/* Its data had moved to blobs/, and the blob is missing or not wanted. */
 static int begin_again(struct ingest *in)
 {
 	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_CREAT | O_APPEND, 0644, &in->data_fd, NULL);
@@ -149,7 +149,7 @@ static int resume_from_slot(struct ingest *in, const struct resume *how, uint64_
 	const struct checkpoint *from = &how->from;
 
 	if (hasher_restore(in->hasher, &from->hash) < 0) {
-		in->resumed = "its digest is wanted in another algorithm now: from the start";
+		in->resumed = "from the start (another digest algorithm was requested)";
 		return drop_bytes(in);
 	}
 	in->offset = from->offset;
@@ -165,10 +165,9 @@ static int resume_as_chosen(struct ingest *in, const struct resume *how, uint64_
 	static const char *const told[] = {
 	    [RESUME_ZERO] = "from the start",
 	    [RESUME_LIVE] = "from its live record",
-	    [RESUME_CUT] = "from its live record, cutting off bytes that are not ours",
+	    [RESUME_CUT] = "from its live record (foreign bytes behind it are cut off)",
 	    [RESUME_DURABLE] = "from its last durable record",
-	    [RESUME_BROKEN] =
-		"from the start: the data is shorter than what was synced, so the disk or somebody lost some",
+	    [RESUME_BROKEN] = "from the start (the data is shorter than what was synced: the disk lost some)",
 	};
 
 	in->resumed = told[how->kind];
@@ -219,7 +218,7 @@ static int reopen(struct ingest *in, const char *name, int flags, int *fd)
 	return file_open_at(in->dir_fd, name, O_RDWR | O_CREAT | flags, 0644, fd, NULL);
 }
 
-/* Begin the file again with the present record alone. Rare, and so allowed to sync. */
+/* Replace the file by one with the present record alone. Rare, and so allowed to sync. */
 static int note_afresh(struct ingest *in)
 {
 	AUTO_BUF text = BUF_INIT;
@@ -234,8 +233,8 @@ static int note_afresh(struct ingest *in)
 }
 
 /*
- * All of them: nobody says here which one's sync failed, and that one would succeed the next time and prove nothing.
- * The record is short enough to be written again; where even for that there is no space, it stays as it is.
+ * All three descriptors: it is not known whose sync failed, and on that one the next sync would succeed and prove
+ * nothing. The record is short enough to be written again; if there is no space even for that, it stays as it is.
  */
 int ingest_roll_back(struct ingest *in)
 {
@@ -277,7 +276,7 @@ int ingest_unreserve(struct ingest *in)
 {
 	if (ftruncate(in->data_fd, (off_t)in->offset) < 0)
 		return -errno;
-	return write_live(in); /* the time of change is another now */
+	return write_live(in); /* the truncation changed the mtime */
 }
 
 void ingest_digest(const struct ingest *in, struct digest *ret_digest)

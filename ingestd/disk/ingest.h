@@ -39,7 +39,7 @@ struct ingest {
 	uint8_t provenance;
 	bool anchored;       /* the directory, its entries and the record are synced: durable slots count */
 	bool is_moved;       /* sealed, and the data has gone to blobs/ */
-	const char *resumed; /* how it was resumed, for the log: "from its live record", ... */
+	const char *resumed; /* how it was opened, for the log: "from its live record", ... */
 };
 
 /* Give up the lock and the descriptors; what is on disk stays. NULL is fine. */
@@ -53,29 +53,29 @@ int ingest_append(struct ingest *in, const void *data, size_t len, size_t *ret_a
 
 /*
  * Truncate(0): drop the bytes, the digest state and what was learned of the content (its size too, and its digest
- * unless the ref is one); keep the ref and where it comes from. 0 or -errno.
+ * unless the ref is one); keep the ref and the source. 0 or -errno.
  */
 int ingest_truncate(struct ingest *in);
 
 /*
- * After a failed write or sync: the kernel may have dropped pages that it said it had. Open the data anew and go back
- * to the last durable slot, or to 0. 0 or -errno.
+ * After a failed write or sync: the kernel may have dropped pages that it had accepted. Reopen the files and go
+ * back to the last durable slot, or to 0. 0 or -errno.
  */
 int ingest_roll_back(struct ingest *in);
 
 /* Write the record to the file `transfer`. 0 or -errno. Never syncs. */
 int ingest_note(struct ingest *in);
 
-/* All bytes are there and synced: note that with their number and digest. 0 or -errno. Never syncs. */
+/* All bytes are there and synced: record that, with their number and digest. 0 or -errno. Never syncs. */
 int ingest_note_sealed(struct ingest *in);
 
-/* Give back what was reserved past the data: a transfer that waits must not sit on the space of others. 0 or -errno. */
+/* Release the space reserved past the data: a transfer that waits must not hold it. 0 or -errno. */
 int ingest_unreserve(struct ingest *in);
 
 /* The digest of the bytes so far. */
 void ingest_digest(const struct ingest *in, struct digest *ret_digest);
 
-/* Use `alg` from here on; only at offset 0, otherwise -EBUSY where it is another than now. */
+/* Change the digest algorithm. 0, also if it is in use already; -EBUSY unless the offset is 0. */
 int ingest_set_alg(struct ingest *in, enum hash_alg alg);
 
 enum seal_verdict {
@@ -84,24 +84,24 @@ enum seal_verdict {
 	SEAL_WRONG_DIGEST, /* `ret_digest` is what they hash to */
 };
 
-/* Whether the bytes are what the record expects. Changes nothing: data and lock stay as they are. */
+/* Whether the bytes are what the record expects. Changes nothing. */
 enum seal_verdict ingest_check(const struct ingest *in, struct digest *ret_digest);
 
 /* Remove the directory and all in it, then close. `in` is gone. 0 or -errno. */
 int ingest_remove(struct ingest *in);
 
-/* The present state as a slot, but for the facts of the data file. */
+/* The present state as a slot, without the facts about the data file. */
 void ingest_snapshot(const struct ingest *in, struct checkpoint *ret_checkpoint);
 
-/* What checkpoint_choose() wants to know of the data. */
+/* What checkpoint_choose() needs to know about the data. */
 struct data_facts ingest_facts(const struct ingest *in, const struct stat *st);
 
 /* For ingest_open(): make offset and digest agree with the data, from the slots (`use_live`: the live one too). */
 int ingest_resume(struct ingest *in, bool use_live);
 
 /*
- * Take the space of all slots and of some records now, so that a disk that the data has filled cannot keep us from
- * saying how far it got. 0 also where the file system cannot; -ENOSPC, -EDQUOT.
+ * Allocate the space of all slots and of some records now, so that they can still be written when the data has filled
+ * the disk. 0, also if the file system cannot; -ENOSPC, -EDQUOT.
  */
 int ingest_claim_records(const struct ingest *in);
 

@@ -13,7 +13,7 @@
 #include "common/base/file.h"
 #include "common/base/lock.h"
 
-#define OPEN_TRIES 16 /* against somebody who removes the directory between our open and our lock */
+#define OPEN_TRIES 16 /* if the directory is removed between our open and our lock */
 
 static struct ingest *ingest_new(const struct ingest_home *home, struct span ref)
 {
@@ -35,7 +35,7 @@ static int fail(int r, const struct ingest *in, const char *file, struct reason 
 	bool foreign = r == -ELOOP || r == -EINVAL || r == -ENOTDIR;
 
 	reason_set(why, "cannot use '%s/" LAYOUT_INGEST "/%s/%s': %s", layout_path(in->home->layout), in->id, file,
-		   foreign ? "what is there is not ours, \"sluice abort\" removes it" : strerror(-r));
+		   foreign ? "not a file of ingestd; 'sluice abort' removes it" : strerror(-r));
 	return r;
 }
 
@@ -67,7 +67,7 @@ static void record_begin(struct record *t, struct span ref)
 	t->has_expected = digest_parse(ref, &t->expected, NULL) == 0;
 }
 
-/* A record that is missing, torn or about something else is begun anew: the bytes may still be of use. */
+/* A record that is missing, torn or of another ref is begun anew: the bytes may still be good. */
 static int open_record(struct ingest *in, struct span ref, struct reason *why)
 {
 	size_t whole = 0;
@@ -92,13 +92,13 @@ static int data_open(struct ingest *in, int flags)
 {
 	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
 
-	/* Sealed, but not named yet: we made it read-only, and an owner may take that back. */
+	/* Sealed, but not named yet: it is read-only, and its owner may undo that. */
 	if (r == -EACCES && fchmodat(in->dir_fd, INGEST_DATA, 0644, AT_SYMLINK_NOFOLLOW) == 0)
 		r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
 	return r;
 }
 
-/* One that has begun goes on with what it has. */
+/* An ingest that has a record can do without. */
 static int claim_records(const struct ingest *in)
 {
 	int r = ingest_claim_records(in);
@@ -107,7 +107,7 @@ static int claim_records(const struct ingest *in)
 
 /*
  * Whether commitd has given the data its name already, although the record may not say `sealed`: after a power cut the
- * name may be on disk, and what was written to the record before it not. The data is gone then, or, on btrfs, the
+ * name may be on disk although the record that was written before it is not. The data is gone then, or, on btrfs, is a
  * second link of the blob. `ret_size`: of the blob.
  */
 static bool is_named(const struct ingest *in, const struct record *record, uint64_t *ret_size)
@@ -127,7 +127,7 @@ static bool is_named(const struct ingest *in, const struct record *record, uint6
 	return blob.st_dev == data.st_dev && blob.st_ino == data.st_ino;
 }
 
-/* As good as sealed: commitd finds the blob and finishes what is left of its move. */
+/* As good as sealed: commitd finds the blob and finishes its move. */
 static void take_for_sealed(struct ingest *in, uint64_t size)
 {
 	in->record.sealed = in->record.expected;
@@ -136,8 +136,8 @@ static void take_for_sealed(struct ingest *in, uint64_t size)
 }
 
 /*
- * The data has a second name that is somebody else's, or a blob's whose digest we do not know: nothing is written
- * through it, our name of it goes, and the ingest begins anew.
+ * The data has a second name, of a foreign file or of a blob whose digest we do not know: nothing is written to it, our
+ * name is unlinked, and the ingest begins anew.
  */
 static int drop_linked(struct ingest *in)
 {
@@ -163,11 +163,11 @@ static int open_data(struct ingest *in, struct reason *why)
 		r = drop_linked(in);
 	if (r == -ENOENT && !in->record.has_sealed)
 		r = FAILPOINT(NAME, "data.make", data_open(in, O_CREAT));
-	/* With a second link it is on its way, on a file system where commitd has to link and unlink. */
+	/* With a second link its move is under way, on a file system where commitd has to link and unlink. */
 	if ((r == -ENOENT || r == -EINVAL) && in->record.has_sealed) {
 		in->is_moved = true;
 		in->offset = in->record.size;
-		in->resumed = "complete, its data has moved to the blobs";
+		in->resumed = "complete (its data has moved to blobs/)";
 		return 0;
 	}
 	if (r < 0)
@@ -194,8 +194,8 @@ static int ingest_fill(struct ingest *in, struct span ref, enum ingest_make make
 }
 
 /*
- * There was no space to make all of it. What was made and holds nothing is in the way of those who need less. Without
- * the lock it is not ours to empty, and a directory that is not empty stays.
+ * There was no space to make all of it. What was made and holds nothing takes space from others. Without the lock it is
+ * not ours to empty, and a directory that is not empty stays.
  */
 static void undo_make(const struct ingest *in)
 {
@@ -232,7 +232,7 @@ int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_mak
 	return r;
 }
 
-/* What stands where its directory or its lock should, and is none, keeps nobody off. */
+/* A foreign file in place of the directory or of the lock locks nothing. */
 static int discard_locked(struct ingest *in, struct reason *why)
 {
 	int ingest_fd = layout_ingest_fd(in->home->layout);
@@ -264,7 +264,7 @@ int ingest_discard(const struct ingest_home *home, struct span ref, struct reaso
 	return r;
 }
 
-/* The offset that the slots and the size of the data speak for. */
+/* The offset that follows from the slots and the size of the data. */
 static int peek_data(const struct ingest *in, uint64_t *ret_offset)
 {
 	uint8_t file[SLOT_FILE_BYTES];
@@ -289,7 +289,7 @@ static int peek_data(const struct ingest *in, uint64_t *ret_offset)
 	return 0;
 }
 
-/* Without data or slots an ingest goes on from 0, unless its data has moved to the blobs. */
+/* Without data or slots an ingest begins at 0, unless its data has moved to blobs/. */
 static uint64_t peek_record(const struct ingest *in)
 {
 	struct record record;

@@ -33,7 +33,7 @@ void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in)
 	    .offset = in->offset,
 	    .size = in->record.size,
 	};
-	/* The ingest may begin its record's file anew meanwhile; that is durable at once, and this one then counts no more. */
+	/* The ingest may replace the file of its record meanwhile, and that is durable at once. */
 	if (job->anchor)
 		job->record_fd = fcntl(in->record_fd, F_DUPFD_CLOEXEC, 0);
 	job->slot_at = checkpoint_durable_at(in->durable_turn + 1);

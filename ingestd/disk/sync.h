@@ -21,7 +21,7 @@ struct sync_job {
 	enum sync_kind kind;
 	struct ingest *in; /* stays open until the job is finished */
 	bool anchor;       /* sync the directory, its parent and the record first */
-	int record_fd;     /* to anchor: a descriptor of the record of its own, or -1; the job's */
+	int record_fd;     /* to anchor: a duplicate of the ingest's; the job's own */
 	uint64_t offset;
 	uint64_t size; /* of the whole content */
 	uint64_t slot_at;

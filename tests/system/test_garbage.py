@@ -283,7 +283,7 @@ def test_receipt_for_what_is_not_stored(box, bad):
         wait_for("the seal to be noted", lambda: b"sealed=" in (box.ingest(DIGEST) / "transfer").read_bytes())
         with nano.Socket(nano.PUSH).connect(box.runtime / "pipes/receipts") as forger:
             forger.send(wire.message("COMMITTED", ref=DIGEST, digest=DIGEST))
-            wait_for("it to be refused", lambda: "something is stored which is not" in box.logs())
+            wait_for("it to be refused", lambda: "reports a blob as stored that is not" in box.logs())
         assert box.is_sealed(DIGEST)
         os.kill(commitd, signal.SIGCONT)
         box.finish(fetch, want=OK)

@@ -249,17 +249,17 @@ DOCS        := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 
 .PHONY: install
 install: build install-units install-completions ## all there is, below PREFIX (/usr/local), in DESTDIR
-	install -d $(INSTALL_BIN) $(addprefix $(INSTALL_MAN)/man,1 5 7)
-	install -m 755 $(PROGRAMS:%=$(BUILD)/bin/%) $(INSTALL_BIN)
-	for page in $(PAGES); do install -m 644 $$page $(INSTALL_MAN)/man$${page##*.} || exit; done
-	install -d $(INSTALL_DOC)/docs
-	install -m 644 $(DOCS) $(INSTALL_DOC)
-	install -m 644 docs/*.md $(INSTALL_DOC)/docs
+	install -d "$(INSTALL_BIN)" "$(INSTALL_MAN)/man1" "$(INSTALL_MAN)/man5" "$(INSTALL_MAN)/man7" "$(INSTALL_DOC)/docs"
+	install -m 755 $(PROGRAMS:%=$(BUILD)/bin/%) "$(INSTALL_BIN)"
+	for page in $(PAGES); do install -m 644 $$page "$(INSTALL_MAN)/man$${page##*.}" || exit; done
+	install -m 644 $(DOCS) "$(INSTALL_DOC)"
+	install -m 644 docs/*.md "$(INSTALL_DOC)/docs"
 
 .PHONY: uninstall
 uninstall: uninstall-units uninstall-completions ## what install put there, but for the configuration
-	rm -rf $(INSTALL_DOC)
-	rm -f $(PROGRAMS:%=$(INSTALL_BIN)/%) $(foreach page,$(PAGES),$(INSTALL_MAN)/man$(lastword $(subst ., ,$(page)))/$(notdir $(page)))
+	rm -rf "$(INSTALL_DOC)"
+	for name in $(PROGRAMS); do rm -f "$(INSTALL_BIN)/$$name" || exit; done
+	for page in $(notdir $(PAGES)); do rm -f "$(INSTALL_MAN)/man$${page##*.}/$$page" || exit; done
 
 .PHONY: clean
 clean: ## remove everything that was built

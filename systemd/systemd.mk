@@ -12,15 +12,16 @@ CONFIG_DEST   = $(DESTDIR)$(SYSCONFDIR)/sluice
 # A configuration that is there is somebody's, and stays.
 .PHONY: install-units uninstall-units
 install-units:
-	install -d $(UNIT_DEST) $(SYSUSERS_DEST) $(TMPFILES_DEST) $(CONFIG_DEST)
+	install -d "$(UNIT_DEST)" "$(SYSUSERS_DEST)" "$(TMPFILES_DEST)" "$(CONFIG_DEST)"
 	for unit in $(UNITS); do sed 's|@BINDIR@|$(PREFIX)/bin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' systemd/$$unit | \
-	    install -m 644 /dev/stdin $(UNIT_DEST)/$$unit || exit; done
-	install -m 644 systemd/sluice.sysusers $(SYSUSERS_DEST)/sluice.conf
-	install -m 644 systemd/sluice.tmpfiles $(TMPFILES_DEST)/sluice.conf
-	test -e $(CONFIG_DEST)/sluice.conf || install -m 644 systemd/sluice.conf $(CONFIG_DEST)
+	    install -m 644 /dev/stdin "$(UNIT_DEST)/$$unit" || exit; done
+	install -m 644 systemd/sluice.sysusers "$(SYSUSERS_DEST)/sluice.conf"
+	install -m 644 systemd/sluice.tmpfiles "$(TMPFILES_DEST)/sluice.conf"
+	test -e "$(CONFIG_DEST)/sluice.conf" || install -m 644 systemd/sluice.conf "$(CONFIG_DEST)"
 
 uninstall-units:
-	rm -f $(UNITS:%=$(UNIT_DEST)/%) $(SYSUSERS_DEST)/sluice.conf $(TMPFILES_DEST)/sluice.conf
+	for unit in $(UNITS); do rm -f "$(UNIT_DEST)/$$unit" || exit; done
+	rm -f "$(SYSUSERS_DEST)/sluice.conf" "$(TMPFILES_DEST)/sluice.conf"
 
 # A kill of each unit in the middle of a pull, and what each may not do: enough to see in make check that they work.
 SYSTEMD_SHORT := killed or forbidden or may

@@ -29,7 +29,7 @@ enum play {
 	PLAY_LIE,        /* COMMITTED, and nothing is stored */
 	PLAY_STORE_LOST, /* stored, and the transfer is not known any more */
 	PLAY_FAILED,
-	PLAY_UNASKED,    /* WAITING for somebody to ask */
+	PLAY_UNASKED,    /* WAITING for a request */
 	PLAY_SPACE,      /* WAITING for something else */
 	PLAY_LOST,       /* not found */
 	PLAY_REFUSE,     /* ERROR, usage */
@@ -72,7 +72,7 @@ static const struct row {
     {"stored and forgotten", false, {GET(FETCHING), LOOK(STORE_LOST)}, DONE},
     {"by tag", true, {GET(FETCHING), LOOK(STORE)}, DONE},
     {"by tag, and too late to hear its digest", true, {GET(FETCHING), LOOK(LOST), GET_AFTER(STORE, 200)}, DONE},
-    {"by tag, and never to be had",
+    {"by tag, and never available",
      true,
      {GET(FETCHING), LOOK(LOST), GET_AFTER(FETCHING, 200), LOOK(LOST), GET_AFTER(FETCHING, 400), LOOK(LOST)},
      FAILED(AGAIN, "aborted")},
@@ -88,15 +88,15 @@ static const struct row {
     {"failed", false, {GET(FETCHING), LOOK(FAILED)}, FAILED(NOT_FOUND, "no such")},
     {"refused", false, {GET(REFUSE)}, FAILED(USAGE, "not like this")},
     {"waits, then comes", false, {GET(SPACE), LOOK(SPACE), LOOK(STORE)}, DONE},
-    {"rests until somebody asks: asks at once", false, {GET(FETCHING), LOOK(UNASKED), GET_AFTER(STORE, 0)}, DONE},
-    {"rests although we ask: no circle", false, {GET(UNASKED), GET_AFTER(UNASKED, 200), GET_AFTER(STORE, 400)}, DONE},
+    {"idle: requested at once", false, {GET(FETCHING), LOOK(UNASKED), GET_AFTER(STORE, 0)}, DONE},
+    {"idle although requested: no busy loop", false, {GET(UNASKED), GET_AFTER(UNASKED, 200), GET_AFTER(STORE, 400)}, DONE},
     {"aborted", false, {GET(FETCHING), LOOK(LOST)}, FAILED(AGAIN, "aborted")},
     {"lost with its ingestd: requested again at once", false, {GET(FETCHING), LOOK(REBORN), GET_AFTER(STORE, 0)}, DONE},
-    {"another ingestd has it and waits: it is to know who does",
+    {"waits at another ingestd: requested again",
      false,
      {GET(FETCHING), LOOK(RESUMED), LOOK(SPACE), LOOK(SPACE), LOOK(SPACE), GET_AFTER(STORE, 0)},
      DONE},
-    {"another ingestd goes on with it: not requested again",
+    {"resumed by another ingestd: not requested again",
      true,
      {GET(FETCHING), LOOK(TAKEN_OVER), LOOK(FETCHING), LOOK(FETCHING), LOOK(FETCHING), LOOK(FETCHING), LOOK(STORE)},
      DONE},

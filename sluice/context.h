@@ -4,14 +4,15 @@
 #ifndef SLUICE_SLUICE_CONTEXT_H
 #define SLUICE_SLUICE_CONTEXT_H
 
-/* System */
-#include <stdbool.h>
+/* Base */
+#include "common/base/program.h"
 
 /* Sluice */
 #include "sluice/places.h"
 
 struct context {
-	const char *store; /* as given, or NULL; so are the next two */
+	struct program_settings program; /* first */
+	const char *store;               /* as given, or NULL; so are the next two */
 	const char *runtime_dir;
 	const char *config;
 	bool json;

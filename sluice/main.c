@@ -6,19 +6,19 @@
  *	sluice [OPTION...] COMMAND [OPTION...] [OPERAND...]
  *
  * DESCRIPTION
- *	The command of Sluice. It asks the daemons ingestd and commitd for what people want, shows how far it is, and
- *	shows and names what is stored. It never opens a network socket and writes nothing in the store. When no daemons
+ *	The command of Sluice. It requests what is wanted from the daemons ingestd and commitd, shows how far that is,
+ *	and shows and names what is stored. It opens no network socket and writes nothing in the store. When no daemons
  *	serve the store, pull, fetch, abort, reset, tag and rm start them for as long as they run.
  *
- *	pull REFERENCE		get an image, and name it when all of it is there
- *	fetch URL --digest D	get any file by its URL and digest
- *	status [REF...]		the transfers
- *	abort, reset REF...	drop a transfer; drop its bytes and keep it
- *	events			what happens, as it happens
- *	doctor			whether everything is as it has to be, and what to do if not
- *	stats, metrics		what the stages have counted, for people and for Prometheus
- *	ls, images, cat DIGEST	what is stored
- *	tag, rm			the names of images
+ *	pull REFERENCE		get an image, and name it when it is complete
+ *	fetch URL		get a file
+ *	status [REF...]		show transfers
+ *	abort, reset REF...	drop a transfer; discard what arrived and keep the transfer
+ *	events			follow what happens
+ *	doctor			check the installation and suggest fixes
+ *	stats, metrics		show what the stages have counted, for people and for Prometheus
+ *	ls, images, cat DIGEST	show what is stored
+ *	tag, rm			name an image, remove a name
  *	up			run the three stages in the foreground
  *
  * OPTIONS
@@ -26,7 +26,7 @@
  *
  * FILES
  *	/var/lib/sluice, ~/.local/share/sluice	the store, of root and of others
- *	RUNTIME/ingest.ctl, commit.ctl, ...	the pipes to the daemons; where RUNTIME is, see places.h
+ *	RUNTIME/ingest.ctl, commit.ctl, ...	the sockets of the daemons; where RUNTIME is, see places.h
  *	RUNTIME/users, up.lock, log		of stages that a command started; see stages.h
  *
  * DIAGNOSTICS
@@ -36,137 +36,99 @@
  */
 
 /* System */
-#include <assert.h>
-#include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
 /* Base */
 #include "common/base/log.h"
-#include "common/base/process.h"
+
+/* OCI */
+#include "common/oci/descriptor.h"
 
 /* Sluice */
 #include "sluice/cmd/command.h"
-#include "sluice/options.h"
 #include "sluice/run/interrupt.h"
 
-static const struct command *const commands[] = {
+static const struct verb *const commands[] = {
     &command_pull,   &command_fetch,  &command_status,  &command_abort,  &command_reset,
     &command_ls,     &command_images, &command_cat,     &command_tag,    &command_rm,
     &command_events, &command_stats,  &command_metrics, &command_doctor, &command_up,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static const struct command *find_command(const char *name)
-{
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i]->name, name) == 0)
-			return commands[i];
-	return NULL;
-}
+static const struct opt options[] = {
+    {.name = "store",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, context.store),
+     .min = 1,
+     .max = 4095,
+     .env = "SLUICE_STORE",
+     .arg = "DIR",
+     .help = "the store (SLUICE_STORE)"},
+    {.name = "runtime-dir",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, context.runtime_dir),
+     .min = 1,
+     .max = 4095,
+     .env = "SLUICE_RUNTIME_DIR",
+     .arg = "DIR",
+     .help = "where the sockets are (SLUICE_RUNTIME_DIR)"},
+    {.name = "config",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, context.config),
+     .min = 1,
+     .max = 4095,
+     .env = "SLUICE_CONFIG",
+     .arg = "FILE",
+     .help = "for a fetchd that is started here (SLUICE_CONFIG)"},
+    {.name = "json",
+     .kind = OPT_FLAG,
+     .at = offsetof(struct settings, context.json),
+     .def = "no",
+     .help = "write JSON: an object a line, the result last"},
+    {.name = "quiet",
+     .letter = 'q',
+     .kind = OPT_FLAG,
+     .at = offsetof(struct settings, context.quiet),
+     .def = "no",
+     .help = "no progress, bare results"},
+    {.name = "verbose",
+     .letter = 'v',
+     .kind = OPT_FLAG,
+     .at = offsetof(struct settings, context.verbose),
+     .def = "no",
+     .help = "log more, also from the stages"},
+    PROGRAM_OPTIONS(struct settings, context.program),
+    {.name = NULL},
+};
 
-static void print_command_help(const struct command *c, FILE *out)
+static int begin(const struct call *call)
 {
-	(void)fprintf(out, "usage: sluice %s%s%s\n\n%s\n", c->name, *c->usage ? " " : "", c->usage, c->summary);
-	if (c->help)
-		(void)fprintf(out, "\n%s", c->help);
-	if (c->options) {
-		(void)fprintf(out, "\noptions:\n");
-		opt_print_help(c->options, out);
-	}
-	(void)fprintf(out, "\nglobal options:\n");
-	opt_print_help(options_global, out);
-}
-
-static void print_help(FILE *out)
-{
-	opt_print_usage(options_global, "usage: sluice", "COMMAND [OPERAND...]", out);
-	(void)fputc('\n', out);
-	for (size_t i = 0; i < COMMANDS; i++)
-		(void)fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
-	(void)fprintf(out, "  %-8s %s\n", "help", "what a command and the options do: sluice help COMMAND");
-}
-
-static int run_help(int argc, char **argv)
-{
-	const struct command *c = argc > 0 ? find_command(argv[0]) : NULL;
-
-	if (argc > 0 && !c) {
-		log_error("there is no command '%s': see 'sluice --help'", argv[0]);
-		return EX_USAGE;
-	}
-	if (c)
-		print_command_help(c, stdout);
-	else
-		print_help(stdout);
-	return 0;
-}
-
-static int bad_usage(const struct command *c)
-{
-	log_error("'%s' takes %s: see 'sluice help %s'", c->name, *c->usage ? c->usage : "no operands", c->name);
-	return EX_USAGE;
-}
-
-static int run_command(const struct command *c, struct context *ctx, int argc, char **argv)
-{
+	struct context *ctx = &((struct settings *)call->settings)->context;
 	struct reason why;
 
-	if (argc < c->operands_min || (c->operands_max != OPERANDS_ANY && argc > c->operands_max))
-		return bad_usage(c);
 	if (ctx->verbose)
 		log_set_level(LOG_LEVEL_INFO);
 	int code = places_find(ctx->store, ctx->runtime_dir, &ctx->places, &why);
-	if (code != 0) {
+	if (code != 0)
 		log_error("%s", why.text);
-		return code;
-	}
-	code = c->run(ctx, argc, argv);
-	places_release(&ctx->places);
 	return code;
 }
 
-/* The command is the first operand; its own options may stand anywhere behind it. */
-static int dispatch(int argc, char **argv)
+static int end(const struct call *call, int code)
 {
-	struct context ctx;
-	struct reason why;
-	const struct command *c = NULL;
-	int at = options_find_operand(options_global, argc, argv);
-	bool is_help = at < argc && strcmp(argv[at], "help") == 0;
-
-	if (at < argc && !is_help && !(c = find_command(argv[at]))) {
-		log_error("there is no command '%s': see 'sluice --help'", argv[at]);
-		return EX_USAGE;
-	}
-	if (options_read(c ? c->options : NULL, &argc, argv, &ctx, &why) < 0) {
-		log_error("%s: see 'sluice %s%s--help'", why.text, c ? c->name : "", c ? " " : "");
-		return EX_USAGE;
-	}
-	if (options_version) {
-		(void)printf("sluice %s\n", SLUICE_VERSION);
-		return 0;
-	}
-	if (options_help && c)
-		return run_help(1, argv);
-	if (is_help || options_help)
-		return run_help(is_help ? argc - 1 : 0, argv + 1);
-	if (!c) {
-		print_help(stderr);
-		return EX_USAGE;
-	}
-	return run_command(c, &ctx, argc - 1, argv + 1);
+	places_release(&((struct settings *)call->settings)->context.places);
+	if (code == EXIT_INTERRUPTED)
+		interrupt_die();
+	return code;
 }
 
 int main(int argc, char **argv)
 {
-	process_init("sluice");
-	int code = dispatch(argc - 1, argv + 1);
-	if (fflush(stdout) != 0 && code == 0) {
-		log_error("cannot write to standard output");
-		code = EX_IOERR;
-	}
-	if (code == EXIT_INTERRUPTED)
-		interrupt_die();
-	return code;
+	static struct verb verbs[COMMANDS];
+	const struct program sluice = {.name = "sluice", .options = options, VERBS(verbs), .begin = begin, .end = end};
+	struct settings settings = {.fetch_size = SIZE_UNKNOWN};
+
+	for (size_t i = 0; i < COMMANDS; i++)
+		verbs[i] = *commands[i];
+	return program_main(&sluice, &settings, argc, argv);
 }

@@ -33,7 +33,7 @@
 #define CAT_BLOCK_BYTES (256u << 10)
 #define NAMELESS        "-"
 
-/* Open the store, or complain and say with which exit code to end. */
+/* Open the store, or log why not and return the exit code. */
 static int open_store(const struct context *ctx, struct layout **ret_layout)
 {
 	struct reason why;
@@ -122,14 +122,13 @@ static int rows_print(const struct context *ctx, const struct rows *rs)
 	return 0;
 }
 
-static int run_ls(struct context *ctx, int argc, char **argv)
+static int run_ls(const struct call *call)
 {
+	const struct context *ctx = command_context(call);
 	struct layout *l;
 	struct rows rs = {.list = NULL};
 	int code = open_store(ctx, &l);
 
-	(void)argc;
-	(void)argv;
 	if (code != 0)
 		return code;
 	int r = rows_gather(l, HASH_SHA256, &rs);
@@ -146,7 +145,7 @@ static int run_ls(struct context *ctx, int argc, char **argv)
 	return report_stdout(r < 0 ? exit_code_of(r) : 0);
 }
 
-const struct command command_ls = {
+const struct verb command_ls = {
     .name = "ls",
     .usage = "",
     .summary = "list the stored blobs: digest and size",
@@ -200,7 +199,7 @@ static int image_print(const struct images_out *out, const char *name, const str
 	return out->quiet && !name ? 0 : table_add(out->table, cells);
 }
 
-/* Whether one of the operands means this name; none at all means every name. */
+/* Whether one of the operands means this name; without operands, every name. */
 static bool is_wanted(const char *name, int argc, char **argv)
 {
 	struct reference reference;
@@ -226,7 +225,7 @@ static int print_images(const struct images_out *out, const struct names *n, int
 
 	for (size_t i = 0; r >= 0 && i < names_len(n); i++) {
 		if (names_at(n, i, &name, &d) < 0 || !is_wanted(name, argc, argv))
-			continue; /* an entry that is no descriptor is somebody else's business */
+			continue; /* an entry that is not a descriptor is another tool's */
 		r = image_print(out, name, &d);
 		++*ret_shown;
 	}
@@ -284,19 +283,20 @@ static int list_images(const struct context *ctx, struct layout *l, int argc, ch
 	return 0;
 }
 
-static int run_images(struct context *ctx, int argc, char **argv)
+static int run_images(const struct call *call)
 {
+	const struct context *ctx = command_context(call);
 	struct layout *l;
 	int code = open_store(ctx, &l);
 
 	if (code != 0)
 		return code;
-	code = list_images(ctx, l, argc, argv);
+	code = list_images(ctx, l, call->argc, call->argv);
 	layout_free(l);
 	return report_stdout(code);
 }
 
-const struct command command_images = {
+const struct verb command_images = {
     .name = "images",
     .usage = "[NAME...]",
     .summary = "list the images: name, digest, platform, size of all their content",
@@ -319,38 +319,38 @@ static int copy_out(int fd)
 	return r;
 }
 
-static int run_cat(struct context *ctx, int argc, char **argv)
+static int run_cat(const struct call *call)
 {
+	const char *text = call->argv[0];
 	struct digest digest;
 	struct reason why;
 	struct layout *l;
 	AUTO_FD fd = -1;
 
-	(void)argc;
-	if (digest_parse(span_str(argv[0]), &digest, &why) < 0) {
-		log_error("cannot show '%s': %s", argv[0], why.text);
+	if (digest_parse(span_str(text), &digest, &why) < 0) {
+		log_error("cannot show '%s': %s", text, why.text);
 		return EX_USAGE;
 	}
-	int code = open_store(ctx, &l);
+	int code = open_store(command_context(call), &l);
 	if (code != 0)
 		return code;
 	int r = layout_blob_open(l, &digest, &fd, NULL);
 	layout_free(l);
 	if (r == 0) {
-		/* As cat(1): who stops reading ends us without a word. */
+		/* As with cat(1): a reader that stops ends us without a word. */
 		(void)signal(SIGPIPE, SIG_DFL);
 		r = copy_out(fd);
 	}
 	if (r == 0)
 		return 0;
 	if (r == -ENOENT)
-		log_error("cannot show '%s': it is not stored", argv[0]);
+		log_error("cannot show '%s': it is not stored", text);
 	else
-		log_errno(r, "cannot show '%s'", argv[0]);
+		log_errno(r, "cannot show '%s'", text);
 	return exit_code_of(r);
 }
 
-const struct command command_cat = {
+const struct verb command_cat = {
     .name = "cat",
     .usage = "DIGEST",
     .summary = "write a stored blob to standard output",

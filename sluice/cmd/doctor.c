@@ -18,16 +18,15 @@
 #include "sluice/cmd/report.h"
 #include "sluice/run/stages.h"
 
-static int run(struct context *ctx, int argc, char **argv)
+static int run(const struct call *call)
 {
+	const struct context *ctx = command_context(call);
 	AUTO_FD dir_fd = open(ctx->places.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	AUTO_JSON list = ctx->json ? json_array_make() : NULL;
 	struct findings f = {.list = list, .quiet = ctx->quiet};
 	bool services = dir_fd >= 0 && stages_are_services(dir_fd);
 	struct counts counts;
 
-	(void)argc;
-	(void)argv;
 	if (ctx->json && !list) {
 		log_error("out of memory");
 		return EX_OSERR;
@@ -43,14 +42,12 @@ static int run(struct context *ctx, int argc, char **argv)
 	return report_stdout(f.worst == FINDING_FAIL ? EX_UNAVAILABLE : 0);
 }
 
-const struct command command_doctor = {
+const struct verb command_doctor = {
     .name = "doctor",
     .usage = "",
     .summary = "check the installation and suggest fixes",
     .help = "A line for each check: ok, warn or fail, what was found, and what to do.\n"
 	    "The exit code is 69 if a check fails. With --json: an array of objects with\n"
 	    "check, state, text and advice. With -q: only what is not ok.\n",
-    .operands_min = 0,
-    .operands_max = 0,
     .run = run,
 };

@@ -264,16 +264,15 @@ static int check_reach(const struct context *ctx)
 	return EX_NOPERM;
 }
 
-static int run(struct context *ctx, int argc, char **argv)
+static int run(const struct call *call)
 {
+	const struct context *ctx = command_context(call);
 	struct stream st = {
 	    .ctx = ctx,
 	    .feeds = {{.stage = "ingestd", .events_name = PIPE_INGEST_EVENTS, .ctl_name = PIPE_INGEST_CTL},
 		      {.stage = "commitd", .events_name = PIPE_COMMIT_EVENTS, .ctl_name = PIPE_COMMIT_CTL}},
 	};
 
-	(void)argc;
-	(void)argv;
 	int code = check_reach(ctx);
 	if (code != 0)
 		return code;
@@ -290,15 +289,13 @@ static int run(struct context *ctx, int argc, char **argv)
 	return code;
 }
 
-const struct command command_events = {
+const struct verb command_events = {
     .name = "events",
     .usage = "",
-    .summary = "what happens, as it happens: a JSON object a line, until Ctrl-C",
-    .help = "type is transfer (as status --json shows one), image (name, state named or\n"
-	    "removed, digest) or stage (stage, state up or down); time is when it was heard\n"
-	    "of. Events are hints: who reads slowly misses some, and when a stage comes up,\n"
-	    "status tells what was missed.\n",
-    .operands_min = 0,
-    .operands_max = 0,
+    .summary = "follow what happens: a JSON object a line, until Ctrl-C",
+    .help = "type is transfer (as in status --json), image (name, state named or removed,\n"
+	    "digest) or stage (stage, state up or down); time is when it was received.\n"
+	    "Events are hints: a slow reader misses some, and after each up the truth is in\n"
+	    "status and images.\n",
     .run = run,
 };

@@ -19,23 +19,20 @@
 #define REF_HASH_DIGITS 16
 #define REF_URL_MAX     (REF_MAX - 1 - REF_HASH_DIGITS)
 
-static const char *option_digest;
-static uint64_t option_size = SIZE_UNKNOWN;
-
 static const struct opt options[] = {
     {.name = "digest",
      .kind = OPT_TEXT,
-     .var = &option_digest,
+     .at = offsetof(struct settings, fetch_digest),
      .min = 1,
      .max = DIGEST_TEXT_MAX,
      .arg = "DIGEST",
-     .help = "what the content must hash to: sha256:... or sha512:..."},
+     .help = "what the file must hash to: sha256:... or sha512:..."},
     {.name = "size",
      .kind = OPT_BYTES,
-     .var = &option_size,
+     .at = offsetof(struct settings, fetch_size),
      .max = INT64_MAX,
      .arg = "BYTES",
-     .help = "how long it must be"},
+     .help = "the size that it must have"},
     {.name = NULL},
 };
 
@@ -55,26 +52,27 @@ static void ref_of_url(const char *url, char ret_ref[static REF_MAX + 1])
 }
 
 /*
- * A digest is the ref: whoever else needs the same content joins the transfer. Without one, whoever asks for the same
- * URL does.
+ * A digest is the ref: another command that needs the same content joins the transfer. Without one, a command that
+ * fetches the same URL does.
  */
-static int parse(const char *url, struct blob *ret_like, char ret_ref[static REF_MAX + 1], struct reason *why)
+static int parse(const struct settings *s, const char *url, struct blob *ret_like, char ret_ref[static REF_MAX + 1],
+		 struct reason *why)
 {
 	struct source source;
 
 	*ret_like = (struct blob){
 	    .ref = ret_ref,
-	    .content = {.size = option_size},
-	    .digest = option_digest ? BLOB_DIGEST_GIVEN : BLOB_DIGEST_UNKNOWN,
+	    .content = {.size = s->fetch_size},
+	    .digest = s->fetch_digest ? BLOB_DIGEST_GIVEN : BLOB_DIGEST_UNKNOWN,
 	};
-	if ((option_digest && digest_parse(span_str(option_digest), &ret_like->content.digest, why) < 0) ||
+	if ((s->fetch_digest && digest_parse(span_str(s->fetch_digest), &ret_like->content.digest, why) < 0) ||
 	    source_parse(span_str(url), &source, why) < 0)
 		return EX_USAGE;
 	if (source.kind != SOURCE_URL) {
-		reason_set(why, "a URL begins with http:// or https://");
+		reason_set(why, "a URL must begin with http:// or https://");
 		return EX_USAGE;
 	}
-	if (option_digest)
+	if (s->fetch_digest)
 		digest_format(&ret_like->content.digest, ret_ref);
 	else
 		ref_of_url(url, ret_ref);
@@ -131,18 +129,20 @@ static char *without_password(const char *url)
 	return asprintf(&safe, "%.*s***%s", (int)(begin - url), url, at) < 0 ? NULL : safe;
 }
 
-static int run(struct context *ctx, int argc, char **argv)
+static int run(const struct call *call)
 {
+	const struct settings *s = call->settings;
+	const struct context *ctx = &s->context;
+	char *url = call->argv[0];
 	struct job j = {.stages = NULL};
 	struct wait *w = NULL;
 	struct blob like;
 	char ref[REF_MAX + 1];
-	AUTO_FREE char *subject = without_password(argv[0]);
+	AUTO_FREE char *subject = without_password(url);
 	struct reason why = {""};
-	int code = parse(argv[0], &like, ref, &why);
+	int code = parse(s, url, &like, ref, &why);
 
-	(void)argc;
-	like.source = argv[0];
+	like.source = url;
 	if (code == 0)
 		code = get(&j, ctx, &like, &w, &why);
 	job_end_progress(&j);
@@ -154,13 +154,12 @@ static int run(struct context *ctx, int argc, char **argv)
 	return job_end(&j, code);
 }
 
-const struct command command_fetch = {
+const struct verb command_fetch = {
     .name = "fetch",
     .usage = "URL [--digest DIGEST] [--size BYTES]",
-    .summary = "get any file by its URL, and by its digest where that is known",
-    .help = "Without a digest it is stored under the one that it turns out to have; what has\n"
-	    "arrived is then gone on with only where a strong ETag, or a Last-Modified that\n"
-	    "is as good, shows that the server still has the same content.\n",
+    .summary = "get a file by its URL, and by its digest if that is known",
+    .help = "Without a digest the file is stored under its own; a partial file then resumes\n"
+	    "only if a strong ETag or Last-Modified proves that it is unchanged.\n",
     .operands_min = 1,
     .operands_max = 1,
     .options = options,

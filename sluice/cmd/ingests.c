@@ -1,5 +1,5 @@
 /*
- * abort and reset: what people do to transfers. ingestd does it.
+ * abort and reset: ingestd does it.
  */
 
 /* System */
@@ -15,19 +15,19 @@
 #include "sluice/run/interrupt.h"
 #include "sluice/run/job.h"
 
-struct verb {
+struct act {
 	const char *word;
 	enum message_type request;
 	enum message_type answer;
 };
 
-static int check_refs(int argc, char **argv, const struct verb *verb)
+static int check_refs(const struct call *call, const struct act *act)
 {
 	struct reason why;
 
-	for (int i = 0; i < argc; i++) {
-		if (ref_check(span_str(argv[i]), &why) < 0) {
-			report_error(verb->word, argv[i], EX_USAGE, NULL, &why);
+	for (int i = 0; i < call->argc; i++) {
+		if (ref_check(span_str(call->argv[i]), &why) < 0) {
+			report_error(act->word, call->argv[i], EX_USAGE, NULL, &why);
 			return EX_USAGE;
 		}
 	}
@@ -35,19 +35,19 @@ static int check_refs(int argc, char **argv, const struct verb *verb)
 }
 
 /* All of them are tried; the first failure is the exit code. */
-static int run_each(struct job *j, const struct context *ctx, int argc, char **argv, const struct verb *verb)
+static int run_each(struct job *j, const struct call *call, const struct act *act)
 {
 	struct message answer;
 	struct reason why;
 	int first = 0;
 
-	for (int i = 0; i < argc; i++) {
-		const struct message request = {.type = verb->request, .ref = span_str(argv[i])};
-		int code = client_demand(j->client, CLIENT_INGESTD, &request, verb->answer, &answer, &why);
+	for (int i = 0; i < call->argc; i++) {
+		const struct message request = {.type = act->request, .ref = span_str(call->argv[i])};
+		int code = client_demand(j->client, CLIENT_INGESTD, &request, act->answer, &answer, &why);
 		if (code != 0)
-			report_error(verb->word, argv[i], code, NULL, &why);
-		else if (!ctx->quiet)
-			(void)printf("%s\n", argv[i]);
+			report_error(act->word, call->argv[i], code, NULL, &why);
+		else if (!command_context(call)->quiet)
+			(void)printf("%s\n", call->argv[i]);
 		first = first ? first : code;
 		if (code == EXIT_INTERRUPTED)
 			break;
@@ -55,49 +55,50 @@ static int run_each(struct job *j, const struct context *ctx, int argc, char **a
 	return first;
 }
 
-static int run_verb(const struct context *ctx, int argc, char **argv, const struct verb *verb)
+static int run_act(const struct call *call, const struct act *act)
 {
+	const struct context *ctx = command_context(call);
 	struct job j;
 	struct reason why = {""};
-	int code = check_refs(argc, argv, verb);
+	int code = check_refs(call, act);
 
 	if (code != 0)
 		return code;
 	code = job_begin(&j, ctx, ctx->quiet ? PROGRESS_NONE : PROGRESS_LINES, &why);
 	job_end_progress(&j);
 	if (code == 0)
-		code = run_each(&j, ctx, argc, argv, verb);
+		code = run_each(&j, call, act);
 	else
-		report_error(verb->word, argv[0], code, NULL, &why);
+		report_error(act->word, call->argv[0], code, NULL, &why);
 	return job_end(&j, code);
 }
 
-static int run_abort(struct context *ctx, int argc, char **argv)
+static int run_abort(const struct call *call)
 {
-	static const struct verb verb = {"abort", MSG_ABORT, MSG_OK};
-	return run_verb(ctx, argc, argv, &verb);
+	static const struct act act = {"abort", MSG_ABORT, MSG_OK};
+	return run_act(call, &act);
 }
 
-static int run_reset(struct context *ctx, int argc, char **argv)
+static int run_reset(const struct call *call)
 {
-	static const struct verb verb = {"reset", MSG_RESET, MSG_RECORD};
-	return run_verb(ctx, argc, argv, &verb);
+	static const struct act act = {"reset", MSG_RESET, MSG_RECORD};
+	return run_act(call, &act);
 }
 
-const struct command command_abort = {
+const struct verb command_abort = {
     .name = "abort",
     .usage = "REF...",
-    .summary = "drop transfers with all that arrived",
-    .help = "REF as status shows it. One that is not there is fine.\n",
+    .summary = "drop transfers with everything that arrived",
+    .help = "REF as status shows it. One that does not exist is not an error.\n",
     .operands_min = 1,
     .operands_max = OPERANDS_ANY,
     .run = run_abort,
 };
 
-const struct command command_reset = {
+const struct verb command_reset = {
     .name = "reset",
     .usage = "REF...",
-    .summary = "drop the bytes and digest states of transfers, and keep these",
+    .summary = "discard what arrived, keep the transfers",
     .help = "REF as status shows it.\n",
     .operands_min = 1,
     .operands_max = OPERANDS_ANY,

@@ -124,12 +124,11 @@ static void print_stages(const struct counts *f)
 				     f->stages[i].started_s);
 }
 
-static int run(struct context *ctx, int argc, char **argv)
+static int run(const struct call *call)
 {
+	const struct context *ctx = command_context(call);
 	struct counts f;
 
-	(void)argc;
-	(void)argv;
 	counts_gather(ctx->places.runtime, &f);
 	print_stages(&f);
 	for (enum counter c = 0; c < COUNTERS; c++)
@@ -138,14 +137,12 @@ static int run(struct context *ctx, int argc, char **argv)
 	return report_stdout(0);
 }
 
-const struct command command_metrics = {
+const struct verb command_metrics = {
     .name = "metrics",
     .usage = "",
-    .summary = "what the stages have counted, for Prometheus",
+    .summary = "print what the stages have counted, for Prometheus",
     .help = "The text format, version 0.0.4: for node_exporter's textfile collector, or\n"
 	    "anything that scrapes the output of a command. sluice_up tells which stages\n"
 	    "answered; the others have no numbers.\n",
-    .operands_min = 0,
-    .operands_max = 0,
     .run = run,
 };

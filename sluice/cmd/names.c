@@ -20,7 +20,7 @@
 #include "sluice/cmd/report.h"
 #include "sluice/run/job.h"
 
-/* What a name, or for `tag` a digest, stands for. 0, or an exit code with a reason. */
+/* What a name, or for `tag` a digest, leads to. 0, or an exit code with a reason. */
 static int resolve(const struct context *ctx, const char *text, bool digests, char full[static REFERENCE_TEXT_SIZE],
 		   const char **ret_name, struct descriptor *ret_descriptor, struct reason *why)
 {
@@ -39,7 +39,7 @@ static int resolve(const struct context *ctx, const char *text, bool digests, ch
 	return r == -EINVAL || r == -EFBIG ? EX_DATAERR : r < 0 ? exit_code_of(r) : 0;
 }
 
-/* Have commitd do it, with stages of our own if nobody serves. */
+/* Have commitd do it, starting stages of our own if none serve. */
 static int demand_ok(const struct context *ctx, const struct message *request, struct reason *why)
 {
 	struct job j;
@@ -74,7 +74,7 @@ static int tag(const struct context *ctx, const char *text, const char *new_name
 	const char *name;
 
 	if (!name_is_valid(span_str(new_name))) {
-		reason_set(why, "'%s' is no name for an image", new_name);
+		reason_set(why, "'%s' is not a valid name for an image", new_name);
 		return EX_USAGE;
 	}
 	int code = resolve(ctx, text, true, full, &name, ret_descriptor, why);
@@ -94,58 +94,60 @@ static int tag(const struct context *ctx, const char *text, const char *new_name
 	return demand_ok(ctx, &request, why);
 }
 
-static int run_tag(struct context *ctx, int argc, char **argv)
+static int run_tag(const struct call *call)
 {
+	const struct context *ctx = command_context(call);
+	const char *text = call->argv[0], *new_name = call->argv[1];
 	struct descriptor d;
 	struct reason why = {""};
-	int code = tag(ctx, argv[0], argv[1], &d, &why);
+	int code = tag(ctx, text, new_name, &d, &why);
 
-	(void)argc;
 	if (code == 0)
-		print_result(ctx, argv[1], &d);
+		print_result(ctx, new_name, &d);
 	else
-		report_error("tag", argv[0], code, NULL, &why);
+		report_error("tag", text, code, NULL, &why);
 	return code;
 }
 
-const struct command command_tag = {
+const struct verb command_tag = {
     .name = "tag",
     .usage = "NAME NEWNAME",
-    .summary = "give an image another name, or a stored manifest its first",
-    .help = "NAME may be the digest of a stored manifest. NEWNAME is taken as it is written;\n"
-	    "a former image of that name loses it.\n",
+    .summary = "give an image another name, or a stored manifest a name",
+    .help = "NAME may be the digest of a stored manifest. NEWNAME is taken literally; an\n"
+	    "image that had it loses it.\n",
     .operands_min = 2,
     .operands_max = 2,
     .run = run_tag,
 };
 
-static int run_rm(struct context *ctx, int argc, char **argv)
+static int run_rm(const struct call *call)
 {
+	const struct context *ctx = command_context(call);
+	const char *text = call->argv[0];
 	char full[REFERENCE_TEXT_SIZE];
 	const char *name;
 	struct descriptor d;
 	struct reason why = {""};
-	int code = resolve(ctx, argv[0], false, full, &name, &d, &why);
+	int code = resolve(ctx, text, false, full, &name, &d, &why);
 
-	(void)argc;
 	if (code == 0) {
 		const struct message request = {.type = MSG_REMOVE_NAME, .name = span_str(name)};
 		code = demand_ok(ctx, &request, &why);
 	}
 	if (code != 0) {
-		report_error("remove", argv[0], code, NULL, &why);
+		report_error("remove", text, code, NULL, &why);
 		return code;
 	}
 	print_result(ctx, name, &d);
 	if (!ctx->quiet && !ctx->json)
-		(void)printf("the name is gone, its content stays until a garbage collection\n");
+		(void)printf("removed the name; the content stays until a garbage collection\n");
 	return 0;
 }
 
-const struct command command_rm = {
+const struct verb command_rm = {
     .name = "rm",
     .usage = "NAME",
-    .summary = "take a name away; the content stays until a garbage collection",
+    .summary = "remove a name; the content stays until a garbage collection",
     .operands_min = 1,
     .operands_max = 1,
     .run = run_rm,

@@ -35,8 +35,8 @@ struct pull {
 	struct wait *wait;
 	struct reference reference;
 	char name[REFERENCE_TEXT_SIZE];
-	bool all;             /* all platforms */
-	bool by_hand;         /* somebody said which platform */
+	bool all; /* all platforms */
+	bool platform_given;
 	struct platform want; /* else this one */
 	bool chosen;
 	struct descriptor image;                             /* what gets the name, once it is chosen */
@@ -45,23 +45,20 @@ struct pull {
 	bool more_platforms;
 };
 
-static bool option_all;
-static const char *option_platform;
-
 static const struct opt options[] = {
     {.name = "platform",
      .kind = OPT_TEXT,
-     .var = &option_platform,
+     .at = offsetof(struct settings, pull_platform),
      .min = 1,
      .max = PLATFORM_TEXT_SIZE - 1,
-     .arg = "PLATFORM",
-     .help = "OS[(VERSION)]/ARCH[/VARIANT], not this machine's"},
+     .arg = "P",
+     .help = "OS[(VERSION)]/ARCH[/VARIANT] (default: this machine's)"},
     {.name = "all-platforms",
      .letter = 'a',
      .kind = OPT_FLAG,
-     .var = &option_all,
+     .at = offsetof(struct settings, pull_all),
      .def = "no",
-     .help = "pull every platform, and name the index"},
+     .help = "pull all platforms and name the index"},
     {.name = NULL},
 };
 
@@ -232,11 +229,11 @@ static int complete_platform(struct pull *p, struct reason *why)
 		p->image.has_platform = image_config_platform(p->job.layout, &m, &p->image.platform);
 		manifest_release(&m);
 	}
-	if (!p->by_hand || !p->image.has_platform || platform_rank(&p->want, &p->image.platform) > 0)
+	if (!p->platform_given || !p->image.has_platform || platform_rank(&p->want, &p->image.platform) > 0)
 		return 0;
 	platform_format(&p->image.platform, have);
 	platform_format(&p->want, want);
-	reason_set(why, "it is for %s, not for %s", have, want);
+	reason_set(why, "the image is for %s, not for %s", have, want);
 	return EX_NOINPUT;
 }
 
@@ -259,19 +256,19 @@ static int set_name(struct pull *p, struct reason *why)
 	return client_demand(p->job.client, CLIENT_COMMITD, &request, MSG_OK, &answer, why);
 }
 
-static void say_what_there_is(const struct pull *p, struct reason *why)
+static void list_platforms(const struct pull *p, struct reason *why)
 {
 	char want[PLATFORM_TEXT_SIZE];
 
 	platform_format(&p->want, want);
-	reason_set(why, "there is no image for %s; there is: %s", want, p->platforms_len ? "" : "none");
+	reason_set(why, "there is no image for %s; available: %s", want, p->platforms_len ? "" : "none");
 	for (unsigned i = 0; i < p->platforms_len; i++)
 		reason_set(why, "%s%s%s", why->text, i > 0 ? ", " : "", p->platforms[i]);
 	if (p->more_platforms)
 		reason_set(why, "%s, and more", why->text);
 }
 
-/* Everything that was wanted has come, or not: name the image, or say why not. */
+/* All blobs are DONE or FAILED: name the image, or say why not. */
 static int conclude(struct pull *p, struct reason *why)
 {
 	int code = report_failures(p->wait, why);
@@ -279,7 +276,7 @@ static int conclude(struct pull *p, struct reason *why)
 	if (code != 0)
 		return code;
 	if (!p->chosen) {
-		say_what_there_is(p, why);
+		list_platforms(p, why);
 		return EX_NOINPUT;
 	}
 	code = p->all ? 0 : complete_platform(p, why);
@@ -327,47 +324,48 @@ static int pull_image(struct pull *p, const struct context *ctx, struct reason *
 	return code != 0 ? code : conclude(p, why);
 }
 
-static int parse(struct pull *p, const char *text, struct reason *why)
+static int parse(struct pull *p, const struct settings *s, const char *text, struct reason *why)
 {
 	if (reference_parse(span_str(text), &p->reference, why) < 0)
 		return EX_USAGE;
 	reference_format(&p->reference, p->name);
-	p->all = option_all;
-	p->by_hand = option_platform != NULL;
-	if (p->all && p->by_hand) {
+	p->all = s->pull_all;
+	p->platform_given = s->pull_platform != NULL;
+	if (p->all && p->platform_given) {
 		reason_set(why, "--platform and --all-platforms exclude each other");
 		return EX_USAGE;
 	}
-	if (p->by_hand)
-		return platform_parse(span_str(option_platform), &p->want, why) < 0 ? EX_USAGE : 0;
+	if (p->platform_given)
+		return platform_parse(span_str(s->pull_platform), &p->want, why) < 0 ? EX_USAGE : 0;
 	platform_of_host(&p->want);
 	return 0;
 }
 
-static int run(struct context *ctx, int argc, char **argv)
+static int run(const struct call *call)
 {
+	const struct settings *s = call->settings;
+	const char *text = call->argv[0];
 	struct pull p = {.wait = NULL};
 	struct reason why = {""};
-	int code = parse(&p, argv[0], &why);
+	int code = parse(&p, s, text, &why);
 
-	(void)argc;
 	if (code == 0)
-		code = pull_image(&p, ctx, &why);
+		code = pull_image(&p, &s->context, &why);
 	job_end_progress(&p.job);
 	if (code == 0)
-		print_result(&p, ctx);
+		print_result(&p, &s->context);
 	else
-		report_error("pull", argv[0], code, p.wait, &why);
+		report_error("pull", text, code, p.wait, &why);
 	wait_free(p.wait);
 	return job_end(&p.job, code);
 }
 
-const struct command command_pull = {
+const struct verb command_pull = {
     .name = "pull",
     .usage = "[--platform P | --all-platforms] REFERENCE",
-    .summary = "get an image, and name it when all of it is there",
-    .help = "REFERENCE is [HOST[:PORT]/]NAME[:TAG][@DIGEST]. What arrives is kept whatever\n"
-	    "happens: run the same line again and it goes on where it stopped.\n",
+    .summary = "get an image, and name it when it is complete",
+    .help = "REFERENCE is [HOST[:PORT]/]NAME[:TAG][@DIGEST]. Whatever happens, what\n"
+	    "arrived is kept: run the same command again to resume.\n",
     .operands_min = 1,
     .operands_max = 1,
     .options = options,

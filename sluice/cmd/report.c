@@ -109,7 +109,7 @@ void report_error(const char *verb, const char *subject, int code, const struct 
 	char head[REASON_MAX];
 
 	if (w && anything_arrived(w))
-		kept = again ? "; what arrived is kept, run it again to go on" : "; what arrived is kept";
+		kept = again ? "; what arrived is kept, run the same command to resume" : "; what arrived is kept";
 	if (w && code != EXIT_INTERRUPTED)
 		log_failures(w);
 	(void)snprintf(head, sizeof(head), "cannot %s '%s': ", verb, subject);

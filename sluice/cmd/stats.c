@@ -297,16 +297,15 @@ static void show_json(const struct counts *f)
 	report_json(object);
 }
 
-static int run(struct context *ctx, int argc, char **argv)
+static int run(const struct call *call)
 {
+	const struct context *ctx = command_context(call);
 	struct counts f;
 
-	(void)argc;
-	(void)argv;
 	counts_gather(ctx->places.runtime, &f);
 	if (!counts_any_up(&f)) {
-		log_error("cannot show what the stages of '%s' have counted: ingestd: %s; see 'sluice doctor'",
-			  ctx->places.store, f.stages[STAGE_INGESTD].why.text);
+		log_error("cannot show the counts of '%s': ingestd: %s; see 'sluice doctor'", ctx->places.store,
+			  f.stages[STAGE_INGESTD].why.text);
 		return EX_UNAVAILABLE;
 	}
 	if (ctx->json)
@@ -316,13 +315,11 @@ static int run(struct context *ctx, int argc, char **argv)
 	return report_stdout(0);
 }
 
-const struct command command_stats = {
+const struct verb command_stats = {
     .name = "stats",
     .usage = "",
-    .summary = "what the stages have counted since each was started",
+    .summary = "show what the stages have counted since they started",
     .help = "With --json: an object with stages (stage, up, started, version) and counts,\n"
-	    "under the names that sluice metrics gives them.\n",
-    .operands_min = 0,
-    .operands_max = 0,
+	    "under the names that metrics gives them.\n",
     .run = run,
 };

@@ -25,15 +25,13 @@
 #define STATUS_PATIENCE_MS 5000u
 #define WATCH_EVERY_MS     1000
 
-static bool option_watch;
-
 static const struct opt options[] = {
     {.name = "watch",
      .letter = 'w',
      .kind = OPT_FLAG,
-     .var = &option_watch,
+     .at = offsetof(struct settings, status_watch),
      .def = "no",
-     .help = "again when it has changed, every second, until Ctrl-C"},
+     .help = "repeat every second if it has changed, until Ctrl-C"},
     {.name = NULL},
 };
 
@@ -235,25 +233,25 @@ static int watch(struct view *v, const struct context *ctx, int argc, char **arg
 	return code == EXIT_INTERRUPTED ? 0 : code; /* the way to end it */
 }
 
-static int run(struct context *ctx, int argc, char **argv)
+static int run(const struct call *call)
 {
+	const struct settings *s = call->settings;
 	struct view v = {.screen = {.fd = STDOUT_FILENO}};
-	int code = option_watch ? watch(&v, ctx, argc, argv) : show(&v, ctx, argc, argv);
+	int code = (s->status_watch ? watch : show)(&v, &s->context, call->argc, call->argv);
 
 	screen_release(&v.screen);
 	buf_release(&v.text);
 	return code;
 }
 
-const struct command command_status = {
+const struct verb command_status = {
     .name = "status",
     .usage = "[--watch] [REF...]",
-    .summary = "the transfers: how far they are, and what they wait for",
+    .summary = "show transfers: how far they are, and what they wait for",
     .help = "With --quiet: the refs alone. With --json: an array of objects with ref, state,\n"
 	    "offset, total, digest, media_type, rate, eta_s, started, updated, until,\n"
-	    "attempts, rehashed_bytes, class, error; what is not known is left out.\n"
-	    "digest is that of the bytes so far.\n",
-    .operands_min = 0,
+	    "attempts, rehashed_bytes, class, error; what is unknown is left out. digest is\n"
+	    "that of the bytes so far.\n",
     .operands_max = OPERANDS_ANY,
     .options = options,
     .run = run,

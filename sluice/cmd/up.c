@@ -17,47 +17,44 @@
 #include "sluice/run/stages.h"
 #include "sluice/run/supervise.h"
 
-static bool option_background;
-static bool option_remove;
-static bool option_no_resume;
-
 static const struct opt options[] = {
     {.name = "no-resume",
      .kind = OPT_FLAG,
-     .var = &option_no_resume,
+     .at = offsetof(struct settings, up_no_resume),
      .def = "no",
-     .help = "leave old transfers until somebody asks for them"},
+     .help = "do not resume unfinished transfers at start"},
     {.name = "background",
      .kind = OPT_FLAG,
-     .var = &option_background,
+     .at = offsetof(struct settings, up_background),
      .def = "no",
      .help = "log to RUNTIME/log, end with the last user"},
     {.name = "remove",
      .kind = OPT_FLAG,
-     .var = &option_remove,
+     .at = offsetof(struct settings, up_remove),
      .def = "no",
      .help = "remove the runtime directory at the end"},
     {.name = NULL},
 };
 
-static int take_up_lock(const struct context *ctx, int dir_fd, int *ret_fd)
+static int take_up_lock(const struct settings *s, int dir_fd, int *ret_fd)
 {
+	const struct places *places = &s->context.places;
 	struct reason holder = {""};
 	int r = lock_take_at(dir_fd, STAGES_UP_LOCK, LOCK_SERVE, "sluice up", ret_fd, &holder);
 
 	if (r == 0)
 		return 0;
 	if (r == -EWOULDBLOCK) {
-		if (!option_background)
-			log_error("cannot serve '%s': '%s/%s' is held by %s", ctx->places.store, ctx->places.runtime,
+		if (!s->up_background)
+			log_error("cannot serve '%s': '%s/%s' is held by %s", places->store, places->runtime,
 				  STAGES_UP_LOCK, holder.text);
 		return EX_TEMPFAIL;
 	}
-	log_errno(r, "cannot lock '%s/%s'", ctx->places.runtime, STAGES_UP_LOCK);
+	log_errno(r, "cannot lock '%s/%s'", places->runtime, STAGES_UP_LOCK);
 	return exit_code_of(r);
 }
 
-/* From here on our words and those of the stages are in the log. */
+/* From here on what we and the stages log is in the file. */
 static int open_log(const struct context *ctx, int dir_fd)
 {
 	AUTO_FD fd = openat(dir_fd, STAGES_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -71,7 +68,7 @@ static int open_log(const struct context *ctx, int dir_fd)
 	return 0;
 }
 
-/* What no stage could work with is better said once, and before any of them is started. */
+/* What would stop every stage is better reported once, before any of them starts. */
 static int check_store(const char *store)
 {
 	if (faccessat(AT_FDCWD, store, R_OK | W_OK | X_OK, AT_EACCESS) == 0 || errno == ENOENT)
@@ -81,44 +78,44 @@ static int check_store(const char *store)
 	return r == -EROFS || r == -EACCES ? EX_CANTCREAT : exit_code_of(r);
 }
 
-static int run(struct context *ctx, int argc, char **argv)
+static int run(const struct call *call)
 {
+	const struct settings *s = call->settings;
+	const struct context *ctx = &s->context;
 	AUTO_FD dir_fd = -1;
 	AUTO_FD lock_fd = -1;
 	struct reason why;
 	bool made;
 
-	(void)argc;
-	(void)argv;
 	int code = places_make_runtime(&ctx->places, &dir_fd, &made, &why);
 	if (code != 0) {
 		log_error("%s", why.text);
 		return code;
 	}
 	if (stages_are_services(dir_fd)) {
-		log_error("the stages on '%s' are services: use 'systemctl start sluice.target', or another store",
+		log_error("the stages of '%s' are services: run 'systemctl start sluice.target', or use another store",
 			  ctx->places.runtime);
 		return EX_CONFIG;
 	}
-	code = take_up_lock(ctx, dir_fd, &lock_fd);
-	if (code == 0 && option_background && !ctx->verbose)
+	code = take_up_lock(s, dir_fd, &lock_fd);
+	if (code == 0 && s->up_background && !ctx->verbose)
 		code = open_log(ctx, dir_fd);
 	if (code == 0)
 		code = check_store(ctx->places.store);
 	if (code != 0)
 		return code;
 	const struct supervise_options how = {
-	    .no_resume = option_no_resume || option_background,
-	    .until_idle = option_background,
-	    .remove = option_remove || made || ctx->places.private,
+	    .no_resume = s->up_no_resume || s->up_background,
+	    .until_idle = s->up_background,
+	    .remove = s->up_remove || made || ctx->places.private,
 	};
 	return supervise_run(ctx, &how, dir_fd);
 }
 
-const struct command command_up = {
+const struct verb command_up = {
     .name = "up",
     .usage = "[--no-resume]",
-    .summary = "run the three stages in the foreground, restarting whichever dies",
+    .summary = "run the three stages in the foreground, restart whichever dies",
     .options = options,
     .run = run,
 };

@@ -28,7 +28,7 @@ static int media_type_take(const struct json_t *value, struct descriptor *d, str
 {
 	const char *text = json_member_text(value, "mediaType");
 	if (!text)
-		return json_has(value, "mediaType") ? refuse("whose mediaType is no text", why) : 0;
+		return json_has(value, "mediaType") ? refuse("whose mediaType is not a string", why) : 0;
 	if (strlen(text) > MEDIA_TYPE_MAX)
 		return refuse("whose mediaType is longer than 255 bytes", why);
 	for (const char *p = text; *p != '\0'; p++)
@@ -38,7 +38,7 @@ static int media_type_take(const struct json_t *value, struct descriptor *d, str
 	return 0;
 }
 
-/* Without an os and an architecture it says nothing. Whatever else it says is for others. */
+/* Without an os and an architecture there is no platform. */
 static int platform_take(const struct json_t *value, struct descriptor *d, struct reason *why)
 {
 	const struct json_t *platform = json_member(value, "platform");
@@ -56,7 +56,7 @@ int descriptor_parse(const struct json_t *value, struct descriptor *ret_descript
 {
 	struct descriptor d = {.size = 0};
 	if (!json_is_object(value))
-		return refuse("that is no object", why);
+		return refuse("that is not an object", why);
 	int r = media_type_take(value, &d, why);
 	if (r < 0)
 		return r;
@@ -67,7 +67,7 @@ int descriptor_parse(const struct json_t *value, struct descriptor *ret_descript
 	if (r < 0)
 		return r;
 	if (!json_member_u64(value, "size", &d.size))
-		return refuse("without a size that is a whole number from 0 up", why);
+		return refuse("whose size is missing or not a whole number from 0", why);
 	r = platform_take(value, &d, why);
 	if (r == 0)
 		*ret_descriptor = d;

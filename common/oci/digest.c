@@ -18,7 +18,7 @@ static int refuse(struct span text, const char *what, struct reason *why)
 	return -EINVAL;
 }
 
-/* Upper case is no digest: one content would have two names. */
+/* Upper case is not a digest: one content would have two names. */
 static int nibble(uint8_t c)
 {
 	if (c >= '0' && c <= '9')
@@ -48,10 +48,10 @@ int digest_parse(struct span text, struct digest *ret_digest, struct reason *why
 		if (span_eq(name, span_str(hash_name(algorithms[i]))))
 			d.alg = algorithms[i];
 	if (d.alg == 0)
-		return refuse(text, "only sha256 and sha512 are known", why);
+		return refuse(text, "only sha256 and sha512 are supported", why);
 	size_t digits = text.len - name.len - 1;
 	if (digits != 2 * hash_size(d.alg))
-		return refuse(text, d.alg == HASH_SHA256 ? "64 digits are needed" : "128 digits are needed", why);
+		return refuse(text, d.alg == HASH_SHA256 ? "sha256 has 64 digits" : "sha512 has 128 digits", why);
 	if (!hex_decode(colon + 1, hash_size(d.alg), d.bytes))
 		return refuse(text, "only the digits 0 to 9 and a to f are allowed", why);
 	*ret_digest = d;

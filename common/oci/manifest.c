@@ -11,7 +11,7 @@ static int refuse(const char *what, struct reason *why)
 	return -EINVAL;
 }
 
-/* Types that servers give to files that they know nothing about: no claim, where the document makes one itself. */
+/* Types that servers give to files that they do not know: no claim, where the document makes one itself. */
 static bool says_nothing(const char *media_type)
 {
 	return strcmp(media_type, "application/json") == 0 || strcmp(media_type, "application/octet-stream") == 0 ||
@@ -43,15 +43,15 @@ static int type_take(const struct json_t *root, const char *came_as, struct mani
 	const char *own = json_member_text(root, "mediaType");
 	const char *is = m->kind == MANIFEST_INDEX ? "an index" : "an image manifest";
 	if (!own && json_has(root, "mediaType"))
-		return refuse("of a mediaType that is no text", why);
+		return refuse("invalid: its mediaType is not a string", why);
 	if (came_as_take(came_as, own != NULL, served) < 0)
 		return refuse("served under a media type that is longer than 255 bytes", why);
 	if (own && !type_fits(m->kind, own)) {
-		reason_set(why, "the document is %s and calls itself '%.255s'", is, own);
+		reason_set(why, "the document is %s, but calls itself '%.255s'", is, own);
 		return -EINVAL;
 	}
 	if (served[0] != '\0' && (!type_fits(m->kind, served) || (own && strcmp(own, served) != 0))) {
-		reason_set(why, "the document is %s ('%s') and came as '%s'", is, own ? own : "no mediaType", served);
+		reason_set(why, "the document is %s ('%s'), but came as '%s'", is, own ? own : "no mediaType", served);
 		return -EINVAL;
 	}
 	const char *type = m->kind == MANIFEST_INDEX ? MEDIA_TYPE_OCI_INDEX : MEDIA_TYPE_OCI_MANIFEST;
@@ -68,19 +68,18 @@ static int kind_take(const struct json_t *root, enum manifest_kind *ret_kind, st
 {
 	uint64_t version;
 	if (!json_is_object(root))
-		return refuse("no JSON object", why);
+		return refuse("not a JSON object", why);
 	bool has_version = json_member_u64(root, "schemaVersion", &version);
 	if (has_version && version == 1)
 		return refuse(
-		    "a manifest of Docker's schema 1, which is out of use and not taken: have the image pushed "
-		    "again by a tool of this decade",
+		    "a manifest of Docker schema 1, which is not supported; push the image again with a current tool",
 		    why);
 	if (!has_version || version != 2)
 		return refuse("not of schemaVersion 2", why);
 	bool index = json_has(root, "manifests");
 	bool image = json_has(root, "config") || json_has(root, "layers");
 	if (index && image)
-		return refuse("a manifest and an index at once", why);
+		return refuse("both a manifest and an index", why);
 	if (!index && !image)
 		return refuse("neither a manifest nor an index", why);
 	*ret_kind = index ? MANIFEST_INDEX : MANIFEST_IMAGE;
@@ -111,7 +110,7 @@ static int content_take(const struct json_t *root, struct manifest *m, struct re
 	const struct json_t *config = json_member(root, "config");
 	const struct json_t *list = json_member(root, m->kind == MANIFEST_INDEX ? "manifests" : "layers");
 	if (!json_is_array(list))
-		return refuse(m->kind == MANIFEST_INDEX ? "an index whose manifests are no list"
+		return refuse(m->kind == MANIFEST_INDEX ? "an index whose manifests are not a list"
 							: "a manifest without a list of layers",
 			      why);
 	if (m->kind == MANIFEST_IMAGE && !config)

@@ -28,7 +28,7 @@ static const struct alias {
     {"armv8l", "arm", "v8"},    {"loongarch64", "loong64", NULL},
 };
 
-/* What may stand alone: the names that Go knows, and so containerd. */
+/* These may stand alone: the names that Go knows, and so containerd. */
 static const char *const systems[] = {
     "aix",   "android", "darwin", "dragonfly", "freebsd", "hurd",    "illumos", "ios", "js",
     "linux", "nacl",    "netbsd", "openbsd",   "plan9",   "solaris", "windows", "zos", NULL,
@@ -56,7 +56,7 @@ static bool is_arch(const struct platform *p, const char *architecture)
 	return strcmp(p->architecture, architecture) == 0;
 }
 
-/* "8" and "v8.0" are "v8", and a variant that every machine of the architecture has is none; arm alone is v7. */
+/* "8" and "v8.0" are "v8", and a variant that every machine of the architecture has is left out; arm alone is v7. */
 static void variant_normalize(struct platform *p)
 {
 	size_t len = strlen(p->variant);
@@ -166,10 +166,11 @@ int platform_parse(struct span text, struct platform *ret_platform, struct reaso
 	struct platform p = {.os = ""};
 	if (!text_take(text, &p) && !word_take(text, &p)) {
 		int len = text.len <= QUOTE_MAX ? (int)text.len : QUOTE_MAX;
-		reason_set(why,
-			   "'%.*s' is not a platform: os/architecture or os/architecture/variant is, or "
-			   "windows(version)/architecture, or one that is known of os and architecture alone",
-			   len, len > 0 ? (const char *)text.data : "");
+		reason_set(
+		    why,
+		    "'%.*s' is not a platform: expected os/architecture[/variant], windows(version)/architecture, "
+		    "or a known os or architecture alone",
+		    len, len > 0 ? (const char *)text.data : "");
 		return -EINVAL;
 	}
 	normalize(&p);
@@ -217,7 +218,7 @@ bool platform_is_of_no_machine(const struct platform *p)
 	return strcmp(p->os, "unknown") == 0;
 }
 
-/* "vN" or, where an architecture counts so, "vN.M"; without a variant the one that goes without saying. */
+/* "vN" or, where an architecture counts so, "vN.M"; without a variant the default one. */
 static bool level_of(const struct platform *p, unsigned *ret_major, unsigned *ret_minor)
 {
 	const char *base = is_arch(p, "amd64") ? "v1" : is_arch(p, "arm64") ? "v8" : is_arch(p, "arm") ? "v7" : NULL;
@@ -260,7 +261,7 @@ struct windows {
 	unsigned major, minor, build, revision;
 };
 
-/* "10.0.20348.1726", with or without the revision. False: it is no such thing. */
+/* "10.0.20348.1726", with or without the revision. False: it is not a version. */
 static bool windows_parse(const char *text, struct windows *ret_version)
 {
 	struct windows w = {.revision = 0};

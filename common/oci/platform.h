@@ -24,13 +24,13 @@ struct platform {
 
 /*
  * -EINVAL with a reason that quotes the text. The result is normalised. A known architecture may stand alone, and so
- * may a known os; the other part is this machine's, then.
+ * may a known os; the other part is then this machine's.
  */
 int platform_parse(struct span text, struct platform *ret_platform, struct reason *why);
 
 /*
  * The same from a document, where each part stands for itself; `os_version` and `variant` may be NULL. A version that
- * is none that we could tell from another is left out.
+ * cannot be compared is left out.
  */
 int platform_of_parts(const char *os, const char *os_version, const char *architecture, const char *variant,
 		      struct platform *ret_platform, struct reason *why);

@@ -155,6 +155,15 @@ static void keep(struct span text, char *ret_text)
 	ret_text[text.len] = '\0';
 }
 
+static int refuse_host(struct span text, struct span host, struct reason *why)
+{
+	struct reason what;
+	int len = host.len <= QUOTE_MAX ? (int)host.len : QUOTE_MAX;
+
+	reason_set(&what, "'%.*s' is not a host name", len, len > 0 ? (const char *)host.data : "");
+	return refuse(text, what.text, why);
+}
+
 static int host_take(struct span text, struct span *rest, struct reference *r, struct reason *why)
 {
 	struct span after = *rest;
@@ -164,7 +173,7 @@ static int host_take(struct span text, struct span *rest, struct reference *r, s
 		return 0;
 	}
 	if (!host_is_valid(first))
-		return refuse(text, "what stands before the first slash is no host", why);
+		return refuse_host(text, first, why);
 	keep(span_eq(first, span_str(DOCKER_OLD_HOST)) ? span_str(DOCKER_HOST) : first, r->host);
 	*rest = after;
 	return 0;
@@ -177,8 +186,7 @@ static int name_take(struct span text, struct span name, struct reference *r, st
 	size_t prefix = short_name ? sizeof DOCKER_LIBRARY - 1 : 0;
 	if (!name_is_path(name))
 		return refuse(text,
-			      "a name is made of lower-case letters and digits, with single separators '.', '_', '-' "
-			      "and '/' between them",
+			      "a name is lower-case letters and digits, with single '.', '_', '-' or '/' between them",
 			      why);
 	if (name.len > REFERENCE_NAME_MAX - prefix)
 		return refuse(text, "the name is longer than 255 bytes", why);
@@ -205,7 +213,7 @@ int reference_parse(struct span text, struct reference *ret_reference, struct re
 	struct span tag = rest;
 	struct span name = split(&tag, ':');
 	if (name.len < rest.len && !tag_is_valid(tag))
-		return refuse(text, "a tag is 1 to 128 letters, digits, '_', '.' and '-'", why);
+		return refuse(text, "a tag is 1 to 128 letters, digits, '_', '.' or '-'", why);
 	ok = name_take(text, name, &r, why);
 	if (ok < 0)
 		return ok;

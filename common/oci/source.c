@@ -40,11 +40,11 @@ static int url_check(struct span text, struct span rest, struct reason *why)
 		return refuse(text, "the URL has no host", why);
 	if (memchr(rest.data, '@', len)) {
 		/* Not quoted: the password would be in the message. */
-		reason_set(why, "credentials in a URL are not taken: they would stay in the store and in logs");
+		reason_set(why, "credentials in a URL are refused: they would stay in the store and in logs");
 		return -EINVAL;
 	}
 	if (memchr(rest.data, '\\', len))
-		return refuse(text, "a backslash in the host", why);
+		return refuse(text, "its host has a backslash", why);
 	return 0;
 }
 
@@ -63,7 +63,7 @@ static int registry_parse(struct span text, enum source_kind kind, struct source
 		return r;
 	}
 	if (!span_eq(text, buf_span(&again)))
-		return refuse(text, "it has to be HOST/NAME and one of :TAG (manifests only) or @DIGEST", why);
+		return refuse(text, "expected HOST/NAME@DIGEST, or for a manifest HOST/NAME:TAG", why);
 	*ret_source = s;
 	return 0;
 }
@@ -81,7 +81,7 @@ int source_parse(struct span text, struct source *ret_source, struct reason *why
 		return registry_parse(text, SOURCE_BLOB, ret_source, why);
 	const char *scheme = begins_with(text, "https://") ? "https://" : "http://";
 	if (!begins_with(text, scheme))
-		return refuse(text, "it begins with none of http://, https://, manifest:// and blob://", why);
+		return refuse(text, "it must begin with http://, https://, manifest:// or blob://", why);
 	int r = url_check(text, behind(text, scheme), why);
 	if (r == 0)
 		*ret_source = (struct source){.kind = SOURCE_URL, .url = text};

@@ -11,7 +11,7 @@
 #define VALIDATOR_MAX 512
 
 /* Why a transfer waits that nobody has requested since its daemon started. */
-#define TRANSFER_UNASKED "for somebody to ask for it again"
+#define TRANSFER_UNASKED "idle; run the same command to resume"
 
 /* The numbers go over the wire. */
 enum transfer_state {

@@ -44,7 +44,7 @@ static int fail(int r, const char *doing, const char *path, const char *name, st
 
 static int no_store(const char *path, struct reason *why)
 {
-	reason_set(why, "there is no store in '%s': the first pull makes it, or --store names another", path);
+	reason_set(why, "there is no store in '%s': the first pull creates it; or choose another with --store", path);
 	return -ENOENT;
 }
 
@@ -94,7 +94,7 @@ static int ancestors_sync(const struct layout *l)
 }
 
 /*
- * Whether the text is an object that says "imageLayoutVersion": "1.…". It is so small that JSON proper can do without;
+ * Whether the text is an object that says "imageLayoutVersion": "1.…". It is so small that no JSON parser is needed;
  * but one with something else behind it is damaged, and other programs would refuse it.
  */
 static bool version_is_ours(const char *text)
@@ -137,8 +137,7 @@ static int unmarked_check(const struct layout *l, size_t *ret_entries, struct re
 	size_t entries = 0;
 	while ((errno = 0, e = readdir(dir))) {
 		if (!name_is_ours(e->d_name)) {
-			reason_set(why, "'%s' holds '%s' and no " LAYOUT_FILE ": it is not a store", l->path,
-				   e->d_name);
+			reason_set(why, "'%s' is not a store: it holds '%s' and no " LAYOUT_FILE, l->path, e->d_name);
 			return -EINVAL;
 		}
 		entries++;
@@ -157,7 +156,7 @@ static int store_check(const struct layout *l, enum layout_role role, bool *ret_
 	int r = file_load_at(l->root, LAYOUT_FILE, LAYOUT_FILE_MAX, &text);
 	*ret_marked = r == 0;
 	if (r == 0 && !(text.len > 0 && strlen(text.data) == text.len && version_is_ours(text.data))) {
-		reason_set(why, "'%s/" LAYOUT_FILE "' is not that of an image layout of version 1", l->path);
+		reason_set(why, "'%s/" LAYOUT_FILE "' does not declare image layout version 1", l->path);
 		return -EINVAL;
 	}
 	if (r == 0)
@@ -175,7 +174,7 @@ static int make_dir(const struct layout *l, int dir_fd, const char *name, int *r
 	int r = durable_mkdir_at(dir_fd, name, DIR_MODE);
 	if (r == 0)
 		r = dir_open_at(dir_fd, name, false, ret_fd);
-	return r < 0 ? fail(r, "make", l->path, name, why) : 0;
+	return r < 0 ? fail(r, "create", l->path, name, why) : 0;
 }
 
 static int make_blobs(struct layout *l, struct reason *why)
@@ -195,7 +194,7 @@ static int make_file(const struct layout *l, const char *name, const char *text,
 	if (fstatat(l->root, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	int r = durable_replace_at(l->root, name, text, strlen(text), FILE_MODE);
-	return r < 0 ? fail(r, "make", l->path, name, why) : 0;
+	return r < 0 ? fail(r, "create", l->path, name, why) : 0;
 }
 
 /* The oci-layout file comes last: while it is missing, all before it is done again. */
@@ -251,7 +250,7 @@ static int root_open(struct layout *l, const char *path, enum layout_role role, 
 	if (l->root < 0 && errno == ENOENT && role != LAYOUT_READER) {
 		int r = path_make(path);
 		if (r < 0)
-			return fail(r, "make", path, "", why);
+			return fail(r, "create", path, "", why);
 		l->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (l->root < 0 && errno == ENOENT)
@@ -385,7 +384,7 @@ int layout_document_load(struct layout *l, const struct digest *d, struct buf *o
 	if (r == -ENOENT)
 		reason_set(why, "'%s' is not stored", text);
 	else if (r == -EFBIG)
-		reason_set(why, "'%s' has more than the %u bytes of a manifest", text, JSON_DOCUMENT_MAX);
+		reason_set(why, "'%s' has more than %u bytes, too many for a manifest", text, JSON_DOCUMENT_MAX);
 	else
 		reason_set(why, "cannot read '%s': %s", text, strerror(-r));
 	return r;

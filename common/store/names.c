@@ -34,7 +34,7 @@ static int root_check(struct names *n, const char *path, struct reason *why)
 		n->manifests = json_member(n->root, "manifests");
 	}
 	if (!json_is_array(n->manifests)) {
-		reason_set(why, "'%s/" LAYOUT_INDEX "' has manifests that are no list", path);
+		reason_set(why, "the manifests of '%s/" LAYOUT_INDEX "' are not a list", path);
 		return -EINVAL;
 	}
 	return 0;
@@ -174,7 +174,7 @@ bool name_is_valid(struct span name)
 	return is_alnum(name.data[name.len - 1]);
 }
 
-/* Remove those of the first `len` entries that have the name, and tell how many. */
+/* Remove those of the first `len` entries that have the name. How many there were. */
 static size_t name_take_away(struct names *n, const char *name, size_t len)
 {
 	size_t removed = 0;
@@ -184,7 +184,7 @@ static size_t name_take_away(struct names *n, const char *name, size_t len)
 	return removed;
 }
 
-/* Whether the name stands where it shall, rightly described, and nowhere else. */
+/* Whether exactly one entry has the name, and describes the content as wanted. */
 static bool name_is_set(const struct names *n, const char *name, const struct descriptor *want)
 {
 	bool set = false;

@@ -18,7 +18,7 @@ void names_free(struct names *n);
 
 size_t names_len(const struct names *n);
 
-/* The i-th entry. `ret_name` is borrowed, NULL for an entry without a name. -EINVAL: an entry that is no descriptor. */
+/* The i-th entry. `ret_name` is borrowed, NULL for an entry without a name. -EINVAL: an entry that is not a descriptor. */
 int names_at(const struct names *n, size_t i, const char **ret_name, struct descriptor *ret_descriptor);
 
 /* -ENOENT: no image of that name. */
@@ -32,7 +32,7 @@ int names_find(const struct names *n, const char *name, struct descriptor *ret_d
 bool name_is_valid(struct span name);
 
 /*
- * Give a name to a descriptor, or take a name away (-ENOENT: nobody has it). An entry that loses its name goes: what
+ * Give a name to a descriptor, or remove a name (-ENOENT: no entry has it). An entry that loses its name goes: what
  * another name, or another entry, points to stays. An entry that already gives the name to this content stays as it is.
  */
 int names_set(struct names *n, const char *name, const struct descriptor *d);

@@ -18,7 +18,7 @@ void record_init(struct record *record)
 	*record = (struct record){.size = SIZE_UNKNOWN};
 }
 
-/* Values are lines: whatever reached us from a server has no control bytes in it, or it is no value. */
+/* Values are lines: control bytes from a server make it invalid. */
 static int set_text(char *to, size_t room, struct span value)
 {
 	if (value.len >= room)
@@ -140,7 +140,7 @@ static int record_check(const struct record *record, struct reason *why)
 		return -EINVAL;
 	if (digest_parse(span_str(record->ref), &d, NULL) == 0 &&
 	    (!record->has_expected || !digest_eq(&d, &record->expected))) {
-		reason_set(why, "the ref '%s' and the digest disagree", record->ref);
+		reason_set(why, "the ref '%s' and the digest differ", record->ref);
 		return -EINVAL;
 	}
 	if (record->has_sealed && record->size == SIZE_UNKNOWN) {
@@ -156,7 +156,7 @@ int record_parse(struct span text, struct record *ret_record, struct reason *why
 	size_t end = record_whole_len(text);
 
 	if (end == 0) {
-		reason_set(why, "there is no whole record in it");
+		reason_set(why, "it holds no whole record");
 		return -EINVAL;
 	}
 	size_t at = record_start(text, end);
@@ -168,7 +168,7 @@ int record_parse(struct span text, struct record *ret_record, struct reason *why
 		const uint8_t *equals = memchr(line, '=', len);
 		size_t key_len = equals ? (size_t)(equals - line) : len;
 		if (!equals || set_key(&record, span_of(line, key_len), span_of(equals + 1, len - key_len - 1)) < 0) {
-			reason_set(why, "a line in it is not valid: '%.*s'", (int)(key_len < 64 ? key_len : 64), line);
+			reason_set(why, "it holds an invalid line: '%.*s'", (int)(key_len < 64 ? key_len : 64), line);
 			return -EINVAL;
 		}
 		at += len + 1;
@@ -195,7 +195,7 @@ int record_load(int dir_fd, const char *id, struct record *ret_record, size_t *r
 		return -EBADMSG;
 	layout_ingest_id(span_str(record.ref), of_ref);
 	if (strcmp(of_ref, id) != 0) {
-		reason_set(why, "it is about another ref");
+		reason_set(why, "it is the record of another ref");
 		return -EBADMSG;
 	}
 	*ret_record = record;

@@ -46,9 +46,9 @@ int storelock_take(const struct layout *l, int *ret_fd, struct reason *why)
 	if (r == -EWOULDBLOCK) {
 		int pid = fstat(fd, &st) == 0 ? holder_pid(&st) : 0;
 		if (pid > 0)
-			reason_set(why, "the store '%s' is served already, by process %d", layout_path(l), pid);
+			reason_set(why, "the store '%s' is already served by process %d", layout_path(l), pid);
 		else
-			reason_set(why, "the store '%s' is served already, by another process", layout_path(l));
+			reason_set(why, "the store '%s' is already served by another process", layout_path(l));
 		return r;
 	}
 	if (r < 0) {

@@ -197,13 +197,13 @@ def test_usage(quick, words):
 
 @pytest.mark.parametrize("words", [["pull"], ["ls", "a"], ["tag", "a"]], ids=" ".join)
 def test_operands(quick, words):
-    refused(quick, USAGE, "sluice", *words, subjects=[f"'{words[0]}' takes", f"sluice help {words[0]}"])
+    refused(quick, USAGE, "sluice", *words, subjects=[f"'{words[0]}' takes", f"sluice {words[0]} --help"])
 
 
 @pytest.mark.parametrize("words", [["ls"], ["images"], ["status"], ["tag", "a", "b"], ["rm", "a"]], ids=" ".join)
 def test_no_store(quick, words):
     absent = quick.directory / "absent"
-    refused(quick, NOT_FOUND, "sluice", "--store", absent, *words, subjects=[absent, "the first pull makes it"])
+    refused(quick, NOT_FOUND, "sluice", "--store", absent, *words, subjects=[absent, "the first pull creates it"])
     assert not absent.exists()
 
 

@@ -106,11 +106,11 @@ def test_available_platforms_are_listed(box, shelf):
     with box.up():
         for want in ("linux/s390x", "linux/arm64", "windows(10.0.17763)/amd64", "unknown/unknown"):
             said = box.sluice("pull", "--platform", want, some, want=NOT_FOUND).stderr
-            one_line(said, f"no image for {want}", "there is: linux/386, linux/amd64, windows(10.0.20348.2966)/amd64")
-            assert "unknown" not in said.partition("there is")[2].replace(want, "")
+            one_line(said, f"no image for {want}", "available: linux/386, linux/amd64, windows(10.0.20348.2966)/amd64")
+            assert "unknown" not in said.partition("available")[2].replace(want, "")
             assert said.count("linux/amd64") == 1
         nobody = shelf.index("nobody", shelf.entries[:1])
-        one_line(box.sluice("pull", nobody, want=NOT_FOUND).stderr, "there is: none")
+        one_line(box.sluice("pull", nobody, want=NOT_FOUND).stderr, "available: none")
 
 
 @pytest.mark.parametrize("text", ["amd65", "linux/", "windows(10.0 1)", "windows()/amd64", "a/b/c/d"])

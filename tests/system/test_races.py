@@ -109,7 +109,7 @@ def test_two_up_on_one_store(box, bad):
         second.terminate()
         box.finish(second)
         text = told.read_text()
-        assert "another ingestd serves the store" in text and "is served already, by process" in text
+        assert "another ingestd serves the store" in text and "is already served by process" in text
     settled(box)
 
 

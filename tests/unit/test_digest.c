@@ -102,7 +102,7 @@ static void test_reason_quotes(void **state)
 	struct digest d;
 	struct reason why;
 	assert_int_equal(digest_parse(span_str("md5:\x1b[2J"), &d, &why), -EINVAL);
-	assert_string_equal(why.text, "'md5:\\x1b[2J' is not a digest: only sha256 and sha512 are known");
+	assert_string_equal(why.text, "'md5:\\x1b[2J' is not a digest: only sha256 and sha512 are supported");
 }
 
 static void test_mebibytes(void **state)

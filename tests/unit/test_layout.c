@@ -144,7 +144,7 @@ static void test_refused(void **state)
 	} rows[] = {
 	    {"absent", NULL, NULL, -ENOENT, 0, "there is no store in '"},
 	    {"empty", "", NULL, -ENOENT, 0, "there is no store in '"},
-	    {"something else", "store/README", "x", -EINVAL, -EINVAL, "holds 'README' and no oci-layout"},
+	    {"something else", "store/README", "x", -EINVAL, -EINVAL, "it holds 'README' and no oci-layout"},
 	    {"dot file", "store/.git", "x", -EINVAL, -EINVAL, "holds '.git' and no oci-layout"},
 	    {"version 2", "store/oci-layout", "{\"imageLayoutVersion\":\"2.0.0\"}", -EINVAL, -EINVAL, "version 1"},
 	    {"version 10", "store/oci-layout", "{\"imageLayoutVersion\":\"10.0.0\"}", -EINVAL, -EINVAL, "version 1"},

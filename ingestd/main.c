@@ -27,92 +27,99 @@
  *	codes are those of sysexits(3).
  */
 
-/* System */
-#include <stdio.h>
-#include <string.h>
-#include <sysexits.h>
-
-/* Base */
-#include "common/base/log.h"
-#include "common/base/process.h"
+/* OCI */
+#include "common/oci/transfer.h"
 
 /* ingestd */
 #include "ingestd/serve.h"
 #include "ingestd/tool.h"
 
-static const struct verb {
-	const char *name; /* NULL: the daemon */
-	const char *usage;
-	const struct opt *options;
-	int operands;
-} verbs[] = {
-    {"put", "ingestd put [OPTION...] REF", settings_put, 1},
-    {"offset", "ingestd offset [OPTION...] REF", settings_offset, 1},
-    {NULL,
-     "ingestd [OPTION...]              serve: write and hash what arrives\n"
-     "       ingestd put [OPTION...] REF      write and hash standard input\n"
-     "       ingestd offset [OPTION...] REF   print where it goes on from",
-     settings_daemon, 0},
+#define SECOND_MS      UINT64_C(1000)
+#define HOUR_MS        (3600 * SECOND_MS)
+#define MIB            (UINT64_C(1) << 20)
+#define CHECKPOINT_MIN (MIB / 16) /* less than an append, so that tests may have one after each */
+
+#define AT(member)     .at = offsetof(struct settings, member)
+
+/* clang-format off */
+static const struct opt options[] = {
+	{.name = "store", .kind = OPT_TEXT, AT(store), .def = "/var/lib/sluice", .env = "SLUICE_STORE", .arg = "DIR",
+	 .help = "the store"},
+	{.name = "boot-id", .kind = OPT_TEXT, AT(boot_id), .def = "", .env = "SLUICE_BOOT_ID", .arg = "ID",
+	 .help = "the boot id, if /proc/sys is hidden"},
+	PROGRAM_LOG_LEVEL(struct settings, program, "info", "SLUICE_LOG_LEVEL"),
+	PROGRAM_OPTIONS(struct settings, program),
+	{.name = NULL},
 };
 
-static int run_verb(const struct verb *verb, char **operands)
+#define CHECKPOINT_ROWS \
+	{.name = "checkpoint-bytes", .kind = OPT_BYTES, AT(checkpoint_bytes), .def = "64M", .min = CHECKPOINT_MIN, \
+	 .max = 1024 * 1024 * MIB, .arg = "BYTES", .help = "write a durable checkpoint every BYTES"}, \
+	{.name = "checkpoint-interval", .kind = OPT_TIME_MS, AT(checkpoint_interval_ms), .def = "10s", .min = 100, \
+	 .max = HOUR_MS, .arg = "TIME", .help = "write a durable checkpoint every TIME"}
+
+static const struct opt daemon_options[] = {
+	{.name = "runtime-dir", .kind = OPT_TEXT, AT(runtime_dir), .def = "/run/sluice", .env = "SLUICE_RUNTIME_DIR",
+	 .arg = "DIR", .help = "where the pipes are"},
+	{.name = "max-active", .kind = OPT_COUNT, AT(max_active), .def = "8", .min = 1, .max = 256,
+	 .env = "SLUICE_MAX_ACTIVE", .arg = "N", .help = "transfers to fetch at once"},
+	CHECKPOINT_ROWS,
+	{.name = "lease", .kind = OPT_TIME_MS, AT(lease_ms), .def = "30s", .min = 2 * SECOND_MS, .max = HOUR_MS,
+	 .arg = "TIME", .help = "order a silent transfer again after TIME"},
+	{.name = "no-resume", .kind = OPT_FLAG, AT(no_resume), .help = "do not resume unfinished transfers at start"},
+	{.name = NULL},
+};
+
+static const struct opt put_options[] = {
+	{.name = "raw", .kind = OPT_FLAG, AT(raw), .help = "read plain bytes, not frames"},
+	{.name = "offset", .kind = OPT_BYTES, AT(offset), .def = "0", .max = INT64_MAX, .arg = "N",
+	 .help = "offset of the first byte, with --raw"},
+	{.name = "digest", .kind = OPT_TEXT, AT(digest), .arg = "DIGEST", .help = "expected digest"},
+	{.name = "size", .kind = OPT_BYTES, AT(size), .max = INT64_MAX, .arg = "N", .help = "expected size"},
+	CHECKPOINT_ROWS,
+	{.name = NULL},
+};
+/* clang-format on */
+
+static int run_daemon(const struct call *call)
 {
-	if (!verb->name)
-		return serve_run(&settings);
-	return strcmp(verb->name, "put") == 0 ? put_run(&settings, operands[0]) : offset_run(&settings, operands[0]);
+	return serve_run(call->settings);
 }
 
-static const struct verb *find_verb(int argc, char **argv)
+static int run_put(const struct call *call)
 {
-	const struct verb *verb = verbs;
-
-	while (verb->name && (argc < 2 || strcmp(argv[1], verb->name) != 0))
-		verb++;
-	return verb;
+	return put_run(call->settings, call->argv[0]);
 }
 
-/* The options of the verb, from the environment and the command line; an exit code, or -1 to go on. */
-static int read_options(const struct verb *verb, int *argc, char **argv)
+static int run_offset(const struct call *call)
 {
-	struct reason why;
-	enum log_level level;
-
-	if (opt_defaults(verb->options, NULL, &why) < 0 || opt_environment(verb->options, NULL, &why) < 0 ||
-	    opt_command_line(verb->options, NULL, *argc, argv, argc, &why) < 0) {
-		log_error("%s", why.text);
-		return EX_USAGE;
-	}
-	if (settings.help) {
-		(void)printf("usage: %s\n\n", verb->usage);
-		opt_print_help(verb->options, stdout);
-		return EX_OK;
-	}
-	if (settings.version) {
-		(void)printf("ingestd %s\n", SLUICE_VERSION);
-		return EX_OK;
-	}
-	if (log_level_parse(settings.log_level, &level) < 0) {
-		log_error("'%s' is no log level: error, warning, notice, info or debug", settings.log_level);
-		return EX_USAGE;
-	}
-	log_set_level(level);
-	return -1;
+	return offset_run(call->settings, call->argv[0]);
 }
+
+static const struct verb verbs[] = {
+    {.usage = "[OPTION...]",
+     .summary = "serve: write and hash what arrives",
+     .options = daemon_options,
+     .run = run_daemon},
+    {.name = "put",
+     .usage = "[OPTION...] REF",
+     .summary = "write and hash standard input",
+     .options = put_options,
+     .operands_min = 1,
+     .operands_max = 1,
+     .run = run_put},
+    {.name = "offset",
+     .usage = "[OPTION...] REF",
+     .summary = "print the offset to resume from",
+     .operands_min = 1,
+     .operands_max = 1,
+     .run = run_offset},
+};
 
 int main(int argc, char **argv)
 {
-	const struct verb *verb = find_verb(argc, argv);
-	int skip = verb->name ? 2 : 1;
+	static const struct program ingestd = {.name = "ingestd", .options = options, VERBS(verbs)};
+	struct settings settings = {.size = SIZE_UNKNOWN};
 
-	process_init("ingestd");
-	argc -= skip;
-	argv += skip;
-	int code = read_options(verb, &argc, argv);
-	if (code >= 0)
-		return code;
-	if (argc != verb->operands) {
-		log_error("%s; usage: %s", argc > verb->operands ? "too many operands" : "REF is missing", verb->usage);
-		return EX_USAGE;
-	}
-	return run_verb(verb, argv);
+	return program_main(&ingestd, &settings, argc, argv);
 }

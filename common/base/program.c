@@ -46,8 +46,10 @@ static void show_uses(const struct program *p, const struct verb *by_default)
 			     p->verbs[i].summary);
 	}
 	(void)putchar('\n');
-	if (by_default->options)
+	if (by_default->options) {
 		opt_print_help(by_default->options, stdout);
+		(void)printf("\nglobal options:\n");
+	}
 	opt_print_help(p->options, stdout);
 }
 

@@ -25,7 +25,7 @@ bool verdict_space(const struct ingest *in, struct reason *why)
 {
 	struct stat st;
 	uint64_t left, have = in->offset;
-	char need_text[TEXT_SIZE_ROOM], left_text[TEXT_SIZE_ROOM];
+	char need_text[TEXT_PROSE_ROOM], left_text[TEXT_PROSE_ROOM];
 
 	if (in->data_fd < 0 || fstat(in->data_fd, &st) < 0 || file_space_left(in->data_fd, &left) < 0)
 		return true; /* the write will tell */
@@ -37,8 +37,8 @@ bool verdict_space(const struct ingest *in, struct reason *why)
 							: 0;
 	if (need == 0 || need <= left)
 		return true;
-	text_size(need, need_text);
-	text_size(left, left_text);
+	text_size_prose(need, need_text);
+	text_size_prose(left, left_text);
 	reason_set(why, "no space: '%s' needs %s more; %s free on '%s'", in->record.ref, need_text, left_text,
 		   layout_path(in->home->layout));
 	return false;

@@ -29,7 +29,7 @@ void places_world_get(struct places_world *ret_world)
 	};
 }
 
-/* The XDG base directory specification: a relative path is to be ignored. */
+/* By the XDG base directory specification a relative path is ignored. */
 static bool is_absolute(const char *path)
 {
 	return path && path[0] == '/';
@@ -131,7 +131,7 @@ static int find_store(const struct places_world *world, const char *store, char 
 	if (!store) {
 		int r = places_default_store(world, &standard);
 		if (r == -EINVAL)
-			reason_set(why, "there is no home directory for a store: set HOME or say --store DIR");
+			reason_set(why, "there is no home directory for a store: set HOME or pass --store DIR");
 		else if (r < 0)
 			reason_set(why, "%s", strerror(-r));
 		if (r < 0)
@@ -161,7 +161,7 @@ static int find_runtime(const struct places_world *world, const char *runtime_di
 	}
 	if (strlen(real) > RUNTIME_DIR_MAX) {
 		reason_set(why,
-			   "the runtime directory '%s' has a path of more than %d characters, too long for sockets",
+			   "the path of the runtime directory '%s' has more than %d characters, too long for sockets",
 			   real, RUNTIME_DIR_MAX);
 		return EX_CONFIG;
 	}
@@ -201,15 +201,15 @@ int places_make_runtime(const struct places *p, int *ret_fd, bool *ret_made, str
 
 	if (!made && errno != EEXIST) {
 		int r = -errno;
-		reason_set(why, "cannot make the runtime directory '%s': %s", p->runtime, strerror(-r));
+		reason_set(why, "cannot create the runtime directory '%s': %s", p->runtime, strerror(-r));
 		return exit_code_of(r);
 	}
 	int r = runtime_dir_make(p->runtime, &fd, why);
 	if (r < 0)
 		return r == -ENAMETOOLONG ? EX_CONFIG : exit_code_of(r);
-	/* Anybody may make names in /tmp: what is not ours is somebody's trap. */
+	/* Anybody can create names in /tmp: one that is not ours may be a trap. */
 	if (p->private && (fstat(fd, &st) < 0 || st.st_uid != geteuid())) {
-		reason_set(why, "the runtime directory '%s' belongs to somebody else", p->runtime);
+		reason_set(why, "the runtime directory '%s' belongs to another user", p->runtime);
 		return EX_NOPERM;
 	}
 	if (ret_made)

@@ -1,12 +1,12 @@
 /*
- * Where the store is and where its pipes are, when nobody says.
+ * Where the store is and where its sockets are, unless the user says.
  *
  *   store      root: /var/lib/sluice; others: ${XDG_DATA_HOME:-~/.local/share}/sluice
  *   runtime    root's default store: /run/sluice; root's other stores: /run/sluice-HEX;
  *              others: $XDG_RUNTIME_DIR/sluice-HEX, else /tmp/sluice-UID-HEX
  *
- * HEX is the beginning of the sha256 of the store's real path, so that all who mean one store meet on the same pipes,
- * whatever the length of its path: a socket's may not be longer than 107 characters.
+ * HEX is the beginning of the sha256 of the store's real path, so that all commands for one store meet at the same
+ * sockets, whatever the length of its path: that of a socket is at most 107 characters.
  */
 #ifndef SLUICE_SLUICE_PLACES_H
 #define SLUICE_SLUICE_PLACES_H
@@ -52,7 +52,7 @@ void places_derive_runtime(const struct places_world *world, const char *store,
 int places_real_path(const char *path, char **ret_path);
 
 /*
- * Both places; `store` and `runtime_dir` are what was asked for, or NULL. 0, or an exit code with a reason. Released by
+ * Both places; `store` and `runtime_dir` as given, or NULL. 0, or an exit code with a reason. Released by
  * places_release().
  */
 int places_find(const char *store, const char *runtime_dir, struct places *ret_places, struct reason *why);

@@ -5,14 +5,14 @@
 
 #define UNIT_STEP 1024.0
 
-void text_size(uint64_t bytes, char ret_text[static TEXT_SIZE_ROOM])
+static void format_size(uint64_t bytes, const char *space, char *ret_text, size_t room)
 {
 	static const char units[] = "KMGTPE";
 	double value = (double)bytes / UNIT_STEP;
 	unsigned unit = 0;
 
 	if (bytes < 1024) {
-		(void)snprintf(ret_text, TEXT_SIZE_ROOM, "%uB", (unsigned)bytes);
+		(void)snprintf(ret_text, room, "%u%sB", (unsigned)bytes, space);
 		return;
 	}
 	/* A value that would be written as 1024 is 1.0 of the next unit. */
@@ -20,5 +20,15 @@ void text_size(uint64_t bytes, char ret_text[static TEXT_SIZE_ROOM])
 		value /= UNIT_STEP;
 		unit++;
 	}
-	(void)snprintf(ret_text, TEXT_SIZE_ROOM, value < 99.95 ? "%.1f%ciB" : "%.0f%ciB", value, units[unit]);
+	(void)snprintf(ret_text, room, value < 99.95 ? "%.1f%s%ciB" : "%.0f%s%ciB", value, space, units[unit]);
+}
+
+void text_size(uint64_t bytes, char ret_text[static TEXT_SIZE_ROOM])
+{
+	format_size(bytes, "", ret_text, TEXT_SIZE_ROOM);
+}
+
+void text_size_prose(uint64_t bytes, char ret_text[static TEXT_PROSE_ROOM])
+{
+	format_size(bytes, " ", ret_text, TEXT_PROSE_ROOM);
 }

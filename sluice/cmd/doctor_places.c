@@ -130,7 +130,7 @@ static int space_at(const char *path, struct statvfs *ret_st)
 
 static void check_space(const char *store, struct findings *f)
 {
-	char size[TEXT_SIZE_ROOM];
+	char size[TEXT_PROSE_ROOM];
 	struct statvfs st;
 
 	int r = space_at(store, &st);
@@ -140,7 +140,7 @@ static void check_space(const char *store, struct findings *f)
 		return;
 	}
 	uint64_t left = (uint64_t)st.f_bavail * st.f_frsize;
-	text_size(left, size);
+	text_size_prose(left, size);
 	if (left < SPACE_WARN)
 		finding_report(f, left < SPACE_FAIL ? FINDING_FAIL : FINDING_WARN, "space",
 			       "remove images or abort transfers; until then transfers wait", "only %s free for '%s'",

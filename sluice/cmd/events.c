@@ -257,7 +257,7 @@ static int check_reach(const struct context *ctx)
 		return 0;
 	if (errno == ENOENT) {
 		if (!ctx->quiet)
-			log_notice("no stage runs on '%s' yet: waiting for them", ctx->places.runtime);
+			log_notice("no stage runs on '%s' yet: waiting", ctx->places.runtime);
 		return 0;
 	}
 	log_errno(-errno, "cannot reach the stages on '%s'", ctx->places.runtime);

@@ -26,22 +26,145 @@
 #define PHRASE_ROOM  64
 #define NAME_ROOM    128
 
-/* One subject: its name, then phrases with commas between them, over as many lines as it takes. */
+/* How a number is written. */
+enum unit {
+	UNIT_COUNT,
+	UNIT_COUNT_IF_ANY, /* left out where it is 0 */
+	UNIT_BYTES,
+	UNIT_BYTES_PER_S,
+};
+
+struct phrase {
+	enum counter counter;
+	enum unit unit;
+	const char *words;
+};
+
+/* A line: its subject, then phrases with commas between them, over as many lines as it takes. */
+struct subject {
+	enum stage_id stage; /* shown if that is up */
+	const char *head;
+	const struct phrase *phrases; /* or */
+	enum counter timer;
+	size_t phrases_len; /* 0: a timer */
+};
+
+static const struct phrase network[] = {
+    {COUNT_FETCHED_BYTES, UNIT_BYTES, "received"},
+    {COUNT_WASTED_BYTES, UNIT_BYTES, "wasted"},
+    {COUNT_REQUESTS, UNIT_COUNT, "requests"},
+    {COUNT_FETCHES_DONE, UNIT_COUNT, "fetched"},
+    {COUNT_FETCHES_FAILED, UNIT_COUNT, "failed"},
+    {COUNT_RANGES_REFUSED, UNIT_COUNT, "ranges refused"},
+    {COUNT_MIRRORS_LEFT, UNIT_COUNT, "mirrors abandoned"},
+    {COUNT_PAUSES_PIPE, UNIT_COUNT, "pauses for ingestd"},
+    {COUNT_PAUSES_BANDWIDTH, UNIT_COUNT, "pauses for the bandwidth limit"},
+};
+static const struct phrase fetching[] = {
+    {COUNT_FETCHES_BUSY, UNIT_COUNT, "busy"},
+    {COUNT_FETCHES_IN_LINE, UNIT_COUNT, "waiting for a connection"},
+    {COUNT_FETCHES_WAITING, UNIT_COUNT, "waiting to retry"},
+};
+static const struct phrase retries[] = {
+    {COUNT_RETRIES_ADDRESS, UNIT_COUNT_IF_ANY, "no address"},
+    {COUNT_RETRIES_CONNECTION, UNIT_COUNT_IF_ANY, "no connection"},
+    {COUNT_RETRIES_TLS, UNIT_COUNT_IF_ANY, "TLS"},
+    {COUNT_RETRIES_BROKEN, UNIT_COUNT_IF_ANY, "broken off"},
+    {COUNT_RETRIES_STALLED, UNIT_COUNT_IF_ANY, "stalled"},
+    {COUNT_RETRIES_BUSY, UNIT_COUNT_IF_ANY, "server busy"},
+    {COUNT_RETRIES_STATUS, UNIT_COUNT_IF_ANY, "status"},
+    {COUNT_RETRIES_SHORT, UNIT_COUNT_IF_ANY, "short"},
+    {COUNT_RETRIES_OTHER, UNIT_COUNT_IF_ANY, "other"},
+};
+static const struct phrase bytes[] = {
+    {COUNT_RECEIVED_BYTES, UNIT_BYTES, "received"}, {COUNT_WRITTEN_BYTES, UNIT_BYTES, "written"},
+    {COUNT_REHASHED_BYTES, UNIT_BYTES, "rehashed"}, {COUNT_DUPLICATE_BYTES, UNIT_BYTES, "duplicate"},
+    {COUNT_RATE, UNIT_BYTES_PER_S, "now"},
+};
+static const struct phrase transfers[] = {
+    {COUNT_INGESTS_QUEUED, UNIT_COUNT_IF_ANY, "queued"},
+    {COUNT_INGESTS_FETCHING, UNIT_COUNT_IF_ANY, "fetching"},
+    {COUNT_INGESTS_SEALED, UNIT_COUNT_IF_ANY, "sealed"},
+    {COUNT_INGESTS_FAILED, UNIT_COUNT_IF_ANY, "failed"},
+    {COUNT_INGESTS_FOR_SPACE, UNIT_COUNT_IF_ANY, "waiting for space"},
+    {COUNT_INGESTS_FOR_LOCK, UNIT_COUNT_IF_ANY, "waiting for a lock"},
+    {COUNT_INGESTS_FOR_TIME, UNIT_COUNT_IF_ANY, "waiting to retry"},
+    {COUNT_INGESTS_FOR_ASKER, UNIT_COUNT_IF_ANY, "idle"},
+};
+static const struct phrase ended[] = {
+    {COUNT_ENDED_COMMITTED, UNIT_COUNT, "committed"},
+    {COUNT_ENDED_FAILED, UNIT_COUNT, "failed"},
+    {COUNT_STARTED_OVER, UNIT_COUNT, "started over"},
+    {COUNT_ORDERS, UNIT_COUNT, "orders"},
+    {COUNT_GAPS, UNIT_COUNT, "gaps"},
+    {COUNT_SILENT, UNIT_COUNT, "silences"},
+};
+static const struct phrase disk[] = {
+    {COUNT_SPACE_FREE, UNIT_BYTES, "free"},
+    {COUNT_SPACE_SIZE, UNIT_BYTES, "in all"},
+    {COUNT_INODES_FREE, UNIT_COUNT, "inodes free"},
+};
+static const struct phrase commits[] = {
+    {COUNT_COMMITS, UNIT_COUNT, "blobs"},
+    {COUNT_COMMITTED_BYTES, UNIT_BYTES, "in all"},
+    {COUNT_READ_BACK_BYTES, UNIT_BYTES, "read back"},
+    {COUNT_SEALS_IN_HAND, UNIT_COUNT, "pending"},
+    {COUNT_REJECTED_DATA, UNIT_COUNT_IF_ANY, "rejected for wrong data"},
+    {COUNT_REJECTED_MISSING, UNIT_COUNT_IF_ANY, "rejected as missing"},
+    {COUNT_REJECTED_IO, UNIT_COUNT_IF_ANY, "rejected for I/O errors"},
+    {COUNT_REJECTED_SPACE, UNIT_COUNT_IF_ANY, "rejected for lack of space"},
+    {COUNT_REJECTED_OTHER, UNIT_COUNT_IF_ANY, "rejected for other reasons"},
+};
+static const struct phrase names[] = {
+    {COUNT_NAMES_SET, UNIT_COUNT, "set"},
+    {COUNT_NAMES_REMOVED, UNIT_COUNT, "removed"},
+};
+static const struct phrase backlog[] = {
+    {COUNT_BACKLOG_ORDERS, UNIT_COUNT, "orders"},
+    {COUNT_BACKLOG_CHUNKS, UNIT_COUNT, "chunks"},
+    {COUNT_BACKLOG_SEALS, UNIT_COUNT, "seals"},
+    {COUNT_BACKLOG_RECEIPTS, UNIT_COUNT, "receipts"},
+};
+static const struct phrase refused[] = {
+    {COUNT_REFUSED_ORDERS, UNIT_COUNT_IF_ANY, "orders"},
+    {COUNT_REFUSED_CHUNKS, UNIT_COUNT_IF_ANY, "chunks"},
+    {COUNT_REFUSED_RECEIPTS, UNIT_COUNT_IF_ANY, "receipts"},
+    {COUNT_REFUSED_SEALS, UNIT_COUNT_IF_ANY, "seals"},
+    {COUNT_REFUSED_INGEST_CTL, UNIT_COUNT_IF_ANY, "requests to ingestd"},
+    {COUNT_REFUSED_COMMIT_CTL, UNIT_COUNT_IF_ANY, "requests to commitd"},
+};
+static const struct phrase restarts[] = {
+    {COUNT_INGESTD_SAW_FETCHD, UNIT_COUNT, "of fetchd"},
+    {COUNT_COMMITD_SAW_INGESTD, UNIT_COUNT, "of ingestd"},
+    {COUNT_INGESTD_SAW_COMMITD, UNIT_COUNT, "of commitd"},
+};
+
+#define ANY_STAGE     ((enum stage_id)0)
+#define PHRASES(rows) .phrases = (rows), .phrases_len = sizeof(rows) / sizeof((rows)[0])
+
+static const struct subject subjects[] = {
+    {.stage = STAGE_FETCHD, .head = "network", PHRASES(network)},
+    {.stage = STAGE_FETCHD, .head = "fetching", PHRASES(fetching)},
+    {.stage = STAGE_FETCHD, .head = "retries", PHRASES(retries)},
+    {.stage = STAGE_INGESTD, .head = "bytes", PHRASES(bytes)},
+    {.stage = STAGE_INGESTD, .head = "transfers", PHRASES(transfers)},
+    {.stage = STAGE_INGESTD, .head = "ended", PHRASES(ended)},
+    {.stage = STAGE_INGESTD, .head = "checkpoint", .timer = COUNT_CHECKPOINT_TIME},
+    {.stage = STAGE_INGESTD, .head = "seal", .timer = COUNT_SEAL_TIME},
+    {.stage = STAGE_INGESTD, .head = "disk", PHRASES(disk)},
+    {.stage = STAGE_COMMITD, .head = "commits", PHRASES(commits)},
+    {.stage = STAGE_COMMITD, .head = "batches", .timer = COUNT_BATCH_TIME},
+    {.stage = STAGE_COMMITD, .head = "names", PHRASES(names)},
+    {.stage = ANY_STAGE, .head = "backlog", PHRASES(backlog)},
+    {.stage = ANY_STAGE, .head = "refused", PHRASES(refused)},
+    {.stage = ANY_STAGE, .head = "restarts", PHRASES(restarts)},
+};
+
+/* A line that is being written. */
 struct line {
 	size_t used;
 	bool begun;
 };
-
-static void line_begin(struct line *l, const char *head)
-{
-	(void)printf("%-*s", HEAD_COLUMNS, head);
-	*l = (struct line){.used = HEAD_COLUMNS};
-}
-
-static void line_end(void)
-{
-	(void)putchar('\n');
-}
 
 static void say(struct line *l, const char *phrase)
 {
@@ -59,63 +182,63 @@ static void say(struct line *l, const char *phrase)
 	l->begun = true;
 }
 
-static void say_count(struct line *l, const struct counts *f, enum counter c, const char *what)
+static void say_phrase(struct line *l, uint64_t value, const struct phrase *p)
 {
-	char phrase[PHRASE_ROOM];
+	char text[PHRASE_ROOM], size[TEXT_PROSE_ROOM];
 
-	(void)snprintf(phrase, sizeof(phrase), "%" PRIu64 " %s", f->values[c], what);
-	say(l, phrase);
-}
-
-static void say_bytes(struct line *l, const struct counts *f, enum counter c, const char *what)
-{
-	char phrase[PHRASE_ROOM], size[TEXT_SIZE_ROOM];
-
-	text_size(f->values[c], size);
-	(void)snprintf(phrase, sizeof(phrase), "%s %s", size, what);
-	say(l, phrase);
-}
-
-/* Those of several that are not 0, or that none is. */
-static void say_some(struct line *l, const struct counts *f, enum counter first, enum counter last,
-		     const char *const *words)
-{
-	bool any = false;
-
-	for (enum counter c = first; c <= last; c++) {
-		if (f->values[c] > 0)
-			say_count(l, f, c, words[c - first]);
-		any = any || f->values[c] > 0;
+	text_size_prose(value, size);
+	switch (p->unit) {
+	case UNIT_COUNT_IF_ANY:
+		if (value == 0)
+			return;
+		/* fall through */
+	case UNIT_COUNT:
+		(void)snprintf(text, sizeof(text), "%" PRIu64 " %s", value, p->words);
+		break;
+	case UNIT_BYTES:
+	case UNIT_BYTES_PER_S:
+		(void)snprintf(text, sizeof(text), "%s%s %s", size, p->unit == UNIT_BYTES ? "" : "/s", p->words);
+		break;
 	}
-	if (!any)
-		say(l, "none");
+	say(l, text);
 }
 
-/* "checkpoint 12 times, 13 ms on average, at most 30 ms" */
-static void say_timer(const struct counts *f, enum counter timer, const char *head)
+/* "12 times, 13 ms on average, all within 30 ms" */
+static void say_timer(struct line *l, const struct counts *f, enum counter timer)
 {
-	struct line l;
-	char phrase[PHRASE_ROOM];
+	char text[PHRASE_ROOM];
 	uint64_t count = counts_timer_count(f, timer);
 	unsigned worst = TIMER_BUCKETS;
 
 	while (worst > 0 && f->values[timer + worst - 1] == 0)
 		worst--;
-	line_begin(&l, head);
-	(void)snprintf(phrase, sizeof(phrase), "%" PRIu64 " times", count);
-	say(&l, phrase);
+	(void)snprintf(text, sizeof(text), "%" PRIu64 " times", count);
+	say(l, text);
 	if (count > 0) {
-		(void)snprintf(phrase, sizeof(phrase), "%" PRIu64 " ms on average",
+		(void)snprintf(text, sizeof(text), "%" PRIu64 " ms on average",
 			       f->values[timer + TIMER_BUCKETS] / count);
-		say(&l, phrase);
+		say(l, text);
 	}
 	if (worst == TIMER_BUCKETS)
-		(void)snprintf(phrase, sizeof(phrase), "some over %" PRIu64 " ms", timer_bounds_ms[TIMER_BUCKETS - 2]);
+		(void)snprintf(text, sizeof(text), "some over %" PRIu64 " ms", timer_bounds_ms[TIMER_BUCKETS - 2]);
 	else if (worst > 0)
-		(void)snprintf(phrase, sizeof(phrase), "all within %" PRIu64 " ms", timer_bounds_ms[worst - 1]);
+		(void)snprintf(text, sizeof(text), "all within %" PRIu64 " ms", timer_bounds_ms[worst - 1]);
 	if (worst > 0)
-		say(&l, phrase);
-	line_end();
+		say(l, text);
+}
+
+static void show_subject(const struct counts *f, const struct subject *s)
+{
+	struct line l = {.used = HEAD_COLUMNS};
+
+	(void)printf("%-*s", HEAD_COLUMNS, s->head);
+	for (size_t i = 0; i < s->phrases_len; i++)
+		say_phrase(&l, f->values[s->phrases[i].counter], &s->phrases[i]);
+	if (s->phrases_len == 0)
+		say_timer(&l, f, s->timer);
+	if (!l.begun)
+		say(&l, "none");
+	(void)putchar('\n');
 }
 
 static void show_stages(const struct counts *f)
@@ -133,125 +256,12 @@ static void show_stages(const struct counts *f)
 	}
 }
 
-static void show_fetchd(const struct counts *f)
-{
-	static const char *const reasons[] = {
-	    "without an address", "without a connection", "without TLS", "broken off",       "stalled",
-	    "for a busy server",  "for a status",         "short",       "for other reasons"};
-	struct line l;
-
-	line_begin(&l, "network");
-	say_bytes(&l, f, COUNT_FETCHED_BYTES, "received");
-	say_bytes(&l, f, COUNT_WASTED_BYTES, "of no use");
-	say_count(&l, f, COUNT_REQUESTS, "requests");
-	say_count(&l, f, COUNT_FETCHES_DONE, "fetched");
-	say_count(&l, f, COUNT_FETCHES_FAILED, "failed");
-	say_count(&l, f, COUNT_RANGES_REFUSED, "ranges refused");
-	say_count(&l, f, COUNT_MIRRORS_LEFT, "mirrors left");
-	say_count(&l, f, COUNT_PAUSES_PIPE, "pauses");
-	say_count(&l, f, COUNT_PAUSES_BANDWIDTH, "pauses for a limit");
-	line_end();
-	line_begin(&l, "fetching");
-	say_count(&l, f, COUNT_FETCHES_BUSY, "busy");
-	say_count(&l, f, COUNT_FETCHES_IN_LINE, "in line for a connection");
-	say_count(&l, f, COUNT_FETCHES_WAITING, "waiting to try again");
-	line_end();
-	line_begin(&l, "retries");
-	say_some(&l, f, COUNT_RETRIES_ADDRESS, COUNT_RETRIES_OTHER, reasons);
-	line_end();
-}
-
-static void show_ingestd(const struct counts *f)
-{
-	static const char *const states[] = {"queued",    "fetching",   "sealed",         "failed",
-					     "for space", "for a lock", "for a next try", "for somebody to ask"};
-	struct line l;
-
-	line_begin(&l, "bytes");
-	say_bytes(&l, f, COUNT_RECEIVED_BYTES, "received");
-	say_bytes(&l, f, COUNT_WRITTEN_BYTES, "written");
-	say_bytes(&l, f, COUNT_REHASHED_BYTES, "hashed again");
-	say_bytes(&l, f, COUNT_DUPLICATE_BYTES, "twice");
-	say_bytes(&l, f, COUNT_RATE, "a second now");
-	line_end();
-	line_begin(&l, "transfers");
-	say_some(&l, f, COUNT_INGESTS_QUEUED, COUNT_INGESTS_FOR_ASKER, states);
-	line_end();
-	line_begin(&l, "ended");
-	say_count(&l, f, COUNT_ENDED_COMMITTED, "committed");
-	say_count(&l, f, COUNT_ENDED_FAILED, "failed");
-	say_count(&l, f, COUNT_STARTED_OVER, "started over");
-	say_count(&l, f, COUNT_ORDERS, "orders");
-	say_count(&l, f, COUNT_GAPS, "gaps");
-	say_count(&l, f, COUNT_SILENT, "silent");
-	line_end();
-	say_timer(f, COUNT_CHECKPOINT_TIME, "checkpoint");
-	say_timer(f, COUNT_SEAL_TIME, "seal");
-	line_begin(&l, "disk");
-	say_bytes(&l, f, COUNT_SPACE_FREE, "free");
-	say_bytes(&l, f, COUNT_SPACE_SIZE, "in all");
-	say_count(&l, f, COUNT_INODES_FREE, "files free");
-	line_end();
-}
-
-static void show_commitd(const struct counts *f)
-{
-	static const char *const classes[] = {"rejected for wrong data", "rejected as missing", "rejected for I/O",
-					      "rejected for space", "rejected"};
-	struct line l;
-
-	line_begin(&l, "commits");
-	say_count(&l, f, COUNT_COMMITS, "blobs");
-	say_bytes(&l, f, COUNT_COMMITTED_BYTES, "in all");
-	say_bytes(&l, f, COUNT_READ_BACK_BYTES, "read back");
-	say_count(&l, f, COUNT_SEALS_IN_HAND, "in hand");
-	for (enum counter c = COUNT_REJECTED_DATA; c <= COUNT_REJECTED_OTHER; c++)
-		if (f->values[c] > 0)
-			say_count(&l, f, c, classes[c - COUNT_REJECTED_DATA]);
-	line_end();
-	say_timer(f, COUNT_BATCH_TIME, "batches");
-	line_begin(&l, "names");
-	say_count(&l, f, COUNT_NAMES_SET, "set");
-	say_count(&l, f, COUNT_NAMES_REMOVED, "removed");
-	line_end();
-}
-
-static void show_pipes(const struct counts *f)
-{
-	static const enum counter refused[] = {COUNT_REFUSED_ORDERS,   COUNT_REFUSED_CHUNKS,
-					       COUNT_REFUSED_RECEIPTS, COUNT_REFUSED_INGEST_CTL,
-					       COUNT_REFUSED_SEALS,    COUNT_REFUSED_COMMIT_CTL};
-	struct line l;
-	char phrase[PHRASE_ROOM];
-	uint64_t sum = 0;
-
-	line_begin(&l, "backlog");
-	say_count(&l, f, COUNT_BACKLOG_ORDERS, "orders");
-	say_count(&l, f, COUNT_BACKLOG_CHUNKS, "chunks");
-	say_count(&l, f, COUNT_BACKLOG_SEALS, "seals");
-	say_count(&l, f, COUNT_BACKLOG_RECEIPTS, "receipts");
-	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-		sum += f->values[refused[i]];
-	(void)snprintf(phrase, sizeof(phrase), "%" PRIu64 " messages refused", sum);
-	say(&l, phrase);
-	line_end();
-	line_begin(&l, "restarts");
-	say_count(&l, f, COUNT_INGESTD_SAW_FETCHD, "of fetchd");
-	say_count(&l, f, COUNT_COMMITD_SAW_INGESTD, "of ingestd");
-	say_count(&l, f, COUNT_INGESTD_SAW_COMMITD, "of commitd");
-	line_end();
-}
-
 static void show(const struct counts *f)
 {
 	show_stages(f);
-	if (f->stages[STAGE_FETCHD].up)
-		show_fetchd(f);
-	if (f->stages[STAGE_INGESTD].up)
-		show_ingestd(f);
-	if (f->stages[STAGE_COMMITD].up)
-		show_commitd(f);
-	show_pipes(f);
+	for (size_t i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++)
+		if (subjects[i].stage == ANY_STAGE || f->stages[subjects[i].stage].up)
+			show_subject(f, &subjects[i]);
 }
 
 static struct json_t *stage_json(const struct counts *f, enum stage_id i)

@@ -12,7 +12,7 @@
 #include "sluice/run/interrupt.h"
 
 #define LEAVE_WAIT_MS       12000u /* for stages that write their last checkpoint */
-#define INTERRUPTED_WAIT_MS 2000u  /* somebody wants the prompt back; the supervisor goes on without us */
+#define INTERRUPTED_WAIT_MS 2000u  /* the user wants the prompt back; the supervisor goes on without us */
 
 static void note(void *self, const char *text)
 {
@@ -41,7 +41,7 @@ int job_begin(struct job *j, const struct context *ctx, enum progress_mode mode,
 	code = client_open(&options, &j->client, why);
 	if (code != 0)
 		return code;
-	/* Now it is there, if anybody could make it. */
+	/* By now the stages have made it. */
 	int r = layout_open(ctx->places.store, LAYOUT_READER, &j->layout, why);
 	return r < 0 ? exit_code_of(r) : 0;
 }

@@ -1,5 +1,5 @@
 /*
- * What a command that needs the stages has in hand from its beginning to its end.
+ * What a command that needs the stages holds from its beginning to its end.
  */
 #ifndef SLUICE_SLUICE_RUN_JOB_H
 #define SLUICE_SLUICE_RUN_JOB_H

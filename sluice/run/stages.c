@@ -27,9 +27,9 @@
 /* Wire */
 #include "common/wire/pipe.h"
 
-#define ENTER_TRIES     100 /* a runtime directory that is removed under us is made again */
+#define ENTER_TRIES     100 /* for a runtime directory that is removed under us */
 #define START_EVERY_MS  200 /* a supervisor that dies at once is not started more often */
-#define LOCKED_TRIES    50  /* supervisors that end because "another one has it" when nobody has */
+#define LOCKED_TRIES    50  /* for supervisors that find another one there, when there is none */
 #define LEAVE_LOOK_MS   5   /* how often a leaving command looks whether the supervisor is gone */
 #define LOG_MAX         (1u << 20)
 #define SUPERVISOR_ARGS 16
@@ -38,7 +38,7 @@ struct stages {
 	const struct context *ctx;
 	int dir_fd;
 	int users_fd;
-	bool remove;     /* the runtime directory is to go at the end */
+	bool remove;     /* remove the runtime directory at the end */
 	pid_t pid;       /* our supervisor, or 0 */
 	unsigned locked; /* how often ours found another one there */
 	int failed;      /* the exit code of one of ours that could not start the stages, or 0 */
@@ -67,7 +67,7 @@ bool stages_are_services(int dir_fd)
 	return faccessat(dir_fd, STAGES_SERVICES, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* There are stages, or whoever restarts them will see to it. */
+/* There are stages, or the service manager restarts them. */
 static bool need_none_of_ours(int dir_fd)
 {
 	return stages_are_services(dir_fd) || serve_in(dir_fd);
@@ -194,7 +194,7 @@ int stages_enter(const struct context *ctx, struct stages **ret_stages, struct r
 	for (unsigned i = 0; code == -EAGAIN && i < ENTER_TRIES; i++)
 		code = become_user(s, why);
 	if (code == -EAGAIN) {
-		reason_set(why, "the runtime directory '%s' does not stay", ctx->places.runtime);
+		reason_set(why, "the runtime directory '%s' keeps disappearing", ctx->places.runtime);
 		code = EX_TEMPFAIL;
 	}
 	if (code == 0 && !need_none_of_ours(s->dir_fd))
@@ -248,13 +248,13 @@ static void explain(const struct stages *s, struct reason *why)
 		reason_set(why, "%s", verdict + strlen("sluice: "));
 }
 
-/* What a supervisor of ours that ended says about going on: 0 or an exit code. */
+/* Our supervisor ended. 0: start another one if need be; or an exit code. */
 static int take_end(struct stages *s, int status, struct reason *why)
 {
 	s->pid = 0;
 	if (WIFSIGNALED(status) || WEXITSTATUS(status) == 0)
 		return 0;
-	/* It lost a race against another command's; a few times more, since that one may be gone again by now. */
+	/* It lost a race against another command's; try again, since that one may be gone by now. */
 	if (WEXITSTATUS(status) == EX_TEMPFAIL &&
 	    (lock_is_held_at(s->dir_fd, STAGES_UP_LOCK) || s->locked++ < LOCKED_TRIES))
 		return 0;
@@ -278,8 +278,8 @@ int stages_check(struct stages *s, struct reason *why)
 }
 
 /*
- * Whether others use the stages, when we do not any more: somebody shares the lock, so that it cannot be had
- * exclusively but can be shared. When neither can be had, the supervisor is about to stop.
+ * Whether others use the stages, when we do not any more: the lock can then be shared, but not taken exclusively. If
+ * neither works, the supervisor has it and is about to stop.
  */
 static bool others_use(int users_fd)
 {
@@ -302,7 +302,7 @@ static void wait_for_end(struct stages *s, unsigned wait_ms)
 		(void)nanosleep(&pause, NULL);
 }
 
-/* A supervisor that failed left its log for us to show; when nobody else is here, nobody needs it any more. */
+/* A supervisor that failed left its log for us to show; without other users it is not needed any more. */
 static void clean_up(const struct stages *s)
 {
 	if (flock(s->users_fd, LOCK_EX | LOCK_NB) < 0 || need_none_of_ours(s->dir_fd))

@@ -5,12 +5,12 @@
  * Files in the runtime directory:
  *
  *   users        flock'd shared by every command that needs the stages; the background supervisor waits for it
- *                exclusively, and whoever has it so knows that nobody else is there
+ *                exclusively, and whoever holds it so is alone
  *   up.lock      flock'd by the supervisor, background or not
  *   X.lock       flock'd by the daemon X, whoever started it
- *   log          what the background supervisor and its stages have to say
- *   services     made where the units are installed: the stages are the service manager's to start, so that a command
- *                that comes while one of them restarts does not put its own in its place, as another user
+ *   log          what the background supervisor and its stages log
+ *   services     exists where the units are installed: only the service manager starts stages, so that a command
+ *                that comes while one of them restarts does not start its own in its place, as another user
  */
 #ifndef SLUICE_SLUICE_RUN_STAGES_H
 #define SLUICE_SLUICE_RUN_STAGES_H
@@ -39,9 +39,8 @@ struct stages;
 int stages_enter(const struct context *ctx, struct stages **ret_stages, struct reason *why);
 
 /*
- * To be called when a stage does not answer: starts a supervisor again when there is none (it was killed, or was
- * another command's and left). 0: it is worth while to ask again. An exit code with the
- * reason from its log: they cannot be started.
+ * To be called when a stage does not answer: starts a supervisor if there is none (it was killed, or it was another
+ * command's and left). 0: ask again. An exit code with the reason from its log: the stages cannot be started.
  */
 int stages_check(struct stages *s, struct reason *why);
 
@@ -51,13 +50,13 @@ int stages_check(struct stages *s, struct reason *why);
  */
 void stages_leave(struct stages *s, unsigned wait_ms);
 
-/* Whether the stages of that runtime directory are there at all, by their locks. Makes nothing. */
+/* Whether stages run on that runtime directory, by their locks. Makes nothing. */
 bool stages_serve(const char *runtime_dir);
 
-/* Whether nobody but the service manager is to start stages in that runtime directory. */
+/* Whether only the service manager starts stages on that runtime directory. */
 bool stages_are_services(int dir_fd);
 
-/* Whether a socket is there whose daemon is not: `ret_name` is the first such. Nobody is harmed by it. */
+/* Whether a socket is there whose daemon is not: `ret_name` is the first such. It does no harm. */
 bool stages_left_over(int dir_fd, struct reason *ret_name);
 
 /*

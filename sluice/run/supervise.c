@@ -170,7 +170,7 @@ static void stage_start(struct stage *st)
 
 static void begin_stop(struct supervisor *sv, int code)
 {
-	/* Asked twice: no more patience. */
+	/* The second time: no more patience. */
 	sv->kill_ms = sv->stopping ? clock_mono_ms() : clock_mono_ms() + STOP_WAIT_MS;
 	if (!sv->stopping)
 		sv->code = code;
@@ -183,14 +183,14 @@ static void begin_stop(struct supervisor *sv, int code)
 static void log_death(const struct stage *st, int status, unsigned delay_ms)
 {
 	if (WIFSIGNALED(status))
-		log_warning("%s (process %d) was killed by signal %d (%s), starting it again in %u ms", st->name,
+		log_warning("%s (process %d) was killed by signal %d (%s), restarting it in %u ms", st->name,
 			    (int)st->pid, WTERMSIG(status), strsignal(WTERMSIG(status)), delay_ms);
 	else
-		log_warning("%s (process %d) ended with exit code %d, starting it again in %u ms", st->name,
-			    (int)st->pid, WEXITSTATUS(status), delay_ms);
+		log_warning("%s (process %d) ended with exit code %d, restarting it in %u ms", st->name, (int)st->pid,
+			    WEXITSTATUS(status), delay_ms);
 }
 
-/* Whether this end means that another start would end the same way. */
+/* Whether another start would end the same way. */
 static bool is_hopeless(const struct supervisor *sv, const struct stage *st, int status)
 {
 	if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
@@ -259,7 +259,7 @@ static int kill_late(struct supervisor *sv)
 		return (int)(sv->kill_ms - now_ms);
 	for (size_t i = 0; i < STAGES; i++) {
 		if (sv->stages[i].pid > 0) {
-			log_warning("%s does not end, killing it", sv->stages[i].name);
+			log_warning("%s does not stop, killing it", sv->stages[i].name);
 			(void)kill(sv->stages[i].pid, SIGKILL);
 		}
 	}

@@ -1,6 +1,6 @@
 /*
  * The three stages as children: started, started again whenever one dies, stopped together. What `sluice up` does in
- * the foreground, and what `sluice pull` has done for it in the background.
+ * the foreground, and what the other commands have it do in the background.
  *
  * Each child gets SIGTERM when the supervisor dies, however it dies. A stage that ends at its very first start with an
  * exit code that another try would not change ends the supervisor with that code.
@@ -29,7 +29,7 @@ struct respawn {
 unsigned respawn_delay_ms(struct respawn *r, uint64_t now_ms);
 
 struct supervise_options {
-	bool no_resume;  /* unfinished ingests of old wait until somebody asks for them */
+	bool no_resume;  /* do not resume unfinished transfers at start */
 	bool until_idle; /* end when nobody holds the users lock any more */
 	bool remove;     /* the runtime directory goes at the end */
 };

@@ -74,7 +74,7 @@ static bool shows_reason(const struct bar *bar)
 	return bar->text[0] && (bar->state == TRANSFER_WAITING || bar->state == TRANSFER_FAILED);
 }
 
-/* The reason why it rests, as much as fits, instead of bar and rate. */
+/* Why it waits or failed, as much as fits, instead of bar and rate. */
 static int append_reason(const struct bar *bar, unsigned columns, uint64_t now_s, struct buf *out)
 {
 	char left[TEXT_DURATION_ROOM];

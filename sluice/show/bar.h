@@ -23,8 +23,8 @@
 struct bar {
 	const char *ref; /* borrowed, for the life of the progress */
 	char label[TEXT_LABEL_ROOM];
-	bool begun;    /* somebody has been asked for it */
-	bool was_here; /* it was stored before anybody asked */
+	bool begun;    /* it was requested, or found stored */
+	bool was_here; /* it was stored before it was requested */
 	enum transfer_state state;
 	uint64_t offset;
 	uint64_t total; /* or SIZE_UNKNOWN */

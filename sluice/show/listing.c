@@ -86,7 +86,7 @@ int listing_whole(const struct status_list *list, struct buf *out)
 	return r;
 }
 
-/* What runs, what will go on by itself, and what somebody has to do something about. */
+/* What moves, what will go on by itself, and what needs the user. */
 static unsigned rank(const struct status *s)
 {
 	static const unsigned char ranks[] = {

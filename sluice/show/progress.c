@@ -26,7 +26,7 @@
 #define NOTE_ROOM     1024
 #define KINDS         4 /* of blobs; see kind_of() */
 
-/* What has been said of an bar, where only changes are said. */
+/* What was written about a blob, where only changes are. */
 struct said {
 	bool anything;
 	bool growing; /* "started" or "resumed" */
@@ -144,7 +144,7 @@ static void say_line(struct progress *p, const struct bar *bar, const char *what
 		put(p);
 }
 
-/* The first bytes, which says from where on. True when that was said now. */
+/* The first bytes, and where they begin. */
 static void say_growing(struct progress *p, const struct bar *bar, struct said *said)
 {
 	char offset[TEXT_SIZE_ROOM], total[TEXT_SIZE_ROOM], text[64];
@@ -207,7 +207,7 @@ void progress_changed(struct progress *p, size_t id)
 	said->offset = bar->offset;
 }
 
-/* Where blobs do not all fit, these have a line, the first kinds first; 0: it has none. */
+/* Where not all blobs fit, these have a line, the first kinds first; 0: no line. */
 static unsigned kind_of(const struct bar *bar)
 {
 	if (!bar->begun || bar->was_here)

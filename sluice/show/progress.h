@@ -1,7 +1,7 @@
 /*
- * What a person, or a program, sees of a pull while it runs: on a terminal, bars on stderr that are redrawn in place;
- * elsewhere, a line for each change on stdout, before the result, so that stderr is for what went wrong; JSON objects a
- * line each, likewise; or nothing.
+ * What a person or a program sees of a pull while it runs: on a terminal, bars on stderr that are redrawn in place;
+ * elsewhere, a line for each change on stdout, before the result, so that stderr is for errors; the same as JSON, an
+ * object a line; or nothing.
  */
 #ifndef SLUICE_SLUICE_SHOW_PROGRESS_H
 #define SLUICE_SLUICE_SHOW_PROGRESS_H
@@ -35,7 +35,7 @@ void progress_free(struct progress *p);
 /* A new blob: its number is `ret_id`. 0 or -ENOMEM. */
 int progress_add(struct progress *p, const char *ref, uint64_t total, size_t *ret_id);
 
-/* What is known of blob `id`, to be changed by the caller, who then says so by progress_changed(). */
+/* What is known of blob `id`, to be changed by the caller, followed by progress_changed(). */
 struct bar *progress_bar(struct progress *p, size_t id);
 void progress_changed(struct progress *p, size_t id);
 

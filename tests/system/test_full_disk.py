@@ -70,7 +70,7 @@ def wait_for_rest(box, ref=DIGEST):
 
 
 def mib(size):
-    return f"{size / MIB:.1f}MiB"
+    return f"{size / MIB:.1f} MiB"
 
 
 def starts(bad, path="/blob"):
@@ -87,7 +87,7 @@ def test_what_cannot_fit_is_reported_before_its_first_byte(small_box, bad, size)
         box.disk.leave(len(DATA) - MIB)
         fetch = fetching(box, bad, "/blob", DIGEST, *size)
         said = wait_for_rest(box)["error"]
-        needs, free = re.search(r"needs (\S+) more; ([0-9.]+)MiB free on '.+'", said).groups()
+        needs, free = re.search(r"needs (\S+ MiB) more; ([0-9.]+) MiB free on '.+'", said).groups()
         assert needs == mib(len(DATA) + BESIDE) and len(DATA) // 2 < float(free) * MIB < len(DATA)
         assert box.size(DIGEST) == 0
         assert len(bad.asked("/blob")) == (0 if size else 1)

@@ -112,7 +112,7 @@ def test_a_pull_in_numbers(box, image):
     disk = os.statvfs(box.store)
     assert now["sluice_store_size_bytes"] == disk.f_blocks * disk.f_frsize
     assert max(len(line) for line in shown.splitlines()) <= 80
-    assert "2.0MiB written" in shown and f"{len(blobs)} blobs" in shown
+    assert "2.0 MiB written" in shown and f"{len(blobs)} blobs" in shown
     assert as_json["counts"]["sluice_commitd_committed_bytes_total"] == size
     assert [stage["up"] for stage in as_json["stages"]] == [True] * 3
 

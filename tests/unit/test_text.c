@@ -36,10 +36,26 @@ static void test_size(void **state)
 	}
 }
 
+/* The same with a blank before the unit. */
+static void test_prose(void **state)
+{
+	const struct size_row *row;
+	(void)state;
+	for_each_row(row, sizes)
+	{
+		char text[TEXT_PROSE_ROOM], want[TEXT_PROSE_ROOM];
+		size_t digits = strspn(row->want, "0123456789.");
+		(void)snprintf(want, sizeof(want), "%.*s %s", (int)digits, row->want, row->want + digits);
+		text_size_prose(row->bytes, text);
+		assert_string_equal(text, want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_size),
+	    cmocka_unit_test(test_prose),
 	};
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

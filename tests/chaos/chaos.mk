@@ -50,12 +50,7 @@ mutants: ## leave out one sync, check or order at a time; T=name for those whose
 	@tests/chaos/mutants --step $(STEP) "$(T)"
 
 # Short forms: the same cases each time.
+CHAOS_SHORT := syncs "crashpoints STEP=10" "failpoints STEP=25" "faults STEP=10" "chaos ROUNDS=4" power-short "mutants STEP=10"
 .PHONY: chaos-short
 chaos-short:
-	@$(MAKE) --no-print-directory syncs
-	@$(MAKE) --no-print-directory crashpoints STEP=10
-	@$(MAKE) --no-print-directory failpoints STEP=25
-	@$(MAKE) --no-print-directory faults STEP=10
-	@$(MAKE) --no-print-directory chaos ROUNDS=4
-	@$(MAKE) --no-print-directory power-short
-	@$(MAKE) --no-print-directory mutants STEP=10
+	@MAKE="$(MAKE)" tests/lib/run-stages $(CHAOS_SHORT)

@@ -58,8 +58,8 @@ static void answer_pong(struct control *c)
 	reason_set(&path, "%s", layout_path(c->env.layout));
 	struct message m = {
 	    .type = MSG_PONG,
-	    .incarnation = c->env.peer->self,
-	    .started_s = c->env.peer->started_s,
+	    .incarnation = c->env.identity->incarnation,
+	    .started_s = c->env.identity->started_s,
 	    .updated_s = clock_wall_s(),
 	    .version = span_str(SLUICE_VERSION),
 	    .text = span_str(path.text),
@@ -77,7 +77,7 @@ static void answer_stats(struct control *c, const struct message *request)
 		return;
 	}
 	c->env.refresh(c->env.self);
-	counters_tell(STAGE_COMMITD, c->env.peer, counts, &m);
+	counters_tell(c->env.identity, counts, &m);
 	answer(c, &m);
 }
 

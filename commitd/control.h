@@ -7,7 +7,7 @@
 
 #include "common/base/workers.h"
 #include "common/store/layout.h"
-#include "common/wire/peer.h"
+#include "common/wire/stage.h"
 
 struct loop;
 struct control;
@@ -16,8 +16,8 @@ struct control_env {
 	struct loop *loop;
 	const char *runtime_dir;
 	struct layout *layout;
-	struct workers *committer;   /* the one thread that names things */
-	const struct peer *peer;     /* who we are */
+	struct workers *committer; /* the one thread that names things */
+	const struct stage_self *identity;
 	void (*refresh)(void *self); /* the gauges of counters.h, before they are told */
 	void (*idle)(void *self);    /* after control_stop(): no request is in hand any more; may be called again */
 	void *self;

@@ -1,85 +1,100 @@
 #include "commitd/receipts.h"
 
-/* System */
-#include <errno.h>
-
 /* Base */
-#include "common/base/loop.h"
+#include "common/base/log.h"
 
-struct receipts {
-	struct pipe *pipe;
-	const struct peer *peer;
-	void (*writable)(void *self);
-	void *self;
-	struct loop_io can_send; /* watched after receipts_wait() */
-	struct loop_timer hello; /* set until greeted */
-	unsigned hellos;         /* not answered so far */
-};
-
-static void on_can_send(void *self, unsigned events)
+static void log_outcome(const struct receipt *r)
 {
-	struct receipts *r = self;
-	(void)events;
-	loop_io_stop(&r->can_send);
-	r->writable(r->self);
+	const struct commit *c = r->commit;
+	/* Both are terminated: they come from a seal in hand. */
+	const char *ref = (const char *)r->ref.data, *digest = (const char *)r->digest.data;
+	const struct log_fields about = {.ref = ref, .digest = digest, .bytes = c->size, .error = c->error};
+
+	if (c->step == COMMIT_DONE)
+		log_with(LOG_LEVEL_INFO, &about, "committed '%s' %llu bytes%s%s", digest, (unsigned long long)c->size,
+			 c->was_read ? ", read back" : "", c->found ? ", it had its name already" : "");
+	else
+		log_with(LOG_LEVEL_WARNING, &about, "rejected '%s': %s", ref, c->why.text);
 }
 
-static void on_hello_due(void *self)
+static enum counter rejected_as(enum fail_class fail_class)
 {
-	struct receipts *r = self;
-	struct message m = {.type = MSG_HELLO, .incarnation = r->peer->self, .peer = r->peer->other};
-	if (r->peer->greeted) {
-		r->hellos = 0;
-		loop_timer_stop(&r->hello);
-		return;
+	switch (fail_class) {
+	case FAIL_BAD_DATA:
+		return COUNT_REJECTED_DATA;
+	case FAIL_MISSING:
+		return COUNT_REJECTED_MISSING;
+	case FAIL_IO:
+		return COUNT_REJECTED_IO;
+	case FAIL_SPACE:
+		return COUNT_REJECTED_SPACE;
+	default:
+		return COUNT_REJECTED_OTHER;
 	}
-	if (++r->hellos % PIPE_RENEW_HELLOS == 0)
-		(void)pipe_renew(r->pipe);
-	(void)pipe_send(r->pipe, &m); /* -EAGAIN: nobody there yet; the timer says it again */
 }
 
-int receipts_send(struct receipts *r, const struct message *m)
+static void count_outcome(const struct commit *c)
 {
-	return pipe_send(r->pipe, m);
-}
-
-void receipts_wait(struct receipts *r)
-{
-	loop_io_watch(&r->can_send, pipe_send_fd(r->pipe), LOOP_READ);
-}
-
-void receipts_greet(struct receipts *r)
-{
-	if (r->peer->greeted || loop_timer_is_set(&r->hello))
-		return;
-	loop_timer_every(&r->hello, 0, HELLO_AGAIN_MS);
-}
-
-int receipts_new(struct loop *loop, const char *runtime_dir, const struct peer *peer, void (*writable)(void *self),
-		 void *self, struct receipts **ret_receipts)
-{
-	struct receipts *r = calloc(1, sizeof(*r));
-	if (!r)
-		return -ENOMEM;
-	*r = (struct receipts){.peer = peer, .writable = writable, .self = self};
-	int e = pipe_open(runtime_dir, PIPE_RECEIPTS, PIPE_PUSH, &r->pipe);
-	if (e < 0) {
-		free(r);
-		return e;
+	if (c->step == COMMIT_DONE) {
+		count_add(COUNT_COMMITS, 1);
+		count_add(COUNT_COMMITTED_BYTES, c->size);
+	} else {
+		count_add(rejected_as(c->fail_class), 1);
 	}
-	loop_io_init(&r->can_send, loop, on_can_send, r);
-	loop_timer_init(&r->hello, loop, on_hello_due, r);
-	receipts_greet(r);
-	*ret_receipts = r;
-	return 0;
 }
 
-void receipts_free(struct receipts *r)
+void receipts_init(struct receipts *rs, void (*gone)(void *self, struct receipt *r), void *self)
 {
-	if (!r)
-		return;
-	loop_io_stop(&r->can_send);
-	loop_timer_stop(&r->hello);
-	pipe_close(r->pipe);
-	free(r);
+	*rs = (struct receipts){.gone = gone, .self = self};
+	STAILQ_INIT(&rs->unsent);
+}
+
+void receipts_add(struct receipts *rs, struct receipt *r)
+{
+	log_outcome(r);
+	count_outcome(r->commit);
+	STAILQ_INSERT_TAIL(&rs->unsent, r, queue);
+}
+
+static int receipt_send(const struct receipt *r, struct link *l)
+{
+	const struct commit *c = r->commit;
+	struct message m = {.type = MSG_COMMITTED, .ref = r->ref, .digest = r->digest};
+
+	if (c->step == COMMIT_REJECTED) {
+		m.type = MSG_REJECTED;
+		m.fail_class = (uint8_t)c->fail_class;
+		m.text = span_str(c->why.text);
+	}
+	return link_send(l, &m);
+}
+
+static void remove_first(struct receipts *rs)
+{
+	struct receipt *r = STAILQ_FIRST(&rs->unsent);
+
+	STAILQ_REMOVE_HEAD(&rs->unsent, queue);
+	rs->gone(rs->self, r);
+}
+
+void receipts_flush(struct receipts *rs, struct link *l)
+{
+	while (!STAILQ_EMPTY(&rs->unsent) && receipt_send(STAILQ_FIRST(&rs->unsent), l) == 0)
+		remove_first(rs);
+}
+
+void receipts_drop(struct receipts *rs)
+{
+	while (!STAILQ_EMPTY(&rs->unsent))
+		remove_first(rs);
+}
+
+void receipts_count(const struct receipts *rs)
+{
+	const struct receipt *r;
+	uint64_t unsent = 0;
+
+	STAILQ_FOREACH(r, &rs->unsent, queue)
+	unsent++;
+	count_set(COUNT_BACKLOG_RECEIPTS, unsent);
 }

@@ -1,30 +1,47 @@
 /*
- * The way back to ingestd: HELLO, until it is answered, and a receipt for every seal.
+ * The way back to ingestd: a receipt for every seal, in the order in which they were decided. None is dropped: what the
+ * pipe does not take stays here.
  */
 #ifndef SLUICE_COMMITD_RECEIPTS_H
 #define SLUICE_COMMITD_RECEIPTS_H
 
-#include "common/wire/peer.h"
-#include "common/wire/pipe.h"
+/* System */
+#include <sys/queue.h>
 
-struct loop;
-struct receipts;
+/* Wire */
+#include "common/wire/link.h"
 
-/*
- * `peer` and `self` are borrowed for life. Begins to greet at once. `writable` is called when the pipe takes receipts
- * again, after receipts_wait(). 0 or -errno.
- */
-int receipts_new(struct loop *loop, const char *runtime_dir, const struct peer *peer, void (*writable)(void *self),
-		 void *self, struct receipts **ret_receipts);
-void receipts_free(struct receipts *r);
+/* Own */
+#include "commitd/commit.h"
 
-/* Send COMMITTED or REJECTED. -EAGAIN: the pipe takes none now, or nobody is there. */
-int receipts_send(struct receipts *r, const struct message *m);
+/* One that is to be sent; embedded in whatever its caller keeps of the seal. All that it points to is borrowed. */
+struct receipt {
+	STAILQ_ENTRY(receipt) queue; /* ours */
+	struct span ref;
+	struct span digest;
+	const struct commit *commit; /* COMMIT_DONE or COMMIT_REJECTED */
+};
 
-/* Call `writable`, once, when a receipt can be sent. */
-void receipts_wait(struct receipts *r);
+STAILQ_HEAD(receipt_queue, receipt);
 
-/* `peer` has taken a HELLO: greet until greeted. */
-void receipts_greet(struct receipts *r);
+struct receipts {
+	struct receipt_queue unsent;
+	void (*gone)(void *self, struct receipt *r); /* it was sent, or dropped: no more of ours */
+	void *self;
+};
+
+void receipts_init(struct receipts *rs, void (*gone)(void *self, struct receipt *r), void *self);
+
+/* Log and count how the commit ended, and queue its receipt. */
+void receipts_add(struct receipts *rs, struct receipt *r);
+
+/* Send what the pipe takes. */
+void receipts_flush(struct receipts *rs, struct link *l);
+
+/* Stopping: nobody hears of the rest from us. Their seals come again, to the next commitd. */
+void receipts_drop(struct receipts *rs);
+
+/* Refresh the gauges of counters.h. */
+void receipts_count(const struct receipts *rs);
 
 #endif

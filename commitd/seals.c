@@ -8,11 +8,10 @@
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/loop.h"
 
 /* Wire */
 #include "common/wire/counters.h"
-#include "common/wire/pipe.h"
+#include "common/wire/link.h"
 
 /* Own */
 #include "commitd/commit.h"
@@ -22,15 +21,16 @@
 
 /*
  * A seal in hand, from its arrival until the pipe has taken its receipt. It is in `waiting` while its commit is to go
- * with the next batch, and in `answered` while its receipt is to be sent; between the two the batch or a reader has it.
+ * with the next batch; then the batch or a reader has it; and its receipt is in `receipts` while it is to be sent.
  */
 struct job {
 	TAILQ_ENTRY(job) in_hand;
-	TAILQ_ENTRY(job) link; /* in `waiting` or in `answered` */
+	TAILQ_ENTRY(job) link; /* in `waiting` */
 	struct seals *seals;
 	struct work read; /* the reader's */
 	uint64_t read_ms; /* when that began */
 	struct commit commit;
+	struct receipt receipt;
 	char digest_text[DIGEST_TEXT_SIZE];
 	size_t ref_len;
 	char ref[]; /* terminated */
@@ -40,14 +40,11 @@ TAILQ_HEAD(job_list, job);
 
 struct seals {
 	struct seals_env env;
-	struct pipe *pipe;
-	struct receipts *receipts;
+	struct link *link;
+	struct receipts receipts;
 	struct workers *readers;
-	struct loop_io readable;
-	struct log_limit bad_limit;
 	struct job_list in_hand;
 	struct job_list waiting;
-	struct job_list answered;
 	size_t in_hand_len;
 	unsigned reading;  /* jobs that a reader has */
 	atomic_bool stop;  /* readers look at it */
@@ -73,105 +70,30 @@ static void job_drop(struct job *j)
 	free(j);
 }
 
-static void bad_message(struct seals *s, const char *what)
-{
-	uint64_t held_back = 0;
-	count_add(COUNT_REFUSED_SEALS, 1);
-	if (log_limit_pass(&s->bad_limit, &held_back))
-		log_warning("refused a message on 'seals': %s (%llu more not shown)", what,
-			    (unsigned long long)held_back);
-}
-
-static void log_outcome(const struct job *j)
-{
-	const struct commit *c = &j->commit;
-	const struct log_fields about = {.ref = j->ref, .digest = j->digest_text, .bytes = c->size, .error = c->error};
-	if (c->step == COMMIT_DONE)
-		log_with(LOG_LEVEL_INFO, &about, "committed '%s' %llu bytes%s%s", j->digest_text,
-			 (unsigned long long)c->size, c->was_read ? ", read back" : "",
-			 c->found ? ", it had its name already" : "");
-	else
-		log_with(LOG_LEVEL_WARNING, &about, "rejected '%s': %s", j->ref, c->why.text);
-}
-
-static void count_outcome(const struct commit *c)
-{
-	if (c->step == COMMIT_DONE) {
-		count_add(COUNT_COMMITS, 1);
-		count_add(COUNT_COMMITTED_BYTES, c->size);
-		return;
-	}
-	switch (c->fail_class) {
-	case FAIL_BAD_DATA:
-		count_add(COUNT_REJECTED_DATA, 1);
-		break;
-	case FAIL_MISSING:
-		count_add(COUNT_REJECTED_MISSING, 1);
-		break;
-	case FAIL_IO:
-		count_add(COUNT_REJECTED_IO, 1);
-		break;
-	case FAIL_SPACE:
-		count_add(COUNT_REJECTED_SPACE, 1);
-		break;
-	default:
-		count_add(COUNT_REJECTED_OTHER, 1);
-	}
-}
-
 void seals_count(const struct seals *s)
 {
-	const struct job *j;
-	uint64_t unsent = 0;
-	TAILQ_FOREACH(j, &s->answered, link)
-	unsent++;
+	receipts_count(&s->receipts);
 	count_set(COUNT_SEALS_IN_HAND, s->in_hand_len);
-	count_set(COUNT_BACKLOG_RECEIPTS, unsent);
-	count_set(COUNT_PEERS_SEALS, pipe_peers(s->pipe));
-	count_set(COUNT_COMMITD_SAW_INGESTD, s->env.peer->restarts);
+	count_set(COUNT_PEERS_SEALS, link_peers_in(s->link));
+	count_set(COUNT_COMMITD_SAW_INGESTD, link_restarts(s->link));
 }
 
-static int send_receipt(const struct job *j)
+static void on_receipt_gone(void *self, struct receipt *r)
 {
-	const struct commit *c = &j->commit;
-	struct message m = {.type = MSG_COMMITTED, .ref = job_ref(j), .digest = span_str(j->digest_text)};
-	if (c->step == COMMIT_REJECTED) {
-		m.type = MSG_REJECTED;
-		m.fail_class = (uint8_t)c->fail_class;
-		m.text = span_str(c->why.text);
-	}
-	return receipts_send(j->seals->receipts, &m);
-}
-
-/*
- * Send what the pipe takes. The rest stays in hand: no receipt is dropped, and while many cannot be sent, no more seals
- * are taken.
- */
-static void send_receipts(struct seals *s)
-{
-	struct job *j;
-	while ((j = TAILQ_FIRST(&s->answered))) {
-		if (send_receipt(j) < 0) {
-			receipts_wait(s->receipts);
-			return;
-		}
-		TAILQ_REMOVE(&s->answered, j, link);
-		job_drop(j);
-	}
+	(void)self;
+	job_drop((struct job *)((char *)r - offsetof(struct job, receipt)));
 }
 
 /* The commit is done or rejected. */
 static void job_answer(struct job *j)
 {
-	log_outcome(j);
-	count_outcome(&j->commit);
-	TAILQ_INSERT_TAIL(&j->seals->answered, j, link);
+	receipts_add(&j->seals->receipts, &j->receipt);
 }
 
-static void on_writable(void *self)
+/* As many receipts as the pipe takes; while many cannot be sent, no more seals are taken. */
+static void go_on(struct seals *s)
 {
-	struct seals *s = self;
-	send_receipts(s);
+	receipts_flush(&s->receipts, s->link);
 	batch_start(s);
 }
 
@@ -193,8 +115,7 @@ static void read_done(struct work *w)
 		job_answer(j);
 	else
 		TAILQ_INSERT_TAIL(&s->waiting, j, link);
-	send_receipts(s);
-	batch_start(s);
+	go_on(s);
 }
 
 static void read_start(struct job *j)
@@ -226,24 +147,18 @@ static void batch_done(struct work *w)
 	}
 	s->batch_len = 0;
 	count_time(COUNT_BATCH_TIME, clock_mono_ms() - s->batch_ms);
-	send_receipts(s);
-	batch_start(s);
-}
-
-static void drop_list(struct job_list *list)
-{
-	struct job *j;
-	while ((j = TAILQ_FIRST(list))) {
-		TAILQ_REMOVE(list, j, link);
-		job_drop(j);
-	}
+	go_on(s);
 }
 
 /* Stopping: drop what nobody has begun or nobody takes, and tell when nothing is left in anybody's hands. */
 static void wind_down(struct seals *s)
 {
-	drop_list(&s->waiting);
-	drop_list(&s->answered);
+	struct job *j;
+	while ((j = TAILQ_FIRST(&s->waiting))) {
+		TAILQ_REMOVE(&s->waiting, j, link);
+		job_drop(j);
+	}
+	receipts_drop(&s->receipts);
 	if (s->batch_len == 0 && s->reading == 0)
 		s->env.idle(s->env.self);
 }
@@ -256,7 +171,7 @@ static void batch_start(struct seals *s)
 		return;
 	}
 	if (s->in_hand_len < SEALS_IN_HAND_MAX)
-		loop_io_watch(&s->readable, pipe_receive_fd(s->pipe), LOOP_READ);
+		link_resume(s->link);
 	if (s->batch_len > 0)
 		return;
 	struct job *j;
@@ -283,20 +198,22 @@ static bool is_in_hand(const struct seals *s, const struct message *m)
 	return false;
 }
 
-static void take_seal(struct seals *s, const struct message *m)
+/* 0: in hand. -EINVAL, -ENOMEM: it is refused. */
+static int take_seal(struct seals *s, const struct message *m, struct reason *why)
 {
 	struct digest digest;
-	struct reason why;
-	if (m->size == SIZE_UNKNOWN || digest_parse(m->digest, &digest, &why) < 0) {
-		bad_message(s, m->size == SIZE_UNKNOWN ? "a seal without a size" : why.text);
-		return;
+	if (m->size == SIZE_UNKNOWN) {
+		reason_set(why, "a seal without a size");
+		return -EINVAL;
 	}
+	if (digest_parse(m->digest, &digest, why) < 0)
+		return -EINVAL;
 	if (is_in_hand(s, m))
-		return;
+		return 0;
 	struct job *j = calloc(1, sizeof(*j) + m->ref.len + 1);
 	if (!j) {
-		bad_message(s, "out of memory");
-		return;
+		reason_set(why, "out of memory");
+		return -ENOMEM;
 	}
 	j->seals = s;
 	j->ref_len = m->ref.len;
@@ -304,53 +221,65 @@ static void take_seal(struct seals *s, const struct message *m)
 	digest_format(&digest, j->digest_text);
 	commit_init(&j->commit, m->ref, &digest, m->size, m->provenance != 0 || s->env.verify_always);
 	commit_bind(&j->commit, m->ino, m->mtime_ns);
+	j->receipt = (struct receipt){.ref = job_ref(j), .digest = span_str(j->digest_text), .commit = &j->commit};
 	TAILQ_INSERT_TAIL(&s->in_hand, j, in_hand);
 	TAILQ_INSERT_TAIL(&s->waiting, j, link);
 	s->in_hand_len++;
+	return 0;
 }
 
-static void take_message(struct seals *s, const struct message *m)
-{
-	if (m->type == MSG_SEALED) {
-		take_seal(s, m);
-	} else if (m->type == MSG_HELLO) {
-		bool is_new = peer_hello(s->env.peer, m->incarnation, m->peer);
-		if (is_new)
-			log_debug("a new ingestd: %016llx", (unsigned long long)m->incarnation);
-		receipts_greet(s->receipts);
-	} else {
-		bad_message(s, message_name(m->type));
-	}
-}
-
-static void on_readable(void *self, unsigned events)
+static bool on_message(void *self, const struct message *m)
 {
 	struct seals *s = self;
-	(void)events;
-	for (unsigned i = 0; i < RECEIVE_TURN_MAX && s->in_hand_len < SEALS_IN_HAND_MAX; i++) {
-		struct message m;
-		enum decode_verdict v;
-		int r = pipe_receive(s->pipe, &m, &v);
-		if (r == -EBADMSG)
-			bad_message(s, decode_verdict_text(v));
-		else if (r < 0)
-			break;
-		else
-			take_message(s, &m);
-	}
+	struct reason why;
+	if (m->type != MSG_SEALED)
+		return false;
+	if (take_seal(s, m, &why) < 0)
+		link_refuse(s->link, why.text);
 	if (s->in_hand_len >= SEALS_IN_HAND_MAX)
-		loop_io_stop(&s->readable);
+		link_pause(s->link);
+	return true;
+}
+
+/* What it has no receipt for it seals again by itself. */
+static void on_hello(void *self, bool is_new)
+{
+	const struct seals *s = self;
+	if (is_new)
+		log_debug("a new ingestd: %016llx", (unsigned long long)link_peer(s->link));
+}
+
+static void on_flush(void *self)
+{
+	struct seals *s = self;
+	receipts_flush(&s->receipts, s->link);
 	batch_start(s);
+}
+
+static void on_turn(void *self)
+{
+	batch_start(self);
 }
 
 static int open_parts(struct seals *s)
 {
+	static const struct link_hooks hooks = {
+	    .take = on_message, .hello = on_hello, .flush = on_flush, .turn = on_turn};
+	const struct link_env env = {
+	    .loop = s->env.loop,
+	    .runtime_dir = s->env.runtime_dir,
+	    .in = PIPE_SEALS,
+	    .out = PIPE_RECEIPTS,
+	    .role = LINK_CALLS,
+	    .incarnation = s->env.incarnation,
+	    .peer_name = "ingestd",
+	    .refused = COUNT_REFUSED_SEALS,
+	    .turn_max = RECEIVE_TURN_MAX,
+	    .hooks = &hooks,
+	    .self = s,
+	};
 	int r = workers_new(s->env.loop, READERS, &s->readers);
-	if (r == 0)
-		r = pipe_open(s->env.runtime_dir, PIPE_SEALS, PIPE_PULL, &s->pipe);
-	if (r == 0)
-		r = receipts_new(s->env.loop, s->env.runtime_dir, s->env.peer, on_writable, s, &s->receipts);
-	return r;
+	return r < 0 ? r : link_new(&env, &s->link);
 }
 
 int seals_new(const struct seals_env *env, struct seals **ret_seals)
@@ -361,15 +290,13 @@ int seals_new(const struct seals_env *env, struct seals **ret_seals)
 	s->env = *env;
 	TAILQ_INIT(&s->in_hand);
 	TAILQ_INIT(&s->waiting);
-	TAILQ_INIT(&s->answered);
+	receipts_init(&s->receipts, on_receipt_gone, s);
 	atomic_init(&s->stop, false);
 	int r = open_parts(s);
 	if (r < 0) {
 		seals_free(s);
 		return r;
 	}
-	loop_io_init(&s->readable, env->loop, on_readable, s);
-	loop_io_watch(&s->readable, pipe_receive_fd(s->pipe), LOOP_READ);
 	*ret_seals = s;
 	return 0;
 }
@@ -377,7 +304,7 @@ int seals_new(const struct seals_env *env, struct seals **ret_seals)
 void seals_stop(struct seals *s)
 {
 	atomic_store(&s->stop, true);
-	loop_io_stop(&s->readable);
+	link_pause(s->link);
 	wind_down(s);
 }
 
@@ -386,9 +313,7 @@ void seals_free(struct seals *s)
 	if (!s)
 		return;
 	atomic_store(&s->stop, true);
-	loop_io_stop(&s->readable);
 	workers_free(s->readers);
-	receipts_free(s->receipts);
-	pipe_close(s->pipe);
+	link_free(s->link);
 	free(s);
 }

@@ -9,7 +9,6 @@
 
 #include "common/base/workers.h"
 #include "common/store/layout.h"
-#include "common/wire/peer.h"
 
 #define SEALS_IN_HAND_MAX 1024 /* seals taken whose receipt is not sent; more wait in the pipe */
 #define READERS           2    /* threads that read back, so that a large blob holds nobody up */
@@ -22,13 +21,13 @@ struct seals_env {
 	const char *runtime_dir;
 	struct layout *layout;
 	struct workers *committer; /* the one thread that names things */
-	struct peer *peer;
-	bool verify_always;       /* read back everything */
-	void (*idle)(void *self); /* after seals_stop(): nothing is in hand any more; may be called again */
+	uint64_t incarnation;      /* our own */
+	bool verify_always;        /* read back everything */
+	void (*idle)(void *self);  /* after seals_stop(): nothing is in hand any more; may be called again */
 	void *self;
 };
 
-/* Bind `seals`, connect `receipts`, begin. `env` is copied, what it points to borrowed. 0 or -errno. */
+/* Open `seals` and `receipts`, begin. `env` is copied, what it points to borrowed. 0 or -errno. */
 int seals_new(const struct seals_env *env, struct seals **ret_seals);
 
 /*

@@ -26,7 +26,7 @@ struct server {
 	struct layout *layout;
 	int lock_fd;
 	struct workers *committer; /* one thread: the only one that touches blobs/ and index.json, in order */
-	struct peer peer;
+	struct stage_self identity;
 	struct seals *seals;
 	struct control *control;
 	bool seals_idle, control_idle;
@@ -86,7 +86,7 @@ static int open_pipes(struct server *s)
 	    .runtime_dir = s->settings->runtime_dir,
 	    .layout = s->layout,
 	    .committer = s->committer,
-	    .peer = &s->peer,
+	    .incarnation = s->identity.incarnation,
 	    .verify_always = s->settings->verify == VERIFY_ALWAYS,
 	    .idle = on_seals_idle,
 	    .self = s,
@@ -96,7 +96,7 @@ static int open_pipes(struct server *s)
 	    .runtime_dir = s->settings->runtime_dir,
 	    .layout = s->layout,
 	    .committer = s->committer,
-	    .peer = &s->peer,
+	    .identity = &s->identity,
 	    .refresh = refresh_counts,
 	    .idle = on_control_idle,
 	    .self = s,
@@ -112,7 +112,7 @@ static int on_start(void *self, struct loop *loop)
 	int code = open_store(s);
 	if (code != EX_OK)
 		return code;
-	int r = peer_init(&s->peer);
+	int r = stage_self_init(&s->identity, STAGE_COMMITD);
 	if (r == 0)
 		r = workers_new(loop, 1, &s->committer);
 	if (r == 0)

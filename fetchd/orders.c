@@ -12,6 +12,7 @@
 
 /* Wire */
 #include "common/wire/counters.h"
+#include "common/wire/peer.h"
 
 #define BEAT_LOOK_MS      100
 #define MESSAGES_PER_TURN 64 /* then other events have theirs */
@@ -90,7 +91,7 @@ static void tell_counts(struct orderbook *book)
 	refresh_counts(book);
 	if (!book->counts_due && memcmp(book->told, counter_values, sizeof(book->told)) == 0)
 		return;
-	counters_tell(STAGE_FETCHD, &book->peer, counts, &m);
+	counters_tell(&(struct stage_self){STAGE_FETCHD, book->peer.self, book->peer.started_s}, counts, &m);
 	if (pipe_send(book->out, &m) < 0)
 		return;
 	book->counts_due = false;

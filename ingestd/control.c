@@ -13,6 +13,7 @@
 
 /* Wire */
 #include "common/wire/counters.h"
+#include "common/wire/peer.h"
 #include "common/wire/pipe.h"
 
 /* ingestd */
@@ -134,7 +135,7 @@ static void on_stats(struct control *c, const struct message *request, struct an
 {
 	if (request->stage == STAGE_INGESTD) {
 		c->env.refresh(c->env.self);
-		counters_tell(STAGE_INGESTD, &c->self, a->counts, &a->m);
+		counters_tell(&(struct stage_self){STAGE_INGESTD, c->self.self, c->self.started_s}, a->counts, &a->m);
 	} else if (request->stage != STAGE_FETCHD) {
 		reason_set(&a->why, "ingestd does not have commitd's counts");
 		answer_error(a, FAIL_USAGE);

@@ -157,18 +157,17 @@ enum counter counters_of(enum stage_id stage, size_t *ret_len)
 	return first[stage];
 }
 
-void counters_tell(enum stage_id stage, const struct peer *self, uint8_t out[static COUNTS_MAX],
-		   struct message *ret_counts)
+void counters_tell(const struct stage_self *self, uint8_t out[static COUNTS_MAX], struct message *ret_counts)
 {
 	size_t len;
-	enum counter first = counters_of(stage, &len);
+	enum counter first = counters_of(self->stage, &len);
 
 	for (size_t i = 0; i < len; i++)
 		be_put(out + i * NUMBER_BYTES, counter_values[first + i], NUMBER_BYTES);
 	*ret_counts = (struct message){
 	    .type = MSG_COUNTS,
-	    .stage = (uint8_t)stage,
-	    .incarnation = self->self,
+	    .stage = (uint8_t)self->stage,
+	    .incarnation = self->incarnation,
 	    .started_s = self->started_s,
 	    .updated_s = clock_wall_s(),
 	    .version = span_str(SLUICE_VERSION),

@@ -11,7 +11,7 @@
 #define SLUICE_WIRE_COUNTERS_H
 
 #include "common/wire/message.h"
-#include "common/wire/peer.h"
+#include "common/wire/stage.h"
 
 #define TIMER_BUCKETS   10                  /* the last one has no upper bound */
 #define TIMER_SLOTS     (TIMER_BUCKETS + 1) /* the sum in milliseconds comes last */
@@ -139,9 +139,8 @@ void count_time(enum counter timer, uint64_t took_ms);
 /* The numbers that are a stage's: `ret_len` of them from the returned one on. */
 enum counter counters_of(enum stage_id stage, size_t *ret_len);
 
-/* The COUNTS that we, `stage`, tell of ourselves. Its views hold as long as `out` does. */
-void counters_tell(enum stage_id stage, const struct peer *self, uint8_t out[static COUNTS_MAX],
-		   struct message *ret_counts);
+/* The COUNTS that we tell of ourselves. Its views hold as long as `out` does. */
+void counters_tell(const struct stage_self *self, uint8_t out[static COUNTS_MAX], struct message *ret_counts);
 
 /* Put the numbers of a COUNTS in their places in `values`; those that another version has not stay as they are. */
 void counters_decode(enum stage_id stage, struct span counts, uint64_t values[static COUNTERS]);

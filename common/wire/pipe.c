@@ -167,6 +167,18 @@ int pipe_renew(struct pipe *p)
 	return p->endpoint < 0 ? -nn_errno() : 0;
 }
 
+bool pipe_connects(const struct pipe *p)
+{
+	return p->connects != NULL;
+}
+
+const char *pipe_name_text(enum pipe_name name)
+{
+	const char *slash = strrchr(rows[name].file, '/');
+
+	return slash ? slash + 1 : rows[name].file;
+}
+
 int pipe_receive_fd(const struct pipe *p)
 {
 	return p->receive_fd;

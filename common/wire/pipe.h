@@ -35,6 +35,9 @@ enum pipe_end {
  */
 #define PIPE_DATA_DIR "pipes"
 
+/* "orders": the name of its socket, below whatever directory it is in. */
+const char *pipe_name_text(enum pipe_name name);
+
 struct pipe;
 
 /*
@@ -55,6 +58,9 @@ void pipe_close(struct pipe *p);
  */
 int pipe_renew(struct pipe *p);
 #define PIPE_RENEW_HELLOS 20 /* whoever says HELLO renews its pipes each time that so many were not answered */
+
+/* Whether it is a connecting end, which can be renewed. */
+bool pipe_connects(const struct pipe *p);
 
 /*
  * Descriptors for an event loop or poll(2), readable while something can be received, or sent. Level-triggered; never

@@ -67,7 +67,7 @@ static void test_there_and_back(void **state)
 {
 	static uint64_t got[COUNTERS];
 	uint8_t counts[COUNTS_MAX], bytes[MESSAGE_HEAD_MAX];
-	struct peer self = {.self = 7, .started_s = 5};
+	struct stage_self self = {.incarnation = 7, .started_s = 5};
 	struct message m, back;
 	size_t len;
 
@@ -77,7 +77,8 @@ static void test_there_and_back(void **state)
 	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
 		enum counter first = counters_of(stage, &len);
 		memset(got, 0, sizeof(got));
-		counters_tell(stage, &self, counts, &m);
+		self.stage = stage;
+		counters_tell(&self, counts, &m);
 		size_t size = message_encode_head(&m, bytes);
 		assert_int_equal(message_decode(span_of(bytes, size), &back), DECODE_OK);
 		assert_int_equal(back.incarnation, 7);
@@ -122,27 +123,12 @@ static void test_buckets(void **state)
 	assert_int_equal(counter_values[COUNT_SEAL_TIME_SUM], sum);
 }
 
-/* The first one that a process hears of is not a restart. */
-static void test_restarts_of_a_peer(void **state)
-{
-	struct peer p;
-
-	(void)state;
-	assert_int_equal(peer_init(&p), 0);
-	assert_true(peer_hello(&p, 5, 0));
-	assert_false(peer_hello(&p, 5, p.self));
-	assert_int_equal(p.restarts, 0);
-	assert_true(peer_hello(&p, 6, p.self));
-	assert_int_equal(p.restarts, 1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_number_has_a_row), cmocka_unit_test(test_families_agree),
 	    cmocka_unit_test(test_stages_share_all),       cmocka_unit_test(test_there_and_back),
 	    cmocka_unit_test(test_more_than_we_know),      cmocka_unit_test(test_buckets),
-	    cmocka_unit_test(test_restarts_of_a_peer),
 	};
 	return cmocka_run_group_tests_name("counters", tests, NULL, NULL);
 }

@@ -1,0 +1,307 @@
+#include "common/wire/link.h"
+
+/* System */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Base */
+#include "common/base/log.h"
+
+#define RENEW_HELLOS 20 /* so many HELLOs without an answer, and the connections are made anew */
+
+struct link {
+	struct link_env env;
+	struct pipe *in, *out;
+	struct loop_io can_receive;
+	struct loop_io can_send; /* watched while something is due */
+	struct loop_timer call;  /* LINK_CALLS: set until greeted */
+	struct loop_hook look;   /* LINK_CALLS: for broken connections */
+	struct log_limit bad, failed;
+	uint64_t peer, restarts;
+	uint64_t losses; /* of connections, as far as they were dealt with */
+	unsigned hellos; /* ours, or the peer's, that had no answer */
+	bool greeted;
+	bool answer_due; /* LINK_ANSWERS: a HELLO is to be sent before anything else */
+	bool paused;
+};
+
+static void say_limited(struct log_limit *limit, const char *text)
+{
+	uint64_t held_back;
+
+	if (!log_limit_pass(limit, &held_back))
+		return;
+	if (held_back > 0)
+		log_warning("%s (%" PRIu64 " more not shown)", text, held_back);
+	else
+		log_warning("%s", text);
+}
+
+void link_refuse(struct link *l, const char *what)
+{
+	struct reason text;
+
+	count_add(l->env.refused, 1);
+	reason_set(&text, "refused a message on '%s': %s", pipe_name_text(l->env.in), what);
+	say_limited(&l->bad, text.text);
+}
+
+/* ── sending ── */
+
+static void wait_to_send(struct link *l)
+{
+	loop_io_watch(&l->can_send, pipe_send_fd(l->out), LOOP_READ);
+}
+
+static int hello_send(struct link *l)
+{
+	const struct message m = {.type = MSG_HELLO, .incarnation = l->env.incarnation, .peer = l->peer};
+
+	return pipe_send(l->out, &m);
+}
+
+/* The answer that is due goes first. 0: nothing is in the way. */
+static int answer_send(struct link *l)
+{
+	int r = l->answer_due ? hello_send(l) : 0;
+
+	if (r == 0 && l->answer_due) {
+		l->answer_due = false;
+		l->hellos = 0;
+	}
+	return r;
+}
+
+int link_send(struct link *l, const struct message *m)
+{
+	int r = answer_send(l);
+
+	if (r == 0)
+		r = pipe_send(l->out, m);
+	if (r == -EAGAIN) {
+		wait_to_send(l);
+	} else if (r < 0) {
+		struct reason text;
+		reason_set(&text, "cannot send %s to %s: %s", message_name(m->type), l->env.peer_name, strerror(-r));
+		say_limited(&l->failed, text.text);
+	}
+	return r;
+}
+
+/* Whatever is due, for as long as the pipe takes it: link_send() watches again where it does not take all. */
+static void flush(struct link *l)
+{
+	loop_io_stop(&l->can_send);
+	if (answer_send(l) == -EAGAIN)
+		wait_to_send(l);
+	else
+		l->env.hooks->flush(l->env.self);
+}
+
+static void on_can_send(void *self, unsigned events)
+{
+	(void)events;
+	flush(self);
+}
+
+/* ── HELLO ── */
+
+static void renew(struct link *l)
+{
+	if (pipe_connects(l->in))
+		(void)pipe_renew(l->in);
+	if (pipe_connects(l->out))
+		(void)pipe_renew(l->out);
+}
+
+static void on_call(void *self)
+{
+	struct link *l = self;
+
+	if (++l->hellos % RENEW_HELLOS == 0)
+		renew(l);
+	(void)hello_send(l); /* nobody there yet: it is said again */
+}
+
+static void call(struct link *l)
+{
+	loop_timer_every(&l->call, 0, HELLO_AGAIN_MS);
+}
+
+/* The end that calls: greeted, or heard by somebody who does not know us yet. */
+static void hear_as_caller(struct link *l)
+{
+	if (!l->greeted) {
+		call(l);
+		return;
+	}
+	loop_timer_stop(&l->call);
+	l->hellos = 0;
+}
+
+/* The end that answers: its answer may have nowhere to go, although the peer is heard. */
+static void hear_as_answerer(struct link *l)
+{
+	if (l->answer_due && ++l->hellos % RENEW_HELLOS == 0 && pipe_connects(l->out))
+		(void)pipe_renew(l->out);
+	l->answer_due = true;
+}
+
+static void take_hello(struct link *l, const struct message *m)
+{
+	bool is_new = l->peer != m->incarnation;
+
+	if (is_new && l->peer != 0)
+		l->restarts++;
+	l->peer = m->incarnation;
+	l->greeted = m->peer == l->env.incarnation;
+	if (l->env.role == LINK_CALLS)
+		hear_as_caller(l);
+	else
+		hear_as_answerer(l);
+	l->env.hooks->hello(l->env.self, is_new);
+	flush(l);
+}
+
+/*
+ * What went out on a connection that broke is lost, and nobody tells: a number that grew does. Each turn, so that
+ * nothing is done for a peer that is gone.
+ */
+static void on_look(void *self)
+{
+	struct link *l = self;
+	uint64_t losses = pipe_losses(l->in) + pipe_losses(l->out);
+
+	if (losses == l->losses)
+		return;
+	l->losses = losses;
+	if (!l->greeted)
+		return;
+	l->greeted = false;
+	loop_timer_every(&l->call, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
+	if (l->env.hooks->lost)
+		l->env.hooks->lost(l->env.self);
+}
+
+/* ── receiving ── */
+
+static void take(struct link *l, const struct message *m)
+{
+	if (m->type == MSG_HELLO)
+		take_hello(l, m);
+	else if (!l->env.hooks->take(l->env.self, m))
+		link_refuse(l, message_name(m->type));
+}
+
+static void on_can_receive(void *self, unsigned events)
+{
+	struct link *l = self;
+
+	(void)events;
+	for (unsigned i = 0; i < l->env.turn_max && !l->paused; i++) {
+		struct message m;
+		enum decode_verdict v = DECODE_OK;
+		int r = pipe_receive(l->in, &m, &v);
+		if (r == 0)
+			take(l, &m);
+		else if (r == -EBADMSG)
+			link_refuse(l, decode_verdict_text(v));
+		else
+			break;
+	}
+	if (l->env.hooks->turn)
+		l->env.hooks->turn(l->env.self);
+}
+
+void link_pause(struct link *l)
+{
+	l->paused = true;
+	loop_io_stop(&l->can_receive);
+}
+
+void link_resume(struct link *l)
+{
+	l->paused = false;
+	loop_io_watch(&l->can_receive, pipe_receive_fd(l->in), LOOP_READ);
+}
+
+/* ── beginning and end ── */
+
+static void begin(struct link *l)
+{
+	loop_io_init(&l->can_receive, l->env.loop, on_can_receive, l);
+	loop_io_init(&l->can_send, l->env.loop, on_can_send, l);
+	loop_timer_init(&l->call, l->env.loop, on_call, l);
+	link_resume(l);
+	if (l->env.role == LINK_CALLS) {
+		loop_hook_start(&l->look, l->env.loop, on_look, l);
+		call(l);
+	} else {
+		l->answer_due = true;
+		wait_to_send(l);
+	}
+}
+
+int link_new(const struct link_env *env, struct link **ret_link)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->env = *env;
+	int r = pipe_open(env->runtime_dir, env->in, PIPE_PULL, &l->in);
+	if (r == 0)
+		r = pipe_open(env->runtime_dir, env->out, PIPE_PUSH, &l->out);
+	if (r < 0) {
+		link_free(l);
+		return r;
+	}
+	begin(l);
+	*ret_link = l;
+	return 0;
+}
+
+void link_free(struct link *l)
+{
+	if (!l)
+		return;
+	loop_io_stop(&l->can_receive);
+	loop_io_stop(&l->can_send);
+	loop_timer_stop(&l->call);
+	loop_hook_stop(&l->look);
+	pipe_close(l->out);
+	pipe_close(l->in);
+	free(l);
+}
+
+uint64_t link_peer(const struct link *l)
+{
+	return l->peer;
+}
+
+uint64_t link_restarts(const struct link *l)
+{
+	return l->restarts;
+}
+
+bool link_is_greeted(const struct link *l)
+{
+	return l->greeted;
+}
+
+unsigned link_peers_in(const struct link *l)
+{
+	return pipe_peers(l->in);
+}
+
+unsigned link_peers_out(const struct link *l)
+{
+	return pipe_peers(l->out);
+}
+
+struct pipe *link_out(struct link *l)
+{
+	return l->out;
+}

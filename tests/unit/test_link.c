@@ -1,0 +1,278 @@
+/*
+ * Two ends of a link in one process, over real pipes: they find each other whoever is first, again after each restart
+ * and each broken connection, and nothing of a turn, a backlog or a refusal gets lost.
+ */
+
+/* Own */
+#include "tests/unit/unit_dir.h"
+
+/* Base */
+#include "common/base/clock.h"
+
+/* The code under test */
+#include "common/wire/link.h"
+
+#define PATIENCE_MS 20000
+#define TURN_MAX    4
+
+struct end {
+	struct link *link;
+	unsigned hellos, new_ones, flushes, lost, turns;
+	unsigned taken, taken_in_turn, most_in_turn;
+	unsigned due;      /* messages to send at the next flush */
+	unsigned pause_at; /* so many taken */
+	uint64_t last;     /* attempt of the last one that was taken */
+};
+
+static struct loop *loop;
+static struct end caller, answerer;
+
+static bool on_take(void *self, const struct message *m)
+{
+	struct end *e = self;
+	if (m->type != MSG_CANCEL)
+		return false;
+	assert_int_equal(m->attempt, e->last + 1);
+	e->last = m->attempt;
+	e->taken++;
+	if (++e->taken_in_turn > e->most_in_turn)
+		e->most_in_turn = e->taken_in_turn;
+	if (e->taken == e->pause_at)
+		link_pause(e->link);
+	return true;
+}
+
+static void on_hello(void *self, bool is_new)
+{
+	struct end *e = self;
+	e->hellos++;
+	e->new_ones += is_new;
+}
+
+static int send_one(struct end *e, uint64_t attempt)
+{
+	const struct message m = {.type = MSG_CANCEL, .ref = span_str("r"), .attempt = attempt};
+	return link_send(e->link, &m);
+}
+
+static uint64_t sent;
+
+static void on_flush(void *self)
+{
+	struct end *e = self;
+	e->flushes++;
+	while (e->due > 0 && send_one(e, sent + 1) == 0) {
+		e->due--;
+		sent++;
+	}
+}
+
+static void on_lost(void *self)
+{
+	struct end *e = self;
+	e->lost++;
+}
+
+static void on_turn(void *self)
+{
+	struct end *e = self;
+	e->turns++;
+	e->taken_in_turn = 0;
+}
+
+static const struct link_hooks hooks = {
+    .take = on_take, .hello = on_hello, .flush = on_flush, .lost = on_lost, .turn = on_turn};
+
+static void end_open(struct end *e, enum link_role role, uint64_t incarnation)
+{
+	const struct link_env env = {
+	    .loop = loop,
+	    .runtime_dir = dir.path,
+	    .in = role == LINK_CALLS ? PIPE_ORDERS : PIPE_CHUNKS,
+	    .out = role == LINK_CALLS ? PIPE_CHUNKS : PIPE_ORDERS,
+	    .role = role,
+	    .incarnation = incarnation,
+	    .peer_name = "the other end",
+	    .refused = COUNT_REFUSED_ORDERS,
+	    .turn_max = TURN_MAX,
+	    .hooks = &hooks,
+	    .self = e,
+	};
+	*e = (struct end){0};
+	assert_int_equal(link_new(&env, &e->link), 0);
+}
+
+static void end_close(struct end *e)
+{
+	link_free(e->link);
+	e->link = NULL;
+}
+
+static int setup(void **state)
+{
+	sent = 0;
+	(void)unit_dir_set_up(state);
+	return loop_new(&loop);
+}
+
+static int teardown(void **state)
+{
+	end_close(&caller);
+	end_close(&answerer);
+	loop_free(loop);
+	return unit_dir_tear_down(state);
+}
+
+#define turn_until(condition)                                                                                          \
+	do {                                                                                                           \
+		uint64_t end_ms_ = clock_mono_ms() + PATIENCE_MS;                                                      \
+		while (!(condition) && clock_mono_ms() < end_ms_)                                                      \
+			loop_turn(loop, true);                                                                         \
+		if (!(condition))                                                                                      \
+			fail_msg("in vain: %s", #condition);                                                           \
+	} while (0)
+
+static void both_open(void)
+{
+	end_open(&answerer, LINK_ANSWERS, 7);
+	end_open(&caller, LINK_CALLS, 5);
+	turn_until(link_is_greeted(caller.link) && link_is_greeted(answerer.link));
+	assert_int_equal(link_peer(caller.link), 7);
+	assert_int_equal(link_peer(answerer.link), 5);
+}
+
+static void test_they_find_each_other(void **state)
+{
+	(void)state;
+	both_open();
+	assert_int_equal(link_restarts(caller.link), 0);
+	assert_int_equal(caller.new_ones, 1);
+	assert_int_equal(answerer.new_ones, 1);
+	assert_int_equal(link_peers_in(caller.link), 1);
+	assert_int_equal(link_peers_out(answerer.link), 1);
+}
+
+/* Neither waits for the other to be there first. */
+static void test_whoever_is_first(void **state)
+{
+	(void)state;
+	end_open(&caller, LINK_CALLS, 5);
+	assert_int_equal(send_one(&caller, 1), -EAGAIN);
+	loop_turn(loop, false);
+	end_open(&answerer, LINK_ANSWERS, 7);
+	turn_until(link_is_greeted(caller.link));
+}
+
+static void test_a_new_caller(void **state)
+{
+	(void)state;
+	both_open();
+	end_close(&caller);
+	end_open(&caller, LINK_CALLS, 6);
+	turn_until(link_is_greeted(caller.link));
+	assert_int_equal(link_peer(answerer.link), 6);
+	assert_int_equal(answerer.new_ones, 2);
+	assert_int_equal(link_restarts(answerer.link), 1);
+}
+
+/* The end that stayed notices the broken connection, calls, and meets the successor. */
+static void test_a_new_answerer(void **state)
+{
+	(void)state;
+	both_open();
+	end_close(&answerer);
+	turn_until(caller.lost == 1);
+	assert_false(link_is_greeted(caller.link));
+	end_open(&answerer, LINK_ANSWERS, 8);
+	turn_until(link_is_greeted(caller.link));
+	assert_int_equal(link_peer(caller.link), 8);
+	assert_int_equal(link_restarts(caller.link), 1);
+	assert_int_equal(caller.lost, 1);
+}
+
+/* What is due when nobody is there goes out in its order when somebody is, behind the answer. */
+static void test_backlog(void **state)
+{
+	(void)state;
+	end_open(&answerer, LINK_ANSWERS, 7);
+	answerer.due = 100;
+	on_flush(&answerer);
+	assert_int_equal(answerer.due, 100);
+	end_open(&caller, LINK_CALLS, 5);
+	turn_until(caller.taken == 100);
+	assert_true(caller.hellos > 0);
+	assert_int_equal(answerer.due, 0);
+	assert_true(caller.most_in_turn <= TURN_MAX);
+	assert_true(caller.turns >= 100 / TURN_MAX);
+}
+
+static void test_pause(void **state)
+{
+	(void)state;
+	both_open();
+	caller.pause_at = 10;
+	answerer.due = 30;
+	on_flush(&answerer);
+	turn_until(caller.taken == 10);
+	for (int i = 0; i < 20; i++)
+		loop_turn(loop, false);
+	assert_int_equal(caller.taken, 10);
+	link_resume(caller.link);
+	turn_until(caller.taken == 30);
+}
+
+/* What is no message, and what this end does not take: counted, and the rest goes on. */
+static void test_refusals(void **state)
+{
+	const struct message wrong = {.type = MSG_OK}, huge = {.type = MSG_STATUS, .ref = span_str("r")};
+	uint64_t before = counter_values[COUNT_REFUSED_ORDERS];
+	(void)state;
+	both_open();
+	assert_int_equal(link_send(answerer.link, &wrong), 0);
+	assert_int_equal(link_send(answerer.link, &huge), 0);
+	answerer.due = 1;
+	on_flush(&answerer);
+	turn_until(caller.taken == 1);
+	assert_int_equal(counter_values[COUNT_REFUSED_ORDERS] - before, 2);
+	link_refuse(caller.link, "no reason");
+	assert_int_equal(counter_values[COUNT_REFUSED_ORDERS] - before, 3);
+}
+
+/* The other end has lost us, and says HELLO again: it is answered, although nothing is new. */
+static void test_hello_again(void **state)
+{
+	const struct message hello = {.type = MSG_HELLO, .incarnation = 5, .peer = 7};
+	(void)state;
+	both_open();
+	unsigned hellos = caller.hellos;
+	assert_int_equal(link_send(caller.link, &hello), 0);
+	turn_until(caller.hellos > hellos);
+	assert_int_equal(answerer.new_ones, 1);
+	assert_true(answerer.flushes > 0);
+}
+
+static void test_failure(void **state)
+{
+	struct link_env env = {.runtime_dir = "/nowhere", .in = PIPE_CHUNKS, .out = PIPE_ORDERS};
+	struct link *l = NULL;
+	(void)state;
+	env.loop = loop;
+	assert_true(link_new(&env, &l) < 0);
+	assert_null(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_they_find_each_other, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_whoever_is_first, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_new_caller, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_new_answerer, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_backlog, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_pause, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_hello_again, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
+	};
+	return cmocka_run_group_tests_name("link", tests, NULL, NULL);
+}

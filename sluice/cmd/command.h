@@ -10,7 +10,7 @@
 #include "common/base/program.h"
 
 /* Sluice */
-#include "sluice/context.h"
+#include "sluice/run/context.h"
 
 struct settings {
 	struct context context; /* first */

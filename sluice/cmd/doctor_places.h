@@ -7,7 +7,7 @@
 
 /* Sluice */
 #include "sluice/cmd/finding.h"
-#include "sluice/context.h"
+#include "sluice/run/context.h"
 
 /* `dir_fd`: the runtime directory, or -1. */
 void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings *f);

@@ -6,7 +6,7 @@
 
 /* Sluice */
 #include "sluice/cmd/finding.h"
-#include "sluice/context.h"
+#include "sluice/run/context.h"
 #include "sluice/run/counts.h"
 
 /*

@@ -23,7 +23,7 @@
 #include "common/base/reason.h"
 
 /* Sluice */
-#include "sluice/context.h"
+#include "sluice/run/context.h"
 
 #define STAGES_USERS    "users"
 #define STAGES_UP_LOCK  "up.lock"

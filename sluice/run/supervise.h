@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Sluice */
-#include "sluice/context.h"
+#include "sluice/run/context.h"
 
 /* How a child ended, and so when it is started again. */
 struct respawn {

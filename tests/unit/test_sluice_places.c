@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 /* The code under test */
-#include "sluice/places.h"
+#include "sluice/run/places.h"
 
 #define HEX_LEN 16
 

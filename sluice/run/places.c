@@ -1,5 +1,5 @@
 /* Own header */
-#include "sluice/places.h"
+#include "sluice/run/places.h"
 
 /* System */
 #include <errno.h>

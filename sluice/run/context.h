@@ -1,14 +1,14 @@
 /*
  * What every command of sluice is given: the global options, and the places that they lead to.
  */
-#ifndef SLUICE_SLUICE_CONTEXT_H
-#define SLUICE_SLUICE_CONTEXT_H
+#ifndef SLUICE_SLUICE_RUN_CONTEXT_H
+#define SLUICE_SLUICE_RUN_CONTEXT_H
 
 /* Base */
 #include "common/base/program.h"
 
 /* Sluice */
-#include "sluice/places.h"
+#include "sluice/run/places.h"
 
 struct context {
 	struct program_settings program; /* first */

@@ -1,20 +1,11 @@
-/* What the command reads from a store by itself: images and their names, transfers; and what it leaves in RUNTIME. */
+/* Images in the store: their size, their platform, and which one a name means. */
 
 /* Own */
 #include "tests/unit/unit.h"
 
-/* System */
-#include <sys/file.h>
-
-/* Base */
-#include "common/base/lock.h"
-
 /* The code under test */
-#include "common/store/record.h"
 #include "common/store/walk.h"
 #include "sluice/cmd/image.h"
-#include "sluice/run/stages.h"
-#include "sluice/show/status.h"
 
 #define CONFIG        "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\"}"
 #define LAYER         "a layer, and the same once more"
@@ -180,100 +171,6 @@ static void test_find_by_digest(void **state)
 	store_close(&s);
 }
 
-/* An ingest directory with that record and so much data. */
-static void ingest(const struct store *s, struct record *record, const char *ref, const char *data)
-{
-	char id[INGEST_ID_SIZE], name[FILE_PATH_SIZE];
-	AUTO_BUF text = BUF_INIT;
-
-	(void)snprintf(record->ref, sizeof(record->ref), "%s", ref);
-	layout_ingest_id(span_str(ref), id);
-	(void)snprintf(name, sizeof(name), "ingest/%s", id);
-	assert_int_equal(mkdirat(s->dir.fd, name, 0755), 0);
-	assert_int_equal(record_format(record, &text), 0);
-	(void)snprintf(name, sizeof(name), "ingest/%s/transfer", id);
-	unit_write(&s->dir, name, text.data, text.len);
-	(void)snprintf(name, sizeof(name), "ingest/%s/data", id);
-	if (data)
-		unit_write_text(&s->dir, name, data);
-}
-
-static void test_status_without_a_daemon(void **state)
-{
-	struct store s;
-	struct record record;
-	struct status_list list = {.rows = NULL};
-	struct status one;
-	struct reason why;
-	(void)state;
-	store_open(&s);
-	record_init(&record);
-	record.started_s = 1000;
-	ingest(&s, &record, "ref:b", "12345");
-	record.failed = FAIL_NOT_FOUND;
-	reason_set(&record.why, "it is gone");
-	ingest(&s, &record, "ref:a", NULL);
-	assert_int_equal(mkdirat(s.dir.fd, "ingest/something-else", 0755), 0);
-
-	assert_int_equal(status_list_of_store(s.layout, &list), 0);
-	assert_int_equal(list.len, 2);
-	assert_string_equal(list.rows[0].ref, "ref:a");
-	assert_int_equal(list.rows[0].state, TRANSFER_FAILED);
-	assert_string_equal(list.rows[0].text, "it is gone");
-	assert_int_equal(list.rows[0].offset, 0);
-	assert_string_equal(list.rows[1].ref, "ref:b");
-	assert_int_equal(list.rows[1].state, TRANSFER_WAITING);
-	assert_int_equal(list.rows[1].offset, 5);
-	assert_int_equal(list.rows[1].started_s, 1000);
-	status_list_release(&list);
-
-	assert_int_equal(status_of_store(s.layout, span_str("ref:b"), &one, &why), 0);
-	assert_int_equal(status_of_store(s.layout, span_str("ref:c"), &one, &why), -ENOENT);
-	store_close(&s);
-}
-
-static void test_serve_and_sweep(void **state)
-{
-	struct unit_dir d;
-	int fd, mine;
-	(void)state;
-	unit_dir_make(&d);
-	assert_false(stages_serve("/no/such/directory"));
-	assert_false(stages_serve(d.path));
-	assert_int_equal(lock_take_at(d.fd, "ingestd.lock", LOCK_EXCLUSIVE, "test", &fd, NULL), 0);
-	assert_true(stages_serve(d.path));
-
-	static const char *const left[] = {"pipes/orders", "ingest.ctl", "pipes/seals",
-					   "commitd.lock", "log",        "not-ours"};
-	assert_int_equal(mkdirat(d.fd, "pipes", 0750), 0);
-	for (size_t i = 0; i < LEN(left); i++)
-		unit_write_text(&d, left[i], "");
-	stages_sweep(d.fd);
-	/* The sockets of a live daemon stay, and so does anything that is not ours. */
-	assert_true(unit_exists(&d, "ingestd.lock") && unit_exists(&d, "pipes/orders") &&
-		    unit_exists(&d, "ingest.ctl"));
-	assert_false(unit_exists(&d, "pipes/seals") || unit_exists(&d, "commitd.lock") || unit_exists(&d, "log"));
-	assert_true(unit_exists(&d, "not-ours"));
-	assert_int_equal(close(fd), 0);
-	assert_false(stages_serve(d.path));
-	stages_sweep(d.fd);
-	assert_int_equal(unit_count(&d), 1);
-
-	/* A supervisor serves before its stages do; a process that only shares its lock is not one. */
-	assert_int_equal(lock_take_at(d.fd, STAGES_UP_LOCK, LOCK_EXCLUSIVE, "test", &mine, NULL), 0);
-	assert_true(stages_serve(d.path));
-	assert_int_equal(flock(mine, LOCK_SH), 0);
-	assert_false(stages_serve(d.path));
-	assert_int_equal(close(mine), 0);
-
-	/* Where they are services, that alone does not mean that they run. */
-	assert_false(stages_are_services(d.fd));
-	unit_write_text(&d, STAGES_SERVICES, "");
-	assert_true(stages_are_services(d.fd));
-	assert_false(stages_serve(d.path));
-	unit_dir_remove(&d);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,8 +178,6 @@ int main(void)
 	    cmocka_unit_test(test_config_platform),
 	    cmocka_unit_test(test_find),
 	    cmocka_unit_test(test_find_by_digest),
-	    cmocka_unit_test(test_status_without_a_daemon),
-	    cmocka_unit_test(test_serve_and_sweep),
 	};
-	return cmocka_run_group_tests_name("sluice content", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("sluice image", tests, NULL, NULL);
 }

@@ -8,8 +8,8 @@
  * HEX is the beginning of the sha256 of the store's real path, so that all commands for one store meet at the same
  * sockets, whatever the length of its path: that of a socket is at most 107 characters.
  */
-#ifndef SLUICE_SLUICE_PLACES_H
-#define SLUICE_SLUICE_PLACES_H
+#ifndef SLUICE_SLUICE_RUN_PLACES_H
+#define SLUICE_SLUICE_RUN_PLACES_H
 
 /* System */
 #include <stdbool.h>

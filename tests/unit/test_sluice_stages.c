@@ -1,0 +1,63 @@
+/* Which stages a runtime directory has, and what is swept out of it. */
+
+/* Own */
+#include "tests/unit/unit.h"
+
+/* System */
+#include <sys/file.h>
+
+/* Base */
+#include "common/base/lock.h"
+
+/* The code under test */
+#include "sluice/run/stages.h"
+
+static void test_serve_and_sweep(void **state)
+{
+	struct unit_dir d;
+	int fd, mine;
+	(void)state;
+	unit_dir_make(&d);
+	assert_false(stages_serve("/no/such/directory"));
+	assert_false(stages_serve(d.path));
+	assert_int_equal(lock_take_at(d.fd, "ingestd.lock", LOCK_EXCLUSIVE, "test", &fd, NULL), 0);
+	assert_true(stages_serve(d.path));
+
+	static const char *const left[] = {"pipes/orders", "ingest.ctl", "pipes/seals",
+					   "commitd.lock", "log",        "not-ours"};
+	assert_int_equal(mkdirat(d.fd, "pipes", 0750), 0);
+	for (size_t i = 0; i < LEN(left); i++)
+		unit_write_text(&d, left[i], "");
+	stages_sweep(d.fd);
+	/* The sockets of a live daemon stay, and so does anything that is not ours. */
+	assert_true(unit_exists(&d, "ingestd.lock") && unit_exists(&d, "pipes/orders") &&
+		    unit_exists(&d, "ingest.ctl"));
+	assert_false(unit_exists(&d, "pipes/seals") || unit_exists(&d, "commitd.lock") || unit_exists(&d, "log"));
+	assert_true(unit_exists(&d, "not-ours"));
+	assert_int_equal(close(fd), 0);
+	assert_false(stages_serve(d.path));
+	stages_sweep(d.fd);
+	assert_int_equal(unit_count(&d), 1);
+
+	/* A supervisor serves before its stages do; a process that only shares its lock is not one. */
+	assert_int_equal(lock_take_at(d.fd, STAGES_UP_LOCK, LOCK_EXCLUSIVE, "test", &mine, NULL), 0);
+	assert_true(stages_serve(d.path));
+	assert_int_equal(flock(mine, LOCK_SH), 0);
+	assert_false(stages_serve(d.path));
+	assert_int_equal(close(mine), 0);
+
+	/* Where they are services, that alone does not mean that they run. */
+	assert_false(stages_are_services(d.fd));
+	unit_write_text(&d, STAGES_SERVICES, "");
+	assert_true(stages_are_services(d.fd));
+	assert_false(stages_serve(d.path));
+	unit_dir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_serve_and_sweep),
+	};
+	return cmocka_run_group_tests_name("sluice stages", tests, NULL, NULL);
+}

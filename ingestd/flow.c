@@ -17,7 +17,6 @@
 #include "ingestd/verdict.h"
 
 #define RESTARTS_MAX 1                   /* back to zero for wrong or changed content, then fail */
-#define RECENT_MAX   1024                /* committed transfers that are remembered */
 #define RESERVE_MIN  (UINT64_C(1) << 20) /* bytes; for less it is not worth a job */
 
 /* Between tries that fail although there seems to be space, as when a quota is what is full. */

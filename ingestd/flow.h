@@ -19,6 +19,8 @@
 #include "ingestd/seals.h"
 #include "ingestd/settings.h"
 
+#define RECENT_MAX 1024 /* committed transfers that are remembered */
+
 /* What the steps work with. The caller fills it; all is borrowed. */
 struct flow {
 	const struct settings *settings;

@@ -1,0 +1,426 @@
+/*
+ * The steps of a transfer: in order, with a job in hand, and when something fails.
+ */
+
+/* Own */
+#include "tests/unit/test_ingestd_core.h"
+
+static char wanted[DIGEST_TEXT_SIZE];
+
+static int flow_set_up(void **state)
+{
+	(void)core_set_up(state);
+	digest_format(&content_digest, wanted);
+	return 0;
+}
+
+static struct transfer *get_content(void)
+{
+	return get("r", SOURCE, wanted, sizeof(content));
+}
+
+static void start_checkpoint(struct transfer *t)
+{
+	settings.checkpoint_bytes = 1;
+	flow_checkpoint_if_due(&flow, t, clock_mono_ms());
+	assert_true(transfer_is_busy(t));
+}
+
+static void make_durable(struct transfer *t)
+{
+	start_checkpoint(t);
+	finish_job(t);
+	assert_int_equal(t->in->durable_offset, t->in->offset);
+}
+
+/* No sync of the data can succeed any more. */
+static void break_syncs(struct transfer *t)
+{
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	assert_true(dup2(ends[1], t->in->data_fd) >= 0);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
+static void test_from_the_order_to_the_seal(void **state)
+{
+	struct stat st;
+	(void)state;
+	struct transfer *t = get_content();
+	assert_phase(t, PHASE_ORDER_DUE);
+	append(t->in, 0, sizeof(content));
+	flow_do(&flow, t, STEP_COMPLETE);
+	assert_phase(t, PHASE_SEALING);
+	assert_false(t->in->record.has_sealed);
+	finish_job(t);
+	assert_phase(t, PHASE_SEAL_DUE);
+	assert_true(t->in->record.has_sealed);
+	assert_true(digest_eq(&t->in->record.sealed, &content_digest));
+	assert_int_equal(fstat(t->in->data_fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0444);
+	flow_committed(&flow, t, &content_digest);
+	assert_phase(t, PHASE_COMMITTED);
+	assert_int_equal(t->offset, sizeof(content));
+}
+
+/* If it is known how much is to come, space is reserved before anything is ordered; for little it is not. */
+static void test_space_is_reserved_before_the_order(void **state)
+{
+	struct stat st;
+	(void)state;
+	struct transfer *little = get("little", SOURCE, NULL, (1u << 20) - 1);
+	assert_phase(little, PHASE_ORDER_DUE);
+	struct transfer *much = get("much", SOURCE, NULL, 1u << 20);
+	uint64_t orders = much->in->record.orders;
+	assert_phase(much, PHASE_RESERVING);
+	finish_job(much);
+	assert_phase(much, PHASE_ORDER_DUE);
+	assert_int_equal(much->in->record.orders, orders + 1);
+	assert_int_equal(fstat(much->in->data_fd, &st), 0);
+	assert_int_equal(st.st_size, 0);
+}
+
+static void test_what_cannot_fit_waits(void **state)
+{
+	(void)state;
+	struct transfer *t = get("r", SOURCE, NULL, UINT64_C(1) << 60);
+	assert_phase(t, PHASE_FOR_SPACE);
+	assert_non_null(strstr(t->note, "'r' needs 1.0 EiB more"));
+	assert_int_equal(t->in->record.orders, 0);
+}
+
+static void test_wrong_bytes_start_over_once(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	uint64_t attempt = t->in->record.attempt;
+	for (unsigned try = 0; try < 2; try++) {
+		size_t accepted;
+		for (size_t left = sizeof(content); left > 0; left -= 1000)
+			assert_int_equal(ingest_append(t->in, content, 1000, &accepted), 0);
+		flow_do(&flow, t, STEP_COMPLETE);
+		if (try == 0) {
+			assert_phase(t, PHASE_ORDER_DUE);
+			assert_int_equal(t->in->offset, 0);
+			assert_int_equal(t->in->record.size, sizeof(content));
+			assert_true(t->in->record.attempt > attempt);
+		}
+	}
+	assert_phase(t, PHASE_FAILED);
+	assert_int_equal(t->fail_class, FAIL_BAD_DATA);
+	assert_non_null(strstr(t->note, wanted));
+	assert_int_equal(t->offset, 0);
+	assert_int_equal(peek("r"), 0);
+}
+
+/* A new request has a new try. */
+static void test_a_request_gives_the_tries_back(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	flow_start_over(&flow, t, FAIL_CHANGED, "changed");
+	assert_phase(t, PHASE_ORDER_DUE);
+	flow_start_over(&flow, t, FAIL_CHANGED, "changed again");
+	assert_phase(t, PHASE_FAILED);
+	assert_int_equal(t->fail_class, FAIL_CHANGED);
+	assert_ptr_equal(get_content(), t);
+	flow_start_over(&flow, t, FAIL_CHANGED, "changed");
+	assert_phase(t, PHASE_ORDER_DUE);
+}
+
+static void test_a_step_waits_for_the_job(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	append(t->in, 0, 1000);
+	start_checkpoint(t);
+	append(t->in, 1000, sizeof(content));
+	flow_do(&flow, t, STEP_COMPLETE);
+	assert_phase(t, PHASE_ORDER_DUE);
+	assert_int_equal(t->after, STEP_COMPLETE);
+	uint64_t durable = t->job.offset;
+	finish_job(t);
+	assert_int_equal(durable, 1000);
+	while (t->phase == PHASE_SEALING)
+		finish_job(t);
+	assert_phase(t, PHASE_SEAL_DUE);
+}
+
+/* Ordering does not wait: nobody else uses what it writes. */
+static void test_an_order_does_not_wait(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	append(t->in, 0, 1000);
+	start_checkpoint(t);
+	uint64_t orders = t->in->record.orders;
+	flow_do(&flow, t, STEP_ORDER);
+	assert_int_equal(t->in->record.orders, orders + 1);
+	finish_job(t);
+	assert_phase(t, PHASE_ORDER_DUE);
+	assert_int_equal(t->in->record.orders, orders + 1);
+}
+
+static void test_a_later_step_replaces_the_one_that_waits(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	append(t->in, 0, 1000);
+	start_checkpoint(t);
+	flow_start_over(&flow, t, FAIL_CHANGED, "changed");
+	assert_phase(t, PHASE_HALTED);
+	assert_int_equal(t->state, TRANSFER_FETCHING); /* for others it is still that */
+	flow_halt(&flow, t, STEP_SUSPEND);
+	assert_int_equal(t->after, STEP_SUSPEND);
+	finish_job(t);
+	assert_phase(t, PHASE_HALTED);
+	assert_null(t->in);
+	assert_int_equal(peek("r"), 1000);
+}
+
+static void test_an_error_rolls_back_once(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	append(t->in, 0, 1000);
+	make_durable(t);
+	append(t->in, 1000, 3000);
+	uint64_t attempt = t->in->record.attempt;
+	flow_trouble(&flow, t, -EIO, "write to");
+	assert_phase(t, PHASE_ORDER_DUE);
+	assert_prefix(t->in, 1000);
+	assert_true(t->in->record.attempt > attempt);
+	flow_trouble(&flow, t, -EIO, "write to");
+	assert_phase(t, PHASE_FAILED);
+	assert_int_equal(t->fail_class, FAIL_IO);
+	assert_non_null(strstr(t->note, "cannot write to '"));
+	assert_non_null(strstr(t->note, "Input/output error"));
+	assert_int_equal(peek("r"), 1000);
+}
+
+static void test_a_failed_sync_rolls_back(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	append(t->in, 0, 1000);
+	make_durable(t);
+	append(t->in, 1000, 3000);
+	break_syncs(t);
+	start_checkpoint(t);
+	finish_job(t);
+	assert_phase(t, PHASE_ORDER_DUE);
+	assert_prefix(t->in, 1000);
+	assert_true(t->rolled_back);
+}
+
+/* What a sync did not take is not vouched for, although it is closed and not tried again. */
+static void test_a_failed_sync_before_a_close(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	append(t->in, 0, 1000);
+	make_durable(t);
+	append(t->in, 1000, 3000);
+	break_syncs(t);
+	start_checkpoint(t);
+	flow_fail(&flow, t, FAIL_AGAIN, "for now");
+	assert_phase(t, PHASE_FAILED);
+	assert_int_equal(t->after, STEP_CLOSE);
+	finish_job(t);
+	assert_phase(t, PHASE_FAILED);
+	assert_null(t->in);
+	assert_int_equal(peek("r"), 1000);
+}
+
+/* And is removed all the same, if that is what comes. */
+static void test_a_failed_sync_before_a_removal(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	append(t->in, 0, 1000);
+	break_syncs(t);
+	start_checkpoint(t);
+	flow_halt(&flow, t, STEP_REMOVE);
+	finish_job(t);
+	assert_int_equal(transfers.len, 0);
+}
+
+static void test_a_full_disk_is_waited_out(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content(), *other = get("other", SOURCE, NULL, 100);
+	append(t->in, 0, 1000);
+	flow_trouble(&flow, t, -ENOSPC, "write to");
+	assert_phase(t, PHASE_FOR_SPACE);
+	assert_prefix(t->in, 1000);
+	assert_non_null(strstr(t->note, "No space left on device"));
+	flow_space_is_back(&flow, t);
+	assert_int_equal(t->after, STEP_REQUEUE);
+	finish_job(t);
+	assert_phase(t, PHASE_QUEUED);
+	assert_true(t->turn > other->turn);
+	queue_run(&flow);
+	assert_phase(t, PHASE_ORDER_DUE);
+	assert_prefix(t->in, 1000);
+}
+
+/* Each try in vain doubles the pause; one that brought something ends that. */
+static void test_pauses_between_tries_for_space(void **state)
+{
+	static const uint64_t pauses_ms[] = {500, 1000, 2000, 4000, 8000, 16000, 16000};
+	(void)state;
+	struct transfer *t = get_content();
+	for (size_t i = 0; i <= LEN(pauses_ms); i++) {
+		if (i == LEN(pauses_ms))
+			append(t->in, 0, 1000);
+		uint64_t before_ms = clock_mono_ms();
+		flow_wait_for_space(&flow, t, "full");
+		uint64_t want_ms = i < LEN(pauses_ms) ? pauses_ms[i] : pauses_ms[0];
+		assert_in_range(t->space_ms, before_ms + want_ms, clock_mono_ms() + want_ms);
+	}
+}
+
+static void test_suspended_it_is_durable(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	append(t->in, 0, 1000);
+	assert_int_equal(t->in->durable_offset, 0);
+	flow_halt(&flow, t, STEP_SUSPEND);
+	assert_int_equal(t->job.kind, SYNC_CHECKPOINT);
+	finish_job(t);
+	assert_null(t->in);
+	transfer_check(t);
+	home.boot_id[0]++; /* the machine has started anew: only what is durable counts */
+	struct ingest *in = open_ref("r");
+	assert_prefix(in, 1000);
+	ingest_close(in);
+}
+
+/* There is nobody to fetch it from: it rests, also when what was fed is wrong. */
+static void test_what_put_feeds(void **state)
+{
+	(void)state;
+	struct ingest *in = open_ref("r");
+	append(in, 0, 1000);
+	expect(in);
+	ingest_close(in);
+	struct transfer *t = transfers_add(&transfers, &flow, span_str("r"));
+	assert_non_null(t);
+	queue_run(&flow);
+	assert_phase(t, PHASE_IDLE);
+	assert_string_equal(t->note, "fed by 'ingestd put'");
+	in = open_ref("r");
+	in->record.size = 1000; /* complete, and not what is expected */
+	assert_int_equal(ingest_note(in), 0);
+	ingest_close(in);
+	flow_enter(&flow, t, PHASE_QUEUED);
+	queue_run(&flow);
+	assert_phase(t, PHASE_IDLE);
+	assert_int_equal(t->offset, 0);
+}
+
+static void store_content(void)
+{
+	char path[FILE_PATH_SIZE], hex[DIGEST_TEXT_SIZE];
+
+	digest_format_hex(&content_digest, hex);
+	(void)mkdirat(dir.fd, "store/blobs", 0755);
+	(void)mkdirat(dir.fd, "store/blobs/sha256", 0755);
+	(void)snprintf(path, sizeof(path), "store/blobs/sha256/%s", hex);
+	unit_write(&dir, path, content, sizeof(content));
+}
+
+/* What the tag names is stored: done, and nothing is ordered. */
+static void test_a_tag_whose_content_is_stored(void **state)
+{
+	(void)state;
+	store_content();
+	struct transfer *t = get("r", SOURCE, NULL, SIZE_UNKNOWN);
+	t->in->record.expected = content_digest;
+	t->in->record.has_expected = true;
+	flow_do(&flow, t, STEP_RESOLVED);
+	assert_phase(t, PHASE_COMMITTED);
+	assert_int_equal(t->size, sizeof(content));
+	assert_true(digest_eq(&t->digest, &content_digest));
+}
+
+/* A name that another transfer's commit may not have synced yet says nothing. */
+static void test_a_tag_whose_content_is_being_committed(void **state)
+{
+	(void)state;
+	struct transfer *first = get_content();
+	append(first->in, 0, sizeof(content));
+	flow_do(&flow, first, STEP_COMPLETE);
+	finish_job(first);
+	assert_phase(first, PHASE_SEAL_DUE);
+	store_content();
+	struct transfer *t = get("tag", SOURCE, NULL, SIZE_UNKNOWN);
+	t->in->record.expected = content_digest;
+	t->in->record.has_expected = true;
+	uint64_t orders = t->in->record.orders;
+	flow_do(&flow, t, STEP_RESOLVED);
+	assert_phase(t, PHASE_ORDER_DUE);
+	assert_int_equal(t->in->record.orders, orders + 1);
+}
+
+/* Over all transfers: a ref that was aborted and is requested anew is not mistaken for what it was. */
+static void test_attempts_only_grow(void **state)
+{
+	(void)state;
+	struct transfer *t = get_content();
+	flow_do(&flow, t, STEP_ORDER);
+	uint64_t attempt = t->in->record.attempt;
+	flow_halt(&flow, t, STEP_REMOVE);
+	t = get_content();
+	assert_true(t->in->record.attempt > attempt);
+	attempt = t->in->record.attempt;
+	struct transfer *other = get("other", SOURCE, NULL, 100);
+	assert_true(other->in->record.attempt > attempt);
+}
+
+static void test_the_oldest_of_the_committed_is_forgotten(void **state)
+{
+	char ref[32];
+	(void)state;
+	for (unsigned i = 0; i <= RECENT_MAX; i++) {
+		(void)snprintf(ref, sizeof(ref), "r%u", i);
+		struct transfer *t = transfers_add(&transfers, &flow, span_str(ref));
+		assert_non_null(t);
+		flow_committed(&flow, t, &content_digest);
+	}
+	assert_int_equal(transfers.len, RECENT_MAX);
+	assert_null(transfers_find(&transfers, span_str("r0")));
+	assert_non_null(transfers_find(&transfers, span_str("r1")));
+}
+
+#define FLOW_TEST(f) cmocka_unit_test_setup_teardown(f, flow_set_up, core_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    FLOW_TEST(test_from_the_order_to_the_seal),
+	    FLOW_TEST(test_space_is_reserved_before_the_order),
+	    FLOW_TEST(test_what_cannot_fit_waits),
+	    FLOW_TEST(test_wrong_bytes_start_over_once),
+	    FLOW_TEST(test_a_request_gives_the_tries_back),
+	    FLOW_TEST(test_a_step_waits_for_the_job),
+	    FLOW_TEST(test_an_order_does_not_wait),
+	    FLOW_TEST(test_a_later_step_replaces_the_one_that_waits),
+	    FLOW_TEST(test_an_error_rolls_back_once),
+	    FLOW_TEST(test_a_failed_sync_rolls_back),
+	    FLOW_TEST(test_a_failed_sync_before_a_close),
+	    FLOW_TEST(test_a_failed_sync_before_a_removal),
+	    FLOW_TEST(test_a_full_disk_is_waited_out),
+	    FLOW_TEST(test_pauses_between_tries_for_space),
+	    FLOW_TEST(test_suspended_it_is_durable),
+	    FLOW_TEST(test_what_put_feeds),
+	    FLOW_TEST(test_a_tag_whose_content_is_stored),
+	    FLOW_TEST(test_a_tag_whose_content_is_being_committed),
+	    FLOW_TEST(test_attempts_only_grow),
+	    FLOW_TEST(test_the_oldest_of_the_committed_is_forgotten),
+	};
+	return cmocka_run_group_tests_name("ingestd flow", tests, NULL, NULL);
+}

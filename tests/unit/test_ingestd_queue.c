@@ -1,0 +1,336 @@
+/*
+ * GET, ABORT and RESET, and whose turn it is.
+ */
+
+/* Own */
+#include "tests/unit/test_ingestd_core.h"
+
+#define DIGEST_A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define DIGEST_B "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static struct transfer *get_any(const char *ref)
+{
+	return get(ref, SOURCE, NULL, SIZE_UNKNOWN);
+}
+
+static char *id_of(const char *ref)
+{
+	static char path[FILE_PATH_SIZE];
+	char id[INGEST_ID_SIZE];
+
+	layout_ingest_id(span_str(ref), id);
+	(void)snprintf(path, sizeof(path), "store/ingest/%s", id);
+	return path;
+}
+
+/* Put content into the store as commitd does. */
+static void store_blob(const char *text, char ret_digest[static DIGEST_TEXT_SIZE])
+{
+	char path[FILE_PATH_SIZE], hex[DIGEST_TEXT_SIZE];
+	struct digest d;
+
+	digest_of(HASH_SHA256, text, strlen(text), &d);
+	digest_format(&d, ret_digest);
+	digest_format_hex(&d, hex);
+	(void)mkdirat(dir.fd, "store/blobs", 0755);
+	(void)mkdirat(dir.fd, "store/blobs/sha256", 0755);
+	(void)snprintf(path, sizeof(path), "store/blobs/sha256/%s", hex);
+	unit_write_text(&dir, path, text);
+}
+
+static void test_new_ones_start_up_to_the_limit(void **state)
+{
+	(void)state;
+	struct transfer *a = get_any("a"), *b = get_any("b"), *c = get_any("c");
+	assert_phase(a, PHASE_ORDER_DUE);
+	assert_phase(b, PHASE_ORDER_DUE);
+	assert_phase(c, PHASE_QUEUED);
+	assert_null(c->in);
+	assert_true(unit_exists(&dir, id_of("c"))); /* it survives us, although it has not started */
+	flow_halt(&flow, a, STEP_REMOVE);
+	assert_true(flow.start_due);
+	queue_run(&flow);
+	assert_phase(c, PHASE_ORDER_DUE);
+}
+
+static void test_turns_are_in_the_order_of_requests(void **state)
+{
+	(void)state;
+	settings.max_active = 1;
+	struct transfer *first = get_any("first"), *z = get_any("z"), *a = get_any("a");
+	flow_fail(&flow, first, FAIL_AGAIN, "for now");
+	queue_run(&flow);
+	assert_phase(z, PHASE_ORDER_DUE);
+	assert_phase(a, PHASE_QUEUED);
+	assert_ptr_equal(get_any("first"), first); /* again, and last */
+	flow_halt(&flow, z, STEP_REMOVE);
+	queue_run(&flow);
+	assert_phase(a, PHASE_ORDER_DUE);
+	assert_phase(first, PHASE_QUEUED);
+	assert_null(first->note);
+}
+
+/* The oldest has a job that closes it: nobody overtakes, and all goes on when it is back. */
+static void test_a_job_holds_the_queue(void **state)
+{
+	(void)state;
+	settings.checkpoint_bytes = 1;
+	struct transfer *a = get_any("a");
+	append(a->in, 0, 1);
+	flow_checkpoint_if_due(&flow, a, clock_mono_ms());
+	assert_true(transfer_is_busy(a));
+	flow_fail(&flow, a, FAIL_AGAIN, "for now");
+	assert_ptr_equal(get_any("a"), a);
+	assert_phase(a, PHASE_QUEUED);
+	assert_int_equal(a->after, STEP_CLOSE);
+	struct transfer *b = get_any("b");
+	assert_phase(b, PHASE_QUEUED);
+	flow.start_due = false;
+	finish_job(a);
+	assert_true(flow.start_due);
+	assert_phase(a, PHASE_QUEUED);
+	assert_null(a->in);
+	queue_run(&flow);
+	assert_phase(a, PHASE_ORDER_DUE);
+	assert_phase(b, PHASE_ORDER_DUE);
+}
+
+static void test_a_second_request_joins(void **state)
+{
+	(void)state;
+	struct transfer *t = get("r", SOURCE, NULL, 100);
+	uint64_t orders = t->in->record.orders;
+	assert_ptr_equal(get("r", "https://example.test/other", NULL, 200), t);
+	assert_int_equal(t->in->record.orders, orders);
+	assert_string_equal(t->in->record.source, SOURCE);
+	assert_int_equal(t->in->record.size, 100);
+}
+
+/* What 'ingestd put' fed has no source until somebody knows one. */
+static void test_a_second_request_brings_a_source(void **state)
+{
+	(void)state;
+	struct transfer *t = get_any("r");
+	t->in->record.source[0] = '\0';
+	assert_ptr_equal(get_any("r"), t);
+	assert_string_equal(t->in->record.source, SOURCE);
+}
+
+/* With what the new request says; its bytes count only if something tells that they belong to the content. */
+static void test_a_failed_one_is_resumed(void **state)
+{
+	(void)state;
+	for (unsigned with_validator = 0; with_validator < 2; with_validator++) {
+		struct transfer *t = get("r", SOURCE, NULL, 100);
+		append(t->in, 0, 5);
+		(void)snprintf(t->in->record.validator, VALIDATOR_MAX, "%s", with_validator ? "\"v\"" : "");
+		flow_fail(&flow, t, FAIL_DENIED, "no");
+		assert_phase(t, PHASE_FAILED);
+		assert_null(t->in);
+		assert_int_equal(t->fail_class, FAIL_DENIED);
+		assert_ptr_equal(get("r", "https://example.test/other", NULL, 99), t);
+		assert_phase(t, PHASE_ORDER_DUE);
+		assert_string_equal(t->in->record.source, "https://example.test/other");
+		assert_int_equal(t->in->record.size, 99);
+		assert_int_equal(t->fail_class, FAIL_NONE);
+		assert_int_equal(t->in->offset, with_validator ? 5 : 0);
+		flow_halt(&flow, t, STEP_REMOVE);
+	}
+}
+
+static void test_what_is_stored_is_not_requested(void **state)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	(void)state;
+	struct transfer *left = get("left", SOURCE, NULL, SIZE_UNKNOWN);
+	flow_fail(&flow, left, FAIL_AGAIN, "for now");
+	store_blob("content", digest);
+	const struct message m = {
+	    .ref = span_str("left"), .source = span_str(SOURCE), .expected = span_str(digest), .size = SIZE_UNKNOWN};
+	struct transfer *t = left;
+	uint64_t size = 0;
+	enum fail_class class;
+	struct reason why;
+	assert_int_equal(queue_get(&flow, &m, &t, &size, &class, &why), 0);
+	assert_null(t);
+	assert_int_equal(size, strlen("content"));
+	assert_int_equal(transfers.len, 0); /* nor is anything left of an earlier try */
+	assert_false(unit_exists(&dir, id_of("left")));
+}
+
+static void test_requests_that_cannot_be(void **state)
+{
+	static const struct {
+		const char *name, *ref, *source, *expected;
+	} rows[] = {
+	    {"no ref", "", SOURCE, ""},
+	    {"a blank in the ref", "a b", SOURCE, ""},
+	    {"no source", "r", "", ""},
+	    {"an unknown source", "r", "gopher://example.test/", ""},
+	    {"no digest", "r", SOURCE, "sha256:1"},
+	    {"a ref that is another digest", DIGEST_A, SOURCE, DIGEST_B},
+	    {"a ref that is a digest, and none is expected", DIGEST_A, SOURCE, ""},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		const struct message m = {.ref = span_str(rows[i].ref),
+					  .source = span_str(rows[i].source),
+					  .expected = span_str(rows[i].expected),
+					  .size = SIZE_UNKNOWN};
+		struct transfer *t;
+		uint64_t size;
+		enum fail_class class;
+		struct reason why = {""};
+		if (queue_get(&flow, &m, &t, &size, &class, &why) != -EINVAL || class != FAIL_USAGE ||
+		    why.text[0] == '\0')
+			fail_msg("%s was taken", rows[i].name);
+		assert_int_equal(transfers.len, 0);
+	}
+}
+
+/* An ingest that another process has: a new request is refused, and leaves nothing. */
+static void test_a_locked_ingest(void **state)
+{
+	(void)state;
+	struct ingest *theirs = open_ref("r");
+	const struct message m = {.ref = span_str("r"), .source = span_str(SOURCE), .size = SIZE_UNKNOWN};
+	struct transfer *t;
+	uint64_t size;
+	enum fail_class class;
+	struct reason why = {""};
+	assert_int_equal(queue_get(&flow, &m, &t, &size, &class, &why), -EWOULDBLOCK);
+	assert_int_equal(class, FAIL_AGAIN);
+	assert_non_null(strstr(why.text, "locked by test"));
+	assert_int_equal(transfers.len, 0);
+	assert_int_equal(queue_abort(&flow, span_str("r"), &why), -EWOULDBLOCK);
+	ingest_close(theirs);
+	assert_phase(get_any("r"), PHASE_ORDER_DUE);
+}
+
+/* One that was recovered and is locked by then waits for the lock, and starts when it can. */
+static void test_a_queued_one_waits_for_its_lock(void **state)
+{
+	(void)state;
+	struct ingest *theirs = open_ref("r");
+	struct transfer *t = transfers_add(&transfers, &flow, span_str("r"));
+	assert_non_null(t);
+	assert_int_equal(transfer_ask(t, span_str(SOURCE), NULL, SIZE_UNKNOWN), 0);
+	queue_run(&flow);
+	assert_phase(t, PHASE_FOR_LOCK);
+	assert_non_null(strstr(t->note, "locked by test"));
+	ingest_close(theirs);
+	flow_enter(&flow, t, PHASE_QUEUED);
+	queue_run(&flow);
+	assert_phase(t, PHASE_ORDER_DUE);
+}
+
+static void test_abort(void **state)
+{
+	struct reason why;
+	(void)state;
+	assert_int_equal(queue_abort(&flow, span_str("none"), &why), -ENOENT);
+	ingest_close(open_ref("left"));
+	assert_int_equal(queue_abort(&flow, span_str("left"), &why), 0); /* there, and no transfer */
+	assert_false(unit_exists(&dir, id_of("left")));
+	get_any("open");
+	assert_int_equal(queue_abort(&flow, span_str("open"), &why), 0);
+	flow_fail(&flow, get_any("closed"), FAIL_AGAIN, "for now");
+	assert_true(unit_exists(&dir, id_of("closed")));
+	assert_int_equal(queue_abort(&flow, span_str("closed"), &why), 0);
+	assert_false(unit_exists(&dir, id_of("closed")));
+	assert_int_equal(transfers.len, 0);
+}
+
+/* With a job in hand the ingest goes when that is back. */
+static void test_abort_waits_for_the_job(void **state)
+{
+	struct reason why;
+	(void)state;
+	settings.checkpoint_bytes = 1;
+	struct transfer *t = get_any("r");
+	append(t->in, 0, 100);
+	flow_checkpoint_if_due(&flow, t, clock_mono_ms());
+	assert_int_equal(queue_abort(&flow, span_str("r"), &why), 0);
+	assert_phase(t, PHASE_HALTED);
+	assert_int_equal(t->after, STEP_REMOVE);
+	assert_true(unit_exists(&dir, id_of("r")));
+	finish_job(t);
+	assert_int_equal(transfers.len, 0);
+	assert_false(unit_exists(&dir, id_of("r")));
+}
+
+static void test_reset(void **state)
+{
+	struct reason why;
+	(void)state;
+	assert_int_equal(queue_reset(&flow, span_str("none"), &why), -ENOENT);
+	struct transfer *t = get("r", SOURCE, NULL, sizeof(content));
+	uint64_t attempt = t->in->record.attempt;
+	append(t->in, 0, 1000);
+	assert_int_equal(queue_reset(&flow, span_str("r"), &why), 0); /* under way: from zero, under a new attempt */
+	assert_phase(t, PHASE_ORDER_DUE);
+	assert_int_equal(t->in->offset, 0);
+	assert_true(t->in->record.attempt > attempt);
+	append(t->in, 0, 1000);
+	flow_fail(&flow, t, FAIL_AGAIN, "for now");
+	assert_int_equal(t->offset, 1000);
+	assert_int_equal(queue_reset(&flow, span_str("r"), &why), 0); /* at rest: it stays there, and has nothing */
+	assert_phase(t, PHASE_FAILED);
+	assert_int_equal(t->offset, 0);
+	assert_int_equal(peek("r"), 0);
+}
+
+static void test_reset_of_what_is_complete(void **state)
+{
+	struct reason why;
+	(void)state;
+	struct transfer *t = get("r", SOURCE, NULL, 1000);
+	append(t->in, 0, 1000);
+	flow_do(&flow, t, STEP_COMPLETE);
+	assert_phase(t, PHASE_SEALING);
+	assert_int_equal(queue_reset(&flow, span_str("r"), &why), -EBUSY);
+	finish_job(t);
+	assert_phase(t, PHASE_SEAL_DUE);
+	assert_int_equal(queue_reset(&flow, span_str("r"), &why), -EBUSY);
+}
+
+/* It is remembered for those who request it by ref, and has nothing to remove or reset. */
+static void test_a_committed_one(void **state)
+{
+	struct reason why;
+	struct digest d;
+	(void)state;
+	struct transfer *t = get("r", SOURCE, NULL, SIZE_UNKNOWN);
+	digest_of(HASH_SHA256, "", 0, &d);
+	flow_committed(&flow, t, &d);
+	assert_phase(t, PHASE_COMMITTED);
+	assert_false(unit_exists(&dir, id_of("r")));
+	assert_int_equal(queue_reset(&flow, span_str("r"), &why), -ENOENT);
+	assert_ptr_equal(get_any("r"), t); /* by tag, it may be another content by now */
+	assert_phase(t, PHASE_ORDER_DUE);
+	flow_committed(&flow, t, &d);
+	assert_int_equal(queue_abort(&flow, span_str("r"), &why), 0);
+	assert_int_equal(transfers.len, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CORE_TEST(test_new_ones_start_up_to_the_limit),
+	    CORE_TEST(test_turns_are_in_the_order_of_requests),
+	    CORE_TEST(test_a_job_holds_the_queue),
+	    CORE_TEST(test_a_second_request_joins),
+	    CORE_TEST(test_a_second_request_brings_a_source),
+	    CORE_TEST(test_a_failed_one_is_resumed),
+	    CORE_TEST(test_what_is_stored_is_not_requested),
+	    CORE_TEST(test_requests_that_cannot_be),
+	    CORE_TEST(test_a_locked_ingest),
+	    CORE_TEST(test_a_queued_one_waits_for_its_lock),
+	    CORE_TEST(test_abort),
+	    CORE_TEST(test_abort_waits_for_the_job),
+	    CORE_TEST(test_reset),
+	    CORE_TEST(test_reset_of_what_is_complete),
+	    CORE_TEST(test_a_committed_one),
+	};
+	return cmocka_run_group_tests_name("ingestd queue", tests, NULL, NULL);
+}

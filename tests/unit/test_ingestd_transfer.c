@@ -1,0 +1,284 @@
+/*
+ * The table of the phases: what each shows, which ingest and which job go with it, and what may come after the job. What
+ * the table forbids ends the program.
+ */
+
+/* Own */
+#include "tests/unit/test_ingestd_disk.h"
+
+/* System */
+#include <signal.h>
+#include <sys/wait.h>
+
+/* Base */
+#include "common/base/clock.h"
+
+/* The code under test */
+#include "ingestd/transfers.h"
+
+static struct transfers table;
+
+static int table_set_up(void **state)
+{
+	table = (struct transfers){0};
+	return set_up(state);
+}
+
+static int table_tear_down(void **state)
+{
+	transfers_release(&table);
+	return tear_down(state);
+}
+
+static struct transfer *add(const char *ref)
+{
+	struct transfer *t = transfers_add(&table, NULL, span_str(ref));
+
+	assert_non_null(t);
+	return t;
+}
+
+static void give_job(struct transfer *t, enum sync_kind kind)
+{
+	sync_prepare(&t->job, kind, t->in);
+}
+
+static void take_job(struct transfer *t)
+{
+	if (t->job.kind != SYNC_NONE)
+		(void)sync_finish(&t->job);
+	t->job.kind = SYNC_NONE;
+	t->after = STEP_NONE;
+}
+
+/* In a child, which must end by the assertion and say nothing. */
+static bool dies(void (*act)(void *arg), void *arg)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)signal(SIGABRT, SIG_DFL);
+		(void)close(STDERR_FILENO);
+		act(arg);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static const struct phase_case {
+	const char *name;
+	enum phase phase;
+	enum transfer_state state; /* 0: as before */
+	bool open, closed;         /* which of both it may be at rest */
+	unsigned jobs;             /* bits of the jobs that it may have, but for none */
+} cases[] = {
+    {"queued", PHASE_QUEUED, TRANSFER_QUEUED, true, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
+    {"reserving", PHASE_RESERVING, TRANSFER_FETCHING, false, false, 1u << SYNC_RESERVE},
+    {"order due", PHASE_ORDER_DUE, TRANSFER_FETCHING, true, false, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
+    {"ordered", PHASE_ORDERED, TRANSFER_FETCHING, true, false, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
+    {"sealing", PHASE_SEALING, TRANSFER_SEALED, false, false, 1u << SYNC_SEAL},
+    {"seal due", PHASE_SEAL_DUE, TRANSFER_SEALED, true, false, 0},
+    {"seal sent", PHASE_SEAL_SENT, TRANSFER_SEALED, true, false, 0},
+    {"halted", PHASE_HALTED, 0, false, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE | 1u << SYNC_SEAL},
+    {"for space", PHASE_FOR_SPACE, TRANSFER_WAITING, true, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
+    {"for a lock", PHASE_FOR_LOCK, TRANSFER_WAITING, false, true, 0},
+    {"idle", PHASE_IDLE, TRANSFER_WAITING, false, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
+    {"failed", PHASE_FAILED, TRANSFER_FAILED, false, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
+    {"committed", PHASE_COMMITTED, TRANSFER_COMMITTED, false, true, 0},
+};
+_Static_assert(LEN(cases) == PHASES, "each phase has its case");
+
+struct entering {
+	struct transfer *t;
+	enum phase phase;
+};
+
+static void enter(void *arg)
+{
+	const struct entering *e = arg;
+
+	transfer_enter(e->t, e->phase);
+}
+
+static void check(void *arg)
+{
+	transfer_check(arg);
+}
+
+/* A state that nothing forbids: the phase is written over, as no caller may. */
+static void put_into(struct transfer *t, enum phase phase)
+{
+	take_job(t);
+	ingest_close(t->in);
+	t->in = NULL;
+	transfer_enter(t, PHASE_QUEUED);
+	t->phase = phase;
+}
+
+static void test_what_a_phase_shows(void **state)
+{
+	const struct phase_case *c;
+	struct transfer *t = add("r");
+	(void)state;
+	for_each_row(c, cases)
+	{
+		put_into(t, PHASE_QUEUED);
+		t->in = c->phase == PHASE_FOR_LOCK || c->phase == PHASE_COMMITTED ? NULL : open_ref("r");
+		transfer_enter(t, c->phase);
+		enum transfer_state want = c->state != 0 ? c->state : TRANSFER_QUEUED;
+		if (t->state != want || table.of_state[want] != 1)
+			fail_msg("%s: shown as %s", c->name, transfer_state_name(t->state));
+	}
+}
+
+/* With an ingest and without; with each job and without. */
+static void test_what_goes_with_a_phase(void **state)
+{
+	const struct phase_case *c;
+	struct transfer *t = add("r");
+	(void)state;
+	for_each_row(c, cases)
+	{
+		put_into(t, c->phase);
+		if (dies(check, t) == c->closed)
+			fail_msg("%s, closed: %s", c->name, c->closed ? "refused" : "taken");
+		t->in = open_ref("r");
+		if (dies(check, t) == c->open)
+			fail_msg("%s, open: %s", c->name, c->open ? "refused" : "taken");
+		for (enum sync_kind kind = SYNC_CHECKPOINT; kind <= SYNC_RESERVE; kind++) {
+			struct entering e = {t, c->phase};
+			bool may = c->jobs >> kind & 1;
+			give_job(t, kind);
+			if (dies(enter, &e) == may)
+				fail_msg("%s, job %d: %s", c->name, (int)kind, may ? "refused" : "taken");
+			take_job(t);
+		}
+	}
+}
+
+static void set_after(void *arg)
+{
+	const struct entering *e = arg;
+
+	transfer_set_after(e->t, (enum step)e->phase);
+}
+
+#define STEP_BIT(s) (1u << (s))
+#define ENDING      (STEP_BIT(STEP_CLOSE) | STEP_BIT(STEP_SUSPEND) | STEP_BIT(STEP_REMOVE) | STEP_BIT(STEP_RESET))
+
+/* What may come after a job; never what belongs to another phase. */
+static void test_what_comes_after_a_job(void **state)
+{
+	static const struct {
+		const char *name;
+		enum phase phase;
+		enum sync_kind job;
+		unsigned afters;
+	} rows[] = {
+	    {"queued", PHASE_QUEUED, SYNC_CHECKPOINT, ENDING},
+	    {"reserving", PHASE_RESERVING, SYNC_RESERVE, STEP_BIT(STEP_ORDER)},
+	    {"ordered", PHASE_ORDERED, SYNC_CHECKPOINT, STEP_BIT(STEP_RESOLVED) | STEP_BIT(STEP_COMPLETE)},
+	    {"sealing", PHASE_SEALING, SYNC_SEAL, STEP_BIT(STEP_NOTE_SEAL)},
+	    {"halted", PHASE_HALTED, SYNC_SEAL, ENDING | STEP_BIT(STEP_START_OVER) | STEP_BIT(STEP_ROLL_BACK)},
+	    {"for space", PHASE_FOR_SPACE, SYNC_RESERVE,
+	     ENDING | STEP_BIT(STEP_REQUEUE) | STEP_BIT(STEP_RESOLVED) | STEP_BIT(STEP_COMPLETE)},
+	    {"idle", PHASE_IDLE, SYNC_CHECKPOINT, ENDING},
+	    {"failed", PHASE_FAILED, SYNC_RESERVE, ENDING},
+	};
+	struct transfer *t = add("r");
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		put_into(t, rows[i].phase);
+		t->in = open_ref("r");
+		give_job(t, rows[i].job);
+		for (enum step step = STEP_NONE + 1; step < STEPS; step++) {
+			struct entering e = {t, (enum phase)step};
+			bool may = rows[i].afters >> step & 1;
+			if (dies(set_after, &e) == may)
+				fail_msg("%s, step %d: %s", rows[i].name, (int)step, may ? "refused" : "taken");
+		}
+		take_job(t);
+	}
+}
+
+/* Called off, what was to come after the job is forgotten; what the next phase knows stays. */
+static void test_a_change_forgets_what_is_stale(void **state)
+{
+	struct transfer *t = add("r");
+	(void)state;
+	t->in = open_ref("r");
+	transfer_enter(t, PHASE_ORDERED);
+	transfer_begin_job(t, SYNC_CHECKPOINT, STEP_NONE);
+	transfer_set_after(t, STEP_COMPLETE);
+	transfer_enter(t, PHASE_FOR_SPACE);
+	assert_int_equal(t->after, STEP_COMPLETE);
+	transfer_enter(t, PHASE_FAILED);
+	assert_int_equal(t->after, STEP_NONE);
+	transfer_set_after(t, STEP_CLOSE);
+	transfer_check(t);
+	sync_run(&t->job);
+	(void)sync_finish(&t->job);
+	assert_int_equal(transfer_end_job(t), STEP_CLOSE);
+	assert_false(transfer_is_busy(t));
+}
+
+static void test_a_wait_for_fetchd_ends_with_the_order(void **state)
+{
+	struct transfer_texts texts;
+	struct message m;
+	struct transfer *t = add("r");
+	(void)state;
+	t->in = open_ref("r");
+	transfer_enter(t, PHASE_ORDERED);
+	t->until_s = clock_wall_s() + 60;
+	transfer_tell(t, &texts, &m);
+	assert_int_equal(m.state, TRANSFER_WAITING);
+	transfer_enter(t, PHASE_HALTED);
+	assert_true(t->until_s > 0);
+	transfer_enter(t, PHASE_IDLE);
+	assert_int_equal(t->until_s, 0);
+}
+
+/* By ref in byte order, by turn, and how many are in each state. */
+static void test_the_table(void **state)
+{
+	struct transfer *b = add("b"), *a = add("a"), *ab = add("ab");
+	(void)state;
+	assert_ptr_equal(transfers_find(&table, span_str("ab")), ab);
+	assert_null(transfers_find(&table, span_str("abc")));
+	assert_ptr_equal(transfers_after(&table, span_str("")), a);
+	assert_ptr_equal(transfers_after(&table, span_str("a")), ab);
+	assert_ptr_equal(transfers_after(&table, span_str("ab")), b);
+	assert_null(transfers_after(&table, span_str("b")));
+	assert_ptr_equal(transfers_oldest(&table, TRANSFER_QUEUED), b);
+	transfers_to_end(&table, b);
+	assert_ptr_equal(transfers_oldest(&table, TRANSFER_QUEUED), a);
+	transfer_enter(a, PHASE_IDLE);
+	assert_ptr_equal(transfers_oldest(&table, TRANSFER_QUEUED), ab);
+	assert_int_equal(table.of_state[TRANSFER_QUEUED], 2);
+	assert_int_equal(table.of_state[TRANSFER_WAITING], 1);
+	transfers_remove(&table, ab);
+	transfers_remove(&table, b);
+	assert_null(transfers_oldest(&table, TRANSFER_QUEUED));
+	assert_false(transfers_any_open(&table));
+	a->in = open_ref("a");
+	assert_true(transfers_any_open(&table));
+}
+
+#define TABLE_TEST(f) cmocka_unit_test_setup_teardown(f, table_set_up, table_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TABLE_TEST(test_what_a_phase_shows),
+	    TABLE_TEST(test_what_goes_with_a_phase),
+	    TABLE_TEST(test_what_comes_after_a_job),
+	    TABLE_TEST(test_a_change_forgets_what_is_stale),
+	    TABLE_TEST(test_a_wait_for_fetchd_ends_with_the_order),
+	    TABLE_TEST(test_the_table),
+	};
+	return cmocka_run_group_tests_name("ingestd transfer", tests, NULL, NULL);
+}

@@ -1,7 +1,26 @@
+/*
+ * Longer than 500 lines because it is one room: the steps of a transfer, and the only file that sees struct fetch.
+ *
+ *   plan ─► line_up ─► present ─► ask ─► open ─► settle ─► end ─► last ─► done
+ *              ▲                   ▲ └─► drain ──┘ │││ ▲            ▲
+ *              │                   ├── login ◄─────┤││ │            │
+ *              │                   │             │││ ├─► resolve ─┤
+ *              │                   ├── redirect ◄──┘│├─┼─► give_up ─┘
+ *              │                   │                │└─┴─► spread ─► (end, retry or line_up)
+ *              └───────────────────┴── retry ◄──────┘
+ *
+ * A step returns the next one, or NULL to wait for an event that names it: a turn with the host (present), a pass for
+ * it (ask), a whole head (open or drain), the end of the exchange (settle), a time (line_up), a drained outlet (done).
+ * While the exchange runs there may be ranges ahead of it; in `spread` there are only those (ranges.h). Everything else
+ * (route, login, stream, ranges, throttle, retry) keeps its own state and hands back what follows.
+ */
 #include "fetchd/fetch.h"
 
 /* System */
+#include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Base */
@@ -15,13 +34,69 @@
 #include "common/wire/counters.h"
 
 /* Own */
-#include "fetchd/auth/credentials.h"
-#include "fetchd/config/settings.h"
-#include "fetchd/steps.h"
+#include "fetchd/auth/login.h"
+#include "fetchd/ranges.h"
+#include "fetchd/route.h"
+#include "fetchd/stream.h"
 
-#define UNWANTED_MAX (64u << 10) /* bytes of the body of a redirect or an error, to keep the connection */
+/* A host that never answered anything is given up sooner: its name or port is more likely wrong than it is busy. */
+#define FIRST_CONTACT_RETRIES 3
+/* 400, 401, 403 and 410 from where a registry sent us: a signed URL that expired on the way; a new one may do. */
+#define AWAY_RETRIES 3
 
-void fetch_run(struct fetch *f, const struct fetch_step *next)
+_Static_assert(FETCH_ALL_MIRRORS == (1u << MIRRORS_MAX) - 1, "a bit for each mirror, and the next for the registry");
+
+struct step {
+	const char *name;
+	const struct step *(*go)(struct fetch *f);
+};
+
+struct fetch {
+	struct fetcher *env;
+	const struct fetch_hooks *hooks;
+	void *self;
+	const struct step *step; /* the last one begun */
+
+	/* The order, and what is learned of the content. */
+	char *ref;
+	uint32_t suspects; /* bits of sites: asked last */
+	bool pins_tags;    /* who ordered a tag wants to know its digest first, and means that one from then on */
+	bool resolve;      /* this request is the HEAD that tells it */
+	struct want want;  /* `offset` follows the outlet's */
+
+	/* The way to the bytes, and where they go. */
+	struct route route;
+	struct login login;
+	struct turn turn;
+	struct throttle throttle;
+	struct stream stream;
+	struct ranges *ranges; /* NULL: none so far */
+	struct outlet outlet;
+	int sink_error;  /* it is of no use any more */
+	uint32_t served; /* bits of the sites that brought something */
+
+	/* What OPENED or RESOLVED said, which the outlet borrows. */
+	bool opened;
+	char media_type[MEDIA_TYPE_MAX + 1];
+	char digest[DIGEST_TEXT_SIZE]; /* Docker-Content-Digest */
+
+	/* What went wrong. */
+	struct failure failure; /* FAIL_NONE after END */
+	uint64_t retries_max;   /* for this failure */
+	bool expired;           /* the last try ended at a signed URL that had expired, and nothing has come since */
+	struct retry retry;
+	struct loop_timer wait; /* set until the next try */
+	uint64_t until_s;       /* wall clock, while `wait` is set */
+	struct reason text;     /* of FAIL */
+	struct reason beat;     /* of BEAT */
+};
+
+static const struct step step_plan, step_line_up, step_present, step_ask, step_open, step_drain, step_settle,
+    step_login, step_denied, step_resolve, step_whole, step_redirect, step_spread, step_retry, step_end, step_give_up,
+    step_last, step_done;
+
+/* Run steps until one waits. The transfer may be gone afterwards. */
+static void run(struct fetch *f, const struct step *next)
 {
 	while (next) {
 		f->step = next;
@@ -30,179 +105,630 @@ void fetch_run(struct fetch *f, const struct fetch_step *next)
 	}
 }
 
-/* Events: each names the step that follows. */
+/* Remember what went wrong. Returns `next`. */
+static const struct step *fail(struct fetch *f, enum fail_class class, const struct step *next, const char *why)
+{
+	f->failure.class = class;
+	f->retries_max = UINT64_MAX;
+	reason_set(&f->failure.why, "%s", why);
+	return next;
+}
+
+/* Bytes came, for the first time. */
+static void note_progress(struct fetch *f)
+{
+	if (f->outlet.offset == f->want.offset)
+		return;
+	f->want.offset = f->outlet.offset;
+	f->expired = false;
+	retry_progress(&f->retry, f->want.offset);
+	login_progress(&f->login);
+}
+
+/* ── requests ── */
+
+/* For [first, last] of the content, where the transfer is led to now. What it points to is borrowed from `f`. */
+static void fill_request(void *self, uint64_t first, uint64_t last, struct http_ask *ret_ask)
+{
+	struct fetch *f = self;
+	const struct want *w = &f->want;
+	route_refresh(&f->route, f->env->settings);
+	*ret_ask = (struct http_ask){
+	    .authorization = route_is_home(&f->route) ? login_value(&f->login) : NULL,
+	    /* With a digest to decide in the end, another validator (of another mirror, say) is no reason to restart. */
+	    .if_range = first > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,
+	    .first = first,
+	    .last = last,
+	};
+	route_fill(&f->route, ret_ask);
+}
+
+/* The last byte that is wanted of the stream: before the parts that are there, or of the content. */
+static uint64_t last_wanted(const struct fetch *f)
+{
+	uint64_t wall = ranges_wall(f->ranges), end = f->want.size;
+	if (wall > f->want.offset && wall < end)
+		end = wall;
+	return end != SIZE_UNKNOWN ? end - 1 : SIZE_UNKNOWN;
+}
+
+/* ── what the exchange tells ── */
+
+static void on_ranges_due(void *self);
+
+/* Ranges may come later, if it is worth while. */
+static void prepare_ranges(struct fetch *f)
+{
+	const struct range_settings *set = &f->route.policy.host.ranges;
+	const struct want *w = &f->want;
+	const struct ranges_env env = {
+	    .loop = f->env->loop,
+	    .http = f->env->http,
+	    .hosts = f->env->hosts,
+	    .room = &f->env->room,
+	    .outlet = &f->outlet,
+	    .throttle = &f->throttle,
+	    .home = &f->route.home,
+	    .policy = &f->route.policy,
+	    .ref = f->ref,
+	    .shown = f->route.shown,
+	    .request = fill_request,
+	    .due = on_ranges_due,
+	    .self = f,
+	};
+	bool worthwhile = f->route.kind != SOURCE_MANIFEST && set->count > 1 && w->size != SIZE_UNKNOWN &&
+			  w->size - w->offset >= set->min;
+	if (!f->ranges && worthwhile)
+		(void)ranges_new(&env, set, &f->ranges); /* without memory for them it remains one stream */
+	ranges_stream_begins(f->ranges, f->stream.validator, w->checked);
+}
+
+static bool on_head(void *self, const struct response *r)
+{
+	struct fetch *f = self;
+	turn_note_answer(&f->turn);
+	bool goes_on = stream_head(&f->stream, r);
+	bool takes = f->stream.state == STREAM_TAKING;
+	run(f, takes ? &step_open : &step_drain);
+	if (takes)
+		prepare_ranges(f);
+	return goes_on && f->sink_error == 0;
+}
+
+static enum body_answer on_body(void *self, const void *data, size_t len)
+{
+	struct fetch *f = self;
+	route_refresh(&f->route, f->env->settings);
+	struct stream_piece piece =
+	    stream_body(&f->stream, &f->outlet, &f->throttle, &f->route.policy, ranges_wall(f->ranges), data, len);
+	if (piece.answer == BODY_PAUSE)
+		ranges_stream_paused(f->ranges);
+	if (piece.fresh > 0)
+		f->served |= route_site_bit(&f->route);
+	if (piece.error < 0)
+		f->sink_error = piece.error;
+	note_progress(f);
+	return piece.answer;
+}
+
+static void on_end(void *self, enum http_end end, int error, const struct reason *why)
+{
+	struct fetch *f = self;
+	stream_end(&f->stream, end, error, why);
+	run(f, &step_settle);
+}
+
+static const struct http_hooks http_hooks = {on_head, on_body, on_end};
+
+/* ── other events: each names the step that follows ── */
 
 static void on_turn(void *self)
 {
-	fetch_run(self, &step_present);
+	run(self, &step_present);
 }
 
 static void on_wait_over(void *self)
 {
-	fetch_run(self, &step_line_up);
+	run(self, &step_line_up);
 }
 
-static void stream_resume(struct fetch *f)
+static void resume_stream(struct fetch *f)
 {
-	ranges_stream_resumed(f);
-	http_resume(f->exchange);
+	if (!stream_runs(&f->stream))
+		return;
+	ranges_stream_resumed(f->ranges);
+	http_resume(f->stream.exchange);
 }
 
 static void on_drained(void *self)
 {
 	struct fetch *f = self;
 	if (f->step == &step_last) {
-		fetch_run(f, &step_last);
+		run(f, &step_last);
 		return;
 	}
-	ranges_poke(f);
-	if (f->exchange && !loop_timer_is_set(&f->pause))
-		stream_resume(f);
+	ranges_poke(f->ranges);
+	if (!throttle_is_paused(&f->throttle))
+		resume_stream(f);
 }
-
-/* ── limits ── */
 
 static void on_pause_over(void *self)
 {
 	struct fetch *f = self;
-	if (f->exchange)
-		stream_resume(f);
-	ranges_resume(f);
+	resume_stream(f);
+	ranges_resume(f->ranges);
 }
 
-bool fetch_held_back(struct fetch *f)
+static struct pass_account account_of(const struct fetch *f)
 {
-	struct bucket *host = f->turn.host ? &f->turn.host->bucket : NULL;
-	const struct settings *s = f->env->settings;
-	struct speed_settings speed = settings_speed(s, f->host);
-	uint64_t now_ms = clock_mono_ms(), wait_ms = 0;
-	struct {
-		struct bucket *bucket;
-		uint64_t rate;
-	} all[] = {{f->env->bucket, s->bandwidth}, {host, speed.per_host}, {&f->bucket, speed.per_transfer}};
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		if (!all[i].bucket)
-			continue;
-		bucket_rate(all[i].bucket, all[i].rate, now_ms);
-		uint64_t due_ms = bucket_wait(all[i].bucket, now_ms);
-		wait_ms = due_ms > wait_ms ? due_ms : wait_ms;
+	return (struct pass_account){.origin = &f->route.home, .host = f->route.host, .name = f->route.name};
+}
+
+static const struct step *after_login(struct fetch *f, enum login_verdict verdict)
+{
+	f->retries_max = UINT64_MAX;
+	switch (verdict) {
+	case LOGIN_ASK:
+		return &step_ask;
+	case LOGIN_WAIT:
+		return NULL;
+	case LOGIN_RETRY:
+		return &step_retry;
+	case LOGIN_REFUSED:
+		break;
 	}
-	if (wait_ms > 0 && !loop_timer_is_set(&f->pause))
-		loop_timer_set(&f->pause, wait_ms);
-	return wait_ms > 0;
+	return &step_give_up;
 }
 
-void fetch_took(struct fetch *f, size_t len)
-{
-	bucket_take(f->env->bucket, len);
-	if (f->turn.host)
-		bucket_take(&f->turn.host->bucket, len);
-	bucket_take(&f->bucket, len);
-}
-
-/* ── what the exchange tells ── */
-
-static bool on_head(void *self, const struct response *r)
+static void on_pass(void *self, const struct pass_answer *answer)
 {
 	struct fetch *f = self;
-	f->turn.host->answered = true;
-	f->has_head = true;
-	f->http_status = (uint16_t)r->status;
-	f->challenge = r->challenge;
-	f->retry_after_ms = r->retry_after_ms;
+	struct pass_account who = account_of(f);
+	run(f, after_login(f, login_take(&f->login, &who, answer, &f->failure)));
+}
+
+/* ── the steps up to a request ── */
+
+/* A tag that was resolved may name something else by now: its manifest is what was begun with. */
+static int enter_site(struct fetch *f, struct reason *why)
+{
+	return route_enter(&f->route, f->env->settings, f->pins_tags ? f->want.expected : "", why);
+}
+
+/* The order is looked at: is it one that can be carried out? */
+static const struct step *plan(struct fetch *f)
+{
+	struct want *w = &f->want;
+	struct reason why = {"out of memory"};
+	int r = route_plan(&f->route, f->env->settings, f->suspects, &why);
+	f->pins_tags = f->pins_tags && r == 0 && f->route.by_tag;
+	f->resolve = f->pins_tags && w->expected[0] == '\0';
+	if (f->pins_tags && !f->resolve)
+		route_show_digest(&f->route, w->expected);
+	if (r == 0)
+		r = enter_site(f, &why);
+	if (r < 0)
+		return fail(f, r == -ENOMEM ? FAIL_AGAIN : FAIL_USAGE, &step_give_up, why.text);
+	w->parsed = f->route.kind == SOURCE_MANIFEST;
+	if (w->parsed)
+		w->size_max = JSON_DOCUMENT_MAX;
 	if (f->resolve)
-		response_judge_head(r, &f->judgement);
-	else
-		response_judge(r, &f->want, &f->judgement);
-	buf_clear(&f->location);
-	if (f->judgement.verdict == VERDICT_REDIRECT && buf_append_str(&f->location, r->location) < 0)
+		return &step_line_up;
+	if (w->size != SIZE_UNKNOWN && w->offset == w->size)
+		return &step_open; /* all of it is there: nobody has to be asked */
+	if (w->offset > w->size || w->offset > w->size_max)
+		return fail(f, FAIL_USAGE, &step_give_up, "the offset lies behind the end");
+	return &step_line_up;
+}
+
+static const struct step *line_up(struct fetch *f)
+{
+	f->want.whole = false;
+	f->failure.error = 0;
+	stream_reset(&f->stream);
+	if (route_restart(&f->route, f->env->settings) < 0)
+		return fail(f, FAIL_AGAIN, &step_give_up, "out of memory");
+	int r = turn_begin(f->env->hosts, &f->route.home, f->route.policy.host.connections, &f->turn);
+	if (r < 0)
+		return fail(f, FAIL_AGAIN, &step_retry, "too many hosts are in use at once");
+	return r == 1 ? &step_present : NULL;
+}
+
+/* Without a 401 before it a pass is shown only to the registry itself, and only where there was one already. */
+static const struct step *present(struct fetch *f)
+{
+	struct pass_account who = account_of(f);
+	if (!route_is_home(&f->route))
+		return &step_ask;
+	return after_login(f, login_present(&f->login, &who, &f->failure));
+}
+
+static void warn_of_skipped(const struct fetch *f)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	route_format_at(&f->route, at);
+	if (f->route.policy_at.tls.skip_verify && f->route.at.tls)
+		log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = f->ref, .host = at},
+			 "fetching '%s' from '%s', whose certificate is NOT VERIFIED (skip_verify)", f->route.shown,
+			 at);
+}
+
+static const struct step *ask(struct fetch *f)
+{
+	struct want *w = &f->want;
+	struct http_ask request;
+	if (w->offset > 0 && !w->checked && w->validator[0] == '\0' && !f->resolve)
+		return fail(f, FAIL_CHANGED, &step_give_up,
+			    "without a digest or a validator nothing tells whether the content is still the same");
+	w->elsewhere = !route_is_home(&f->route);
+	fill_request(f, f->resolve || w->whole ? 0 : w->offset, last_wanted(f), &request);
+	request.head = f->resolve;
+	/* After a link was down all idle connections are dead, and each would take its time to show it. */
+	request.fresh = f->retry.failures > 0;
+	f->failure = (struct failure){0};
+	login_note_request(&f->login, request.authorization != NULL);
+	warn_of_skipped(f);
+	if (stream_ask(&f->stream, f->env->http, &request, w, &http_hooks, f) < 0)
+		return fail(f, FAIL_AGAIN, &step_retry, "out of memory");
+	return NULL;
+}
+
+/* ── the steps behind an answer ── */
+
+/* The answer is good, or none is needed. From here on the transfer knows the content's size, if anybody does. */
+static const struct step *open_body(struct fetch *f)
+{
+	struct want *w = &f->want;
+	const struct stream *s = &f->stream;
+	const struct step *next = stream_runs(s) ? NULL : &step_end;
+	if (stream_runs(s) && s->judgement.size != SIZE_UNKNOWN)
+		w->size = s->judgement.size;
+	if (f->opened && w->offset > 0)
+		return next;
+	f->opened = true; /* and again while nothing has come: this answer may be about other content */
+	memcpy(f->media_type, s->media_type, sizeof(f->media_type));
+	memcpy(f->digest, s->digest, sizeof(f->digest));
+	if (w->offset == 0 || w->validator[0] == '\0')
+		memcpy(w->validator, s->validator, sizeof(w->validator));
+	if (w->expected[0] == '\0' && f->digest[0] != '\0') {
+		memcpy(w->expected, f->digest, sizeof(w->expected));
+		w->checked = true; /* whoever gets the OPENED compares with this digest */
+	}
+	struct message m = {
+	    .type = MSG_OPENED,
+	    .offset = w->offset,
+	    .size = w->size,
+	    .digest = span_str(f->digest),
+	    .media_type = span_str(f->media_type),
+	    .validator = span_str(w->validator), /* a part need not repeat it */
+	};
+	f->sink_error = outlet_say(&f->outlet, &m);
+	return next;
+}
+
+/* The body is of no use; reading a short one keeps the connection. */
+static const struct step *drain(struct fetch *f)
+{
+	assert(f->stream.state == STREAM_DRAINING);
+	return NULL;
+}
+
+static const struct step *const after[] = {
+    [STREAM_ALL] = &step_end,          [STREAM_AT_WALL] = &step_spread,    [STREAM_NEXT] = &step_present,
+    [STREAM_NARROW] = &step_present,   [STREAM_GET] = &step_present,       [STREAM_COMPLETE] = &step_open,
+    [STREAM_RESOLVED] = &step_resolve, [STREAM_REDIRECT] = &step_redirect, [STREAM_CHALLENGE] = &step_login,
+    [STREAM_FORBIDDEN] = &step_denied, [STREAM_NO_RANGE] = &step_whole,    [STREAM_RETRY] = &step_retry,
+    [STREAM_GIVE_UP] = &step_give_up,
+};
+
+static const struct step *settle(struct fetch *f)
+{
+	struct want *w = &f->want;
+	if (f->sink_error < 0)
+		return &step_done;
+	enum stream_verdict verdict =
+	    stream_settle(&f->stream, w->offset, w->size, ranges_wall(f->ranges), &f->failure);
+	f->retries_max = UINT64_MAX;
+	if (verdict == STREAM_ALL)
+		w->size = w->offset;
+	if (verdict == STREAM_NARROW || verdict == STREAM_COMPLETE)
+		w->size = f->stream.judgement.size;
+	if (verdict == STREAM_GET)
+		f->resolve = false;
+	if (verdict == STREAM_RETRY || verdict == STREAM_NO_RANGE || verdict == STREAM_GIVE_UP)
+		f->expired = false;
+	return after[verdict];
+}
+
+/* Where a registry sent us gets no pass. What it refuses is a URL that was signed for a time: back for a new one. */
+static const struct step *refused_away(struct fetch *f)
+{
+	/* Of a new one, too: then it is the range that is not wanted. */
+	if (f->expired && f->failure.http_status == 400 && f->want.offset > 0 && !f->want.whole)
+		return &step_whole;
+	f->expired = true;
+	(void)fail(f, FAIL_DENIED, &step_retry, f->stream.judgement.why.text);
+	f->retries_max = AWAY_RETRIES;
+	return &step_retry;
+}
+
+/* 401 */
+static const struct step *log_in(struct fetch *f)
+{
+	struct pass_account who = account_of(f);
+	if (!route_is_home(&f->route))
+		return refused_away(f);
+	return after_login(
+	    f, login_challenged(&f->login, &who, &f->stream.challenge, &f->stream.judgement.why, &f->failure));
+}
+
+/* 403 */
+static const struct step *denied(struct fetch *f)
+{
+	if (!route_is_home(&f->route))
+		return refused_away(f);
+	return after_login(f, login_forbidden(&f->login, &f->stream.judgement.why, &f->failure));
+}
+
+/*
+ * A range within the content was refused. Another site may give it, and costs less than to have everything sent once
+ * more; where there is none, or all have refused, this one is asked for all of it, and what is there is skipped.
+ */
+static const struct step *ask_for_all(struct fetch *f)
+{
+	const struct judgement *j = &f->stream.judgement;
+	char at[ORIGIN_TEXT_SIZE];
+	count_add(COUNT_RANGES_REFUSED, 1);
+	if (route_refuse_range(&f->route))
+		return fail(f, j->fail, &step_give_up, j->why.text);
+	route_format_at(&f->route, at);
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at, .bytes = f->want.offset},
+		 "'%s' answered %s: requesting all of '%s', and skipping the %" PRIu64 " bytes that are there", at,
+		 j->why.text, f->route.shown, f->want.offset);
+	f->want.whole = true;
+	host_ranges_off(f->env->hosts, &f->route.home, clock_mono_ms() + RANGES_OFF_MS);
+	return &step_present;
+}
+
+static const struct step *redirect(struct fetch *f)
+{
+	f->retries_max = UINT64_MAX;
+	return route_redirect(&f->route, f->env->settings, f->stream.location.data, &f->failure) ? &step_ask
+												 : &step_give_up;
+}
+
+/* What the tag names is known, and whoever ordered it may have that already: there is nothing more to do. */
+static const struct step *resolve(struct fetch *f)
+{
+	memcpy(f->media_type, f->stream.media_type, sizeof(f->media_type));
+	memcpy(f->digest, f->stream.digest, sizeof(f->digest));
+	struct message m = {
+	    .type = MSG_RESOLVED,
+	    .digest = span_str(f->digest),
+	    .media_type = span_str(f->media_type),
+	};
+	turn_end(&f->turn);
+	f->failure.class = FAIL_NONE;
+	f->served |= route_site_bit(&f->route);
+	f->sink_error = outlet_say(&f->outlet, &m);
+	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = f->route.host, .digest = f->digest},
+		 "'%s' is %s", f->route.shown, f->digest);
+	return &step_last;
+}
+
+/* ── ranges ── */
+
+static const struct step *advance(struct fetch *f)
+{
+	const struct stream *s = &f->stream;
+	const struct ranges_view view = {
+	    .want = &f->want,
+	    .stream = {.runs = stream_runs(s),
+		       .good = stream_is_good(s),
+		       .flowing = stream_is_flowing(s) && f->turn.holding},
+	};
+	route_refresh(&f->route, f->env->settings);
+	enum ranges_verdict verdict = ranges_advance(f->ranges, &view, &f->failure, &f->sink_error);
+	note_progress(f);
+	switch (verdict) {
+	case RANGES_WAIT:
+		return NULL;
+	case RANGES_ALL:
+		return &step_end;
+	case RANGES_TO_STREAM:
+		turn_end(&f->turn);
+		return &step_line_up;
+	case RANGES_FAILED:
+		f->retries_max = UINT64_MAX;
+		f->expired = false;
+		return &step_retry;
+	case RANGES_SINK:
+		break;
+	}
+	return &step_done;
+}
+
+static void on_ranges_due(void *self)
+{
+	struct fetch *f = self;
+	const struct step *next = advance(f);
+	if (next)
+		run(f, next);
+}
+
+/* The stream has come to where the ranges are. */
+static const struct step *spread(struct fetch *f)
+{
+	assert(!stream_runs(&f->stream));
+	ranges_go_alone(f->ranges);
+	return advance(f);
+}
+
+/* ── when something went wrong ── */
+
+/*
+ * A mirror that fails is left for the next one, at the same offset and without a wait; behind the last one comes the
+ * registry itself. What is wrong with the order or the content is wrong everywhere.
+ */
+static bool leave_mirror(struct fetch *f)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	bool is_mirror = f->route.sites_len > 0 && f->route.sites[f->route.site] != SITE_REGISTRY;
+	origin_format(&f->route.home, at);
+	if (f->failure.class == FAIL_USAGE || f->failure.class == FAIL_CHANGED || !route_next_site(&f->route))
 		return false;
-	if ((f->judgement.verdict == VERDICT_TAKE && (!f->opened || f->want.offset == 0)) ||
-	    f->judgement.verdict == VERDICT_RESOLVED) {
-		memcpy(f->media_type, r->media_type, sizeof(f->media_type));
-		memcpy(f->learned, r->digest, sizeof(f->learned));
-		(void)snprintf(f->validator, sizeof(f->validator), "%s", response_validator(r));
-	}
-	fetch_run(f, f->judgement.verdict == VERDICT_TAKE ? &step_open : &step_drain);
-	if (f->judgement.verdict == VERDICT_TAKE)
-		ranges_consider(f, r);
-	/* Who cannot be believed about this body may be wrong about where it ends, and the next answer begins. */
-	bool is_nonsense = f->judgement.verdict == VERDICT_REFUSE && f->judgement.fail == FAIL_BAD_DATA;
-	return f->sink_error == 0 && !is_nonsense;
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at, .error = f->failure.error},
+		 "cannot fetch '%s' from %s'%s': %s", f->route.shown, is_mirror ? "the mirror " : "", at,
+		 f->failure.why.text);
+	count_add(COUNT_MIRRORS_LEFT, 1);
+	ranges_drop(f->ranges);
+	turn_end(&f->turn);
+	login_forget(&f->login);
+	return enter_site(f, NULL) == 0;
 }
 
-/* The end of what this body may bring. */
-static uint64_t limit_of(const struct fetch *f)
+static void describe_wait(struct fetch *f, const char *at)
 {
-	return f->judgement.end != SIZE_UNKNOWN ? f->judgement.end : f->want.size_max;
+	char until[CLOCK_TEXT_SIZE];
+	clock_format(f->until_s, until);
+	reason_set(&f->beat, "waiting until %s to try '%s' again: %s", until, at, f->failure.why.text);
 }
 
-static enum body_answer take(struct fetch *f, const uint8_t *data, size_t len)
+static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 {
-	size_t skip = f->judgement.skip < len ? (size_t)f->judgement.skip : len;
-	size_t fresh = len - skip;
-	if (fresh > limit_of(f) - f->want.offset) {
-		f->judgement.verdict = VERDICT_REFUSE;
-		f->judgement.fail = FAIL_BAD_DATA;
-		reason_set(&f->judgement.why, "the server sent more than the %llu bytes that there can be",
-			   (unsigned long long)limit_of(f));
-		return BODY_STOP;
-	}
-	uint64_t wall = ranges_wall(f);
-	if (fresh > wall - f->want.offset)
-		fresh = (size_t)(wall - f->want.offset);
-	bool held = fetch_held_back(f);
-	int r = held ? -EAGAIN : fresh > 0 ? outlet_put(&f->outlet, data + skip, fresh) : 0;
-	if (r == -EAGAIN) {
-		count_add(held ? COUNT_PAUSES_BANDWIDTH : COUNT_PAUSES_PIPE, 1);
-		ranges_stream_paused(f);
-		return BODY_PAUSE;
-	}
-	if (r < 0) {
-		f->sink_error = r;
-		return BODY_STOP;
-	}
-	count_add(COUNT_FETCHED_BYTES, fresh);
-	count_add(COUNT_WASTED_BYTES, skip);
-	fetch_took(f, skip + fresh);
-	f->judgement.skip -= skip;
-	f->want.offset += fresh;
-	if (fresh > 0) {
-		backoff_progress(&f->backoff, f->want.offset);
-		f->served |= UINT32_C(1) << f->sites[f->site];
-		f->pass_is_fresh = false;
-	}
-	return f->want.offset == wall ? BODY_STOP : BODY_TAKEN;
+	char at[ORIGIN_TEXT_SIZE];
+	route_format_at(&f->route, at);
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at, .error = f->failure.error},
+		 "cannot fetch '%s': %s; trying '%s' again in %.1f s (%" PRIu64 " of %" PRIu64 ")", f->route.shown,
+		 f->failure.why.text, at, (double)wait_ms / 1000.0, f->retry.failures, retries);
+	f->until_s = clock_wall_s() + (wait_ms + 999) / 1000;
+	describe_wait(f, at);
+	struct message m = {.type = MSG_BEAT, .until_s = f->until_s, .text = span_str(f->beat.text)};
+	f->sink_error = outlet_say(&f->outlet, &m);
 }
 
-static enum body_answer on_body(void *self, const void *data, size_t len)
+static struct retry_settings limits_of(const struct fetch *f)
 {
-	struct fetch *f = self;
-	if (f->judgement.verdict == VERDICT_TAKE)
-		return take(f, data, len);
-	f->unwanted_bytes += len;
-	count_add(COUNT_WASTED_BYTES, len);
-	return f->unwanted_bytes > UNWANTED_MAX ? BODY_STOP : BODY_TAKEN;
+	struct retry_settings limits = f->route.policy.host.retry;
+	if (!turn_has_answered(&f->turn) && limits.max > FIRST_CONTACT_RETRIES)
+		limits.max = FIRST_CONTACT_RETRIES;
+	if (limits.max > f->retries_max)
+		limits.max = f->retries_max;
+	return limits;
 }
 
-static void on_end(void *self, enum http_end end, int error, const struct reason *why)
+/* What arrived is passed on; the wait is told; others get their turn with the host. */
+static const struct step *retry(struct fetch *f)
 {
-	struct fetch *f = self;
-	f->exchange = NULL;
-	f->end = end;
-	f->error = error;
-	f->end_why = *why;
-	fetch_run(f, &step_settle);
+	uint64_t wait_ms;
+	if (leave_mirror(f))
+		return &step_line_up;
+	route_refresh(&f->route, f->env->settings);
+	struct retry_settings limits = limits_of(f);
+	turn_end(&f->turn);
+	f->sink_error = outlet_flush(&f->outlet);
+	if (!retry_failure(&f->retry, &limits, f->failure.retry_after_ms, arc4random(), &wait_ms)) {
+		retry_explain(&f->failure, limits.after_max_ms);
+		return &step_give_up;
+	}
+	count_add(retry_counter(&f->failure), 1);
+	say_retry(f, wait_ms, limits.max);
+	/* After the last site, and a wait, the first has its turn again. */
+	if (route_first_site(&f->route) && enter_site(f, NULL) < 0)
+		return &step_give_up;
+	if (f->sink_error < 0)
+		return &step_done;
+	loop_timer_set(&f->wait, wait_ms);
+	return NULL;
 }
 
-const struct http_hooks fetch_http_hooks = {on_head, on_body, on_end};
-
-static char *copy(struct span s)
+static const struct step *give_up(struct fetch *f)
 {
-	return strndup(s.len > 0 ? (const char *)s.data : "", s.len);
+	char at[ORIGIN_TEXT_SIZE];
+	if (leave_mirror(f))
+		return &step_line_up;
+	count_add(COUNT_FETCHES_FAILED, 1);
+	route_format_at(&f->route, at);
+	bool is_away = f->route.url.len > 0 && !route_is_home(&f->route);
+	ranges_free(f->ranges);
+	f->ranges = NULL;
+	turn_end(&f->turn);
+	reason_set(&f->text, "cannot fetch '%s': %s%s%s%s", f->route.shown, f->failure.why.text,
+		   is_away ? " (redirected to '" : "", is_away ? at : "", is_away ? "')" : "");
+	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = f->ref, .host = at, .error = f->failure.error}, "%s",
+		 f->text.text);
+	struct message m = {
+	    .type = MSG_FAIL,
+	    .fail_class = (uint8_t)f->failure.class,
+	    .http_status = f->failure.http_status,
+	    .text = span_str(f->text.text),
+	};
+	f->sink_error = outlet_say(&f->outlet, &m);
+	return &step_last;
 }
 
-int fetch_new(const struct fetcher *env, const struct fetch_order *order, const struct fetch_hooks *hooks, void *self,
+/* ── the end ── */
+
+static const struct step *end(struct fetch *f)
+{
+	struct message m = {.type = MSG_END, .size = f->want.size};
+	ranges_free(f->ranges);
+	f->ranges = NULL;
+	turn_end(&f->turn);
+	f->failure.class = FAIL_NONE;
+	count_add(COUNT_FETCHES_DONE, 1);
+	f->sink_error = outlet_say(&f->outlet, &m);
+	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = f->route.host, .bytes = f->want.size},
+		 "fetched '%s': %" PRIu64 " bytes in all", f->route.shown, f->want.size);
+	return &step_last;
+}
+
+static const struct step *last(struct fetch *f)
+{
+	return f->sink_error < 0 || outlet_idle(&f->outlet) ? &step_done : NULL;
+}
+
+static const struct step *done(struct fetch *f)
+{
+	f->hooks->done(f->self, f);
+	return NULL;
+}
+
+static const struct step step_plan = {"plan", plan};
+static const struct step step_line_up = {"line up", line_up};
+static const struct step step_present = {"present", present};
+static const struct step step_ask = {"ask", ask};
+static const struct step step_open = {"open", open_body};
+static const struct step step_drain = {"drain", drain};
+static const struct step step_settle = {"settle", settle};
+static const struct step step_login = {"log in", log_in};
+static const struct step step_denied = {"denied", denied};
+static const struct step step_resolve = {"resolve", resolve};
+static const struct step step_whole = {"whole", ask_for_all};
+static const struct step step_redirect = {"redirect", redirect};
+static const struct step step_spread = {"spread", spread};
+static const struct step step_retry = {"retry", retry};
+static const struct step step_end = {"end", end};
+static const struct step step_give_up = {"give up", give_up};
+static const struct step step_last = {"last", last};
+static const struct step step_done = {"done", done};
+
+/* ── from outside ── */
+
+static void take_order(struct fetch *f, const struct fetch_order *order)
+{
+	struct want *w = &f->want;
+	f->suspects = order->suspects;
+	f->pins_tags = order->resolve;
+	w->offset = f->retry.credited = order->offset;
+	w->size = order->size;
+	w->size_max = INT64_MAX;
+	w->checked = order->checked || order->expected.len > 0;
+	(void)snprintf(w->expected, sizeof(w->expected), "%.*s", SPAN_ARG(order->expected));
+	(void)snprintf(w->validator, sizeof(w->validator), "%.*s", SPAN_ARG(order->validator));
+}
+
+int fetch_new(struct fetcher *env, const struct fetch_order *order, const struct fetch_hooks *hooks, void *self,
 	      struct fetch **ret_fetch)
 {
 	struct fetch *f = calloc(1, sizeof(*f));
@@ -211,32 +737,21 @@ int fetch_new(const struct fetcher *env, const struct fetch_order *order, const 
 	f->env = env;
 	f->hooks = hooks;
 	f->self = self;
-	f->ref = copy(order->ref);
-	f->source = copy(order->source);
-	if (!f->ref || !f->source) {
+	f->ref = strndup(order->ref.len > 0 ? (const char *)order->ref.data : "", order->ref.len);
+	if (!f->ref || route_init(&f->route, order->source) < 0) {
 		fetch_free(f);
 		return -ENOMEM;
 	}
-	f->attempt = order->attempt;
-	f->resolve = order->resolve;
-	f->suspects = order->suspects;
-	url_show(order->source, f->shown);
-	f->want.offset = f->backoff.credited = order->offset;
-	f->want.size = order->size;
-	f->want.size_max = INT64_MAX;
-	f->want.checked = order->checked || order->expected.len > 0;
-	(void)snprintf(f->want.expected, sizeof(f->want.expected), "%.*s", SPAN_ARG(order->expected));
-	(void)snprintf(f->want.validator, sizeof(f->want.validator), "%.*s", SPAN_ARG(order->validator));
+	take_order(f, order);
 	f->turn.go = on_turn;
 	f->turn.self = f;
-	f->pass_wait.go = fetch_on_pass;
-	f->pass_wait.self = f;
+	login_init(&f->login, env->passes, on_pass, f);
+	throttle_init(&f->throttle, env->loop, &env->bucket, &f->turn, on_pause_over, f);
 	loop_timer_init(&f->wait, env->loop, on_wait_over, f);
-	loop_timer_init(&f->pause, env->loop, on_pause_over, f);
 	f->outlet.drained = on_drained;
 	f->outlet.self = f;
 	f->outlet.ref = span_str(f->ref);
-	f->outlet.attempt = f->attempt;
+	f->outlet.attempt = order->attempt;
 	f->outlet.offset = f->want.offset;
 	outlet_init(&f->outlet, env->sink);
 	*ret_fetch = f;
@@ -245,52 +760,40 @@ int fetch_new(const struct fetcher *env, const struct fetch_order *order, const 
 
 void fetch_start(struct fetch *f)
 {
-	fetch_run(f, &step_plan);
+	run(f, &step_plan);
 }
 
 void fetch_free(struct fetch *f)
 {
 	if (!f)
 		return;
-	if (f->exchange)
-		http_cancel(f->exchange);
-	ranges_free(f);
+	stream_release(&f->stream);
+	ranges_free(f->ranges);
 	loop_timer_stop(&f->wait);
-	loop_timer_stop(&f->pause);
+	throttle_release(&f->throttle);
 	outlet_release(&f->outlet);
 	turn_end(&f->turn);
-	pass_leave(&f->pass_wait);
-	secret_wipe(&f->pass);
-	buf_release(&f->start_url);
-	buf_release(&f->url);
-	buf_release(&f->location);
+	login_release(&f->login);
+	route_release(&f->route);
 	free(f->ref);
-	free(f->source);
 	free(f);
 }
 
-void fetch_describe_wait(struct fetch *f, const char *at)
-{
-	char until[CLOCK_TEXT_SIZE];
-	clock_format(f->until_s, until);
-	reason_set(&f->beat, "waiting until %s to try '%s' again: %s", until, at, f->why.text);
-}
-
-static void say_what_it_waits_for(struct fetch *f)
+static void describe(struct fetch *f)
 {
 	char at[ORIGIN_TEXT_SIZE];
-	origin_format(&f->at, at);
+	route_format_at(&f->route, at);
 	if (loop_timer_is_set(&f->wait))
-		fetch_describe_wait(f, at);
-	else if (f->pass_wait.pass)
-		pass_describe(&f->pass_wait, &f->beat);
-	else if (!f->exchange && f->step == &step_spread)
+		describe_wait(f, at);
+	else if (f->login.wait.pass)
+		pass_describe(&f->login.wait, &f->beat);
+	else if (!stream_runs(&f->stream) && f->step == &step_spread)
 		reason_set(&f->beat, "waiting for ranges from '%s'", at);
-	else if (!f->exchange)
+	else if (!stream_runs(&f->stream))
 		reason_set(&f->beat, "waiting for a connection to '%s'", at);
-	else if (!http_is_connected(f->exchange))
+	else if (!http_is_connected(f->stream.exchange))
 		reason_set(&f->beat, "connecting to '%s'", at);
-	else if (!f->has_head)
+	else if (f->stream.state == STREAM_ASKED)
 		reason_set(&f->beat, "waiting for an answer of '%s'", at);
 	else
 		reason_set(&f->beat, "waiting for bytes from '%s'", at);
@@ -300,7 +803,7 @@ void fetch_beat(struct fetch *f)
 {
 	if (clock_mono_ms() - f->outlet.last_sent_ms < BEAT_EVERY_MS || f->step == &step_last)
 		return;
-	say_what_it_waits_for(f);
+	describe(f);
 	struct message m = {
 	    .type = MSG_BEAT,
 	    .until_s = loop_timer_is_set(&f->wait) ? f->until_s : 0,
@@ -322,7 +825,7 @@ void fetch_count(const struct fetch *f)
 
 enum fail_class fetch_outcome(const struct fetch *f)
 {
-	return f->fail;
+	return f->failure.class;
 }
 
 uint32_t fetch_served(const struct fetch *f)

@@ -1,32 +1,12 @@
 /*
- * One transfer: from an order to END or FAIL in its outlet, over any number of requests. Its steps are in steps.c.
+ * One transfer: from an order to END or FAIL in its outlet, over any number of requests. Its steps are in fetch.c.
  */
 #ifndef SLUICE_FETCHD_FETCH_H
 #define SLUICE_FETCHD_FETCH_H
 
-#include "common/oci/transfer.h"
+#include "fetchd/fetcher.h"
 
-struct loop;
 struct fetch;
-struct http;
-struct hosts;
-struct passes;
-struct settings;
-struct sink;
-struct bucket;
-struct window_room;
-
-/* What all transfers of a process share. Borrowed by each. */
-struct fetcher {
-	struct loop *loop;
-	struct http *http;
-	struct hosts *hosts;
-	struct passes *passes;
-	struct sink *sink;
-	const struct settings *settings; /* may change between two requests */
-	struct window_room *room;        /* for what comes ahead of its turn */
-	struct bucket *bucket;           /* of all bytes */
-};
 
 /* What to fetch. Borrowed for the call. */
 struct fetch_order {
@@ -48,7 +28,7 @@ struct fetch_hooks {
 };
 
 /* The order is copied. 0 or -ENOMEM. The caller owns the transfer and starts it with fetch_start(). */
-int fetch_new(const struct fetcher *env, const struct fetch_order *order, const struct fetch_hooks *hooks, void *self,
+int fetch_new(struct fetcher *env, const struct fetch_order *order, const struct fetch_hooks *hooks, void *self,
 	      struct fetch **ret_fetch);
 
 /* Begin; `done` may be called from within. */

@@ -24,7 +24,7 @@ void hosts_free(struct hosts *hs)
 
 static bool is_idle(const struct host *h)
 {
-	return h->holding == 0 && !h->first;
+	return h->holding == 0 && TAILQ_EMPTY(&h->line);
 }
 
 /* Each idle place has its turn to be given away, so that a busy set of hosts is not forgotten for one newcomer. */
@@ -50,7 +50,7 @@ static struct host *get(struct hosts *hs, const struct origin *origin)
 	if (!h)
 		return NULL;
 	*h = (struct host){.origin = *origin, .used = true};
-	h->last = &h->first;
+	TAILQ_INIT(&h->line);
 	return h;
 }
 
@@ -61,14 +61,12 @@ int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, st
 	if (!h)
 		return -EAGAIN;
 	t->host = h;
-	t->next = NULL;
 	if (h->holding < limit) {
 		t->holding = true;
 		h->holding++;
 		return 1;
 	}
-	*h->last = t;
-	h->last = &t->next;
+	TAILQ_INSERT_TAIL(&h->line, t, link);
 	return 0;
 }
 
@@ -76,7 +74,7 @@ bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, str
 {
 	assert(!t->host);
 	struct host *h = get(hs, origin);
-	if (!h || h->first || h->holding >= limit)
+	if (!h || !TAILQ_EMPTY(&h->line) || h->holding >= limit)
 		return false;
 	t->host = h;
 	t->holding = true;
@@ -97,14 +95,14 @@ bool host_ranges_allowed(struct hosts *hs, const struct origin *origin, uint64_t
 	return h && h->ranges_off_till_ms <= now_ms;
 }
 
-static void leave_line(struct host *h, struct turn *t)
+void turn_note_answer(struct turn *t)
 {
-	struct turn **at = &h->first;
-	while (*at != t)
-		at = &(*at)->next;
-	*at = t->next;
-	if (!*at)
-		h->last = at;
+	t->host->answered = true;
+}
+
+bool turn_has_answered(const struct turn *t)
+{
+	return t->host && t->host->answered;
 }
 
 void turn_end(struct turn *t)
@@ -114,16 +112,16 @@ void turn_end(struct turn *t)
 		return;
 	t->host = NULL;
 	if (!t->holding) {
-		leave_line(h, t);
+		TAILQ_REMOVE(&h->line, t, link);
 		return;
 	}
 	t->holding = false;
-	struct turn *heir = h->first;
+	struct turn *heir = TAILQ_FIRST(&h->line);
 	if (!heir) {
 		h->holding--;
 		return;
 	}
-	leave_line(h, heir);
+	TAILQ_REMOVE(&h->line, heir, link);
 	heir->holding = true;
 	heir->go(heir->self);
 }

@@ -1,9 +1,11 @@
 /*
- * What is known of the origins that are talked to: how many exchanges run with each, whether it ever answered, whether
- * it gives ranges, and how much it may send us in all.
+ * What is known of each origin: how many exchanges run with it, whether it ever answered, whether it serves ranges, and
+ * how fast it may send to us.
  */
 #ifndef SLUICE_FETCHD_HOST_H
 #define SLUICE_FETCHD_HOST_H
+
+#include <sys/queue.h>
 
 #include "fetchd/bucket.h"
 #include "fetchd/http/url.h"
@@ -21,7 +23,7 @@ struct turn {
 	void *self;
 	struct host *host; /* NULL while idle */
 	bool holding;
-	struct turn *next; /* in the line */
+	TAILQ_ENTRY(turn) link; /* in the line */
 };
 
 struct host {
@@ -31,7 +33,7 @@ struct host {
 	bool answered;               /* some HTTP response ever came from it */
 	uint64_t ranges_off_till_ms; /* monotonic: it mishandled ranges */
 	struct bucket bucket;        /* of all that comes by its turns */
-	struct turn *first, **last;
+	TAILQ_HEAD(, turn) line;     /* who waits longest is first */
 };
 
 int hosts_new(struct hosts **ret_hosts);
@@ -49,9 +51,13 @@ int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, st
  */
 bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t);
 
-/* It mishandles ranges: none of it until then, on the monotonic clock. May be forgotten with the host. */
+/* It mishandles ranges: none are asked of it before `till_ms` (monotonic). Forgotten with the host. */
 void host_ranges_off(struct hosts *hs, const struct origin *origin, uint64_t till_ms);
 bool host_ranges_allowed(struct hosts *hs, const struct origin *origin, uint64_t now_ms);
+
+/* Some HTTP response came: the host exists. Remembered, and asked for, while the turn is holding. */
+void turn_note_answer(struct turn *t);
+bool turn_has_answered(const struct turn *t);
 
 /* Give it back, in any state; idle is fine. The first in line takes over, its `go` called from here. */
 void turn_end(struct turn *t);

@@ -31,8 +31,8 @@ struct order {
 	uint32_t suspects; /* ... and what came before it, which was wrong */
 };
 
-struct orderbook {
-	const struct fetcher *env;
+struct orders {
+	struct fetcher *env;
 	struct pipe *in;
 	struct pipe *out;
 	struct peer peer;
@@ -49,63 +49,63 @@ struct orderbook {
 	struct order all[ORDERS_MAX];
 };
 
-static void say_hello(struct orderbook *book)
+static void say_hello(struct orders *os)
 {
-	struct message m = {.type = MSG_HELLO, .incarnation = book->peer.self, .peer = book->peer.other};
-	(void)pipe_send(book->out, &m); /* nobody there: the timer says it again */
+	struct message m = {.type = MSG_HELLO, .incarnation = os->peer.self, .peer = os->peer.other};
+	(void)pipe_send(os->out, &m); /* nobody there: the timer says it again */
 }
 
 static void on_hello_time(void *self)
 {
-	struct orderbook *book = self;
-	if (book->peer.greeted) {
-		book->hellos = 0;
-		loop_timer_stop(&book->hello);
+	struct orders *os = self;
+	if (os->peer.greeted) {
+		os->hellos = 0;
+		loop_timer_stop(&os->hello);
 		return;
 	}
-	if (++book->hellos % PIPE_RENEW_HELLOS == 0) {
-		(void)pipe_renew(book->in);
-		(void)pipe_renew(book->out);
+	if (++os->hellos % PIPE_RENEW_HELLOS == 0) {
+		(void)pipe_renew(os->in);
+		(void)pipe_renew(os->out);
 	}
-	say_hello(book);
+	say_hello(os);
 }
 
-static void refresh_counts(const struct orderbook *book)
+static void refresh_counts(const struct orders *os)
 {
 	for (enum counter c = COUNT_FETCHES_BUSY; c <= COUNT_BACKLOG_CHUNKS; c++)
 		count_set(c, 0);
 	for (size_t i = 0; i < ORDERS_MAX; i++)
-		if (book->all[i].fetch)
-			fetch_count(book->all[i].fetch);
-	count_set(COUNT_FETCHD_SAW_INGESTD, book->peer.restarts);
+		if (os->all[i].fetch)
+			fetch_count(os->all[i].fetch);
+	count_set(COUNT_FETCHD_SAW_INGESTD, os->peer.restarts);
 }
 
 /* Nobody can ask us. A pipe that does not take it now is tried again with the next look. */
-static void tell_counts(struct orderbook *book)
+static void tell_counts(struct orders *os)
 {
 	uint8_t counts[COUNTS_MAX];
 	struct message m;
 	uint64_t now_ms = clock_mono_ms();
-	if (!book->counts_due && now_ms - book->told_ms < COUNTS_EVERY_MS)
+	if (!os->counts_due && now_ms - os->told_ms < COUNTS_EVERY_MS)
 		return;
-	refresh_counts(book);
-	if (!book->counts_due && memcmp(book->told, counter_values, sizeof(book->told)) == 0)
+	refresh_counts(os);
+	if (!os->counts_due && memcmp(os->told, counter_values, sizeof(os->told)) == 0)
 		return;
-	counters_tell(&(struct stage_self){STAGE_FETCHD, book->peer.self, book->peer.started_s}, counts, &m);
-	if (pipe_send(book->out, &m) < 0)
+	counters_tell(&(struct stage_self){STAGE_FETCHD, os->peer.self, os->peer.started_s}, counts, &m);
+	if (pipe_send(os->out, &m) < 0)
 		return;
-	book->counts_due = false;
-	book->told_ms = now_ms;
-	memcpy(book->told, counter_values, sizeof(book->told));
+	os->counts_due = false;
+	os->told_ms = now_ms;
+	memcpy(os->told, counter_values, sizeof(os->told));
 }
 
 static void on_beat_time(void *self)
 {
-	struct orderbook *book = self;
+	struct orders *os = self;
 	for (size_t i = 0; i < ORDERS_MAX; i++)
-		if (book->all[i].fetch)
-			fetch_beat(book->all[i].fetch);
-	tell_counts(book);
+		if (os->all[i].fetch)
+			fetch_beat(os->all[i].fetch);
+	tell_counts(os);
 }
 
 static void row_release(struct order *o)
@@ -115,10 +115,10 @@ static void row_release(struct order *o)
 	*o = (struct order){0};
 }
 
-static void drop_all(struct orderbook *book)
+static void drop_all(struct orders *os)
 {
 	for (size_t i = 0; i < ORDERS_MAX; i++)
-		row_release(&book->all[i]);
+		row_release(&os->all[i]);
 }
 
 /*
@@ -127,31 +127,31 @@ static void drop_all(struct orderbook *book)
  */
 static void on_turn(void *self)
 {
-	struct orderbook *book = self;
-	uint64_t losses = pipe_losses(book->out);
-	if (losses == book->losses)
+	struct orders *os = self;
+	uint64_t losses = pipe_losses(os->out);
+	if (losses == os->losses)
 		return;
-	book->losses = losses;
+	os->losses = losses;
 	log_info("ingestd is gone");
-	drop_all(book);
-	book->peer.greeted = false;
-	loop_timer_every(&book->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
+	drop_all(os);
+	os->peer.greeted = false;
+	loop_timer_every(&os->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
 }
 
-static struct order *find(struct orderbook *book, struct span ref)
+static struct order *find(struct orders *os, struct span ref)
 {
 	for (size_t i = 0; i < ORDERS_MAX; i++)
-		if (book->all[i].ref && span_eq(span_str(book->all[i].ref), ref))
-			return &book->all[i];
+		if (os->all[i].ref && span_eq(span_str(os->all[i].ref), ref))
+			return &os->all[i];
 	return NULL;
 }
 
 /* A free row, or the one that has been past for longest. NULL: all are live. */
-static struct order *find_place(struct orderbook *book)
+static struct order *find_place(struct orders *os)
 {
 	struct order *oldest = NULL;
 	for (size_t i = 0; i < ORDERS_MAX; i++) {
-		struct order *o = &book->all[i];
+		struct order *o = &os->all[i];
 		if (!o->ref)
 			return o;
 		if (!o->fetch && (!oldest || o->ended_ms < oldest->ended_ms))
@@ -164,12 +164,12 @@ static struct order *find_place(struct orderbook *book)
 
 static void on_done(void *self, struct fetch *f)
 {
-	struct orderbook *book = self;
+	struct orders *os = self;
 	for (size_t i = 0; i < ORDERS_MAX; i++)
-		if (book->all[i].fetch == f) {
-			book->all[i].served |= fetch_served(f);
-			book->all[i].fetch = NULL;
-			book->all[i].ended_ms = clock_mono_ms();
+		if (os->all[i].fetch == f) {
+			os->all[i].served |= fetch_served(f);
+			os->all[i].fetch = NULL;
+			os->all[i].ended_ms = clock_mono_ms();
 		}
 	if (fetch_sink_error(f) < 0)
 		(void)log_errno(fetch_sink_error(f), "cannot send to ingestd");
@@ -178,19 +178,19 @@ static void on_done(void *self, struct fetch *f)
 
 static const struct fetch_hooks hooks = {on_done};
 
-static void take_hello(struct orderbook *book, const struct message *m)
+static void take_hello(struct orders *os, const struct message *m)
 {
-	if (peer_hello(&book->peer, m->incarnation, m->peer)) {
+	if (peer_hello(&os->peer, m->incarnation, m->peer)) {
 		log_info("ingestd %016" PRIx64 " is there", m->incarnation);
-		drop_all(book);
+		drop_all(os);
 	}
-	if (book->peer.greeted) {
-		book->counts_due = true;
-		tell_counts(book);
+	if (os->peer.greeted) {
+		os->counts_due = true;
+		tell_counts(os);
 		return;
 	}
-	say_hello(book);
-	loop_timer_every(&book->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
+	say_hello(os);
+	loop_timer_every(&os->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
 }
 
 static void end_fetch(struct order *o)
@@ -216,7 +216,7 @@ static void note_restarts(struct order *o, bool is_known, uint8_t restarts)
 	o->restarts = restarts;
 }
 
-static int row_begin(struct orderbook *book, struct order *o, const struct message *m)
+static int row_begin(struct orders *os, struct order *o, const struct message *m)
 {
 	struct fetch_order order = {
 	    .ref = m->ref,
@@ -232,26 +232,26 @@ static int row_begin(struct orderbook *book, struct order *o, const struct messa
 	if (!o->ref)
 		o->ref = strndup((const char *)m->ref.data, m->ref.len);
 	o->attempt = m->attempt;
-	return o->ref ? fetch_new(book->env, &order, &hooks, book, &o->fetch) : -ENOMEM;
+	return o->ref ? fetch_new(os->env, &order, &hooks, os, &o->fetch) : -ENOMEM;
 }
 
 /* What cannot even begin stays silent: ingestd orders it again when no beat comes. */
-static void take_fetch(struct orderbook *book, const struct message *m)
+static void take_fetch(struct orders *os, const struct message *m)
 {
-	struct order *o = find(book, m->ref);
+	struct order *o = find(os, m->ref);
 	if (o && m->attempt <= o->attempt)
 		return;
 	bool is_known = o != NULL;
 	if (o)
 		end_fetch(o);
 	else
-		o = find_place(book);
+		o = find_place(os);
 	if (!o) {
 		log_error("cannot take the order for '%.*s': %d transfers run", SPAN_ARG(m->ref), ORDERS_MAX);
 		return;
 	}
 	note_restarts(o, is_known, m->restarts);
-	int r = row_begin(book, o, m);
+	int r = row_begin(os, o, m);
 	if (r < 0) {
 		(void)log_errno(r, "cannot take the order for '%.*s'", SPAN_ARG(m->ref));
 		row_release(o);
@@ -260,90 +260,90 @@ static void take_fetch(struct orderbook *book, const struct message *m)
 	fetch_start(o->fetch);
 }
 
-static void take_cancel(struct orderbook *book, const struct message *m)
+static void take_cancel(struct orders *os, const struct message *m)
 {
-	struct order *o = find(book, m->ref);
+	struct order *o = find(os, m->ref);
 	if (!o || m->attempt < o->attempt)
 		return;
 	end_fetch(o);
 	o->ended_ms = clock_mono_ms();
 }
 
-static void refuse(struct orderbook *book, const char *what)
+static void refuse(struct orders *os, const char *what)
 {
 	uint64_t held_back;
 
 	count_add(COUNT_REFUSED_ORDERS, 1);
-	if (log_limit_pass(&book->limit, &held_back))
+	if (log_limit_pass(&os->limit, &held_back))
 		log_warning("refused a message on 'orders': %s (%" PRIu64 " so far)", what,
 			    counter_values[COUNT_REFUSED_ORDERS]);
 }
 
-static void take(struct orderbook *book, const struct message *m)
+static void take(struct orders *os, const struct message *m)
 {
 	switch (m->type) {
 	case MSG_HELLO:
-		take_hello(book, m);
+		take_hello(os, m);
 		return;
 	case MSG_FETCH:
-		take_fetch(book, m);
+		take_fetch(os, m);
 		return;
 	case MSG_CANCEL:
-		take_cancel(book, m);
+		take_cancel(os, m);
 		return;
 	default:
-		refuse(book, message_name(m->type));
+		refuse(os, message_name(m->type));
 		return;
 	}
 }
 
 static void on_readable(void *self, unsigned events)
 {
-	struct orderbook *book = self;
+	struct orders *os = self;
 	(void)events;
 	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
 		struct message m;
 		enum decode_verdict verdict = DECODE_OK;
-		int r = pipe_receive(book->in, &m, &verdict);
+		int r = pipe_receive(os->in, &m, &verdict);
 		if (r == 0)
-			take(book, &m);
+			take(os, &m);
 		else if (r == -EBADMSG)
-			refuse(book, decode_verdict_text(verdict));
+			refuse(os, decode_verdict_text(verdict));
 		else
 			return;
 	}
 }
 
-int orderbook_new(const struct fetcher *env, struct pipe *in, struct pipe *out, struct orderbook **ret_book)
+int orders_new(struct fetcher *env, struct pipe *in, struct pipe *out, struct orders **ret_orders)
 {
-	struct orderbook *book = calloc(1, sizeof(*book));
-	int r = book ? peer_init(&book->peer) : -ENOMEM;
+	struct orders *os = calloc(1, sizeof(*os));
+	int r = os ? peer_init(&os->peer) : -ENOMEM;
 	if (r < 0) {
-		free(book);
+		free(os);
 		return r;
 	}
-	book->env = env;
-	book->in = in;
-	book->out = out;
-	loop_io_init(&book->readable, env->loop, on_readable, book);
-	loop_timer_init(&book->hello, env->loop, on_hello_time, book);
-	loop_timer_init(&book->beat, env->loop, on_beat_time, book);
-	loop_io_watch(&book->readable, pipe_receive_fd(in), LOOP_READ);
-	loop_timer_every(&book->hello, 0, HELLO_AGAIN_MS);
-	loop_timer_every(&book->beat, BEAT_LOOK_MS, BEAT_LOOK_MS);
-	loop_hook_start(&book->turn, env->loop, on_turn, book);
-	*ret_book = book;
+	os->env = env;
+	os->in = in;
+	os->out = out;
+	loop_io_init(&os->readable, env->loop, on_readable, os);
+	loop_timer_init(&os->hello, env->loop, on_hello_time, os);
+	loop_timer_init(&os->beat, env->loop, on_beat_time, os);
+	loop_io_watch(&os->readable, pipe_receive_fd(in), LOOP_READ);
+	loop_timer_every(&os->hello, 0, HELLO_AGAIN_MS);
+	loop_timer_every(&os->beat, BEAT_LOOK_MS, BEAT_LOOK_MS);
+	loop_hook_start(&os->turn, env->loop, on_turn, os);
+	*ret_orders = os;
 	return 0;
 }
 
-void orderbook_free(struct orderbook *book)
+void orders_free(struct orders *os)
 {
-	if (!book)
+	if (!os)
 		return;
-	drop_all(book);
-	loop_io_stop(&book->readable);
-	loop_timer_stop(&book->hello);
-	loop_timer_stop(&book->beat);
-	loop_hook_stop(&book->turn);
-	free(book);
+	drop_all(os);
+	loop_io_stop(&os->readable);
+	loop_timer_stop(&os->hello);
+	loop_timer_stop(&os->beat);
+	loop_hook_stop(&os->turn);
+	free(os);
 }

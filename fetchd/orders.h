@@ -10,15 +10,15 @@
 
 #define ORDERS_MAX 128 /* transfers in hand; ingestd orders a few at a time */
 
-struct orderbook;
+struct orders;
 
 /*
  * Begin to take orders from `in` for `env`, saying HELLO on `out` (which `env->sink` sends to). Everything is borrowed.
  * 0 or -errno.
  */
-int orderbook_new(const struct fetcher *env, struct pipe *in, struct pipe *out, struct orderbook **ret_book);
+int orders_new(struct fetcher *env, struct pipe *in, struct pipe *out, struct orders **ret_orders);
 
 /* Drop all transfers. NULL is fine. */
-void orderbook_free(struct orderbook *book);
+void orders_free(struct orders *os);
 
 #endif

@@ -1,27 +1,24 @@
 #include "fetchd/range.h"
 
 /* System */
-#include <inttypes.h>
+#include <assert.h>
 
 /* Base */
 #include "common/base/clock.h"
-#include "common/base/log.h"
 
 /* Wire */
 #include "common/wire/counters.h"
 
-/* Own */
-#include "fetchd/config/settings.h"
-
-#define RETRIES 3 /* of a part, before the transfer's own rules count */
+static void enter(struct range *r, enum range_state state)
+{
+	r->state = state;
+	assert((state == RANGE_RUNNING) == (r->exchange != NULL));
+}
 
 static void give_turn_back(struct range *r)
 {
-	struct ranges *rs = r->fetch->ranges;
-	if (rs->own == r)
-		rs->own = NULL;
-	else
-		turn_end(&r->turn);
+	r->on_stream_turn = false;
+	turn_end(&r->turn);
 }
 
 void range_cancel(struct range *r)
@@ -29,77 +26,101 @@ void range_cancel(struct range *r)
 	if (r->exchange)
 		http_cancel(r->exchange);
 	r->exchange = NULL;
-	r->ended = false;
+	enter(r, RANGE_IDLE);
 	give_turn_back(r);
 }
 
-static enum outcome weigh(const struct range *r, const struct response *a, const struct judgement *j)
+void range_drop(struct range *r)
 {
-	const struct ranges *rs = r->fetch->ranges;
-	const char *validator = response_validator(a);
+	range_cancel(r);
+	part_drop(r->group->window, r->part);
+}
+
+void range_begin(struct range *r)
+{
+	r->retry = (struct retry){.credited = r->part->start};
+	r->not_before_ms = 0;
+	r->reopened = 0;
+}
+
+void range_reopen(struct range *r)
+{
+	range_cancel(r);
+	r->part->state = PART_MISSING;
+	r->reopened++;
+}
+
+/* ── the exchange ── */
+
+static enum range_answer weigh(const struct range *r, const struct response *a, const struct judgement *j)
+{
+	const char *ours = r->group->validator, *theirs = response_validator(a);
 	if (j->verdict == VERDICT_RETRY)
-		return OUTCOME_BUSY;
+		return RANGE_BUSY;
 	if (j->verdict == VERDICT_REFUSE && j->fail == FAIL_CHANGED)
-		return OUTCOME_CHANGED;
+		return RANGE_CHANGED;
 	if (j->verdict == VERDICT_LOGIN || j->verdict == VERDICT_REDIRECT ||
 	    (j->verdict == VERDICT_REFUSE && (j->fail == FAIL_DENIED || j->fail == FAIL_NOT_FOUND)))
-		return OUTCOME_ELSEWHERE;
+		return RANGE_ELSEWHERE;
 	if (j->verdict != VERDICT_TAKE || a->status != 206 || j->end != r->part->end)
-		return OUTCOME_MISHANDLED;
-	if (rs->validator[0] != '\0' && validator[0] != '\0' && strcmp(validator, rs->validator) != 0)
-		return OUTCOME_CHANGED;
-	return OUTCOME_GOOD;
+		return RANGE_MISHANDLED;
+	if (ours[0] != '\0' && theirs[0] != '\0' && strcmp(theirs, ours) != 0)
+		return RANGE_CHANGED;
+	return RANGE_GOOD;
+}
+
+/* Whether the stream has come by, of whose bytes this would bring the same. */
+static bool is_overtaken(const struct range *r, uint64_t at)
+{
+	return !r->group->alone && at < r->group->outlet->offset;
 }
 
 static bool on_head(void *self, const struct response *a)
 {
 	struct range *r = self;
-	struct fetch *f = r->fetch;
-	struct want want = f->want;
+	struct range_group *g = r->group;
 	struct judgement j;
-	want.offset = r->part->at;
-	want.whole = false;
-	response_judge(a, &want, &j);
-	r->outcome = weigh(r, a, &j);
-	r->fail = j.fail;
-	r->http_status = (uint16_t)a->status;
-	r->retry_after_ms = a->retry_after_ms;
-	if (r->outcome != OUTCOME_GOOD) {
+	response_judge(a, &r->want, &j);
+	r->answer = weigh(r, a, &j);
+	r->failure.class = j.fail;
+	r->failure.http_status = (uint16_t)a->status;
+	r->failure.retry_after_ms = a->retry_after_ms;
+	if (r->answer != RANGE_GOOD) {
 		if (j.why.text[0] != '\0')
-			r->why = j.why;
+			r->failure.why = j.why;
 		else
-			reason_set(&r->why, "status %u for a range", a->status);
+			reason_set(&r->failure.why, "status %u for a range", a->status);
 		return false;
 	}
-	if (!ranges_spread(f) && r->part->at < f->want.offset)
-		return false; /* the stream was here first */
+	if (is_overtaken(r, r->part->at))
+		return false;
 	r->part->state = PART_COMING;
-	f->ranges->proven = true;
-	ranges_poke(f);
+	g->proven = true;
+	g->changed(g->self);
 	return true;
 }
 
 static enum body_answer on_body(void *self, const void *data, size_t len)
 {
 	struct range *r = self;
-	struct fetch *f = r->fetch;
+	struct range_group *g = r->group;
 	struct part *p = r->part;
 	if (len > p->end - p->at) {
-		r->outcome = OUTCOME_MISHANDLED;
-		reason_set(&r->why, "the server sent more than the range that was asked for");
+		r->answer = RANGE_MISHANDLED;
+		reason_set(&r->failure.why, "the server sent more than the range that was asked for");
 		return BODY_STOP;
 	}
-	if (fetch_held_back(f)) {
+	if (throttle_holds(g->throttle, g->policy)) {
 		count_add(COUNT_PAUSES_BANDWIDTH, 1);
 		return BODY_PAUSE;
 	}
-	if (part_put(f->ranges->window, p, data, len) < 0)
+	if (part_put(g->window, p, data, len) < 0)
 		return BODY_STOP;
 	count_add(COUNT_FETCHED_BYTES, len);
-	fetch_took(f, len);
-	backoff_progress(&r->backoff, p->at);
-	if (p->state == PART_WHOLE || (p->chunks_len > 1 && p->start == f->want.offset))
-		ranges_poke(f);
+	throttle_took(g->throttle, len);
+	retry_progress(&r->retry, p->at);
+	if (p->state == PART_WHOLE || (p->chunks_len > 1 && p->start == g->outlet->offset))
+		g->changed(g->self);
 	return BODY_TAKEN;
 }
 
@@ -107,121 +128,79 @@ static void on_end(void *self, enum http_end end, int error, const struct reason
 {
 	struct range *r = self;
 	r->exchange = NULL;
-	r->ended = true;
-	r->end = end;
-	r->error = error;
-	if (end == HTTP_WHOLE && r->outcome == OUTCOME_GOOD)
-		reason_set(&r->why, "the body ended early");
+	enter(r, RANGE_ENDED);
+	r->failure.end = end;
+	r->failure.error = error;
+	if (end == HTTP_WHOLE && r->answer == RANGE_GOOD)
+		reason_set(&r->failure.why, "the body ended early");
 	else if (end != HTTP_STOPPED)
-		r->why = *why;
+		r->failure.why = *why;
 	if (end == HTTP_NO_ADDRESS || end == HTTP_NO_CONNECTION || end == HTTP_NO_TLS)
-		r->fail = FAIL_UNAVAILABLE;
-	ranges_poke(r->fetch);
+		r->failure.class = FAIL_UNAVAILABLE;
+	r->group->changed(r->group->self);
 }
 
 static const struct http_hooks hooks = {on_head, on_body, on_end};
 
-bool range_open(struct range *r)
+bool range_ask(struct range *r, struct http_ask *ask, const struct want *want)
 {
-	struct fetch *f = r->fetch;
-	struct ranges *rs = f->ranges;
-	struct http_ask request;
-	if (ranges_spread(f) && !rs->own)
-		rs->own = r;
-	else if (!turn_try(f->env->hosts, &f->home, settings_connections(f->env->settings, f->host), &r->turn))
-		return false;
-	fetch_request(f, r->part->at, r->part->end - 1, &request);
-	request.one_of_many = true;
-	request.fresh = r->backoff.failures > 0 || r->reopened > 0; /* not the one that failed */
-	request.patience.min_speed /= rs->all_len;                  /* they share the way */
-	r->outcome = OUTCOME_NONE;
-	r->fail = FAIL_AGAIN;
-	r->http_status = 0;
-	r->retry_after_ms = 0;
+	assert(r->state == RANGE_IDLE && r->part->state == PART_MISSING);
+	r->want = *want;
+	r->want.offset = r->part->at;
+	r->want.whole = false;
+	ask->first = r->part->at;
+	ask->last = r->part->end - 1;
+	ask->one_of_many = true;
+	ask->fresh = r->retry.failures > 0 || r->reopened > 0; /* not the connection that failed */
+	r->answer = RANGE_UNANSWERED;
+	r->failure = (struct failure){.class = FAIL_AGAIN};
 	r->asked_ms = clock_mono_ms();
 	count_add(COUNT_REQUESTS, 1);
-	if (http_start(f->env->http, &request, &hooks, r, &r->exchange) < 0) {
+	if (http_start(r->group->http, ask, &hooks, r, &r->exchange) < 0) {
 		give_turn_back(r);
 		return false;
 	}
+	enter(r, RANGE_RUNNING);
 	r->part->state = PART_ASKED;
 	return true;
 }
 
-/* Nothing new is asked for; when the ranges that run are done, the stream goes on with `after`. */
-static void drain(struct ranges *rs, const struct fetch_step *after)
-{
-	if (rs->draining)
-		return;
-	rs->draining = true;
-	rs->after = after;
-}
+/* ── what follows ── */
 
 /* It broke, or the server is busy: once more from where it stopped, a little later. */
-static void range_retry(struct range *r)
+static enum range_verdict again(struct range *r, uint32_t random)
 {
-	struct fetch *f = r->fetch;
-	struct backoff_limits limits = settings_retries(f->env->settings, f->host);
-	char at[ORIGIN_TEXT_SIZE];
+	struct retry_settings limits = r->group->policy->host.retry;
 	uint64_t wait_ms;
-	limits.retries = RETRIES;
+	limits.max = RANGE_RETRIES;
 	r->part->state = PART_MISSING;
-	if (!backoff_failure(&r->backoff, &limits, r->retry_after_ms, arc4random(), &wait_ms)) {
-		f->end = r->end;
-		f->http_status = r->http_status;
-		f->retry_after_ms = r->retry_after_ms;
-		drain(f->ranges, fetch_fail(f, r->fail, &step_retry, r->why.text));
-		f->error = r->error;
-		return;
-	}
+	if (!retry_failure(&r->retry, &limits, r->failure.retry_after_ms, random, &wait_ms))
+		return RANGE_FAILED;
 	r->not_before_ms = clock_mono_ms() + wait_ms;
-	origin_format(&f->at, at);
-	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = at, .error = r->error},
-		 "a range of '%s' at %" PRIu64 ": %s; asking '%s' again in %.1f s", f->shown, r->part->at, r->why.text,
-		 at, (double)wait_ms / 1000.0);
+	return RANGE_AGAIN;
 }
 
-/* One stream from here on; where ranges were mishandled, for other transfers too. */
-static void turn_off(struct range *r)
+enum range_verdict range_settle(struct range *r, uint32_t random)
 {
-	struct fetch *f = r->fetch;
-	char at[ORIGIN_TEXT_SIZE];
-	origin_format(&f->at, at);
-	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at},
-		 "'%s' cannot give '%s' in ranges: %s; going on with one stream", at, f->shown, r->why.text);
-	if (r->outcome == OUTCOME_MISHANDLED)
-		host_ranges_off(f->env->hosts, &f->home, clock_mono_ms() + RANGES_OFF_MS);
-	f->ranges->spent = true;
-}
-
-void range_settle(struct range *r)
-{
-	struct ranges *rs = r->fetch->ranges;
-	uint64_t took_ms = clock_mono_ms() - r->asked_ms;
-	r->ended = false;
+	assert(r->state == RANGE_ENDED);
+	enter(r, RANGE_IDLE);
 	give_turn_back(r);
-	if (!ranges_spread(r->fetch) && !part_is_good(r->part) && r->part->start < r->fetch->want.offset)
-		return; /* the stream was here first */
-	switch (r->outcome) {
-	case OUTCOME_MISHANDLED:
-	case OUTCOME_CHANGED:
-		turn_off(r);
-		return;
-	case OUTCOME_ELSEWHERE:
+	if (!part_is_good(r->part) && is_overtaken(r, r->part->start))
+		return RANGE_PASSED;
+	switch (r->answer) {
+	case RANGE_MISHANDLED:
+	case RANGE_CHANGED:
+		return RANGE_OFF;
+	case RANGE_ELSEWHERE:
 		r->part->state = PART_MISSING;
-		drain(rs, &step_line_up);
-		return;
-	case OUTCOME_BUSY:
-		/* One connection too many, perhaps. */
-		rs->at_a_time = ranges_running(rs) > 0 ? ranges_running(rs) : 1;
+		return RANGE_TO_STREAM;
+	case RANGE_GOOD:
+		if (r->part->state == PART_WHOLE)
+			return RANGE_DONE;
 		break;
-	case OUTCOME_GOOD:
-		if (r->part->state != PART_WHOLE)
-			break;
-		rs->part_ms = rs->part_ms != PART_MS_UNKNOWN ? (3 * rs->part_ms + took_ms) / 4 : took_ms;
-		return;
-	case OUTCOME_NONE:
+	case RANGE_BUSY:
+	case RANGE_UNANSWERED:
 		break;
 	}
-	range_retry(r);
+	return again(r, random);
 }

@@ -1,78 +1,98 @@
 /*
- * One of the ranges of a transfer, and what they work on together. For range.c and ranges.c alone.
+ * One range of a transfer: a connection that fetches one part of the window. It judges what it is answered and knows
+ * its own hiccups; what follows for the transfer it hands back as a verdict.
+ *
+ *   state          exchange   part
+ *   RANGE_IDLE     NULL       free, missing or whole
+ *   RANGE_RUNNING  runs       asked or coming
+ *   RANGE_ENDED    NULL       as the exchange left it: range_settle() is due
  */
 #ifndef SLUICE_FETCHD_RANGE_H
 #define SLUICE_FETCHD_RANGE_H
 
-#include "fetchd/ranges.h"
-#include "fetchd/steps.h"
+#include "fetchd/http/failure.h"
+#include "fetchd/http/judge.h"
+#include "fetchd/retry.h"
+#include "fetchd/throttle.h"
+#include "fetchd/window.h"
 
-/* What became of a request. */
-enum outcome {
-	OUTCOME_NONE,       /* no answer */
-	OUTCOME_GOOD,       /* bytes came, maybe not all */
-	OUTCOME_BUSY,       /* for now */
-	OUTCOME_ELSEWHERE,  /* the transfer has rules for it */
-	OUTCOME_MISHANDLED, /* not what was asked for */
-	OUTCOME_CHANGED,    /* another version of the content */
+#define RANGE_RETRIES 3u /* of a part, before the transfer's own rules count */
+
+/* What the ranges of a transfer share. Borrowed by each. */
+struct range_group {
+	struct http *http;
+	struct window *window;
+	struct throttle *throttle;
+	const struct policy *policy;       /* of the host; the fields may change between two calls */
+	const struct outlet *outlet;       /* how far the stream, or what is passed on, has come */
+	bool alone;                        /* there is no stream any more */
+	bool proven;                       /* a range was answered rightly */
+	char validator[VALIDATOR_MAX + 1]; /* of the stream's answer: all parts are of that version; empty: not known */
+	void (*changed)(void *self);       /* from the loop: something has to be looked at */
+	void *self;
 };
 
-/* A connection for the part of the same number. */
+enum range_state {
+	RANGE_IDLE,
+	RANGE_RUNNING,
+	RANGE_ENDED,
+};
+
+/* What the answer was. */
+enum range_answer {
+	RANGE_UNANSWERED,
+	RANGE_GOOD,       /* bytes came, maybe not all */
+	RANGE_BUSY,       /* for now */
+	RANGE_ELSEWHERE,  /* the transfer has rules for it: a login, a redirect, a refusal */
+	RANGE_MISHANDLED, /* not what was asked for */
+	RANGE_CHANGED,    /* another version of the content */
+};
+
 struct range {
-	struct fetch *fetch;
+	struct range_group *group;
 	struct part *part;
 	struct turn turn;
-	struct exchange *exchange; /* NULL while none runs */
-	bool ended;                /* since the last look */
-	enum http_end end;
-	enum outcome outcome;
-	enum fail_class fail;
-	uint16_t http_status;
-	int error; /* an errno, or 0 */
-	uint64_t retry_after_ms;
-	struct reason why;
+	bool on_stream_turn; /* it runs on the turn of the stream, which has none of its own to run */
+	enum range_state state;
+	struct exchange *exchange;
+	struct want want; /* of the last request */
+	enum range_answer answer;
+	struct failure failure;
 	uint64_t asked_ms;
 	uint64_t not_before_ms; /* a part that failed is asked for again */
-	struct backoff backoff;
+	struct retry retry;
 	unsigned reopened;
 };
 
-#define PART_MS_UNKNOWN UINT64_MAX /* a fast path takes 0 ms for a part */
-
-struct ranges {
-	struct window *window;
-	struct loop_timer look;            /* bytes at the head wait no longer */
-	struct loop_timer poke;            /* something has changed */
-	bool flush;                        /* bytes at the head have waited for long enough */
-	char validator[VALIDATOR_MAX + 1]; /* of the stream's answer: all parts are of that version */
-	uint64_t lone_since_ms;            /* UINT64_MAX while the stream is paused */
-	uint64_t lead;                     /* how far ahead of the stream the first range begins, in bytes */
-	unsigned overtakes, hand_overs;
-	uint64_t passed;   /* parts, since the last hand-over */
-	bool proven;       /* a range was answered rightly */
-	bool spent;        /* one stream from now on */
-	bool draining;     /* nothing is asked for any more; when none runs, `after` follows */
-	size_t at_a_time;  /* ranges that the server puts up with */
-	uint64_t part_ms;  /* what a part takes, smoothed; PART_MS_UNKNOWN: none is done */
-	struct range *own; /* runs on the turn of the stream, which has none of its own to run */
-	const struct fetch_step *after;
-	size_t all_len;
-	struct range all[];
+/* What follows for the transfer. */
+enum range_verdict {
+	RANGE_PASSED,    /* the stream was here first: nothing */
+	RANGE_DONE,      /* the part is whole */
+	RANGE_AGAIN,     /* it will be asked for again */
+	RANGE_FAILED,    /* as often as it may: `failure` counts for the transfer */
+	RANGE_TO_STREAM, /* the transfer has rules for what the server said */
+	RANGE_OFF, /* one stream from here on: `failure.why`; where ranges were mishandled, for other transfers too */
 };
 
-/* Whether the stream has come to where the ranges are. */
-bool ranges_spread(const struct fetch *f);
+/* It takes a part that nobody has fetched anything of. */
+void range_begin(struct range *r);
 
-/* How many run. */
-size_t ranges_running(const struct ranges *rs);
+/*
+ * Ask for what the part misses; it holds a turn, or is on the stream's. Bytes `first` and `last` of the request are
+ * filled in here. False: no memory; the turn is given back.
+ */
+bool range_ask(struct range *r, struct http_ask *ask, const struct want *want);
 
-/* Ask for what its part misses. False: it has no turn with the host, or no memory. */
-bool range_open(struct range *r);
+/* The exchange has ended: RANGE_IDLE follows, and the turn is given back. `random` as in retry_failure(). */
+enum range_verdict range_settle(struct range *r, uint32_t random);
 
-/* The exchange has ended: what follows from that. */
-void range_settle(struct range *r);
-
-/* End its exchange, if one runs. The part stays. */
+/* End its exchange, if one runs, and give the turn back. The part stays. */
 void range_cancel(struct range *r);
+
+/* It is far slower than the others: another connection is tried. */
+void range_reopen(struct range *r);
+
+/* Drop the part, too. */
+void range_drop(struct range *r);
 
 #endif

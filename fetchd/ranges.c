@@ -1,79 +1,95 @@
-#include "fetchd/range.h"
+#include "fetchd/ranges.h"
 
 /* System */
+#include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-/* Own */
-#include "fetchd/config/settings.h"
-
 #define LOOK_EVERY_MS    50 /* bytes at the head of the window that do not fill a chunk wait no longer */
 #define OVERTAKES_MAX    3  /* a stream that is past each range before it is answered needs none */
 #define HAND_OVERS_MAX   3  /* in a row with little in between, then the transfer stays one stream */
 #define SLOW_FACTOR      4  /* times what the others take for a part, then a range is opened again ... */
 #define SLOW_MIN_MS      1000u
-#define SLOW_REOPENS_MAX 3 /* ... so often for a part */
+#define SLOW_REOPENS_MAX 3          /* ... so often for a part */
+#define PART_MS_UNKNOWN  UINT64_MAX /* a fast path takes 0 ms for a part */
+#define NEVER_MS         UINT64_MAX
 
-bool ranges_spread(const struct fetch *f)
+_Static_assert(RANGE_SIZE_MIN >= PART_CHUNK_SIZE, "a part has a chunk at least");
+
+/* Nothing is asked for any more; when none runs, the stream is asked for again. */
+enum draining {
+	DRAINING_NOT,
+	DRAINING,
+	DRAINING_FAILED, /* `failure` counts for the transfer then */
+};
+
+struct ranges {
+	struct ranges_env env;
+	struct range_group group;
+	struct loop_timer look; /* bytes at the head have waited for long enough */
+	struct loop_timer poke; /* something has changed */
+	bool flush;             /* pass on what does not fill a chunk, too */
+	uint64_t lone_since_ms; /* NEVER_MS while the stream is paused */
+	uint64_t lead;          /* how far ahead of the stream the first range begins, in bytes */
+	unsigned overtakes, hand_overs;
+	uint64_t passed; /* parts, since the last hand-over */
+	bool spent;      /* one stream from now on */
+	enum draining draining;
+	struct failure failure;
+	size_t at_a_time; /* ranges that the server puts up with */
+	uint64_t part_ms; /* what a part takes, smoothed; PART_MS_UNKNOWN: none is done */
+	size_t all_len;
+	struct range all[]; /* each for the part of the same number */
+};
+
+static uint64_t offset_of(const struct ranges *rs)
 {
-	return f->step == &step_spread;
+	return rs->env.outlet->offset;
 }
 
-size_t ranges_running(const struct ranges *rs)
+static size_t running(const struct ranges *rs)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < rs->all_len; i++)
-		count += rs->all[i].exchange != NULL;
+		count += rs->all[i].state == RANGE_RUNNING;
 	return count;
 }
 
-void ranges_poke(struct fetch *f)
+void ranges_poke(struct ranges *rs)
 {
-	if (f->ranges)
-		loop_timer_set(&f->ranges->poke, 0);
+	if (rs)
+		loop_timer_set(&rs->poke, 0);
 }
 
-/* The bytes may never get that far: a digest decides in the end, or a validator in each answer. */
-static bool may_mix(const struct fetch *f)
+static void on_change(void *self)
 {
-	return f->want.checked || f->ranges->validator[0] != '\0';
+	ranges_poke(self);
 }
 
-static struct range *range_of(struct ranges *rs, const struct part *p)
+void ranges_drop(struct ranges *rs)
 {
-	return &rs->all[p - rs->window->parts];
-}
-
-static void range_drop(struct range *r)
-{
-	range_cancel(r);
-	part_drop(r->fetch->ranges->window, r->part);
-	r->not_before_ms = 0;
-	r->reopened = 0;
-}
-
-void ranges_drop(struct fetch *f)
-{
-	struct ranges *rs = f->ranges;
 	if (!rs)
 		return;
 	for (size_t i = 0; i < rs->all_len; i++)
 		range_drop(&rs->all[i]);
-	rs->draining = false;
+	rs->draining = DRAINING_NOT;
 }
 
+/* ── alongside the stream ── */
+
 /* The stream passed by parts that nobody had begun to send. */
-static void drop_overtaken(struct fetch *f)
+static void drop_overtaken(struct ranges *rs)
 {
-	struct ranges *rs = f->ranges;
 	bool any = false;
 	for (size_t i = 0; i < rs->all_len; i++) {
-		struct part *p = rs->all[i].part;
-		if (p->state == PART_FREE || part_is_good(p) || p->start >= f->want.offset)
+		const struct part *p = rs->all[i].part;
+		if (p->state == PART_FREE || part_is_good(p) || p->start >= offset_of(rs))
 			continue;
 		range_drop(&rs->all[i]);
 		any = true;
@@ -82,140 +98,159 @@ static void drop_overtaken(struct fetch *f)
 		return;
 	if (++rs->overtakes == OVERTAKES_MAX)
 		rs->spent = true;
-	if (rs->lead < rs->window->part_size * rs->all_len)
+	if (rs->lead < rs->group.window->part_size * rs->all_len)
 		rs->lead *= 2;
 }
 
-static void pass_on(struct fetch *f)
+static bool stream_turn_is_taken(const struct ranges *rs)
 {
-	struct ranges *rs = f->ranges;
-	struct part *p;
-	while ((p = window_at(rs->window, f->want.offset)) && f->sink_error == 0) {
-		int r = part_pass_on(rs->window, p, rs->flush);
-		if (p->start > f->want.offset) {
-			f->want.offset = p->start;
-			backoff_progress(&f->backoff, f->want.offset);
-			f->pass_is_fresh = false;
-		}
-		f->sink_error = r == -EAGAIN ? 0 : r;
-		if (p->start < p->end)
-			break;
-		rs->passed++;
-	}
-	rs->flush = false;
 	for (size_t i = 0; i < rs->all_len; i++)
-		if (rs->all[i].part->state == PART_WHOLE && rs->all[i].part->start == rs->all[i].part->end &&
-		    !rs->all[i].exchange)
-			range_drop(&rs->all[i]);
-}
-
-/* Whether parts behind this one, asked for no sooner, are there already; or all others are, and this is the last. */
-static bool is_late(const struct ranges *rs, const struct range *r, uint64_t now_ms)
-{
-	uint64_t limit_ms = SLOW_FACTOR * rs->part_ms;
-	if (!r->exchange || r->part->state == PART_WHOLE || rs->part_ms == PART_MS_UNKNOWN ||
-	    r->reopened == SLOW_REOPENS_MAX)
-		return false;
-	if (now_ms - r->asked_ms < (limit_ms > SLOW_MIN_MS ? limit_ms : SLOW_MIN_MS))
-		return false;
-	for (size_t i = 0; i < rs->all_len; i++)
-		if (rs->all[i].part->state == PART_WHOLE && rs->all[i].part->start > r->part->start)
+		if (rs->all[i].on_stream_turn)
 			return true;
-	return ranges_running(rs) == 1;
+	return false;
 }
 
-static void reopen_slow(struct fetch *f)
+/* The first range alone runs on the turn that the stream has left. */
+static bool take_turn(struct ranges *rs, struct range *r)
 {
-	struct ranges *rs = f->ranges;
-	uint64_t now_ms = clock_mono_ms();
-	char at[ORIGIN_TEXT_SIZE];
-	origin_format(&f->at, at);
-	for (size_t i = 0; i < rs->all_len; i++) {
-		struct range *r = &rs->all[i];
-		if (!is_late(rs, r, now_ms))
-			continue;
-		log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = f->ref, .host = at},
-			 "a range of '%s' is far slower than the others; asking '%s' again", f->shown, at);
-		range_cancel(r);
-		r->part->state = PART_MISSING;
-		r->reopened++;
-	}
+	r->on_stream_turn = rs->group.alone && !stream_turn_is_taken(rs);
+	return r->on_stream_turn || turn_try(rs->env.hosts, rs->env.home, rs->env.policy->host.connections, &r->turn);
 }
 
-static struct range *next_to_open(struct fetch *f, size_t parts_max)
+static bool open_one(struct ranges *rs, struct range *r, const struct want *want)
 {
-	struct ranges *rs = f->ranges;
+	struct http_ask ask;
+	if (!take_turn(rs, r))
+		return false;
+	rs->env.request(rs->env.self, r->part->at, r->part->end - 1, &ask);
+	ask.patience.min_speed /= rs->all_len; /* they share the way */
+	return range_ask(r, &ask, want);
+}
+
+/* A part that is missing, the first of them, or the next one of the content. */
+static struct range *next_to_open(struct ranges *rs, size_t parts_max, uint64_t size)
+{
 	uint64_t now_ms = clock_mono_ms();
 	struct range *first = NULL;
 	for (size_t i = 0; i < rs->all_len; i++) {
 		struct range *r = &rs->all[i];
-		if (r->part->state == PART_MISSING && !r->exchange && r->not_before_ms <= now_ms &&
+		if (r->part->state == PART_MISSING && r->state == RANGE_IDLE && r->not_before_ms <= now_ms &&
 		    (!first || r->part->start < first->part->start))
 			first = r;
 	}
-	if (first)
-		return first;
-	struct part *p = window_add(rs->window, parts_max, f->want.size);
-	if (!p)
-		return NULL;
-	first = range_of(rs, p);
-	first->backoff = (struct backoff){.credited = p->start};
+	const struct part *p = first ? NULL : window_add(rs->group.window, parts_max, size);
+	if (p) {
+		first = &rs->all[p - rs->group.window->parts];
+		range_begin(first);
+	}
 	return first;
 }
 
-/* As many as there may be. Where the URL leads is known from the stream's last good answer. */
-static void open_more(struct fetch *f)
+/* As many as there may be. */
+static void open_more(struct ranges *rs, const struct ranges_view *view)
 {
-	struct ranges *rs = f->ranges;
-	size_t parts_max = (size_t)settings_ranges(f->env->settings, f->host).count;
+	size_t parts_max = (size_t)rs->env.policy->host.ranges.count;
 	size_t at_a_time = parts_max < rs->at_a_time ? parts_max : rs->at_a_time;
-	size_t others = f->exchange ? 1 : 0;
-	if (rs->draining || !f->has_head || f->judgement.verdict != VERDICT_TAKE)
+	size_t others = view->stream.runs ? 1 : 0;
+	if (rs->draining != DRAINING_NOT || !view->stream.good)
 		return;
-	while (ranges_running(rs) + others < at_a_time && (rs->proven || ranges_running(rs) == 0)) {
-		struct range *r = next_to_open(f, parts_max);
-		if (!r || !range_open(r))
+	while (running(rs) + others < at_a_time && (rs->group.proven || running(rs) == 0)) {
+		struct range *r = next_to_open(rs, parts_max, view->want->size);
+		if (!r || !open_one(rs, r, view->want))
 			return;
 	}
 }
 
 /* One stream has run for long enough without us in its way, and enough is left to share. */
-static bool is_time(const struct fetch *f)
+static bool is_time(const struct ranges *rs, const struct ranges_view *view)
 {
-	const struct ranges *rs = f->ranges;
-	struct range_settings set = settings_ranges(f->env->settings, f->host);
+	const struct range_settings *set = &rs->env.policy->host.ranges;
 	uint64_t now_ms = clock_mono_ms();
-	return !rs->spent && f->exchange && f->turn.holding && f->has_head && f->judgement.verdict == VERDICT_TAKE &&
-	       f->judgement.skip == 0 && rs->lone_since_ms <= now_ms && now_ms - rs->lone_since_ms >= RANGES_LONE_MS &&
-	       set.count > 1 && f->want.size - f->want.offset >= set.min &&
-	       host_ranges_allowed(f->env->hosts, &f->home, now_ms);
+	return !rs->spent && view->stream.flowing && rs->lone_since_ms <= now_ms &&
+	       now_ms - rs->lone_since_ms >= RANGES_LONE_MS && set->count > 1 &&
+	       view->want->size - offset_of(rs) >= set->min && host_ranges_allowed(rs->env.hosts, rs->env.home, now_ms);
 }
 
-/* While the stream runs, or waits to be tried again. */
-static void accompany(struct fetch *f)
+/*
+ * While the stream runs, or waits to be tried again. When all parts are home that it waited for, or it comes to the first
+ * of them, ranges may be tried again: with the stream itself nothing is wrong.
+ */
+static void accompany(struct ranges *rs, const struct ranges_view *view)
 {
-	struct ranges *rs = f->ranges;
-	drop_overtaken(f);
-	if (rs->draining && ranges_wall(f) != SIZE_UNKNOWN) {
-		/* No more before the stream comes to what is there; with itself nothing is wrong. */
-		rs->after = &step_line_up;
-	} else if (rs->draining && ranges_running(rs) == 0) {
-		rs->draining = false;
+	drop_overtaken(rs);
+	if (rs->draining != DRAINING_NOT && ranges_wall(rs) != SIZE_UNKNOWN) {
+		rs->draining = DRAINING;
+	} else if (rs->draining != DRAINING_NOT && running(rs) == 0) {
+		rs->draining = DRAINING_NOT;
 		rs->spent = ++rs->hand_overs >= HAND_OVERS_MAX;
 	}
-	if (!window_is_empty(rs->window)) {
-		open_more(f);
-	} else if (is_time(f)) {
-		window_begin(rs->window, f->want.offset + rs->lead);
-		open_more(f);
+	if (!window_is_empty(rs->group.window)) {
+		open_more(rs, view);
+	} else if (is_time(rs, view)) {
+		window_begin(rs->group.window, offset_of(rs) + rs->lead);
+		open_more(rs, view);
+	}
+}
+
+/* ── alone ── */
+
+static void drop_passed(struct ranges *rs)
+{
+	for (size_t i = 0; i < rs->all_len; i++) {
+		const struct part *p = rs->all[i].part;
+		if (p->state == PART_WHOLE && p->start == p->end && rs->all[i].state != RANGE_RUNNING)
+			range_drop(&rs->all[i]);
+	}
+}
+
+/* 0, or -errno: the outlet is of no use. */
+static int pass_on(struct ranges *rs)
+{
+	struct part *p;
+	int r = 0;
+	while (r == 0 && (p = window_at(rs->group.window, offset_of(rs)))) {
+		r = part_pass_on(rs->group.window, p, rs->flush);
+		if (p->start < p->end)
+			break;
+		rs->passed++;
+	}
+	rs->flush = false;
+	drop_passed(rs);
+	return r == -EAGAIN ? 0 : r;
+}
+
+/* Whether parts behind this one, asked for no sooner, are there already; or all others are, and this is the last. */
+static bool is_late(const struct ranges *rs, const struct range *r, uint64_t now_ms)
+{
+	if (r->state != RANGE_RUNNING || r->part->state == PART_WHOLE || rs->part_ms == PART_MS_UNKNOWN ||
+	    r->reopened == SLOW_REOPENS_MAX)
+		return false;
+	uint64_t limit_ms = SLOW_FACTOR * rs->part_ms;
+	if (now_ms - r->asked_ms < (limit_ms > SLOW_MIN_MS ? limit_ms : SLOW_MIN_MS))
+		return false;
+	for (size_t i = 0; i < rs->all_len; i++)
+		if (rs->all[i].part->state == PART_WHOLE && rs->all[i].part->start > r->part->start)
+			return true;
+	return running(rs) == 1;
+}
+
+static void reopen_slow(struct ranges *rs)
+{
+	uint64_t now_ms = clock_mono_ms();
+	for (size_t i = 0; i < rs->all_len; i++) {
+		if (!is_late(rs, &rs->all[i], now_ms))
+			continue;
+		log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = rs->env.ref},
+			 "a range of '%s' is far slower than the others; requesting it again", rs->env.shown);
+		range_reopen(&rs->all[i]);
 	}
 }
 
 /* Back to one stream, which begins where the source says. */
-static const struct fetch_step *hand_over(struct fetch *f, const struct fetch_step *next)
+static enum ranges_verdict hand_over(struct ranges *rs, struct failure *ret_failure)
 {
-	struct ranges *rs = f->ranges;
-	uint64_t wall = ranges_wall(f);
+	bool failed = rs->draining == DRAINING_FAILED;
+	uint64_t wall = ranges_wall(rs);
 	for (size_t i = 0; i < rs->all_len; i++)
 		if (!part_is_good(rs->all[i].part) && rs->all[i].part->start < wall)
 			range_drop(&rs->all[i]);
@@ -224,134 +259,199 @@ static const struct fetch_step *hand_over(struct fetch *f, const struct fetch_st
 	if (++rs->hand_overs >= HAND_OVERS_MAX)
 		rs->spent = true;
 	rs->passed = 0;
-	rs->draining = false;
-	if (next == &step_line_up)
-		turn_end(&f->turn);
-	return next;
+	rs->draining = DRAINING_NOT;
+	rs->group.alone = false;
+	if (failed)
+		*ret_failure = rs->failure;
+	return failed ? RANGES_FAILED : RANGES_TO_STREAM;
 }
 
-const struct fetch_step *ranges_advance(struct fetch *f)
+static enum ranges_verdict go_on_alone(struct ranges *rs, const struct ranges_view *view, struct failure *ret_failure,
+				       int *ret_error)
 {
-	struct ranges *rs = f->ranges;
-	for (size_t i = 0; i < rs->all_len; i++)
-		if (rs->all[i].ended)
-			range_settle(&rs->all[i]);
-	if (rs->spent)
-		ranges_drop(f);
-	if (rs->spent && !ranges_spread(f))
-		loop_timer_stop(&rs->look);
-	if (!ranges_spread(f)) {
-		accompany(f);
-		return NULL;
-	}
-	if (rs->draining && ranges_running(rs) == 0)
+	if (rs->draining != DRAINING_NOT && running(rs) == 0)
 		rs->flush = true; /* what is there goes first, and the stream begins behind it */
-	pass_on(f);
-	if (f->sink_error < 0)
-		return &step_done;
-	if (f->want.offset == f->want.size)
-		return &step_end;
-	reopen_slow(f);
-	open_more(f);
-	const struct part *head = window_at(rs->window, f->want.offset);
-	if (ranges_running(rs) > 0 || (head && (!rs->draining || head->chunks_len > 0)))
-		return NULL;
-	return hand_over(f, rs->draining ? rs->after : &step_line_up);
+	int r = pass_on(rs);
+	if (r < 0) {
+		*ret_error = r;
+		return RANGES_SINK;
+	}
+	if (offset_of(rs) == view->want->size)
+		return RANGES_ALL;
+	reopen_slow(rs);
+	open_more(rs, view);
+	const struct part *head = window_at(rs->group.window, offset_of(rs));
+	if (running(rs) > 0 || (head && (rs->draining == DRAINING_NOT || head->chunks_len > 0)))
+		return RANGES_WAIT;
+	return hand_over(rs, ret_failure);
 }
+
+/* ── what ended ── */
+
+static void drain(struct ranges *rs, enum draining how)
+{
+	if (rs->draining == DRAINING_NOT)
+		rs->draining = how;
+}
+
+/* One stream from here on; where ranges were mishandled, for other transfers too. */
+static void turn_off(struct ranges *rs, const struct range *r)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	origin_format(rs->env.home, at);
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = rs->env.ref, .host = at},
+		 "'%s' cannot serve '%s' in ranges: %s; continuing with one stream", at, rs->env.shown,
+		 r->failure.why.text);
+	if (r->answer == RANGE_MISHANDLED)
+		host_ranges_off(rs->env.hosts, rs->env.home, clock_mono_ms() + RANGES_OFF_MS);
+	rs->spent = true;
+}
+
+static void log_again(const struct ranges *rs, const struct range *r)
+{
+	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = rs->env.ref, .error = r->failure.error},
+		 "a range of '%s' at %" PRIu64 ": %s; requesting it again in %.1f s", rs->env.shown, r->part->at,
+		 r->failure.why.text, (double)(r->not_before_ms - clock_mono_ms()) / 1000.0);
+}
+
+static void settle(struct ranges *rs, struct range *r)
+{
+	uint64_t took_ms = clock_mono_ms() - r->asked_ms;
+	enum range_verdict verdict = range_settle(r, arc4random());
+	if (r->answer == RANGE_BUSY && verdict != RANGE_PASSED)
+		rs->at_a_time = running(rs) > 0 ? running(rs) : 1; /* one connection too many, perhaps */
+	switch (verdict) {
+	case RANGE_PASSED:
+		return;
+	case RANGE_DONE:
+		rs->part_ms = rs->part_ms != PART_MS_UNKNOWN ? (3 * rs->part_ms + took_ms) / 4 : took_ms;
+		return;
+	case RANGE_AGAIN:
+		log_again(rs, r);
+		return;
+	case RANGE_FAILED:
+		if (rs->draining == DRAINING_NOT)
+			rs->failure = r->failure;
+		drain(rs, DRAINING_FAILED);
+		return;
+	case RANGE_TO_STREAM:
+		drain(rs, DRAINING);
+		return;
+	case RANGE_OFF:
+		turn_off(rs, r);
+		return;
+	}
+}
+
+enum ranges_verdict ranges_advance(struct ranges *rs, const struct ranges_view *view, struct failure *ret_failure,
+				   int *ret_error)
+{
+	for (size_t i = 0; i < rs->all_len; i++)
+		if (rs->all[i].state == RANGE_ENDED)
+			settle(rs, &rs->all[i]);
+	if (rs->spent)
+		ranges_drop(rs);
+	if (rs->group.alone)
+		return go_on_alone(rs, view, ret_failure, ret_error);
+	if (rs->spent)
+		loop_timer_stop(&rs->look);
+	accompany(rs, view);
+	return RANGES_WAIT;
+}
+
+/* ── life ── */
 
 static void on_poke(void *self)
 {
-	struct fetch *f = self;
-	const struct fetch_step *next = ranges_advance(f);
-	if (next)
-		fetch_run(f, next);
+	struct ranges *rs = self;
+	rs->env.due(rs->env.self);
 }
 
 static void on_look(void *self)
 {
-	struct fetch *f = self;
-	f->ranges->flush = true;
-	on_poke(f);
+	struct ranges *rs = self;
+	rs->flush = true;
+	rs->env.due(rs->env.self);
 }
 
-/* ── with the stream ── */
-
-static int make(struct fetch *f)
+int ranges_new(const struct ranges_env *env, const struct range_settings *settings, struct ranges **ret_ranges)
 {
-	struct range_settings set = settings_ranges(f->env->settings, f->host);
-	size_t count = (size_t)set.count;
+	size_t count = (size_t)settings->count;
 	struct ranges *rs = calloc(1, sizeof(*rs) + count * sizeof(rs->all[0]));
 	if (!rs)
 		return -ENOMEM;
-	if (window_new(f->env->room, &f->outlet, count, set.size, &rs->window) < 0) {
+	if (window_new(env->room, env->outlet, count, settings->size, &rs->group.window) < 0) {
 		free(rs);
 		return -ENOMEM;
 	}
+	rs->env = *env;
+	rs->group.http = env->http;
+	rs->group.throttle = env->throttle;
+	rs->group.policy = env->policy;
+	rs->group.outlet = env->outlet;
+	rs->group.changed = on_change;
+	rs->group.self = rs;
 	rs->all_len = rs->at_a_time = count;
 	rs->part_ms = PART_MS_UNKNOWN;
-	rs->lead = 2 * rs->window->part_size;
-	for (size_t i = 0; i < rs->all_len; i++) {
-		rs->all[i].fetch = f;
-		rs->all[i].part = &rs->window->parts[i];
+	rs->lead = 2 * rs->group.window->part_size;
+	for (size_t i = 0; i < count; i++) {
+		rs->all[i].group = &rs->group;
+		rs->all[i].part = &rs->group.window->parts[i];
 	}
-	loop_timer_init(&rs->look, f->env->loop, on_look, f);
-	loop_timer_init(&rs->poke, f->env->loop, on_poke, f);
-	f->ranges = rs;
+	loop_timer_init(&rs->look, env->loop, on_look, rs);
+	loop_timer_init(&rs->poke, env->loop, on_poke, rs);
+	*ret_ranges = rs;
 	return 0;
 }
 
-void ranges_consider(struct fetch *f, const struct response *r)
+void ranges_free(struct ranges *rs)
 {
-	struct range_settings set = settings_ranges(f->env->settings, f->host);
-	bool worthwhile = f->kind != SOURCE_MANIFEST && set.count > 1 && f->want.size != SIZE_UNKNOWN &&
-			  f->want.size - f->want.offset >= set.min;
-	if (!f->ranges && (!worthwhile || make(f) < 0))
-		return;
-	(void)snprintf(f->ranges->validator, sizeof(f->ranges->validator), "%s", response_validator(r));
-	if (!may_mix(f))
-		f->ranges->spent = true;
-	f->ranges->lone_since_ms = clock_mono_ms();
-	loop_timer_every(&f->ranges->look, LOOK_EVERY_MS, LOOK_EVERY_MS);
-}
-
-void ranges_stream_paused(struct fetch *f)
-{
-	if (f->ranges)
-		f->ranges->lone_since_ms = UINT64_MAX;
-}
-
-void ranges_stream_resumed(struct fetch *f)
-{
-	if (f->ranges)
-		f->ranges->lone_since_ms = clock_mono_ms();
-}
-
-void ranges_resume(struct fetch *f)
-{
-	for (size_t i = 0; f->ranges && i < f->ranges->all_len; i++)
-		if (f->ranges->all[i].exchange)
-			http_resume(f->ranges->all[i].exchange);
-}
-
-uint64_t ranges_wall(const struct fetch *f)
-{
-	return f->ranges ? window_next_good(f->ranges->window, f->want.offset) : SIZE_UNKNOWN;
-}
-
-bool ranges_run(const struct fetch *f)
-{
-	return f->ranges && ranges_running(f->ranges) > 0;
-}
-
-void ranges_free(struct fetch *f)
-{
-	struct ranges *rs = f->ranges;
 	if (!rs)
 		return;
-	ranges_drop(f);
+	ranges_drop(rs);
 	loop_timer_stop(&rs->look);
 	loop_timer_stop(&rs->poke);
-	window_free(rs->window);
+	window_free(rs->group.window);
 	free(rs);
-	f->ranges = NULL;
+}
+
+/* The bytes may never get that far: a digest decides in the end, or a validator in each answer. */
+void ranges_stream_begins(struct ranges *rs, const char *validator, bool checked)
+{
+	if (!rs)
+		return;
+	(void)snprintf(rs->group.validator, sizeof(rs->group.validator), "%s", validator);
+	if (!checked && validator[0] == '\0')
+		rs->spent = true;
+	rs->lone_since_ms = clock_mono_ms();
+	loop_timer_every(&rs->look, LOOK_EVERY_MS, LOOK_EVERY_MS);
+}
+
+void ranges_stream_paused(struct ranges *rs)
+{
+	if (rs)
+		rs->lone_since_ms = NEVER_MS;
+}
+
+void ranges_stream_resumed(struct ranges *rs)
+{
+	if (rs)
+		rs->lone_since_ms = clock_mono_ms();
+}
+
+void ranges_go_alone(struct ranges *rs)
+{
+	rs->group.alone = true;
+}
+
+void ranges_resume(struct ranges *rs)
+{
+	for (size_t i = 0; rs && i < rs->all_len; i++)
+		if (rs->all[i].state == RANGE_RUNNING)
+			http_resume(rs->all[i].exchange);
+}
+
+uint64_t ranges_wall(const struct ranges *rs)
+{
+	return rs ? window_next_good(rs->group.window, offset_of(rs)) : SIZE_UNKNOWN;
 }

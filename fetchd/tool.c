@@ -16,20 +16,14 @@
 #include "common/wire/peer.h"
 
 /* Own */
-#include "fetchd/auth/pass.h"
-#include "fetchd/bucket.h"
 #include "fetchd/fetch.h"
-#include "fetchd/host.h"
-#include "fetchd/http/http.h"
-#include "fetchd/sink.h"
-#include "fetchd/window.h"
 
 #define PIPE_BYTES (1 << 20) /* of a pipe on stdout: a chunk in one write */
 
 struct get {
-	struct fetcher env;
-	struct window_room room;
-	struct bucket bucket;
+	struct fetcher fetcher;
+	struct loop *loop;
+	bool done;
 	enum fail_class fail;
 	int sink_error;
 };
@@ -40,7 +34,8 @@ static void on_done(void *self, struct fetch *f)
 	g->fail = fetch_outcome(f);
 	g->sink_error = fetch_sink_error(f);
 	fetch_free(f);
-	loop_break(g->env.loop);
+	g->done = true;
+	loop_break(g->loop);
 }
 
 static const struct fetch_hooks hooks = {on_done};
@@ -63,13 +58,13 @@ static int check_arguments(const struct settings *s, const char *source, struct 
 	if (s->size)
 		r = opt_parse_number(OPT_COUNT, s->size, &ret_order->size);
 	if (r < 0 || (s->size && ret_order->size > INT64_MAX)) {
-		reason_set(why, "'%s' is no size", s->size);
+		reason_set(why, "'%s' is not a size", s->size);
 		return -EINVAL;
 	}
 	if (s->digest)
 		r = digest_parse(span_str(s->digest), &digest, why);
 	if (r == 0 && ref_check(ret_order->ref, NULL) < 0) {
-		reason_set(why, "'%s' is no source", source);
+		reason_set(why, "'%s' is not a source", source);
 		return -EINVAL;
 	}
 	return r;
@@ -98,37 +93,27 @@ static void prepare_stdout(void)
 	(void)fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_BYTES);
 }
 
-static int make(struct get *g, const struct settings *s)
+static int open_all(struct get *g, const struct settings *s)
 {
-	g->env.settings = s;
-	g->env.room = &g->room;
-	g->env.bucket = &g->bucket;
-	int r = loop_new(&g->env.loop);
+	int r = loop_new(&g->loop);
 	if (r == 0)
-		r = http_new(g->env.loop, &g->env.http);
-	if (r == 0)
-		r = hosts_new(&g->env.hosts);
-	if (r == 0)
-		r = passes_new(&g->env, &g->env.passes);
-	if (r == 0)
-		r = sink_new_fd(g->env.loop, STDOUT_FILENO, s->raw ? SINK_RAW : SINK_FRAMES, &g->env.sink);
-	return r;
+		r = fetcher_open(&g->fetcher, g->loop, s);
+	return r < 0 ? r : sink_new_fd(g->loop, STDOUT_FILENO, s->raw ? SINK_RAW : SINK_FRAMES, &g->fetcher.sink);
 }
 
 static int run(struct get *g, const struct fetch_order *order)
 {
 	struct fetch *f;
-	int r = fetch_new(&g->env, order, &hooks, g, &f);
+	int r = fetch_new(&g->fetcher, order, &hooks, g, &f);
 	if (r < 0)
 		return r;
-	g->fail = FAIL_CLASS_MAX + 1; /* until `done` was called, which may be before the loop runs */
 	fetch_start(f);
-	if (g->fail > FAIL_CLASS_MAX)
-		loop_run(g->env.loop);
+	if (!g->done) /* which it may be before the loop runs */
+		loop_run(g->loop);
 	return 0;
 }
 
-int get_run(const struct settings *s, const char *source)
+int tool_get(const struct settings *s, const char *source)
 {
 	struct get g = {0};
 	struct fetch_order order;
@@ -145,14 +130,11 @@ int get_run(const struct settings *s, const char *source)
 	int r = say_hello(s);
 	if (r < 0)
 		return stdout_failed(r);
-	r = make(&g, s);
+	r = open_all(&g, s);
 	if (r == 0)
 		r = run(&g, &order);
-	sink_free(g.env.sink);
-	passes_free(g.env.passes);
-	hosts_free(g.env.hosts);
-	http_free(g.env.http);
-	loop_free(g.env.loop);
+	fetcher_close(&g.fetcher);
+	loop_free(g.loop);
 	if (r < 0) {
 		(void)log_errno(r, "cannot fetch '%s'", source);
 		return exit_code_of(r);

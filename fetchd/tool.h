@@ -11,6 +11,6 @@
  * the exit code: that of the FAIL's class; 64 for a bad argument or frames on a terminal; 75 when the reader of stdout
  * went away. Blocks until it is done.
  */
-int get_run(const struct settings *s, const char *source);
+int tool_get(const struct settings *s, const char *source);
 
 #endif

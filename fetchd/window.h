@@ -16,10 +16,7 @@
 
 #include "fetchd/sink.h"
 
-#define PARTS_MAX       64
 #define PART_CHUNK_SIZE (128u << 10) /* bytes: what a part grows by, in memory that it may not need */
-#define PART_SIZE_MIN   PART_CHUNK_SIZE
-#define PART_SIZE_MAX   (64u << 20)
 
 enum part_state {
 	PART_FREE,
@@ -51,7 +48,7 @@ struct window {
 	struct part parts[];
 };
 
-/* Room for `max` parts of about `part_size` bytes, 1 and PART_SIZE_MIN at least. 0 or -ENOMEM. */
+/* Room for `max` parts of about `part_size` bytes, 1 and PART_CHUNK_SIZE at least. 0 or -ENOMEM. */
 int window_new(struct window_room *room, struct outlet *outlet, size_t max, uint64_t part_size,
 	       struct window **ret_window);
 

@@ -12,6 +12,9 @@
 /* OCI */
 #include "common/oci/json.h"
 
+/* Own */
+#include "fetchd/http/syntax.h"
+
 #define HELPER_FOR_DOCKER_HUB "https://index.docker.io/v1/" /* docker's own key */
 
 static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -23,15 +26,6 @@ static bool is_base64(const char *text)
 	size_t padding = strspn(text + len, "=");
 	return len > 0 && len + padding <= CREDENTIALS_MAX && padding <= 2 && text[len + padding] == '\0' &&
 	       (len + padding) % 4 == 0;
-}
-
-/* The same for a token, which goes into a form. */
-static bool is_token(const char *text)
-{
-	size_t len = 0;
-	while (text[len] > ' ' && text[len] <= '~')
-		len++;
-	return len > 0 && len <= CREDENTIALS_MAX && text[len] == '\0';
 }
 
 static int append_base64(struct buf *out, const uint8_t *data, size_t len)
@@ -55,7 +49,7 @@ static int append_pair(struct buf *out, const char *user, const char *password)
 	int r = buf_appendf(&pair, "%s:%s", user, password);
 	if (r == 0)
 		r = append_base64(out, (const uint8_t *)pair.data, pair.len);
-	secret_wipe(&pair);
+	buf_wipe(&pair);
 	return r;
 }
 
@@ -172,7 +166,8 @@ static int take_entry(const struct json_t *entry, const char *host, struct crede
 	const char *auth = json_member_text(entry, "auth");
 	if (has_text(entry, "identitytoken")) {
 		const char *token = json_member_text(entry, "identitytoken");
-		return is_token(token) ? fill(c, CREDENTIAL_IDENTITY, token) : bad_entry("identitytoken", host, why);
+		return syntax_is_visible(token, CREDENTIALS_MAX) ? fill(c, CREDENTIAL_IDENTITY, token)
+								 : bad_entry("identitytoken", host, why);
 	}
 	if (has_text(entry, "auth"))
 		return is_base64(auth) ? fill(c, CREDENTIAL_BASIC, auth) : bad_entry("base64", host, why);
@@ -234,8 +229,8 @@ int credentials_parse_helper(struct span text, struct credential *ret_credential
 	if (secret[0] == '\0')
 		return -ENOENT;
 	if (strcmp(user, "<token>") == 0)
-		return is_token(secret) ? fill(ret_credential, CREDENTIAL_IDENTITY, secret)
-					: bad_entry("token", "it", why);
+		return syntax_is_visible(secret, CREDENTIALS_MAX) ? fill(ret_credential, CREDENTIAL_IDENTITY, secret)
+								  : bad_entry("token", "it", why);
 	return fill_pair(ret_credential, user, secret);
 }
 
@@ -264,14 +259,14 @@ static int find_in(const char *path, const struct credential_search *s, struct c
 	struct reason inner = {""};
 	int r = load(path, &text);
 	if (r == -ENOENT || r == -ENOTDIR) {
-		secret_wipe(&text);
+		buf_wipe(&text);
 		return -ENOENT;
 	}
 	if (r < 0)
 		reason_set(&inner, "%s", strerror(-r));
 	else
 		r = credentials_parse(buf_span(&text), s->host, s->name, ret_credential, &inner);
-	secret_wipe(&text);
+	buf_wipe(&text);
 	if (r < 0 && r != -ENOENT)
 		reason_set(why, "cannot read credentials from '%s': %s", path, inner.text);
 	return r;
@@ -310,14 +305,9 @@ int credentials_find(struct credential_search *s, struct credential *ret_credent
 	return r;
 }
 
-void secret_wipe(struct buf *secret)
-{
-	buf_wipe(secret);
-}
-
 void credential_wipe(struct credential *c)
 {
-	secret_wipe(&c->value);
+	buf_wipe(&c->value);
 	buf_release(&c->server);
 	c->kind = CREDENTIAL_NONE;
 }

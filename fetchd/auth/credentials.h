@@ -34,9 +34,6 @@ struct credential {
 /* Overwrite, release, and begin anew. */
 void credential_wipe(struct credential *c);
 
-/* The same for any buffer that held a secret. */
-void secret_wipe(struct buf *secret);
-
 /*
  * Find the credential for `name` ("library/alpine", or empty) at `host` ("docker.io", "localhost:5000") in the text of
  * one file. -ENOENT: it has none; -EINVAL with a reason: it is no such file, or the entry is of no use. Pure.

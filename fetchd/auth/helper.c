@@ -40,7 +40,7 @@ static void helper_free(struct helper *h)
 	if (h->pid > 0)
 		(void)kill(-h->pid, SIGKILL); /* and what it started; the loop reaps it */
 	(void)close_fd(h->fd);
-	secret_wipe(&h->output);
+	buf_wipe(&h->output);
 	free(h);
 }
 

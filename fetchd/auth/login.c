@@ -1,128 +1,137 @@
-/*
- * The steps by which a transfer gets in: a pass is shown where the account had one, made where the registry asks for
- * one, and made once more where it no longer does.
- */
-#include "fetchd/steps.h"
+#include "fetchd/auth/login.h"
 
 /* System */
-#include <assert.h>
 #include <errno.h>
 
-/* Own */
-#include "fetchd/auth/credentials.h"
-
-static struct pass_account account_of(const struct fetch *f)
+void login_init(struct login *l, struct passes *passes, void (*go)(void *self, const struct pass_answer *answer),
+		void *self)
 {
-	return (struct pass_account){.origin = &f->home, .host = f->host, .name = f->name};
+	l->passes = passes;
+	l->wait.go = go;
+	l->wait.self = self;
 }
 
-static const struct fetch_step *take_pass(struct fetch *f, const struct pass_answer *a)
+void login_release(struct login *l)
 {
-	secret_wipe(&f->pass);
+	pass_leave(&l->wait);
+	buf_wipe(&l->pass);
+}
+
+void login_forget(struct login *l)
+{
+	buf_wipe(&l->pass);
+	l->fresh = false;
+}
+
+static enum login_verdict fail(struct failure *f, enum fail_class class, enum login_verdict verdict, const char *why)
+{
+	f->class = class;
+	reason_set(&f->why, "%s", why);
+	return verdict;
+}
+
+static enum login_verdict take(struct login *l, const struct pass_answer *a, struct failure *ret_failure)
+{
+	buf_wipe(&l->pass);
 	if (!a->authorization) {
-		if (a->http_status != 0)
-			f->http_status = a->http_status;
-		f->retry_after_ms = a->retry_after_ms;
-		return fetch_fail(f, a->fail, a->retry ? &step_retry : &step_give_up, a->why.text);
+		if (a->failure.http_status != 0)
+			ret_failure->http_status = a->failure.http_status;
+		ret_failure->retry_after_ms = a->failure.retry_after_ms;
+		return fail(ret_failure, a->failure.class, a->retry ? LOGIN_RETRY : LOGIN_REFUSED, a->failure.why.text);
 	}
-	f->pass_generation = a->generation;
-	f->pass_is_fresh = a->fresh;
-	f->pass_is_anonymous = a->anonymous;
-	if (buf_append_str(&f->pass, a->authorization) < 0)
-		return fetch_fail(f, FAIL_AGAIN, &step_retry, "out of memory");
-	return &step_ask;
+	l->generation = a->generation;
+	l->fresh = a->fresh;
+	l->anonymous = a->anonymous;
+	if (buf_append_str(&l->pass, a->authorization) < 0)
+		return fail(ret_failure, FAIL_AGAIN, LOGIN_RETRY, "out of memory");
+	return LOGIN_ASK;
 }
 
 /*
- * A pass that was shown before anybody asked was made for the challenge of an earlier answer. Where this one has
+ * A pass that is shown before anybody asked was made for the challenge of an earlier answer. Where this one has
  * another, that is to be heard before anything counts as refused; plain URLs of a host need not even have the realm in
  * common.
  */
-static const struct fetch_step *show_pass(struct fetch *f, const struct pass_answer *a)
+static enum login_verdict show(struct login *l, const struct pass_account *who, const struct pass_answer *a,
+			       struct failure *ret_failure)
 {
-	if (!a->authorization && f->name[0] == '\0') {
-		secret_wipe(&f->pass);
-		return &step_ask;
+	if (!a->authorization && who->name[0] == '\0') {
+		buf_wipe(&l->pass);
+		return LOGIN_ASK;
 	}
-	const struct fetch_step *next = take_pass(f, a);
-	f->pass_is_fresh = false;
-	return next;
+	enum login_verdict verdict = take(l, a, ret_failure);
+	l->fresh = false;
+	return verdict;
 }
 
-void fetch_on_pass(void *self, const struct pass_answer *answer)
+enum login_verdict login_present(struct login *l, const struct pass_account *who, struct failure *ret_failure)
 {
-	struct fetch *f = self;
-	fetch_run(f, f->step == &step_present ? show_pass(f, answer) : take_pass(f, answer));
-}
-
-/* Without a 401 before it a pass is shown only where the same account had one already. */
-static const struct fetch_step *present(struct fetch *f)
-{
-	struct pass_account who = account_of(f);
 	struct pass_answer answer;
-	if (!origin_eq(&f->at, &f->home))
-		return &step_ask;
-	int r = pass_find(f->env->passes, &who, &f->pass_wait, &answer);
+	l->presenting = true;
+	int r = pass_find(l->passes, who, &l->wait, &answer);
 	if (r == 1)
-		return show_pass(f, &answer);
-	if (r == -ENOENT)
-		secret_wipe(&f->pass);
-	return r == -ENOENT ? &step_ask : NULL;
+		return show(l, who, &answer, ret_failure);
+	if (r != -ENOENT)
+		return LOGIN_WAIT;
+	buf_wipe(&l->pass);
+	return LOGIN_ASK;
 }
 
-/* Where a registry sent us gets no pass. What it refuses is a URL that was signed for a time: back for a new one. */
-static const struct fetch_step *refused_away(struct fetch *f)
+static enum login_verdict refused(struct login *l, const struct pass_account *who, const struct reason *why,
+				  struct failure *ret_failure)
 {
-	/* Of a new one, too: then it is the range that is not wanted. */
-	bool again = f->backoff.failures > 0 && f->fail == FAIL_DENIED;
-	if (again && f->http_status == 400 && f->want.offset > 0 && !f->want.whole)
-		return &step_whole;
-	(void)fetch_fail(f, FAIL_DENIED, &step_retry, f->judgement.why.text);
-	f->retries_max = AWAY_RETRIES;
-	return &step_retry;
-}
-
-static const struct fetch_step *refused(struct fetch *f)
-{
-	struct reason why;
-	bool is_token = strncmp(f->pass.data, "Bearer", 6) == 0;
-	pass_drop(f->env->passes, f->pass_generation);
-	if (f->pass_is_anonymous)
-		reason_set(&why, "%s: " NO_CREDENTIALS, f->judgement.why.text, f->host, f->host);
+	struct reason text;
+	bool is_token = strncmp(l->pass.data, "Bearer", 6) == 0;
+	pass_drop(l->passes, l->generation);
+	if (l->anonymous)
+		reason_set(&text, "%s: " NO_CREDENTIALS, why->text, who->host, who->host);
 	else
-		reason_set(&why, "%s: %s '%s' %s refused", f->judgement.why.text,
-			   is_token ? "a token made with the credentials for" : "the credentials for", f->host,
+		reason_set(&text, "%s: %s '%s' %s refused", why->text,
+			   is_token ? "a token made with the credentials for" : "the credentials for", who->host,
 			   is_token ? "was" : "were");
-	return fetch_fail(f, FAIL_DENIED, &step_give_up, why.text);
+	return fail(ret_failure, FAIL_DENIED, LOGIN_REFUSED, text.text);
 }
 
-/* 401. One that is fresh and refused all the same will not be better a second time. */
-static const struct fetch_step *login(struct fetch *f)
+/* A pass that is fresh and refused all the same will not be better a second time. */
+enum login_verdict login_challenged(struct login *l, const struct pass_account *who, const struct challenge *c,
+				    const struct reason *why, struct failure *ret_failure)
 {
-	struct pass_account who = account_of(f);
 	struct pass_answer answer;
-	if (!origin_eq(&f->at, &f->home))
-		return refused_away(f);
-	if (f->sent_pass && f->pass_is_fresh)
-		return refused(f);
-	uint64_t shown = f->sent_pass ? f->pass_generation : 0;
-	if (pass_login(f->env->passes, &who, &f->challenge, shown, &f->pass_wait, &answer) == 0)
-		return NULL;
-	return take_pass(f, &answer);
+	if (l->shown && l->fresh)
+		return refused(l, who, why, ret_failure);
+	l->presenting = false;
+	if (pass_login(l->passes, who, c, l->shown ? l->generation : 0, &l->wait, &answer) == 0)
+		return LOGIN_WAIT;
+	return take(l, &answer, ret_failure);
 }
 
-/* 403. Some registries say so of a token that is over: without it they say what they want. */
-static const struct fetch_step *denied(struct fetch *f)
+/* Some registries say so of a token that has expired: without it they say what they want. */
+enum login_verdict login_forbidden(struct login *l, const struct reason *why, struct failure *ret_failure)
 {
-	if (!origin_eq(&f->at, &f->home))
-		return refused_away(f);
-	if (!f->sent_pass || f->pass_is_fresh)
-		return fetch_fail(f, FAIL_DENIED, &step_give_up, f->judgement.why.text);
-	pass_drop(f->env->passes, f->pass_generation);
-	secret_wipe(&f->pass);
-	return &step_ask;
+	if (!l->shown || l->fresh)
+		return fail(ret_failure, FAIL_DENIED, LOGIN_REFUSED, why->text);
+	pass_drop(l->passes, l->generation);
+	buf_wipe(&l->pass);
+	return LOGIN_ASK;
 }
 
-const struct fetch_step step_present = {"present", present};
-const struct fetch_step step_login = {"log in", login};
-const struct fetch_step step_denied = {"denied", denied};
+enum login_verdict login_take(struct login *l, const struct pass_account *who, const struct pass_answer *a,
+			      struct failure *ret_failure)
+{
+	return l->presenting ? show(l, who, a, ret_failure) : take(l, a, ret_failure);
+}
+
+const char *login_value(const struct login *l)
+{
+	return l->pass.len > 0 ? l->pass.data : NULL;
+}
+
+void login_note_request(struct login *l, bool shown)
+{
+	l->shown = shown;
+}
+
+void login_progress(struct login *l)
+{
+	l->fresh = false;
+}

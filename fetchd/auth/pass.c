@@ -12,8 +12,7 @@
 #include "fetchd/auth/credentials.h"
 #include "fetchd/auth/helper.h"
 #include "fetchd/auth/token.h"
-#include "fetchd/config/settings.h"
-#include "fetchd/fetch.h"
+#include "fetchd/config/policy.h"
 
 struct pass {
 	struct passes *passes;
@@ -39,11 +38,13 @@ struct pass {
 	struct helper *helper;
 	struct token_run *token;
 	struct pass_answer answer;
-	struct pass_wait *first, **last;
+	TAILQ_HEAD(, pass_wait) line;
 };
 
 struct passes {
-	const struct fetcher *env;
+	struct loop *loop;
+	struct http *http;
+	const struct settings *settings;
 	uint64_t generation; /* the last one given */
 	struct pass *all[PASSES_MAX];
 };
@@ -54,10 +55,10 @@ static void pass_free(struct pass *p)
 {
 	if (!p)
 		return;
-	assert(!p->first);
+	assert(TAILQ_EMPTY(&p->line));
 	helper_cancel(p->helper);
 	token_cancel(p->token);
-	secret_wipe(&p->value);
+	buf_wipe(&p->value);
 	credential_wipe(&p->credential);
 	free(p->host);
 	free(p->name);
@@ -66,7 +67,7 @@ static void pass_free(struct pass *p)
 
 static bool is_idle(const struct pass *p)
 {
-	return !p->making && !p->serving && !p->first;
+	return !p->making && !p->serving && TAILQ_EMPTY(&p->line);
 }
 
 /* A free place, or that of the idle pass that was made first. NULL: all are being made. */
@@ -117,7 +118,7 @@ static struct pass *make_pass(struct passes *ps, const struct pass_account *who,
 	p->passes = ps;
 	p->origin = *who->origin;
 	p->challenge = *c;
-	p->last = &p->first;
+	TAILQ_INIT(&p->line);
 	p->host = strdup(who->host);
 	p->name = strdup(who->name);
 	if (!p->host || !p->name) {
@@ -144,22 +145,22 @@ static void finish(struct pass *p)
 	if (p->answer.authorization)
 		p->answer.generation = p->generation = ++p->passes->generation;
 	else
-		secret_wipe(&p->value);
+		buf_wipe(&p->value);
 }
 
 static void fail(struct pass *p, enum fail_class class, bool retry, const char *why)
 {
-	p->answer.fail = class;
+	p->answer.failure.class = class;
 	p->answer.retry = retry;
-	reason_set(&p->answer.why, "%s", why);
+	reason_set(&p->answer.failure.why, "%s", why);
 	finish(p);
 }
 
 static void add_hint(struct pass *p)
 {
+	struct reason *why = &p->answer.failure.why;
 	if (p->anonymous)
-		reason_set(&p->answer.why, "%s%s" NO_CREDENTIALS, p->answer.why.text,
-			   p->answer.why.text[0] != '\0' ? "; " : "", p->host, p->host);
+		reason_set(why, "%s%s" NO_CREDENTIALS, why->text, why->text[0] != '\0' ? "; " : "", p->host, p->host);
 }
 
 static void hold(struct pass *p, const char *scheme, const char *value, uint64_t life_ms)
@@ -167,11 +168,11 @@ static void hold(struct pass *p, const char *scheme, const char *value, uint64_t
 	struct buf made = BUF_INIT;
 	if (buf_reserve(&made, strlen(scheme) + 1 + strlen(value)) < 0 ||
 	    buf_appendf(&made, "%s %s", scheme, value) < 0) {
-		secret_wipe(&made);
+		buf_wipe(&made);
 		fail(p, FAIL_AGAIN, true, "out of memory");
 		return;
 	}
-	secret_wipe(&p->value);
+	buf_wipe(&p->value);
 	p->value = made;
 	uint64_t early_ms = life_ms / 5 < PASS_RENEW_MS ? life_ms / 5 : PASS_RENEW_MS;
 	p->end_ms = life_ms == UINT64_MAX ? UINT64_MAX : p->asked_ms + life_ms;
@@ -186,8 +187,8 @@ static void serve(struct pass *p)
 	struct pass_answer answer = p->answer;
 	p->serving = true;
 	p->round++;
-	while (p->first && p->first->round != p->round) {
-		struct pass_wait *w = p->first;
+	struct pass_wait *w;
+	while ((w = TAILQ_FIRST(&p->line)) && w->round != p->round) {
 		pass_leave(w);
 		w->go(w->self, &answer);
 	}
@@ -199,17 +200,15 @@ static void on_token(void *self, const struct token_answer *a)
 {
 	struct pass *p = self;
 	p->token = NULL;
-	p->answer.http_status = a->http_status;
-	p->answer.retry_after_ms = a->retry_after_ms;
+	p->answer.failure = a->failure;
 	if (a->token) {
 		hold(p, "Bearer", a->token, a->life_ms);
 	} else {
-		p->answer.why = a->why;
-		if (a->fail == FAIL_DENIED && !p->anonymous)
-			reason_set(&p->answer.why, "%s for the credentials of '%s'", a->why.text, p->host);
-		else if (a->fail == FAIL_DENIED)
+		if (a->failure.class == FAIL_DENIED && !p->anonymous)
+			reason_set(&p->answer.failure.why, "%s for the credentials of '%s'", a->failure.why.text,
+				   p->host);
+		else if (a->failure.class == FAIL_DENIED)
 			add_hint(p);
-		p->answer.fail = a->fail;
 		p->answer.retry = a->retry;
 		finish(p);
 	}
@@ -218,18 +217,17 @@ static void on_token(void *self, const struct token_answer *a)
 
 static void ask_for_token(struct pass *p)
 {
-	const struct fetcher *env = p->passes->env;
 	struct reason why = {"out of memory"};
 	struct token_ask ask = {
 	    .challenge = &p->challenge,
 	    .credential = &p->credential,
 	    .registry = &p->origin,
 	    .name = p->name,
-	    .settings = env->settings,
+	    .settings = p->passes->settings,
 	    .host = p->host,
 	};
 	p->asked_ms = clock_mono_ms();
-	int r = token_start(env->http, &ask, on_token, p, &p->token, &why);
+	int r = token_start(p->passes->http, &ask, on_token, p, &p->token, &why);
 	if (r < 0)
 		fail(p, r == -ENOMEM ? FAIL_AGAIN : FAIL_DENIED, r == -ENOMEM, why.text);
 }
@@ -238,7 +236,7 @@ static void ask_for_token(struct pass *p)
 static bool may_send_password(const struct pass *p)
 {
 	return p->origin.tls || host_is_loopback(p->origin.host) ||
-	       settings_plain_http(p->passes->env->settings, p->host) == PLAIN_HTTP_YES;
+	       registries_find(&p->passes->settings->registries, p->host)->plain_http == PLAIN_HTTP_YES;
 }
 
 /* The credentials are known, or that there are none. */
@@ -255,7 +253,7 @@ static void use_credential(struct pass *p)
 		hold(p, "Basic", p->credential.value.data, UINT64_MAX);
 	} else if (p->anonymous) {
 		add_hint(p);
-		fail(p, FAIL_DENIED, false, p->answer.why.text);
+		fail(p, FAIL_DENIED, false, p->answer.failure.why.text);
 	} else {
 		fail(p, FAIL_DENIED, false, "the registry wants a password, and there is only an identity token");
 	}
@@ -291,7 +289,7 @@ static void find_credential(struct pass *p)
 	if (r == -ENOENT)
 		credential_wipe(&p->credential);
 	if (r == 0 && p->credential.kind == CREDENTIAL_HELPER) {
-		r = helper_start(p->passes->env->loop, p->credential.value.data, p->credential.server.data,
+		r = helper_start(p->passes->loop, p->credential.value.data, p->credential.server.data,
 				 HELPER_TIMEOUT_MS, on_helper, p, &p->helper);
 		if (r == 0)
 			return;
@@ -310,7 +308,7 @@ static void begin(struct pass *p)
 	const struct challenge *c = &p->challenge;
 	p->making = true;
 	p->answer = (struct pass_answer){0};
-	p->search = (struct credential_search){p->passes->env->settings->auth_file, p->host, p->name, 0};
+	p->search = (struct credential_search){p->passes->settings->auth_file, p->host, p->name, 0};
 	if (!(c->schemes & (AUTH_BASIC | AUTH_BEARER))) {
 		reason_set(&why, "'%s' asks for credentials of a kind that is not supported", p->host);
 		fail(p, FAIL_DENIED, false, why.text);
@@ -326,9 +324,7 @@ static int stand_in_line(struct pass *p, struct pass_wait *w)
 	assert(!w->pass);
 	w->pass = p;
 	w->round = p->round;
-	w->next = NULL;
-	*p->last = w;
-	p->last = &w->next;
+	TAILQ_INSERT_TAIL(&p->line, w, link);
 	return 0;
 }
 
@@ -390,14 +386,14 @@ int pass_login(struct passes *ps, const struct pass_account *who, const struct c
 	if (!found)
 		found = make_pass(ps, who, &wanted);
 	if (!found) {
-		*ret_answer = (struct pass_answer){.retry = true, .fail = FAIL_AGAIN};
-		reason_set(&ret_answer->why, "too many registries are logged in to at once");
+		*ret_answer = (struct pass_answer){.retry = true, .failure = {.class = FAIL_AGAIN}};
+		reason_set(&ret_answer->failure.why, "too many registries are logged in to at once");
 		return 1;
 	}
 	if (!found->making && found->value.len > 0 && found->generation != refused && clock_mono_ms() < found->end_ms)
 		return give(found, ret_answer);
 	if (!found->making)
-		secret_wipe(&found->value);
+		buf_wipe(&found->value);
 	return make_for(found, w, ret_answer);
 }
 
@@ -406,7 +402,7 @@ void pass_drop(struct passes *ps, uint64_t generation)
 	for (size_t i = 0; i < PASSES_MAX; i++) {
 		struct pass *p = ps->all[i];
 		if (p && !p->making && p->generation == generation) {
-			secret_wipe(&p->value);
+			buf_wipe(&p->value);
 			remove_if_useless(p);
 		}
 	}
@@ -414,15 +410,8 @@ void pass_drop(struct passes *ps, uint64_t generation)
 
 void pass_leave(struct pass_wait *w)
 {
-	struct pass *p = w->pass;
-	if (!p)
-		return;
-	struct pass_wait **at = &p->first;
-	while (*at != w)
-		at = &(*at)->next;
-	*at = w->next;
-	if (!*at)
-		p->last = at;
+	if (w->pass)
+		TAILQ_REMOVE(&w->pass->line, w, link);
 	w->pass = NULL;
 }
 
@@ -437,12 +426,14 @@ void pass_describe(const struct pass_wait *w, struct reason *ret_text)
 		reason_set(ret_text, "waiting for docker-credential-%s", p->credential.value.data);
 }
 
-int passes_new(const struct fetcher *env, struct passes **ret_passes)
+int passes_new(struct loop *loop, struct http *http, const struct settings *settings, struct passes **ret_passes)
 {
 	struct passes *ps = calloc(1, sizeof(*ps));
 	if (!ps)
 		return -ENOMEM;
-	ps->env = env;
+	ps->loop = loop;
+	ps->http = http;
+	ps->settings = settings;
 	*ret_passes = ps;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * Passes: what registries want to see in Authorization, and how each is come by. A 401 names what is wanted: a password
+ * Passes: what registries want to see in Authorization, and how to get it. A 401 names what is wanted: a password
  * (Basic), or a token that a realm makes (Bearer). The credentials are looked up, a helper asked where one keeps them,
  * the realm asked for a token; then all transfers of the same account at the same registry use the pass until it is
  * about to end. While one is being made, every transfer that wants it waits for that one.
@@ -12,9 +12,10 @@
 #ifndef SLUICE_FETCHD_AUTH_PASS_H
 #define SLUICE_FETCHD_AUTH_PASS_H
 
-#include "common/base/reason.h"
-#include "common/oci/transfer.h"
+#include <sys/queue.h>
+
 #include "fetchd/http/challenge.h"
+#include "fetchd/http/failure.h"
 #include "fetchd/http/url.h"
 
 #define PASSES_MAX        128    /* the idle ones give way to new ones; a transfer waits for one at a time */
@@ -24,9 +25,10 @@
 /* For printf with the registry's name, twice. */
 #define NO_CREDENTIALS "there are no credentials for '%s': use 'podman login %s' or --auth-file"
 
-struct fetcher;
+struct loop;
 struct pass;
 struct passes;
+struct settings;
 
 /* Whose pass. Borrowed for the call. */
 struct pass_account {
@@ -41,10 +43,7 @@ struct pass_answer {
 	bool fresh;                /* it was made for whoever hears this */
 	bool anonymous;            /* no credentials were found to make it with */
 	bool retry;                /* without one: later may do */
-	enum fail_class fail;
-	uint16_t http_status; /* of the realm, or 0 */
-	uint64_t retry_after_ms;
-	struct reason why;
+	struct failure failure;    /* without one; the status is the realm's, or 0 */
 };
 
 /* A transfer's place in the line for a pass. All zero but `go` and `self`: idle. */
@@ -53,11 +52,11 @@ struct pass_wait {
 	void *self;
 	struct pass *pass; /* NULL while idle */
 	uint64_t round;
-	struct pass_wait *next;
+	TAILQ_ENTRY(pass_wait) link;
 };
 
-/* `env` is borrowed: its loop, http and settings are used. 0 or -ENOMEM. */
-int passes_new(const struct fetcher *env, struct passes **ret_passes);
+/* All are borrowed; the settings may change between two calls. 0 or -ENOMEM. */
+int passes_new(struct loop *loop, struct http *http, const struct settings *settings, struct passes **ret_passes);
 
 /* Nobody waits any more. NULL is fine. */
 void passes_free(struct passes *ps);

@@ -14,9 +14,10 @@
 #include "common/oci/reference.h"
 
 /* Own */
-#include "fetchd/config/settings.h"
+#include "fetchd/config/policy.h"
 #include "fetchd/http/guard.h"
 #include "fetchd/http/judge.h"
+#include "fetchd/http/syntax.h"
 
 #define CLIENT_ID "sluice"
 
@@ -27,18 +28,18 @@ int token_check_realm(const char *realm, const struct origin *registry, struct o
 	struct origin at;
 	int r = strchr(realm, '#') ? -EINVAL : origin_of(realm, &at, &inner);
 	if (r < 0) {
-		reason_set(why, "the realm where tokens are made is of no use: %s",
+		reason_set(why, "cannot use the token realm: %s",
 			   r == -ENOMEM || !strchr(realm, '#') ? inner.text : "it has a fragment");
 		return r;
 	}
 	bool is_own = origin_eq(&at, registry);
 	bool is_at_home = host_is_loopback(registry->host);
 	if (!at.tls && !is_own && !(is_at_home && !registry->tls && host_is_loopback(at.host))) {
-		reason_set(why, "the realm where tokens are made, '%s', has no TLS", at.host);
+		reason_set(why, "the token realm '%s' has no TLS", at.host);
 		return -EINVAL;
 	}
 	if (!is_own && !is_at_home && guard_host_is_inner(at.host)) {
-		reason_set(why, "the realm where tokens are made, '%s', is this machine or its link", at.host);
+		reason_set(why, "the token realm '%s' is this machine or its link", at.host);
 		return -EINVAL;
 	}
 	*ret_realm = at;
@@ -112,15 +113,6 @@ int token_request(const struct challenge *c, const char *name, const struct cred
 						       : append_query(url, c, scope);
 }
 
-/* What may stand in a header: printable, without blanks. */
-static bool is_fit(const char *token)
-{
-	size_t len = 0;
-	while (token[len] > ' ' && token[len] <= '~')
-		len++;
-	return len > 0 && len <= TOKEN_MAX && token[len] == '\0';
-}
-
 int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms, struct reason *why)
 {
 	AUTO_JSON root = NULL;
@@ -133,7 +125,7 @@ int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms
 	const char *token = json_member_text(root, "token");
 	if (!token || token[0] == '\0')
 		token = json_member_text(root, "access_token");
-	if (!token || !is_fit(token)) {
+	if (!token || !syntax_is_visible(token, TOKEN_MAX)) {
 		reason_set(why, token ? "the token in the answer cannot be one" : "there is no token in the answer");
 		return -EINVAL;
 	}
@@ -160,7 +152,7 @@ struct token_run {
 
 static void run_free(struct token_run *run)
 {
-	secret_wipe(&run->body);
+	buf_wipe(&run->body);
 	free(run);
 }
 
@@ -169,8 +161,8 @@ static bool on_head(void *self, const struct response *r)
 	static const struct want want = {.size = SIZE_UNKNOWN, .size_max = TOKEN_ANSWER_MAX, .parsed = true};
 	struct token_run *run = self;
 	response_judge(r, &want, &run->judgement);
-	run->answer.http_status = (uint16_t)r->status;
-	run->answer.retry_after_ms = r->retry_after_ms;
+	run->answer.failure.http_status = (uint16_t)r->status;
+	run->answer.failure.retry_after_ms = r->retry_after_ms;
 	return run->judgement.verdict == VERDICT_TAKE;
 }
 
@@ -187,9 +179,9 @@ static enum body_answer on_body(void *self, const void *data, size_t len)
 
 static void fail(struct token_run *run, enum fail_class class, bool retry, const char *why)
 {
-	run->answer.fail = class;
+	run->answer.failure.class = class;
 	run->answer.retry = retry;
-	reason_set(&run->answer.why, "no token from '%s': %s", run->at, why);
+	reason_set(&run->answer.failure.why, "no token from '%s': %s", run->at, why);
 }
 
 static void settle_refusal(struct token_run *run)
@@ -228,28 +220,30 @@ static void on_end(void *self, enum http_end end, int error, const struct reason
 	else
 		fail(run, no_peer ? FAIL_UNAVAILABLE : FAIL_AGAIN, true, why->text);
 	run->done(run->self, &run->answer);
-	secret_wipe(&token);
+	buf_wipe(&token);
 	run_free(run);
 }
 
 static const struct http_hooks hooks = {on_head, on_body, on_end};
 
-/* A private authority made certificates for its realm too; but who we are is nobody's business but the registry's. */
-static void fill_settings(const struct token_ask *ask, const struct origin *realm, struct http_tls *tls,
-			  struct http_ask *request)
+/*
+ * A private authority signed its realm's certificate, too; but who we are is nobody's business but the registry's. What
+ * is filled in is borrowed from `p`.
+ */
+static void fill_policy(const struct token_ask *ask, const struct origin *realm, struct policy *p,
+			struct http_ask *request)
 {
 	char at[ORIGIN_TEXT_SIZE];
 	origin_format(realm, at);
-	bool has_own = registries_find(&ask->settings->registries, at) != NULL;
-	settings_fill(ask->settings, has_own ? at : ask->host, request);
-	*tls = *request->tls;
-	if (tls->skip_verify && realm->tls)
-		log_warning("asking '%s' for a token, and its certificate is NOT VERIFIED (skip_verify)", at);
+	bool has_own = registries_find(&ask->settings->registries, at) != &registry_unsaid;
+	policy_resolve(ask->settings, has_own ? at : ask->host, p);
+	if (p->tls.skip_verify && realm->tls)
+		log_warning("requesting a token from '%s', whose certificate is NOT VERIFIED (skip_verify)", at);
 	if (!has_own && strcmp(realm->host, ask->registry->host) != 0)
-		tls->client_cert = tls->client_key = NULL;
-	request->tls = tls;
+		p->tls.client_cert = p->tls.client_key = NULL;
 	if (!origin_eq(realm, ask->registry))
-		request->headers_len = 0;
+		p->headers.len = 0;
+	policy_fill(p, request);
 	request->timeout_ms = request->connect_timeout_ms + request->patience.stall_ms;
 }
 
@@ -257,7 +251,7 @@ static int send_request(struct http *http, const struct token_ask *ask, const st
 			struct token_run *run)
 {
 	struct buf url = BUF_INIT, form = BUF_INIT, basic = BUF_INIT;
-	struct http_tls tls;
+	struct policy policy;
 	int r = token_request(ask->challenge, ask->name, ask->credential, &url, &form);
 	if (r == 0 && ask->credential->kind == CREDENTIAL_BASIC)
 		r = buf_appendf(&basic, "Basic %s", ask->credential->value.data);
@@ -270,12 +264,12 @@ static int send_request(struct http *http, const struct token_ask *ask, const st
 	    .fresh = true, /* it is seldom asked, and hardly again before the connection is closed */
 	    .last = SIZE_UNKNOWN,
 	};
-	fill_settings(ask, realm, &tls, &request);
+	fill_policy(ask, realm, &policy, &request);
 	if (r == 0)
 		r = http_start(http, &request, &hooks, run, &run->exchange);
 	buf_release(&url);
-	secret_wipe(&form);
-	secret_wipe(&basic);
+	buf_wipe(&form);
+	buf_wipe(&basic);
 	return r;
 }
 

@@ -11,7 +11,7 @@
 
 #include "fetchd/auth/credentials.h"
 #include "fetchd/http/challenge.h"
-#include "fetchd/http/http.h"
+#include "fetchd/http/failure.h"
 #include "fetchd/http/url.h"
 
 #define TOKEN_ANSWER_MAX     (64u << 10) /* bytes */
@@ -56,10 +56,7 @@ struct token_answer {
 	const char *token; /* NULL: there is none; borrowed for the call */
 	uint64_t life_ms;
 	bool retry; /* without a token: the same may do later */
-	enum fail_class fail;
-	uint16_t http_status;
-	uint64_t retry_after_ms;
-	struct reason why;
+	struct failure failure;
 };
 
 /* Called from the loop, once; the run is gone then. */

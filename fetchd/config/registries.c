@@ -14,9 +14,8 @@
 #include "common/base/opt.h"
 
 /* Own */
-#include "fetchd/bucket.h"
+#include "fetchd/http/syntax.h"
 #include "fetchd/http/url.h"
-#include "fetchd/window.h"
 
 #define SECTION_PREFIX "registry "
 #define DIRECTORY      "registries.d"
@@ -30,15 +29,12 @@ const char *registries_section(const char *section)
 
 const struct registry_settings registry_unsaid = {
     .plain_http = PLAIN_HTTP_UNSET,
-    .connect_timeout_ms = UNSAID,
-    .stall_timeout_ms = UNSAID,
-    .max_retries = UNSAID,
-    .retry_delay_ms = UNSAID,
-    .retry_delay_max_ms = UNSAID,
-    .retry_after_max_ms = UNSAID,
-    .connections = UNSAID,
-    .ranges = {UNSAID, UNSAID, UNSAID},
-    .speed = {UNSAID, UNSAID, UNSAID, UNSAID},
+    .own = {.connect_timeout_ms = UNSAID,
+	    .stall_timeout_ms = UNSAID,
+	    .connections = UNSAID,
+	    .retry = {UNSAID, UNSAID, UNSAID, UNSAID},
+	    .ranges = {UNSAID, UNSAID, UNSAID},
+	    .speed = {UNSAID, UNSAID, UNSAID, UNSAID}},
 };
 
 /* Where it is; `len`: nowhere. */
@@ -53,7 +49,7 @@ static size_t find(const struct registries *rs, const char *host)
 const struct registry_settings *registries_find(const struct registries *rs, const char *host)
 {
 	size_t i = find(rs, host);
-	return i < rs->len ? &rs->all[i] : NULL;
+	return i < rs->len ? &rs->all[i] : &registry_unsaid;
 }
 
 static struct registry_settings *get(struct registries *rs, const char *host, struct reason *why)
@@ -128,16 +124,16 @@ static bool is_ours(struct span name)
 					   "Upgrade"};
 	static const char proxy[] = "Proxy-";
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		if (strlen(ours[i]) == name.len && strncasecmp(ours[i], (const char *)name.data, name.len) == 0)
+		if (syntax_is_word(name, ours[i]))
 			return true;
-	return name.len >= strlen(proxy) && strncasecmp(proxy, (const char *)name.data, strlen(proxy)) == 0;
+	return name.len >= strlen(proxy) && syntax_is_word(span_of(name.data, strlen(proxy)), proxy);
 }
 
 /* RFC 9110, 5.1 and 5.5. The value may be a secret, and is in no message. */
 static int check_header(const char *header, struct reason *why)
 {
-	static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	struct span name = span_of(header, strspn(header, token));
+	struct span rest = span_str(header);
+	struct span name = syntax_take_token(&rest);
 	const char *value = header + name.len;
 	const char *what = NULL;
 	if (name.len == 0 || *value != ':' || value[1 + strspn(value + 1, " \t")] == '\0')
@@ -153,104 +149,121 @@ static int check_header(const char *header, struct reason *why)
 	return -EINVAL;
 }
 
-/* Said now and not by the first transfer: a file that cannot be read would look like a server that is not trusted. */
-static int set_path(const struct opt *row, const char *key, const char *value, struct reason *why)
-{
-	int r = opt_set(row, NULL, key, value, why);
-	if (r == 0 && access(value, R_OK) < 0) {
-		reason_set(why, "cannot read '%s': %s", value, strerror(errno));
-		return -EINVAL;
-	}
-	return r;
-}
+static const struct opt path_rows[] = {
+    {.name = "ca-file",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct registry_settings, tls.ca_file),
+     .min = 1,
+     .max = 4096,
+     .help = ""},
+    {.name = "client-cert",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct registry_settings, tls.client_cert),
+     .min = 1,
+     .max = 4096,
+     .help = ""},
+    {.name = "client-key",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct registry_settings, tls.client_key),
+     .min = 1,
+     .max = 4096,
+     .help = ""},
+    {.name = NULL},
+};
 
 static const struct opt number_rows[] = {
     {.name = "skip-verify", .kind = OPT_FLAG, .at = offsetof(struct registry_settings, tls.skip_verify), .help = ""},
     {.name = "connect-timeout",
      .kind = OPT_TIME_MS,
-     .at = offsetof(struct registry_settings, connect_timeout_ms),
+     .at = offsetof(struct registry_settings, own.connect_timeout_ms),
      .min = 1,
      .max = HOUR_MS,
      .help = ""},
     {.name = "stall-timeout",
      .kind = OPT_TIME_MS,
-     .at = offsetof(struct registry_settings, stall_timeout_ms),
+     .at = offsetof(struct registry_settings, own.stall_timeout_ms),
      .min = 1,
      .max = HOUR_MS,
      .help = ""},
     {.name = "max-retries",
      .kind = OPT_COUNT,
-     .at = offsetof(struct registry_settings, max_retries),
+     .at = offsetof(struct registry_settings, own.retry.max),
      .max = RETRIES_MAX,
      .help = ""},
     {.name = "retry-delay",
      .kind = OPT_TIME_MS,
-     .at = offsetof(struct registry_settings, retry_delay_ms),
+     .at = offsetof(struct registry_settings, own.retry.delay_ms),
      .min = 1,
      .max = HOUR_MS,
      .help = ""},
     {.name = "retry-delay-max",
      .kind = OPT_TIME_MS,
-     .at = offsetof(struct registry_settings, retry_delay_max_ms),
+     .at = offsetof(struct registry_settings, own.retry.delay_max_ms),
      .min = 1,
      .max = HOUR_MS,
      .help = ""},
     {.name = "retry-after-max",
      .kind = OPT_TIME_MS,
-     .at = offsetof(struct registry_settings, retry_after_max_ms),
+     .at = offsetof(struct registry_settings, own.retry.after_max_ms),
      .max = WEEK_MS,
      .help = ""},
     {.name = "connections",
      .kind = OPT_COUNT,
-     .at = offsetof(struct registry_settings, connections),
+     .at = offsetof(struct registry_settings, own.connections),
      .min = 1,
      .max = CONNECTIONS_MAX,
      .help = ""},
     {.name = "ranges",
      .kind = OPT_COUNT,
-     .at = offsetof(struct registry_settings, ranges.count),
+     .at = offsetof(struct registry_settings, own.ranges.count),
      .min = 1,
-     .max = PARTS_MAX,
+     .max = RANGES_MAX,
      .help = ""},
     {.name = "range-size",
      .kind = OPT_BYTES,
-     .at = offsetof(struct registry_settings, ranges.size),
-     .min = PART_SIZE_MIN,
-     .max = PART_SIZE_MAX,
+     .at = offsetof(struct registry_settings, own.ranges.size),
+     .min = RANGE_SIZE_MIN,
+     .max = RANGE_SIZE_MAX,
      .help = ""},
     {.name = "range-min",
      .kind = OPT_BYTES,
-     .at = offsetof(struct registry_settings, ranges.min),
+     .at = offsetof(struct registry_settings, own.ranges.min),
      .min = 1,
      .max = INT64_MAX,
      .help = ""},
     {.name = "bandwidth",
      .kind = OPT_BYTES,
-     .at = offsetof(struct registry_settings, speed.per_host),
-     .max = BUCKET_RATE_MAX,
+     .at = offsetof(struct registry_settings, own.speed.per_host),
+     .max = RATE_MAX,
      .help = ""},
     {.name = "transfer-bandwidth",
      .kind = OPT_BYTES,
-     .at = offsetof(struct registry_settings, speed.per_transfer),
-     .max = BUCKET_RATE_MAX,
+     .at = offsetof(struct registry_settings, own.speed.per_transfer),
+     .max = RATE_MAX,
      .help = ""},
     {.name = "min-speed",
      .kind = OPT_BYTES,
-     .at = offsetof(struct registry_settings, speed.min),
-     .max = BUCKET_RATE_MAX,
+     .at = offsetof(struct registry_settings, own.speed.min),
+     .max = RATE_MAX,
      .help = ""},
     {.name = "min-speed-time",
      .kind = OPT_TIME_MS,
-     .at = offsetof(struct registry_settings, speed.min_ms),
+     .at = offsetof(struct registry_settings, own.speed.min_ms),
      .min = 1,
      .max = HOUR_MS,
      .help = ""},
     {.name = NULL},
 };
 
-static int set_number(struct registry_settings *registry, const char *key, const char *value, struct reason *why)
+/* Checked now and not by the first transfer: a file that cannot be read would look like a server that is not trusted. */
+static int set_path(struct registry_settings *registry, const char *key, const char *value, struct reason *why)
 {
-	return opt_set(number_rows, registry, key, value, why);
+	int r = opt_set(path_rows, registry, key, value, why);
+	if (r == 0 && access(value, R_OK) < 0) {
+		reason_set(why, "cannot read '%s': %s", value, strerror(errno));
+		return -EINVAL;
+	}
+	return r;
 }
 
 int registries_set(struct registries *rs, const char *host, const char *key, const char *value, struct reason *why)
@@ -269,28 +282,12 @@ int registries_set(struct registries *rs, const char *host, const char *key, con
 	bool plain = false;
 	const struct opt plain_row[] = {{.name = "plain-http", .kind = OPT_FLAG, .var = &plain, .help = ""},
 					{.name = NULL}};
-	const struct opt paths[] = {
-	    {.name = "ca-file", .kind = OPT_TEXT, .var = &registry->tls.ca_file, .min = 1, .max = 4096, .help = ""},
-	    {.name = "client-cert",
-	     .kind = OPT_TEXT,
-	     .var = &registry->tls.client_cert,
-	     .min = 1,
-	     .max = 4096,
-	     .help = ""},
-	    {.name = "client-key",
-	     .kind = OPT_TEXT,
-	     .var = &registry->tls.client_key,
-	     .min = 1,
-	     .max = 4096,
-	     .help = ""},
-	    {.name = NULL},
-	};
 	int r = opt_set(plain_row, NULL, key, value, why);
 	if (r == 0)
 		registry->plain_http = plain ? PLAIN_HTTP_YES : PLAIN_HTTP_NO;
 	if (r == -ENOENT)
-		r = set_path(paths, key, value, why);
-	return r == -ENOENT ? set_number(registry, key, value, why) : r;
+		r = set_path(registry, key, value, why);
+	return r == -ENOENT ? opt_set(number_rows, registry, key, value, why) : r;
 }
 
 int registries_check(const struct registries *rs, struct reason *why)

@@ -1,27 +1,36 @@
 /*
- * What the configuration says of single registries: [registry HOST] sections of the configuration file, then of the
- * files in registries.d beside it, in the order of their names. Of what is said twice the later word counts, key by
- * key; of a list (mirror, header) the later file's.
+ * The configuration of single registries: [registry HOST] sections of the configuration file, then of the files in
+ * registries.d beside it, in the order of their names. If a key is repeated, the last one wins; of a list (mirror,
+ * header) the last file's.
  */
 #ifndef SLUICE_FETCHD_CONFIG_REGISTRIES_H
 #define SLUICE_FETCHD_CONFIG_REGISTRIES_H
 
 #include "common/oci/reference.h"
 #include "fetchd/http/http.h"
-#include "fetchd/registry.h"
 
 #define REGISTRIES_MAX   256 /* sections with different hosts */
 #define MIRRORS_MAX      8   /* of one registry */
 #define REGISTRY_HEADERS 16  /* of one registry */
 #define UNSAID           UINT64_MAX
 
-/* Bounds of what may be said, here and for all. */
+/* Bounds of what may be configured, here and for all hosts. */
 #define HOUR_MS         (3600u * 1000)
 #define WEEK_MS         (7u * 24 * HOUR_MS)
 #define RETRIES_MAX     1000000u
 #define CONNECTIONS_MAX 64u
+#define RANGES_MAX      64u
+#define RANGE_SIZE_MIN  (128u << 10) /* bytes */
+#define RANGE_SIZE_MAX  (64u << 20)  /* bytes */
+#define RATE_MAX        (1ull << 40) /* bytes a second */
 
-/* What may be said several times, in its order. Texts live as long as the process. */
+enum plain_http {
+	PLAIN_HTTP_UNSET, /* http on this machine, https elsewhere */
+	PLAIN_HTTP_YES,
+	PLAIN_HTTP_NO,
+};
+
+/* A key that may be repeated, in order. Texts live as long as the process. */
 struct registry_list {
 	const char *texts[REGISTRY_HEADERS];
 	size_t len;
@@ -29,6 +38,14 @@ struct registry_list {
 };
 
 _Static_assert(MIRRORS_MAX <= REGISTRY_HEADERS, "a list has room for either");
+
+/* When to try again, and how often. */
+struct retry_settings {
+	uint64_t max;          /* failures that are followed by another try */
+	uint64_t delay_ms;     /* the first wait is up to this long, the next up to twice that, ... */
+	uint64_t delay_max_ms; /* ... up to this */
+	uint64_t after_max_ms; /* a server that asks for a longer wait is not waited for */
+};
 
 /* How a big blob is fetched in several ranges at once. */
 struct range_settings {
@@ -43,25 +60,27 @@ struct speed_settings {
 	uint64_t min, min_ms; /* over so long */
 };
 
-/* Numbers are UNSAID, and texts NULL, where nothing is said. Texts live as long as the process. */
+/* What can be configured for one host and for all. UNSAID where nothing is. */
+struct host_settings {
+	uint64_t connect_timeout_ms;
+	uint64_t stall_timeout_ms; /* without a byte, while we take bytes */
+	uint64_t connections;
+	struct retry_settings retry;
+	struct range_settings ranges;
+	struct speed_settings speed;
+};
+
+/* A section [registry HOST]. Texts are NULL where nothing is configured, and live as long as the process. */
 struct registry_settings {
 	char host[REFERENCE_HOST_MAX + 1]; /* "docker.io", "localhost:5000" */
 	enum plain_http plain_http;
 	struct http_tls tls;
-	uint64_t connect_timeout_ms;
-	uint64_t stall_timeout_ms;
-	uint64_t max_retries;
-	uint64_t retry_delay_ms;
-	uint64_t retry_delay_max_ms;
-	uint64_t retry_after_max_ms;
-	uint64_t connections;
-	struct range_settings ranges;
-	struct speed_settings speed;
+	struct host_settings own;
 	struct registry_list mirrors; /* "https://mirror.example:5000", in the order in which they are tried */
 	struct registry_list headers; /* "Name: value" */
 };
 
-/* Of whom nothing is said. */
+/* The section of a host that has none. */
 extern const struct registry_settings registry_unsaid;
 
 /* All zero: empty. */
@@ -71,8 +90,7 @@ struct registries {
 	unsigned file; /* the one that is being read */
 };
 
-/* Set what one key of one section says. -ENOENT: there is no such key; -EINVAL; both with a reason. Looks at the disk.
- */
+/* Set one key of one section. -ENOENT: there is no such key; -EINVAL; both with a reason. Looks at the disk. */
 int registries_set(struct registries *rs, const char *host, const char *key, const char *value, struct reason *why);
 
 /* The host of a section's name "registry HOST", or NULL: it is another one. Borrowed. */
@@ -87,7 +105,7 @@ int registries_read(struct registries *rs, const char *config, struct reason *wh
 /* What only the whole can tell. -EBADMSG with a reason. */
 int registries_check(const struct registries *rs, struct reason *why);
 
-/* What is said of a host, or NULL. */
+/* The section of a host; registry_unsaid if it has none. */
 const struct registry_settings *registries_find(const struct registries *rs, const char *host);
 
 #endif

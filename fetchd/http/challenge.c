@@ -1,9 +1,7 @@
 #include "fetchd/http/challenge.h"
 
-/* System */
-#include <ctype.h>
-#include <stdint.h>
-#include <strings.h>
+/* Own */
+#include "fetchd/http/syntax.h"
 
 /* The parameter that is read, unquoted. The longest that may count. */
 struct param {
@@ -11,11 +9,6 @@ struct param {
 	char value[CHALLENGE_REALM_MAX + 1];
 	size_t len;
 };
-
-static bool is_token_char(uint8_t c)
-{
-	return isalnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
-}
 
 static void skip(struct span *s, size_t len)
 {
@@ -28,39 +21,27 @@ static bool next_is(struct span s, char c)
 	return s.len > 0 && s.data[0] == (uint8_t)c;
 }
 
-/* Blanks, and between the members of a list commas too. */
-static void skip_blanks(struct span *s, bool commas)
+/* Blanks, and the commas between the members of a list. */
+static void skip_list_blanks(struct span *s)
 {
-	while (next_is(*s, ' ') || next_is(*s, '\t') || (commas && next_is(*s, ',')))
+	syntax_skip_blanks(s);
+	while (next_is(*s, ',')) {
 		skip(s, 1);
-}
-
-static struct span take_token(struct span *s)
-{
-	struct span token = {s->data, 0};
-	while (token.len < s->len && is_token_char(s->data[token.len]))
-		token.len++;
-	if (token.len > 0)
-		skip(s, token.len);
-	return token;
-}
-
-static bool is_word(struct span s, const char *word)
-{
-	return s.len == strlen(word) && strncasecmp((const char *)s.data, word, s.len) == 0;
+		syntax_skip_blanks(s);
+	}
 }
 
 /* What stands there is "name =" and what could be a value: a parameter, and not the next challenge or a token68. */
 static bool param_follows(struct span s)
 {
-	if (take_token(&s).len == 0)
+	if (syntax_take_token(&s).len == 0)
 		return false;
-	skip_blanks(&s, false);
+	syntax_skip_blanks(&s);
 	if (!next_is(s, '='))
 		return false;
 	skip(&s, 1);
-	skip_blanks(&s, false);
-	return s.len > 0 && (s.data[0] == '"' || is_token_char(s.data[0]));
+	syntax_skip_blanks(&s);
+	return s.len > 0 && (s.data[0] == '"' || syntax_is_token_char(s.data[0]));
 }
 
 /* Only what a person could have typed: a control byte would forge a line, and what is not ASCII has no one meaning. */
@@ -91,20 +72,20 @@ static bool take_quoted(struct span *s, struct param *p)
 static bool take_param(struct span *s, struct param *p)
 {
 	p->len = 0;
-	p->name = take_token(s);
-	skip_blanks(s, false);
+	p->name = syntax_take_token(s);
+	syntax_skip_blanks(s);
 	skip(s, 1);
-	skip_blanks(s, false);
+	syntax_skip_blanks(s);
 	bool right = true;
 	if (next_is(*s, '"')) {
 		right = take_quoted(s, p);
 	} else {
-		struct span token = take_token(s);
+		struct span token = syntax_take_token(s);
 		for (size_t i = 0; i < token.len && right; i++)
 			right = append(p, token.data[i]);
 	}
 	p->value[p->len] = '\0';
-	skip_blanks(s, false);
+	syntax_skip_blanks(s);
 	return right && (s->len == 0 || next_is(*s, ','));
 }
 
@@ -121,7 +102,7 @@ static bool keep(struct challenge *c, unsigned *seen, const struct param *p)
 	    {"scope", c->scope, CHALLENGE_SCOPE_MAX},
 	};
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (!is_word(p->name, rows[i].name))
+		if (!syntax_is_word(p->name, rows[i].name))
 			continue;
 		if ((*seen & 1u << i) || p->len > rows[i].max)
 			return false;
@@ -134,9 +115,9 @@ static bool keep(struct challenge *c, unsigned *seen, const struct param *p)
 /* "YWJj==" of Negotiate and the like: one word without a name. */
 static bool take_token68(struct span *s)
 {
-	while (s->len > 0 && (isalnum(s->data[0]) || (s->data[0] != '\0' && strchr("-._~+/=", s->data[0]))))
+	while (s->len > 0 && syntax_is_token68_char(s->data[0]))
 		skip(s, 1);
-	skip_blanks(s, false);
+	syntax_skip_blanks(s);
 	return s->len == 0 || next_is(*s, ',');
 }
 
@@ -148,7 +129,7 @@ static bool take_params(struct span *s, struct challenge *c)
 	while (param_follows(*s)) {
 		if (++count > CHALLENGE_PARAMS_MAX || !take_param(s, &p) || !keep(c, &seen, &p))
 			return false;
-		skip_blanks(s, true);
+		skip_list_blanks(s);
 	}
 	return count > 0 || take_token68(s);
 }
@@ -156,22 +137,22 @@ static bool take_params(struct span *s, struct challenge *c)
 /* One challenge off the front. */
 static bool take_challenge(struct span *s, struct challenge *c)
 {
-	struct span scheme = take_token(s);
+	struct span scheme = syntax_take_token(s);
 	bool has_blank = next_is(*s, ' ') || next_is(*s, '\t');
 	if (scheme.len == 0 || (s->len > 0 && !has_blank && !next_is(*s, ',')))
 		return false;
-	skip_blanks(s, false);
+	syntax_skip_blanks(s);
 	struct challenge own = {0};
 	if (has_blank && !take_params(s, &own))
 		return false;
-	if (is_word(scheme, "Bearer")) {
+	if (syntax_is_word(scheme, "Bearer")) {
 		if (!(c->schemes & AUTH_BEARER)) {
 			own.schemes = c->schemes;
 			*c = own;
 		}
 		c->schemes |= AUTH_BEARER;
 	} else {
-		c->schemes |= is_word(scheme, "Basic") ? AUTH_BASIC : AUTH_OTHER;
+		c->schemes |= syntax_is_word(scheme, "Basic") ? AUTH_BASIC : AUTH_OTHER;
 	}
 	return true;
 }
@@ -180,13 +161,13 @@ bool challenge_add(struct challenge *c, struct span value)
 {
 	struct challenge whole = *c;
 	unsigned count = 0;
-	skip_blanks(&value, true);
+	skip_list_blanks(&value);
 	while (value.len > 0) {
 		if (++count > CHALLENGE_SCHEMES_MAX || !take_challenge(&value, &whole)) {
 			c->schemes |= AUTH_OTHER;
 			return false;
 		}
-		skip_blanks(&value, true);
+		skip_list_blanks(&value);
 	}
 	*c = whole;
 	return true;

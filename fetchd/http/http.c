@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/queue.h>
 
 /* Base */
 #include "common/base/buf.h"
@@ -28,7 +29,7 @@ struct http {
 	struct loop *loop;
 	CURLM *multi;
 	struct loop_timer timer; /* curl's */
-	struct exchange *spare;
+	SLIST_HEAD(, exchange) spare;
 	unsigned spare_len;
 };
 
@@ -50,8 +51,8 @@ struct exchange {
 	bool guard_held;     /* an address was refused */
 	uint16_t proxy_port; /* while guarded, 0 if there is none */
 	char error[CURL_ERROR_SIZE];
-	struct buf form;       /* the body of a POST; wiped: it may be a password */
-	struct exchange *next; /* spare */
+	struct buf form;            /* the body of a POST; wiped: it may be a password */
+	SLIST_ENTRY(exchange) link; /* among the spare ones */
 };
 
 /* What curl watches for us: one for each of its sockets. */
@@ -214,9 +215,7 @@ static void drop_request(struct exchange *x)
 		explicit_bzero(line->data, strlen(line->data)); /* one of them may be a password */
 	curl_slist_free_all(x->headers);
 	x->headers = NULL;
-	if (x->form.data)
-		explicit_bzero(x->form.data, x->form.room);
-	buf_release(&x->form);
+	buf_wipe(&x->form);
 }
 
 static void exchange_free(struct exchange *x)
@@ -239,8 +238,7 @@ static void retire(struct exchange *x)
 		exchange_free(x);
 		return;
 	}
-	x->next = h->spare;
-	h->spare = x;
+	SLIST_INSERT_HEAD(&h->spare, x, link);
 	h->spare_len++;
 }
 
@@ -312,9 +310,9 @@ static void set_up(struct exchange *x)
 
 static struct exchange *exchange_take(struct http *h)
 {
-	struct exchange *x = h->spare;
+	struct exchange *x = SLIST_FIRST(&h->spare);
 	if (x) {
-		h->spare = x->next;
+		SLIST_REMOVE_HEAD(&h->spare, link);
 		h->spare_len--;
 		return x;
 	}
@@ -473,9 +471,9 @@ void http_free(struct http *h)
 {
 	if (!h)
 		return;
-	while (h->spare) {
-		struct exchange *x = h->spare;
-		h->spare = x->next;
+	struct exchange *x;
+	while ((x = SLIST_FIRST(&h->spare))) {
+		SLIST_REMOVE_HEAD(&h->spare, link);
 		exchange_free(x);
 	}
 	(void)curl_multi_cleanup(h->multi);

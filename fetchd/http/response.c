@@ -3,11 +3,13 @@
 /* System */
 #include <errno.h>
 #include <stdio.h>
-#include <strings.h>
 #include <time.h>
 
 /* OCI */
 #include "common/oci/digest.h"
+
+/* Own */
+#include "fetchd/http/syntax.h"
 
 /* A Last-Modified is a strong validator when it lies at least this long before Date (RFC 9110, 8.8.2.2). */
 #define STRONG_DATE_AGE_S 60
@@ -19,27 +21,6 @@ static void broken(struct response *r, const char *why)
 		return;
 	r->broken = true;
 	reason_set(&r->why, "%s", why);
-}
-
-static bool is_blank(uint8_t c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static struct span trim(struct span s)
-{
-	while (s.len > 0 && is_blank(s.data[0])) {
-		s.data++;
-		s.len--;
-	}
-	while (s.len > 0 && is_blank(s.data[s.len - 1]))
-		s.len--;
-	return s;
-}
-
-static bool is_word(struct span s, const char *word)
-{
-	return s.len == strlen(word) && strncasecmp((const char *)s.data, word, s.len) == 0;
 }
 
 /* Take the part before the first `separator` off `rest`; all of it where there is none. */
@@ -126,7 +107,7 @@ static void take_length(struct response *r, struct span value)
 
 static void take_transfer_encoding(struct response *r, struct span value)
 {
-	if (is_word(value, "chunked") && !r->chunked)
+	if (syntax_is_word(value, "chunked") && !r->chunked)
 		r->chunked = true;
 	else
 		r->coded = true;
@@ -134,18 +115,18 @@ static void take_transfer_encoding(struct response *r, struct span value)
 
 static void take_content_encoding(struct response *r, struct span value)
 {
-	if (value.len > 0 && !is_word(value, "identity"))
+	if (value.len > 0 && !syntax_is_word(value, "identity"))
 		r->coded = true;
 }
 
 static void take_range(struct response *r, struct span value)
 {
 	struct span rest = value;
-	bool right = is_word(cut(&rest, ' '), "bytes") && !r->has_range && !r->unsatisfied;
+	bool right = syntax_is_word(cut(&rest, ' '), "bytes") && !r->has_range && !r->unsatisfied;
 	struct span range = cut(&rest, '/');
-	if (!is_word(rest, "*"))
+	if (!syntax_is_word(rest, "*"))
 		right = right && parse_number(rest, &r->total);
-	if (right && is_word(range, "*")) {
+	if (right && syntax_is_word(range, "*")) {
 		r->unsatisfied = true;
 		right = r->total != SIZE_UNKNOWN;
 	} else if (right) {
@@ -188,8 +169,8 @@ static void take_digest(struct response *r, struct span value)
 
 static void take_type(struct response *r, struct span value)
 {
-	struct span type = trim(cut(&value, ';'));
-	r->multipart = is_word(type, "multipart/byteranges");
+	struct span type = syntax_trim(cut(&value, ';'));
+	r->multipart = syntax_is_word(type, "multipart/byteranges");
 	bool right = type.len > 0 && memchr(type.data, '/', type.len) && !memchr(type.data, ' ', type.len);
 	if (!right || !keep(type, r->media_type, sizeof(r->media_type)))
 		r->media_type[0] = '\0';
@@ -250,8 +231,8 @@ static void take_field(struct response *r, struct span line)
 	struct span value = line;
 	struct span name = cut(&value, ':');
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		if (is_word(name, fields[i].name))
-			fields[i].take(r, trim(value));
+		if (syntax_is_word(name, fields[i].name))
+			fields[i].take(r, syntax_trim(value));
 }
 
 void response_init(struct response *r, uint64_t now_wall_s)

@@ -59,7 +59,7 @@ OUTCOMES = {  # how to come by it, the exit code, what the line says
     "404": (answers(badserver.status(404)), NOT_FOUND, "404 Not Found"),
     "429": (answers(badserver.status(429)), AGAIN, "429 Too Many Requests"),
     "429 for a day": (answers(badserver.status(429, {"Retry-After": "86400"})), AGAIN,
-                      "it asks for a wait of 86400 s, and retry_after_max is 7200 s"),
+                      "the server asks for a wait of 86400 s, and retry_after_max is 7200 s"),
     "500": (answers(badserver.status(500)), AGAIN, "500 Internal Server Error"),
     "503": (answers(badserver.status(503)), AGAIN, "503 Service Unavailable"),
     "stall": (answers(badserver.silent(DATA, 100)), AGAIN, "no byte came for"),

@@ -21,7 +21,7 @@ DIGEST = digest_of(DATA)
 HALF = len(DATA) // 2
 PART = 256 << 10
 FOR_EVER = 1 << 30
-AWAY_RETRIES = 3  # as fetchd/steps.h has it
+AWAY_RETRIES = 3  # as fetchd/fetch.c has it
 QUICK = "[fetchd]\nretry_delay = 2ms\n"
 RANGES = f"{QUICK}ranges = 4\nrange_size = {PART}\nrange_min = 1M\n"
 

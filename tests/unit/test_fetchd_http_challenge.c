@@ -139,5 +139,5 @@ int main(void)
 	    cmocka_unit_test(test_fields_add_up),
 	    cmocka_unit_test(test_limits),
 	};
-	return cmocka_run_group_tests_name("fetchd challenge", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd http challenge", tests, NULL, NULL);
 }

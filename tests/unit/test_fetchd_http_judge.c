@@ -287,5 +287,5 @@ int main(void)
 	    cmocka_unit_test(test_elsewhere),
 	    cmocka_unit_test(test_head),
 	};
-	return cmocka_run_group_tests_name("fetchd judge", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd http judge", tests, NULL, NULL);
 }

@@ -4,10 +4,7 @@
 #include <sys/stat.h>
 
 /* Own */
-#include "tests/unit/unit.h"
-
-/* The code under test */
-#include "fetchd/config/settings.h"
+#include "tests/unit/fetchd_settings.h"
 
 static struct unit_dir d;
 static char line[FILE_PATH_SIZE + 64];
@@ -33,10 +30,8 @@ static int tear_down(void **state)
 
 static int load(struct reason *why)
 {
-	char *argv[] = {line}, *operands[1];
-	int count;
 	why->text[0] = '\0';
-	return settings_load(1, argv, &s, operands, &count, why);
+	return unit_settings(line, &s, why);
 }
 
 static void load_well(void)
@@ -68,49 +63,52 @@ static void test_later_words_count(void **state)
 	unit_write_text(&d, "registries.d/30.conf.bak", "nonsense");
 	unit_write_text(&d, "registries.d/.40.conf", "nonsense");
 	load_well();
-	assert_int_equal(settings_connections(&s, "a.io"), 20);
-	assert_int_equal(settings_connections(&s, "b.io"), 8);
-	assert_int_equal(settings_plain_http(&s, "b.io"), PLAIN_HTTP_YES);
-	struct backoff_limits own = settings_retries(&s, "a.io"), all = settings_retries(&s, "b.io");
-	assert_int_equal(own.retries, 1);
+	assert_int_equal(unit_policy(&s, "a.io").host.connections, 20);
+	assert_int_equal(unit_policy(&s, "b.io").host.connections, 8);
+	assert_int_equal(unit_policy(&s, "b.io").plain_http, PLAIN_HTTP_YES);
+	struct retry_settings own = unit_policy(&s, "a.io").host.retry, all = unit_policy(&s, "b.io").host.retry;
+	assert_int_equal(own.max, 1);
 	assert_int_equal(own.delay_ms, 3000);
 	assert_int_equal(own.delay_max_ms, 30000);
-	assert_int_equal(own.retry_after_max_ms, 7200000);
-	assert_int_equal(all.retries, 7);
+	assert_int_equal(own.after_max_ms, 7200000);
+	assert_int_equal(all.max, 7);
 	assert_int_equal(all.delay_ms, 1000);
-	assert_int_equal(all.retry_after_max_ms, 600000);
+	assert_int_equal(all.after_max_ms, 600000);
 
 	/* read again: what is gone is gone */
 	assert_int_equal(unlinkat(d.fd, "registries.d/20.conf", 0), 0);
 	load_well();
-	assert_int_equal(settings_connections(&s, "a.io"), 10);
-	assert_int_equal(settings_plain_http(&s, "b.io"), PLAIN_HTTP_UNSET);
+	assert_int_equal(unit_policy(&s, "a.io").host.connections, 10);
+	assert_int_equal(unit_policy(&s, "b.io").plain_http, PLAIN_HTTP_UNSET);
 }
 
 /* A list is that of the last file that has one. */
 static void test_lists(void **state)
 {
 	struct http_ask ask;
+	struct policy p;
 	(void)state;
 	unit_write_text(&d, "conf",
 			"[registry a.io]\nmirror = https://m0.io\nmirror = https://m1.io:5000\nheader = X-One: 1\n");
 	load_well();
-	assert_string_equal(settings_mirror(&s, "a.io", 1), "https://m1.io:5000");
+	assert_string_equal(policy_mirror(&s, "a.io", 1), "https://m1.io:5000");
 	unit_write_text(
 	    &d, "registries.d/10.conf",
 	    "[registry a.io]\nmirror = https://m2.io\nmirror = https://m3.io\n[registry b.io]\nheader = X: y\n");
 	unit_write_text(&d, "registries.d/20.conf",
 			"[registry a.io]\nheader = X-Two:  two words\nheader = X-Three: 3\n");
 	load_well();
-	assert_string_equal(settings_mirror(&s, "a.io", 0), "https://m2.io");
-	assert_string_equal(settings_mirror(&s, "a.io", 1), "https://m3.io");
-	assert_null(settings_mirror(&s, "a.io", 2));
-	assert_null(settings_mirror(&s, "b.io", 0));
-	settings_fill(&s, "a.io", &ask);
+	assert_string_equal(policy_mirror(&s, "a.io", 0), "https://m2.io");
+	assert_string_equal(policy_mirror(&s, "a.io", 1), "https://m3.io");
+	assert_null(policy_mirror(&s, "a.io", 2));
+	assert_null(policy_mirror(&s, "b.io", 0));
+	p = unit_policy(&s, "a.io");
+	policy_fill(&p, &ask);
 	assert_int_equal(ask.headers_len, 2);
 	assert_string_equal(ask.headers[0], "X-Two:  two words");
 	assert_string_equal(ask.headers[1], "X-Three: 3");
-	settings_fill(&s, "c.io", &ask);
+	p = unit_policy(&s, "c.io");
+	policy_fill(&p, &ask);
 	assert_int_equal(ask.headers_len, 0);
 }
 
@@ -170,7 +168,7 @@ static void test_limits(void **state)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "header = X-%d: y\n", i);
 	unit_write_text(&d, "conf", text);
 	load_well();
-	assert_string_equal(settings_mirror(&s, "a.io", MIRRORS_MAX - 1), "https://m7.io:5000");
+	assert_string_equal(policy_mirror(&s, "a.io", MIRRORS_MAX - 1), "https://m7.io:5000");
 	(void)snprintf(text + len, sizeof(text) - len, "mirror = https://more.io\n");
 	unit_write_text(&d, "conf", text);
 	load_badly("conf", MIRRORS_MAX + REGISTRY_HEADERS + 2, "mirrors");
@@ -195,5 +193,5 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_mistakes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
 	};
-	return cmocka_run_group_tests_name("fetchd registries", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd config registries", tests, NULL, NULL);
 }

@@ -116,5 +116,5 @@ int main(void)
 	    cmocka_unit_test(test_hosts),
 	    cmocka_unit_test(test_proxy),
 	};
-	return cmocka_run_group_tests_name("fetchd guard", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd http guard", tests, NULL, NULL);
 }

@@ -136,5 +136,5 @@ int main(void)
 	    cmocka_unit_test(test_ends),
 	    cmocka_unit_test(test_errno_of_connections),
 	};
-	return cmocka_run_group_tests_name("fetchd curl_error", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd http curl_error", tests, NULL, NULL);
 }

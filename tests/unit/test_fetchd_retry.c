@@ -4,39 +4,38 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/backoff.h"
+#include "fetchd/retry.h"
 
-static const struct backoff_limits limits = {
-    .retries = 4, .delay_ms = 1000, .delay_max_ms = 5000, .retry_after_max_ms = 600000};
+static const struct retry_settings limits = {.max = 4, .delay_ms = 1000, .delay_max_ms = 5000, .after_max_ms = 600000};
 
 /* Full jitter: from nothing to a bound that doubles up to the maximum. */
 static void test_windows(void **state)
 {
 	static const uint64_t want_max_ms[] = {1000, 2000, 4000, 5000};
 	(void)state;
-	struct backoff low = {0}, high = {0};
+	struct retry low = {0}, high = {0};
 	uint64_t wait_ms;
 	for (size_t i = 0; i < LEN(want_max_ms); i++) {
-		assert_true(backoff_failure(&low, &limits, 0, 0, &wait_ms));
+		assert_true(retry_failure(&low, &limits, 0, 0, &wait_ms));
 		assert_int_equal(wait_ms, 0);
-		assert_true(backoff_failure(&high, &limits, 0, UINT32_MAX, &wait_ms));
+		assert_true(retry_failure(&high, &limits, 0, UINT32_MAX, &wait_ms));
 		assert_int_equal(wait_ms, want_max_ms[i]);
 	}
 	wait_ms = 77;
-	assert_false(backoff_failure(&high, &limits, 0, 0, &wait_ms));
+	assert_false(retry_failure(&high, &limits, 0, 0, &wait_ms));
 	assert_int_equal(wait_ms, 77);
 }
 
 static void test_middle(void **state)
 {
-	struct backoff b = {0};
+	struct retry b = {0};
 	uint64_t wait_ms;
 	(void)state;
-	assert_true(backoff_failure(&b, &limits, 0, UINT32_MAX / 2, &wait_ms));
+	assert_true(retry_failure(&b, &limits, 0, UINT32_MAX / 2, &wait_ms));
 	assert_in_range(wait_ms, 499, 501);
 }
 
-#define REFILL ((uint64_t)BACKOFF_REFILL_BYTES)
+#define REFILL ((uint64_t)RETRY_REFILL_BYTES)
 
 /* What one step of progress gives back. */
 static void test_progress(void **state)
@@ -59,8 +58,8 @@ static void test_progress(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
-		struct backoff b = {rows[i].failures, rows[i].credited};
-		backoff_progress(&b, rows[i].offset);
+		struct retry b = {rows[i].failures, rows[i].credited};
+		retry_progress(&b, rows[i].offset);
 		if (b.failures != rows[i].want || b.credited != rows[i].want_credited)
 			fail_msg("row %zu: %llu failures, credited to %llu", i, (unsigned long long)b.failures,
 				 (unsigned long long)b.credited);
@@ -80,14 +79,14 @@ static void test_requests(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
-		struct backoff b = {0};
+		struct retry b = {0};
 		uint64_t wait_ms, offset = 0, size = 16 * REFILL;
 		unsigned requests = 0;
 		do {
 			requests++;
 			offset += rows[i].bytes < size - offset ? rows[i].bytes : size - offset;
-			backoff_progress(&b, offset);
-		} while (offset < size && backoff_failure(&b, &limits, 0, 0, &wait_ms));
+			retry_progress(&b, offset);
+		} while (offset < size && retry_failure(&b, &limits, 0, 0, &wait_ms));
 		if (requests != rows[i].want || (offset == size) != rows[i].finishes)
 			fail_msg("%llu bytes a try: %u requests, up to %llu", (unsigned long long)rows[i].bytes,
 				 requests, (unsigned long long)offset);
@@ -105,31 +104,31 @@ static void test_retry_after(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
-		struct backoff b = {.failures = 3};
+		struct retry b = {.failures = 3};
 		uint64_t wait_ms;
-		assert_true(backoff_failure(&b, &limits, rows[i].asked_ms, 0, &wait_ms));
+		assert_true(retry_failure(&b, &limits, rows[i].asked_ms, 0, &wait_ms));
 		assert_int_equal(wait_ms, rows[i].want_min_ms);
 		b.failures = 3;
-		assert_true(backoff_failure(&b, &limits, rows[i].asked_ms, UINT32_MAX, &wait_ms));
+		assert_true(retry_failure(&b, &limits, rows[i].asked_ms, UINT32_MAX, &wait_ms));
 		assert_int_equal(wait_ms, rows[i].want_min_ms + limits.delay_ms);
 	}
 	/* Never cut short: what is too long is not waited for at all. */
-	struct backoff b = {0};
+	struct retry b = {0};
 	uint64_t wait_ms = 77;
-	assert_false(backoff_failure(&b, &limits, 600001, 0, &wait_ms));
-	assert_false(backoff_failure(&b, &limits, UINT64_MAX, 0, &wait_ms));
+	assert_false(retry_failure(&b, &limits, 600001, 0, &wait_ms));
+	assert_false(retry_failure(&b, &limits, UINT64_MAX, 0, &wait_ms));
 	assert_int_equal(wait_ms, 77);
 }
 
 static void test_extremes(void **state)
 {
-	static const struct backoff_limits none = {.retries = 0, .delay_ms = 1000, .delay_max_ms = 5000};
-	static const struct backoff_limits odd = {.retries = UINT64_MAX, .delay_ms = 3600000, .delay_max_ms = 1};
-	struct backoff b = {0}, many = {.failures = UINT64_MAX - 1};
+	static const struct retry_settings none = {.max = 0, .delay_ms = 1000, .delay_max_ms = 5000};
+	static const struct retry_settings odd = {.max = UINT64_MAX, .delay_ms = 3600000, .delay_max_ms = 1};
+	struct retry b = {0}, many = {.failures = UINT64_MAX - 1};
 	uint64_t wait_ms;
 	(void)state;
-	assert_false(backoff_failure(&b, &none, 0, 0, &wait_ms));
-	assert_true(backoff_failure(&many, &odd, 0, UINT32_MAX, &wait_ms));
+	assert_false(retry_failure(&b, &none, 0, 0, &wait_ms));
+	assert_true(retry_failure(&many, &odd, 0, UINT32_MAX, &wait_ms));
 	assert_int_equal(wait_ms, 1);
 }
 
@@ -139,5 +138,5 @@ int main(void)
 	    cmocka_unit_test(test_windows),  cmocka_unit_test(test_middle),      cmocka_unit_test(test_progress),
 	    cmocka_unit_test(test_requests), cmocka_unit_test(test_retry_after), cmocka_unit_test(test_extremes),
 	};
-	return cmocka_run_group_tests_name("fetchd backoff", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd retry", tests, NULL, NULL);
 }

@@ -93,5 +93,5 @@ int main(void)
 	    cmocka_unit_test(test_no_minimum),
 	    cmocka_unit_test(test_paused),
 	};
-	return cmocka_run_group_tests_name("fetchd patience", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd http patience", tests, NULL, NULL);
 }

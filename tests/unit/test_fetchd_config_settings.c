@@ -1,34 +1,14 @@
 /* Settings: where each value comes from, and which one wins. */
 
 /* Own */
-#include "tests/unit/unit.h"
-
-/* The code under test */
-#include "fetchd/config/settings.h"
-
-#define ARGS_MAX 8
+#include "tests/unit/fetchd_settings.h"
 
 static struct settings s;
 
-/* `line` is a command line without the program's name. */
-static int load(const char *line, char **operands, int *ret_count, struct reason *why)
-{
-	static char text[1024];
-	char *argv[ARGS_MAX], *rest = text, *word;
-	int argc = 0;
-	(void)snprintf(text, sizeof(text), "%s", line);
-	while ((word = strsep(&rest, " ")))
-		if (*word != '\0')
-			argv[argc++] = word;
-	return settings_load(argc, argv, &s, operands, ret_count, why);
-}
-
 static int load_simply(const char *line)
 {
-	char *operands[ARGS_MAX];
-	int count;
 	struct reason why = {""};
-	int r = load(line, operands, &count, &why);
+	int r = unit_settings(line, &s, &why);
 	assert_int_equal(r < 0, why.text[0] != '\0');
 	return r;
 }
@@ -38,37 +18,32 @@ static void test_defaults(void **state)
 	(void)state;
 	assert_int_equal(load_simply(""), 0);
 	assert_string_equal(s.runtime_dir, "/run/sluice");
-	assert_int_equal(s.max_retries, 8);
-	assert_int_equal(s.retry_delay_ms, 1000);
-	assert_int_equal(s.retry_delay_max_ms, 30000);
-	assert_int_equal(s.connect_timeout_ms, 15000);
-	assert_int_equal(s.stall_timeout_ms, 30000);
-	assert_int_equal(s.connections_per_host, 8);
-	assert_int_equal(s.retry_after_max_ms, 600000);
-	assert_int_equal(s.ranges.count, 8);
-	assert_int_equal(s.ranges.size, 384 << 10);
-	assert_int_equal(s.ranges.min, 16 << 20);
+	assert_int_equal(s.all.retry.max, 8);
+	assert_int_equal(s.all.retry.delay_ms, 1000);
+	assert_int_equal(s.all.retry.delay_max_ms, 30000);
+	assert_int_equal(s.all.connect_timeout_ms, 15000);
+	assert_int_equal(s.all.stall_timeout_ms, 30000);
+	assert_int_equal(s.all.connections, 8);
+	assert_int_equal(s.all.retry.after_max_ms, 600000);
+	assert_int_equal(s.all.ranges.count, 8);
+	assert_int_equal(s.all.ranges.size, 384 << 10);
+	assert_int_equal(s.all.ranges.min, 16 << 20);
 	assert_int_equal(s.bandwidth, 0);
-	assert_int_equal(s.speed.per_host, 0);
-	assert_int_equal(s.speed.per_transfer, 0);
-	assert_int_equal(s.speed.min, 1024);
-	assert_int_equal(s.speed.min_ms, 60000);
-	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_UNSET);
+	assert_int_equal(s.all.speed.per_host, 0);
+	assert_int_equal(s.all.speed.per_transfer, 0);
+	assert_int_equal(s.all.speed.min, 1024);
+	assert_int_equal(s.all.speed.min_ms, 60000);
+	assert_int_equal(unit_policy(&s, "a.io").plain_http, PLAIN_HTTP_UNSET);
 }
 
-static void test_operands(void **state)
+static void test_get(void **state)
 {
-	char *operands[ARGS_MAX];
-	int count;
 	(void)state;
-	assert_int_equal(load("--max-retries 2 get --offset 17 --raw http://x/ --size=18", operands, &count, NULL), 0);
-	assert_int_equal(count, 2);
-	assert_string_equal(operands[0], "get");
-	assert_string_equal(operands[1], "http://x/");
+	assert_int_equal(load_simply("--max-retries 2 get --offset 17 --raw http://x/ --size=18"), 0);
 	assert_int_equal(s.offset, 17);
 	assert_string_equal(s.size, "18");
 	assert_true(s.raw);
-	assert_int_equal(s.max_retries, 2);
+	assert_int_equal(s.all.retry.max, 2);
 }
 
 static void test_file(void **state)
@@ -83,27 +58,27 @@ static void test_file(void **state)
 	    "[registry a.io]\nplain_http = yes\n[registry [::1]:5000]\nplain_http = no\n");
 	(void)snprintf(line, sizeof(line), "--config %s --retry-delay 70ms", unit_path(&d, "conf", path));
 	assert_int_equal(load_simply(line), 0);
-	assert_int_equal(s.max_retries, 3);
-	assert_int_equal(s.retry_delay_ms, 70);
+	assert_int_equal(s.all.retry.max, 3);
+	assert_int_equal(s.all.retry.delay_ms, 70);
 	assert_string_equal(s.runtime_dir, "/here");
-	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_YES);
-	assert_int_equal(settings_plain_http(&s, "[::1]:5000"), PLAIN_HTTP_NO);
-	assert_int_equal(settings_plain_http(&s, "b.io"), PLAIN_HTTP_UNSET);
+	assert_int_equal(unit_policy(&s, "a.io").plain_http, PLAIN_HTTP_YES);
+	assert_int_equal(unit_policy(&s, "[::1]:5000").plain_http, PLAIN_HTTP_NO);
+	assert_int_equal(unit_policy(&s, "b.io").plain_http, PLAIN_HTTP_UNSET);
 
 	/* the environment wins over the file, the command line over both; the file may be named by the environment */
 	assert_int_equal(setenv("SLUICE_RUNTIME_DIR", "/there", 1), 0);
 	assert_int_equal(setenv("SLUICE_CONFIG", path, 1), 0);
 	assert_int_equal(load_simply(""), 0);
 	assert_string_equal(s.runtime_dir, "/there");
-	assert_int_equal(s.max_retries, 3);
+	assert_int_equal(s.all.retry.max, 3);
 	assert_int_equal(load_simply("--runtime-dir /mine"), 0);
 	assert_string_equal(s.runtime_dir, "/mine");
 
 	/* read again: what is no longer in the file has its default again */
 	unit_write_text(&d, "conf", "[fetchd]\nretry_delay = 50ms\n");
 	assert_int_equal(load_simply(""), 0);
-	assert_int_equal(s.max_retries, 8);
-	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_UNSET);
+	assert_int_equal(s.all.retry.max, 8);
+	assert_int_equal(unit_policy(&s, "a.io").plain_http, PLAIN_HTTP_UNSET);
 	assert_int_equal(unsetenv("SLUICE_RUNTIME_DIR"), 0);
 	assert_int_equal(unsetenv("SLUICE_CONFIG"), 0);
 	unit_dir_remove(&d);
@@ -131,11 +106,8 @@ static void test_refusals(void **state)
 	struct unit_dir d;
 	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64];
 	(void)state;
-	for (size_t i = 0; i < LEN(lines); i++) {
-		s.max_retries = 77;
+	for (size_t i = 0; i < LEN(lines); i++)
 		assert_int_equal(load_simply(lines[i]), -EINVAL);
-		assert_int_equal(s.max_retries, 77);
-	}
 	unit_dir_make(&d);
 	(void)snprintf(line, sizeof(line), "--config %s", unit_path(&d, "conf", path));
 	assert_int_equal(load_simply(line), -EBADMSG);
@@ -151,6 +123,7 @@ static void test_registry(void **state)
 	struct unit_dir d;
 	char path[FILE_PATH_SIZE], ca[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64], text[4 * FILE_PATH_SIZE];
 	struct http_ask ask;
+	struct policy p;
 	(void)state;
 	unit_dir_make(&d);
 	unit_write_text(&d, "ca.pem", "");
@@ -162,21 +135,24 @@ static void test_registry(void **state)
 	unit_write_text(&d, "conf", text);
 	(void)snprintf(line, sizeof(line), "--config %s", unit_path(&d, "conf", path));
 	assert_int_equal(load_simply(line), 0);
-	settings_fill(&s, "a.io", &ask);
+	p = unit_policy(&s, "a.io");
+	policy_fill(&p, &ask);
 	assert_string_equal(ask.tls->ca_file, ca);
 	assert_string_equal(ask.tls->client_cert, ca);
 	assert_string_equal(ask.tls->client_key, ca);
 	assert_false(ask.tls->skip_verify);
 	assert_int_equal(ask.connect_timeout_ms, 3000);
 	assert_int_equal(ask.patience.stall_ms, 7000);
-	assert_int_equal(settings_plain_http(&s, "a.io"), PLAIN_HTTP_UNSET);
-	settings_fill(&s, "b.io", &ask);
+	assert_int_equal(unit_policy(&s, "a.io").plain_http, PLAIN_HTTP_UNSET);
+	p = unit_policy(&s, "b.io");
+	policy_fill(&p, &ask);
 	assert_true(ask.tls->skip_verify);
-	settings_fill(&s, "c.io", &ask);
+	p = unit_policy(&s, "c.io");
+	policy_fill(&p, &ask);
 	assert_null(ask.tls->ca_file);
 	assert_false(ask.tls->skip_verify);
 	assert_int_equal(ask.connect_timeout_ms, 15000);
-	assert_null(registries_find(&s.registries, "c.io"));
+	assert_ptr_equal(registries_find(&s.registries, "c.io"), &registry_unsaid);
 
 	/* What cannot be read, or is half there, is said at once. */
 	unit_write_text(&d, "conf", "[registry a.io]\nca_file = /does/not/exist\n");
@@ -193,6 +169,7 @@ static void test_numbers(void **state)
 	struct unit_dir d;
 	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64];
 	struct http_ask ask;
+	struct policy p;
 	(void)state;
 	unit_dir_make(&d);
 	unit_write_text(&d, "conf",
@@ -202,20 +179,22 @@ static void test_numbers(void **state)
 	(void)snprintf(line, sizeof(line), "--config %s --range-min 1M", unit_path(&d, "conf", path));
 	assert_int_equal(load_simply(line), 0);
 	assert_int_equal(s.bandwidth, 10 << 20);
-	assert_int_equal(settings_ranges(&s, "a.io").count, 4);
-	assert_int_equal(settings_ranges(&s, "a.io").size, 1 << 20);
-	assert_int_equal(settings_ranges(&s, "a.io").min, 1 << 20);
-	assert_int_equal(settings_ranges(&s, "b.io").count, 1);
-	assert_int_equal(settings_ranges(&s, "c.io").size, 384 << 10);
-	assert_int_equal(settings_speed(&s, "a.io").per_host, 0);
-	assert_int_equal(settings_speed(&s, "a.io").min, 0);
-	assert_int_equal(settings_speed(&s, "b.io").per_host, 5 << 20);
-	assert_int_equal(settings_speed(&s, "b.io").per_transfer, 2 << 20);
-	assert_int_equal(settings_speed(&s, "c.io").per_transfer, 0);
-	settings_fill(&s, "b.io", &ask);
+	assert_int_equal(unit_policy(&s, "a.io").host.ranges.count, 4);
+	assert_int_equal(unit_policy(&s, "a.io").host.ranges.size, 1 << 20);
+	assert_int_equal(unit_policy(&s, "a.io").host.ranges.min, 1 << 20);
+	assert_int_equal(unit_policy(&s, "b.io").host.ranges.count, 1);
+	assert_int_equal(unit_policy(&s, "c.io").host.ranges.size, 384 << 10);
+	assert_int_equal(unit_policy(&s, "a.io").host.speed.per_host, 0);
+	assert_int_equal(unit_policy(&s, "a.io").host.speed.min, 0);
+	assert_int_equal(unit_policy(&s, "b.io").host.speed.per_host, 5 << 20);
+	assert_int_equal(unit_policy(&s, "b.io").host.speed.per_transfer, 2 << 20);
+	assert_int_equal(unit_policy(&s, "c.io").host.speed.per_transfer, 0);
+	p = unit_policy(&s, "b.io");
+	policy_fill(&p, &ask);
 	assert_int_equal(ask.patience.min_speed, 1024);
 	assert_int_equal(ask.patience.min_speed_ms, 5000);
-	settings_fill(&s, "a.io", &ask);
+	p = unit_policy(&s, "a.io");
+	policy_fill(&p, &ask);
 	assert_int_equal(ask.patience.min_speed, 0);
 	unit_write_text(&d, "conf", "[registry a.io]\nranges = 65\n");
 	assert_int_equal(load_simply(line), -EBADMSG);
@@ -227,9 +206,9 @@ static void test_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_operands), cmocka_unit_test(test_file),
+	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_get),      cmocka_unit_test(test_file),
 	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registry), cmocka_unit_test(test_numbers),
 
 	};
-	return cmocka_run_group_tests_name("fetchd settings", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd config settings", tests, NULL, NULL);
 }

@@ -283,5 +283,5 @@ int main(void)
 	    cmocka_unit_test(test_validator),   cmocka_unit_test(test_texts),  cmocka_unit_test(test_codings),
 	    cmocka_unit_test(test_retry_after), cmocka_unit_test(test_auth),   cmocka_unit_test(test_limits),
 	};
-	return cmocka_run_group_tests_name("fetchd response", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd http response", tests, NULL, NULL);
 }

@@ -144,5 +144,5 @@ int main(void)
 	    cmocka_unit_test(test_ends),    cmocka_unit_test(test_does_not_wait_for_others),
 	    cmocka_unit_test(test_timeout), cmocka_unit_test(test_missing),
 	};
-	return cmocka_run_group_tests_name("fetchd helper", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd auth helper", tests, NULL, NULL);
 }

@@ -132,7 +132,7 @@ static void test_parse(void **state)
 		assert_int_equal(life_ms, rows[i].life_ms);
 		assert_int_equal(r < 0, why.text[0] != '\0');
 		assert_null(strstr(why.text, "secret"));
-		secret_wipe(&token);
+		buf_wipe(&token);
 	}
 }
 
@@ -164,5 +164,5 @@ int main(void)
 	    cmocka_unit_test(test_parse),
 	    cmocka_unit_test(test_limit),
 	};
-	return cmocka_run_group_tests_name("fetchd token", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd auth token", tests, NULL, NULL);
 }

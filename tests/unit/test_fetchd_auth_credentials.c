@@ -274,5 +274,5 @@ int main(void)
 	    cmocka_unit_test(test_find),           cmocka_unit_test(test_find_resumes),
 	    cmocka_unit_test(test_find_bad),
 	};
-	return cmocka_run_group_tests_name("fetchd credentials", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd auth credentials", tests, NULL, NULL);
 }

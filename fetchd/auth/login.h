@@ -1,0 +1,65 @@
+/*
+ * How one transfer logs in: a pass is shown where the account had one, made where the registry asks for one (401), and
+ * made once more where it is refused. It hands back what to do next and never acts itself.
+ */
+#ifndef SLUICE_FETCHD_AUTH_LOGIN_H
+#define SLUICE_FETCHD_AUTH_LOGIN_H
+
+#include "common/base/buf.h"
+#include "fetchd/auth/pass.h"
+
+enum login_verdict {
+	LOGIN_ASK,     /* make the request, with login_value() */
+	LOGIN_WAIT,    /* a pass is being made: `go` of login_init() will be called */
+	LOGIN_RETRY,   /* a failure that may pass */
+	LOGIN_REFUSED, /* a failure that stays */
+};
+
+struct login {
+	struct passes *passes; /* borrowed */
+	struct pass_wait wait; /* idle unless LOGIN_WAIT was the last verdict */
+	bool presenting;       /* the pass waited for is to be shown before anybody asks */
+	struct buf pass;       /* the Authorization, empty: none; wiped */
+	uint64_t generation;   /* of that pass */
+	bool fresh;            /* it was made after the last byte came */
+	bool anonymous;        /* and without credentials */
+	bool shown;            /* in the last request */
+};
+
+/* `l` is all zero. `go` is called with the answer that was waited for, to be given to login_take(). */
+void login_init(struct login *l, struct passes *passes, void (*go)(void *self, const struct pass_answer *answer),
+		void *self);
+
+/* Fit for a login of zeros. */
+void login_release(struct login *l);
+
+/* Another registry is asked from now on. */
+void login_forget(struct login *l);
+
+/*
+ * Before the first request of a try: without a 401 a pass is shown only where this account had one. All of these fill
+ * in `ret_failure` for LOGIN_RETRY and LOGIN_REFUSED; its status stays where no realm had another.
+ */
+enum login_verdict login_present(struct login *l, const struct pass_account *who, struct failure *ret_failure);
+
+/* The answer was a 401 that asked for `c`. `why`: the answer in words. */
+enum login_verdict login_challenged(struct login *l, const struct pass_account *who, const struct challenge *c,
+				    const struct reason *why, struct failure *ret_failure);
+
+/* The answer was a 403. */
+enum login_verdict login_forbidden(struct login *l, const struct reason *why, struct failure *ret_failure);
+
+/* The pass that was waited for is there, or will not be. */
+enum login_verdict login_take(struct login *l, const struct pass_account *who, const struct pass_answer *a,
+			      struct failure *ret_failure);
+
+/* The Authorization for a request to the registry itself, NULL: none. Borrowed until the next call of another. */
+const char *login_value(const struct login *l);
+
+/* A request went out, with that value or without one. */
+void login_note_request(struct login *l, bool shown);
+
+/* Bytes came: the pass is good. */
+void login_progress(struct login *l);
+
+#endif

@@ -1,0 +1,57 @@
+#include "fetchd/config/policy.h"
+
+static uint64_t own_or(uint64_t own, uint64_t of_all)
+{
+	return own != UNSAID ? own : of_all;
+}
+
+static void resolve(const struct host_settings *own, const struct host_settings *all, struct host_settings *ret_host)
+{
+	*ret_host = (struct host_settings){
+	    .connect_timeout_ms = own_or(own->connect_timeout_ms, all->connect_timeout_ms),
+	    .stall_timeout_ms = own_or(own->stall_timeout_ms, all->stall_timeout_ms),
+	    .connections = own_or(own->connections, all->connections),
+	    .retry = {.max = own_or(own->retry.max, all->retry.max),
+		      .delay_ms = own_or(own->retry.delay_ms, all->retry.delay_ms),
+		      .delay_max_ms = own_or(own->retry.delay_max_ms, all->retry.delay_max_ms),
+		      .after_max_ms = own_or(own->retry.after_max_ms, all->retry.after_max_ms)},
+	    .ranges = {.count = own_or(own->ranges.count, all->ranges.count),
+		       .size = own_or(own->ranges.size, all->ranges.size),
+		       .min = own_or(own->ranges.min, all->ranges.min)},
+	    .speed = {.per_host = own_or(own->speed.per_host, all->speed.per_host),
+		      .per_transfer = own_or(own->speed.per_transfer, all->speed.per_transfer),
+		      .min = own_or(own->speed.min, all->speed.min),
+		      .min_ms = own_or(own->speed.min_ms, all->speed.min_ms)},
+	};
+}
+
+void policy_resolve(const struct settings *s, const char *host, struct policy *ret_policy)
+{
+	const struct registry_settings *registry = registries_find(&s->registries, host);
+	*ret_policy = (struct policy){
+	    .plain_http = registry->plain_http,
+	    .tls = registry->tls,
+	    .bandwidth = s->bandwidth,
+	    .headers = registry->headers,
+	};
+	resolve(&registry->own, &s->all, &ret_policy->host);
+}
+
+void policy_fill(const struct policy *p, struct http_ask *ask)
+{
+	ask->tls = &p->tls;
+	ask->connect_timeout_ms = p->host.connect_timeout_ms;
+	ask->patience = (struct patience){
+	    .stall_ms = p->host.stall_timeout_ms,
+	    .min_speed = p->host.speed.min,
+	    .min_speed_ms = p->host.speed.min_ms,
+	};
+	ask->headers = p->headers.texts;
+	ask->headers_len = p->headers.len;
+}
+
+const char *policy_mirror(const struct settings *s, const char *registry, size_t n)
+{
+	const struct registry_list *mirrors = &registries_find(&s->registries, registry)->mirrors;
+	return n < mirrors->len ? mirrors->texts[n] : NULL;
+}

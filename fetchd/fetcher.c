@@ -1,0 +1,20 @@
+#include "fetchd/fetcher.h"
+
+int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *settings)
+{
+	f->loop = loop;
+	f->settings = settings;
+	int r = http_new(loop, &f->http);
+	if (r == 0)
+		r = hosts_new(&f->hosts);
+	return r < 0 ? r : passes_new(loop, f->http, settings, &f->passes);
+}
+
+void fetcher_close(struct fetcher *f)
+{
+	sink_free(f->sink);
+	passes_free(f->passes);
+	hosts_free(f->hosts);
+	http_free(f->http);
+	*f = (struct fetcher){0};
+}

@@ -1,0 +1,31 @@
+/*
+ * What all transfers of a process share.
+ */
+#ifndef SLUICE_FETCHD_FETCHER_H
+#define SLUICE_FETCHD_FETCHER_H
+
+#include "fetchd/auth/pass.h"
+#include "fetchd/config/settings.h"
+#include "fetchd/host.h"
+#include "fetchd/http/http.h"
+#include "fetchd/sink.h"
+#include "fetchd/window.h"
+
+struct fetcher {
+	struct loop *loop;
+	const struct settings *settings; /* may change between two requests */
+	struct http *http;
+	struct hosts *hosts;
+	struct passes *passes;
+	struct sink *sink; /* where all of it goes: whoever opens the fetcher makes it, and it is closed with it */
+	struct window_room room; /* for what comes ahead of its turn */
+	struct bucket bucket;    /* of all bytes */
+};
+
+/* `f` is all zero; loop and settings are borrowed. 0 or -ENOMEM. */
+int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *settings);
+
+/* All transfers are gone before. Fit for one of zeros or half-made. */
+void fetcher_close(struct fetcher *f);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * The words of which HTTP's fields are made (RFC 9110, 5.6), for all who read or check one. Pure.
+ */
+#ifndef SLUICE_FETCHD_HTTP_SYNTAX_H
+#define SLUICE_FETCHD_HTTP_SYNTAX_H
+
+#include "common/base/span.h"
+
+/* 5.6.2: what tokens are made of. */
+bool syntax_is_token_char(uint8_t c);
+
+/* 11.2: what a token68 is made of, its padding included. */
+bool syntax_is_token68_char(uint8_t c);
+
+/* Whether `s` is this word, in whichever case. */
+bool syntax_is_word(struct span s, const char *word);
+
+/* Whether the text is 1 to `max` printable ASCII characters without a blank: a token of OAuth, which ends no line. */
+bool syntax_is_visible(const char *text, size_t max);
+
+/* Take the token off the front of `s`; empty where there is none. */
+struct span syntax_take_token(struct span *s);
+
+/* Blanks and tabs off the front, or off both ends. */
+void syntax_skip_blanks(struct span *s);
+struct span syntax_trim(struct span s);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * When to try again: exponential back-off with full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog)
+ * and a budget of tries. What arrived for the first time gives tries back, so much of it one: a link that moves at all
+ * finishes, and a server that sends the same bytes again, or single ones, is given up. Pure: the caller brings the
+ * random numbers.
+ */
+#ifndef SLUICE_FETCHD_RETRY_H
+#define SLUICE_FETCHD_RETRY_H
+
+#include "common/wire/counters.h"
+#include "fetchd/config/registries.h"
+#include "fetchd/http/failure.h"
+
+#define RETRY_REFILL_BYTES (64u << 10) /* that give one try back */
+
+/* All zero, but for `credited`: where the content is begun or resumed. */
+struct retry {
+	uint64_t failures; /* not given back by progress */
+	uint64_t credited; /* the offset up to which bytes have given tries back, or would have */
+};
+
+/* All bytes before `offset` have arrived. Each RETRY_REFILL_BYTES beyond the furthest so far give one try back. */
+void retry_progress(struct retry *r, uint64_t offset);
+
+/*
+ * One more failure. True: try again after `ret_wait_ms`. False: the budget is used up, or the server asked for a wait
+ * that is too long. `retry_after_ms` is what it asked for; the wait is never shorter than that. `random` is uniform
+ * over all its values.
+ */
+bool retry_failure(struct retry *r, const struct retry_settings *limits, uint64_t retry_after_ms, uint32_t random,
+		   uint64_t *ret_wait_ms);
+
+/* Under which reason a retry is counted. */
+enum counter retry_counter(const struct failure *f);
+
+/* If the server wants us back too late, add that to `f->why`: whoever waits for the transfer decides about it. */
+void retry_explain(struct failure *f, uint64_t after_max_ms);
+
+#endif

@@ -1,0 +1,248 @@
+#include "fetchd/route.h"
+
+/* System */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* OCI */
+#include "common/oci/descriptor.h"
+
+/* Own */
+#include "fetchd/http/guard.h"
+
+#define DOCKER_HUB          "docker.io"
+#define DOCKER_HUB_REGISTRY "registry-1.docker.io"
+
+/* ── URLs ── */
+
+const char *route_accept(enum source_kind kind)
+{
+	return kind == SOURCE_MANIFEST ? MEDIA_TYPE_OCI_INDEX ", " MEDIA_TYPE_OCI_MANIFEST ", " MEDIA_TYPE_DOCKER_INDEX
+							      ", " MEDIA_TYPE_DOCKER_MANIFEST
+				       : "*/*";
+}
+
+static int append_path(const struct source *s, struct buf *out)
+{
+	const struct reference *ref = &s->reference;
+	char digest[DIGEST_TEXT_SIZE] = "";
+	if (ref->has_digest)
+		digest_format(&ref->digest, digest);
+	return buf_appendf(out, "/v2/%s/%s/%s", ref->name, s->kind == SOURCE_BLOB ? "blobs" : "manifests",
+			   ref->has_digest ? digest : ref->tag);
+}
+
+int route_registry_url(const struct source *s, enum plain_http plain, struct buf *out)
+{
+	if (s->kind == SOURCE_URL) {
+		const uint8_t *fragment = memchr(s->url.data, '#', s->url.len);
+		return buf_append(out, s->url.data, fragment ? (size_t)(fragment - s->url.data) : s->url.len);
+	}
+	const struct reference *ref = &s->reference;
+	bool http = plain == PLAIN_HTTP_YES || (plain == PLAIN_HTTP_UNSET && host_is_loopback(ref->host));
+	const char *host = strcmp(ref->host, DOCKER_HUB) == 0 ? DOCKER_HUB_REGISTRY : ref->host;
+	int r = buf_appendf(out, "%s://%s", http ? "http" : "https", host);
+	return r < 0 ? r : append_path(s, out);
+}
+
+int route_mirror_url(const struct source *s, const char *mirror, struct buf *out)
+{
+	int r = buf_append_str(out, mirror);
+	return r < 0 ? r : append_path(s, out);
+}
+
+/* ── planning ── */
+
+int route_init(struct route *r, struct span source)
+{
+	r->source = strndup(source.len > 0 ? (const char *)source.data : "", source.len);
+	if (!r->source)
+		return -ENOMEM;
+	url_show(source, r->shown);
+	return 0;
+}
+
+void route_release(struct route *r)
+{
+	free(r->source);
+	buf_release(&r->start_url);
+	buf_release(&r->url);
+}
+
+static void line_up_sites(struct route *r, const struct settings *s, uint32_t suspects)
+{
+	size_t mirrors = 0;
+	while (policy_mirror(s, r->registry, mirrors))
+		mirrors++;
+	r->sites_len = r->site = 0;
+	for (unsigned suspected = 0; suspected <= 1; suspected++) {
+		for (size_t i = 0; i < mirrors; i++)
+			if ((suspects >> i & 1) == suspected)
+				r->sites[r->sites_len++] = (uint8_t)i;
+		if ((suspects >> SITE_REGISTRY & 1) == suspected)
+			r->sites[r->sites_len++] = SITE_REGISTRY;
+	}
+}
+
+int route_plan(struct route *r, const struct settings *s, uint32_t suspects, struct reason *why)
+{
+	struct source source;
+	int error = source_parse(span_str(r->source), &source, why);
+	if (error < 0)
+		return error;
+	r->kind = source.kind;
+	if (source.kind != SOURCE_URL) {
+		memcpy(r->registry, source.reference.host, sizeof(source.reference.host));
+		memcpy(r->name, source.reference.name, sizeof(source.reference.name));
+	}
+	r->by_tag = source.kind == SOURCE_MANIFEST && !source.reference.has_digest;
+	line_up_sites(r, s, suspects);
+	return 0;
+}
+
+void route_show_digest(struct route *r, const char *digest)
+{
+	size_t len = strlen(r->shown);
+	(void)snprintf(r->shown + len, sizeof(r->shown) - len, "@%s", digest);
+}
+
+/* ── sites ── */
+
+static void resolve(struct route *r, const struct settings *s)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	route_format_at(r, at);
+	r->generation = s->generation;
+	policy_resolve(s, r->host, &r->policy);
+	/* What a registry's section says is for it alone: where it sends us has a section of its own, or none. */
+	policy_resolve(s, route_is_home(r) ? r->host : at, &r->policy_at);
+	if (!route_is_home(r))
+		r->policy_at.headers.len = 0;
+}
+
+void route_refresh(struct route *r, const struct settings *s)
+{
+	if (r->generation != s->generation)
+		resolve(r, s);
+}
+
+/* A mirror is a registry with credentials of its own. */
+int route_enter(struct route *r, const struct settings *s, const char *expected, struct reason *why)
+{
+	struct source source;
+	struct policy registry;
+	const char *mirror = policy_mirror(s, r->registry, r->sites[r->site]);
+	int error = source_parse(span_str(r->source), &source, why);
+	if (error < 0)
+		return error;
+	if (r->by_tag && digest_parse(span_str(expected), &source.reference.digest, NULL) == 0)
+		source.reference.has_digest = true;
+	policy_resolve(s, r->registry, &registry);
+	buf_clear(&r->start_url);
+	error = mirror ? route_mirror_url(&source, mirror, &r->start_url)
+		       : route_registry_url(&source, registry.plain_http, &r->start_url);
+	if (error == 0)
+		error = origin_of(r->start_url.data, &r->home, why);
+	if (error < 0)
+		return error;
+	if (mirror || source.kind == SOURCE_URL)
+		origin_format(&r->home, r->host);
+	else
+		memcpy(r->host, r->registry, sizeof(r->host));
+	r->at = r->home;
+	resolve(r, s);
+	return 0;
+}
+
+int route_restart(struct route *r, const struct settings *s)
+{
+	r->redirects = 0;
+	r->at = r->home;
+	resolve(r, s);
+	buf_clear(&r->url);
+	return buf_append(&r->url, r->start_url.data, r->start_url.len);
+}
+
+bool route_next_site(struct route *r)
+{
+	if (r->site + 1 >= r->sites_len)
+		return false;
+	r->site++;
+	return true;
+}
+
+bool route_first_site(struct route *r)
+{
+	bool moves = r->site != 0;
+	r->site = 0;
+	return moves;
+}
+
+uint32_t route_site_bit(const struct route *r)
+{
+	return UINT32_C(1) << r->sites[r->site];
+}
+
+bool route_refuse_range(struct route *r)
+{
+	bool is_new = !(r->no_range & route_site_bit(r));
+	r->no_range |= route_site_bit(r);
+	return is_new && r->site + 1 < r->sites_len;
+}
+
+/* ── the next request ── */
+
+static bool fail(struct failure *f, enum fail_class class, const char *why)
+{
+	f->class = class;
+	reason_set(&f->why, "%s", why);
+	return false;
+}
+
+bool route_redirect(struct route *r, const struct settings *s, const char *location, struct failure *ret_failure)
+{
+	struct reason why = {"out of memory"};
+	struct buf next = BUF_INIT;
+	struct origin to;
+	if (++r->redirects > REDIRECTS_MAX)
+		return fail(ret_failure, FAIL_BAD_DATA, "the server redirects too often");
+	int error = url_redirect(r->url.data, location, &next, &why);
+	if (error == 0)
+		error = origin_of(next.data, &to, &why);
+	if (error < 0) {
+		buf_release(&next);
+		return fail(ret_failure, error == -ENOMEM ? FAIL_AGAIN : FAIL_BAD_DATA, why.text);
+	}
+	buf_release(&r->url);
+	r->url = next;
+	r->at = to;
+	resolve(r, s);
+	if (route_is_guarded(r) && guard_host_is_inner(to.host))
+		return fail(ret_failure, FAIL_BAD_DATA, "a redirect to this machine or its link is not followed");
+	return true;
+}
+
+bool route_is_home(const struct route *r)
+{
+	return origin_eq(&r->at, &r->home);
+}
+
+/* Unless that server is there too. A private network is none of that: registries there send to stores there. */
+bool route_is_guarded(const struct route *r)
+{
+	return !route_is_home(r) && !guard_host_is_inner(r->home.host);
+}
+
+void route_format_at(const struct route *r, char ret_text[static ORIGIN_TEXT_SIZE])
+{
+	origin_format(&r->at, ret_text);
+}
+
+void route_fill(const struct route *r, struct http_ask *ask)
+{
+	ask->url = r->url.data;
+	ask->accept = route_accept(r->kind);
+	ask->guarded = route_is_guarded(r);
+	policy_fill(&r->policy_at, ask);
+}

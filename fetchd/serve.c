@@ -1,0 +1,101 @@
+#include "fetchd/serve.h"
+
+/* System */
+#include <stdlib.h>
+
+/* Base */
+#include "common/base/daemon.h"
+#include "common/base/exit.h"
+#include "common/base/log.h"
+
+/* Wire */
+#include "common/wire/pipe.h"
+
+/* Own */
+#include "fetchd/fetcher.h"
+#include "fetchd/orders.h"
+
+struct server {
+	const struct call *call;
+	struct settings *settings;
+	struct loop *loop;
+	struct pipe *in;
+	struct pipe *out;
+	struct fetcher fetcher;
+	struct orders *orders;
+};
+
+/* Whoever forgets that it is set hands his passwords to anybody on the way. */
+void serve_warn_of_skipped(const struct settings *s)
+{
+	for (size_t i = 0; i < s->registries.len; i++)
+		if (s->registries.all[i].tls.skip_verify)
+			log_warning("the certificate of '%s' is NOT VERIFIED (skip_verify): anybody on the way can "
+				    "read and change what is exchanged with it",
+				    s->registries.all[i].host);
+}
+
+static int open_all(struct server *s)
+{
+	const char *dir = s->settings->runtime_dir;
+	int r = pipe_open(dir, PIPE_ORDERS, PIPE_PULL, &s->in);
+	if (r == 0)
+		r = pipe_open(dir, PIPE_CHUNKS, PIPE_PUSH, &s->out);
+	if (r == 0)
+		r = fetcher_open(&s->fetcher, s->loop, s->settings);
+	if (r == 0)
+		r = sink_new_pipe(s->loop, s->out, &s->fetcher.sink);
+	return r < 0 ? r : orders_new(&s->fetcher, s->in, s->out, &s->orders);
+}
+
+static int on_start(void *self, struct loop *loop)
+{
+	struct server *s = self;
+	s->loop = loop;
+	int r = open_all(s);
+	if (r == 0)
+		return 0;
+	(void)log_errno(r, "cannot start in '%s'", s->settings->runtime_dir);
+	return exit_code_of(r);
+}
+
+/* Transfers that run continue; their next request is made under the new settings. */
+static void on_reload(void *self)
+{
+	const struct server *s = self;
+	struct reason why = {"out of memory"};
+	AUTO_FREE struct settings *fresh = calloc(1, sizeof(*fresh));
+	if (!fresh || program_reread(s->call, fresh, &why) < 0) {
+		log_error("keeping the old settings: %s", why.text);
+		return;
+	}
+	fresh->generation = s->settings->generation + 1;
+	*s->settings = *fresh;
+	serve_warn_of_skipped(s->settings);
+	passes_forget(s->fetcher.passes);
+	log_notice("settings read again");
+}
+
+/* Nothing is kept here that would have to be saved. */
+static void on_stop(void *self)
+{
+	const struct server *s = self;
+	daemon_end(s->loop);
+}
+
+static void on_release(void *self)
+{
+	struct server *s = self;
+	orders_free(s->orders);
+	fetcher_close(&s->fetcher);
+	pipe_close(s->out);
+	pipe_close(s->in);
+}
+
+int serve_run(const struct call *call)
+{
+	static const struct daemon_hooks hooks = {
+	    .start = on_start, .reload = on_reload, .stop = on_stop, .release = on_release};
+	struct server s = {.call = call, .settings = call->settings};
+	return daemon_run("fetchd", s.settings->runtime_dir, &hooks, &s);
+}

@@ -1,0 +1,16 @@
+/*
+ * The daemon: the pipes, what the transfers share, and the configuration that SIGHUP has read again.
+ */
+#ifndef SLUICE_FETCHD_SERVE_H
+#define SLUICE_FETCHD_SERVE_H
+
+#include "common/base/program.h"
+
+/* Loudly, for each registry whose certificate is not verified: whoever forgets that it is set is in danger. */
+struct settings;
+void serve_warn_of_skipped(const struct settings *s);
+
+/* Serve ingestd until told to stop. Returns the exit code. */
+int serve_run(const struct call *call);
+
+#endif

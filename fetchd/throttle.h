@@ -1,0 +1,34 @@
+/*
+ * The limits on how fast the bytes of a transfer may come: its own, its host's and that of all transfers. While they
+ * hold bytes back, the exchanges of the transfer are paused, and resumed together.
+ */
+#ifndef SLUICE_FETCHD_THROTTLE_H
+#define SLUICE_FETCHD_THROTTLE_H
+
+#include "common/base/loop.h"
+#include "fetchd/config/policy.h"
+#include "fetchd/host.h"
+
+struct throttle {
+	struct bucket *all;      /* of all transfers; borrowed */
+	const struct turn *turn; /* with the host whose limit counts while there is one; borrowed */
+	struct bucket own;
+	struct loop_timer pause; /* set while bytes are held back */
+};
+
+/* `resume` is called when bytes may be taken again. `t` is all zero. */
+void throttle_init(struct throttle *t, struct loop *loop, struct bucket *all, const struct turn *turn,
+		   void (*resume)(void *self), void *self);
+
+/* Fit for a throttle of zeros. */
+void throttle_release(struct throttle *t);
+
+/* Whether no bytes may be taken now, because more would be faster than `p` allows; then `resume` will be called. */
+bool throttle_holds(struct throttle *t, const struct policy *p);
+
+/* `len` bytes were taken. */
+void throttle_took(struct throttle *t, size_t len);
+
+bool throttle_is_paused(const struct throttle *t);
+
+#endif

@@ -317,7 +317,7 @@ static const struct step *plan(struct fetch *f)
 	if (w->size != SIZE_UNKNOWN && w->offset == w->size)
 		return &step_open; /* all of it is there: nobody has to be asked */
 	if (w->offset > w->size || w->offset > w->size_max)
-		return fail(f, FAIL_USAGE, &step_give_up, "the offset lies behind the end");
+		return fail(f, FAIL_USAGE, &step_give_up, "the offset is past the end");
 	return &step_line_up;
 }
 
@@ -359,7 +359,7 @@ static const struct step *ask(struct fetch *f)
 	struct http_ask request;
 	if (w->offset > 0 && !w->checked && w->validator[0] == '\0' && !f->resolve)
 		return fail(f, FAIL_CHANGED, &step_give_up,
-			    "without a digest or a validator nothing tells whether the content is still the same");
+			    "without a digest or a validator nothing tells whether the content is unchanged");
 	w->elsewhere = !route_is_home(&f->route);
 	fill_request(f, f->resolve || w->whole ? 0 : w->offset, last_wanted(f), &request);
 	request.head = f->resolve;
@@ -483,7 +483,7 @@ static const struct step *ask_for_all(struct fetch *f)
 		return fail(f, j->fail, &step_give_up, j->why.text);
 	route_format_at(&f->route, at);
 	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at, .bytes = f->want.offset},
-		 "'%s' answered %s: requesting all of '%s', and skipping the %" PRIu64 " bytes that are there", at,
+		 "'%s' answered %s: requesting all of '%s', and skipping the %" PRIu64 " bytes that have arrived", at,
 		 j->why.text, f->route.shown, f->want.offset);
 	f->want.whole = true;
 	host_ranges_off(f->env->hosts, &f->route.home, clock_mono_ms() + RANGES_OFF_MS);
@@ -794,7 +794,7 @@ static void describe(struct fetch *f)
 	else if (!http_is_connected(f->stream.exchange))
 		reason_set(&f->beat, "connecting to '%s'", at);
 	else if (f->stream.state == STREAM_ASKED)
-		reason_set(&f->beat, "waiting for an answer of '%s'", at);
+		reason_set(&f->beat, "waiting for an answer from '%s'", at);
 	else
 		reason_set(&f->beat, "waiting for bytes from '%s'", at);
 }

@@ -132,7 +132,7 @@ static void on_turn(void *self)
 	if (losses == os->losses)
 		return;
 	os->losses = losses;
-	log_info("ingestd is gone");
+	log_info("lost the connection to ingestd");
 	drop_all(os);
 	os->peer.greeted = false;
 	loop_timer_every(&os->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
@@ -181,7 +181,7 @@ static const struct fetch_hooks hooks = {on_done};
 static void take_hello(struct orders *os, const struct message *m)
 {
 	if (peer_hello(&os->peer, m->incarnation, m->peer)) {
-		log_info("ingestd %016" PRIx64 " is there", m->incarnation);
+		log_info("connected to ingestd %016" PRIx64, m->incarnation);
 		drop_all(os);
 	}
 	if (os->peer.greeted) {
@@ -247,7 +247,7 @@ static void take_fetch(struct orders *os, const struct message *m)
 	else
 		o = find_place(os);
 	if (!o) {
-		log_error("cannot take the order for '%.*s': %d transfers run", SPAN_ARG(m->ref), ORDERS_MAX);
+		log_error("cannot take the order for '%.*s': %d transfers are running", SPAN_ARG(m->ref), ORDERS_MAX);
 		return;
 	}
 	note_restarts(o, is_known, m->restarts);

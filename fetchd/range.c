@@ -82,10 +82,10 @@ static bool on_head(void *self, const struct response *a)
 	struct judgement j;
 	response_judge(a, &r->want, &j);
 	r->answer = weigh(r, a, &j);
-	r->failure.class = j.fail;
 	r->failure.http_status = (uint16_t)a->status;
 	r->failure.retry_after_ms = a->retry_after_ms;
 	if (r->answer != RANGE_GOOD) {
+		r->failure.class = j.fail;
 		if (j.why.text[0] != '\0')
 			r->failure.why = j.why;
 		else
@@ -107,7 +107,7 @@ static enum body_answer on_body(void *self, const void *data, size_t len)
 	struct part *p = r->part;
 	if (len > p->end - p->at) {
 		r->answer = RANGE_MISHANDLED;
-		reason_set(&r->failure.why, "the server sent more than the range that was asked for");
+		reason_set(&r->failure.why, "the server sent more than the requested range");
 		return BODY_STOP;
 	}
 	if (throttle_holds(g->throttle, g->policy)) {

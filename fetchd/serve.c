@@ -66,7 +66,7 @@ static void on_reload(void *self)
 	struct reason why = {"out of memory"};
 	AUTO_FREE struct settings *fresh = calloc(1, sizeof(*fresh));
 	if (!fresh || program_reread(s->call, fresh, &why) < 0) {
-		log_error("keeping the old settings: %s", why.text);
+		log_error("the old settings stay: %s", why.text);
 		return;
 	}
 	fresh->generation = s->settings->generation + 1;

@@ -105,8 +105,7 @@ static enum body_answer stop_too_long(struct stream *s)
 	struct judgement *j = &s->judgement;
 	j->verdict = VERDICT_REFUSE;
 	j->fail = FAIL_BAD_DATA;
-	reason_set(&j->why, "the server sent more than the %llu bytes that there can be",
-		   (unsigned long long)limit_of(s));
+	reason_set(&j->why, "the server sent more than the allowed %llu bytes", (unsigned long long)limit_of(s));
 	return BODY_STOP;
 }
 

@@ -187,8 +187,8 @@ static int read_all(const struct call *c, void *settings, char **operands, int *
 	int r = opt_defaults(c->rows, settings, why);
 	if (r == 0)
 		r = read_words(c, settings, operands, ret_len, why);
-	if (r < 0 || s->help || s->version)
-		return r;
+	if (r < 0 || s->help)
+		return r; /* a mistake in the file is told with the version, too, so that it can be looked for */
 	if (p->read_file) {
 		r = p->read_file(settings, why);
 		if (r < 0) {
@@ -197,7 +197,7 @@ static int read_all(const struct call *c, void *settings, char **operands, int *
 		}
 		r = read_words(c, settings, operands, ret_len, why);
 	}
-	if (r == 0 && p->check)
+	if (r == 0 && p->check && !s->version)
 		r = p->check(settings, why);
 	if (r == 0)
 		log_set_level((enum log_level)(LOG_LEVEL_ERROR + s->log_level));

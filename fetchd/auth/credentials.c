@@ -208,7 +208,7 @@ int credentials_parse(struct span text, const char *host, const char *name, stru
 	AUTO_JSON root = NULL;
 	int r = json_parse(text, &root, NULL); /* whose reason would quote what stands near the mistake */
 	if (r < 0) {
-		reason_set(why, "no valid JSON");
+		reason_set(why, "not valid JSON");
 		return r;
 	}
 	return choose(root, host, name, ret_credential, why);
@@ -223,7 +223,7 @@ int credentials_parse_helper(struct span text, struct credential *ret_credential
 	if (r == -ENOMEM)
 		return r;
 	if (!user || !secret || strlen(secret) > CREDENTIALS_MAX / 2 || strlen(user) > CREDENTIALS_MAX / 8) {
-		reason_set(why, "what it printed is no credential");
+		reason_set(why, "what it printed is not a credential");
 		return -EINVAL;
 	}
 	if (secret[0] == '\0')

@@ -255,7 +255,7 @@ static void use_credential(struct pass *p)
 		add_hint(p);
 		fail(p, FAIL_DENIED, false, p->answer.failure.why.text);
 	} else {
-		fail(p, FAIL_DENIED, false, "the registry wants a password, and there is only an identity token");
+		fail(p, FAIL_DENIED, false, "the registry wants a password, and only an identity token is configured");
 	}
 }
 
@@ -310,7 +310,7 @@ static void begin(struct pass *p)
 	p->answer = (struct pass_answer){0};
 	p->search = (struct credential_search){p->passes->settings->auth_file, p->host, p->name, 0};
 	if (!(c->schemes & (AUTH_BASIC | AUTH_BEARER))) {
-		reason_set(&why, "'%s' asks for credentials of a kind that is not supported", p->host);
+		reason_set(&why, "'%s' wants an authentication scheme that is not supported", p->host);
 		fail(p, FAIL_DENIED, false, why.text);
 	} else {
 		find_credential(p);

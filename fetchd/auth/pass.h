@@ -23,8 +23,9 @@
 #define HELPER_TIMEOUT_MS 30000u
 
 /* For printf with the registry's name, twice. */
-#define NO_CREDENTIALS "there are no credentials for '%s': use 'podman login %s' or --auth-file"
+#define NO_CREDENTIALS "no credentials for '%s': use 'podman login %s' or --auth-file"
 
+struct http;
 struct loop;
 struct pass;
 struct passes;

@@ -119,14 +119,14 @@ int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms
 	uint64_t life_s = 0;
 	int r = json_parse(answer, &root, NULL); /* whose reason would quote what stands near the mistake */
 	if (r < 0) {
-		reason_set(why, "the answer is no valid JSON");
+		reason_set(why, "the answer is not valid JSON");
 		return r;
 	}
 	const char *token = json_member_text(root, "token");
 	if (!token || token[0] == '\0')
 		token = json_member_text(root, "access_token");
 	if (!token || !syntax_is_visible(token, TOKEN_MAX)) {
-		reason_set(why, token ? "the token in the answer cannot be one" : "there is no token in the answer");
+		reason_set(why, token ? "the token in the answer is malformed" : "there is no token in the answer");
 		return -EINVAL;
 	}
 	/* Some say 0 where they mean that they do not say, as the clients of docker and podman take it. */

@@ -11,7 +11,7 @@
 
 #include "fetchd/auth/credentials.h"
 #include "fetchd/http/challenge.h"
-#include "fetchd/http/failure.h"
+#include "fetchd/http/http.h"
 #include "fetchd/http/url.h"
 
 #define TOKEN_ANSWER_MAX     (64u << 10) /* bytes */

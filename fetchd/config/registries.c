@@ -60,7 +60,7 @@ static struct registry_settings *get(struct registries *rs, const char *host, st
 	if (rs->len == REGISTRIES_MAX || len == 0 || len > REFERENCE_HOST_MAX || strpbrk(host, "/ \t@")) {
 		reason_set(why,
 			   rs->len == REGISTRIES_MAX ? "there are more than %d registries"
-						     : "behind 'registry' a HOST or HOST:PORT has to stand",
+						     : "the section must be [registry HOST] or [registry HOST:PORT]",
 			   REGISTRIES_MAX);
 		return NULL;
 	}
@@ -98,7 +98,7 @@ static int check_mirror(const char *registry, const char *url, struct reason *wh
 	const char *host = strstr(url, "://");
 	int r = origin_of(url, &origin, &inner);
 	if (r == 0 && (!host || host[3 + strcspn(host + 3, "/?#")] != '\0')) {
-		reason_set(&inner, "only scheme, host and port may stand there");
+		reason_set(&inner, "only scheme, host and port are allowed");
 		r = -EINVAL;
 	}
 	if (r < 0)
@@ -137,12 +137,12 @@ static int check_header(const char *header, struct reason *why)
 	const char *value = header + name.len;
 	const char *what = NULL;
 	if (name.len == 0 || *value != ':' || value[1 + strspn(value + 1, " \t")] == '\0')
-		what = "it has to be 'Name: value'";
+		what = "it must be 'Name: value'";
 	else if (is_ours(name))
-		what = "fetchd sets that header itself; credentials belong into the auth file";
+		what = "fetchd sets that header itself; credentials belong in the auth file";
 	for (; *value != '\0'; value++)
 		if ((*value < ' ' && *value != '\t') || *value == 0x7f)
-			what = "there is a control byte in its value";
+			what = "its value has a control byte";
 	if (!what)
 		return 0;
 	reason_set(why, "'%.*s' cannot be a header: %s", name.len < 64 ? (int)name.len : 64, header, what);
@@ -294,7 +294,7 @@ int registries_check(const struct registries *rs, struct reason *why)
 {
 	for (size_t i = 0; i < rs->len; i++)
 		if (rs->all[i].tls.client_key && !rs->all[i].tls.client_cert) {
-			reason_set(why, "the registry '%s' has a client_key, but no client_cert", rs->all[i].host);
+			reason_set(why, "[registry %s] sets client_key without client_cert", rs->all[i].host);
 			return -EBADMSG;
 		}
 	return 0;
@@ -305,7 +305,7 @@ static int visit(void *self, const char *section, const char *key, const char *v
 	const char *host = registries_section(section);
 	if (host)
 		return registries_set(self, host, key, value, why);
-	reason_set(why, "only sections [registry HOST] may stand here, not [%s]", section);
+	reason_set(why, "only [registry HOST] sections are allowed here, not [%s]", section);
 	return -EINVAL;
 }
 

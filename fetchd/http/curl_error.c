@@ -21,13 +21,13 @@ static const struct {
 } ends[] = {
     {CURLE_OK, HTTP_WHOLE, ""},
     {CURLE_COULDNT_RESOLVE_HOST, HTTP_NO_ADDRESS,
-     "the name of the host cannot be resolved: is it spelt right, and does this machine's resolver answer?"},
+     "the host name does not resolve: check its spelling and this machine's resolver"},
     {CURLE_COULDNT_RESOLVE_PROXY, HTTP_NO_ADDRESS,
-     "the name of the proxy cannot be resolved: see http_proxy and https_proxy in the environment"},
+     "the proxy's name does not resolve: check http_proxy and https_proxy in the environment"},
     {CURLE_COULDNT_CONNECT, HTTP_NO_CONNECTION, NULL},
     {CURLE_PROXY, HTTP_NO_CONNECTION, NULL},
     {CURLE_OPERATION_TIMEDOUT, HTTP_NO_CONNECTION,
-     "no connection within the time for it: the host is down, or a firewall drops what is sent"},
+     "connect_timeout expired: the host is down, or a firewall drops the packets"},
     {CURLE_SSL_CONNECT_ERROR, HTTP_NO_TLS, NULL},
     {CURLE_PEER_FAILED_VERIFICATION, HTTP_NO_TLS, NULL},
     {CURLE_SSL_CACERT_BADFILE, HTTP_NO_TLS, NULL},
@@ -40,9 +40,9 @@ static const struct {
     {CURLE_GOT_NOTHING, HTTP_BROKEN_OFF, "the connection was closed without an answer"},
     {CURLE_PARTIAL_FILE, HTTP_BROKEN_OFF, "the connection was closed before the end of the body"},
     {CURLE_BAD_CONTENT_ENCODING, HTTP_REFUSED, /* since 8.7; before, the fields of the head tell */
-     "the server encoded the content although nobody asked for that"},
+     "the server encoded the content without being asked to"},
     {CURLE_WEIRD_SERVER_REPLY, HTTP_REFUSED, NULL},
-    {CURLE_UNSUPPORTED_PROTOCOL, HTTP_REFUSED, "the answer is no HTTP/1.1"},
+    {CURLE_UNSUPPORTED_PROTOCOL, HTTP_REFUSED, "the answer is not HTTP/1.1"},
 };
 
 /*
@@ -54,22 +54,20 @@ static const struct {
 	const char *text;
 } causes[] = {
     {"certificate has expired", HTTP_NO_TLS,
-     "TLS: the certificate has expired: its owner has to renew it, or the clock of this machine is wrong"},
-    {"certificate is not yet valid", HTTP_NO_TLS,
-     "TLS: the certificate is not valid yet: is the clock of this machine right?"},
+     "TLS: the certificate has expired: its owner must renew it, or this machine's clock is wrong"},
+    {"certificate is not yet valid", HTTP_NO_TLS, "TLS: the certificate is not valid yet: check this machine's clock"},
     {"certificate in certificate chain", HTTP_NO_TLS, UNKNOWN_AUTHORITY},
     {"unable to get local issuer", HTTP_NO_TLS, UNKNOWN_AUTHORITY},
     {"self-signed certificate", HTTP_NO_TLS,
-     "TLS: the certificate is self-signed: if it is the right one, name it with ca_file in [registry HOST]"},
-    {"subject name", HTTP_NO_TLS,
-     "TLS: the certificate is for another host: is this the name that the server has for itself?"},
+     "TLS: the certificate is self-signed; to trust it set ca_file under [registry HOST] in sluice.conf"},
+    {"subject name", HTTP_NO_TLS, "TLS: the certificate is for another host: check the host name"},
     {"alert certificate required", HTTP_NO_TLS,
-     "TLS: the server wants a certificate of the client: see client_cert in [registry HOST]"},
+     "TLS: the server wants a client certificate: set client_cert under [registry HOST] in sluice.conf"},
     {"wrong version number", HTTP_NO_TLS,
-     "TLS: the server speaks none there: plain_http = yes in [registry HOST], if it is to do without"},
+     "TLS: this port does not speak TLS; for plain HTTP set plain_http = yes under [registry HOST] in sluice.conf"},
     {"tunnel failed, response 407", HTTP_DENIED,
-     "407 Proxy Authentication Required: the proxy wants a password, or another one, in https_proxy"},
-    {"tunnel failed", HTTP_NO_CONNECTION, "the proxy in https_proxy does not connect us"},
+     "407 Proxy Authentication Required: set a valid user and password in https_proxy"},
+    {"tunnel failed", HTTP_NO_CONNECTION, "the proxy in https_proxy refuses the connection"},
 };
 
 /* "Recv failure: Connection reset by peer" is "connection reset by peer" in our words; "SSL ..." stays as it is. */
@@ -95,7 +93,7 @@ static void say_no_connection(const char *text, int os_error, struct reason *ret
 			       text + strlen(begin));
 	const char *error = strerror(os_error);
 	reason_set(ret_why, "%c%s%s%s", tolower((unsigned char)error[0]), error + 1, at,
-		   os_error == ECONNREFUSED ? ": nothing listens there, or a firewall is in the way" : "");
+		   os_error == ECONNREFUSED ? ": nothing listens there, or a firewall blocks it" : "");
 }
 
 static bool find_cause(const char *text, enum http_end *ret_end, struct reason *ret_why)
@@ -150,7 +148,7 @@ static bool find_event(const struct curl_end *c, enum http_end *ret_end, struct 
 	const char *words = NULL;
 	if (c->code == CURLE_OPERATION_TIMEDOUT && c->connected) {
 		*ret_end = HTTP_STALLED;
-		words = "the answer was not complete within the time for it";
+		words = "the answer took too long";
 	} else if (has_endless_line(c)) {
 		*ret_end = HTTP_REFUSED;
 		words = "a line of the head is too long";

@@ -7,7 +7,8 @@
 
 #include <curl/curl.h>
 
-#include "fetchd/http/http.h"
+#include "fetchd/http/failure.h"
+#include "fetchd/http/response.h"
 
 /* All that is known of a transfer of curl's that is over. */
 struct curl_end {

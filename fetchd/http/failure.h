@@ -4,7 +4,22 @@
 #ifndef SLUICE_FETCHD_HTTP_FAILURE_H
 #define SLUICE_FETCHD_HTTP_FAILURE_H
 
-#include "fetchd/http/http.h"
+#include "common/base/reason.h"
+#include "common/oci/transfer.h"
+
+/* How an exchange ended. */
+enum http_end {
+	HTTP_WHOLE,         /* the response is complete, as far as HTTP can tell */
+	HTTP_STOPPED,       /* `head` or `body` asked for it */
+	HTTP_REFUSED,       /* the head is over a limit or no HTTP, the framing is broken, or the guard held */
+	HTTP_NO_ADDRESS,    /* the name does not resolve */
+	HTTP_DENIED,        /* by the proxy */
+	HTTP_NO_CONNECTION, /* refused, unreachable, or the time for it is up */
+	HTTP_NO_TLS,        /* handshake or certificate */
+	HTTP_BROKEN_OFF,    /* reset, closed before the answer, a body that is cut short */
+	HTTP_STALLED,       /* no byte for the stall time, too few in the time for a look, or not whole in time */
+	HTTP_FAILED,        /* our side: memory, descriptors */
+};
 
 struct failure {
 	enum fail_class class;

@@ -203,7 +203,7 @@ static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_er
 	if (x->refused)
 		reason_set(ret_why, "%s", x->response.why.text);
 	else if (x->guard_held && (end == HTTP_NO_CONNECTION || code == CURLE_ABORTED_BY_CALLBACK))
-		reason_set(ret_why, "it is an address of this machine or of its link, where no server may send us");
+		reason_set(ret_why, "no server may send us to an address of this machine or its link");
 	else
 		return end;
 	return HTTP_REFUSED;

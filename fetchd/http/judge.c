@@ -13,7 +13,7 @@ static const struct {
     {403, "403 Forbidden"},
     {404, "404 Not Found"},
     {405, "405 Method Not Allowed"},
-    {407, "407 Proxy Authentication Required: the proxy wants a password, or another one, in http_proxy"},
+    {407, "407 Proxy Authentication Required: set a valid user and password in http_proxy"},
     {408, "408 Request Timeout"},
     {410, "410 Gone"},
     {416, "416 Range Not Satisfiable"},
@@ -71,13 +71,11 @@ static bool digest_contradicts(const struct response *r, const struct want *w)
 static enum verdict judge_body(const struct response *r, const struct want *w, uint64_t size, struct judgement *j)
 {
 	if (r->coded)
-		return refuse(j, FAIL_BAD_DATA, "the server encoded the content although nobody asked for that");
+		return refuse(j, FAIL_BAD_DATA, "the server encoded the content without being asked to");
 	if (r->chunked && r->has_length)
 		return refuse(j, FAIL_BAD_DATA, "the answer has both a Content-Length and a chunked body");
 	if (digest_contradicts(r, w))
-		return refuse(j, FAIL_BAD_DATA,
-			      "the server says that the content has the digest %s where %s was expected", r->digest,
-			      w->expected);
+		return refuse(j, FAIL_BAD_DATA, "the server announces digest %s, expected %s", r->digest, w->expected);
 	if (w->size != SIZE_UNKNOWN && size != SIZE_UNKNOWN && size != w->size)
 		return refuse(j, differing(w), "the content is %" PRIu64 " bytes long, expected %" PRIu64, size,
 			      w->size);
@@ -123,14 +121,14 @@ static enum verdict judge_whole(const struct response *r, const struct want *w, 
 		return refuse(j, FAIL_CHANGED, "%s", changed_text);
 	if (has_no_end(r, w))
 		return refuse(j, FAIL_BAD_DATA,
-			      "the server does not say how long the content is, so without a digest nothing tells "
-			      "whether all of it came; give its digest");
+			      "the server does not announce the size, so only a digest can tell whether all of it "
+			      "arrived; specify the digest");
 	if (w->offset > 0 && !w->checked && compare_validator(r, w) == 0)
 		return refuse(j, FAIL_CHANGED,
-			      "the server cannot go on at an offset, and nothing tells whether the "
-			      "content is still the same");
+			      "the server cannot resume at an offset, and nothing tells whether the "
+			      "content is unchanged");
 	if (j->size != SIZE_UNKNOWN && w->offset > j->size)
-		return refuse(j, FAIL_CHANGED, "the content is shorter than what is there already");
+		return refuse(j, FAIL_CHANGED, "the content is shorter than what has arrived");
 	j->skip = w->offset;
 	j->end = j->size;
 	return VERDICT_TAKE;
@@ -139,9 +137,9 @@ static enum verdict judge_whole(const struct response *r, const struct want *w, 
 static enum verdict judge_part(const struct response *r, const struct want *w, struct judgement *j)
 {
 	if (w->offset == 0 || w->whole)
-		return refuse(j, FAIL_BAD_DATA, "the server sent a part although all was asked for");
+		return refuse(j, FAIL_BAD_DATA, "the server sent a part although all was requested");
 	if (r->multipart)
-		return refuse(j, FAIL_BAD_DATA, "the server sent several parts although one was asked for");
+		return refuse(j, FAIL_BAD_DATA, "the server sent several parts although one was requested");
 	if (!r->has_range)
 		return refuse(j, FAIL_BAD_DATA, "the server sent a part without saying which");
 	if (r->first != w->offset)
@@ -152,13 +150,13 @@ static enum verdict judge_part(const struct response *r, const struct want *w, s
 	if (v != VERDICT_TAKE)
 		return v;
 	if (j->size == SIZE_UNKNOWN)
-		return refuse(j, FAIL_BAD_DATA, "the server does not say how long the content is");
+		return refuse(j, FAIL_BAD_DATA, "the server does not announce the size");
 	if (r->last >= j->size || (r->has_length && r->length != r->last - r->first + 1))
-		return refuse(j, FAIL_BAD_DATA, "the server sent a part that is longer or shorter than it says");
+		return refuse(j, FAIL_BAD_DATA, "the server sent a part that is longer or shorter than announced");
 	if (has_changed(r, w))
 		return refuse(j, FAIL_CHANGED, "%s", changed_text);
 	if (!w->checked && w->validator[0] == '"' && r->etag[0] == '\0')
-		return refuse(j, FAIL_CHANGED, "the server sent a part without the ETag that it was asked for");
+		return refuse(j, FAIL_CHANGED, "the server sent a part without the requested ETag");
 	j->end = r->last + 1;
 	return VERDICT_TAKE;
 }
@@ -166,7 +164,7 @@ static enum verdict judge_part(const struct response *r, const struct want *w, s
 /* Some servers do not want any range, or not this one; what they would send whole has the same bytes in it. */
 static enum verdict refuse_range(struct judgement *j, const char *text)
 {
-	(void)refuse(j, FAIL_BAD_DATA, "%s to a range that lies within the content", text);
+	(void)refuse(j, FAIL_BAD_DATA, "%s to a range within the content", text);
 	return VERDICT_WHOLE;
 }
 
@@ -178,14 +176,14 @@ static enum verdict judge_unsatisfied(const struct response *r, const struct wan
 {
 	static const char text[] = "416 Range Not Satisfiable";
 	if (w->offset == 0 || w->whole)
-		return refuse(j, FAIL_BAD_DATA, "%s, although no range was asked for", text);
+		return refuse(j, FAIL_BAD_DATA, "%s, although no range was requested", text);
 	if (!r->unsatisfied || r->total == w->size)
 		return refuse_range(j, text);
 	if (w->size != SIZE_UNKNOWN)
 		return refuse(j, differing(w), "%s: the content is %" PRIu64 " bytes long, expected %" PRIu64, text,
 			      r->total, w->size);
 	if (r->total < w->offset || (r->total == w->offset && !w->checked))
-		return refuse(j, FAIL_CHANGED, "%s: the content is not longer than what is there already", text);
+		return refuse(j, FAIL_CHANGED, "%s: the content is not longer than what has arrived", text);
 	j->size = j->end = r->total;
 	return r->total == w->offset ? VERDICT_COMPLETE : VERDICT_NARROW;
 }
@@ -241,7 +239,7 @@ static enum verdict judge(const struct response *r, const struct want *w, struct
 	case 307:
 	case 308:
 		if (r->location[0] == '\0')
-			return refuse(j, FAIL_BAD_DATA, "the server redirects without saying where to");
+			return refuse(j, FAIL_BAD_DATA, "the redirect names no target");
 		return VERDICT_REDIRECT;
 	case 416:
 		return judge_unsatisfied(r, w, j);

@@ -96,7 +96,7 @@ static void take_length(struct response *r, struct span value)
 {
 	uint64_t length;
 	if (!parse_number(value, &length)) {
-		broken(r, "the Content-Length is no number");
+		broken(r, "the Content-Length is not a number");
 		return;
 	}
 	if (r->has_length && r->length != length)
@@ -136,7 +136,7 @@ static void take_range(struct response *r, struct span value)
 			r->last < r->total;
 	}
 	if (!right)
-		broken(r, "a Content-Range that makes no sense");
+		broken(r, "the Content-Range makes no sense");
 }
 
 static void take_etag(struct response *r, struct span value)
@@ -179,7 +179,7 @@ static void take_type(struct response *r, struct span value)
 static void take_location(struct response *r, struct span value)
 {
 	if (r->location[0] != '\0' || !keep(value, r->location, sizeof(r->location)))
-		broken(r, "a Location that makes no sense");
+		broken(r, "the Location makes no sense");
 }
 
 static bool is_digits(struct span s)
@@ -253,7 +253,7 @@ static void begin(struct response *r, struct span line)
 	uint64_t status = 0;
 	struct span digits = cut(&line, ' ');
 	if (digits.len != 3 || !parse_number(digits, &status) || status < 100)
-		broken(r, "no HTTP status line");
+		broken(r, "the status line is malformed");
 	r->status = (unsigned)status;
 }
 

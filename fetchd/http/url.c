@@ -33,7 +33,7 @@ static int parse_origin(CURLU *u, struct origin *ret_origin, struct reason *why)
 	}
 	if (!get_part(u, CURLUPART_HOST, 0, o.host, sizeof(o.host)) ||
 	    !get_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT, port, sizeof(port))) {
-		reason_set(why, "the URL names no host that could be asked");
+		reason_set(why, "the URL names no host");
 		return -EINVAL;
 	}
 	for (char *p = o.host; *p; p++)
@@ -41,7 +41,7 @@ static int parse_origin(CURLU *u, struct origin *ret_origin, struct reason *why)
 	o.tls = strcmp(scheme, "https") == 0;
 	uint64_t number = 0;
 	if (opt_parse_number(OPT_COUNT, port, &number) < 0 || number > UINT16_MAX) {
-		reason_set(why, "'%s' is no port", port);
+		reason_set(why, "'%s' is not a port", port);
 		return -EINVAL;
 	}
 	o.port = (uint16_t)number;
@@ -59,7 +59,7 @@ static int parse_url(CURLU *u, const char *url, struct reason *why)
 	if (code == CURLUE_OUT_OF_MEMORY)
 		return -ENOMEM;
 	reason_set(why, "%s",
-		   code == CURLUE_USER_NOT_ALLOWED ? "credentials in a URL are not accepted" : "no valid URL");
+		   code == CURLUE_USER_NOT_ALLOWED ? "credentials in a URL are not accepted" : "not a valid URL");
 	return -EINVAL;
 }
 

@@ -109,7 +109,7 @@ case("206 that ends early", capped, resumed(OK, requests=3))
 case("206 that ends behind the end", says("bytes {s}-{n}/{n}"), resumed(BAD_DATA, "makes no sense"))
 case("206 of more than it says", longer_than_it_says, resumed(BAD_DATA, "more than the", sent=up_to(IN_FLIGHT)))
 case("206 of another length than its range", lambda x, c: x.part(c.data, body=c.data[x.start : -1]),
-     resumed(BAD_DATA, "longer or shorter than it says"))
+     resumed(BAD_DATA, "longer or shorter than announced"))
 case("206 of a longer whole", says("bytes {s}-{e}/9{n}"), resumed(BAD_DATA, "bytes long"))
 case("206 of a whole that is not known", says("bytes {s}-{e}/*"), resumed(OK))
 case("206 without a range", says(""), resumed(BAD_DATA, "without saying which"))
@@ -122,7 +122,7 @@ case("206 with two ranges", lambda x, c: x.head(206, [("Content-Range", f"bytes 
      resumed(BAD_DATA, "makes no sense", sent=nothing))
 case("206 of several parts", lambda x, c: x.part(c.data, headers={"Content-Type": "multipart/byteranges; boundary=x"}),
      resumed(BAD_DATA, "several parts"))
-case("206 to a plain request", lambda x, c: x.part(c.data), plain(BAD_DATA, "a part although all was asked for"))
+case("206 to a plain request", lambda x, c: x.part(c.data), plain(BAD_DATA, "a part although all was requested"))
 for text, number in (("where we are", "{s}"), ("below", "1"), ("past the end", "9{n}")):
     case(f"416 {text}", lambda x, c, number=number:
          x.answer(416, headers={"Content-Range": f"bytes */{number.format(s=x.start, n=len(c.data))}"}),
@@ -149,7 +149,7 @@ for name, code, where in (("416", 416, ""), ("416 at the end", 416, "bytes */{n}
 case("416 once", lambda x, c: x.answer(416), resumed(OK, requests=2, sent=all_of_it), once=True)
 case("416 to a range, and a part of all", no_ranges(416, lambda x, c: x.answer(
     206, c.data, {"Content-Range": f"bytes 0-{len(c.data) - 1}/{len(c.data)}"})),
-     resumed(BAD_DATA, "a part although all was asked for", requests=2, sent=up_to(IN_FLIGHT)))
+     resumed(BAD_DATA, "a part although all was requested", requests=2, sent=up_to(IN_FLIGHT)))
 case("416 to a range, and all of another length", no_ranges(416, lambda x, c: x.answer(200, c.data[:-1])),
      resumed(BAD_DATA, "bytes long", requests=2, sent=up_to(IN_FLIGHT)))
 case("416 to a range, and all is gone", no_ranges(416, lambda x, c: x.answer(404)),
@@ -271,7 +271,7 @@ def endless_chunks(x, c):
 for name, behave in (("endless body", endless), ("endless chunks", endless_chunks)):
     # Whether the byte too many is seen before or after all that belong there have proved right.
     case(name, behave, token(BAD_DATA, "longer than", sent=up_to(IN_FLIGHT)),
-         manifest(BAD_DATA, "more than the 4194304 bytes", sent=up_to(IN_FLIGHT)),
+         manifest(BAD_DATA, "more than the allowed 4194304 bytes", sent=up_to(IN_FLIGHT)),
          blobs((OK, BAD_DATA), sent=up_to(IN_FLIGHT)))
 case("document of 100 MiB", lambda x, c: x.rest(c.data, 100 << 20, end=False), manifest(BAD_DATA, "the limit is 4194304"),
      token(BAD_DATA, "limit"))
@@ -321,7 +321,7 @@ for location in ("file:///etc/passwd", "gopher://{0}/x", "ftp://{0}/x", "scp://{
     case(f"redirect to {location}", to(location), content(BAD_DATA, "only http and https", sent=nothing), no_redirect)
 case("redirect with a password", to("http://canary:canary@{0}/x"), content(BAD_DATA, "credentials in a URL", sent=nothing),
      no_redirect)
-case("redirect to nowhere", lambda x, c: x.answer(302), content(BAD_DATA, "without saying where to", sent=nothing),
+case("redirect to nowhere", lambda x, c: x.answer(302), content(BAD_DATA, "names no target", sent=nothing),
      token(BAD_DATA, sent=nothing))
 for name, location in (("an endless URL", "/" + "x" * 9000), ("a line break", "/\x7f")):
     case(f"redirect to {name}", to(location), everywhere(BAD_DATA, "Location", sent=nothing))

@@ -283,6 +283,6 @@ def test_content_without_an_end(box, bad):
     box.configure(QUICK)
     bad.on("/file", lambda x: (x.head(200, {"Connection": "close"}), x.body(DATA), x.hang_up()))
     result = box.run("sluice", "fetch", bad.url("/file"), want=BAD_DATA)
-    one_line(result.stderr, bad.url("/file"), "give its digest")
+    one_line(result.stderr, bad.url("/file"), "specify the digest")
     box.run("sluice", "fetch", bad.url("/file"), "--digest", digest_of(DATA), want=OK)
     assert box.blob(digest_of(DATA)).read_bytes() == DATA

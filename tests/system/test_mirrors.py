@@ -96,7 +96,7 @@ def test_all_of_it_if_nobody_serves_the_range(box, three):
     assert got.raw == DATA
     assert ranges(*three) == [[""], [REST], [REST, ""]]
     line = next(line for line in got.stderr.splitlines() if "requesting all of" in line)
-    for word in (three[2].address, "400 Bad Request", DIGEST, f"{HALF} bytes that are there"):
+    for word in (three[2].address, "400 Bad Request", DIGEST, f"{HALF} bytes that have arrived"):
         assert word in line, line
 
 

@@ -48,13 +48,13 @@ def tls(**how):
 
 
 OUTCOMES = {  # how to come by it, the exit code, what the line says
-    "no address": (lambda *_: ("http://no-such-host.invalid/file", None, ""), UNAVAILABLE, "cannot be resolved"),
-    "refused": (refused, UNAVAILABLE, "nothing listens there, or a firewall is in the way"),
+    "no address": (lambda *_: ("http://no-such-host.invalid/file", None, ""), UNAVAILABLE, "does not resolve"),
+    "refused": (refused, UNAVAILABLE, "nothing listens there, or a firewall blocks it"),
     "reset": (answers(badserver.cut_short(DATA, 0, reset=True)), AGAIN, "connection reset by peer"),
     "self-signed": (tls(alone=True), UNAVAILABLE, "TLS: the certificate is self-signed"),
     "expired": (tls(expired=True), UNAVAILABLE, "TLS: the certificate has expired"),
     "wrong host": (tls(names="DNS:elsewhere.example"), UNAVAILABLE, "TLS: the certificate is for another host"),
-    "401": (answers(badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'})), DENIED, "there are no credentials for"),
+    "401": (answers(badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'})), DENIED, "no credentials for"),
     "403": (answers(badserver.status(403)), DENIED, "403 Forbidden"),
     "404": (answers(badserver.status(404)), NOT_FOUND, "404 Not Found"),
     "429": (answers(badserver.status(429)), AGAIN, "429 Too Many Requests"),

@@ -54,7 +54,7 @@ static const struct {
     {CURLE_COULDNT_CONNECT, "", ENETUNREACH, NOT_SENT, HTTP_NO_CONNECTION, "network is unreachable"},
     {CURLE_OPERATION_TIMEDOUT, "Connection timed out after 100 milliseconds", 0, NOT_SENT, HTTP_NO_CONNECTION,
      "firewall"},
-    {CURLE_OPERATION_TIMEDOUT, "Operation timed out", 0, NO_ANSWER, HTTP_STALLED, "not complete"},
+    {CURLE_OPERATION_TIMEDOUT, "Operation timed out", 0, NO_ANSWER, HTTP_STALLED, "too long"},
     {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: certificate has expired", 0, NOT_SENT, HTTP_NO_TLS,
      "TLS: the certificate has expired"},
     {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: certificate is not yet valid", 0, NOT_SENT, HTTP_NO_TLS,

@@ -1,7 +1,7 @@
 /* The way to a source: who is asked in which order, under which URL, and where redirects lead. */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/fetchd_settings.h"
 
 /* The code under test */
 #include "fetchd/route.h"
@@ -46,11 +46,252 @@ static void test_accept(void **state)
 	assert_non_null(strstr(route_accept(SOURCE_MANIFEST), "application/vnd.docker.distribution.manifest.v2+json"));
 }
 
+static struct settings s;
+
+/* A registry with two mirrors, one of which has a section of its own; and what else is not as by default. */
+static int set_up(void **state)
+{
+	struct unit_dir d;
+	struct reason why;
+	char path[FILE_PATH_SIZE], words[FILE_PATH_SIZE + 16];
+	(void)state;
+	unit_dir_make(&d);
+	unit_write_text(&d, "conf",
+			"[registry reg.io]\nmirror = http://m0.io:5000\nmirror = https://m1.io\nheader = X-Ours: 1\n"
+			"connections = 3\n[registry m0.io:5000]\nconnections = 2\n[registry cdn.io]\nmin_speed = 7\n"
+			"header = X-Cdn: 1\n[registry plain.io]\nplain_http = yes\n");
+	(void)snprintf(words, sizeof(words), "--config=%s", unit_path(&d, "conf", path));
+	assert_int_equal(unit_settings(words, &s, &why), 0);
+	unit_dir_remove(&d);
+	return 0;
+}
+
+static void begin(struct route *r, const char *source, uint32_t suspects)
+{
+	struct reason why;
+	memset(r, 0, sizeof(*r));
+	assert_int_equal(route_init(r, span_str(source)), 0);
+	assert_int_equal(route_plan(r, &s, suspects, &why), 0);
+	assert_int_equal(route_enter(r, &s, "", &why), 0);
+	assert_int_equal(route_restart(r, &s), 0);
+}
+
+static void test_sources(void **state)
+{
+	static const struct {
+		const char *source, *registry, *name, *host, *url;
+		enum source_kind kind;
+		bool by_tag;
+	} rows[] = {
+	    {"http://a.io:81/x?y", "", "", "a.io:81", "http://a.io:81/x?y", SOURCE_URL, false},
+	    {"manifest://plain.io/a/b:c", "plain.io", "a/b", "plain.io", "http://plain.io/v2/a/b/manifests/c",
+	     SOURCE_MANIFEST, true},
+	    {"manifest://b.io/a@" DIGEST, "b.io", "a", "b.io", "https://b.io/v2/a/manifests/" DIGEST, SOURCE_MANIFEST,
+	     false},
+	    {"blob://docker.io/a/b@" DIGEST, "docker.io", "a/b", "docker.io",
+	     "https://registry-1.docker.io/v2/a/b/blobs/" DIGEST, SOURCE_BLOB, false},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct route r;
+		begin(&r, rows[i].source, 0);
+		assert_string_equal(r.registry, rows[i].registry);
+		assert_string_equal(r.name, rows[i].name);
+		assert_string_equal(r.host, rows[i].host);
+		assert_string_equal(r.url.data, rows[i].url);
+		assert_int_equal(r.kind, rows[i].kind);
+		assert_int_equal(r.by_tag, rows[i].by_tag);
+		assert_int_equal(r.sites_len, 1);
+		assert_true(route_is_home(&r));
+		assert_false(route_is_guarded(&r));
+		assert_false(route_next_site(&r));
+		assert_false(route_first_site(&r));
+		route_release(&r);
+	}
+}
+
+static void test_bad_sources(void **state)
+{
+	static const char *const rows[] = {"", "ftp://a.io/x", "http://user@a.io/", "blob://a.io/b:c", "manifest://"};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct route r = {0};
+		struct reason why = {""};
+		assert_int_equal(route_init(&r, span_str(rows[i])), 0);
+		int error = route_plan(&r, &s, 0, &why);
+		if (error == 0)
+			error = route_enter(&r, &s, "", &why);
+		assert_int_equal(error, -EINVAL);
+		assert_string_not_equal(why.text, "");
+		route_release(&r);
+	}
+}
+
+/* The mirrors, then the registry; whoever is suspected comes last. */
+static void test_order_of_sites(void **state)
+{
+	static const struct {
+		uint32_t suspects;
+		const char *want[3];
+	} rows[] = {
+	    {0, {"m0.io:5000", "m1.io", "reg.io"}},
+	    {1, {"m1.io", "reg.io", "m0.io:5000"}},
+	    {2, {"m0.io:5000", "reg.io", "m1.io"}},
+	    {3, {"reg.io", "m0.io:5000", "m1.io"}},
+	    {1u << SITE_REGISTRY, {"m0.io:5000", "m1.io", "reg.io"}},
+	    {1u << SITE_REGISTRY | 3, {"m0.io:5000", "m1.io", "reg.io"}},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct route r;
+		uint32_t seen = 0;
+		begin(&r, "manifest://reg.io/a:b", rows[i].suspects);
+		assert_int_equal(r.sites_len, 3);
+		for (size_t k = 0; k < 3; k++) {
+			assert_string_equal(r.host, rows[i].want[k]);
+			seen |= route_site_bit(&r);
+			assert_int_equal(route_next_site(&r), k < 2);
+			assert_int_equal(route_enter(&r, &s, "", NULL), 0);
+		}
+		assert_int_equal(seen, 3 | 1u << SITE_REGISTRY);
+		assert_true(route_first_site(&r));
+		route_release(&r);
+	}
+}
+
+/* What is configured for each site; a tag that was resolved is asked for by its digest. */
+static void test_sites(void **state)
+{
+	struct route r;
+	struct http_ask ask = {0};
+	(void)state;
+	begin(&r, "manifest://reg.io/a:b", 0);
+	assert_string_equal(r.url.data, "http://m0.io:5000/v2/a/manifests/b");
+	assert_int_equal(r.policy.host.connections, 2);
+	route_fill(&r, &ask);
+	assert_int_equal(ask.headers_len, 0);
+	assert_true(route_next_site(&r) && route_next_site(&r));
+	assert_int_equal(route_enter(&r, &s, DIGEST, NULL), 0);
+	assert_int_equal(route_restart(&r, &s), 0);
+	assert_string_equal(r.url.data, "https://reg.io/v2/a/manifests/" DIGEST);
+	assert_int_equal(r.policy.host.connections, 3);
+	route_fill(&r, &ask);
+	assert_int_equal(ask.headers_len, 1);
+	assert_string_equal(ask.headers[0], "X-Ours: 1");
+	assert_string_equal(ask.url, r.url.data);
+	route_release(&r);
+}
+
+/* A range is refused: another site may serve it, each once. */
+static void test_refused_ranges(void **state)
+{
+	struct route r;
+	(void)state;
+	begin(&r, "manifest://reg.io/a:b", 0);
+	assert_true(route_refuse_range(&r));
+	assert_false(route_refuse_range(&r));
+	assert_true(route_next_site(&r));
+	assert_true(route_refuse_range(&r));
+	assert_true(route_next_site(&r));
+	assert_false(route_refuse_range(&r)); /* the last */
+	route_release(&r);
+}
+
+static void test_redirects(void **state)
+{
+	static const struct {
+		const char *source, *location;
+		const char *at;  /* NULL: not followed */
+		const char *why; /* then */
+		bool home, guarded;
+	} rows[] = {
+	    {"https://a.io/x", "/y", "a.io", NULL, true, false},
+	    {"https://a.io/x", "https://cdn.io/y", "cdn.io", NULL, false, true},
+	    {"https://a.io/x", "https://10.0.0.1/y", "10.0.0.1", NULL, false, true},
+	    {"http://localhost:5000/x", "http://127.0.0.1:9/y", "127.0.0.1:9", NULL, false, false},
+	    {"https://a.io/x", "http://a.io/y", NULL, "https to http", false, false},
+	    {"https://a.io/x", "https://127.0.0.1/y", NULL, "this machine", false, false},
+	    {"http://a.io/x", "http://169.254.169.254/", NULL, "this machine", false, false},
+	    {"http://a.io/x", "http://localhost/", NULL, "this machine", false, false},
+	    {"http://a.io/x", "file:///etc/passwd", NULL, "only http", false, false},
+	    {"http://a.io/x", "http://u:p@b.io/", NULL, "credentials", false, false},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct route r;
+		struct failure failure = {0};
+		char at[ORIGIN_TEXT_SIZE];
+		begin(&r, rows[i].source, 0);
+		assert_int_equal(route_redirect(&r, &s, rows[i].location, &failure), rows[i].at != NULL);
+		if (!rows[i].at) {
+			assert_int_equal(failure.class, FAIL_BAD_DATA);
+			assert_non_null(strstr(failure.why.text, rows[i].why));
+		} else {
+			route_format_at(&r, at);
+			assert_string_equal(at, rows[i].at);
+			assert_int_equal(route_is_home(&r), rows[i].home);
+			assert_int_equal(route_is_guarded(&r), rows[i].guarded);
+		}
+		route_release(&r);
+	}
+}
+
+/* Where a registry sends us has a section of its own, or none; a new try begins at the registry again. */
+static void test_policy_of_redirects(void **state)
+{
+	struct route r;
+	struct failure failure;
+	struct http_ask ask = {0};
+	(void)state;
+	begin(&r, "blob://reg.io/a@" DIGEST, 3); /* the registry comes first */
+	assert_true(route_redirect(&r, &s, "https://cdn.io/y", &failure));
+	route_fill(&r, &ask);
+	assert_int_equal(ask.patience.min_speed, 7);
+	assert_int_equal(ask.headers_len, 0); /* which are for who asks it by name */
+	assert_int_equal(route_restart(&r, &s), 0);
+	assert_true(route_is_home(&r));
+	route_fill(&r, &ask);
+	assert_int_equal(ask.headers_len, 1);
+	assert_int_equal(ask.patience.min_speed, 1024);
+	for (int i = 0; i < REDIRECTS_MAX; i++)
+		assert_true(route_redirect(&r, &s, "/again", &failure));
+	assert_false(route_redirect(&r, &s, "/again", &failure));
+	assert_non_null(strstr(failure.why.text, "too often"));
+	route_release(&r);
+}
+
+/* A configuration that was read again counts from the next look on. */
+static void test_refresh(void **state)
+{
+	struct settings *other = calloc(1, sizeof(*other));
+	struct route r;
+	(void)state;
+	assert_non_null(other);
+	begin(&r, "https://a.io/x", 0);
+	*other = s;
+	other->all.connections = 5;
+	route_refresh(&r, other);
+	assert_int_equal(r.policy.host.connections, 8);
+	other->generation++;
+	route_refresh(&r, other);
+	assert_int_equal(r.policy.host.connections, 5);
+	route_release(&r);
+	free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_registry_url),
 	    cmocka_unit_test(test_accept),
+	    cmocka_unit_test(test_sources),
+	    cmocka_unit_test(test_bad_sources),
+	    cmocka_unit_test(test_order_of_sites),
+	    cmocka_unit_test(test_sites),
+	    cmocka_unit_test(test_refused_ranges),
+	    cmocka_unit_test(test_redirects),
+	    cmocka_unit_test(test_policy_of_redirects),
+	    cmocka_unit_test(test_refresh),
 	};
-	return cmocka_run_group_tests_name("fetchd route", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fetchd route", tests, set_up, NULL);
 }

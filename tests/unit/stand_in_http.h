@@ -90,14 +90,6 @@ bool http_is_connected(const struct exchange *x)
 
 /* ── what a test does ── */
 
-static inline size_t stand_in_running(void)
-{
-	size_t count = 0;
-	for (size_t i = 0; i < stand_in.len; i++)
-		count += stand_in.all[i].running;
-	return count;
-}
-
 static inline struct exchange *stand_in_last(void)
 {
 	assert_true(stand_in.len > 0);

@@ -19,6 +19,17 @@ const char *stage_name(enum stage_id stage)
 	return names[stage];
 }
 
+const char *stage_lock(enum stage_id stage)
+{
+	static const char *const locks[] = {
+	    [STAGE_FETCHD] = "fetchd.lock",
+	    [STAGE_INGESTD] = "ingestd.lock",
+	    [STAGE_COMMITD] = "commitd.lock",
+	};
+
+	return locks[stage];
+}
+
 int stage_self_init(struct stage_self *self, enum stage_id stage)
 {
 	*self = (struct stage_self){.stage = stage, .started_s = clock_wall_s()};

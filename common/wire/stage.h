@@ -9,6 +9,9 @@
 /* "fetchd" */
 const char *stage_name(enum stage_id stage);
 
+/* "fetchd.lock", in the runtime directory: flock'd by the daemon for as long as it runs. */
+const char *stage_lock(enum stage_id stage);
+
 /* What a stage says of itself to everybody. */
 struct stage_self {
 	enum stage_id stage;

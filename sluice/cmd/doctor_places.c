@@ -23,6 +23,7 @@
 
 /* Wire */
 #include "common/wire/pipe.h"
+#include "common/wire/stage.h"
 
 /* Sluice */
 #include "sluice/run/counts.h"
@@ -201,7 +202,7 @@ void doctor_check_programs(struct findings *f)
 
 	(void)unsetenv("SLUICE_CONFIG"); /* a broken one is reported below, by its own name */
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
-		const char *name = counts_stage_name(i);
+		const char *name = stage_name(i);
 		const char *const args[] = {name, "--version", NULL};
 		struct reason text, want;
 		int code = run_program(name, args, &text);

@@ -13,6 +13,7 @@
 
 /* Wire */
 #include "common/wire/pipe.h"
+#include "common/wire/stage.h"
 
 #define CLOCKS_APART_S 5u /* two readings of one clock, with a question in between on a busy machine */
 
@@ -41,7 +42,7 @@ static void check_up(const struct check *c)
 	}
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
 		const struct counts_stage *s = &stages[i];
-		const char *name = counts_stage_name(i);
+		const char *name = stage_name(i);
 		char since[CLOCK_TEXT_SIZE];
 		clock_format(s->started_s, since);
 		if (s->up)
@@ -94,7 +95,7 @@ static void check_versions(const struct check *c)
 		all = false;
 		finding_report(c->findings, FINDING_FAIL, "versions",
 			       "restart it, or install all four programs of one version",
-			       "%s has version %s, this command has " SLUICE_VERSION, counts_stage_name(i), s->version);
+			       "%s has version %s, this command has " SLUICE_VERSION, stage_name(i), s->version);
 	}
 	if (all)
 		finding_report(c->findings, FINDING_OK, "versions", NULL,
@@ -150,7 +151,7 @@ static void check_boot(const struct check *c, const char *name, const struct mes
 static void check_identity(const struct check *c, enum stage_id stage, enum pipe_name pipe)
 {
 	const struct message ping = {.type = MSG_PING};
-	const char *name = counts_stage_name(stage);
+	const char *name = stage_name(stage);
 	struct message pong;
 	struct pipe *ctl = NULL;
 
@@ -177,7 +178,7 @@ static void check_writing(const struct check *c)
 	} rows[] = {{STAGE_INGESTD, COUNT_INGESTD_WRITES, "ingest/"}, {STAGE_COMMITD, COUNT_COMMITD_WRITES, "blobs/"}};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *name = counts_stage_name(rows[i].stage);
+		const char *name = stage_name(rows[i].stage);
 		if (!c->counts->stages[rows[i].stage].up)
 			continue;
 		if (c->counts->values[rows[i].writes])

@@ -43,7 +43,7 @@ static int run_each(struct job *j, const struct call *call, const struct act *ac
 
 	for (int i = 0; i < call->argc; i++) {
 		const struct message request = {.type = act->request, .ref = span_str(call->argv[i])};
-		int code = client_demand(j->client, CLIENT_INGESTD, &request, act->answer, &answer, &why);
+		int code = client_demand(j->client, STAGE_INGESTD, &request, act->answer, &answer, &why);
 		if (code != 0)
 			report_error(act->word, call->argv[i], code, NULL, &why);
 		else if (!command_context(call)->quiet)

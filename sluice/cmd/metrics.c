@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Wire */
+#include "common/wire/stage.h"
+
 /* Sluice */
 #include "sluice/cmd/command.h"
 #include "sluice/cmd/report.h"
@@ -106,21 +109,21 @@ static void print_stages(const struct counts *f)
 {
 	print_head("sluice_up", "", "gauge", "Whether the stage answers: 1 or 0");
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++)
-		(void)printf("sluice_up{stage=\"%s\"} %d\n", counts_stage_name(i), f->stages[i].up);
+		(void)printf("sluice_up{stage=\"%s\"} %d\n", stage_name(i), f->stages[i].up);
 	if (!counts_any_up(f))
 		return;
 	print_head("sluice_build_info", "", "gauge", "The version of the stage; always 1");
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
 		if (!f->stages[i].up)
 			continue;
-		(void)printf("sluice_build_info{stage=\"%s\",version=\"", counts_stage_name(i));
+		(void)printf("sluice_build_info{stage=\"%s\",version=\"", stage_name(i));
 		print_escaped(f->stages[i].version);
 		(void)printf("\"} 1\n");
 	}
 	print_head("sluice_start_time_seconds", "", "gauge", "When the stage was started, in seconds since 1970");
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++)
 		if (f->stages[i].up)
-			(void)printf("sluice_start_time_seconds{stage=\"%s\"} %" PRIu64 "\n", counts_stage_name(i),
+			(void)printf("sluice_start_time_seconds{stage=\"%s\"} %" PRIu64 "\n", stage_name(i),
 				     f->stages[i].started_s);
 }
 

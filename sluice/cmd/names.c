@@ -47,7 +47,7 @@ static int demand_ok(const struct context *ctx, const struct message *request, s
 	int code = job_begin(&j, ctx, ctx->quiet ? PROGRESS_NONE : PROGRESS_LINES, why);
 
 	if (code == 0)
-		code = client_demand(j.client, CLIENT_COMMITD, request, MSG_OK, &answer, why);
+		code = client_demand(j.client, STAGE_COMMITD, request, MSG_OK, &answer, why);
 	job_end_progress(&j);
 	return job_end(&j, code);
 }

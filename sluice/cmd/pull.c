@@ -253,7 +253,7 @@ static int set_name(struct pull *p, struct reason *why)
 	    .size = p->image.size,
 	    .platform = span_str(platform),
 	};
-	return client_demand(p->job.client, CLIENT_COMMITD, &request, MSG_OK, &answer, why);
+	return client_demand(p->job.client, STAGE_COMMITD, &request, MSG_OK, &answer, why);
 }
 
 static void list_platforms(const struct pull *p, struct reason *why)

@@ -15,6 +15,9 @@
 /* OCI */
 #include "common/oci/json.h"
 
+/* Wire */
+#include "common/wire/stage.h"
+
 /* Sluice */
 #include "sluice/cmd/command.h"
 #include "sluice/cmd/report.h"
@@ -248,10 +251,9 @@ static void show_stages(const struct counts *f)
 		char since[CLOCK_TEXT_SIZE];
 		clock_format(s->started_s, since);
 		if (s->up)
-			(void)printf("%-*sup since %s, version %s\n", HEAD_COLUMNS, counts_stage_name(i), since,
-				     s->version);
+			(void)printf("%-*sup since %s, version %s\n", HEAD_COLUMNS, stage_name(i), since, s->version);
 		else
-			(void)printf("%-*sdown: %.*s\n", HEAD_COLUMNS, counts_stage_name(i), COLUMNS - HEAD_COLUMNS - 6,
+			(void)printf("%-*sdown: %.*s\n", HEAD_COLUMNS, stage_name(i), COLUMNS - HEAD_COLUMNS - 6,
 				     s->why.text);
 	}
 }
@@ -273,7 +275,7 @@ static struct json_t *stage_json(const struct counts *f, enum stage_id i)
 	if (!object)
 		return NULL;
 	clock_format(s->started_s, started);
-	(void)json_set_text(object, "stage", counts_stage_name(i));
+	(void)json_set_text(object, "stage", stage_name(i));
 	(void)json_set_bool(object, "up", s->up);
 	(void)json_set_text(object, s->up ? "started" : "error", s->up ? started : s->why.text);
 	if (s->up)

@@ -42,7 +42,7 @@ static int ask(struct client *c, enum message_type type, struct span ref, struct
 	const struct message request = {.type = type, .ref = ref};
 	struct message answer;
 	struct status status;
-	int code = client_ask(c, CLIENT_INGESTD, &request, &answer, why);
+	int code = client_ask(c, STAGE_INGESTD, &request, &answer, why);
 
 	if (code != 0)
 		return code;

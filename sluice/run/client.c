@@ -30,20 +30,18 @@
 
 struct client {
 	struct client_options options;
-	struct pipe *ctl[CLIENT_STAGES];
+	struct pipe *ctl[STAGE_COMMITD + 1]; /* by stage; nobody can ask fetchd */
 	struct pipe *events;
 	uint64_t incarnation; /* of ingestd */
 };
 
-static const char *const stage_names[CLIENT_STAGES] = {"ingestd", "commitd"};
-
 static int open_pipes(struct client *c, struct reason *why)
 {
 	const char *dir = c->options.runtime_dir;
-	int r = pipe_open(dir, PIPE_INGEST_CTL, PIPE_REQUEST, &c->ctl[CLIENT_INGESTD]);
+	int r = pipe_open(dir, PIPE_INGEST_CTL, PIPE_REQUEST, &c->ctl[STAGE_INGESTD]);
 
 	if (r == 0)
-		r = pipe_open(dir, PIPE_COMMIT_CTL, PIPE_REQUEST, &c->ctl[CLIENT_COMMITD]);
+		r = pipe_open(dir, PIPE_COMMIT_CTL, PIPE_REQUEST, &c->ctl[STAGE_COMMITD]);
 	if (r == 0)
 		r = pipe_open(dir, PIPE_INGEST_EVENTS, PIPE_SUBSCRIBE, &c->events);
 	if (r < 0)
@@ -52,18 +50,18 @@ static int open_pipes(struct client *c, struct reason *why)
 }
 
 /* The PONG's store must be ours: two paths may well be one directory, and one path may have become another. */
-static int check_store(const struct client *c, enum client_stage stage, const struct message *pong, struct reason *why)
+static int check_store(const struct client *c, enum stage_id stage, const struct message *pong, struct reason *why)
 {
 	struct stat st;
 
 	if (stat(c->options.store, &st) == 0 && st.st_dev == pong->dev && st.st_ino == pong->ino)
 		return 0;
-	reason_set(why, "%s on '%s' serves the store '%.*s' and not '%s'", stage_names[stage], c->options.runtime_dir,
+	reason_set(why, "%s on '%s' serves the store '%.*s' and not '%s'", stage_name(stage), c->options.runtime_dir,
 		   SPAN_ARG(pong->text), c->options.store);
 	return EX_CONFIG;
 }
 
-static int ping(struct client *c, enum client_stage stage, uint64_t *ret_incarnation, struct reason *why)
+static int ping(struct client *c, enum stage_id stage, uint64_t *ret_incarnation, struct reason *why)
 {
 	const struct message request = {.type = MSG_PING};
 	struct message answer;
@@ -88,9 +86,9 @@ int client_open(const struct client_options *options, struct client **ret_client
 	c->options = *options;
 	int code = open_pipes(c, why);
 	if (code == 0)
-		code = ping(c, CLIENT_INGESTD, &c->incarnation, why);
+		code = ping(c, STAGE_INGESTD, &c->incarnation, why);
 	if (code == 0)
-		code = ping(c, CLIENT_COMMITD, &other, why);
+		code = ping(c, STAGE_COMMITD, &other, why);
 	if (code != 0) {
 		client_close(c);
 		return code;
@@ -103,8 +101,8 @@ void client_close(struct client *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < CLIENT_STAGES; i++)
-		pipe_close(c->ctl[i]);
+	for (enum stage_id stage = STAGE_INGESTD; stage <= STAGE_COMMITD; stage++)
+		pipe_close(c->ctl[stage]);
 	pipe_close(c->events);
 	free(c);
 }
@@ -123,7 +121,7 @@ static int ask_once(struct pipe *p, const struct message *request, unsigned wait
 	return -ETIMEDOUT;
 }
 
-int client_ask(struct client *c, enum client_stage stage, const struct message *request, struct message *ret_answer,
+int client_ask(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer,
 	       struct reason *why)
 {
 	uint64_t begin_ms = clock_mono_ms(), renewed_ms = 0;
@@ -147,19 +145,19 @@ int client_ask(struct client *c, enum client_stage stage, const struct message *
 		if (code != 0)
 			return code;
 		if (r != -ETIMEDOUT || silent_ms >= c->options.patience_ms) {
-			reason_set(why, "%s does not answer on '%s'", stage_names[stage], c->options.runtime_dir);
+			reason_set(why, "%s does not answer on '%s'", stage_name(stage), c->options.runtime_dir);
 			return EX_TEMPFAIL;
 		}
 		if (!noted && silent_ms >= NOTE_AFTER_MS && c->options.note) {
 			c->options.note(c->options.self,
-					stage == CLIENT_INGESTD ? "waiting for ingestd" : "waiting for commitd");
+					stage == STAGE_INGESTD ? "waiting for ingestd" : "waiting for commitd");
 			noted = true;
 		}
 		wait_ms = wait_ms < ASK_MAX_MS ? 2 * wait_ms : ASK_MAX_MS;
 	}
 }
 
-int client_demand(struct client *c, enum client_stage stage, const struct message *request, enum message_type wanted,
+int client_demand(struct client *c, enum stage_id stage, const struct message *request, enum message_type wanted,
 		  struct message *ret_answer, struct reason *why)
 {
 	int code = client_ask(c, stage, request, ret_answer, why);
@@ -170,7 +168,7 @@ int client_demand(struct client *c, enum client_stage stage, const struct messag
 		reason_set(why, "%.*s", SPAN_ARG(ret_answer->text));
 		return fail_exit_code((enum fail_class)ret_answer->fail_class);
 	}
-	reason_set(why, "%s answers %s to %s", stage_names[stage], message_name(ret_answer->type),
+	reason_set(why, "%s answers %s to %s", stage_name(stage), message_name(ret_answer->type),
 		   message_name(request->type));
 	return EX_PROTOCOL;
 }
@@ -178,7 +176,7 @@ int client_demand(struct client *c, enum client_stage stage, const struct messag
 int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why)
 {
 	uint64_t incarnation;
-	int code = ping(c, CLIENT_INGESTD, &incarnation, why);
+	int code = ping(c, STAGE_INGESTD, &incarnation, why);
 
 	if (code != 0)
 		return code;

@@ -10,17 +10,12 @@
 
 /* Wire */
 #include "common/wire/pipe.h"
+#include "common/wire/stage.h"
 
 /* Sluice */
 #include "sluice/run/stages.h"
 
 #define CLIENT_PATIENCE_MS 60000u /* a stage that says nothing for so long is not coming back */
-
-enum client_stage {
-	CLIENT_INGESTD,
-	CLIENT_COMMITD,
-};
-#define CLIENT_STAGES 2
 
 struct client_options {
 	const char *runtime_dir;
@@ -46,11 +41,11 @@ void client_close(struct client *c);
  * that stage, and may be MSG_ERROR. An exit code with a reason: EXIT_INTERRUPTED, 75 after `patience_ms`, or what keeps
  * the stages from starting. Blocks.
  */
-int client_ask(struct client *c, enum client_stage stage, const struct message *request, struct message *ret_answer,
+int client_ask(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer,
 	       struct reason *why);
 
 /* The same where only `wanted` is of use: MSG_ERROR becomes its exit code and its text. */
-int client_demand(struct client *c, enum client_stage stage, const struct message *request, enum message_type wanted,
+int client_demand(struct client *c, enum stage_id stage, const struct message *request, enum message_type wanted,
 		  struct message *ret_answer, struct reason *why);
 
 /*

@@ -15,16 +15,9 @@
 
 /* Wire */
 #include "common/wire/pipe.h"
+#include "common/wire/stage.h"
 
 #define ASK_MS 500u /* then it is asked again over a new connection */
-
-static const char *const names[] = {
-    [STAGE_FETCHD] = "fetchd", [STAGE_INGESTD] = "ingestd", [STAGE_COMMITD] = "commitd"};
-
-const char *counts_stage_name(enum stage_id stage)
-{
-	return names[stage];
-}
 
 enum stage_id counts_stage_of(enum counter counter)
 {
@@ -93,14 +86,6 @@ static void ask(struct counts *c, enum stage_id stage, struct pipe *ctl)
 		reason_set(why, "running, but does not answer");
 }
 
-static bool holds_lock(int dir_fd, enum stage_id stage)
-{
-	char lock[32];
-
-	(void)snprintf(lock, sizeof(lock), "%s.lock", names[stage]);
-	return lock_is_held_at(dir_fd, lock);
-}
-
 /* A stage that does not run is not waited for. */
 static void gather_from(struct counts *c, const char *runtime_dir, enum stage_id stage, enum pipe_name name)
 {
@@ -129,7 +114,7 @@ void counts_gather(const char *runtime_dir, struct counts *ret_counts)
 	memset(c, 0, sizeof(*c));
 	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
 		struct counts_stage *s = &c->stages[stage];
-		s->runs = dir_fd >= 0 && holds_lock(dir_fd, stage);
+		s->runs = dir_fd >= 0 && lock_is_held_at(dir_fd, stage_lock(stage));
 		if (dir_fd < 0)
 			reason_set(&s->why, "cannot open '%s': %s", runtime_dir, strerror(error));
 		else if (!s->runs)

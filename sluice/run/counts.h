@@ -35,9 +35,6 @@ void counts_gather(const char *runtime_dir, struct counts *ret_counts);
 
 bool counts_any_up(const struct counts *c);
 
-/* "fetchd" */
-const char *counts_stage_name(enum stage_id stage);
-
 /* Whose number it is. */
 enum stage_id counts_stage_of(enum counter counter);
 

@@ -26,6 +26,7 @@
 
 /* Wire */
 #include "common/wire/pipe.h"
+#include "common/wire/stage.h"
 
 #define ENTER_TRIES     100 /* for a runtime directory that is removed under us */
 #define START_EVERY_MS  200 /* a supervisor that dies at once is not started more often */
@@ -46,20 +47,15 @@ struct stages {
 };
 
 /* Whose sockets these are: a daemon that holds its lock is alive and keeps them. */
-static const struct owner {
-	const char *lock;
-	const char *sockets[6];
-} owners[] = {
-    {"fetchd.lock", {NULL}},
-    {"ingestd.lock",
-     {PIPE_DATA_DIR "/orders", PIPE_DATA_DIR "/chunks", PIPE_DATA_DIR "/receipts", "ingest.ctl", "ingest.events",
-      NULL}},
-    {"commitd.lock", {PIPE_DATA_DIR "/seals", "commit.ctl", "commit.events", NULL}},
+static const char *const sockets[STAGE_COMMITD + 1][6] = {
+    [STAGE_INGESTD] = {PIPE_DATA_DIR "/orders", PIPE_DATA_DIR "/chunks", PIPE_DATA_DIR "/receipts", "ingest.ctl",
+		       "ingest.events", NULL},
+    [STAGE_COMMITD] = {PIPE_DATA_DIR "/seals", "commit.ctl", "commit.events", NULL},
 };
 
 static bool serve_in(int dir_fd)
 {
-	return lock_is_held_at(dir_fd, STAGES_UP_LOCK) || lock_is_held_at(dir_fd, "ingestd.lock");
+	return lock_is_held_at(dir_fd, STAGES_UP_LOCK) || lock_is_held_at(dir_fd, stage_lock(STAGE_INGESTD));
 }
 
 bool stages_are_services(int dir_fd)
@@ -81,10 +77,10 @@ bool stages_serve(const char *runtime_dir)
 
 bool stages_left_over(int dir_fd, struct reason *ret_name)
 {
-	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
-		if (lock_is_held_at(dir_fd, owners[i].lock))
+	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
+		if (lock_is_held_at(dir_fd, stage_lock(stage)))
 			continue;
-		for (const char *const *name = owners[i].sockets; *name; name++) {
+		for (const char *const *name = sockets[stage]; *name; name++) {
 			if (faccessat(dir_fd, *name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 				continue;
 			reason_set(ret_name, "%s", *name);
@@ -96,13 +92,13 @@ bool stages_left_over(int dir_fd, struct reason *ret_name)
 
 void stages_sweep(int dir_fd)
 {
-	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
+	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
 		AUTO_FD lock_fd = -1;
-		if (lock_take_at(dir_fd, owners[i].lock, LOCK_EXCLUSIVE, "sluice", &lock_fd, NULL) < 0)
+		if (lock_take_at(dir_fd, stage_lock(stage), LOCK_EXCLUSIVE, "sluice", &lock_fd, NULL) < 0)
 			continue;
-		for (const char *const *name = owners[i].sockets; *name; name++)
+		for (const char *const *name = sockets[stage]; *name; name++)
 			(void)FAILPOINT(NAME, "sweep.socket", unlinkat(dir_fd, *name, 0));
-		(void)FAILPOINT(NAME, "sweep.lock", unlinkat(dir_fd, owners[i].lock, 0));
+		(void)FAILPOINT(NAME, "sweep.lock", unlinkat(dir_fd, stage_lock(stage), 0));
 	}
 	(void)FAILPOINT(NAME, "sweep.pipes", unlinkat(dir_fd, PIPE_DATA_DIR, AT_REMOVEDIR));
 	(void)FAILPOINT(NAME, "sweep.log", unlinkat(dir_fd, STAGES_LOG, 0));
@@ -228,24 +224,24 @@ static char *last_line(char *text, const char *head)
  */
 static void explain(const struct stages *s, struct reason *why)
 {
-	static const char *const names[] = {"fetchd: ", "ingestd: ", "commitd: "};
 	AUTO_BUF log = BUF_INIT;
 
 	reason_set(why, "the stages did not start (exit code %d)", s->failed);
 	if (file_load_at(s->dir_fd, STAGES_LOG, LOG_MAX, &log) < 0 || log.len == 0)
 		return;
 	char *verdict = last_line(log.data, "sluice: ");
-	for (size_t i = 0; verdict && i < sizeof(names) / sizeof(names[0]); i++) {
-		size_t len = strlen(names[i]) - 2;
-		const char *line;
-		if (strncmp(verdict + strlen("sluice: "), names[i], len) == 0 &&
-		    (line = last_line(log.data, names[i]))) {
+	if (!verdict)
+		return;
+	verdict += strlen("sluice: ");
+	reason_set(why, "%s", verdict);
+	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
+		struct reason head;
+		reason_set(&head, "%s: ", stage_name(stage));
+		const char *line =
+		    strncmp(verdict, head.text, strlen(head.text) - 2) == 0 ? last_line(log.data, head.text) : NULL;
+		if (line)
 			reason_set(why, "%s", line);
-			return;
-		}
 	}
-	if (verdict)
-		reason_set(why, "%s", verdict + strlen("sluice: "));
 }
 
 /* Our supervisor ended. 0: start another one if need be; or an exit code. */

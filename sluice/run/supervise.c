@@ -25,10 +25,13 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 
+/* Wire */
+#include "common/wire/stage.h"
+
 /* Sluice */
 #include "sluice/run/stages.h"
 
-#define STAGES             3
+#define STAGES             (STAGE_COMMITD - STAGE_FETCHD + 1)
 #define STAGE_ARGS         12
 #define STOP_WAIT_MS       10000u /* for a stage after SIGTERM, then SIGKILL */
 #define LOCKED_PATIENCE_MS 15000u /* for a daemon of a former supervisor to let go of its lock */
@@ -93,14 +96,15 @@ char *supervise_find_beside(const char *name)
 	return NULL;
 }
 
-static int stage_init(struct stage *st, const char *name, const struct supervisor *sv)
+static int stage_init(struct stage *st, enum stage_id id, const struct supervisor *sv)
 {
+	const char *name = stage_name(id);
 	const struct places *places = &sv->ctx->places;
 	size_t n = 0;
 
 	*st = (struct stage){.name = name, .path = supervise_find_beside(name)};
 	st->args[n++] = name;
-	if (strcmp(name, "fetchd") != 0) {
+	if (id != STAGE_FETCHD) {
 		st->args[n++] = "--store";
 		st->args[n++] = places->store;
 	} else if (sv->ctx->config) {
@@ -111,7 +115,7 @@ static int stage_init(struct stage *st, const char *name, const struct superviso
 	st->args[n++] = places->runtime;
 	st->args[n++] = "--log-level";
 	st->args[n++] = sv->ctx->verbose ? "info" : "notice";
-	if (sv->options->no_resume && strcmp(name, "ingestd") == 0)
+	if (sv->options->no_resume && id == STAGE_INGESTD)
 		st->args[n++] = "--no-resume";
 	st->args[n] = NULL;
 	int r = asprintf(&st->complaint, "%s: cannot run '%s'%s\n", name, st->path ? st->path : name,
@@ -342,12 +346,11 @@ static int watch_users(struct supervisor *sv)
 
 static int set_up(struct supervisor *sv)
 {
-	static const char *const names[STAGES] = {"fetchd", "ingestd", "commitd"};
 	sigset_t ours;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < STAGES; i++)
-		r = stage_init(&sv->stages[i], names[i], sv);
+	for (enum stage_id id = STAGE_FETCHD; r == 0 && id <= STAGE_COMMITD; id++)
+		r = stage_init(&sv->stages[id - STAGE_FETCHD], id, sv);
 	if (r < 0)
 		return r;
 	(void)sigemptyset(&ours);

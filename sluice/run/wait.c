@@ -263,7 +263,7 @@ static int request(struct wait *w, struct blob *b, struct reason *why)
 		digest_format(&b->content.digest, digest);
 		get.expected = span_str(digest);
 	}
-	int code = client_ask(w->client, CLIENT_INGESTD, &get, &answer, why);
+	int code = client_ask(w->client, STAGE_INGESTD, &get, &answer, why);
 	if (code != 0)
 		return code;
 	b->requests++;
@@ -275,7 +275,7 @@ static int look(struct wait *w, struct blob *b, struct reason *why)
 {
 	const struct message status = {.type = MSG_STATUS, .ref = span_str(b->ref)};
 	struct message answer;
-	int code = client_ask(w->client, CLIENT_INGESTD, &status, &answer, why);
+	int code = client_ask(w->client, STAGE_INGESTD, &status, &answer, why);
 
 	return code != 0 ? code : take_answer(w, b, &answer, true, why);
 }

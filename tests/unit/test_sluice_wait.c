@@ -207,11 +207,11 @@ static struct message serve_all(const struct message *request)
 	return error_of(FAIL_IO, "it is enough");
 }
 
-int client_ask(struct client *c, enum client_stage to, const struct message *request, struct message *ret_answer,
+int client_ask(struct client *c, enum stage_id to, const struct message *request, struct message *ret_answer,
 	       struct reason *why)
 {
 	(void)c;
-	assert_int_equal(to, CLIENT_INGESTD);
+	assert_int_equal(to, STAGE_INGESTD);
 	assert_true(++stage.calls < LOOP_GUARD);
 	(void)snprintf(stage.ref, sizeof(stage.ref), "%.*s", SPAN_ARG(request->ref));
 	if (request->type == MSG_GET)

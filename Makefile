@@ -198,7 +198,7 @@ check-format: ## clang-format agrees
 	@tests/gates/format
 check-calls: ## banned calls, and who alone may sync and rename
 	@tests/gates/calls
-check-sizes: ## functions to 60 lines, files to 500, headers to 150
+check-sizes: ## functions to 60 lines; a look at files of more than 500, headers of more than 150
 	@tests/gates/sizes
 check-layers: build ## who may include whom, and which program is linked to what
 	@tests/gates/layers $(BUILD)

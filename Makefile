@@ -180,7 +180,7 @@ test: ## install what the tests need, and run all of them
 
 # ── gates ──
 
-GATES := format calls sizes layers manpages help exposure failpoints clang tidy
+GATES := format calls sizes layers circles manpages help exposure failpoints clang tidy
 
 .PHONY: gates
 gates: $(GATES:%=check-%)

@@ -142,8 +142,8 @@ def kill_in_the_middle(hand, title, names):
     line = hand.start(title)
     wait_for(f"{title} to ask", lambda: len(hand.starts()) > asked)
     wait_for(f"{title} to get a part", lambda: hand.arrived(title) >= hand.starts()[-1] + PART)
+    wait_for(f"{names} to run", lambda: set(hand.box.pids(*names).values()) == set(names))  # the last may still have to
     victims = hand.box.pids(*names)
-    assert set(victims.values()) == set(names)
     kill(next(iter(victims)))
     for pid in victims:  # those that did not end with it
         with contextlib.suppress(ProcessLookupError):

@@ -77,7 +77,16 @@ def metrics(box):
 
 def wait_metric(box, name, value):
     """fetchd tells its numbers when they have changed, every two seconds at most."""
-    return wait_for(f"{name} to be {value}", lambda: metrics(box).get(name) == value, pause_s=0.1)
+    seen = []
+
+    def reached():
+        seen.append(metrics(box).get(name))
+        return seen[-1] == value
+
+    try:
+        wait_for(f"{name} to be {value}", reached, pause_s=0.1)
+    except AssertionError as error:
+        raise AssertionError(f"{error}, it is {seen[-1]}") from None
 
 
 @pytest.fixture
@@ -138,8 +147,10 @@ def test_retries_by_their_reason(box, bad):
 
 def test_restarts_as_their_peers_see_them(box, image):
     saw = 'sluice_peer_restarts_total{{stage="{}",peer="{}"}}'.format
-    with box.up():
+    with box.up("-v"):
         box.sluice("pull", image)
+        for stage in ("fetchd", "commitd"):  # which may have worked already, and their HELLO is still to come
+            wait_for(f"ingestd to have heard of {stage}", lambda stage=stage: f"ingestd: {stage} said hello" in box.logs())
         for stage in ("fetchd", "commitd"):
             box.kill_stage(stage)
             wait_metric(box, saw("ingestd", stage), 1)

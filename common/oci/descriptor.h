@@ -20,7 +20,7 @@
 struct descriptor {
 	char media_type[MEDIA_TYPE_MAX + 1];
 	struct digest digest;
-	uint64_t size; /* bytes; at most INT64_MAX, or SIZE_UNKNOWN where nobody has said */
+	uint64_t size; /* bytes; at most INT64_MAX, or SIZE_UNKNOWN */
 	bool has_platform;
 	struct platform platform; /* normalised */
 };

@@ -10,7 +10,7 @@
 #define REF_MAX       1024 /* bytes; printable ASCII without spaces */
 #define VALIDATOR_MAX 512
 
-/* Why a transfer waits that nobody has requested since its daemon started. */
+/* Why a transfer waits that was not requested since its daemon started. */
 #define TRANSFER_UNASKED "idle; run the same command to resume"
 
 /* The numbers go over the wire. */
@@ -34,7 +34,7 @@ enum fail_class {
 	FAIL_CHANGED = 6,     /* the content is not what the bytes so far came from: start over */
 	FAIL_IO = 7,          /* errno and path in the text. 74 */
 	FAIL_SPACE = 8,       /* disk full, quota. 75 */
-	FAIL_USAGE = 9,       /* a source or a ref that nobody can serve. 64 */
+	FAIL_USAGE = 9,       /* an invalid source or ref. 64 */
 	FAIL_MISSING = 10,    /* commitd: the sealed bytes are not where the seal says. 75 */
 	FAIL_CLASS_MAX = 10,
 };

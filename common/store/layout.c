@@ -28,7 +28,7 @@ struct layout {
 	ino_t ino;
 	int root;
 	int ingest;
-	int blobs[2]; /* sha256, sha512; opened when they are first asked for */
+	int blobs[2]; /* sha256, sha512; opened when they are first needed */
 };
 
 static int *blobs_slot(struct layout *l, enum hash_alg alg)

@@ -58,14 +58,14 @@ void layout_identity(const struct layout *l, uint64_t *ret_dev, uint64_t *ret_in
 void layout_ingest_id(struct span ref, char ret_id[static INGEST_ID_SIZE]);
 
 /*
- * Open a blob for reading. -ENOENT: not stored. -EINVAL, -ELOOP: something that is no blob has its name. `ret_st` may
+ * Open a blob for reading. -ENOENT: not stored. -EINVAL, -ELOOP: something that is not a blob has its name. `ret_st` may
  * be NULL. The caller owns the descriptor.
  */
 int layout_blob_open(struct layout *l, const struct digest *d, int *ret_fd, struct stat *ret_st);
 
 /*
  * Append a stored manifest, index or config to `out`, checked against its digest. -EBADMSG: its bytes do not hash to its
- * name, so the disk or somebody changed them. -EFBIG: over JSON_DOCUMENT_MAX. As above else. Always with a reason.
+ * name, so the disk or another program changed them. -EFBIG: over JSON_DOCUMENT_MAX. As above else. Always with a reason.
  */
 int layout_document_load(struct layout *l, const struct digest *d, struct buf *out, struct reason *why);
 

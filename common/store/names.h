@@ -1,6 +1,6 @@
 /*
  * index.json: the names of the images in a store (image-layout.md; annotation org.opencontainers.image.ref.name). An
- * edit keeps whatever else stands in the document.
+ * edit keeps everything else in the document.
  */
 #ifndef SLUICE_STORE_NAMES_H
 #define SLUICE_STORE_NAMES_H

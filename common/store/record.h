@@ -22,14 +22,14 @@
 
 #include "common/oci/transfer.h"
 
-#define RECORD_FILE_MAX (64u << 10) /* bytes; a file that would grow over it is begun anew */
+#define RECORD_FILE_MAX (64u << 10) /* bytes; a file that would grow over it is rewritten */
 
 struct record {
 	char ref[REF_MAX + 1];
 	char source[SOURCE_MAX + 1]; /* empty: fed by 'ingestd put' */
 	bool has_expected;
 	struct digest expected;
-	uint64_t size; /* SIZE_UNKNOWN until somebody says */
+	uint64_t size; /* or SIZE_UNKNOWN */
 	char media_type[MEDIA_TYPE_MAX + 1];
 	char validator[VALIDATOR_MAX + 1]; /* a strong ETag or a Last-Modified, for If-Range */
 	uint64_t started_s;                /* wall clock */

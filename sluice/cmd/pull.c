@@ -168,7 +168,7 @@ static int take_manifest(struct pull *p, const struct descriptor *d, unsigned de
 	return p->all ? want_all(p, m, depth + 1, why) : want_platform(p, m, depth + 1, why);
 }
 
-/* If it is a manifest, more is wanted. One that is of no use does not keep the others from going on. */
+/* If it is a manifest, more is wanted. An unusable one does not stop the others. */
 static int on_stored(void *self, struct wait *w, size_t number, struct reason *why)
 {
 	struct pull *p = self;

@@ -169,7 +169,7 @@ static int gather(const struct context *ctx, int argc, char **argv, struct statu
 	return code;
 }
 
-/* What was shown, for whoever watches. */
+/* What was shown, for --watch. */
 struct view {
 	bool draws; /* in place, on a terminal */
 	struct screen screen;

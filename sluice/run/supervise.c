@@ -199,7 +199,7 @@ static bool is_hopeless(const struct supervisor *sv, const struct stage *st, int
 {
 	if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
 		return false;
-	/* The lock of a daemon that is on its way out comes free; one that stays belongs to somebody else. */
+	/* The lock of a daemon that is stopping becomes free; one that stays belongs to another supervisor's. */
 	if (WEXITSTATUS(status) == EX_TEMPFAIL)
 		return !st->was_up && clock_mono_ms() - sv->began_ms > LOCKED_PATIENCE_MS;
 	return !st->was_up;
@@ -367,7 +367,7 @@ static int set_up(struct supervisor *sv)
 }
 
 /*
- * Leave the runtime directory as it was, unless somebody uses it: then it is theirs. After a failure in the background
+ * Leave the runtime directory as it was, unless another command uses it: then it is theirs. After a failure in the background
  * the log is for the command that started us, which cleans up after reading it.
  */
 static void clean_up(struct supervisor *sv)

@@ -153,7 +153,7 @@ void wait_fail(struct wait *w, size_t number, enum fail_class fail_class, const 
 	b->why = strdup(why);
 }
 
-/* Whether its content is in the store: that is the truth, whatever anybody says. */
+/* Whether its content is in the store: that is the truth, whatever an answer says. */
 static bool take_stored(struct wait *w, struct blob *b)
 {
 	struct bar *bar = progress_bar(w->progress, b->bar);

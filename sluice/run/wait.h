@@ -49,7 +49,7 @@ const struct blob *wait_at(const struct wait *w, size_t number);
 /* How many blobs are in that state. */
 size_t wait_count(const struct wait *w, enum blob_state state);
 
-/* From the hook: the blob is stored, and of no use. */
+/* From the hook: the blob is stored, but not usable. */
 void wait_fail(struct wait *w, size_t number, enum fail_class fail_class, const char *why);
 
 /*

@@ -33,6 +33,7 @@ static void test_status_without_a_daemon(void **state)
 	struct record record;
 	struct status_list list = {.rows = NULL};
 	struct status one;
+	char id[INGEST_ID_SIZE], name[FILE_PATH_SIZE];
 	struct reason why;
 	(void)state;
 	unit_write_text(&dir, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
@@ -60,6 +61,17 @@ static void test_status_without_a_daemon(void **state)
 
 	assert_int_equal(status_of_store(layout, span_str("ref:b"), &one, &why), 0);
 	assert_int_equal(status_of_store(layout, span_str("ref:c"), &one, &why), -ENOENT);
+
+	/* One whose record is damaged is left out of the list, and named when it is requested. */
+	ingest(&record, "ref:d", NULL);
+	layout_ingest_id(span_str("ref:d"), id);
+	(void)snprintf(name, sizeof(name), "ingest/%s/transfer", id);
+	unit_write_text(&dir, name, "ref=ref:d\n");
+	assert_int_equal(status_of_store(layout, span_str("ref:d"), &one, &why), -EBADMSG);
+	assert_non_null(strstr(why.text, "record is not usable"));
+	assert_int_equal(status_list_of_store(layout, &list), 0);
+	assert_int_equal(list.len, 2);
+	status_list_release(&list);
 	layout_free(layout);
 }
 

@@ -34,8 +34,8 @@ endif
 # FAILPOINTS=1 builds programs that can be struck at named points (common/base/failpoint.h); use a BUILD of its own.
 ifdef FAILPOINTS
 FAILPOINT_OBJ   := $(BUILD)/obj/tests/lib/failpoint.o
-FAILPOINT_WRAPS := write writev pwrite fsync fdatasync renameat renameat2 linkat unlinkat unlink rmdir mkdirat mkdir \
-                   openat fchmod fchmodat ftruncate fallocate nn_send nn_bind
+FAILPOINT_WRAPS := write writev pwrite64 fsync fdatasync renameat renameat2 linkat unlinkat unlink rmdir mkdirat mkdir \
+                   openat64 fchmod fchmodat ftruncate64 fallocate64 nn_send nn_bind
 CPPFLAGS += -DSLUICE_FAILPOINTS
 CFLAGS   := -O1 -g
 HARDEN   := -fPIE

@@ -250,7 +250,7 @@ static size_t taken(size_t len)
 	return len / 2;
 }
 
-/* ── the calls ── */
+/* ── the calls: with 64-bit offsets the headers send some to a name that ends in 64 ── */
 
 #define WRAP(kind, type, name, parameters, arguments)                                                                  \
 	type __real_##name parameters;                                                                                 \
@@ -261,7 +261,7 @@ static size_t taken(size_t len)
 	}
 
 WRAP(WRITE, ssize_t, write, (int fd, const void *data, size_t len), (fd, data, taken(len)))
-WRAP(WRITE, ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), (fd, data, taken(len), at))
+WRAP(WRITE, ssize_t, pwrite64, (int fd, const void *data, size_t len, off_t at), (fd, data, taken(len), at))
 WRAP(SYNC, int, fsync, (int fd), (fd))
 WRAP(SYNC, int, fdatasync, (int fd), (fd))
 WRAP(NAME, int, renameat, (int from_fd, const char *from, int to_fd, const char *to), (from_fd, from, to_fd, to))
@@ -276,16 +276,16 @@ WRAP(NAME, int, mkdirat, (int fd, const char *name, mode_t mode), (fd, name, mod
 WRAP(NAME, int, mkdir, (const char *path, mode_t mode), (path, mode))
 WRAP(NAME, int, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(NAME, int, fchmodat, (int fd, const char *name, mode_t mode, int flags), (fd, name, mode, flags))
-WRAP(NAME, int, ftruncate, (int fd, off_t len), (fd, len))
-WRAP(NAME, int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
+WRAP(NAME, int, ftruncate64, (int fd, off_t len), (fd, len))
+WRAP(NAME, int, fallocate64, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
 WRAP(SEND, int, nn_send, (int socket, const void *data, size_t len, int flags), (socket, data, len, flags))
 WRAP(NAME, int, nn_bind, (int socket, const char *address), (socket, address))
 
-int __real_openat(int fd, const char *name, int flags, ...);
-int __wrap_openat(int fd, const char *name, int flags, mode_t mode);
-int __wrap_openat(int fd, const char *name, int flags, mode_t mode)
+int __real_openat64(int fd, const char *name, int flags, ...);
+int __wrap_openat64(int fd, const char *name, int flags, mode_t mode);
+int __wrap_openat64(int fd, const char *name, int flags, mode_t mode)
 {
-	return (flags & O_CREAT) != 0 && fails(FAILPOINT_NAME) ? -1 : __real_openat(fd, name, flags, mode);
+	return (flags & O_CREAT) != 0 && fails(FAILPOINT_NAME) ? -1 : __real_openat64(fd, name, flags, mode);
 }
 
 ssize_t __real_writev(int fd, const struct iovec *pieces, int len);

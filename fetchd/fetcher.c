@@ -12,7 +12,6 @@ int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *se
 
 void fetcher_close(struct fetcher *f)
 {
-	sink_free(f->sink);
 	passes_free(f->passes);
 	hosts_free(f->hosts);
 	http_free(f->http);

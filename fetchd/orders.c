@@ -11,8 +11,8 @@
 #include "common/base/loop.h"
 
 /* Wire */
-#include "common/wire/counters.h"
-#include "common/wire/peer.h"
+#include "common/wire/link.h"
+#include "common/wire/stage.h"
 
 #define BEAT_LOOK_MS      100
 #define MESSAGES_PER_TURN 64 /* then other events have theirs */
@@ -32,43 +32,17 @@ struct order {
 };
 
 struct orders {
-	struct fetcher *env;
-	struct pipe *in;
-	struct pipe *out;
-	struct peer peer;
-	struct loop_io readable;
-	struct loop_timer hello;
+	struct fetcher *fetcher;
+	struct stage_self identity;
+	struct link *link;
 	struct loop_timer beat;
-	struct loop_hook turn;
-	uint64_t losses; /* of connections to ingestd, as far as they were dealt with */
-	struct log_limit limit;
 	bool counts_due;                     /* this ingestd has not been told anything */
 	uint64_t told_ms;                    /* when ingestd was last told what was counted */
 	uint64_t told[COUNT_RECEIVED_BYTES]; /* and that: all of fetchd's numbers come before ingestd's */
-	unsigned hellos;                     /* not answered so far */
 	struct order all[ORDERS_MAX];
 };
 
-static void say_hello(struct orders *os)
-{
-	struct message m = {.type = MSG_HELLO, .incarnation = os->peer.self, .peer = os->peer.other};
-	(void)pipe_send(os->out, &m); /* nobody there: the timer says it again */
-}
-
-static void on_hello_time(void *self)
-{
-	struct orders *os = self;
-	if (os->peer.greeted) {
-		os->hellos = 0;
-		loop_timer_stop(&os->hello);
-		return;
-	}
-	if (++os->hellos % PIPE_RENEW_HELLOS == 0) {
-		(void)pipe_renew(os->in);
-		(void)pipe_renew(os->out);
-	}
-	say_hello(os);
-}
+/* ── counts: nobody can ask us ── */
 
 static void refresh_counts(const struct orders *os)
 {
@@ -77,10 +51,10 @@ static void refresh_counts(const struct orders *os)
 	for (size_t i = 0; i < ORDERS_MAX; i++)
 		if (os->all[i].fetch)
 			fetch_count(os->all[i].fetch);
-	count_set(COUNT_FETCHD_SAW_INGESTD, os->peer.restarts);
+	count_set(COUNT_FETCHD_SAW_INGESTD, link_restarts(os->link));
 }
 
-/* Nobody can ask us. A pipe that does not take it now is tried again with the next look. */
+/* A pipe that does not take it now is tried again when it does, or with the next look. */
 static void tell_counts(struct orders *os)
 {
 	uint8_t counts[COUNTS_MAX];
@@ -91,8 +65,8 @@ static void tell_counts(struct orders *os)
 	refresh_counts(os);
 	if (!os->counts_due && memcmp(os->told, counter_values, sizeof(os->told)) == 0)
 		return;
-	counters_tell(&(struct stage_self){STAGE_FETCHD, os->peer.self, os->peer.started_s}, counts, &m);
-	if (pipe_send(os->out, &m) < 0)
+	counters_tell(&os->identity, counts, &m);
+	if (link_send(os->link, &m) < 0)
 		return;
 	os->counts_due = false;
 	os->told_ms = now_ms;
@@ -108,6 +82,8 @@ static void on_beat_time(void *self)
 	tell_counts(os);
 }
 
+/* ── rows ── */
+
 static void row_release(struct order *o)
 {
 	fetch_free(o->fetch);
@@ -119,23 +95,6 @@ static void drop_all(struct orders *os)
 {
 	for (size_t i = 0; i < ORDERS_MAX; i++)
 		row_release(&os->all[i]);
-}
-
-/*
- * What went out on a connection that broke is lost, and whoever comes next orders it all again. So what still arrives
- * for it would be thrown away: stop at once, instead of letting servers fill the sockets meanwhile.
- */
-static void on_turn(void *self)
-{
-	struct orders *os = self;
-	uint64_t losses = pipe_losses(os->out);
-	if (losses == os->losses)
-		return;
-	os->losses = losses;
-	log_info("lost the connection to ingestd");
-	drop_all(os);
-	os->peer.greeted = false;
-	loop_timer_every(&os->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
 }
 
 static struct order *find(struct orders *os, struct span ref)
@@ -178,21 +137,6 @@ static void on_done(void *self, struct fetch *f)
 
 static const struct fetch_hooks hooks = {on_done};
 
-static void take_hello(struct orders *os, const struct message *m)
-{
-	if (peer_hello(&os->peer, m->incarnation, m->peer)) {
-		log_info("connected to ingestd %016" PRIx64, m->incarnation);
-		drop_all(os);
-	}
-	if (os->peer.greeted) {
-		os->counts_due = true;
-		tell_counts(os);
-		return;
-	}
-	say_hello(os);
-	loop_timer_every(&os->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
-}
-
 static void end_fetch(struct order *o)
 {
 	if (o->fetch)
@@ -232,7 +176,7 @@ static int row_begin(struct orders *os, struct order *o, const struct message *m
 	if (!o->ref)
 		o->ref = strndup((const char *)m->ref.data, m->ref.len);
 	o->attempt = m->attempt;
-	return o->ref ? fetch_new(os->env, &order, &hooks, os, &o->fetch) : -ENOMEM;
+	return o->ref ? fetch_new(os->fetcher, &order, &hooks, os, &o->fetch) : -ENOMEM;
 }
 
 /* What cannot even begin stays silent: ingestd orders it again when no beat comes. */
@@ -269,69 +213,80 @@ static void take_cancel(struct orders *os, const struct message *m)
 	o->ended_ms = clock_mono_ms();
 }
 
-static void refuse(struct orders *os, const char *what)
+static bool on_message(void *self, const struct message *m)
 {
-	uint64_t held_back;
-
-	count_add(COUNT_REFUSED_ORDERS, 1);
-	if (log_limit_pass(&os->limit, &held_back))
-		log_warning("refused a message on 'orders': %s (%" PRIu64 " so far)", what,
-			    counter_values[COUNT_REFUSED_ORDERS]);
+	if (m->type == MSG_FETCH)
+		take_fetch(self, m);
+	else if (m->type == MSG_CANCEL)
+		take_cancel(self, m);
+	else
+		return false;
+	return true;
 }
 
-static void take(struct orders *os, const struct message *m)
-{
-	switch (m->type) {
-	case MSG_HELLO:
-		take_hello(os, m);
-		return;
-	case MSG_FETCH:
-		take_fetch(os, m);
-		return;
-	case MSG_CANCEL:
-		take_cancel(os, m);
-		return;
-	default:
-		refuse(os, message_name(m->type));
-		return;
-	}
-}
+/* ── the link ── */
 
-static void on_readable(void *self, unsigned events)
+static void on_hello(void *self, bool is_new)
 {
 	struct orders *os = self;
-	(void)events;
-	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
-		struct message m;
-		enum decode_verdict verdict = DECODE_OK;
-		int r = pipe_receive(os->in, &m, &verdict);
-		if (r == 0)
-			take(os, &m);
-		else if (r == -EBADMSG)
-			refuse(os, decode_verdict_text(verdict));
-		else
-			return;
-	}
+	os->counts_due = true;
+	if (!is_new)
+		return;
+	log_info("connected to ingestd %016" PRIx64, link_peer(os->link));
+	drop_all(os);
 }
 
-int orders_new(struct fetcher *env, struct pipe *in, struct pipe *out, struct orders **ret_orders)
+static void on_flush(void *self)
+{
+	tell_counts(self);
+}
+
+/*
+ * What went out on a connection that broke is lost, and whoever comes next orders it all again. So what still arrives
+ * for it would be thrown away: stop at once, instead of letting servers fill the sockets meanwhile.
+ */
+static void on_lost(void *self)
+{
+	log_info("lost the connection to ingestd");
+	drop_all(self);
+}
+
+static int open_link(struct orders *os, const char *runtime_dir)
+{
+	static const struct link_hooks link_hooks = {
+	    .take = on_message, .hello = on_hello, .flush = on_flush, .lost = on_lost};
+	const struct link_env env = {
+	    .loop = os->fetcher->loop,
+	    .runtime_dir = runtime_dir,
+	    .in = PIPE_ORDERS,
+	    .out = PIPE_CHUNKS,
+	    .role = LINK_CALLS,
+	    .incarnation = os->identity.incarnation,
+	    .peer_name = stage_name(STAGE_INGESTD),
+	    .refused = COUNT_REFUSED_ORDERS,
+	    .turn_max = MESSAGES_PER_TURN,
+	    .hooks = &link_hooks,
+	    .self = os,
+	};
+	int r = stage_self_init(&os->identity, STAGE_FETCHD);
+	return r < 0 ? r : link_new(&env, &os->link);
+}
+
+int orders_new(struct fetcher *fetcher, const char *runtime_dir, struct orders **ret_orders)
 {
 	struct orders *os = calloc(1, sizeof(*os));
-	int r = os ? peer_init(&os->peer) : -ENOMEM;
+	if (!os)
+		return -ENOMEM;
+	os->fetcher = fetcher;
+	loop_timer_init(&os->beat, fetcher->loop, on_beat_time, os);
+	int r = open_link(os, runtime_dir);
+	if (r == 0)
+		r = sink_new_pipe(fetcher->loop, link_out(os->link), &fetcher->sink);
 	if (r < 0) {
-		free(os);
+		orders_free(os);
 		return r;
 	}
-	os->env = env;
-	os->in = in;
-	os->out = out;
-	loop_io_init(&os->readable, env->loop, on_readable, os);
-	loop_timer_init(&os->hello, env->loop, on_hello_time, os);
-	loop_timer_init(&os->beat, env->loop, on_beat_time, os);
-	loop_io_watch(&os->readable, pipe_receive_fd(in), LOOP_READ);
-	loop_timer_every(&os->hello, 0, HELLO_AGAIN_MS);
 	loop_timer_every(&os->beat, BEAT_LOOK_MS, BEAT_LOOK_MS);
-	loop_hook_start(&os->turn, env->loop, on_turn, os);
 	*ret_orders = os;
 	return 0;
 }
@@ -341,9 +296,9 @@ void orders_free(struct orders *os)
 	if (!os)
 		return;
 	drop_all(os);
-	loop_io_stop(&os->readable);
-	loop_timer_stop(&os->hello);
 	loop_timer_stop(&os->beat);
-	loop_hook_stop(&os->turn);
+	sink_free(os->fetcher->sink);
+	os->fetcher->sink = NULL;
+	link_free(os->link);
 	free(os);
 }

@@ -1,11 +1,10 @@
 /*
- * The daemon's side of the wire: HELLO, FETCH and CANCEL from ingestd, and a table of the transfers that it ordered.
- * The rules are in common/wire/message.h. What is refused on the way in is counted, and logged once a second at most.
+ * The pipe in: FETCH and CANCEL from ingestd, and a table of the transfers that it ordered. The rules are in
+ * common/wire/message.h.
  */
 #ifndef SLUICE_FETCHD_ORDERS_H
 #define SLUICE_FETCHD_ORDERS_H
 
-#include "common/wire/pipe.h"
 #include "fetchd/fetch.h"
 
 #define ORDERS_MAX 128 /* transfers in hand; ingestd orders a few at a time */
@@ -13,12 +12,12 @@
 struct orders;
 
 /*
- * Begin to take orders from `in` for `env`, saying HELLO on `out` (which `env->sink` sends to). Everything is borrowed.
- * 0 or -errno.
+ * Begin to take orders in `runtime_dir` (borrowed). The fetcher (borrowed) gets its sink: the pipe back to ingestd. 0 or
+ * -errno.
  */
-int orders_new(struct fetcher *env, struct pipe *in, struct pipe *out, struct orders **ret_orders);
+int orders_new(struct fetcher *fetcher, const char *runtime_dir, struct orders **ret_orders);
 
-/* Drop all transfers. NULL is fine. */
+/* Drop all transfers, and the sink. NULL is fine. */
 void orders_free(struct orders *os);
 
 #endif

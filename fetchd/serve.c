@@ -8,19 +8,13 @@
 #include "common/base/exit.h"
 #include "common/base/log.h"
 
-/* Wire */
-#include "common/wire/pipe.h"
-
 /* Own */
-#include "fetchd/fetcher.h"
 #include "fetchd/orders.h"
 
 struct server {
 	const struct call *call;
 	struct settings *settings;
 	struct loop *loop;
-	struct pipe *in;
-	struct pipe *out;
 	struct fetcher fetcher;
 	struct orders *orders;
 };
@@ -35,24 +29,13 @@ void serve_warn_of_skipped(const struct settings *s)
 				    s->registries.all[i].host);
 }
 
-static int open_all(struct server *s)
-{
-	const char *dir = s->settings->runtime_dir;
-	int r = pipe_open(dir, PIPE_ORDERS, PIPE_PULL, &s->in);
-	if (r == 0)
-		r = pipe_open(dir, PIPE_CHUNKS, PIPE_PUSH, &s->out);
-	if (r == 0)
-		r = fetcher_open(&s->fetcher, s->loop, s->settings);
-	if (r == 0)
-		r = sink_new_pipe(s->loop, s->out, &s->fetcher.sink);
-	return r < 0 ? r : orders_new(&s->fetcher, s->in, s->out, &s->orders);
-}
-
 static int on_start(void *self, struct loop *loop)
 {
 	struct server *s = self;
 	s->loop = loop;
-	int r = open_all(s);
+	int r = fetcher_open(&s->fetcher, loop, s->settings);
+	if (r == 0)
+		r = orders_new(&s->fetcher, s->settings->runtime_dir, &s->orders);
 	if (r == 0)
 		return 0;
 	(void)log_errno(r, "cannot start in '%s'", s->settings->runtime_dir);
@@ -88,8 +71,6 @@ static void on_release(void *self)
 	struct server *s = self;
 	orders_free(s->orders);
 	fetcher_close(&s->fetcher);
-	pipe_close(s->out);
-	pipe_close(s->in);
 }
 
 int serve_run(const struct call *call)

@@ -13,7 +13,7 @@
 
 /* Wire */
 #include "common/wire/frame.h"
-#include "common/wire/peer.h"
+#include "common/wire/stage.h"
 
 /* Own */
 #include "fetchd/fetch.h"
@@ -72,9 +72,9 @@ static int check_arguments(const struct settings *s, const char *source, struct 
 
 static int say_hello(const struct settings *s)
 {
-	struct peer peer;
-	int r = peer_init(&peer);
-	struct message m = {.type = MSG_HELLO, .incarnation = peer.self};
+	struct stage_self self;
+	int r = stage_self_init(&self, STAGE_FETCHD);
+	struct message m = {.type = MSG_HELLO, .incarnation = self.incarnation};
 	return r < 0 || s->raw ? r : frame_write(STDOUT_FILENO, &m);
 }
 
@@ -133,6 +133,7 @@ int tool_get(const struct settings *s, const char *source)
 	r = open_all(&g, s);
 	if (r == 0)
 		r = run(&g, &order);
+	sink_free(g.fetcher.sink);
 	fetcher_close(&g.fetcher);
 	loop_free(g.loop);
 	if (r < 0) {

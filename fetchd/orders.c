@@ -268,8 +268,7 @@ static int open_link(struct orders *os, const char *runtime_dir)
 	    .hooks = &link_hooks,
 	    .self = os,
 	};
-	int r = stage_self_init(&os->identity, STAGE_FETCHD);
-	return r < 0 ? r : link_new(&env, &os->link);
+	return link_new(&env, &os->link);
 }
 
 int orders_new(struct fetcher *fetcher, const char *runtime_dir, struct orders **ret_orders)
@@ -279,7 +278,9 @@ int orders_new(struct fetcher *fetcher, const char *runtime_dir, struct orders *
 		return -ENOMEM;
 	os->fetcher = fetcher;
 	loop_timer_init(&os->beat, fetcher->loop, on_beat_time, os);
-	int r = open_link(os, runtime_dir);
+	int r = stage_self_init(&os->identity, STAGE_FETCHD);
+	if (r == 0)
+		r = open_link(os, runtime_dir);
 	if (r == 0)
 		r = sink_new_pipe(fetcher->loop, link_out(os->link), &fetcher->sink);
 	if (r < 0) {

@@ -184,9 +184,11 @@ static enum stream_verdict settle_body(const struct stream *s, uint64_t offset, 
 {
 	if (wall == offset && offset < size)
 		return STREAM_AT_WALL;
+	if (offset == size)
+		return STREAM_ALL; /* however it ended: there is nothing left to ask for */
 	if (s->failure.end != HTTP_WHOLE)
 		return settle_end(s, f);
-	if (offset == size || (size == SIZE_UNKNOWN && s->judgement.skip == 0))
+	if (size == SIZE_UNKNOWN && s->judgement.skip == 0)
 		return STREAM_ALL;
 	if (offset - s->want.offset >= SHORT_RANGE_MIN)
 		return STREAM_NEXT;

@@ -126,6 +126,8 @@ static const struct row answers[] = {
      40},
     {"short", 0, 100, 0, false, "HTTP/1.1 200 OK\nContent-Length: 100", 10, HTTP_BROKEN_OFF, STREAM_RETRY, FAIL_AGAIN,
      10},
+    {"broken off behind all", 0, 100, 0, false, "HTTP/1.1 200 OK\nContent-Length: 100", 100, HTTP_BROKEN_OFF,
+     STREAM_ALL, 0, 100},
     {"stalled", 40, 100, 0, false, PART, 10, HTTP_STALLED, STREAM_RETRY, FAIL_AGAIN, 50},
     {"broken framing", 0, 100, 0, false, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked", 10, HTTP_REFUSED,
      STREAM_GIVE_UP, FAIL_BAD_DATA, 10},

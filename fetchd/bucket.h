@@ -22,7 +22,7 @@ struct bucket {
 /* Give it a rate, up to BUCKET_RATE_MAX; with another one than before it is full. */
 void bucket_rate(struct bucket *b, uint64_t rate, uint64_t now_ms);
 
-/* 0: bytes may pass now. Else ask again after so many milliseconds. */
+/* 0: bytes may pass now. Else after how many milliseconds to ask again. */
 uint64_t bucket_wait(struct bucket *b, uint64_t now_ms);
 
 /* `len` bytes passed. */

@@ -72,7 +72,7 @@ struct fetch {
 	struct stream stream;
 	struct ranges *ranges; /* NULL: none so far */
 	struct outlet outlet;
-	int sink_error;  /* it is of no use any more */
+	int sink_error;  /* the outlet is broken: -errno, or 0 */
 	uint32_t served; /* bits of the sites that brought something */
 
 	/* What OPENED or RESOLVED said, which the outlet borrows. */
@@ -135,7 +135,7 @@ static void fill_request(void *self, uint64_t first, uint64_t last, struct http_
 	route_refresh(&f->route, f->env->settings);
 	*ret_ask = (struct http_ask){
 	    .authorization = route_is_home(&f->route) ? login_value(&f->login) : NULL,
-	    /* With a digest to decide in the end, another validator (of another mirror, say) is no reason to restart. */
+	    /* If a digest decides in the end, another validator (of another mirror, say) is not a reason to restart. */
 	    .if_range = first > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,
 	    .first = first,
 	    .last = last,
@@ -406,7 +406,7 @@ static const struct step *open_body(struct fetch *f)
 	return next;
 }
 
-/* The body is of no use; reading a short one keeps the connection. */
+/* The body is not wanted; reading a short one keeps the connection. */
 static const struct step *drain(struct fetch *f)
 {
 	assert(f->stream.state == STREAM_DRAINING);
@@ -471,8 +471,8 @@ static const struct step *denied(struct fetch *f)
 }
 
 /*
- * A range within the content was refused. Another site may give it, and costs less than to have everything sent once
- * more; where there is none, or all have refused, this one is asked for all of it, and what is there is skipped.
+ * A range within the content was refused. Another site may give it, and costs less than to fetch everything again; if
+ * there is none, or all have refused, all of it is requested here, and what has arrived is skipped.
  */
 static const struct step *ask_for_all(struct fetch *f)
 {

@@ -46,7 +46,7 @@ void range_begin(struct range *r)
 void range_reopen(struct range *r)
 {
 	range_cancel(r);
-	r->part->state = PART_MISSING;
+	part_missing(r->part);
 	r->reopened++;
 }
 
@@ -69,7 +69,7 @@ static enum range_answer weigh(const struct range *r, const struct response *a, 
 	return RANGE_GOOD;
 }
 
-/* Whether the stream has come by, of whose bytes this would bring the same. */
+/* Whether the stream has passed this point, so that the range would bring the same bytes again. */
 static bool is_overtaken(const struct range *r, uint64_t at)
 {
 	return !r->group->alone && at < r->group->outlet->offset;
@@ -94,8 +94,7 @@ static bool on_head(void *self, const struct response *a)
 	}
 	if (is_overtaken(r, r->part->at))
 		return false;
-	r->part->state = PART_COMING;
-	g->proven = true;
+	part_coming(r->part);
 	g->changed(g->self);
 	return true;
 }
@@ -161,7 +160,7 @@ bool range_ask(struct range *r, struct http_ask *ask, const struct want *want)
 		return false;
 	}
 	enter(r, RANGE_RUNNING);
-	r->part->state = PART_ASKED;
+	part_asked(r->part);
 	return true;
 }
 
@@ -173,7 +172,7 @@ static enum range_verdict again(struct range *r, uint32_t random)
 	struct retry_settings limits = r->group->policy->host.retry;
 	uint64_t wait_ms;
 	limits.max = RANGE_RETRIES;
-	r->part->state = PART_MISSING;
+	part_missing(r->part);
 	if (!retry_failure(&r->retry, &limits, r->failure.retry_after_ms, random, &wait_ms))
 		return RANGE_FAILED;
 	r->not_before_ms = clock_mono_ms() + wait_ms;
@@ -192,7 +191,7 @@ enum range_verdict range_settle(struct range *r, uint32_t random)
 	case RANGE_CHANGED:
 		return RANGE_OFF;
 	case RANGE_ELSEWHERE:
-		r->part->state = PART_MISSING;
+		part_missing(r->part);
 		return RANGE_TO_STREAM;
 	case RANGE_GOOD:
 		if (r->part->state == PART_WHOLE)

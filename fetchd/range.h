@@ -25,8 +25,7 @@ struct range_group {
 	struct throttle *throttle;
 	const struct policy *policy;       /* of the host; the fields may change between two calls */
 	const struct outlet *outlet;       /* how far the stream, or what is passed on, has come */
-	bool alone;                        /* there is no stream any more */
-	bool proven;                       /* a range was answered rightly */
+	bool alone;                        /* the stream has ended */
 	char validator[VALIDATOR_MAX + 1]; /* of the stream's answer: all parts are of that version; empty: not known */
 	void (*changed)(void *self);       /* from the loop: something has to be looked at */
 	void *self;

@@ -16,7 +16,7 @@
 #define HAND_OVERS_MAX   3  /* in a row with little in between, then the transfer stays one stream */
 #define SLOW_FACTOR      4  /* times what the others take for a part, then a range is opened again ... */
 #define SLOW_MIN_MS      1000u
-#define SLOW_REOPENS_MAX 3          /* ... so often for a part */
+#define SLOW_REOPENS_MAX 3          /* ... this often for one part */
 #define PART_MS_UNKNOWN  UINT64_MAX /* a fast path takes 0 ms for a part */
 #define NEVER_MS         UINT64_MAX
 
@@ -39,6 +39,7 @@ struct ranges {
 	uint64_t lead;          /* how far ahead of the stream the first range begins, in bytes */
 	unsigned overtakes, hand_overs;
 	uint64_t passed; /* parts, since the last hand-over */
+	bool proven;     /* a range was answered rightly */
 	bool spent;      /* one stream from now on */
 	enum draining draining;
 	struct failure failure;
@@ -154,7 +155,7 @@ static void open_more(struct ranges *rs, const struct ranges_view *view)
 	size_t others = view->stream.runs ? 1 : 0;
 	if (rs->draining != DRAINING_NOT || !view->stream.good)
 		return;
-	while (running(rs) + others < at_a_time && (rs->group.proven || running(rs) == 0)) {
+	while (running(rs) + others < at_a_time && (rs->proven || running(rs) == 0)) {
 		struct range *r = next_to_open(rs, parts_max, view->want->size);
 		if (!r || !open_one(rs, r, view->want))
 			return;
@@ -203,7 +204,7 @@ static void drop_passed(struct ranges *rs)
 	}
 }
 
-/* 0, or -errno: the outlet is of no use. */
+/* 0, or -errno: the outlet is broken. */
 static int pass_on(struct ranges *rs)
 {
 	struct part *p;
@@ -346,9 +347,12 @@ static void settle(struct ranges *rs, struct range *r)
 enum ranges_verdict ranges_advance(struct ranges *rs, const struct ranges_view *view, struct failure *ret_failure,
 				   int *ret_error)
 {
-	for (size_t i = 0; i < rs->all_len; i++)
-		if (rs->all[i].state == RANGE_ENDED)
-			settle(rs, &rs->all[i]);
+	for (size_t i = 0; i < rs->all_len; i++) {
+		struct range *r = &rs->all[i];
+		rs->proven = rs->proven || r->answer == RANGE_GOOD;
+		if (r->state == RANGE_ENDED)
+			settle(rs, r);
+	}
 	if (rs->spent)
 		ranges_drop(rs);
 	if (rs->group.alone)

@@ -21,7 +21,7 @@
 #include "fetchd/range.h"
 
 #define RANGES_LONE_MS 100u              /* one stream alone, without a pause of ours, before a range is tried */
-#define RANGES_OFF_MS  (10u * 60 * 1000) /* for so long no ranges are tried where they were mishandled */
+#define RANGES_OFF_MS  (10u * 60 * 1000) /* a host that mishandled ranges is not asked for any for this long */
 
 struct ranges;
 
@@ -60,7 +60,7 @@ enum ranges_verdict {
 	RANGES_ALL,       /* alone: all of the content was passed on */
 	RANGES_TO_STREAM, /* alone no longer: the stream is asked for again, from where the source says */
 	RANGES_FAILED,    /* the same, behind a failure that counts for the transfer */
-	RANGES_SINK,      /* the outlet is of no use any more */
+	RANGES_SINK,      /* the outlet is broken */
 };
 
 /* 0 or -ENOMEM. */

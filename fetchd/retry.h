@@ -1,7 +1,7 @@
 /*
  * When to try again: exponential back-off with full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog)
- * and a budget of tries. What arrived for the first time gives tries back, so much of it one: a link that moves at all
- * finishes, and a server that sends the same bytes again, or single ones, is given up. Pure: the caller brings the
+ * and a budget of tries. New bytes give tries back, so that the worst link that still moves finishes, and a
+ * server that sends the same bytes again, or single ones, is given up. Pure: the caller brings the
  * random numbers.
  */
 #ifndef SLUICE_FETCHD_RETRY_H

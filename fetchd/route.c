@@ -228,7 +228,7 @@ bool route_is_home(const struct route *r)
 	return origin_eq(&r->at, &r->home);
 }
 
-/* Unless that server is there too. A private network is none of that: registries there send to stores there. */
+/* Unless the registry is there too. A private network is not guarded: registries there redirect to stores there. */
 bool route_is_guarded(const struct route *r)
 {
 	return !route_is_home(r) && !guard_host_is_inner(r->home.host);

@@ -1,6 +1,6 @@
 /*
  * The way to the bytes of a source: who is asked, in which order, under which URL (OCI distribution spec, "Pulling
- * manifests" and "Pulling blobs"), where redirects lead from there, and what the configuration says of each.
+ * manifests" and "Pulling blobs"), where redirects lead from there, and the policy of each host.
  *
  *   sites      the mirrors of a registry, then the registry itself; whoever brought wrong bytes is asked last
  *   home       the origin of the site that is asked: the only one that gets credentials

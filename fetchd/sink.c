@@ -219,7 +219,7 @@ static void on_age(void *self)
 		return;
 	uint64_t age_ms = clock_mono_ms() - o->chunk_since_ms;
 	if (age_ms >= CHUNK_AGE_MAX_MS) {
-		(void)outlet_flush(o); /* a descriptor that is of no use shows again with the next byte or the end */
+		(void)outlet_flush(o); /* a broken descriptor shows again with the next byte or the end */
 		return;
 	}
 	loop_timer_set(&o->age, CHUNK_AGE_MAX_MS - age_ms);

@@ -57,13 +57,13 @@ void outlet_init(struct outlet *o, struct sink *s);
 /* Drop what is kept. Fit for an outlet of zeros. */
 void outlet_release(struct outlet *o);
 
-/* Take all of the bytes: 0. Or none: -EAGAIN, `drained` will be called; -errno, the descriptor is of no use any more.
+/* Take all of the bytes: 0. Or none: -EAGAIN, `drained` will be called; -errno, the descriptor is broken.
  */
 int outlet_put(struct outlet *o, const void *data, size_t len);
 
 /*
  * For bytes that may come before their turn: a chunk of them beginning at `offset`, filled by the caller and put when
- * the outlet has come to that offset, without a copy. 0 or -ENOMEM. The caller owns the chunk until it is put or freed.
+ * the outlet has reached that offset, without a copy. 0 or -ENOMEM. The caller owns the chunk until it is put or freed.
  */
 int outlet_chunk_new(struct outlet *o, uint64_t offset, size_t room, struct chunk *ret_chunk);
 /* 0: it is gone. As outlet_put() otherwise; it is still the caller's then, and takes no more bytes. */

@@ -6,7 +6,7 @@
  *   STREAM_IDLE      NULL       nothing
  *   STREAM_ASKED     runs       `want`
  *   STREAM_TAKING    runs       the answer is right, its body goes into the outlet
- *   STREAM_DRAINING  runs       the body is of no use; reading a short one keeps the connection
+ *   STREAM_DRAINING  runs       the body is not wanted; reading a short one keeps the connection
  *   STREAM_BROKEN    NULL       it ended without an answer: `failure`
  *   STREAM_OVER      NULL       it ended behind an answer: `judgement` and what else the answer said, and `failure`
  *
@@ -83,7 +83,7 @@ bool stream_head(struct stream *s, const struct response *r);
 struct stream_piece {
 	enum body_answer answer;
 	uint64_t fresh; /* bytes that went into the outlet */
-	int error;      /* the outlet is of no use any more: -errno, or 0 */
+	int error;      /* the outlet is broken: -errno, or 0 */
 };
 
 /* A piece of the body; nothing behind `wall` is taken. */

@@ -1,5 +1,5 @@
 /*
- * `fetchd get`: one transfer to stdout, for people who pipe the stages by hand.
+ * `fetchd get`: one transfer to stdout, to pipe the stages together in a shell.
  */
 #ifndef SLUICE_FETCHD_TOOL_H
 #define SLUICE_FETCHD_TOOL_H

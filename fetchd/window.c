@@ -93,6 +93,24 @@ uint64_t window_next_good(const struct window *w, uint64_t offset)
 	return first;
 }
 
+void part_asked(struct part *p)
+{
+	assert(p->state == PART_MISSING);
+	p->state = PART_ASKED;
+}
+
+void part_coming(struct part *p)
+{
+	assert(p->state == PART_ASKED);
+	p->state = PART_COMING;
+}
+
+void part_missing(struct part *p)
+{
+	assert(p->state == PART_ASKED || p->state == PART_COMING);
+	p->state = PART_MISSING;
+}
+
 /* The chunk that the byte at `at` goes into. NULL: no memory. */
 static struct chunk *chunk_for_more(struct window *w, struct part *p)
 {

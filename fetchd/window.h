@@ -74,6 +74,11 @@ bool part_is_good(const struct part *p);
 /* Where the first good part at or behind `offset` begins. SIZE_UNKNOWN: there is none. */
 uint64_t window_next_good(const struct window *w, uint64_t offset);
 
+/* What becomes of the request for it: made; answered rightly; over, or answered wrongly, before the part was whole. */
+void part_asked(struct part *p);
+void part_coming(struct part *p);
+void part_missing(struct part *p);
+
 /* Take bytes for `at`, which fit before `end`. 0 or -ENOMEM; `at` tells how many were taken. */
 int part_put(struct window *w, struct part *p, const void *data, size_t len);
 

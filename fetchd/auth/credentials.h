@@ -36,7 +36,7 @@ void credential_wipe(struct credential *c);
 
 /*
  * Find the credential for `name` ("library/alpine", or empty) at `host` ("docker.io", "localhost:5000") in the text of
- * one file. -ENOENT: it has none; -EINVAL with a reason: it is no such file, or the entry is of no use. Pure.
+ * one file. -ENOENT: it has none; -EINVAL with a reason: the file or the entry is malformed. Pure.
  */
 int credentials_parse(struct span text, const char *host, const char *name, struct credential *ret_credential,
 		      struct reason *why);
@@ -55,7 +55,7 @@ struct credential_search {
 /*
  * The same from the first file that has one, from the search's next on: `auth_file`,
  * $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json,
- * ~/.config/containers/auth.json, ~/.docker/config.json. Called again it goes on behind that file. Files that are not
+ * ~/.config/containers/auth.json, ~/.docker/config.json. Called again it continues after that file. Files that are not
  * there are passed over; one that cannot be read or understood is -errno with a reason that names it. Reads the disk.
  */
 int credentials_find(struct credential_search *s, struct credential *ret_credential, struct reason *why);

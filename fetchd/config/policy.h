@@ -1,6 +1,6 @@
 /*
- * What holds for one host: its own section of the configuration, and for what that leaves open the settings for all
- * hosts. Looked up once for a request and then a value of its own, so that nothing is compared in the middle of a body
+ * What holds for one host: its own section of the configuration, and for whatever that leaves open the settings for
+ * all hosts. Looked up once for a request and then a value of its own, so that nothing is compared in the middle of a body
  * and a configuration that is read again changes nothing under a request that runs.
  */
 #ifndef SLUICE_FETCHD_CONFIG_POLICY_H

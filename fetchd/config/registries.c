@@ -70,7 +70,7 @@ static struct registry_settings *get(struct registries *rs, const char *host, st
 	return made;
 }
 
-/* One more of what is said several times, under `key`. The first one in a file takes the place of an earlier file's. */
+/* Append a value of a key that may be repeated. The first one of a file replaces those of an earlier file. */
 static int list_add(const struct registries *rs, const char *host, const char *key, const char *value,
 		    struct registry_list *list, size_t max, struct reason *why)
 {
@@ -90,7 +90,7 @@ static int list_add(const struct registries *rs, const char *host, const char *k
 	return r;
 }
 
-/* Nothing but where it is: how a registry's URLs go on is no matter of configuration. */
+/* Scheme, host and port alone: the paths below a registry are not configurable. */
 static int check_mirror(const char *registry, const char *url, struct reason *why)
 {
 	struct origin origin;

@@ -57,7 +57,7 @@ struct range_settings {
 /* Limits of how fast bytes may and must come, in bytes a second; 0: none. */
 struct speed_settings {
 	uint64_t per_host, per_transfer;
-	uint64_t min, min_ms; /* over so long */
+	uint64_t min, min_ms; /* the least, measured over this time */
 };
 
 /* What can be configured for one host and for all. UNSAID where nothing is. */

@@ -11,7 +11,7 @@
 enum http_end {
 	HTTP_WHOLE,         /* the response is complete, as far as HTTP can tell */
 	HTTP_STOPPED,       /* `head` or `body` asked for it */
-	HTTP_REFUSED,       /* the head is over a limit or no HTTP, the framing is broken, or the guard held */
+	HTTP_REFUSED,       /* the head is too long or malformed, the framing is broken, or the guard refused */
 	HTTP_NO_ADDRESS,    /* the name does not resolve */
 	HTTP_DENIED,        /* by the proxy */
 	HTTP_NO_CONNECTION, /* refused, unreachable, or the time for it is up */

@@ -2,17 +2,16 @@
 
 /* System */
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-/* Base */
-#include "common/base/opt.h"
-
 /* OCI */
 #include "common/oci/reference.h"
+
+/* Own */
+#include "fetchd/http/url.h"
 
 #define PROXY_PORT 1080 /* libcurl's default */
 
@@ -124,20 +123,6 @@ bool guard_host_is_inner(const char *host)
 	return guard_ip_is_inner(bare);
 }
 
-static uint16_t port_of(const char *proxy)
-{
-	uint64_t number = PROXY_PORT;
-	char *text = NULL;
-	CURLU *u = curl_url();
-	if (u && curl_url_set(u, CURLUPART_URL, proxy, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_PORT, &text, 0) == CURLUE_OK &&
-	    (opt_parse_number(OPT_COUNT, text, &number) < 0 || number > UINT16_MAX))
-		number = PROXY_PORT;
-	curl_free(text);
-	curl_url_cleanup(u);
-	return (uint16_t)number;
-}
-
 uint16_t guard_proxy_port(bool tls)
 {
 	/* Not HTTP_PROXY in capitals: a CGI's client could set it. */
@@ -146,7 +131,7 @@ uint16_t guard_proxy_port(bool tls)
 	for (size_t i = 0; i < 4 && names[tls][i]; i++) {
 		const char *proxy = getenv(names[tls][i]);
 		if (proxy && proxy[0] != '\0')
-			return port_of(proxy);
+			return url_port(proxy, PROXY_PORT);
 	}
 	return 0;
 }

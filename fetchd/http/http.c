@@ -123,7 +123,7 @@ static void on_timer(void *self)
 		(void)set_timer(h->multi, timeout_ms, h);
 }
 
-/* curl calls this with whole lines. What comes behind a whole head are trailers: of no use to us. */
+/* curl calls this with whole lines. What follows a whole head are trailers, which are ignored. */
 static size_t on_header(char *data, size_t one, size_t len, void *self)
 {
 	struct exchange *x = self;
@@ -151,7 +151,8 @@ static size_t on_body(char *data, size_t one, size_t len, void *self)
 	if (x->stopped || x->lost)
 		return 0;
 	enum body_answer answer = x->hooks->body(x->self, data, len);
-	patience_bytes(&x->patience, len, clock_mono_ms()); /* after the hook: a write to a slow stdout is no stall */
+	patience_bytes(&x->patience, len,
+		       clock_mono_ms()); /* after the hook: a write to a slow stdout is not a stall */
 	x->paused = answer == BODY_PAUSE;
 	x->stopped = answer == BODY_STOP;
 	return x->paused ? CURL_WRITEFUNC_PAUSE : x->stopped ? 0 : len;
@@ -375,7 +376,7 @@ static bool set_tls(CURL *e, const struct http_tls *tls)
 	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->skip_verify ? 0L : 2L) == CURLE_OK;
 }
 
-/* GET undoes HEAD, which a handle may have been used for before; for POST that is said. */
+/* GET undoes HEAD, which a handle may have been used for before; POST has to undo it explicitly. */
 static bool set_method(struct exchange *x, const char *form, bool head)
 {
 	if (!form)
@@ -430,7 +431,7 @@ void http_resume(struct exchange *x)
 	patience_begin(&x->patience, clock_mono_ms());
 	if (curl_easy_pause(x->easy, CURLPAUSE_CONT) == CURLE_OK)
 		return;
-	/* curl has dropped bytes that it had in hand. It would go on behind the gap; we end from the loop. */
+	/* curl has dropped bytes that it held, and would continue after the gap: end it, from the loop. */
 	x->lost = true;
 	loop_timer_set(&x->stall, 0);
 }

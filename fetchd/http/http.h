@@ -1,7 +1,8 @@
 /*
  * HTTP exchanges by libcurl's multi interface on our loop: one request, one response, no decisions. Redirects,
- * credentials, ranges and retries are the caller's. The only file that makes requests by curl; url.c and guard.c have
- * its parser of URLs, curl_error.c its errors.
+ * credentials, ranges and retries are the caller's. This header is a seam: it names no library, and a program may be
+ * linked with another implementation. http.c alone makes requests by libcurl; url.c has its parser of URLs, curl_error.c
+ * its errors.
  *
  * HTTP/1.1 only: pausing HTTP/2 streams has a trail of bugs around libcurl 7.88. No content encoding is asked for,
  * because offsets count the bytes of the content as it is.
@@ -36,7 +37,7 @@ struct http_hooks {
 	void (*done)(void *self, enum http_end end, int error, const struct reason *why);
 };
 
-/* What the configuration says of TLS with a host. */
+/* How TLS with a host is configured. */
 struct http_tls {
 	const char *ca_file;     /* PEM; NULL: the system's authorities */
 	const char *client_cert; /* PEM, or NULL */

@@ -99,7 +99,7 @@ static int compare_validator(const struct response *r, const struct want *w)
 
 static const char changed_text[] = "the content has changed since the transfer began";
 
-/* With a digest to decide in the end, another validator (of another mirror, say) is no evidence. */
+/* If a digest decides in the end, another validator (of another mirror, say) proves nothing. */
 static bool has_changed(const struct response *r, const struct want *w)
 {
 	return w->offset > 0 && w->expected[0] == '\0' && compare_validator(r, w) < 0;
@@ -255,7 +255,7 @@ void response_judge(const struct response *r, const struct want *w, struct judge
 	ret_judgement->verdict = judge(r, w, ret_judgement);
 }
 
-/* Some servers know no HEAD, or answer it wrongly: what is no plain word is left to a GET. */
+/* Some servers do not support HEAD, or answer it wrongly: whatever is unclear is left to a GET. */
 void response_judge_head(const struct response *r, struct judgement *ret_judgement)
 {
 	static const struct want nothing = {.size = SIZE_UNKNOWN, .size_max = INT64_MAX};

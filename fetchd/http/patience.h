@@ -12,9 +12,9 @@
 #include "common/base/reason.h"
 
 struct patience {
-	uint64_t stall_ms;     /* so long without a byte */
+	uint64_t stall_ms;     /* the longest time without a byte */
 	uint64_t min_speed;    /* fewer bytes a second ... */
-	uint64_t min_speed_ms; /* ... over so long; a min_speed of 0: any will do */
+	uint64_t min_speed_ms; /* ... measured over this time; a min_speed of 0: any speed */
 
 	/* Its own. Times are monotonic. */
 	uint64_t last_ms;  /* the last byte came, or it began */
@@ -25,7 +25,7 @@ struct patience {
 /* The request is out, or we take bytes again after a pause of ours. */
 void patience_begin(struct patience *p, uint64_t now_ms);
 
-/* Before it has begun, and in a pause: look again in so many milliseconds. */
+/* Before it has begun, and in a pause: after how many milliseconds to look. */
 uint64_t patience_first_look(const struct patience *p);
 
 /* Bytes came. */

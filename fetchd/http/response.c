@@ -202,7 +202,7 @@ static void take_retry_after(struct response *r, struct span value)
 	r->retry_after_ms = seconds < RETRY_AFTER_CLAMP_MS / 1000 ? seconds * 1000 : RETRY_AFTER_CLAMP_MS;
 }
 
-/* One that is not understood is none that we could answer, which is said when it comes to that. */
+/* A challenge that is not understood counts as an unsupported scheme, which is reported when it is used. */
 static void take_authenticate(struct response *r, struct span value)
 {
 	(void)challenge_add(&r->challenge, value);

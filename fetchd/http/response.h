@@ -49,7 +49,7 @@ struct response {
 enum response_progress {
 	RESPONSE_MORE,    /* feed the next line */
 	RESPONSE_WHOLE,   /* the head is complete and final; a body may follow */
-	RESPONSE_REFUSED, /* over a limit, or no HTTP: `why` says */
+	RESPONSE_REFUSED, /* over a limit, or malformed: `why` */
 };
 
 void response_init(struct response *r, uint64_t now_wall_s);

@@ -18,7 +18,7 @@ bool syntax_is_word(struct span s, const char *word);
 /* Whether the text is 1 to `max` printable ASCII characters without a blank: a token of OAuth, which ends no line. */
 bool syntax_is_visible(const char *text, size_t max);
 
-/* Take the token off the front of `s`; empty where there is none. */
+/* Take the token off the front of `s`; empty if there is none. */
 struct span syntax_take_token(struct span *s);
 
 /* Blanks and tabs off the front, or off both ends. */

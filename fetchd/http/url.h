@@ -1,6 +1,6 @@
 /*
  * URLs and origins (RFC 3986; RFC 6454, 4: an origin is scheme, host and port), by libcurl's parser, so that what we
- * compare is what it connects to. With http.c the only file that includes curl.
+ * compare is what it connects to.
  */
 #ifndef SLUICE_FETCHD_HTTP_URL_H
 #define SLUICE_FETCHD_HTTP_URL_H
@@ -34,6 +34,9 @@ void origin_format(const struct origin *o, char ret_text[static ORIGIN_TEXT_SIZE
  * -EINVAL with a reason: no URL, another scheme than http and https, from https to http, credentials in it.
  */
 int url_redirect(const char *base, const char *location, struct buf *ret_url, struct reason *why);
+
+/* The port that a URL names, whose scheme may be left out; `otherwise` if it names none that is valid. */
+uint16_t url_port(const char *url, uint16_t otherwise);
 
 /* A URL or source text for messages: without its query, which may be a signature, and not too long. */
 #define URL_SHOWN_SIZE 201

@@ -171,7 +171,6 @@ static void test_answers(void **state)
 		    (row->why && !strstr(c.range.failure.why.text, row->why)))
 			fail_msg("%s: verdict %d, answer %d, part %d: %s", row->name, verdict, c.range.answer,
 				 c.range.part->state, c.range.failure.why.text);
-		assert_int_equal(c.group.proven, row->answer == RANGE_GOOD);
 		scene_remove(&c);
 	}
 }
@@ -285,7 +284,7 @@ static void test_turn(void **state)
 	assert_int_equal(c.range.part->state, PART_MISSING);
 	assert_true(scene_ask(&c)->fresh);
 	range_cancel(&c.range);
-	c.range.part->state = PART_MISSING;
+	part_missing(c.range.part);
 
 	assert_true(turn_try(c.hosts, &home, 1, &c.range.turn));
 	struct http_ask ask = {.url = "http://a.io/"};

@@ -145,9 +145,10 @@ static void test_next_good(void **state)
 	struct part *a = window_add(e.window, 3, 100 * PART), *b = window_add(e.window, 3, 100 * PART);
 	struct part *c = window_add(e.window, 3, 100 * PART);
 	assert_int_equal(window_next_good(e.window, 0), SIZE_UNKNOWN);
-	a->state = PART_ASKED;
+	part_asked(a);
 	assert_int_equal(window_next_good(e.window, 0), SIZE_UNKNOWN);
-	c->state = PART_COMING;
+	part_asked(c);
+	part_coming(c);
 	assert_int_equal(window_next_good(e.window, 0), 2 * PART);
 	put(&e, b, 1);
 	assert_int_equal(window_next_good(e.window, 0), PART);

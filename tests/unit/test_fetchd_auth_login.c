@@ -1,0 +1,196 @@
+/* How a transfer logs in: which pass it shows and when, and what follows from each refusal. */
+
+/* Own */
+#include "tests/unit/fetchd_settings.h"
+#include "tests/unit/stand_in_http.h"
+#include "tests/unit/stand_in_loop.h"
+
+/* The code under test */
+#include "fetchd/auth/login.h"
+
+static const struct origin home = {.tls = true, .port = 443, .host = "reg.io"};
+static const struct pass_account who = {.origin = &home, .host = "reg.io", .name = "app"};
+static const struct reason unauthorized = {"401 Unauthorized"}, forbidden = {"403 Forbidden"};
+
+struct scene {
+	struct unit_dir dir;
+	struct settings settings;
+	struct loop *loop;
+	struct http *http;
+	struct passes *passes;
+	struct login login;
+	struct failure failure;
+	enum login_verdict verdict; /* of what was waited for */
+	unsigned heard;
+};
+
+static void on_pass(void *self, const struct pass_answer *answer)
+{
+	struct scene *c = self;
+	c->verdict = login_take(&c->login, &who, answer, &c->failure);
+	c->heard++;
+}
+
+static bool never(int fd)
+{
+	(void)fd;
+	return false;
+}
+
+/* `auth`: what the file of credentials has for reg.io, or NULL: there is none. */
+static void begin(struct scene *c, const char *auth)
+{
+	struct reason why;
+	char path[FILE_PATH_SIZE], text[256], words[FILE_PATH_SIZE + 16];
+	memset(c, 0, sizeof(*c));
+	unit_dir_make(&c->dir);
+	(void)snprintf(text, sizeof(text), "{\"auths\":{\"reg.io\":{%s}}}", auth ? auth : "");
+	unit_write_text(&c->dir, "auth.json", text);
+	(void)snprintf(words, sizeof(words), "--auth-file=%s", unit_path(&c->dir, "auth.json", path));
+	if (unit_settings(words, &c->settings, &why) < 0)
+		fail_msg("%s", why.text);
+	assert_int_equal(setenv("HOME", c->dir.path, 1), 0);
+	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+	c->loop = stand_in_loop_begin(never);
+	assert_int_equal(http_new(c->loop, &c->http), 0);
+	assert_int_equal(passes_new(c->loop, c->http, &c->settings, &c->passes), 0);
+	login_init(&c->login, c->passes, on_pass, c);
+}
+
+static void finish(struct scene *c)
+{
+	login_release(&c->login);
+	passes_free(c->passes);
+	http_free(c->http);
+	stand_in_loop_end();
+	unit_dir_remove(&c->dir);
+}
+
+static struct challenge challenge_of(const char *text)
+{
+	struct challenge c = {0};
+	assert_true(challenge_add(&c, span_str(text)));
+	return c;
+}
+
+static enum login_verdict challenged(struct scene *c, const char *text)
+{
+	struct challenge challenge = challenge_of(text);
+	return login_challenged(&c->login, &who, &challenge, &unauthorized, &c->failure);
+}
+
+#define BASIC  "Basic realm=x"
+#define BEARER "Bearer realm=\"https://auth.io/token\",scope=\"repository:app:pull\""
+#define USER   "\"auth\":\"dTpw\""
+
+/* No pass before anybody asks, then the password, which is not tried twice. */
+static void test_password(void **state)
+{
+	struct scene c;
+	(void)state;
+	begin(&c, USER);
+	assert_int_equal(login_present(&c.login, &who, &c.failure), LOGIN_ASK);
+	assert_null(login_value(&c.login));
+	login_note_request(&c.login, false);
+	assert_int_equal(challenged(&c, BASIC), LOGIN_ASK);
+	assert_string_equal(login_value(&c.login), "Basic dTpw");
+	login_note_request(&c.login, true);
+	assert_int_equal(challenged(&c, BASIC), LOGIN_REFUSED);
+	assert_int_equal(c.failure.class, FAIL_DENIED);
+	assert_string_equal(c.failure.why.text, "401 Unauthorized: the credentials for 'reg.io' were refused");
+	finish(&c);
+}
+
+static void test_no_credentials(void **state)
+{
+	struct scene c;
+	(void)state;
+	begin(&c, NULL);
+	assert_int_equal(challenged(&c, BASIC), LOGIN_REFUSED);
+	assert_int_equal(c.failure.class, FAIL_DENIED);
+	assert_non_null(strstr(c.failure.why.text, "no credentials for 'reg.io'"));
+	assert_int_equal(challenged(&c, "Negotiate"), LOGIN_REFUSED);
+	assert_non_null(strstr(c.failure.why.text, "not supported"));
+	finish(&c);
+}
+
+/* A token is made once; the next transfer of the repository shows it at once. */
+static void test_token(void **state)
+{
+	static const char answer[] = "{\"token\":\"abc\",\"expires_in\":300}";
+	struct scene c;
+	(void)state;
+	begin(&c, NULL);
+	assert_int_equal(challenged(&c, BEARER), LOGIN_WAIT);
+	struct exchange *x = stand_in_last();
+	assert_string_equal(x->url, "https://auth.io/token?scope=repository%3Aapp%3Apull");
+	assert_string_equal(x->authorization, "");
+	assert_true(stand_in_head(x, "HTTP/1.1 200 OK"));
+	assert_int_equal(stand_in_body(x, (const uint8_t *)answer, strlen(answer)), strlen(answer));
+	stand_in_end(x, HTTP_WHOLE, "");
+	assert_int_equal(c.heard, 1);
+	assert_int_equal(c.verdict, LOGIN_ASK);
+	assert_string_equal(login_value(&c.login), "Bearer abc");
+	login_forget(&c.login);
+	assert_null(login_value(&c.login));
+	assert_int_equal(login_present(&c.login, &who, &c.failure), LOGIN_ASK);
+	assert_string_equal(login_value(&c.login), "Bearer abc");
+
+	/* refused in mid-transfer: it was not made for us, so another one is worth a try */
+	login_note_request(&c.login, true);
+	login_progress(&c.login);
+	assert_int_equal(challenged(&c, BEARER), LOGIN_WAIT);
+	stand_in_end(stand_in_last(), HTTP_BROKEN_OFF, "closed");
+	assert_int_equal(c.verdict, LOGIN_RETRY);
+	assert_int_equal(c.failure.class, FAIL_AGAIN);
+	finish(&c);
+}
+
+static void test_refused_token(void **state)
+{
+	struct scene c;
+	(void)state;
+	begin(&c, USER);
+	assert_int_equal(challenged(&c, BEARER), LOGIN_WAIT);
+	assert_string_equal(stand_in_last()->authorization, "Basic dTpw");
+	assert_true(stand_in_head(stand_in_last(), "HTTP/1.1 503 X\nRetry-After: 9") == false);
+	assert_int_equal(c.verdict, LOGIN_RETRY);
+	assert_int_equal(c.failure.http_status, 503);
+	assert_int_equal(c.failure.retry_after_ms, 9000);
+	assert_int_equal(challenged(&c, BEARER), LOGIN_WAIT);
+	assert_false(stand_in_head(stand_in_last(), "HTTP/1.1 403 X"));
+	assert_int_equal(c.verdict, LOGIN_REFUSED);
+	assert_non_null(strstr(c.failure.why.text, "the credentials of 'reg.io'"));
+
+	/* a realm that may not be asked */
+	assert_int_equal(challenged(&c, "Bearer realm=\"http://auth.io/token\""), LOGIN_REFUSED);
+	assert_non_null(strstr(c.failure.why.text, "has no TLS"));
+	finish(&c);
+}
+
+/* Some registries say 403 of a token that has expired: without it they say what they want. */
+static void test_forbidden(void **state)
+{
+	struct scene c;
+	(void)state;
+	begin(&c, USER);
+	login_note_request(&c.login, false);
+	assert_int_equal(login_forbidden(&c.login, &forbidden, &c.failure), LOGIN_REFUSED);
+	assert_string_equal(c.failure.why.text, "403 Forbidden");
+	assert_int_equal(challenged(&c, BASIC), LOGIN_ASK);
+	login_note_request(&c.login, true);
+	assert_int_equal(login_forbidden(&c.login, &forbidden, &c.failure), LOGIN_REFUSED); /* it is fresh */
+	login_progress(&c.login);
+	assert_int_equal(login_forbidden(&c.login, &forbidden, &c.failure), LOGIN_ASK);
+	assert_null(login_value(&c.login));
+	finish(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_password),      cmocka_unit_test(test_no_credentials), cmocka_unit_test(test_token),
+	    cmocka_unit_test(test_refused_token), cmocka_unit_test(test_forbidden),
+	};
+	return cmocka_run_group_tests_name("fetchd auth login", tests, NULL, NULL);
+}

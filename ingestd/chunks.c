@@ -9,11 +9,9 @@
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/loop.h"
 
 /* Wire */
 #include "common/wire/counters.h"
-#include "common/wire/pipe.h"
 
 /* ingestd */
 #include "ingestd/verdict.h"
@@ -32,9 +30,7 @@ struct news {
 
 struct chunks {
 	struct flow *flow;
-	struct pipe *pipe;
-	struct loop_io can_receive;
-	struct log_limit bad;
+	struct link *link;
 	struct news news;
 };
 
@@ -253,7 +249,7 @@ bool chunks_fetchd_counts(const struct chunks *c, struct message *ret_counts)
 {
 	const struct news *n = &c->news;
 
-	if (!orders_is_peer(c->flow->orders, n->incarnation) || pipe_peers(c->pipe) == 0)
+	if (n->incarnation == 0 || n->incarnation != link_peer(c->link) || link_peers_in(c->link) == 0)
 		return false;
 	*ret_counts = (struct message){
 	    .type = MSG_COUNTS,
@@ -269,78 +265,82 @@ bool chunks_fetchd_counts(const struct chunks *c, struct message *ret_counts)
 
 void chunks_count(const struct chunks *c)
 {
-	count_set(COUNT_PEERS_CHUNKS, pipe_peers(c->pipe));
+	count_set(COUNT_INGESTD_SAW_FETCHD, link_restarts(c->link));
+	count_set(COUNT_PEERS_CHUNKS, link_peers_in(c->link));
+	count_set(COUNT_PEERS_ORDERS, link_peers_out(c->link));
 }
 
-static void refuse(struct chunks *c, const char *what)
+static bool take(void *self, const struct message *m)
 {
-	uint64_t held_back;
+	struct chunks *c = self;
 
-	count_add(COUNT_REFUSED_CHUNKS, 1);
-	if (log_limit_pass(&c->bad, &held_back))
-		log_warning("refused a message on 'chunks': %s (%" PRIu64 " more not shown)", what, held_back);
-}
-
-static void on_message(struct chunks *c, const struct message *m)
-{
-	if (m->type == MSG_HELLO)
-		orders_greet(c->flow->orders, m->incarnation, m->peer);
-	else if (m->type == MSG_COUNTS)
+	if (m->type == MSG_COUNTS)
 		on_counts(c, m);
 	else if (handler_of(m->type))
 		on_transfer(c->flow, m);
 	else
-		refuse(c, "fetchd does not send it");
+		return false;
+	return true;
 }
 
-static void on_readable(void *self, unsigned events)
+static void on_hello(void *self, bool is_new)
 {
 	struct chunks *c = self;
-	struct message m;
-	enum decode_verdict verdict;
 
-	(void)events;
-	for (unsigned i = 0; i < MESSAGES_A_TURN; i++) {
-		int r = pipe_receive(c->pipe, &m, &verdict);
-		if (r == -EAGAIN)
-			break;
-		if (r == -EBADMSG)
-			refuse(c, decode_verdict_text(verdict));
-		else if (r < 0)
-			log_errno(r, "cannot receive from fetchd");
-		else
-			on_message(c, &m);
-	}
+	if (is_new)
+		log_info("fetchd said hello (%016" PRIx64 ")", link_peer(c->link));
+	orders_renew(c->flow->orders);
 }
 
-int chunks_new(struct loop *loop, const char *runtime_dir, struct flow *f, struct chunks **ret_chunks)
+static void flush(void *self)
 {
+	struct chunks *c = self;
+
+	orders_flush(c->flow->orders);
+}
+
+int chunks_new(struct loop *loop, const char *runtime_dir, uint64_t incarnation, struct flow *f,
+	       struct chunks **ret_chunks)
+{
+	static const struct link_hooks hooks = {.take = take, .hello = on_hello, .flush = flush};
 	struct chunks *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return -ENOMEM;
 	c->flow = f;
-	int r = pipe_open(runtime_dir, PIPE_CHUNKS, PIPE_PULL, &c->pipe);
+	const struct link_env env = {
+	    .loop = loop,
+	    .runtime_dir = runtime_dir,
+	    .in = PIPE_CHUNKS,
+	    .out = PIPE_ORDERS,
+	    .role = LINK_ANSWERS,
+	    .incarnation = incarnation,
+	    .peer_name = "fetchd",
+	    .refused = COUNT_REFUSED_CHUNKS,
+	    .turn_max = MESSAGES_A_TURN,
+	    .hooks = &hooks,
+	    .self = c,
+	};
+	int r = link_new(&env, &c->link);
 	if (r < 0) {
 		free(c);
 		return r;
 	}
-	loop_io_init(&c->can_receive, loop, on_readable, c);
-	loop_io_watch(&c->can_receive, pipe_receive_fd(c->pipe), LOOP_READ);
+	orders_use(f->orders, c->link);
 	*ret_chunks = c;
 	return 0;
 }
 
 void chunks_stop(struct chunks *c)
 {
-	loop_io_stop(&c->can_receive);
+	link_pause(c->link);
 }
 
 void chunks_free(struct chunks *c)
 {
 	if (!c)
 		return;
-	chunks_stop(c);
-	pipe_close(c->pipe);
+	orders_use(c->flow->orders, NULL);
+	link_free(c->link);
 	free(c);
 }

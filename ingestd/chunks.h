@@ -9,8 +9,12 @@
 struct loop;
 struct chunks;
 
-/* Bind `chunks` in the runtime directory and take what comes. `f` is borrowed. 0 or -errno. */
-int chunks_new(struct loop *loop, const char *runtime_dir, struct flow *f, struct chunks **ret_chunks);
+/*
+ * Bind `chunks` and `orders` in the runtime directory, let `f->orders` use that link, and take what comes.
+ * `incarnation` is our own. `f` is borrowed. 0 or -errno.
+ */
+int chunks_new(struct loop *loop, const char *runtime_dir, uint64_t incarnation, struct flow *f,
+	       struct chunks **ret_chunks);
 void chunks_free(struct chunks *c);
 
 /* Take nothing any more. */
@@ -19,7 +23,7 @@ void chunks_stop(struct chunks *c);
 /* What fetchd told of itself last, as COUNTS; false: it is not there, or has not told anything yet. */
 bool chunks_fetchd_counts(const struct chunks *c, struct message *ret_counts);
 
-/* Refresh the gauges of the pipe (counters.h). */
+/* Refresh the gauges of both pipes (counters.h). */
 void chunks_count(const struct chunks *c);
 
 #endif

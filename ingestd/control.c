@@ -13,7 +13,6 @@
 
 /* Wire */
 #include "common/wire/counters.h"
-#include "common/wire/peer.h"
 #include "common/wire/pipe.h"
 
 /* ingestd */
@@ -22,7 +21,6 @@
 struct control {
 	struct control_env env;
 	struct pipe *pipe;
-	struct peer self;
 	struct loop_io can_receive;
 	struct log_limit bad;
 };
@@ -119,8 +117,8 @@ static void on_ping(struct control *c, struct answer *a)
 	hex_encode(home->boot_id, BOOT_ID_SIZE, a->boot);
 	a->m = (struct message){
 	    .type = MSG_PONG,
-	    .incarnation = c->self.self,
-	    .started_s = c->self.started_s,
+	    .incarnation = c->env.who->incarnation,
+	    .started_s = c->env.who->started_s,
 	    .updated_s = clock_wall_s(),
 	    .version = span_str(SLUICE_VERSION),
 	    .boot = span_str(a->boot),
@@ -135,7 +133,7 @@ static void on_stats(struct control *c, const struct message *request, struct an
 {
 	if (request->stage == STAGE_INGESTD) {
 		c->env.refresh(c->env.self);
-		counters_tell(&(struct stage_self){STAGE_INGESTD, c->self.self, c->self.started_s}, a->counts, &a->m);
+		counters_tell(c->env.who, a->counts, &a->m);
 	} else if (request->stage != STAGE_FETCHD) {
 		reason_set(&a->why, "ingestd does not have commitd's counts");
 		answer_error(a, FAIL_USAGE);
@@ -213,9 +211,7 @@ int control_new(const struct control_env *env, struct control **ret_control)
 	if (!c)
 		return -ENOMEM;
 	c->env = *env;
-	int r = peer_init(&c->self);
-	if (r == 0)
-		r = pipe_open(env->runtime_dir, PIPE_INGEST_CTL, PIPE_REPLY, &c->pipe);
+	int r = pipe_open(env->runtime_dir, PIPE_INGEST_CTL, PIPE_REPLY, &c->pipe);
 	if (r < 0) {
 		free(c);
 		return r;

@@ -4,6 +4,7 @@
 #ifndef SLUICE_INGESTD_CONTROL_H
 #define SLUICE_INGESTD_CONTROL_H
 
+#include "common/wire/stage.h"
 #include "ingestd/chunks.h"
 #include "ingestd/flow.h"
 
@@ -13,6 +14,7 @@ struct control;
 struct control_env {
 	struct loop *loop;
 	const char *runtime_dir;
+	const struct stage_self *who; /* we are */
 	struct flow *flow;
 	const struct chunks *chunks; /* who knows fetchd's counts */
 	void (*refresh)(void *self); /* the gauges of counters.h, before they are told */

@@ -4,18 +4,17 @@
 #ifndef SLUICE_INGESTD_ORDERS_H
 #define SLUICE_INGESTD_ORDERS_H
 
-#include "common/wire/peer.h"
+#include "common/wire/link.h"
 #include "ingestd/transfers.h"
 
-struct loop;
 struct orders;
 
-/*
- * Bind `orders` in the runtime directory and begin with a HELLO. The orders that are due are those of `transfers`,
- * which is borrowed. 0 or -errno.
- */
-int orders_new(struct loop *loop, const char *runtime_dir, struct transfers *transfers, struct orders **ret_orders);
+/* The orders that are due are those of `transfers`, which is borrowed. 0 or -ENOMEM. */
+int orders_new(struct transfers *transfers, struct orders **ret_orders);
 void orders_free(struct orders *o);
+
+/* The link to fetchd, borrowed. Until there is one, nothing goes out and what is due stays due. */
+void orders_use(struct orders *o, struct link *link);
 
 /* Send every order that is due, as far as fetchd takes them; the rest goes when it does. */
 void orders_flush(struct orders *o);
@@ -24,16 +23,10 @@ void orders_flush(struct orders *o);
 void orders_cancel(struct orders *o, struct span ref, uint64_t attempt);
 
 /*
- * Take fetchd's HELLO. Whoever says HELLO may have nothing of ours in hand: a new fetchd has only what was sent since
- * it connected, and one that lost us has nothing. So every order goes again, from where we are and under the attempt
- * that it has: a fetchd that has it already knows it for a repetition, and nothing is fetched twice.
+ * fetchd said HELLO. Whoever does may have nothing of ours in hand: a new fetchd has only what was sent since it
+ * connected, and one that lost us has nothing. So every order is due again, from where we are and under the attempt that
+ * it has: a fetchd that has it already knows it for a repetition, and nothing is fetched twice.
  */
-void orders_greet(struct orders *o, uint64_t incarnation, uint64_t named);
-
-/* Whether this incarnation is the fetchd that was heard of last. */
-bool orders_is_peer(const struct orders *o, uint64_t incarnation);
-
-/* Refresh the gauges of the pipe (counters.h). */
-void orders_count(const struct orders *o);
+void orders_renew(struct orders *o);
 
 #endif

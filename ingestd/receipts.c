@@ -8,27 +8,16 @@
 
 /* Base */
 #include "common/base/log.h"
-#include "common/base/loop.h"
 
 /* Wire */
 #include "common/wire/counters.h"
-#include "common/wire/pipe.h"
+
+#define MESSAGES_A_TURN 256 /* then the loop looks at everybody else */
 
 struct receipts {
 	struct flow *flow;
-	struct pipe *pipe;
-	struct loop_io can_receive;
-	struct log_limit bad;
+	struct link *link;
 };
-
-static void refuse(struct receipts *rs, const char *what)
-{
-	uint64_t held_back;
-
-	count_add(COUNT_REFUSED_RECEIPTS, 1);
-	if (log_limit_pass(&rs->bad, &held_back))
-		log_warning("refused a message on 'receipts': %s (%" PRIu64 " more not shown)", what, held_back);
-}
 
 /* The bytes are here and commitd saw something else in their place, or an older seal: once more, from the check on. */
 static void seal_again(struct flow *f, struct transfer *t)
@@ -62,7 +51,7 @@ static void on_committed(struct receipts *rs, struct transfer *t)
 		flow_committed(rs->flow, t, &digest);
 		return;
 	}
-	refuse(rs, "it reports a blob as stored that is not");
+	link_refuse(rs->link, "it reports a blob as stored that is not");
 	transfer_enter(t, PHASE_SEAL_DUE);
 	seals_flush(rs->flow->seals);
 }
@@ -86,59 +75,76 @@ static void on_receipt(struct receipts *rs, const struct message *m)
 
 void receipts_count(const struct receipts *rs)
 {
-	count_set(COUNT_PEERS_RECEIPTS, pipe_peers(rs->pipe));
+	count_set(COUNT_INGESTD_SAW_COMMITD, link_restarts(rs->link));
+	count_set(COUNT_PEERS_RECEIPTS, link_peers_in(rs->link));
 }
 
-static void on_readable(void *self, unsigned events)
+static bool take(void *self, const struct message *m)
+{
+	if (m->type != MSG_COMMITTED && m->type != MSG_REJECTED)
+		return false;
+	on_receipt(self, m);
+	return true;
+}
+
+static void on_hello(void *self, bool is_new)
 {
 	struct receipts *rs = self;
-	struct message m;
-	enum decode_verdict verdict;
-	int r;
 
-	(void)events;
-	while ((r = pipe_receive(rs->pipe, &m, &verdict)) != -EAGAIN) {
-		if (r == -EBADMSG)
-			refuse(rs, decode_verdict_text(verdict));
-		else if (r < 0)
-			log_errno(r, "cannot receive from commitd");
-		else if (m.type == MSG_HELLO)
-			seals_greet(rs->flow->seals, m.incarnation, m.peer);
-		else if (m.type == MSG_COMMITTED || m.type == MSG_REJECTED)
-			on_receipt(rs, &m);
-		else
-			refuse(rs, "commitd does not send it");
-	}
+	if (is_new)
+		log_info("commitd said hello (%016" PRIx64 ")", link_peer(rs->link));
+	seals_renew(rs->flow->seals);
 }
 
-int receipts_new(struct loop *loop, const char *runtime_dir, struct flow *f, struct receipts **ret_receipts)
+static void flush(void *self)
 {
+	struct receipts *rs = self;
+
+	seals_flush(rs->flow->seals);
+}
+
+int receipts_new(struct loop *loop, const char *runtime_dir, uint64_t incarnation, struct flow *f,
+		 struct receipts **ret_receipts)
+{
+	static const struct link_hooks hooks = {.take = take, .hello = on_hello, .flush = flush};
 	struct receipts *rs = calloc(1, sizeof(*rs));
 
 	if (!rs)
 		return -ENOMEM;
 	rs->flow = f;
-	int r = pipe_open(runtime_dir, PIPE_RECEIPTS, PIPE_PULL, &rs->pipe);
+	const struct link_env env = {
+	    .loop = loop,
+	    .runtime_dir = runtime_dir,
+	    .in = PIPE_RECEIPTS,
+	    .out = PIPE_SEALS,
+	    .role = LINK_ANSWERS,
+	    .incarnation = incarnation,
+	    .peer_name = "commitd",
+	    .refused = COUNT_REFUSED_RECEIPTS,
+	    .turn_max = MESSAGES_A_TURN,
+	    .hooks = &hooks,
+	    .self = rs,
+	};
+	int r = link_new(&env, &rs->link);
 	if (r < 0) {
 		free(rs);
 		return r;
 	}
-	loop_io_init(&rs->can_receive, loop, on_readable, rs);
-	loop_io_watch(&rs->can_receive, pipe_receive_fd(rs->pipe), LOOP_READ);
+	seals_use(f->seals, rs->link);
 	*ret_receipts = rs;
 	return 0;
 }
 
 void receipts_stop(struct receipts *rs)
 {
-	loop_io_stop(&rs->can_receive);
+	link_pause(rs->link);
 }
 
 void receipts_free(struct receipts *rs)
 {
 	if (!rs)
 		return;
-	receipts_stop(rs);
-	pipe_close(rs->pipe);
+	seals_use(rs->flow->seals, NULL);
+	link_free(rs->link);
 	free(rs);
 }

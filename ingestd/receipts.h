@@ -9,14 +9,18 @@
 struct loop;
 struct receipts;
 
-/* Bind `receipts` in the runtime directory and take what comes. `f` is borrowed. 0 or -errno. */
-int receipts_new(struct loop *loop, const char *runtime_dir, struct flow *f, struct receipts **ret_receipts);
+/*
+ * Open `receipts` and `seals` in the runtime directory, let `f->seals` use that link, and take what comes. `incarnation`
+ * is our own. `f` is borrowed. 0 or -errno.
+ */
+int receipts_new(struct loop *loop, const char *runtime_dir, uint64_t incarnation, struct flow *f,
+		 struct receipts **ret_receipts);
 void receipts_free(struct receipts *rs);
 
 /* Take nothing any more. */
 void receipts_stop(struct receipts *rs);
 
-/* Refresh the gauges of the pipe (counters.h). */
+/* Refresh the gauges of both pipes (counters.h). */
 void receipts_count(const struct receipts *rs);
 
 #endif

@@ -4,31 +4,25 @@
 #ifndef SLUICE_INGESTD_SEALS_H
 #define SLUICE_INGESTD_SEALS_H
 
-#include "common/wire/peer.h"
+#include "common/wire/link.h"
 #include "ingestd/transfers.h"
 
-struct loop;
 struct seals;
 
-/*
- * Connect `seals` in the runtime directory and begin with a HELLO. The seals that are due are those of `transfers`,
- * which is borrowed. 0 or -errno.
- */
-int seals_new(struct loop *loop, const char *runtime_dir, struct transfers *transfers, struct seals **ret_seals);
+/* The seals that are due are those of `transfers`, which is borrowed. 0 or -ENOMEM. */
+int seals_new(struct transfers *transfers, struct seals **ret_seals);
 void seals_free(struct seals *s);
+
+/* The link to commitd, borrowed. Until there is one, nothing goes out and what is due stays due. */
+void seals_use(struct seals *s, struct link *link);
 
 /* Send every seal that is due, as far as commitd takes them; the rest goes when it does. */
 void seals_flush(struct seals *s);
 
-/*
- * Take commitd's HELLO. It has no seal of ours, or cannot know that it has: all go again. It joins doubles itself.
- */
-void seals_greet(struct seals *s, uint64_t incarnation, uint64_t named);
+/* commitd said HELLO. It has no seal of ours, or cannot know that it has: all are due again. It joins doubles itself. */
+void seals_renew(struct seals *s);
 
 /* The seal of a complete ingest. The views hold as long as `digest_text` and the ingest do. */
 void seal_of(const struct ingest *in, char digest_text[static DIGEST_TEXT_SIZE], struct message *ret_seal);
-
-/* Refresh the gauges of the pipe (counters.h). */
-void seals_count(const struct seals *s);
 
 #endif

@@ -29,6 +29,7 @@
 struct server {
 	const struct settings *settings;
 	struct loop *loop;
+	struct stage_self self;
 	struct ingest_home home;
 	struct transfers transfers;
 	struct flow flow;
@@ -81,21 +82,17 @@ static void refresh_counts(void *self)
 
 	transfers_count(&s->transfers);
 	count_space(s->home.layout);
-	orders_count(s->flow.orders);
 	chunks_count(s->chunks);
-	seals_count(s->flow.seals);
 	receipts_count(s->receipts);
 }
 
 static int open_pipes_out(struct server *s)
 {
-	const char *dir = s->settings->runtime_dir;
-
-	int r = orders_new(s->loop, dir, &s->transfers, &s->flow.orders);
+	int r = orders_new(&s->transfers, &s->flow.orders);
 	if (r == 0)
-		r = seals_new(s->loop, dir, &s->transfers, &s->flow.seals);
+		r = seals_new(&s->transfers, &s->flow.seals);
 	if (r == 0)
-		r = events_new(dir, &s->flow.events);
+		r = events_new(s->settings->runtime_dir, &s->flow.events);
 	return r;
 }
 
@@ -105,14 +102,15 @@ static int open_pipes_in(struct server *s)
 	struct control_env env = {
 	    .loop = s->loop,
 	    .runtime_dir = dir,
+	    .who = &s->self,
 	    .flow = &s->flow,
 	    .refresh = refresh_counts,
 	    .self = s,
 	};
 
-	int r = chunks_new(s->loop, dir, &s->flow, &s->chunks);
+	int r = chunks_new(s->loop, dir, s->self.incarnation, &s->flow, &s->chunks);
 	if (r == 0)
-		r = receipts_new(s->loop, dir, &s->flow, &s->receipts);
+		r = receipts_new(s->loop, dir, s->self.incarnation, &s->flow, &s->receipts);
 	env.chunks = s->chunks;
 	if (r == 0)
 		r = control_new(&env, &s->control);
@@ -122,7 +120,9 @@ static int open_pipes_in(struct server *s)
 static int open_pipes(struct server *s)
 {
 	s->flow = (struct flow){.settings = s->settings, .home = &s->home, .transfers = &s->transfers};
-	int r = workers_new(s->loop, SYNC_THREADS, &s->flow.workers);
+	int r = stage_self_init(&s->self, STAGE_INGESTD);
+	if (r == 0)
+		r = workers_new(s->loop, SYNC_THREADS, &s->flow.workers);
 	if (r == 0)
 		r = open_pipes_out(s);
 	if (r == 0)

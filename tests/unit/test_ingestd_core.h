@@ -1,6 +1,6 @@
 /*
- * The core of the daemon on a store in a temporary directory, with its pipes out and nobody at their other ends: an
- * order that is due stays due.
+ * The core of the daemon on a store in a temporary directory, without links to fetchd and commitd: an order or a seal
+ * that is due stays due.
  */
 #ifndef SLUICE_TESTS_INGESTD_CORE_H
 #define SLUICE_TESTS_INGESTD_CORE_H
@@ -47,8 +47,8 @@ static inline int core_set_up(void **state)
 	flow = (struct flow){.settings = &settings, .home = &home, .transfers = &transfers};
 	assert_int_equal(loop_new(&loop), 0);
 	assert_int_equal(workers_new(loop, 1, &flow.workers), 0);
-	assert_int_equal(orders_new(loop, settings.runtime_dir, &transfers, &flow.orders), 0);
-	assert_int_equal(seals_new(loop, settings.runtime_dir, &transfers, &flow.seals), 0);
+	assert_int_equal(orders_new(&transfers, &flow.orders), 0);
+	assert_int_equal(seals_new(&transfers, &flow.seals), 0);
 	assert_int_equal(events_new(settings.runtime_dir, &flow.events), 0);
 	return 0;
 }

@@ -345,17 +345,17 @@ static const struct step_row {
 	bool beside_job; /* it may run while the transfer has a job */
 	bool ends;       /* it takes the ingest away, so nothing of a job that failed before it is tried again */
 } steps[STEPS] = {
-    [STEP_ORDER] = {order, .beside_job = true},
-    [STEP_RESOLVED] = {go_on_resolved},
-    [STEP_COMPLETE] = {complete},
-    [STEP_NOTE_SEAL] = {note_seal},
-    [STEP_REQUEUE] = {requeue},
-    [STEP_ROLL_BACK] = {roll_back},
-    [STEP_START_OVER] = {drop_and_retry},
-    [STEP_CLOSE] = {close_ingest, .ends = true},
-    [STEP_SUSPEND] = {suspend, .ends = true},
-    [STEP_REMOVE] = {remove_all, .ends = true},
-    [STEP_RESET] = {reset, .ends = true},
+    [STEP_ORDER] = {.run = order, .beside_job = true},
+    [STEP_RESOLVED] = {.run = go_on_resolved},
+    [STEP_COMPLETE] = {.run = complete},
+    [STEP_NOTE_SEAL] = {.run = note_seal},
+    [STEP_REQUEUE] = {.run = requeue},
+    [STEP_ROLL_BACK] = {.run = roll_back},
+    [STEP_START_OVER] = {.run = drop_and_retry},
+    [STEP_CLOSE] = {.run = close_ingest, .ends = true},
+    [STEP_SUSPEND] = {.run = suspend, .ends = true},
+    [STEP_REMOVE] = {.run = remove_all, .ends = true},
+    [STEP_RESET] = {.run = reset, .ends = true},
 };
 
 void flow_do(struct flow *f, struct transfer *t, enum step step)

@@ -7,7 +7,6 @@
 
 /* Base */
 #include "common/base/clock.h"
-#include "common/base/daemon.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
 
@@ -112,7 +111,7 @@ static void before_sleep(void *self)
 	struct turn *turn = self;
 
 	if (turn->stopping && !transfers_any_open(turn->flow->transfers))
-		daemon_end(turn->loop);
+		loop_break(turn->loop);
 	if (turn->stopping || !turn->flow->start_due)
 		return;
 	turn->flow->start_due = false;

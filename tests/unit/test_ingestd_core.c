@@ -1,0 +1,487 @@
+/*
+ * The core of ingestd, from GET to COMMITTED: queue, steps, links, chunks, receipts, turns and recovery on a real store,
+ * linked to stand-ins for loop, clock, pipes and workers. One process, no thread, no sleep. The test is fetchd and
+ * commitd; pipes lose what is in flight, and ingestd starts anew in the middle.
+ */
+
+/* Own */
+#include "tests/unit/stand_in_loop.h"
+#include "tests/unit/stand_in_pipe.h"
+#include "tests/unit/stand_in_workers.h"
+#include "tests/unit/test_ingestd_disk.h"
+
+/* The code under test */
+#include "ingestd/chunks.h"
+#include "ingestd/queue.h"
+#include "ingestd/receipts.h"
+#include "ingestd/recover.h"
+#include "ingestd/turn.h"
+
+#define REF         "blob"
+#define SOURCE      "https://example.test/blob"
+#define PIECE       4000u
+#define TURN_MS     10u
+#define TURNS_MAX   100000u
+#define STRIDE      3u
+#define LEASE_MS    30000u
+#define EVERY_BYTES 65536u /* a durable checkpoint */
+
+/* ── ingestd ── */
+
+static struct settings settings;
+static struct transfers transfers;
+static struct flow flow;
+static struct loop *loop;
+static struct chunks *chunks;
+static struct receipts *receipts;
+static struct turn *turns;
+static uint64_t incarnation;
+
+static void ingestd_start(void)
+{
+	loop = stand_in_loop_begin(stand_in_pipe_is_ready);
+	transfers = (struct transfers){0};
+	flow = (struct flow){.settings = &settings, .home = &home, .transfers = &transfers};
+	incarnation++;
+	assert_int_equal(workers_new(loop, 1, &flow.workers), 0);
+	assert_int_equal(orders_new(&transfers, &flow.orders), 0);
+	assert_int_equal(seals_new(&transfers, &flow.seals), 0);
+	assert_int_equal(events_new("", &flow.events), 0);
+	assert_int_equal(chunks_new(loop, "", incarnation, &flow, &chunks), 0);
+	assert_int_equal(receipts_new(loop, "", incarnation, &flow, &receipts), 0);
+	assert_int_equal(turn_new(loop, &flow, &turns), 0);
+	recover_all(&flow);
+}
+
+/* It ends as it is: nothing is flushed, and what is in its pipes is lost. */
+static void ingestd_end(void)
+{
+	workers_free(flow.workers);
+	transfers_release(&transfers);
+	turn_free(turns);
+	chunks_free(chunks);
+	receipts_free(receipts);
+	orders_free(flow.orders);
+	seals_free(flow.seals);
+	events_free(flow.events);
+	stand_in_loop_end();
+}
+
+/* ── fetchd ── */
+
+static struct fetchd {
+	uint64_t named; /* the ingestd that it heard of last */
+	uint64_t attempt, offset;
+	bool runs, opened;
+	uint64_t sent; /* bytes, in all */
+	unsigned orders, cancels;
+} fetchd;
+
+static void say_hello(enum pipe_name name, uint64_t self, uint64_t named)
+{
+	const struct message m = {.type = MSG_HELLO, .incarnation = self, .peer = named};
+
+	stand_in_pipe_put(name, &m);
+}
+
+static void fetchd_hears(const struct message *m)
+{
+	if (m->type == MSG_HELLO) {
+		fetchd.runs = fetchd.runs && fetchd.named == m->incarnation;
+		fetchd.named = m->incarnation;
+	} else if (m->type == MSG_FETCH && m->attempt > fetchd.attempt) {
+		fetchd = (struct fetchd){.named = fetchd.named,
+					 .attempt = m->attempt,
+					 .offset = m->offset,
+					 .runs = true,
+					 .sent = fetchd.sent,
+					 .orders = fetchd.orders + 1,
+					 .cancels = fetchd.cancels};
+	} else if (m->type == MSG_CANCEL && m->attempt == fetchd.attempt) {
+		fetchd.runs = false;
+		fetchd.cancels++;
+	}
+}
+
+static void send_piece(void)
+{
+	size_t left = sizeof(content) - (size_t)fetchd.offset, len = left < PIECE ? left : PIECE;
+	struct message m = {
+	    .type = MSG_CHUNK, .ref = span_str(REF), .attempt = fetchd.attempt, .offset = fetchd.offset};
+	struct chunk chunk;
+
+	assert_int_equal(pipe_chunk_new(&m, len, &chunk), 0);
+	memcpy(chunk.payload, content + fetchd.offset, len);
+	chunk.payload_len = len;
+	if (pipe_chunk_send(&stand_in_pipes[PIPE_CHUNKS], &chunk) < 0) {
+		pipe_chunk_free(&chunk);
+		return;
+	}
+	fetchd.offset += len;
+	fetchd.sent += len;
+}
+
+static void fetchd_turns(void)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct message m;
+
+	while (stand_in_pipe_take(PIPE_ORDERS, &m))
+		fetchd_hears(&m);
+	if (!fetchd.runs || stand_in_pipes[PIPE_CHUNKS].len >= ROOM_AT_ALL)
+		return;
+	m = (struct message){.ref = span_str(REF), .attempt = fetchd.attempt, .size = sizeof(content)};
+	if (!fetchd.opened) {
+		digest_format(&content_digest, digest);
+		m.type = MSG_OPENED;
+		m.offset = fetchd.offset;
+		m.digest = span_str(digest);
+		m.validator = span_str("\"v\"");
+		stand_in_pipe_put(PIPE_CHUNKS, &m);
+		fetchd.opened = true;
+	} else if (fetchd.offset < sizeof(content)) {
+		send_piece();
+	} else {
+		m.type = MSG_END;
+		stand_in_pipe_put(PIPE_CHUNKS, &m);
+		fetchd.runs = false;
+	}
+}
+
+/* ── commitd ── */
+
+static struct commitd {
+	uint64_t named;
+	unsigned seals;
+	bool is_mute; /* it takes seals and says nothing */
+} commitd;
+
+/* As commitd does: the data gets its name, once. */
+static void name_blob(void)
+{
+	char from[FILE_PATH_SIZE], to[FILE_PATH_SIZE], id[INGEST_ID_SIZE], hex[DIGEST_TEXT_SIZE];
+
+	layout_ingest_id(span_str(REF), id);
+	digest_format_hex(&content_digest, hex);
+	(void)snprintf(from, sizeof(from), "store/ingest/%s/data", id);
+	(void)snprintf(to, sizeof(to), "store/blobs/sha256/%s", hex);
+	if (!unit_exists(&dir, to))
+		assert_int_equal(renameat(dir.fd, from, dir.fd, to), 0);
+}
+
+static void commitd_turns(void)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct message m;
+
+	while (stand_in_pipe_take(PIPE_SEALS, &m)) {
+		if (m.type == MSG_HELLO)
+			commitd.named = m.incarnation;
+		if (m.type != MSG_SEALED)
+			continue;
+		commitd.seals++;
+		digest_format(&content_digest, digest);
+		assert_true(span_eq(m.digest, span_str(digest)));
+		assert_int_equal(m.size, sizeof(content));
+		if (commitd.is_mute)
+			continue;
+		name_blob();
+		m = (struct message){.type = MSG_COMMITTED, .ref = span_str(REF), .digest = span_str(digest)};
+		stand_in_pipe_put(PIPE_RECEIPTS, &m);
+	}
+}
+
+/* ── the scene ── */
+
+static int scene_set_up(void **state)
+{
+	(void)set_up(state);
+	assert_int_equal(mkdirat(dir.fd, "store/blobs", 0755), 0);
+	assert_int_equal(mkdirat(dir.fd, "store/blobs/sha256", 0755), 0);
+	settings = (struct settings){
+	    .max_active = 2, .checkpoint_bytes = EVERY_BYTES, .checkpoint_interval_ms = 3600000, .lease_ms = LEASE_MS};
+	fetchd = (struct fetchd){0};
+	commitd = (struct commitd){0};
+	ingestd_start();
+	say_hello(PIPE_CHUNKS, 501, 0);
+	say_hello(PIPE_RECEIPTS, 502, 0);
+	return 0;
+}
+
+static int scene_tear_down(void **state)
+{
+	ingestd_end();
+	return tear_down(state);
+}
+
+static void request(void)
+{
+	const struct message m = {
+	    .type = MSG_GET, .ref = span_str(REF), .source = span_str(SOURCE), .size = SIZE_UNKNOWN};
+	struct transfer *t;
+	uint64_t size;
+	enum fail_class class;
+	struct reason why;
+
+	assert_int_equal(queue_get(&flow, &m, &t, &size, &class, &why), 0);
+	assert_non_null(t);
+}
+
+static struct transfer *the_transfer(void)
+{
+	return transfers_find(&transfers, span_str(REF));
+}
+
+/* All have a turn; a job takes one. */
+static void turn(void)
+{
+	loop_turn(loop, false);
+	if (the_transfer())
+		transfer_check(the_transfer());
+	fetchd_turns();
+	commitd_turns();
+	(void)stand_in_workers_run(flow.workers);
+	stand_in_pass(TURN_MS);
+}
+
+static void turn_until(bool (*is_so)(void))
+{
+	for (unsigned i = 0; !is_so(); i++) {
+		if (i == TURNS_MAX)
+			fail_msg("in vain: phase %d at %llu", (int)the_transfer()->phase,
+				 (unsigned long long)the_transfer()->offset);
+		turn();
+	}
+}
+
+static bool is_committed(void)
+{
+	return the_transfer()->phase == PHASE_COMMITTED;
+}
+
+static bool is_half_there(void)
+{
+	return the_transfer()->in && the_transfer()->in->offset >= sizeof(content) / 2 &&
+	       stand_in_pipes[PIPE_CHUNKS].len > 0;
+}
+
+static bool is_sealed(void)
+{
+	return the_transfer()->phase == PHASE_SEAL_SENT;
+}
+
+/* The blob is there, byte for byte, and nothing of the ingest. */
+static void assert_done(void)
+{
+	static uint8_t got[sizeof(content) + 1];
+	struct stat st;
+	int fd;
+
+	turn_until(is_committed);
+	assert_int_equal(layout_blob_open(home.layout, &content_digest, &fd, &st), 0);
+	assert_int_equal(read(fd, got, sizeof(got)), sizeof(content));
+	assert_memory_equal(got, content, sizeof(content));
+	assert_int_equal(st.st_mode & 07777, 0444);
+	assert_int_equal(close(fd), 0);
+	char path[FILE_PATH_SIZE];
+	char id[INGEST_ID_SIZE];
+	layout_ingest_id(span_str(REF), id);
+	(void)snprintf(path, sizeof(path), "store/ingest/%s", id);
+	assert_false(unit_exists(&dir, path));
+	assert_true(the_transfer()->has_digest && digest_eq(&the_transfer()->digest, &content_digest));
+}
+
+/* ── tests ── */
+
+static void test_from_get_to_committed(void **state)
+{
+	(void)state;
+	request();
+	assert_done();
+	assert_int_equal(fetchd.orders, 1);
+	assert_int_equal(fetchd.sent, sizeof(content));
+	assert_int_equal(commitd.seals, 1);
+}
+
+/* fetchd sends the chunks again that were lost, and nothing that had arrived. */
+static void test_chunks_in_flight_are_lost(void **state)
+{
+	(void)state;
+	request();
+	turn_until(is_half_there);
+	uint64_t have = the_transfer()->in->offset;
+	stand_in_pipe_break(PIPE_CHUNKS);
+	uint64_t lost = fetchd.offset - have;
+	assert_true(lost > 0);
+	assert_done();
+	assert_int_equal(fetchd.orders, 2);
+	assert_true(fetchd.sent >= sizeof(content) + lost);
+	assert_true(fetchd.sent <= sizeof(content) + lost + ROOM_AT_ALL * PIECE);
+}
+
+/* The order is lost, and fetchd says HELLO since its connection is new: the same order goes again. */
+static void test_an_order_is_lost_and_fetchd_says_so(void **state)
+{
+	(void)state;
+	loop_turn(loop, false);
+	loop_turn(loop, false);
+	request();
+	loop_turn(loop, false);
+	stand_in_pipe_break(PIPE_ORDERS);
+	uint64_t attempt = the_transfer()->in->record.attempt;
+	say_hello(PIPE_CHUNKS, 501, incarnation);
+	assert_done();
+	assert_int_equal(fetchd.attempt, attempt);
+	assert_int_equal(fetchd.orders, 1);
+}
+
+/* Nobody says so: after the lease the order goes anew. */
+static void test_an_order_is_lost_in_silence(void **state)
+{
+	(void)state;
+	turn();
+	turn();
+	request();
+	loop_turn(loop, false);
+	assert_int_equal(the_transfer()->phase, PHASE_ORDERED);
+	stand_in_pipe_break(PIPE_ORDERS);
+	uint64_t before_ms = loop->now_ms;
+	assert_done();
+	assert_true(loop->now_ms - before_ms >= LEASE_MS);
+	assert_int_equal(fetchd.orders, 1);
+	assert_int_equal(fetchd.sent, sizeof(content));
+}
+
+static void test_the_seal_is_lost(void **state)
+{
+	(void)state;
+	request();
+	commitd.is_mute = true;
+	turn_until(is_sealed);
+	turn();
+	assert_int_equal(commitd.seals, 1);
+	commitd.is_mute = false;
+	say_hello(PIPE_RECEIPTS, 503, 0); /* a new one, which has nothing of what the former had */
+	assert_done();
+	assert_int_equal(commitd.seals, 2);
+}
+
+/* The blob has its name by then, and its ingest no data any more. */
+static void test_the_receipt_is_lost(void **state)
+{
+	(void)state;
+	request();
+	turn_until(is_sealed);
+	commitd_turns();
+	stand_in_pipe_break(PIPE_RECEIPTS);
+	assert_int_equal(the_transfer()->phase, PHASE_SEAL_SENT);
+	ingestd_end();
+	ingestd_start();
+	say_hello(PIPE_RECEIPTS, 502, 0);
+	assert_done();
+	assert_true(commitd.seals >= 2); /* once more for the HELLO */
+	assert_int_equal(fetchd.orders, 1);
+}
+
+/* It resumes from its size: only what was in flight comes again, and nothing is hashed again. */
+static void test_ingestd_starts_anew(void **state)
+{
+	(void)state;
+	request();
+	turn_until(is_half_there);
+	uint64_t have = the_transfer()->in->offset, in_flight = fetchd.offset - have;
+	ingestd_end();
+	ingestd_start();
+	say_hello(PIPE_CHUNKS, 501, incarnation - 1);
+	say_hello(PIPE_RECEIPTS, 502, incarnation - 1);
+	turn();
+	assert_int_equal(the_transfer()->in->offset, have);
+	assert_int_equal(the_transfer()->in->rehashed, 0);
+	assert_done();
+	assert_int_equal(fetchd.sent, sizeof(content) + in_flight);
+}
+
+/* The machine starts anew: what is durable counts, and what came later is fetched again. */
+static void test_the_machine_starts_anew(void **state)
+{
+	(void)state;
+	request();
+	turn_until(is_half_there);
+	uint64_t durable = the_transfer()->in->durable_offset, sent = fetchd.offset;
+	assert_true(durable >= EVERY_BYTES);
+	ingestd_end();
+	home.boot_id[0]++;
+	ingestd_start();
+	say_hello(PIPE_CHUNKS, 504, 0);
+	say_hello(PIPE_RECEIPTS, 505, 0);
+	turn();
+	assert_int_equal(the_transfer()->in->offset, durable);
+	assert_done();
+	assert_int_equal(fetchd.sent, sizeof(content) + sent - durable);
+}
+
+/* At every few turns from the request on: each time it ends well, and no more than what was in flight comes twice. */
+static void test_ingestd_starts_anew_at_any_turn(void **state)
+{
+	bool was_done = false;
+	for (unsigned at = 1; !was_done; at += STRIDE) {
+		(void)scene_tear_down(state);
+		(void)scene_set_up(state);
+		request();
+		for (unsigned i = 0; i < at && !is_committed(); i++)
+			turn();
+		was_done = is_committed();
+		if (!was_done) {
+			ingestd_end();
+			ingestd_start();
+			say_hello(PIPE_CHUNKS, 501, incarnation - 1);
+			say_hello(PIPE_RECEIPTS, 502, incarnation - 1);
+		}
+		assert_done();
+		assert_true(fetchd.sent <= sizeof(content) + (ROOM_AT_ALL + 1) * PIECE);
+	}
+}
+
+/* A stop makes durable all that is there, and the loop ends when it is. */
+static void test_ingestd_stops(void **state)
+{
+	(void)state;
+	request();
+	turn_until(is_half_there);
+	uint64_t have = the_transfer()->in->offset;
+	chunks_stop(chunks);
+	receipts_stop(receipts);
+	turn_stop(turns);
+	for (unsigned i = 0; !loop->broken; i++) {
+		assert_true(i < 10);
+		turn();
+	}
+	assert_null(the_transfer()->in);
+	ingestd_end();
+	home.boot_id[0]++;
+	ingestd_start();
+	say_hello(PIPE_CHUNKS, 501, 0);
+	say_hello(PIPE_RECEIPTS, 502, 0);
+	turn();
+	assert_int_equal(the_transfer()->in->offset, have);
+	assert_done();
+}
+
+#define SCENE(f) cmocka_unit_test_setup_teardown(f, scene_set_up, scene_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    SCENE(test_from_get_to_committed),
+	    SCENE(test_chunks_in_flight_are_lost),
+	    SCENE(test_an_order_is_lost_and_fetchd_says_so),
+	    SCENE(test_an_order_is_lost_in_silence),
+	    SCENE(test_the_seal_is_lost),
+	    SCENE(test_the_receipt_is_lost),
+	    SCENE(test_ingestd_starts_anew),
+	    SCENE(test_the_machine_starts_anew),
+	    SCENE(test_ingestd_starts_anew_at_any_turn),
+	    SCENE(test_ingestd_stops),
+	};
+	return cmocka_run_group_tests_name("ingestd core", tests, NULL, NULL);
+}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -166,7 +167,7 @@ def test_stages_start_in_any_order(box, registry):
 
 def test_pull_to_a_terminal_shows_progress(box, registry, medium):
     """script(1) gives it a terminal."""
-    command = f"{BINDIR}/sluice pull {registry.address}/{medium.name}:{medium.tag}"
+    command = shlex.join([f"{BINDIR}/sluice", "pull", f"{registry.address}/{medium.name}:{medium.tag}"])
     shown = subprocess.run(
         ["script", "-qec", command, "/dev/null"], env={**box.environment, "COLUMNS": "80"}, capture_output=True,
         stdin=subprocess.DEVNULL,

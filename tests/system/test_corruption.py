@@ -5,6 +5,7 @@ wedge: it heals by itself, or is refused with a message that names the file and 
 """
 
 import collections
+import contextlib
 import os
 import stat
 
@@ -34,11 +35,13 @@ def flip(path, _):
 
 
 def cut(path, _):
-    os.truncate(path, path.stat().st_size // 2)
+    with writable(path):
+        os.truncate(path, path.stat().st_size // 2)
 
 
 def empty(path, _):
-    os.truncate(path, 0)
+    with writable(path):
+        os.truncate(path, 0)
 
 
 def lengthen(path, _):
@@ -53,13 +56,18 @@ def missing(path, _):
     path.unlink()
 
 
-def overwrite(path, content):
+@contextlib.contextmanager
+def writable(path):
     """In place, as a bad disk or a careless hand would: same inode, same mode."""
     mode = stat.S_IMODE(path.stat().st_mode)
     path.chmod(0o644)
-    with open(path, "r+b") as f:
-        f.write(content)
+    yield
     path.chmod(mode)
+
+
+def overwrite(path, content):
+    with writable(path), open(path, "r+b") as f:
+        f.write(content)
 
 
 def instead(make):

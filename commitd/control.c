@@ -6,22 +6,22 @@
 #include <stdio.h>
 
 /* Base */
-#include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/loop.h"
 
-/* OCI */
+/* Store */
 #include "common/store/names.h"
 
 /* Wire */
 #include "common/wire/counters.h"
-#include "common/wire/pipe.h"
 
 /* Own */
 #include "commitd/naming.h"
 
-/* The request in hand: a name to set or to remove. */
+/* A name to set or to remove: in hand from its arrival until it is answered. */
 struct request {
+	struct work work;
+	struct control *control;
+	uint64_t client;
 	enum message_type type;
 	char name[NAME_MAX_BYTES + 1];
 	struct descriptor descriptor;
@@ -32,76 +32,55 @@ struct request {
 
 struct control {
 	struct control_env env;
-	struct pipe *pipe, *events;
-	struct loop_io readable; /* inactive while a request is in hand */
-	struct work work;
-	bool busy, stopping;
-	struct request request;
-	struct log_limit bad_limit;
+	struct ctl *ctl;
+	size_t in_hand; /* at most one of each client */
+	bool stopping;
+	struct reason path; /* of the store, for people; of a very long one its beginning */
 };
 
-static void answer(struct control *c, const struct message *m)
+static void answer_error(struct control *c, uint64_t client, enum fail_class fail_class, const char *text)
 {
-	/* A failure means that the asker is gone or asks again. */
-	(void)pipe_send(c->pipe, m);
+	const struct message m = {.type = MSG_ERROR, .fail_class = (uint8_t)fail_class, .text = span_str(text)};
+
+	ctl_answer(c->ctl, client, &m);
 }
 
-static void answer_error(struct control *c, enum fail_class fail_class, const char *text)
-{
-	struct message m = {.type = MSG_ERROR, .fail_class = (uint8_t)fail_class, .text = span_str(text)};
-	answer(c, &m);
-}
-
-static void answer_pong(struct control *c)
-{
-	struct reason path; /* of a store with a very long path, its beginning; device and inode identify it */
-	reason_set(&path, "%s", layout_path(c->env.layout));
-	struct message m = {
-	    .type = MSG_PONG,
-	    .incarnation = c->env.identity->incarnation,
-	    .started_s = c->env.identity->started_s,
-	    .updated_s = clock_wall_s(),
-	    .version = span_str(SLUICE_VERSION),
-	    .text = span_str(path.text),
-	};
-	layout_identity(c->env.layout, &m.dev, &m.ino);
-	answer(c, &m);
-}
-
-static void answer_stats(struct control *c, const struct message *request)
+static void answer_stats(struct control *c, uint64_t client, const struct message *m)
 {
 	uint8_t counts[COUNTS_MAX];
-	struct message m;
-	if (request->stage != STAGE_COMMITD) {
-		answer_error(c, FAIL_USAGE, "commitd knows its own numbers alone");
+	struct message answer;
+
+	if (m->stage != STAGE_COMMITD) {
+		answer_error(c, client, FAIL_USAGE, "commitd has its own counts alone");
 		return;
 	}
 	c->env.refresh(c->env.self);
-	counters_tell(c->env.identity, counts, &m);
-	answer(c, &m);
+	counters_tell(c->env.identity, counts, &answer);
+	ctl_answer(c->ctl, client, &answer);
 }
 
 static void request_run(struct work *w)
 {
-	struct control *c = (struct control *)((char *)w - offsetof(struct control, work));
-	struct request *q = &c->request;
+	struct request *q = (struct request *)((char *)w - offsetof(struct request, work));
+	struct layout *layout = q->control->env.layout;
+
 	if (q->type == MSG_SET_NAME) {
-		q->outcome = naming_set(c->env.layout, q->name, &q->descriptor, &q->why);
+		q->outcome = naming_set(layout, q->name, &q->descriptor, &q->why);
 		q->changed = q->outcome == FAIL_NONE;
 	} else {
-		q->outcome = naming_remove(c->env.layout, q->name, &q->changed, &q->why);
+		q->outcome = naming_remove(layout, q->name, &q->changed, &q->why);
 	}
 }
 
 /* A hint for whoever listens. An empty digest: the name is gone. */
-static void publish(struct control *c)
+static void publish(const struct request *q)
 {
-	const struct request *q = &c->request;
 	char digest[DIGEST_TEXT_SIZE] = "";
+
 	if (q->type == MSG_SET_NAME)
 		digest_format(&q->descriptor.digest, digest);
-	struct message m = {.type = MSG_NAMED, .name = span_str(q->name), .digest = span_str(digest)};
-	(void)pipe_send(c->events, &m);
+	const struct message m = {.type = MSG_NAMED, .name = span_str(q->name), .digest = span_str(digest)};
+	ctl_publish(q->control->ctl, m.name, &m);
 	if (*digest)
 		log_info("named '%s' %s", q->name, digest);
 	else
@@ -110,28 +89,29 @@ static void publish(struct control *c)
 
 static void request_done(struct work *w)
 {
-	struct control *c = (struct control *)((char *)w - offsetof(struct control, work));
-	const struct request *q = &c->request;
-	c->busy = false;
+	struct request *q = (struct request *)((char *)w - offsetof(struct request, work));
+	struct control *c = q->control;
+
+	c->in_hand--;
 	if (q->outcome == FAIL_NONE) {
-		answer(c, &(struct message){.type = MSG_OK});
+		ctl_answer(c->ctl, q->client, &(struct message){.type = MSG_OK});
 	} else {
 		log_warning("%s refused: %s", message_name(q->type), q->why.text);
-		answer_error(c, q->outcome, q->why.text);
+		answer_error(c, q->client, q->outcome, q->why.text);
 	}
 	if (q->changed) {
 		count_add(q->type == MSG_SET_NAME ? COUNT_NAMES_SET : COUNT_NAMES_REMOVED, 1);
-		publish(c);
+		publish(q);
 	}
-	if (c->stopping)
+	free(q);
+	if (c->stopping && c->in_hand == 0)
 		c->env.idle(c->env.self);
-	else
-		loop_io_watch(&c->readable, pipe_receive_fd(c->pipe), LOOP_READ);
 }
 
 static int parse_descriptor(const struct message *m, struct descriptor *d, struct reason *why)
 {
 	int r = digest_parse(m->digest, &d->digest, why);
+
 	if (r < 0)
 		return r;
 	(void)snprintf(d->media_type, sizeof(d->media_type), "%.*s", SPAN_ARG(m->media_type));
@@ -143,69 +123,83 @@ static int parse_descriptor(const struct message *m, struct descriptor *d, struc
 /* Whole and valid before anything is done about it. */
 static int parse_request(const struct message *m, struct request *q, struct reason *why)
 {
-	*q = (struct request){.type = m->type};
 	if (!name_is_valid(m->name)) {
-		reason_set(why, "'%.*s' is no name for an image", SPAN_ARG(m->name));
+		reason_set(why, "'%.*s' is not a name for an image", SPAN_ARG(m->name));
 		return -EINVAL;
 	}
 	(void)snprintf(q->name, sizeof(q->name), "%.*s", SPAN_ARG(m->name));
 	return m->type == MSG_SET_NAME ? parse_descriptor(m, &q->descriptor, why) : 0;
 }
 
-static void take_request(struct control *c, const struct message *m)
+static void take_naming(struct control *c, uint64_t client, const struct message *m)
 {
-	struct reason why;
-	if (m->type == MSG_PING) {
-		answer_pong(c);
-	} else if (m->type == MSG_STATS) {
-		answer_stats(c, m);
-	} else if (m->type != MSG_SET_NAME && m->type != MSG_REMOVE_NAME) {
-		reason_set(&why, "commitd does not answer %s", message_name(m->type));
-		answer_error(c, FAIL_USAGE, why.text);
-	} else if (parse_request(m, &c->request, &why) < 0) {
-		answer_error(c, FAIL_USAGE, why.text);
-	} else {
-		c->busy = true;
-		loop_io_stop(&c->readable);
-		c->work = (struct work){.run = request_run, .done = request_done};
-		workers_submit(c->env.committer, &c->work);
+	struct reason why = {"out of memory"};
+	struct request *q = calloc(1, sizeof(*q));
+
+	if (!q || parse_request(m, q, &why) < 0) {
+		answer_error(c, client, q ? FAIL_USAGE : FAIL_AGAIN, why.text);
+		free(q);
+		return;
 	}
+	q->control = c;
+	q->client = client;
+	q->type = m->type;
+	q->work = (struct work){.run = request_run, .done = request_done};
+	c->in_hand++;
+	workers_submit(c->env.committer, &q->work);
 }
 
-static void on_readable(void *self, unsigned events)
+static void on_request(void *self, const struct ctl_asker *who, const struct message *m)
 {
 	struct control *c = self;
-	struct message m;
-	enum decode_verdict v;
-	uint64_t held_back = 0;
-	(void)events;
-	int r = pipe_receive(c->pipe, &m, &v);
-	if (r == 0) {
-		take_request(c, &m);
-	} else if (r == -EBADMSG) {
-		count_add(COUNT_REFUSED_COMMIT_CTL, 1);
-		if (log_limit_pass(&c->bad_limit, &held_back))
-			log_warning("refused a message on 'commit.ctl': %s (%llu more not shown)",
-				    decode_verdict_text(v), (unsigned long long)held_back);
-		answer_error(c, FAIL_USAGE, decode_verdict_text(v));
+	struct reason why;
+
+	switch (m->type) {
+	case MSG_STATS:
+		answer_stats(c, who->client, m);
+		break;
+	case MSG_SET_NAME:
+	case MSG_REMOVE_NAME:
+		take_naming(c, who->client, m);
+		break;
+	default:
+		reason_set(&why, "commitd does not answer %s", message_name(m->type));
+		answer_error(c, who->client, FAIL_USAGE, why.text);
 	}
 }
 
-int control_new(const struct control_env *env, struct control **ret_control)
+static void on_describe(void *self, struct message *pong)
 {
+	struct control *c = self;
+
+	reason_set(&c->path, "%s", layout_path(c->env.layout));
+	pong->text = span_str(c->path.text);
+	layout_identity(c->env.layout, &pong->dev, &pong->ino);
+}
+
+int control_new(const struct control_env *env, struct control **ret_control, struct reason *why)
+{
+	static const struct ctl_hooks hooks = {.request = on_request, .describe = on_describe};
 	struct control *c = calloc(1, sizeof(*c));
-	if (!c)
+
+	if (!c) {
+		reason_set(why, "out of memory");
 		return -ENOMEM;
+	}
 	c->env = *env;
-	int r = pipe_open(env->runtime_dir, PIPE_COMMIT_EVENTS, PIPE_PUBLISH, &c->events);
-	if (r == 0)
-		r = pipe_open(env->runtime_dir, PIPE_COMMIT_CTL, PIPE_REPLY, &c->pipe);
+	const struct ctl_env ctl_env = {
+	    .loop = env->loop,
+	    .runtime_dir = env->runtime_dir,
+	    .identity = env->identity,
+	    .refused = COUNT_REFUSED_COMMIT_CTL,
+	    .hooks = &hooks,
+	    .self = c,
+	};
+	int r = ctl_new(&ctl_env, &c->ctl, why);
 	if (r < 0) {
-		control_free(c);
+		free(c);
 		return r;
 	}
-	loop_io_init(&c->readable, env->loop, on_readable, c);
-	loop_io_watch(&c->readable, pipe_receive_fd(c->pipe), LOOP_READ);
 	*ret_control = c;
 	return 0;
 }
@@ -213,8 +207,8 @@ int control_new(const struct control_env *env, struct control **ret_control)
 void control_stop(struct control *c)
 {
 	c->stopping = true;
-	loop_io_stop(&c->readable);
-	if (!c->busy)
+	ctl_stop(c->ctl);
+	if (c->in_hand == 0)
 		c->env.idle(c->env.self);
 }
 
@@ -222,8 +216,6 @@ void control_free(struct control *c)
 {
 	if (!c)
 		return;
-	loop_io_stop(&c->readable);
-	pipe_close(c->pipe);
-	pipe_close(c->events);
+	ctl_free(c->ctl);
 	free(c);
 }

@@ -1,15 +1,14 @@
 /*
- * commit.ctl: what the sluice command asks of commitd, one request at a time, and commit.events. A request that has to
- * wait for the disk runs on the committer's thread and is answered when that is done.
+ * What sluice requests of commitd on its ctl socket, and the events there. A request that has to wait for the disk runs
+ * on the committer's thread, in order, and is answered when that is done.
  */
 #ifndef SLUICE_COMMITD_CONTROL_H
 #define SLUICE_COMMITD_CONTROL_H
 
 #include "common/base/workers.h"
 #include "common/store/layout.h"
-#include "common/wire/stage.h"
+#include "common/wire/ctl.h"
 
-struct loop;
 struct control;
 
 struct control_env {
@@ -23,8 +22,8 @@ struct control_env {
 	void *self;
 };
 
-/* Bind both pipes, begin. `env` is copied, what it points to borrowed. 0 or -errno. */
-int control_new(const struct control_env *env, struct control **ret_control);
+/* Bind and begin. `env` is copied, what it points to borrowed. 0 or -errno with a reason. */
+int control_new(const struct control_env *env, struct control **ret_control, struct reason *why);
 
 /* Take no more requests; `idle` is called when none is in hand, perhaps before this returns. */
 void control_stop(struct control *c);

@@ -9,6 +9,7 @@
 
 #include "common/base/workers.h"
 #include "common/store/layout.h"
+#include "common/wire/stage.h"
 
 #define SEALS_IN_HAND_MAX 1024 /* seals taken whose receipt is not sent; more wait in the pipe */
 #define READERS           2    /* threads that read back, so that a large blob holds nobody up */
@@ -21,9 +22,9 @@ struct seals_env {
 	const char *runtime_dir;
 	struct layout *layout;
 	struct workers *committer; /* the one thread that names things */
-	uint64_t incarnation;      /* our own */
-	bool verify_always;        /* read back everything */
-	void (*idle)(void *self);  /* after seals_stop(): nothing is in hand any more; may be called again */
+	const struct stage_self *identity;
+	bool verify_always;       /* read back everything */
+	void (*idle)(void *self); /* after seals_stop(): nothing is in hand any more; may be called again */
 	void *self;
 };
 

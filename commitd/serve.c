@@ -7,13 +7,13 @@
 
 /* Base */
 #include "common/base/cleanup.h"
-#include "common/base/daemon.h"
 #include "common/base/exit.h"
 #include "common/base/log.h"
 #include "common/base/workers.h"
 
 /* Wire */
 #include "common/wire/counters.h"
+#include "common/wire/stage_run.h"
 
 /* Own */
 #include "commitd/control.h"
@@ -86,7 +86,7 @@ static int open_pipes(struct server *s)
 	    .runtime_dir = s->settings->runtime_dir,
 	    .layout = s->layout,
 	    .committer = s->committer,
-	    .incarnation = s->identity.incarnation,
+	    .identity = &s->identity,
 	    .verify_always = s->settings->verify == VERIFY_ALWAYS,
 	    .idle = on_seals_idle,
 	    .self = s,
@@ -101,7 +101,10 @@ static int open_pipes(struct server *s)
 	    .idle = on_control_idle,
 	    .self = s,
 	};
-	int r = control_new(&control_env, &s->control);
+	struct reason why;
+	int r = control_new(&control_env, &s->control, &why);
+	if (r < 0)
+		log_error("%s", why.text);
 	return r < 0 ? r : seals_new(&seals_env, &s->seals);
 }
 
@@ -151,5 +154,5 @@ int serve_run(const struct settings *settings)
 {
 	static const struct daemon_hooks hooks = {.start = on_start, .stop = on_stop, .release = on_release};
 	struct server s = {.settings = settings, .lock_fd = -1};
-	return daemon_run("commitd", settings->runtime_dir, &hooks, &s);
+	return stage_run(STAGE_COMMITD, settings->runtime_dir, &hooks, &s);
 }

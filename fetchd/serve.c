@@ -4,9 +4,11 @@
 #include <stdlib.h>
 
 /* Base */
-#include "common/base/daemon.h"
 #include "common/base/exit.h"
 #include "common/base/log.h"
+
+/* Wire */
+#include "common/wire/stage_run.h"
 
 /* Own */
 #include "fetchd/orders.h"
@@ -78,5 +80,5 @@ int serve_run(const struct call *call)
 	static const struct daemon_hooks hooks = {
 	    .start = on_start, .reload = on_reload, .stop = on_stop, .release = on_release};
 	struct server s = {.call = call, .settings = call->settings};
-	return daemon_run("fetchd", s.settings->runtime_dir, &hooks, &s);
+	return stage_run(STAGE_FETCHD, s.settings->runtime_dir, &hooks, &s);
 }

@@ -75,6 +75,7 @@ static int say_hello(const struct settings *s)
 	struct stage_self self;
 	int r = stage_self_init(&self, STAGE_FETCHD);
 	struct message m = {.type = MSG_HELLO, .incarnation = self.incarnation};
+	stage_introduce(&m);
 	return r < 0 || s->raw ? r : frame_write(STDOUT_FILENO, &m);
 }
 

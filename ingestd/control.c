@@ -2,27 +2,22 @@
 
 /* System */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/hasher.h"
-#include "common/base/log.h"
-#include "common/base/loop.h"
 
 /* Wire */
 #include "common/wire/counters.h"
-#include "common/wire/pipe.h"
 
 /* ingestd */
 #include "ingestd/queue.h"
 
 struct control {
 	struct control_env env;
-	struct pipe *pipe;
-	struct loop_io can_receive;
-	struct log_limit bad;
+	struct ctl *ctl;
+	char boot[BOOT_TEXT_MAX + 1];
 };
 
 /* What an answer's views look into, besides the request and the transfer. */
@@ -31,7 +26,6 @@ struct answer {
 	struct transfer_texts texts;
 	struct reason why;
 	uint8_t counts[COUNTS_MAX];
-	char boot[BOOT_TEXT_MAX + 1];
 };
 
 static void answer_error(struct answer *a, enum fail_class class)
@@ -110,25 +104,6 @@ static void on_reset(struct control *c, const struct message *request, struct an
 		answer_errno(a, "reset", r, &why);
 }
 
-static void on_ping(struct control *c, struct answer *a)
-{
-	const struct ingest_home *home = c->env.flow->home;
-
-	hex_encode(home->boot_id, BOOT_ID_SIZE, a->boot);
-	a->m = (struct message){
-	    .type = MSG_PONG,
-	    .incarnation = c->env.who->incarnation,
-	    .started_s = c->env.who->started_s,
-	    .updated_s = clock_wall_s(),
-	    .version = span_str(SLUICE_VERSION),
-	    .boot = span_str(a->boot),
-	    .text = span_str(layout_path(home->layout)),
-	};
-	if (a->m.text.len > TEXT_MAX) /* dev and ino tell the store; the path is for people */
-		a->m.text.len = TEXT_MAX;
-	layout_identity(home->layout, &a->m.dev, &a->m.ino);
-}
-
 static void on_stats(struct control *c, const struct message *request, struct answer *a)
 {
 	if (request->stage == STAGE_INGESTD) {
@@ -143,7 +118,7 @@ static void on_stats(struct control *c, const struct message *request, struct an
 	}
 }
 
-static void on_request(struct control *c, const struct message *request, struct answer *a)
+static void answer(struct control *c, const struct message *request, struct answer *a)
 {
 	const struct transfers *ts = c->env.flow->transfers;
 
@@ -163,9 +138,6 @@ static void on_request(struct control *c, const struct message *request, struct 
 	case MSG_RESET:
 		on_reset(c, request, a);
 		break;
-	case MSG_PING:
-		on_ping(c, a);
-		break;
 	case MSG_STATS:
 		on_stats(c, request, a);
 		break;
@@ -175,63 +147,66 @@ static void on_request(struct control *c, const struct message *request, struct 
 	}
 }
 
-static void refuse(struct control *c, struct answer *a, const char *what)
-{
-	uint64_t held_back;
-
-	count_add(COUNT_REFUSED_INGEST_CTL, 1);
-	reason_set(&a->why, "refused a request: %s", what);
-	if (log_limit_pass(&c->bad, &held_back))
-		log_warning("%s (%" PRIu64 " more not shown)", a->why.text, held_back);
-	answer_error(a, FAIL_USAGE);
-}
-
-static void on_readable(void *self, unsigned events)
+static void on_request(void *self, const struct ctl_asker *who, const struct message *request)
 {
 	struct control *c = self;
-	struct message request;
 	struct answer a;
-	enum decode_verdict verdict;
-	int r;
 
-	(void)events;
-	while ((r = pipe_receive(c->pipe, &request, &verdict)) != -EAGAIN) {
-		if (r == 0)
-			on_request(c, &request, &a);
-		else
-			refuse(c, &a, r == -EBADMSG ? decode_verdict_text(verdict) : strerror(-r));
-		(void)pipe_send(c->pipe, &a.m); /* whoever asked may be gone; asking again is always right */
-	}
+	answer(c, request, &a);
+	ctl_answer(c->ctl, who->client, &a.m);
 }
 
-int control_new(const struct control_env *env, struct control **ret_control)
+static void on_describe(void *self, struct message *pong)
 {
+	struct control *c = self;
+	const struct ingest_home *home = c->env.flow->home;
+
+	hex_encode(home->boot_id, BOOT_ID_SIZE, c->boot);
+	pong->boot = span_str(c->boot);
+	pong->text = span_str(layout_path(home->layout));
+	if (pong->text.len > TEXT_MAX) /* dev and ino tell the store; the path is for people */
+		pong->text.len = TEXT_MAX;
+	layout_identity(home->layout, &pong->dev, &pong->ino);
+}
+
+int control_new(const struct control_env *env, struct control **ret_control, struct reason *why)
+{
+	static const struct ctl_hooks hooks = {.request = on_request, .describe = on_describe};
 	struct control *c = calloc(1, sizeof(*c));
 
-	if (!c)
+	if (!c) {
+		reason_set(why, "out of memory");
 		return -ENOMEM;
+	}
 	c->env = *env;
-	int r = pipe_open(env->runtime_dir, PIPE_INGEST_CTL, PIPE_REPLY, &c->pipe);
+	const struct ctl_env ctl_env = {
+	    .loop = env->loop,
+	    .runtime_dir = env->runtime_dir,
+	    .identity = env->who,
+	    .refused = COUNT_REFUSED_INGEST_CTL,
+	    .hooks = &hooks,
+	    .self = c,
+	};
+	int r = ctl_new(&ctl_env, &c->ctl, why);
 	if (r < 0) {
 		free(c);
 		return r;
 	}
-	loop_io_init(&c->can_receive, env->loop, on_readable, c);
-	loop_io_watch(&c->can_receive, pipe_receive_fd(c->pipe), LOOP_READ);
+	events_use(env->flow->events, c->ctl);
 	*ret_control = c;
 	return 0;
 }
 
 void control_stop(struct control *c)
 {
-	loop_io_stop(&c->can_receive);
+	ctl_stop(c->ctl);
 }
 
 void control_free(struct control *c)
 {
 	if (!c)
 		return;
-	control_stop(c);
-	pipe_close(c->pipe);
+	events_use(c->env.flow->events, NULL);
+	ctl_free(c->ctl);
 	free(c);
 }

@@ -1,10 +1,10 @@
 /*
- * ingest.ctl: what sluice requests of ingestd.
+ * What sluice requests of ingestd on its ctl socket.
  */
 #ifndef SLUICE_INGESTD_CONTROL_H
 #define SLUICE_INGESTD_CONTROL_H
 
-#include "common/wire/stage.h"
+#include "common/wire/ctl.h"
 #include "ingestd/chunks.h"
 #include "ingestd/flow.h"
 
@@ -21,8 +21,11 @@ struct control_env {
 	void *self;
 };
 
-/* Bind `ingest.ctl` and answer what comes. `env` is copied, what it points to borrowed. 0 or -errno. */
-int control_new(const struct control_env *env, struct control **ret_control);
+/*
+ * Bind the socket and answer what comes; the flow's events go there, too. `env` is copied, what it points to borrowed.
+ * 0, or -errno with a reason.
+ */
+int control_new(const struct control_env *env, struct control **ret_control, struct reason *why);
 void control_free(struct control *c);
 
 /* Take nothing any more. */

@@ -117,7 +117,7 @@ int receipts_new(struct loop *loop, const char *runtime_dir, uint64_t incarnatio
 	    .runtime_dir = runtime_dir,
 	    .in = PIPE_RECEIPTS,
 	    .out = PIPE_SEALS,
-	    .role = LINK_ANSWERS,
+	    .role = LINK_CALLS,
 	    .incarnation = incarnation,
 	    .peer_name = "commitd",
 	    .refused = COUNT_REFUSED_RECEIPTS,

@@ -7,13 +7,13 @@
 #include <sysexits.h>
 
 /* Base */
-#include "common/base/daemon.h"
 #include "common/base/exit.h"
 #include "common/base/log.h"
 #include "common/base/workers.h"
 
 /* Wire */
 #include "common/wire/counters.h"
+#include "common/wire/stage_run.h"
 
 /* Pipes in */
 #include "ingestd/chunks.h"
@@ -92,13 +92,14 @@ static int open_pipes_out(struct server *s)
 	if (r == 0)
 		r = seals_new(&s->transfers, &s->flow.seals);
 	if (r == 0)
-		r = events_new(s->settings->runtime_dir, &s->flow.events);
+		r = events_new(&s->flow.events);
 	return r;
 }
 
 static int open_pipes_in(struct server *s)
 {
 	const char *dir = s->settings->runtime_dir;
+	struct reason why;
 	struct control_env env = {
 	    .loop = s->loop,
 	    .runtime_dir = dir,
@@ -112,8 +113,11 @@ static int open_pipes_in(struct server *s)
 	if (r == 0)
 		r = receipts_new(s->loop, dir, s->self.incarnation, &s->flow, &s->receipts);
 	env.chunks = s->chunks;
-	if (r == 0)
-		r = control_new(&env, &s->control);
+	if (r < 0)
+		return r;
+	r = control_new(&env, &s->control, &why);
+	if (r < 0)
+		log_error("%s", why.text);
 	return r;
 }
 
@@ -191,5 +195,5 @@ int serve_run(const struct settings *s)
 	    .start = on_start, .stop = on_stop, .release = on_release, .describe = on_describe};
 	struct server server = {.settings = s};
 
-	return daemon_run("ingestd", s->runtime_dir, &hooks, &server);
+	return stage_run(STAGE_INGESTD, s->runtime_dir, &hooks, &server);
 }

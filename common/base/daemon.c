@@ -1,23 +1,16 @@
 #include "common/base/daemon.h"
 
 /* System */
-#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <sysexits.h>
 
 /* Base */
-#include "common/base/cleanup.h"
-#include "common/base/exit.h"
-#include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
 #include "common/base/notify.h"
-#include "common/base/process.h"
 
-#define LOCK_NAME_SIZE 64
-#define US_PER_MS      1000u
+#define US_PER_MS 1000u
 
 struct daemon_state {
 	const struct daemon_hooks *hooks;
@@ -95,7 +88,7 @@ static void signals_stop(struct daemon_state *d)
 	loop_signal_stop(&d->hangup);
 }
 
-static int serve(const struct daemon_hooks *hooks, void *self)
+int daemon_run(const struct daemon_hooks *hooks, void *self)
 {
 	struct daemon_state d = {.hooks = hooks, .self = self};
 	if (loop_new(&d.loop) < 0) {
@@ -116,30 +109,6 @@ static int serve(const struct daemon_hooks *hooks, void *self)
 	signals_stop(&d);
 	loop_free(d.loop);
 	return code;
-}
-
-int daemon_run(const char *program, const char *runtime_dir, const struct daemon_hooks *hooks, void *self)
-{
-	AUTO_FD dir_fd = -1;
-	AUTO_FD lock_fd = -1;
-	struct reason why;
-	int r = runtime_dir_make(runtime_dir, &dir_fd, &why);
-	if (r < 0) {
-		log_error("%s", why.text);
-		return exit_code_of(r);
-	}
-	char name[LOCK_NAME_SIZE];
-	(void)snprintf(name, sizeof name, "%s.lock", program);
-	r = lock_take_at(dir_fd, name, LOCK_SERVE, program, &lock_fd, &why);
-	if (r == -EWOULDBLOCK) {
-		log_error("'%s/%s' is held by %s", runtime_dir, name, why.text);
-		return EX_TEMPFAIL;
-	}
-	if (r < 0) {
-		(void)log_errno(r, "cannot lock '%s/%s'", runtime_dir, name);
-		return exit_code_of(r);
-	}
-	return serve(hooks, self);
 }
 
 void daemon_end(struct loop *loop)

@@ -1,6 +1,6 @@
 /*
- * The skeleton of all three daemons: process set-up, the one-instance lock, the loop, signals, a clean end; and what a
- * service manager wants to hear of it (notify.h): ready, reloading, alive, stopping.
+ * The skeleton of all three daemons: the loop, signals, a clean end; and what a service manager wants to hear of it
+ * (notify.h): ready, reloading, alive, stopping.
  */
 #ifndef SLUICE_BASE_DAEMON_H
 #define SLUICE_BASE_DAEMON_H
@@ -22,11 +22,8 @@ struct daemon_hooks {
 	void (*describe)(void *self, struct reason *ret_text);
 };
 
-/*
- * Make the runtime directory if needed (see runtime_dir_make), take `program`.lock in it, and run until stopped.
- * Returns the exit code: 0 after a clean stop, 75 when another instance holds the lock.
- */
-int daemon_run(const char *program, const char *runtime_dir, const struct daemon_hooks *hooks, void *self);
+/* Run until stopped. Returns the exit code: 0 after a clean stop. */
+int daemon_run(const struct daemon_hooks *hooks, void *self);
 
 /* Leave the loop after this turn; daemon_run() returns 0. */
 void daemon_end(struct loop *loop);

@@ -17,7 +17,8 @@
 #include "common/base/file.h"
 
 #define HOLDER_MAX 256
-#define LOCK_GONE  1 /* beside 0 and -errno */
+#define LOCK_MODE  0600 /* nobody else can open it, and so nobody else can lock it */
+#define LOCK_GONE  1    /* beside 0 and -errno */
 
 /* Who looks at a lock shares it for an instant: so often one that serves comes back before it believes in a crowd. */
 #define LOOKERS_TRIES   1000
@@ -92,7 +93,7 @@ static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wai
 	AUTO_FD fd = -1;
 	/* A shared lock writes nothing, so that who may only read can take it. */
 	int flags = (mode == LOCK_SHARED ? O_RDONLY : O_RDWR) | O_CREAT;
-	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags, 0644, &fd, NULL));
+	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags, LOCK_MODE, &fd, NULL));
 	if (r < 0)
 		return r == -ESTALE ? LOCK_GONE : r;
 	int how = (mode == LOCK_EXCLUSIVE ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);

@@ -17,9 +17,9 @@ enum lock_mode {
 
 /*
  * Open or make `name` in `dir_fd` and lock it without waiting; under a lock that is not shared the file says
- * "program pid since time". The caller owns the descriptor; closing it unlocks.
- * -EWOULDBLOCK: held by another; `ret_holder` (may be NULL) is what the file says. A file that was unlinked while we
- * locked it is tried again, so a holder may unlink it before closing.
+ * "program pid since time". It is made with mode 0600: whoever may open a lock may take it. The caller owns the
+ * descriptor; closing it unlocks. -EWOULDBLOCK: held by another; `ret_holder` (may be NULL) is what the file says. A
+ * file that was unlinked while we locked it is tried again, so a holder may unlink it before closing.
  */
 int lock_take_at(int dir_fd, const char *name, enum lock_mode mode, const char *program, int *ret_fd,
 		 struct reason *ret_holder);

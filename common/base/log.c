@@ -206,3 +206,15 @@ bool log_limit_pass(struct log_limit *limit, uint64_t *ret_held_back)
 	limit->next_ms = now + LIMIT_MS;
 	return true;
 }
+
+void log_warning_limited(struct log_limit *limit, const char *text)
+{
+	uint64_t held_back;
+
+	if (!log_limit_pass(limit, &held_back))
+		return;
+	if (held_back > 0)
+		log_warning("%s (%" PRIu64 " more not shown)", text, held_back);
+	else
+		log_warning("%s", text);
+}

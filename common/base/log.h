@@ -73,6 +73,9 @@ struct log_limit {
 	uint64_t held_back;
 };
 
+/* Such a line, at warning level: with the count of those that were held back since the last one, if there are any. */
+void log_warning_limited(struct log_limit *limit, const char *text);
+
 /* Whether a line may be written now; `ret_held_back` is how many were not since the last one. */
 bool log_limit_pass(struct log_limit *limit, uint64_t *ret_held_back);
 

@@ -59,8 +59,9 @@ int runtime_dir_make(const char *path, int *ret_fd, struct reason *why)
 		reason_set(why, "the runtime directory '%s' belongs to user %u", path, (unsigned)st.st_uid);
 		return -EPERM;
 	}
-	if (st.st_mode & S_IWOTH) {
-		reason_set(why, "the runtime directory '%s' can be written by everybody", path);
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		reason_set(why, "others can write in the runtime directory '%s' (mode %04o)", path,
+			   (unsigned)st.st_mode & 07777);
 		return -EPERM;
 	}
 	*ret_fd = take_fd(&fd);

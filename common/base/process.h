@@ -17,12 +17,14 @@ void process_init(const char *program);
 /*
  * Open the runtime directory, making it with mode 0750 if it is not there (parents must exist). Refused: a path that is
  * too long for a socket in it (-ENAMETOOLONG), a directory of another user than us or root, or one that others may
- * write (-EPERM).
+ * write in (-EPERM).
  */
 int runtime_dir_make(const char *path, int *ret_fd, struct reason *why);
 
-/* The longest path of a runtime directory: sun_path is 107 characters, the longest name below it, "/pipes/receipts",
- * is 15. */
+/*
+ * The longest path of a runtime directory: sun_path is 107 characters, and the longest name below it
+ * (common/wire/stage.c) has room behind it.
+ */
 #define RUNTIME_DIR_MAX 92
 
 #endif

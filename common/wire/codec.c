@@ -14,6 +14,7 @@
 #define NAME_BYTES_MAX  1024
 #define PLATFORM_MAX    (PLATFORM_TEXT_SIZE - 1)
 #define HTTP_STATUS_MAX 999
+#define NONE            UINT8_MAX
 #define STATE_MAX       TRANSFER_FAILED
 
 enum field_kind {
@@ -76,6 +77,8 @@ enum field_id { /* 0 ends a list of fields */
 		F_BOOT,
 		F_COUNTS,
 		F_PAYLOAD,
+		F_LOWEST,
+		F_HIGHEST,
 };
 
 static const struct field fields[] = {
@@ -113,14 +116,18 @@ static const struct field fields[] = {
     [F_BOOT] = TEXT(boot, 0, BOOT_TEXT_MAX),
     [F_COUNTS] = {KIND_COUNTS, TEXT_LEN_BYTES, offsetof(struct message, counts), sizeof(struct span), COUNT_BYTES,
 		  COUNTS_MAX},
+    [F_LOWEST] = NUMBER(lowest, 1, 1, UINT8_MAX),
+    [F_HIGHEST] = NUMBER(highest, 1, 1, UINT8_MAX),
     [F_PAYLOAD] = {KIND_PAYLOAD, 0, offsetof(struct message, payload), sizeof(struct span), 1, CHUNK_PAYLOAD_MAX},
 };
 
 static const struct shape {
 	const char *name;
 	uint8_t fields[FIELDS_MAX + 1];
+	uint8_t kept;   /* its fields are those of all versions to come */
+	uint8_t of_old; /* so many of them had version 1; 0: all */
 } shapes[MESSAGE_TYPE_MAX + 1] = {
-    [MSG_HELLO] = {"HELLO", {F_INCARNATION, F_PEER}},
+    [MSG_HELLO] = {"HELLO", {F_INCARNATION, F_PEER, F_LOWEST, F_HIGHEST, F_VERSION}, .kept = 1, .of_old = 2},
     [MSG_FETCH] = {"FETCH", {F_REF, F_ATTEMPT, F_SOURCE, F_OFFSET, F_SIZE, F_EXPECTED, F_VALIDATOR, F_RESTARTS}},
     [MSG_CANCEL] = {"CANCEL", {F_REF, F_ATTEMPT}},
     [MSG_OPENED] = {"OPENED", {F_REF, F_ATTEMPT, F_OFFSET, F_SIZE, F_DIGEST_OR_NONE, F_MEDIA_TYPE, F_VALIDATOR}},
@@ -139,10 +146,14 @@ static const struct shape {
     [MSG_RESET] = {"RESET", {F_REF}},
     [MSG_SET_NAME] = {"SET_NAME", {F_NAME, F_DIGEST, F_MEDIA_TYPE, F_SIZE, F_PLATFORM}},
     [MSG_REMOVE_NAME] = {"REMOVE_NAME", {F_NAME}},
-    [MSG_PING] = {"PING", {0}},
-    [MSG_PONG] = {"PONG", {F_INCARNATION, F_DEV, F_INO, F_STARTED, F_UPDATED, F_VERSION, F_BOOT, F_TEXT}},
+    [MSG_PING] = {"PING", {F_LOWEST, F_HIGHEST, F_VERSION}, .kept = 1, .of_old = NONE},
+    [MSG_PONG] = {"PONG",
+		  {F_INCARNATION, F_DEV, F_INO, F_STARTED, F_UPDATED, F_VERSION, F_BOOT, F_TEXT, F_LOWEST, F_HIGHEST},
+		  .kept = 1,
+		  .of_old = 8},
+    [MSG_SUBSCRIBE] = {"SUBSCRIBE", {F_REF_OR_NONE}},
     [MSG_OK] = {"OK", {0}},
-    [MSG_ERROR] = {"ERROR", {F_FAIL_CLASS, F_TEXT}},
+    [MSG_ERROR] = {"ERROR", {F_FAIL_CLASS, F_TEXT}, .kept = 1},
     [MSG_RECORD] = {"RECORD",
 		    {F_REF, F_STATE, F_OFFSET, F_SIZE, F_DIGEST_OR_NONE, F_MEDIA_TYPE, F_STARTED, F_UPDATED, F_ATTEMPT,
 		     F_RATE, F_REHASHED, F_UNTIL, F_FAIL_CLASS, F_TEXT}},
@@ -210,18 +221,30 @@ static bool text_is_clean(struct span s)
 	return true;
 }
 
-static const struct shape *shape_of(const struct message *m)
+/* The fields that a message of that type has in a version, up to the 0 behind them or `ret_len` of them. */
+static const uint8_t *fields_of(enum message_type type, unsigned version, size_t *ret_len)
 {
-	assert(m->type >= 1 && m->type <= MESSAGE_TYPE_MAX);
-	return &shapes[m->type];
+	assert(type >= 1 && type <= MESSAGE_TYPE_MAX);
+	const struct shape *shape = &shapes[type];
+
+	*ret_len = FIELDS_MAX;
+	if (version == 1 && shape->of_old > 0)
+		*ret_len = shape->of_old == NONE ? 0 : shape->of_old;
+	return shape->fields;
+}
+
+static unsigned version_of(const struct message *m)
+{
+	return m->protocol ? m->protocol : WIRE_VERSION;
 }
 
 size_t message_head_size(const struct message *m)
 {
-	size_t size = HEADER_BYTES;
+	size_t size = HEADER_BYTES, len;
+	const uint8_t *ids = fields_of(m->type, version_of(m), &len);
 
-	for (const uint8_t *id = shape_of(m)->fields; *id; id++) {
-		const struct field *f = &fields[*id];
+	for (size_t i = 0; i < len && ids[i]; i++) {
+		const struct field *f = &fields[ids[i]];
 		size += f->width;
 		if (f->kind == KIND_TEXT || f->kind == KIND_COUNTS)
 			size += span_get(m, f).len;
@@ -251,13 +274,15 @@ static uint8_t *field_encode(const struct message *m, const struct field *f, uin
 size_t message_encode_head(const struct message *m, uint8_t *out)
 {
 	uint8_t *at = out;
+	size_t len;
+	const uint8_t *ids = fields_of(m->type, version_of(m), &len);
 
 	*at++ = 'S';
 	*at++ = 'L';
-	*at++ = WIRE_VERSION;
+	*at++ = (uint8_t)version_of(m);
 	*at++ = (uint8_t)m->type;
-	for (const uint8_t *id = shape_of(m)->fields; *id; id++)
-		at = field_encode(m, &fields[*id], at);
+	for (size_t i = 0; i < len && ids[i]; i++)
+		at = field_encode(m, &fields[ids[i]], at);
 	return (size_t)(at - out);
 }
 
@@ -316,16 +341,19 @@ enum decode_verdict message_decode(struct span bytes, struct message *ret_messag
 		return DECODE_SHORT;
 	if (bytes.data[0] != 'S' || bytes.data[1] != 'L')
 		return DECODE_MAGIC;
-	if (bytes.data[2] != WIRE_VERSION)
+	uint8_t version = bytes.data[2], type = bytes.data[3];
+	bool known = type >= 1 && type <= MESSAGE_TYPE_MAX;
+	if (version < WIRE_VERSION_MIN || (version > WIRE_VERSION && !(known && shapes[type].kept)))
 		return DECODE_VERSION;
-	uint8_t type = bytes.data[3];
-	if (type < 1 || type > MESSAGE_TYPE_MAX || !shapes[type].name)
+	if (!known)
 		return DECODE_TYPE;
 
-	struct message m = {.type = (enum message_type)type};
+	struct message m = {.type = (enum message_type)type, .protocol = version};
 	struct span rest = span_of(bytes.data + HEADER_BYTES, bytes.len - HEADER_BYTES);
-	for (const uint8_t *id = shapes[type].fields; *id; id++) {
-		enum decode_verdict v = field_decode(&rest, &fields[*id], &m);
+	size_t len;
+	const uint8_t *ids = fields_of(m.type, version, &len);
+	for (size_t i = 0; i < len && ids[i]; i++) {
+		enum decode_verdict v = field_decode(&rest, &fields[ids[i]], &m);
 		if (v != DECODE_OK)
 			return v;
 	}

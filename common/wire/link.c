@@ -2,7 +2,6 @@
 
 /* System */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,25 +26,13 @@ struct link {
 	bool paused;
 };
 
-static void say_limited(struct log_limit *limit, const char *text)
-{
-	uint64_t held_back;
-
-	if (!log_limit_pass(limit, &held_back))
-		return;
-	if (held_back > 0)
-		log_warning("%s (%" PRIu64 " more not shown)", text, held_back);
-	else
-		log_warning("%s", text);
-}
-
 void link_refuse(struct link *l, const char *what)
 {
 	struct reason text;
 
 	count_add(l->env.refused, 1);
 	reason_set(&text, "refused a message on '%s': %s", pipe_name_text(l->env.in), what);
-	say_limited(&l->bad, text.text);
+	log_warning_limited(&l->bad, text.text);
 }
 
 /* ── sending ── */
@@ -57,8 +44,9 @@ static void wait_to_send(struct link *l)
 
 static int hello_send(struct link *l)
 {
-	const struct message m = {.type = MSG_HELLO, .incarnation = l->env.incarnation, .peer = l->peer};
+	struct message m = {.type = MSG_HELLO, .incarnation = l->env.incarnation, .peer = l->peer};
 
+	stage_introduce(&m);
 	return pipe_send(l->out, &m);
 }
 
@@ -85,7 +73,7 @@ int link_send(struct link *l, const struct message *m)
 	} else if (r < 0) {
 		struct reason text;
 		reason_set(&text, "cannot send %s to %s: %s", message_name(m->type), l->env.peer_name, strerror(-r));
-		say_limited(&l->failed, text.text);
+		log_warning_limited(&l->failed, text.text);
 	}
 	return r;
 }
@@ -149,10 +137,31 @@ static void hear_as_answerer(struct link *l)
 	l->answer_due = true;
 }
 
+/*
+ * Whether it talks a version that we talk. One that does not is answered, so that it can tell, too; and it is no peer:
+ * whatever else it says is refused by the codec.
+ */
+static bool can_talk(struct link *l, const struct message *m)
+{
+	struct reason words;
+	enum stage_talk talk = stage_talk_of(m, l->env.peer_name, "this side", &words);
+
+	if (talk == TALK_OTHER) {
+		count_add(l->env.refused, 1);
+		log_warning_limited(&l->bad, words.text);
+		(void)hello_send(l);
+	} else if (talk == TALK_NEIGHBOUR && l->peer != m->incarnation) {
+		log_notice("%s: going on with %u", words.text, WIRE_VERSION);
+	}
+	return talk != TALK_OTHER;
+}
+
 static void take_hello(struct link *l, const struct message *m)
 {
 	bool is_new = l->peer != m->incarnation;
 
+	if (!can_talk(l, m))
+		return;
 	if (is_new && l->peer != 0)
 		l->restarts++;
 	l->peer = m->incarnation;

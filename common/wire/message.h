@@ -12,7 +12,7 @@
  *     │                    │ SEALED ──────────────────────┼────────────────── seals ─► │
  *     │                    │ ◄──────────────── receipts ──┼──── COMMITTED or REJECTED  │
  *     │ ◄─ events ─ RECORD │                              │                            │
- *     │ SET_NAME ──────────┼──────────────────────────────┼──────────── commit.ctl ──► │
+ *     │ SET_NAME ──────────┼──────────────────────────────┼─────────────────── ctl ──► │
  *     │ ◄──────────────────┼──────────────────────────────┼──────────────────────── OK │
  *
  * Starting, in any order: fetchd sends HELLO on `chunks` (commitd on `receipts`) with its own incarnation and the last
@@ -27,8 +27,12 @@
  * repetition and changes nothing.
  *
  * Bytes: "SL", a version, a type, then the fields in the order of the table in codec.c, fixed-width big-endian; a text
- * is its length in two bytes and that many bytes; a payload is the rest. nanomsg carries a message as it is; on stdin
- * and stdout a length in four bytes goes before it (frame.h).
+ * is its length in two bytes and that many bytes; a payload is the rest. A pipe and a ctl socket carry a message as it
+ * is; on stdin and stdout a length in four bytes goes before it (frame.h).
+ *
+ * Versions: HELLO, PING and PONG say which versions of the protocol their sender understands. These three and ERROR
+ * keep their fields in all versions to come, so that whoever speaks another one can be told by name. Of a version
+ * within our range every message is understood.
  */
 #ifndef SLUICE_WIRE_MESSAGE_H
 #define SLUICE_WIRE_MESSAGE_H
@@ -36,7 +40,9 @@
 #include "common/base/span.h"
 #include "common/oci/transfer.h"
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION     2 /* what we write, and the highest that we talk */
+#define WIRE_TALK_MIN    2 /* the lowest that we talk */
+#define WIRE_VERSION_MIN 1 /* the lowest that we read: frames that somebody kept */
 
 /* Messages of 64 KiB to 256 KiB go fastest through a socket, and a process that is killed has a few of them in hand. */
 #define CHUNK_PAYLOAD_MAX (256u << 10)
@@ -49,7 +55,7 @@
 
 enum message_type {
 	/* orders: ingestd → fetchd; HELLO also fetchd → ingestd on chunks, and between ingestd and commitd */
-	MSG_HELLO = 1, /* incarnation, peer */
+	MSG_HELLO = 1, /* incarnation, peer, lowest, highest, version */
 	MSG_FETCH = 2, /* ref, attempt, source, offset, size, expected, validator, restarts; a tag without `expected` is
 			  to be resolved first */
 	MSG_CANCEL = 3, /* ref, attempt: stop; nothing more is sent for it */
@@ -71,34 +77,36 @@ enum message_type {
 	MSG_COMMITTED = 10, /* ref, digest: named, durably */
 	MSG_REJECTED = 11,  /* ref, digest, fail_class, text */
 
-	/* ingest.ctl: sluice → ingestd */
+	/* ingestd's ctl: sluice → ingestd */
 	MSG_GET = 12,    /* ref, source, expected, size: start, join or resume; answered by RECORD or ERROR */
 	MSG_STATUS = 13, /* ref: RECORD, or ERROR with FAIL_NOT_FOUND */
 	MSG_NEXT = 14,   /* ref, may be empty: the RECORD after it in byte order; at the end FAIL_NOT_FOUND */
 	MSG_ABORT = 15,  /* ref: drop the ingest; OK also when there is none */
 	MSG_RESET = 16,  /* ref: drop its bytes and digest state, keep the ref; RECORD or ERROR */
 
-	/* commit.ctl: sluice → commitd */
+	/* commitd's ctl: sluice → commitd */
 	MSG_SET_NAME = 17, /* name, digest, media_type, size, platform: OK once durable; all content must be stored */
 	MSG_REMOVE_NAME = 18, /* name: OK, also when nobody had it */
 
-	/* both ctl pipes */
-	MSG_PING = 19, /* answered by PONG */
-	MSG_PONG =
-	    20, /* incarnation, dev, ino, started, updated, version, boot, text: whose store it is; text: its path */
-	MSG_STATS = 26,  /* stage: its numbers as COUNTS, or ERROR with FAIL_UNAVAILABLE: fetchd is not there */
-	MSG_COUNTS = 27, /* stage, incarnation, started, updated, version, counts: what it counted; also on chunks */
+	/* both ctl sockets */
+	MSG_PING = 19, /* lowest, highest, version: answered by PONG */
+	MSG_PONG = 20, /* incarnation, dev, ino, started, updated, version, boot, text, lowest, highest: whose store it
+			  is; text: its path */
+	MSG_SUBSCRIBE = 28, /* ref: events about it, or about all where it is empty, come from the OK on. At commitd
+			       the ref is a name */
+	MSG_STATS = 26,     /* stage: its numbers as COUNTS, or ERROR with FAIL_UNAVAILABLE: fetchd is not there */
+	MSG_COUNTS = 27,    /* stage, incarnation, started, updated, version, counts: what it counted; also on chunks */
 	MSG_OK = 21,
 	MSG_ERROR = 22, /* fail_class, text */
 
-	/* answers on ingest.ctl; ingest.events: ingestd → sluice; `attempt` is how many orders there were */
+	/* answers and events of ingestd's ctl; `attempt` is how many orders there were */
 	MSG_RECORD = 23, /* ref, state, offset, size, digest, media_type, started, updated, attempt, rate, rehashed,
 			    until, fail_class, text */
 
-	/* commit.events: commitd → sluice */
+	/* events of commitd's ctl */
 	MSG_NAMED = 24, /* name, digest: the name now points there; an empty digest: it is gone */
 };
-#define MESSAGE_TYPE_MAX 27
+#define MESSAGE_TYPE_MAX 28
 
 enum stage_id { STAGE_FETCHD = 1, STAGE_INGESTD, STAGE_COMMITD }; /* the numbers go over the wire */
 
@@ -114,8 +122,10 @@ enum provenance {                          /* how the bytes of a sealed ingest c
  */
 struct message {
 	enum message_type type;
-	uint64_t incarnation; /* unique per start of a process; never 0 */
-	uint64_t peer;        /* the incarnation of the other side that was last heard of, or 0 */
+	uint8_t protocol;        /* the version it was written in; 0: to be written in ours */
+	uint8_t lowest, highest; /* the versions that its sender understands */
+	uint64_t incarnation;    /* unique per start of a process; never 0 */
+	uint64_t peer;           /* the incarnation of the other side that was last heard of, or 0 */
 	struct span ref;
 	uint64_t attempt;
 	struct span source;

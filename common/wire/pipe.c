@@ -5,9 +5,6 @@
 #include <errno.h>
 #include <nanomsg/nn.h>
 #include <nanomsg/pipeline.h>
-#include <nanomsg/pubsub.h>
-#include <nanomsg/reqrep.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,12 +12,13 @@
 #include <unistd.h>
 
 /* Base */
-#include "common/base/clock.h"
 #include "common/base/failpoint.h"
 
-#define RECONNECT_MS  20 /* nanomsg waits this long before it tries a lost or absent peer again */
-#define SOCKET_UMASK  0117
-#define DATA_DIR_MODE 0750
+/* Wire */
+#include "common/wire/stage.h"
+
+#define RECONNECT_MS 20 /* nanomsg waits this long before it tries a lost or absent peer again */
+#define SOCKET_UMASK 0117
 
 struct pipe {
 	int socket;
@@ -33,27 +31,14 @@ struct pipe {
 };
 
 static const struct pipe_row {
-	const char *file;
+	const char *dir, *name;
 	enum pipe_end binder;
 	size_t receive_max; /* bytes; nanomsg drops the connection of whoever sends more */
 } rows[] = {
-    [PIPE_ORDERS] = {PIPE_DATA_DIR "/orders", PIPE_PUSH, MESSAGE_HEAD_MAX},
-    [PIPE_CHUNKS] = {PIPE_DATA_DIR "/chunks", PIPE_PULL, MESSAGE_MAX},
-    [PIPE_SEALS] = {PIPE_DATA_DIR "/seals", PIPE_PULL, MESSAGE_HEAD_MAX},
-    [PIPE_RECEIPTS] = {PIPE_DATA_DIR "/receipts", PIPE_PULL, MESSAGE_HEAD_MAX},
-    [PIPE_INGEST_CTL] = {"ingest.ctl", PIPE_REPLY, MESSAGE_HEAD_MAX},
-    [PIPE_COMMIT_CTL] = {"commit.ctl", PIPE_REPLY, MESSAGE_HEAD_MAX},
-    [PIPE_INGEST_EVENTS] = {"ingest.events", PIPE_PUBLISH, MESSAGE_HEAD_MAX},
-    [PIPE_COMMIT_EVENTS] = {"commit.events", PIPE_PUBLISH, MESSAGE_HEAD_MAX},
-};
-
-static const struct end_row {
-	int protocol;
-	bool receives, sends;
-} ends[] = {
-    [PIPE_PUSH] = {NN_PUSH, false, true},   [PIPE_PULL] = {NN_PULL, true, false},
-    [PIPE_REQUEST] = {NN_REQ, true, true},  [PIPE_REPLY] = {NN_REP, true, true},
-    [PIPE_PUBLISH] = {NN_PUB, false, true}, [PIPE_SUBSCRIBE] = {NN_SUB, true, false},
+    [PIPE_ORDERS] = {STAGE_FETCH_DIR, "orders", PIPE_PUSH, MESSAGE_HEAD_MAX},
+    [PIPE_CHUNKS] = {STAGE_FETCH_DIR, "chunks", PIPE_PULL, MESSAGE_MAX},
+    [PIPE_SEALS] = {STAGE_SEAL_DIR, "seals", PIPE_PULL, MESSAGE_HEAD_MAX},
+    [PIPE_RECEIPTS] = {STAGE_SEAL_DIR, "receipts", PIPE_PUSH, MESSAGE_HEAD_MAX},
 };
 
 static int option_set(int socket, int option, int value)
@@ -72,13 +57,10 @@ static int socket_set_up(struct pipe *p, const struct pipe_row *row, enum pipe_e
 	int r = option_set(p->socket, NN_RCVMAXSIZE, (int)row->receive_max);
 	if (r == 0)
 		r = option_set(p->socket, NN_RECONNECT_IVL, RECONNECT_MS);
-	if (r == 0 && ends[end].receives)
-		r = fd_get(p->socket, NN_RCVFD, &p->receive_fd);
-	if (r == 0 && ends[end].sends && end != PIPE_PUBLISH)
-		r = fd_get(p->socket, NN_SNDFD, &p->send_fd);
-	if (r == 0 && end == PIPE_SUBSCRIBE && nn_setsockopt(p->socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0) < 0)
-		r = -nn_errno();
-	return r;
+	if (r < 0)
+		return r;
+	return end == PIPE_PULL ? fd_get(p->socket, NN_RCVFD, &p->receive_fd)
+				: fd_get(p->socket, NN_SNDFD, &p->send_fd);
 }
 
 /* The mode of a socket follows the umask; who may come near it is the directory's business. */
@@ -90,31 +72,21 @@ static int socket_bind(int socket, const char *address)
 	return r;
 }
 
-/* Who may come near the data is settled by whoever made the directory before us, if somebody did. */
-static int data_dir_make(const char *runtime_dir)
-{
-	AUTO_FREE char *path = NULL;
-
-	if (asprintf(&path, "%s/" PIPE_DATA_DIR, runtime_dir) < 0)
-		return -ENOMEM;
-	return FAILPOINT(NAME, "pipes.make", mkdir(path, DATA_DIR_MODE)) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 static int pipe_attach(struct pipe *p, const char *runtime_dir, const struct pipe_row *row, bool binds)
 {
 	AUTO_FREE char *address = NULL;
-	const char *slash = strchr(row->file, '/');
 
-	if (strlen(runtime_dir) + 1 + strlen(row->file) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+	if (strlen(runtime_dir) + strlen(row->dir) + strlen(row->name) + 2 >=
+	    sizeof(((struct sockaddr_un *)0)->sun_path))
 		return -ENAMETOOLONG;
-	if (asprintf(&address, "ipc://%s/%s", runtime_dir, row->file) < 0)
+	if (asprintf(&address, "ipc://%s/%s/%s", runtime_dir, row->dir, row->name) < 0)
 		return -ENOMEM;
 	if (!binds) {
 		p->connects = take_ptr(address);
 		p->endpoint = nn_connect(p->socket, p->connects);
 		return p->endpoint < 0 ? -nn_errno() : 0;
 	}
-	int r = slash ? data_dir_make(runtime_dir) : 0;
+	int r = stage_dir_make(runtime_dir, row->dir, NULL);
 	if (r == 0)
 		r = socket_bind(p->socket, address);
 	if (r < 0)
@@ -131,7 +103,7 @@ int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, s
 	if (!p)
 		return -ENOMEM;
 	p->receive_fd = p->send_fd = -1;
-	p->socket = nn_socket(AF_SP, ends[end].protocol);
+	p->socket = nn_socket(AF_SP, end == PIPE_PULL ? NN_PULL : NN_PUSH);
 	int r = p->socket < 0 ? -nn_errno() : socket_set_up(p, row, end);
 	if (r == 0)
 		r = pipe_attach(p, runtime_dir, row, end == row->binder);
@@ -174,9 +146,7 @@ bool pipe_connects(const struct pipe *p)
 
 const char *pipe_name_text(enum pipe_name name)
 {
-	const char *slash = strrchr(rows[name].file, '/');
-
-	return slash ? slash + 1 : rows[name].file;
+	return rows[name].name;
 }
 
 int pipe_receive_fd(const struct pipe *p)
@@ -272,22 +242,4 @@ void pipe_chunk_free(struct chunk *c)
 	if (c->msg)
 		(void)nn_freemsg(c->msg);
 	*c = (struct chunk){0};
-}
-
-int pipe_ask(struct pipe *p, const struct message *request, unsigned timeout_ms, struct message *ret_answer)
-{
-	uint64_t deadline_ms = clock_mono_ms() + timeout_ms;
-	int r = pipe_send(p, request);
-
-	while (r == 0) {
-		r = pipe_receive(p, ret_answer, NULL);
-		if (r != -EAGAIN)
-			return r;
-		uint64_t now_ms = clock_mono_ms();
-		if (now_ms >= deadline_ms)
-			return -ETIMEDOUT;
-		struct pollfd waits = {.fd = p->receive_fd, .events = POLLIN};
-		r = poll(&waits, 1, (int)(deadline_ms - now_ms)) < 0 && errno != EINTR ? -errno : 0;
-	}
-	return r == -EAGAIN ? -ETIMEDOUT : r;
 }

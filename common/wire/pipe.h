@@ -1,39 +1,31 @@
 /*
- * The pipes between the processes: nanomsg sockets in the runtime directory. Only pipe.c knows nanomsg. Nothing here
- * blocks, except pipe_ask(). One thread of a process uses them.
+ * The pipes that carry the data between the stages: nanomsg sockets in the runtime directory. Only pipe.c knows
+ * nanomsg. Nothing here blocks. One thread of a process uses them.
  *
  * What a send accepted is lost when either end dies before it was received; whoever sends knows how to say it again.
+ *
+ * A seam: tests/unit/stand_in_pipe.c can take the place of pipe.c when a program is linked.
  */
 #ifndef SLUICE_WIRE_PIPE_H
 #define SLUICE_WIRE_PIPE_H
 
 #include "common/wire/codec.h"
 
+/*
+ * Which process binds settles in whose directory a socket lies (stage.h): that of ingestd, for fetchd; that of commitd,
+ * for ingestd. So fetchd can put nothing in the place of what ingestd or commitd binds.
+ */
 enum pipe_name {
-	PIPE_ORDERS,        /* ingestd binds and pushes, fetchd pulls */
-	PIPE_CHUNKS,        /* ingestd binds and pulls, fetchd pushes */
-	PIPE_SEALS,         /* commitd binds and pulls, ingestd pushes */
-	PIPE_RECEIPTS,      /* ingestd binds and pulls, commitd pushes */
-	PIPE_INGEST_CTL,    /* ingestd binds and replies */
-	PIPE_COMMIT_CTL,    /* commitd binds and replies */
-	PIPE_INGEST_EVENTS, /* ingestd binds and publishes */
-	PIPE_COMMIT_EVENTS, /* commitd binds and publishes */
+	PIPE_ORDERS,   /* ingestd binds and pushes, fetchd pulls */
+	PIPE_CHUNKS,   /* ingestd binds and pulls, fetchd pushes */
+	PIPE_SEALS,    /* commitd binds and pulls, ingestd pushes */
+	PIPE_RECEIPTS, /* commitd binds and pushes, ingestd pulls */
 };
 
 enum pipe_end {
 	PIPE_PUSH,
 	PIPE_PULL,
-	PIPE_REQUEST,
-	PIPE_REPLY,
-	PIPE_PUBLISH,
-	PIPE_SUBSCRIBE,
 };
-
-/*
- * The four pipes between the stages lie in a directory of their own below the runtime directory, so that those who may
- * ask (ctl, events) need not be those who may feed the stages.
- */
-#define PIPE_DATA_DIR "pipes"
 
 /* "orders": the name of its socket, below whatever directory it is in. */
 const char *pipe_name_text(enum pipe_name name);
@@ -42,8 +34,8 @@ struct pipe;
 
 /*
  * Open one end; whether it binds or connects follows from the table above. A connecting end reconnects by itself for
- * ever. -ENAMETOOLONG: the directory is too long for a socket; -ENOMEM, -EMFILE, -EACCES, ... The name of the socket is
- * the pipe's: "pipes/orders", "ingest.ctl"; a binding end makes PIPE_DATA_DIR if it is not there.
+ * ever. -ENAMETOOLONG: the directory is too long for a socket; -EPERM: the directory of the socket is not ours alone;
+ * -ENOMEM, -EMFILE, -EACCES, ... A binding end makes that directory if it is not there.
  */
 int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, struct pipe **ret_pipe);
 
@@ -57,7 +49,6 @@ void pipe_close(struct pipe *p);
  * again then.
  */
 int pipe_renew(struct pipe *p);
-#define PIPE_RENEW_HELLOS 20 /* whoever says HELLO renews its pipes each time that so many were not answered */
 
 /* Whether it is a connecting end, which can be renewed. */
 bool pipe_connects(const struct pipe *p);
@@ -104,11 +95,5 @@ int pipe_chunk_new(const struct message *head, size_t room, struct chunk *ret_ch
 /* 0: the chunk is gone (`c` is cleared). -EAGAIN: still the caller's, cut to its length: no byte can be added to it. */
 int pipe_chunk_send(struct pipe *p, struct chunk *c);
 void pipe_chunk_free(struct chunk *c);
-
-/*
- * For a PIPE_REQUEST end: send `request` and wait for the answer. Blocks up to `timeout_ms`. -ETIMEDOUT: nobody
- * answered; a later ask on the same pipe forgets this one. The views of the answer hold until the next ask.
- */
-int pipe_ask(struct pipe *p, const struct message *request, unsigned timeout_ms, struct message *ret_answer);
 
 #endif

@@ -22,7 +22,6 @@
 #include "common/store/layout.h"
 
 /* Wire */
-#include "common/wire/pipe.h"
 #include "common/wire/stage.h"
 
 /* Sluice */
@@ -51,17 +50,38 @@ static void report_no_entry(struct findings *f, const char *check, const char *p
 	finding_report(f, FINDING_FAIL, check, advice.text, "cannot enter '%s': %s", path, strerror(error));
 }
 
-static void check_pipes_dir(const char *runtime, int dir_fd, struct findings *f)
+/* Whoever may write where a stage binds its sockets could take their place. */
+static void check_socket_dirs(const char *runtime, int dir_fd, struct findings *f)
 {
+	static const char *const dirs[] = {STAGE_FETCH_DIR, STAGE_SEAL_DIR};
 	struct stat st;
+	bool any = false, all = true;
 
-	if (fstatat(dir_fd, PIPE_DATA_DIR, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
-	if (st.st_mode & S_IRWXO)
-		finding_report(f, FINDING_FAIL, "pipes", "run 'chmod o=' on it",
-			       "'%s/" PIPE_DATA_DIR "' is open to all users, who could feed the stages", runtime);
-	else
-		finding_report(f, FINDING_OK, "pipes", NULL, "'%s/" PIPE_DATA_DIR "' admits only the stages", runtime);
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		if (fstatat(dir_fd, dirs[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		any = true;
+		if (!(st.st_mode & (S_IRWXO | S_IWGRP)))
+			continue;
+		all = false;
+		finding_report(f, FINDING_FAIL, "pipes", "run 'chmod g-w,o=' on it",
+			       "'%s/%s' is open to other users (mode %04o), who could take the place of a stage",
+			       runtime, dirs[i], (unsigned)st.st_mode & 07777);
+	}
+	if (any && all)
+		finding_report(f, FINDING_OK, "pipes", NULL, "their directories admit only the stages");
+}
+
+/* Where the stages run as users of their own, their directories decide who may ask. */
+static bool check_entry(const char *runtime, struct findings *f)
+{
+	struct reason path;
+
+	reason_set(&path, "%s/%s", runtime, stage_name(STAGE_INGESTD));
+	if (access(path.text, X_OK) == 0 || errno != EACCES)
+		return true;
+	report_no_entry(f, "runtime", path.text, EACCES);
+	return false;
 }
 
 void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings *f)
@@ -78,14 +98,17 @@ void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings
 		report_no_entry(f, "runtime", path, errno);
 		return;
 	}
-	if (st.st_mode & S_IWOTH)
-		finding_report(f, FINDING_FAIL, "runtime", "run 'chmod o-w' on it", "'%s' is world-writable", path);
+	if (!check_entry(path, f))
+		return;
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		finding_report(f, FINDING_FAIL, "runtime", "run 'chmod go-w' on it", "'%s' is %s-writable", path,
+			       st.st_mode & S_IWOTH ? "world" : "group");
 	else if (st.st_uid != 0 && st.st_uid != geteuid())
 		finding_report(f, FINDING_FAIL, "runtime", "choose another directory with --runtime-dir",
 			       "'%s' belongs to user %u", path, (unsigned)st.st_uid);
 	else
 		finding_report(f, FINDING_OK, "runtime", NULL, "'%s' is accessible", path);
-	check_pipes_dir(path, dir_fd, f);
+	check_socket_dirs(path, dir_fd, f);
 	if (stages_left_over(dir_fd, &left))
 		finding_report(f, FINDING_WARN, "leftovers",
 			       "nothing to do: the stage replaces it when it starts again",

@@ -9,11 +9,9 @@
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/hasher.h"
-#include "common/base/lock.h"
 
 /* Wire */
-#include "common/wire/pipe.h"
-#include "common/wire/stage.h"
+#include "common/wire/ctl_client.h"
 
 #define CLOCKS_APART_S 5u /* two readings of one clock, with a question in between on a busy machine */
 
@@ -148,17 +146,17 @@ static void check_boot(const struct check *c, const char *name, const struct mes
 			       "%s was given boot id '%.*s', this boot is '%s'", name, SPAN_ARG(pong->boot), text);
 }
 
-static void check_identity(const struct check *c, enum stage_id stage, enum pipe_name pipe)
+static void check_identity(const struct check *c, enum stage_id stage)
 {
-	const struct message ping = {.type = MSG_PING};
 	const char *name = stage_name(stage);
 	struct message pong;
-	struct pipe *ctl = NULL;
+	struct reason why;
+	struct ctl_client *ctl = NULL;
 
 	if (!c->counts->stages[stage].up)
 		return;
-	if (pipe_open(c->ctx->places.runtime, pipe, PIPE_REQUEST, &ctl) == 0 &&
-	    pipe_ask(ctl, &ping, COUNTS_PATIENCE_MS, &pong) == 0 && pong.type == MSG_PONG) {
+	if (ctl_connect(c->ctx->places.runtime, stage, &ctl) == 0 &&
+	    ctl_ping(ctl, stage, COUNTS_PATIENCE_MS, &pong, &why) == 0) {
 		check_store(c, name, &pong);
 		check_clock(c, name, &pong);
 		check_boot(c, name, &pong);
@@ -166,7 +164,7 @@ static void check_identity(const struct check *c, enum stage_id stage, enum pipe
 		finding_report(c->findings, FINDING_FAIL, "ping", how_to_restart(c), "%s does not answer any more",
 			       name);
 	}
-	pipe_close(ctl);
+	ctl_disconnect(ctl);
 }
 
 static void check_writing(const struct check *c)
@@ -198,7 +196,7 @@ void doctor_check_stages(const struct context *ctx, bool services, const struct 
 	check_up(&c);
 	check_pipes(&c);
 	check_versions(&c);
-	check_identity(&c, STAGE_INGESTD, PIPE_INGEST_CTL);
-	check_identity(&c, STAGE_COMMITD, PIPE_COMMIT_CTL);
+	check_identity(&c, STAGE_INGESTD);
+	check_identity(&c, STAGE_COMMITD);
 	check_writing(&c);
 }

@@ -18,7 +18,7 @@
 #include "common/oci/json.h"
 
 /* Wire */
-#include "common/wire/pipe.h"
+#include "common/wire/ctl_client.h"
 
 /* Sluice */
 #include "sluice/cmd/command.h"
@@ -26,20 +26,15 @@
 #include "sluice/run/interrupt.h"
 #include "sluice/show/status.h"
 
-#define FEEDS          2
-#define LOOK_MS        100   /* how often connections are looked at */
-#define PING_EVERY_MS  1000u /* so often a stage is asked whether it is still the same */
-#define RENEW_AFTER_MS 2000u /* a stage that does not answer for so long gets new connections */
-#define EVENTS_A_TURN  256u  /* then the output, the clock and the other stage have theirs */
+#define FEEDS         2
+#define LOOK_MS       100   /* how often a stage that is not there is looked for */
+#define ANSWER_MS     1000u /* so long a stage may take to say who it is */
+#define EVENTS_A_TURN 256u  /* then the output and the other stage have theirs */
 
-/* A stage: its events, and the pipe on which it says who it is. */
+/* A stage, and the connection on which it tells what happens. */
 struct feed {
-	const char *stage;
-	enum pipe_name events_name, ctl_name;
-	struct pipe *events, *ctl;
-	uint64_t incarnation; /* that is told to be up, or 0 */
-	uint64_t losses;      /* of event connections until then */
-	uint64_t asked_ms, heard_ms;
+	enum stage_id stage;
+	struct ctl_client *ctl; /* NULL: it is not there */
 };
 
 struct stream {
@@ -78,7 +73,7 @@ static void say_stage(struct stream *st, const struct feed *s, const char *state
 
 	if (!event)
 		return;
-	(void)json_set_text(event, "stage", s->stage);
+	(void)json_set_text(event, "stage", stage_name(s->stage));
 	(void)json_set_text(event, "state", state);
 	say(st, event);
 }
@@ -110,72 +105,48 @@ static void say_image(struct stream *st, const struct message *m)
 	say(st, event);
 }
 
+/* It is gone, or we were too slow for it: either way something may have been missed. */
 static void go_down(struct stream *st, struct feed *s)
 {
-	if (s->incarnation != 0)
-		say_stage(st, s, "down");
-	s->incarnation = 0;
+	ctl_disconnect(s->ctl);
+	s->ctl = NULL;
+	say_stage(st, s, "down");
 }
 
-/*
- * Whoever answers is there; its events are so once their connection stands. One that stood with a former incarnation
- * and never broke is the one that nanomsg does not know to be dead (see pipe_renew).
- */
-static void take_pong(struct stream *st, struct feed *s, const struct message *m)
+static void look_for(struct stream *st, struct feed *s)
 {
-	uint64_t losses = pipe_losses(s->events);
-	bool stands = pipe_peers(s->events) > 0;
+	const struct message all = {.type = MSG_SUBSCRIBE};
+	struct message answer;
+	struct reason why;
+	struct ctl_client *ctl = NULL;
 
-	s->heard_ms = clock_mono_ms();
-	if (m->type != MSG_PONG || (m->incarnation == s->incarnation && losses == s->losses))
-		return;
-	bool was_up = s->incarnation != 0;
-	go_down(st, s);
-	if (!stands || (was_up && losses == s->losses)) {
-		(void)pipe_renew(s->events);
-		s->losses = losses;
-		s->asked_ms = 0;
-		return;
+	if (ctl_connect(st->ctx->places.runtime, s->stage, &ctl) == 0 &&
+	    ctl_ping(ctl, s->stage, ANSWER_MS, &answer, &why) == 0 && ctl_ask(ctl, &all, ANSWER_MS, &answer) == 0 &&
+	    answer.type == MSG_OK) {
+		s->ctl = ctl;
+		say_stage(st, s, "up");
+	} else {
+		ctl_disconnect(ctl);
 	}
-	s->incarnation = m->incarnation;
-	s->losses = losses;
-	say_stage(st, s, "up");
 }
 
 static void take_events(struct stream *st, struct feed *s)
 {
 	struct message m;
+	int r = 0;
 
-	for (unsigned i = 0; i < EVENTS_A_TURN; i++) {
-		int r = pipe_receive(s->events, &m, NULL);
-		if (r == 0 && m.type == MSG_RECORD)
+	for (unsigned i = 0; i < EVENTS_A_TURN && (r = ctl_receive(s->ctl, 0, &m)) == 0; i++) {
+		if (m.type == MSG_RECORD)
 			say_transfer(st, &m);
-		else if (r == 0 && m.type == MSG_NAMED)
+		else if (m.type == MSG_NAMED)
 			say_image(st, &m);
-		else if (r < 0 && r != -EBADMSG)
-			return;
+		else
+			r = -EPIPE; /* it says why it lets us go */
+		if (r < 0)
+			break;
 	}
-}
-
-/* Ask who it is when that is due; nothing waits for the answer. */
-static void look_after(struct stream *st, struct feed *s)
-{
-	const struct message ping = {.type = MSG_PING};
-	struct message answer;
-	uint64_t now_ms = clock_mono_ms();
-
-	if (pipe_losses(s->events) != s->losses)
+	if (r < 0 && r != -EAGAIN)
 		go_down(st, s);
-	if (pipe_receive(s->ctl, &answer, NULL) == 0)
-		take_pong(st, s, &answer);
-	if (now_ms - s->heard_ms >= RENEW_AFTER_MS) {
-		go_down(st, s);
-		(void)pipe_renew(s->ctl);
-		s->heard_ms = now_ms;
-	}
-	unsigned pause_ms = s->incarnation != 0 ? PING_EVERY_MS : LOOK_MS;
-	if (now_ms - s->asked_ms >= pause_ms && pipe_send(s->ctl, &ping) == 0)
-		s->asked_ms = now_ms;
 }
 
 /* Whole or not at all until Ctrl-C or the end of the reader. 0, or -errno. */
@@ -197,16 +168,15 @@ static int put(struct stream *st)
 	return 0;
 }
 
-/* Sleep until something happens, or it is time to look after the connections. */
+/* Sleep until something happens, or it is time to look for a stage. */
 static void pause_stream(struct stream *st)
 {
-	struct pollfd fds[2 * FEEDS + 1] = {{.fd = STDOUT_FILENO}}; /* for the end of the reader alone */
+	struct pollfd fds[FEEDS + 1] = {{.fd = STDOUT_FILENO}}; /* for the end of the reader alone */
 
-	for (size_t i = 0; i < FEEDS; i++) {
-		fds[2 * i + 1] = (struct pollfd){.fd = pipe_receive_fd(st->feeds[i].events), .events = POLLIN};
-		fds[2 * i + 2] = (struct pollfd){.fd = pipe_receive_fd(st->feeds[i].ctl), .events = POLLIN};
-	}
-	if (poll(fds, 2 * FEEDS + 1, LOOK_MS) > 0 && (fds[0].revents & (POLLERR | POLLHUP | POLLNVAL)))
+	for (size_t i = 0; i < FEEDS; i++)
+		fds[i + 1] =
+		    (struct pollfd){.fd = st->feeds[i].ctl ? ctl_client_fd(st->feeds[i].ctl) : -1, .events = POLLIN};
+	if (poll(fds, FEEDS + 1, LOOK_MS) > 0 && (fds[0].revents & (POLLERR | POLLHUP | POLLNVAL)))
 		st->ended = true;
 }
 
@@ -216,8 +186,10 @@ static int follow(struct stream *st)
 
 	while (r == 0 && !st->ended && !interrupt_seen()) {
 		for (size_t i = 0; i < FEEDS; i++) {
-			look_after(st, &st->feeds[i]);
-			take_events(st, &st->feeds[i]);
+			if (!st->feeds[i].ctl)
+				look_for(st, &st->feeds[i]);
+			if (st->feeds[i].ctl)
+				take_events(st, &st->feeds[i]);
 		}
 		r = put(st);
 		if (r == 0)
@@ -226,62 +198,40 @@ static int follow(struct stream *st)
 	return r;
 }
 
-static int open_feeds(struct stream *st)
-{
-	const char *dir = st->ctx->places.runtime;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < FEEDS; i++) {
-		struct feed *s = &st->feeds[i];
-		r = pipe_open(dir, s->events_name, PIPE_SUBSCRIBE, &s->events);
-		if (r == 0)
-			r = pipe_open(dir, s->ctl_name, PIPE_REQUEST, &s->ctl);
-		s->heard_ms = clock_mono_ms();
-	}
-	return r;
-}
-
 static void close_feeds(struct stream *st)
 {
-	for (size_t i = 0; i < FEEDS; i++) {
-		pipe_close(st->feeds[i].events);
-		pipe_close(st->feeds[i].ctl);
-	}
+	for (size_t i = 0; i < FEEDS; i++)
+		ctl_disconnect(st->feeds[i].ctl);
 	buf_release(&st->out);
 }
 
 /* Nobody there is no failure: they come. Who may not come near them waits for ever, and is told so. */
 static int check_reach(const struct context *ctx)
 {
-	if (access(ctx->places.runtime, X_OK) == 0)
-		return 0;
-	if (errno == ENOENT) {
-		if (!ctx->quiet)
-			log_notice("no stage runs on '%s' yet: waiting", ctx->places.runtime);
-		return 0;
+	struct ctl_client *ctl = NULL;
+	int r = ctl_connect(ctx->places.runtime, STAGE_INGESTD, &ctl);
+
+	ctl_disconnect(ctl);
+	if (r == -EACCES) {
+		log_errno(r, "cannot reach the stages on '%s'", ctx->places.runtime);
+		return EX_NOPERM;
 	}
-	log_errno(-errno, "cannot reach the stages on '%s'", ctx->places.runtime);
-	return EX_NOPERM;
+	if (access(ctx->places.runtime, F_OK) < 0 && !ctx->quiet)
+		log_notice("no stage runs on '%s' yet: waiting", ctx->places.runtime);
+	return 0;
 }
 
 static int run(const struct call *call)
 {
 	const struct context *ctx = command_context(call);
-	struct stream st = {
-	    .ctx = ctx,
-	    .feeds = {{.stage = "ingestd", .events_name = PIPE_INGEST_EVENTS, .ctl_name = PIPE_INGEST_CTL},
-		      {.stage = "commitd", .events_name = PIPE_COMMIT_EVENTS, .ctl_name = PIPE_COMMIT_CTL}},
-	};
+	struct stream st = {.ctx = ctx, .feeds = {{.stage = STAGE_INGESTD}, {.stage = STAGE_COMMITD}}};
 
 	int code = check_reach(ctx);
 	if (code != 0)
 		return code;
 	interrupt_catch();
-	int r = open_feeds(&st);
+	int r = follow(&st);
 	if (r < 0) {
-		log_errno(r, "cannot connect to the stages on '%s'", ctx->places.runtime);
-		code = EX_OSERR;
-	} else if ((r = follow(&st)) < 0) {
 		log_errno(r, "cannot write to standard output");
 		code = EX_IOERR;
 	}

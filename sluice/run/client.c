@@ -2,52 +2,59 @@
 #include "sluice/run/client.h"
 
 /* System */
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 
 /* Base */
+#include "common/base/array.h"
 #include "common/base/clock.h"
 #include "common/base/exit.h"
+
+/* Wire */
+#include "common/wire/ctl_client.h"
 
 /* Sluice */
 #include "sluice/run/interrupt.h"
 
 /*
- * One question waits so long before it is asked again. A PING at first little, so that a stage that cannot start is
- * noticed at once. The others longer, so that one with much to do comes to answer: a GET that is asked twice starts a
- * transfer again that has failed in between.
+ * One question waits so long before it is asked again, over a new connection: long enough for a stage with much to do,
+ * since a GET that is asked twice starts a transfer again that has failed in between.
  */
-#define PING_MIN_MS    100u
-#define ASK_MIN_MS     1000u
-#define ASK_MAX_MS     1600u
-#define NOTE_AFTER_MS  1500u
-#define RENEW_AFTER_MS 2000u /* a question that nobody answers for so long goes over a new connection */
+#define ASK_MIN_MS    1000u
+#define ASK_MAX_MS    1600u
+#define NOTE_AFTER_MS 1500u
+
+/* A stage that is not there is looked for so often; at first soon, since it is about to start. */
+#define LOOK_MIN_MS 20u
+#define LOOK_MAX_MS 200u
+
+#define KEPT_MAX    4096u /* events; of more than these some are missed */
+
+/* An event that came while something was asked. */
+struct event {
+	STAILQ_ENTRY(event) link;
+	size_t len;
+	uint8_t bytes[];
+};
+
+STAILQ_HEAD(event_queue, event);
 
 struct client {
 	struct client_options options;
-	struct pipe *ctl[STAGE_COMMITD + 1]; /* by stage; nobody can ask fetchd */
-	struct pipe *events;
+	struct ctl_client *ctl[STAGE_COMMITD + 1]; /* NULL: not connected */
+	struct ctl_client *events;
 	uint64_t incarnation; /* of ingestd */
+	char **refs;          /* owned: whose events are ours */
+	size_t refs_len, refs_room;
+	struct event_queue kept;
+	size_t kept_len;
+	struct event *told; /* the last one of them, which the caller looks into */
 };
-
-static int open_pipes(struct client *c, struct reason *why)
-{
-	const char *dir = c->options.runtime_dir;
-	int r = pipe_open(dir, PIPE_INGEST_CTL, PIPE_REQUEST, &c->ctl[STAGE_INGESTD]);
-
-	if (r == 0)
-		r = pipe_open(dir, PIPE_COMMIT_CTL, PIPE_REQUEST, &c->ctl[STAGE_COMMITD]);
-	if (r == 0)
-		r = pipe_open(dir, PIPE_INGEST_EVENTS, PIPE_SUBSCRIBE, &c->events);
-	if (r < 0)
-		reason_set(why, "cannot connect to the stages in '%s': %s", dir, strerror(-r));
-	return r < 0 ? exit_code_of(r) : 0;
-}
 
 /* The PONG's store must be ours: two paths may well be one directory, and one path may have become another. */
 static int check_store(const struct client *c, enum stage_id stage, const struct message *pong, struct reason *why)
@@ -61,99 +68,179 @@ static int check_store(const struct client *c, enum stage_id stage, const struct
 	return EX_CONFIG;
 }
 
-static int ping(struct client *c, enum stage_id stage, uint64_t *ret_incarnation, struct reason *why)
+static void disconnect(struct client *c, enum stage_id stage)
 {
-	const struct message request = {.type = MSG_PING};
-	struct message answer;
-	int code = client_demand(c, stage, &request, MSG_PONG, &answer, why);
+	ctl_disconnect(c->ctl[stage]);
+	c->ctl[stage] = NULL;
+}
 
-	if (code == 0)
-		code = check_store(c, stage, &answer, why);
-	if (code == 0)
-		*ret_incarnation = answer.incarnation;
+/*
+ * Connect, and see who that is. 0; -errno: not now; an exit code with a reason: never. `ret_incarnation` may be NULL.
+ */
+static int connect_to(struct client *c, enum stage_id stage, unsigned wait_ms, uint64_t *ret_incarnation,
+		      struct reason *why)
+{
+	struct message pong;
+	int r = 0;
+
+	if (!c->ctl[stage])
+		r = ctl_connect(c->options.runtime_dir, stage, &c->ctl[stage]);
+	if (r == -EACCES || r == -ENAMETOOLONG) {
+		reason_set(why, "cannot reach %s in '%s': %s", stage_name(stage), c->options.runtime_dir, strerror(-r));
+		return r == -EACCES ? EX_NOPERM : EX_CONFIG;
+	}
+	if (r == 0)
+		r = ctl_ping(c->ctl[stage], stage, wait_ms, &pong, why);
+	int code = r == 0 ? check_store(c, stage, &pong, why) : r == -EPROTO ? EX_PROTOCOL : r;
+	if (code == 0 && ret_incarnation)
+		*ret_incarnation = pong.incarnation;
+	if (code != 0)
+		disconnect(c, stage);
 	return code;
 }
 
-int client_open(const struct client_options *options, struct client **ret_client, struct reason *why)
-{
-	struct client *c = calloc(1, sizeof(*c));
-	uint64_t other;
+/* ── events: hints, so that whatever fails here is tried again with the next one that is wanted ── */
 
-	if (!c) {
-		reason_set(why, "out of memory");
-		return EX_OSERR;
-	}
-	c->options = *options;
-	int code = open_pipes(c, why);
-	if (code == 0)
-		code = ping(c, STAGE_INGESTD, &c->incarnation, why);
-	if (code == 0)
-		code = ping(c, STAGE_COMMITD, &other, why);
-	if (code != 0) {
-		client_close(c);
-		return code;
-	}
-	*ret_client = c;
-	return 0;
+static bool follows(const struct client *c, struct span ref)
+{
+	for (size_t i = 0; i < c->refs_len; i++)
+		if (span_eq(span_str(c->refs[i]), ref))
+			return true;
+	return false;
 }
 
-void client_close(struct client *c)
+static void let_go(struct client *c)
 {
-	if (!c)
+	ctl_disconnect(c->events);
+	c->events = NULL;
+}
+
+static void subscribe(struct client *c, struct span ref)
+{
+	const struct message m = {.type = MSG_SUBSCRIBE, .ref = ref};
+
+	if (c->events && ctl_send(c->events, &m, ASK_MIN_MS) < 0)
+		let_go(c);
+}
+
+/* A new connection follows all that the one before it did. */
+static void connect_events(struct client *c)
+{
+	if (c->events || ctl_connect(c->options.runtime_dir, STAGE_INGESTD, &c->events) < 0)
 		return;
-	for (enum stage_id stage = STAGE_INGESTD; stage <= STAGE_COMMITD; stage++)
-		pipe_close(c->ctl[stage]);
-	pipe_close(c->events);
-	free(c);
+	for (size_t i = 0; c->events && i < c->refs_len; i++)
+		subscribe(c, span_str(c->refs[i]));
 }
 
-/* One question, and what is left of its time where it cannot even be put. 0, -ETIMEDOUT or another -errno. */
-static int ask_once(struct pipe *p, const struct message *request, unsigned wait_ms, struct message *ret_answer)
+static void keep(struct client *c, const struct message *m)
 {
-	uint64_t end_ms = clock_mono_ms() + wait_ms;
-	int r = pipe_ask(p, request, wait_ms, ret_answer);
+	size_t len = message_head_size(m);
+	struct event *e = c->kept_len < KEPT_MAX ? malloc(sizeof(*e) + len) : NULL;
 
-	if (r == 0 || r == -ENOMEM)
-		return r;
-	uint64_t now_ms = clock_mono_ms();
-	if (now_ms < end_ms)
-		(void)poll(NULL, 0, (int)(end_ms - now_ms));
-	return -ETIMEDOUT;
+	if (!e)
+		return;
+	e->len = message_encode_head(m, e->bytes);
+	STAILQ_INSERT_TAIL(&c->kept, e, link);
+	c->kept_len++;
+}
+
+/* What has come so far, so that whoever asks much at once is not taken for one that does not read. */
+static void drain(struct client *c)
+{
+	struct message m;
+	int r = c->events ? 0 : -EAGAIN;
+
+	while (r == 0 && (r = ctl_receive(c->events, 0, &m)) == 0) {
+		if (m.type == MSG_RECORD)
+			keep(c, &m);
+		else if (m.type != MSG_OK)
+			r = -EPIPE;
+	}
+	if (r != -EAGAIN)
+		let_go(c);
+}
+
+/* Before it is asked for, so that no event of it is missed. */
+static void client_follow(struct client *c, struct span ref)
+{
+	if (follows(c, ref))
+		return;
+	char **refs = array_room(c->refs, c->refs_len, &c->refs_room, sizeof(*refs));
+	char *copy = refs ? strndup((const char *)ref.data, ref.len) : NULL;
+	if (refs)
+		c->refs = refs;
+	if (!copy)
+		return;
+	bool was_connected = c->events != NULL;
+	c->refs[c->refs_len++] = copy;
+	connect_events(c);
+	if (was_connected)
+		subscribe(c, span_str(copy));
+}
+
+/* ── asking until there is an answer ── */
+
+/* How patient we are yet with a stage. */
+struct patience {
+	uint64_t begin_ms;
+	unsigned look_ms, ask_ms;
+	bool noted;
+};
+
+static void note_wait(struct client *c, enum stage_id stage, struct patience *p, uint64_t silent_ms)
+{
+	if (p->noted || silent_ms < NOTE_AFTER_MS || !c->options.note)
+		return;
+	c->options.note(c->options.self, stage == STAGE_INGESTD ? "waiting for ingestd" : "waiting for commitd");
+	p->noted = true;
+}
+
+/* Something failed with `r`. 0: worth another try, and the time for it has come. Else an exit code with a reason. */
+static int try_again(struct client *c, enum stage_id stage, struct patience *p, int r, struct reason *why)
+{
+	uint64_t silent_ms = clock_mono_ms() - p->begin_ms;
+
+	if (interrupt_seen()) {
+		reason_set(why, "interrupted");
+		return EXIT_INTERRUPTED;
+	}
+	int code = c->options.stages ? stages_check(c->options.stages, why) : 0;
+	if (code != 0)
+		return code;
+	if (silent_ms >= c->options.patience_ms) {
+		reason_set(why, "%s does not answer on '%s'", stage_name(stage), c->options.runtime_dir);
+		return EX_TEMPFAIL;
+	}
+	note_wait(c, stage, p, silent_ms);
+	if (r == -ETIMEDOUT) {
+		p->ask_ms = p->ask_ms < ASK_MAX_MS ? 2 * p->ask_ms : ASK_MAX_MS;
+		return 0;
+	}
+	(void)poll(NULL, 0, (int)p->look_ms);
+	p->look_ms = 2 * p->look_ms < LOOK_MAX_MS ? 2 * p->look_ms : LOOK_MAX_MS;
+	return 0;
 }
 
 int client_ask(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer,
 	       struct reason *why)
 {
-	uint64_t begin_ms = clock_mono_ms(), renewed_ms = 0;
-	unsigned wait_ms = request->type == MSG_PING ? PING_MIN_MS : ASK_MIN_MS;
-	bool noted = false;
+	struct patience p = {.begin_ms = clock_mono_ms(), .look_ms = LOOK_MIN_MS, .ask_ms = ASK_MIN_MS};
 
+	if (request->type == MSG_GET)
+		client_follow(c, request->ref);
+	drain(c);
 	for (;;) {
-		int r = ask_once(c->ctl[stage], request, wait_ms, ret_answer);
+		int r = c->ctl[stage] ? 0 : connect_to(c, stage, p.ask_ms, NULL, why);
+		if (r > 0)
+			return r;
+		if (r == 0)
+			r = ctl_ask(c->ctl[stage], request, p.ask_ms, ret_answer);
 		if (r == 0)
 			return 0;
-		if (interrupt_seen()) {
-			reason_set(why, "interrupted");
-			return EXIT_INTERRUPTED;
-		}
-		uint64_t silent_ms = clock_mono_ms() - begin_ms;
-		if (silent_ms - renewed_ms >= RENEW_AFTER_MS) {
-			renewed_ms = silent_ms;
-			(void)pipe_renew(c->ctl[stage]);
-		}
-		int code = c->options.stages ? stages_check(c->options.stages, why) : 0;
+		disconnect(c, stage);
+		int code = try_again(c, stage, &p, r, why);
 		if (code != 0)
 			return code;
-		if (r != -ETIMEDOUT || silent_ms >= c->options.patience_ms) {
-			reason_set(why, "%s does not answer on '%s'", stage_name(stage), c->options.runtime_dir);
-			return EX_TEMPFAIL;
-		}
-		if (!noted && silent_ms >= NOTE_AFTER_MS && c->options.note) {
-			c->options.note(c->options.self,
-					stage == STAGE_INGESTD ? "waiting for ingestd" : "waiting for commitd");
-			noted = true;
-		}
-		wait_ms = wait_ms < ASK_MAX_MS ? 2 * wait_ms : ASK_MAX_MS;
 	}
 }
 
@@ -173,10 +260,25 @@ int client_demand(struct client *c, enum stage_id stage, const struct message *r
 	return EX_PROTOCOL;
 }
 
+/* Until it says who it is. */
+static int meet(struct client *c, enum stage_id stage, uint64_t *ret_incarnation, struct reason *why)
+{
+	struct patience p = {.begin_ms = clock_mono_ms(), .look_ms = LOOK_MIN_MS, .ask_ms = ASK_MIN_MS};
+
+	for (;;) {
+		int r = connect_to(c, stage, p.ask_ms, ret_incarnation, why);
+		if (r >= 0)
+			return r;
+		int code = try_again(c, stage, &p, r, why);
+		if (code != 0)
+			return code;
+	}
+}
+
 int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why)
 {
 	uint64_t incarnation;
-	int code = ping(c, STAGE_INGESTD, &incarnation, why);
+	int code = meet(c, STAGE_INGESTD, &incarnation, why);
 
 	if (code != 0)
 		return code;
@@ -185,12 +287,71 @@ int client_check_incarnation(struct client *c, bool *ret_changed, struct reason 
 	return 0;
 }
 
+int client_open(const struct client_options *options, struct client **ret_client, struct reason *why)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	uint64_t other;
+
+	if (!c) {
+		reason_set(why, "out of memory");
+		return EX_OSERR;
+	}
+	c->options = *options;
+	STAILQ_INIT(&c->kept);
+	int code = meet(c, STAGE_INGESTD, &c->incarnation, why);
+	if (code == 0)
+		code = meet(c, STAGE_COMMITD, &other, why);
+	if (code != 0) {
+		client_close(c);
+		return code;
+	}
+	*ret_client = c;
+	return 0;
+}
+
+void client_close(struct client *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i <= STAGE_COMMITD; i++)
+		ctl_disconnect(c->ctl[i]);
+	ctl_disconnect(c->events);
+	do {
+		free(c->told);
+		c->told = STAILQ_FIRST(&c->kept);
+		if (c->told)
+			STAILQ_REMOVE_HEAD(&c->kept, link);
+	} while (c->told);
+	for (size_t i = 0; i < c->refs_len; i++)
+		free(c->refs[i]);
+	free(c->refs);
+	free(c);
+}
+
+/* One that was kept. False: none is. */
+static bool take_kept(struct client *c, struct message *ret_event)
+{
+	free(c->told);
+	c->told = STAILQ_FIRST(&c->kept);
+	if (!c->told)
+		return false;
+	STAILQ_REMOVE_HEAD(&c->kept, link);
+	c->kept_len--;
+	return message_decode(span_of(c->told->bytes, c->told->len), ret_event) == DECODE_OK;
+}
+
 bool client_event(struct client *c, unsigned wait_ms, struct message *ret_event)
 {
-	struct pollfd fd = {.fd = pipe_receive_fd(c->events), .events = POLLIN};
-	int r = pipe_receive(c->events, ret_event, NULL);
+	struct pollfd waits = {.events = POLLIN};
 
-	if (r == -EAGAIN && wait_ms > 0 && poll(&fd, 1, (int)wait_ms) > 0)
-		r = pipe_receive(c->events, ret_event, NULL);
-	return r == 0;
+	if (take_kept(c, ret_event))
+		return true;
+	connect_events(c);
+	drain(c);
+	if (c->kept_len == 0) {
+		waits.fd = c->events ? ctl_client_fd(c->events) : -1;
+		(void)poll(&waits, 1, (int)wait_ms);
+		drain(c);
+	}
+	return take_kept(c, ret_event);
 }

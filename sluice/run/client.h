@@ -1,6 +1,6 @@
 /*
- * The stages as a command sees them: questions on ingest.ctl and commit.ctl that are asked again until they are
- * answered, and the events of ingestd as hints.
+ * The stages as a command sees them: questions on their ctl sockets that are asked again until they are answered, and
+ * ingestd's events about what this command got, as hints.
  */
 #ifndef SLUICE_SLUICE_RUN_CLIENT_H
 #define SLUICE_SLUICE_RUN_CLIENT_H
@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 /* Wire */
-#include "common/wire/pipe.h"
+#include "common/wire/codec.h"
 #include "common/wire/stage.h"
 
 /* Sluice */
@@ -30,8 +30,9 @@ struct client_options {
 struct client;
 
 /*
- * Open the pipes and wait until both stages answer for that very store. 0, or an exit code with a reason: 78 when they
- * serve another one. The strings are borrowed.
+ * Connect, and wait until both stages answer for that very store. 0, or an exit code with a reason: 78 when they serve
+ * another one, 76 when they talk another version of the protocol, 77 when we may not come near them. The strings are
+ * borrowed.
  */
 int client_open(const struct client_options *options, struct client **ret_client, struct reason *why);
 void client_close(struct client *c);
@@ -54,7 +55,7 @@ int client_demand(struct client *c, enum stage_id stage, const struct message *r
  */
 int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why);
 
-/* Wait up to `wait_ms` for an event of ingestd. True: `ret_event` holds until the next call. */
+/* Wait up to `wait_ms` for an event about something that was asked for with GET. True: `ret_event` holds until the next call. */
 bool client_event(struct client *c, unsigned wait_ms, struct message *ret_event);
 
 #endif

@@ -10,14 +10,9 @@
 
 /* Base */
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
-#include "common/base/lock.h"
 
 /* Wire */
-#include "common/wire/pipe.h"
-#include "common/wire/stage.h"
-
-#define ASK_MS 500u /* then it is asked again over a new connection */
+#include "common/wire/ctl_client.h"
 
 enum stage_id counts_stage_of(enum counter counter)
 {
@@ -68,16 +63,13 @@ static void take_answer(struct counts *c, enum stage_id stage, const struct mess
 		reason_set(why, "it answers %s to STATS", message_name(m->type));
 }
 
-static void ask(struct counts *c, enum stage_id stage, struct pipe *ctl)
+static void ask(struct counts *c, enum stage_id stage, struct ctl_client *ctl)
 {
 	const struct message request = {.type = MSG_STATS, .stage = (uint8_t)stage};
 	struct reason *why = &c->stages[stage].why;
 	struct message answer;
-	uint64_t end_ms = clock_mono_ms() + COUNTS_PATIENCE_MS;
-	int r;
 
-	while ((r = pipe_ask(ctl, &request, ASK_MS, &answer)) == -ETIMEDOUT && clock_mono_ms() < end_ms)
-		(void)pipe_renew(ctl);
+	int r = ctl_ask(ctl, &request, COUNTS_PATIENCE_MS, &answer);
 	if (r == 0)
 		take_answer(c, stage, &answer);
 	else if (r == -EBADMSG)
@@ -87,22 +79,24 @@ static void ask(struct counts *c, enum stage_id stage, struct pipe *ctl)
 }
 
 /* A stage that does not run is not waited for. */
-static void gather_from(struct counts *c, const char *runtime_dir, enum stage_id stage, enum pipe_name name)
+static void gather_from(struct counts *c, const char *runtime_dir, enum stage_id stage)
 {
-	struct pipe *ctl = NULL;
+	struct ctl_client *ctl = NULL;
 	struct counts_stage *s = &c->stages[stage];
+	struct message pong;
 
-	if (!s->runs)
-		return;
-	int r = pipe_open(runtime_dir, name, PIPE_REQUEST, &ctl);
-	if (r < 0) {
+	int r = ctl_connect(runtime_dir, stage, &ctl);
+	s->runs = r == 0 || r == -EAGAIN;
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		reason_set(&s->why, "not running");
+	else if (r < 0)
 		reason_set(&s->why, "cannot connect: %s", strerror(-r));
-		return;
+	if (r == 0 && ctl_ping(ctl, stage, COUNTS_PATIENCE_MS, &pong, &s->why) == 0) {
+		ask(c, stage, ctl);
+		if (stage == STAGE_INGESTD && s->up && c->stages[STAGE_FETCHD].runs)
+			ask(c, STAGE_FETCHD, ctl);
 	}
-	ask(c, stage, ctl);
-	if (stage == STAGE_INGESTD && s->up && c->stages[STAGE_FETCHD].runs)
-		ask(c, STAGE_FETCHD, ctl);
-	pipe_close(ctl);
+	ctl_disconnect(ctl);
 }
 
 void counts_gather(const char *runtime_dir, struct counts *ret_counts)
@@ -110,18 +104,16 @@ void counts_gather(const char *runtime_dir, struct counts *ret_counts)
 	struct counts *c = ret_counts;
 	AUTO_FD dir_fd = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int error = errno;
+	struct counts_stage *fetchd = &c->stages[STAGE_FETCHD];
 
 	memset(c, 0, sizeof(*c));
-	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
-		struct counts_stage *s = &c->stages[stage];
-		s->runs = dir_fd >= 0 && lock_is_held_at(dir_fd, stage_lock(stage));
-		if (dir_fd < 0)
-			reason_set(&s->why, "cannot open '%s': %s", runtime_dir, strerror(error));
-		else if (!s->runs)
-			reason_set(&s->why, "not running");
+	if (dir_fd < 0) {
+		for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++)
+			reason_set(&c->stages[stage].why, "cannot open '%s': %s", runtime_dir, strerror(error));
+		return;
 	}
-	if (c->stages[STAGE_FETCHD].runs)
-		reason_set(&c->stages[STAGE_FETCHD].why, "running, but only ingestd could tell more");
-	gather_from(c, runtime_dir, STAGE_INGESTD, PIPE_INGEST_CTL);
-	gather_from(c, runtime_dir, STAGE_COMMITD, PIPE_COMMIT_CTL);
+	fetchd->runs = stage_runs(dir_fd, STAGE_FETCHD);
+	reason_set(&fetchd->why, fetchd->runs ? "running, but only ingestd could tell more" : "not running");
+	gather_from(c, runtime_dir, STAGE_INGESTD);
+	gather_from(c, runtime_dir, STAGE_COMMITD);
 }

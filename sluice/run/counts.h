@@ -14,7 +14,7 @@
 #include "common/wire/counters.h"
 
 struct counts_stage {
-	bool runs; /* it holds its lock */
+	bool runs; /* it takes connections; fetchd: its lock is held */
 	bool up;   /* it has answered, fetchd through ingestd; else `why`, and the rest is empty */
 	struct reason why;
 	uint64_t incarnation;
@@ -28,7 +28,7 @@ struct counts {
 	uint64_t values[COUNTERS];                     /* 0 for a stage that is not up */
 };
 
-#define COUNTS_PATIENCE_MS 3000u /* a stage that holds its lock and says nothing for so long is not up */
+#define COUNTS_PATIENCE_MS 3000u /* a stage that runs and says nothing for so long is not up */
 
 /* Ask all stages. Blocks up to COUNTS_PATIENCE_MS for each that runs and does not answer. */
 void counts_gather(const char *runtime_dir, struct counts *ret_counts);

@@ -25,7 +25,6 @@
 #include "common/base/lock.h"
 
 /* Wire */
-#include "common/wire/pipe.h"
 #include "common/wire/stage.h"
 
 #define ENTER_TRIES     100 /* for a runtime directory that is removed under us */
@@ -46,16 +45,9 @@ struct stages {
 	uint64_t next_start_ms;
 };
 
-/* Whose sockets these are: a daemon that holds its lock is alive and keeps them. */
-static const char *const sockets[STAGE_COMMITD + 1][6] = {
-    [STAGE_INGESTD] = {PIPE_DATA_DIR "/orders", PIPE_DATA_DIR "/chunks", PIPE_DATA_DIR "/receipts", "ingest.ctl",
-		       "ingest.events", NULL},
-    [STAGE_COMMITD] = {PIPE_DATA_DIR "/seals", "commit.ctl", "commit.events", NULL},
-};
-
 static bool serve_in(int dir_fd)
 {
-	return lock_is_held_at(dir_fd, STAGES_UP_LOCK) || lock_is_held_at(dir_fd, stage_lock(STAGE_INGESTD));
+	return lock_is_held_at(dir_fd, STAGES_UP_LOCK) || stage_runs(dir_fd, STAGE_INGESTD);
 }
 
 bool stages_are_services(int dir_fd)
@@ -77,30 +69,16 @@ bool stages_serve(const char *runtime_dir)
 
 bool stages_left_over(int dir_fd, struct reason *ret_name)
 {
-	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
-		if (lock_is_held_at(dir_fd, stage_lock(stage)))
-			continue;
-		for (const char *const *name = sockets[stage]; *name; name++) {
-			if (faccessat(dir_fd, *name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-				continue;
-			reason_set(ret_name, "%s", *name);
+	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++)
+		if (stage_left_over(dir_fd, stage, ret_name))
 			return true;
-		}
-	}
 	return false;
 }
 
 void stages_sweep(int dir_fd)
 {
-	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
-		AUTO_FD lock_fd = -1;
-		if (lock_take_at(dir_fd, stage_lock(stage), LOCK_EXCLUSIVE, "sluice", &lock_fd, NULL) < 0)
-			continue;
-		for (const char *const *name = sockets[stage]; *name; name++)
-			(void)FAILPOINT(NAME, "sweep.socket", unlinkat(dir_fd, *name, 0));
-		(void)FAILPOINT(NAME, "sweep.lock", unlinkat(dir_fd, stage_lock(stage), 0));
-	}
-	(void)FAILPOINT(NAME, "sweep.pipes", unlinkat(dir_fd, PIPE_DATA_DIR, AT_REMOVEDIR));
+	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++)
+		stage_sweep(dir_fd, stage);
 	(void)FAILPOINT(NAME, "sweep.log", unlinkat(dir_fd, STAGES_LOG, 0));
 }
 
@@ -162,6 +140,8 @@ static int become_user(struct stages *s, struct reason *why)
 	int code = places_make_runtime(&s->ctx->places, &s->dir_fd, &made, why);
 	if (code != 0)
 		return code;
+	if (stages_are_services(s->dir_fd))
+		return 0; /* nobody of ours starts or stops them */
 	s->remove = s->remove || made || s->ctx->places.private;
 	int r = lock_wait_at(s->dir_fd, STAGES_USERS, LOCK_SHARED, "sluice", &s->users_fd);
 	if (r == 0 && fstat(s->dir_fd, &st) == 0 && st.st_nlink == 0) {

@@ -7,7 +7,7 @@
  *   users        flock'd shared by every command that needs the stages; the background supervisor waits for it
  *                exclusively, and whoever holds it so is alone
  *   up.lock      flock'd by the supervisor, background or not
- *   X.lock       flock'd by the daemon X, whoever started it
+ *   X/           of the daemon X, whoever started it: its lock, and its ctl socket (common/wire/stage.h)
  *   log          what the background supervisor and its stages log
  *   services     exists where the units are installed: only the service manager starts stages, so that a command
  *                that comes while one of them restarts does not start its own in its place, as another user

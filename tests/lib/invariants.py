@@ -33,7 +33,7 @@ INGEST_FILES = {"transfer", "data", "checkpoint", "lock"}
 IMAGE_LAYOUT_VERSION = "1.0.0"
 RECORD_END = "end=1\n"
 SLOT_BYTES, DURABLE_SLOTS = 512, (4096, 8192)  # as ingestd/disk/checkpoint.h says
-RUNTIME_FILES = re.compile(r"(fetchd|ingestd|commitd|up)\.lock|users|supervisor|log|pipes")
+RUNTIME_FILES = re.compile(r"(fetchd|ingestd|commitd)(/(lock|holder))?|fetch|seal|up\.lock|users|supervisor|log")
 INDEXES = {
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -270,7 +270,7 @@ def check_locks(store, runtime, problems):
     """Nothing runs, so every lock can be had. Those that we hold ourselves do not count."""
     store, runtime = pathlib.Path(store), pathlib.Path(runtime)
     holders = lock_holders()
-    for path in (store / "blobs", store / "ingest", *store.glob("ingest/*/lock"), *runtime.glob("*.lock"), runtime / "users"):
+    for path in (store / "blobs", store / "ingest", *store.glob("ingest/*/lock"), *runtime.glob("*.lock"), *runtime.glob("*/lock"), runtime / "users"):
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except FileNotFoundError:

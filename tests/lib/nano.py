@@ -5,7 +5,7 @@ import ctypes.util
 import os
 
 AF_SP, SOL_SOCKET, RCVTIMEO, SNDTIMEO = 1, 0, 5, 4
-PUSH, PULL, REQ, REP, PUB, SUB = 80, 81, 48, 49, 32, 33
+PUSH, PULL = 80, 81
 
 _lib = None
 

@@ -244,7 +244,7 @@ class Box:
 
     def answering(self, process):
         assert process.poll() is None, f"sluice up ended: {self.up_log.read_text()}"
-        return all((self.runtime / pipe).exists() for pipe in ("ingest.ctl", "commit.ctl")) and len(
+        return all((self.runtime / stage / "ctl").exists() for stage in ("ingestd", "commitd")) and len(
             self.pids(*STAGES)
         ) == 3
 
@@ -254,7 +254,7 @@ class Box:
 
     def locked(self):
         """Whether a process holds one of our locks; one that was killed does so until its descriptors are closed."""
-        for path in self.runtime.glob("*.lock"):
+        for path in (*self.runtime.glob("*.lock"), *self.runtime.glob("*/lock")):
             with contextlib.suppress(FileNotFoundError), open(path, "rb") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -16,11 +16,11 @@ from servers import GUARD_S, wait_for
 NUMBERS = {
     "incarnation": 8, "peer": 8, "attempt": 8, "offset": 8, "size": 8, "stage": 1, "state": 1, "fail_class": 1,
     "provenance": 1, "restarts": 1, "http_status": 2, "started": 8, "updated": 8, "until": 8, "rate": 8, "rehashed": 8,
-    "dev": 8, "ino": 8, "mtime": 8,
+    "dev": 8, "ino": 8, "mtime": 8, "lowest": 1, "highest": 1,
 }
 SIZE_UNKNOWN = (1 << 64) - 1
 MESSAGES = {  # name: (type, fields)
-    "HELLO": (1, "incarnation peer"),
+    "HELLO": (1, "incarnation peer lowest highest version"),
     "FETCH": (2, "ref attempt source offset size expected validator restarts"),
     "CANCEL": (3, "ref attempt"),
     "OPENED": (4, "ref attempt offset size digest media_type validator"),
@@ -38,19 +38,26 @@ MESSAGES = {  # name: (type, fields)
     "RESET": (16, "ref"),
     "SET_NAME": (17, "name digest media_type size platform"),
     "REMOVE_NAME": (18, "name"),
-    "PING": (19, ""),
+    "PING": (19, "lowest highest version"),
+    "PONG": (20, "incarnation dev ino started updated version boot text lowest highest"),
     "OK": (21, ""),
     "ERROR": (22, "fail_class text"),
     "RESOLVED": (25, "ref attempt digest media_type"),
     "STATS": (26, "stage"),
+    "COUNTS": (27, "stage incarnation started updated version counts"),
+    "SUBSCRIBE": (28, "ref"),
 }
-VERSION = 1
+VERSION = 2  # of the protocol; what is sent says so unless it says something else
+INTRODUCED = {"lowest": VERSION, "highest": VERSION, "version": "0.1.0"}
+ERROR, PONG, OK, RECORD, NAMED = 22, 20, 21, 23, 24
 
 
-def message(kind, /, **values):
+def message(kind, /, protocol=VERSION, **values):
     """A message of that kind; numbers that are not given are 0, texts are empty."""
     number, fields = MESSAGES[kind]
-    parts = [b"SL", bytes([VERSION, number])]
+    parts = [b"SL", bytes([protocol, number])]
+    if "lowest" in fields.split():
+        values = INTRODUCED | values
     for field in fields.split():
         value = values.pop(field, 0 if field in NUMBERS else b"")
         if field in NUMBERS:
@@ -64,7 +71,7 @@ def message(kind, /, **values):
 
 # ── nanomsg on a unix socket ──
 
-PUSH, PULL, REQ, REP, PUB, SUB = 80, 81, 48, 49, 32, 33
+PUSH, PULL = 80, 81
 
 
 def header(protocol):
@@ -75,11 +82,6 @@ def header(protocol):
 def framed(data, length=None, kind=1):
     """A message as nanomsg has it on a unix socket; `length`: the one that is said."""
     return struct.pack(">BQ", kind, len(data) if length is None else length) + data
-
-
-def asked(data):
-    """The same for a REQ socket: with the number of a request before it."""
-    return struct.pack(">I", 1 << 31 | 7) + data
 
 
 def dial(path):
@@ -125,6 +127,32 @@ def say(path, *pieces, until=None):
     """Connect, send the pieces, hang up."""
     with dial(path) as s:
         utter(s, pieces, until)
+
+
+class Ctl:
+    """A client of a stage's ctl socket, each packet a message. Calls wait GUARD_S at most, then raise."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(GUARD_S)
+        self.socket.connect(str(path))  # one that finds no room in the other side's backlog waits
+
+    def send(self, data):
+        self.socket.send(data)
+
+    def receive(self):
+        """The next message; b"": the stage has hung up."""
+        return self.socket.recv(1 << 16)
+
+    def ask(self, data):
+        self.send(data)
+        return self.receive()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
 
 
 class Impostor:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -137,7 +136,7 @@ def test_repeated_lines_of_the_log_are_counted(box):
 @pytest.mark.parametrize("program", STAGES)
 def test_second_instance_is_refused(box, program):
     with box.up():
-        pid, lock = box.stage(program), box.runtime / f"{program}.lock"
+        pid, lock = box.stage(program), box.runtime / program / "lock"
         wait_for("the first one to have the lock", lambda: lock.exists() and str(pid) in lock.read_text())
         second = box.run(program)
         assert second.returncode == 75
@@ -167,7 +166,7 @@ def test_stages_start_in_any_order(box, registry):
 
 def test_pull_to_a_terminal_shows_progress(box, registry, medium):
     """script(1) gives it a terminal."""
-    command = shlex.join([f"{BINDIR}/sluice", "pull", f"{registry.address}/{medium.name}:{medium.tag}"])
+    command = f"{BINDIR}/sluice pull {registry.address}/{medium.name}:{medium.tag}"
     shown = subprocess.run(
         ["script", "-qec", command, "/dev/null"], env={**box.environment, "COLUMNS": "80"}, capture_output=True,
         stdin=subprocess.DEVNULL,

@@ -5,7 +5,6 @@ wedge: it heals by itself, or is refused with a message that names the file and 
 """
 
 import collections
-import contextlib
 import os
 import stat
 
@@ -35,13 +34,11 @@ def flip(path, _):
 
 
 def cut(path, _):
-    with writable(path):
-        os.truncate(path, path.stat().st_size // 2)
+    os.truncate(path, path.stat().st_size // 2)
 
 
 def empty(path, _):
-    with writable(path):
-        os.truncate(path, 0)
+    os.truncate(path, 0)
 
 
 def lengthen(path, _):
@@ -56,18 +53,13 @@ def missing(path, _):
     path.unlink()
 
 
-@contextlib.contextmanager
-def writable(path):
+def overwrite(path, content):
     """In place, as a bad disk or a careless hand would: same inode, same mode."""
     mode = stat.S_IMODE(path.stat().st_mode)
     path.chmod(0o644)
-    yield
-    path.chmod(mode)
-
-
-def overwrite(path, content):
-    with writable(path), open(path, "r+b") as f:
+    with open(path, "r+b") as f:
         f.write(content)
+    path.chmod(mode)
 
 
 def instead(make):

@@ -1,13 +1,12 @@
 """sluice doctor: what is right is said to be, and each check has a fault that it finds."""
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
 import shutil
 import signal
-import struct
+import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ import time
 import pytest
 
 import nano
+import wire
 from conftest import boxed
 from servers import wait_for
 from stages import OK, STAGES, UNAVAILABLE, kill
@@ -90,7 +90,7 @@ def test_stage_hangs(box):
 
 
 def test_stranger_on_a_pipe(box):
-    with box.up(), nano.Socket(nano.PUSH).connect(box.runtime / "pipes/chunks"):
+    with box.up(), nano.Socket(nano.PUSH).connect(box.runtime / "fetch/chunks"):
         wait_for("two on it", lambda: "2 processes are connected to 'chunks'" in doctor(box).text("pipes"))
 
 
@@ -100,8 +100,11 @@ def test_directories_that_are_too_open(box):
         box.runtime.chmod(0o757)
         assert "world-writable" in doctor(box).text("runtime")
         box.runtime.chmod(0o750)
-        (box.runtime / "pipes").chmod(0o755)
-        assert "open to all users" in doctor(box).text("pipes")
+        (box.runtime / "fetch").chmod(0o755)
+        assert "open to other users" in doctor(box).text("pipes")
+        (box.runtime / "fetch").chmod(0o700)
+        (box.runtime / "seal").chmod(0o770)
+        assert "open to other users" in doctor(box).text("pipes")
 
 
 def test_leftovers(box):
@@ -187,49 +190,43 @@ def test_a_user_outside_of_the_group(open_box):
     assert entry["state"] == "fail" and "adduser" in entry["advice"] and said.returncode == UNAVAILABLE
 
 
-def text_field(text):
-    return struct.pack(">H", len(text)) + text
-
-
 class Impostor:
-    """Something on ingest.ctl that is not as it should be."""
+    """Something on ingestd's ctl socket that is not as it should be."""
 
-    def __init__(self, box, version=b"0.1.0", wire=1, seconds=None, boot=b""):
-        box.runtime.mkdir(mode=0o750)
+    def __init__(self, box, version="0.1.0", talks=wire.VERSION, seconds=None, boot=""):
+        (box.runtime / "ingestd").mkdir(parents=True, mode=0o750)
         box.store.mkdir()
-        self.lock = open(box.runtime / "ingestd.lock", "w")
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
         st = os.stat(box.store)
-        head, when = b"SL" + bytes([wire]), int(seconds if seconds is not None else time.time())
-        numbers = struct.pack(">Q", 0) * 200
+        now = int(seconds if seconds is not None else time.time())
+        common = {"incarnation": 7, "started": now, "updated": now, "version": version}
         self.answers = {
-            PING: head + b"\x14" + struct.pack(">5Q", 7, st.st_dev, st.st_ino, when, when)
-            + text_field(version) + text_field(boot) + text_field(str(box.store).encode()),
-            STATS: head + b"\x1b\x02" + struct.pack(">3Q", 7, when, when) + text_field(version) + text_field(numbers),
+            PING: wire.message("PONG", dev=st.st_dev, ino=st.st_ino, boot=boot, text=str(box.store), lowest=talks,
+                               highest=talks, **common),
+            STATS: wire.message("COUNTS", stage=2, counts=bytes(8 * 200), **common),
         }
-        self.socket = nano.Socket(nano.REP, timeout_s=1).bind(box.runtime / "ingest.ctl")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.bind(str(box.runtime / "ingestd/ctl"))
+        self.socket.listen()
+        self.socket.settimeout(0.1)
 
     def serve(self, process):
         """Answer until the command ends."""
         while process.poll() is None:
             with contextlib.suppress(OSError):
-                self.socket.send(self.answers[self.socket.receive()[3]])
-            if self.served_all(process):
-                return
-
-    def served_all(self, process):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.05)
-        return process.poll() is not None
+                client, _ = self.socket.accept()
+                with client:
+                    client.settimeout(5)
+                    while asked := client.recv(1 << 16):
+                        client.send(self.answers[asked[3]])
 
 
 @pytest.mark.parametrize(
     "check, how, words",
     [
-        ("versions", {"version": b"0.0.9"}, "0.0.9"),
-        ("ingestd", {"wire": 2}, "another version of the protocol"),
+        ("versions", {"version": "0.0.9"}, "0.0.9"),
+        ("ingestd", {"talks": wire.VERSION + 1}, f"ingestd 0.1.0 speaks protocol {wire.VERSION + 1}, this command"),
         ("clock", {"seconds": 1_000_000_000}, "2001-09-09"),
-        ("boot", {"boot": b"0" * 32}, "0" * 32),
+        ("boot", {"boot": "0" * 32}, "0" * 32),
     ],
 )
 def test_a_stage_that_is_not_as_it_should_be(box, check, how, words):
@@ -239,7 +236,6 @@ def test_a_stage_that_is_not_as_it_should_be(box, check, how, words):
     findings = Findings(box.finish(process))
     assert findings.code == UNAVAILABLE and check in findings.failed()
     assert words in findings.text(check)
-    with impostor.socket:
-        impostor.lock.close()
+    impostor.socket.close()
     shutil.rmtree(box.runtime)
     shutil.rmtree(box.store)

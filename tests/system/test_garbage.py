@@ -23,7 +23,7 @@ import wire
 from conftest import MIB, settled
 from images import digest_of
 from servers import wait_for
-from stages import OK
+from stages import OK, kill
 
 DATA = os.urandom(3 * MIB)
 DIGEST = digest_of(DATA)
@@ -38,8 +38,8 @@ def texts(ref):
     """Messages about a ref, each under attempts that were never ordered, or that prove nothing."""
     about = {"ref": ref, "attempt": 1 << 60}
     return {
-        "pipes/orders": [wire.message("HELLO", incarnation=7)],
-        "pipes/chunks": [
+        "fetch/orders": [wire.message("HELLO", incarnation=7)],
+        "fetch/chunks": [
             wire.message("END", size=1, **about),
             wire.message("CHUNK", offset=len(DATA), payload=b"x", **about),
             wire.message("CHUNK", offset=0, payload=b"x" * 70_000, ref=ref, attempt=0),
@@ -50,20 +50,21 @@ def texts(ref):
             wire.message("END", size=1, ref="never-asked-for", attempt=1),
             wire.message("COMMITTED", ref=ref, digest=DIGEST),
         ],
-        "pipes/receipts": [
-            wire.message("COMMITTED", ref=ref, digest=DIGEST),
-            wire.message("REJECTED", ref=ref, digest=DIGEST, fail_class=4, text="\u202eno"),
-            wire.message("COMMITTED", ref=ref, digest="sha256:../../../etc/passwd"),
-            wire.message("CHUNK", ref=ref, attempt=1, offset=0, payload=b"x"),
-        ],
-        "pipes/seals": [
+        "seal/receipts": [wire.message("HELLO", incarnation=7)],
+        "seal/seals": [
             wire.message("SEALED", ref=ref, digest=DIGEST, size=len(DATA)),
             wire.message("SEALED", ref=ref, digest=DIGEST, size=1 << 62, ino=1, mtime=1),
             wire.message("SEALED", ref="../../..", digest=OTHER, size=3),
             wire.message("SEALED", ref=ref, digest="sha512:" + "0" * 128, size=0),
             wire.message("SEALED", ref=ref, digest="md5:" + "0" * 32, size=0),
         ],
-        "ingest.ctl": [
+    }
+
+
+def requests(ref):
+    """Requests that are no use, or of the other stage."""
+    return {
+        "ingestd": [
             wire.message("GET", ref=OTHER, source="file:///etc/passwd", expected=OTHER, size=1),
             wire.message("GET", ref=ref, source="http://x/", expected=OTHER, size=1),
             wire.message("STATUS", ref="\x1b[31m"),
@@ -73,15 +74,13 @@ def texts(ref):
             wire.message("HELLO", incarnation=1),
             wire.message("STATS", stage=9),
         ],
-        "commit.ctl": [
+        "commitd": [
             wire.message("SET_NAME", name="a:1", digest=OTHER, size=wire.SIZE_UNKNOWN),
             wire.message("SET_NAME", name="../a", digest=DIGEST, size=1),
             wire.message("SET_NAME", name="a:1", digest="sha256:" + "A" * 64, size=1),
             wire.message("REMOVE_NAME", name="never:there"),
             wire.message("ABORT", ref=ref),
         ],
-        "ingest.events": [wire.message("PING")],
-        "commit.events": [wire.message("PING")],
     }
 
 
@@ -99,15 +98,21 @@ def orders(ref):
     ]
 
 
+def receipts(ref):
+    """What no commitd would send."""
+    return [
+        wire.message("COMMITTED", ref=ref, digest=DIGEST),
+        wire.message("REJECTED", ref=ref, digest=DIGEST, fail_class=4, text="\u202eno"),
+        wire.message("COMMITTED", ref=ref, digest="sha256:../../../etc/passwd"),
+        wire.message("CHUNK", ref=ref, attempt=1, offset=0, payload=b"x"),
+    ]
+
+
 PIPES = [
-    Pipe("ingestd", "pipes/orders", wire.PUSH, wire.PULL),
-    Pipe("ingestd", "pipes/chunks", wire.PULL, wire.PUSH),
-    Pipe("ingestd", "pipes/receipts", wire.PULL, wire.PUSH),
-    Pipe("commitd", "pipes/seals", wire.PULL, wire.PUSH),
-    Pipe("ingestd", "ingest.ctl", wire.REP, wire.REQ),
-    Pipe("commitd", "commit.ctl", wire.REP, wire.REQ),
-    Pipe("ingestd", "ingest.events", wire.PUB, wire.SUB),
-    Pipe("commitd", "commit.events", wire.PUB, wire.SUB),
+    Pipe("ingestd", "fetch/orders", wire.PUSH, wire.PULL),
+    Pipe("ingestd", "fetch/chunks", wire.PULL, wire.PUSH),
+    Pipe("commitd", "seal/receipts", wire.PUSH, wire.PULL),
+    Pipe("commitd", "seal/seals", wire.PULL, wire.PUSH),
 ]
 
 
@@ -130,18 +135,17 @@ def no_frames(pipe, message, step=1):
 
 def no_messages(pipe, noise, messages):
     """Whole frames on one connection: messages that are cut at each byte, changed, lengthened, or have no business here."""
-    wrap = wire.asked if pipe.connects == wire.REQ else bytes
     pieces = [wire.header(pipe.connects)]
     for message in messages:
         step = max(1, len(message) // 200)
-        pieces += (wire.framed(wrap(message[:n])) for n in range(0, len(message), step))
-        pieces.append(wire.framed(wrap(message + b"\0")))
+        pieces += (wire.framed(message[:n]) for n in range(0, len(message), step))
+        pieces.append(wire.framed(message + b"\0"))
         for _ in range(20):
             changed = bytearray(message[:500])
             changed[noise.randrange(len(changed))] = noise.randrange(256)
             if b"x" * 100 not in changed:
-                pieces.append(wire.framed(wrap(bytes(changed))))
-        pieces.append(wire.framed(wrap(message)))
+                pieces.append(wire.framed(bytes(changed)))
+        pieces.append(wire.framed(message))
     pieces += (wire.framed(noise.randbytes(noise.randrange(1, 300))) for _ in range(50))
     yield pieces
 
@@ -154,10 +158,8 @@ def deadly(pipe):
 def answers(box, stage):
     """Whether the stage, or its successor, serves."""
     def ping():
-        name = {"ingestd": "ingest.ctl", "commitd": "commit.ctl"}[stage]
-        with contextlib.suppress(OSError), nano.Socket(nano.REQ, timeout_s=5).connect(box.runtime / name) as ctl:
-            ctl.send(wire.message("PING"))
-            return ctl.receive()[:3] == b"SL\1"
+        with contextlib.suppress(OSError), wire.Ctl(box.runtime / stage / "ctl") as ctl:
+            return ctl.ask(wire.message("PING"))[3:4] == bytes([wire.PONG])
 
     wait_for(f"{stage} to answer", ping)
 
@@ -191,7 +193,7 @@ def room():
 
 
 def reads(pipe):
-    return pipe.binder in (wire.PULL, wire.REP)
+    return pipe.binder == wire.PULL
 
 
 def say_all(box, pipe, connections):
@@ -238,11 +240,12 @@ def test_garbage_on_a_socket(box, bad, room, pipe):
 
 
 # Who connects where, and what is there instead of the stage that binds it. nanomsg may take a connection that ended in
-# the handshake for a good one; fetchd and commitd renew it by themselves, ingestd (on seals) when commitd speaks to it.
+# the handshake for a good one; who connects renews it.
 IMPOSTORS = [
-    Pipe("fetchd", "pipes/orders", wire.PULL, wire.PUSH),
-    Pipe("fetchd", "pipes/chunks", wire.PUSH, wire.PULL),
-    Pipe("commitd", "pipes/receipts", wire.PUSH, wire.PULL),
+    Pipe("fetchd", "fetch/orders", wire.PULL, wire.PUSH),
+    Pipe("fetchd", "fetch/chunks", wire.PUSH, wire.PULL),
+    Pipe("ingestd", "seal/receipts", wire.PULL, wire.PUSH),
+    Pipe("ingestd", "seal/seals", wire.PUSH, wire.PULL),
 ]
 
 
@@ -250,7 +253,8 @@ IMPOSTORS = [
 def test_impostor_behind_a_socket(box, bad, pipe):
     """Garbage from whoever has bound a socket before the stage whose it is; that one takes its place in the end."""
     noise = random.Random(f"{SEED} {pipe.stage} {pipe.file}")
-    messages = orders(DIGEST) if pipe.file == "pipes/orders" else [wire.message("HELLO", incarnation=7)]
+    hello = [wire.message("HELLO", incarnation=7)]
+    messages = {"fetch/orders": orders, "seal/receipts": receipts}.get(pipe.file, lambda ref: hello)(DIGEST)
     said = [*no_handshakes(noise), *no_frames(pipe, messages[0], 7), *no_messages(pipe, noise, messages)]
     connections = [(pieces, wire.is_read if reads(pipe) else None) for pieces in said]
     if reads(pipe):  # it may hang up by itself just then, to renew the connection
@@ -273,19 +277,75 @@ def test_receipt_for_what_is_not_stored(box, bad):
     """The ingest would be removed for it: the blob is looked for first, and the seal is said again."""
     gate = threading.Semaphore(0)
     bad.on("/blob", badserver.in_steps(DATA, (MIB, len(DATA)), gate))
-    with box.up():
-        commitd = box.stage("commitd")
+    with box.up() as up:
         fetch = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
         assert box.wait_size(DIGEST, MIB, fetch)
-        os.kill(commitd, signal.SIGSTOP)
+        os.kill(up.pid, signal.SIGSTOP)  # commitd is gone for as long as we take its place
+        kill(box.stage("commitd"))
         gate.release()
         assert box.wait_sealed(DIGEST)
         wait_for("the seal to be noted", lambda: b"sealed=" in (box.ingest(DIGEST) / "transfer").read_bytes())
-        with nano.Socket(nano.PUSH).connect(box.runtime / "pipes/receipts") as forger:
+        (box.runtime / "seal/receipts").unlink()
+        with nano.Socket(nano.PUSH).bind(box.runtime / "seal/receipts") as forger:
             forger.send(wire.message("COMMITTED", ref=DIGEST, digest=DIGEST))
             wait_for("it to be refused", lambda: "reports a blob as stored that is not" in box.logs())
         assert box.is_sealed(DIGEST)
-        os.kill(commitd, signal.SIGCONT)
+        os.kill(up.pid, signal.SIGCONT)
+        box.finish(fetch, want=OK)
+    assert len(bad.asked("/blob")) == 1
+    settled(box)
+
+
+# ── ctl ──
+
+
+def packets(noise, messages):
+    """What is no message: cut, changed, lengthened, of another version, or noise."""
+    for message in messages:
+        yield from (message[:n] for n in range(1, len(message), max(1, len(message) // 50)))
+        yield message + b"\0"
+        yield message[:2] + b"\x63" + message[3:]
+        for _ in range(10):
+            changed = bytearray(message)
+            changed[noise.randrange(len(changed))] = noise.randrange(256)
+            yield bytes(changed)
+    yield from (noise.randbytes(noise.randrange(1, 300)) for _ in range(50))
+    yield b"x" * 20_000
+
+
+def ctl_crowd(box, stage):
+    """Very many at once, of whom the oldest are let go; all descriptors are given back."""
+    before = descriptors(box.stage(stage))
+    with contextlib.ExitStack() as stack:
+        for _ in range(CROWD):
+            with contextlib.suppress(BlockingIOError):
+                stack.enter_context(wire.Ctl(box.runtime / stage / "ctl"))
+        wait_for("many of them to be let in", lambda: descriptors(box.stage(stage)) > before + 100)
+        answers(box, stage)
+    wait_for("the descriptors to be closed", lambda: descriptors(box.stage(stage)) < before + 20)
+
+
+@pytest.mark.parametrize("stage", ["ingestd", "commitd"])
+def test_garbage_on_ctl(box, bad, room, stage):
+    """It ends the connection that it came on, and nothing else: the stage does not even die of it."""
+    noise = random.Random(f"{SEED} {stage}")
+    gate = threading.Semaphore(0)
+    bad.on("/blob", badserver.in_steps(DATA, (MIB, len(DATA)), gate))
+    with box.up():
+        fetch = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
+        assert box.wait_size(DIGEST, MIB, fetch)
+        pids = box.pids("ingestd", "commitd")
+        path = box.runtime / stage / "ctl"
+        with wire.Ctl(path) as good:
+            for packet in packets(noise, requests(DIGEST)[stage]):
+                with wire.Ctl(path) as ctl, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    ctl.send(packet)
+                    assert ctl.receive()[3] in (wire.ERROR, wire.OK, wire.RECORD, wire.PONG), packet
+            assert good.ask(wire.message("PING"))[3] == wire.PONG
+        assert refused(box, Pipe(stage, f"{stage[:-1]}.ctl", None, None)) >= 100
+        ctl_crowd(box, stage)
+        assert box.pids("ingestd", "commitd") == pids
+        gate.release()
         box.finish(fetch, want=OK)
     assert len(bad.asked("/blob")) == 1
     settled(box)

@@ -139,12 +139,13 @@ def test_slot_that_is_torn_or_anothers_does_not_count(store):
 
 def test_leftovers_of_live_processes_are_reported(tmp_path):
     (tmp_path / "log").write_text("")
-    (tmp_path / "pipes").mkdir()
-    for name in ("ingest.ctl", "pipes/orders"):
+    for name in ("fetch", "ingestd"):
+        (tmp_path / name).mkdir()
+    for name in ("ingestd/ctl", "fetch/orders"):
         (tmp_path / name).write_text("")
     problems = []
     check_runtime(tmp_path, problems)
-    assert len(problems) == 2 and "ingest.ctl" in problems[0] and "pipes/orders" in problems[1]
+    assert len(problems) == 2 and "fetch/orders" in problems[0] and "ingestd/ctl" in problems[1]
 
 
 def test_socket_without_a_name_is_reported(tmp_path):

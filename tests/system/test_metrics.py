@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import badserver
 import nano
+import wire
 from conftest import MIB
 from images import Pusher, digest_of
 from servers import wait_for
@@ -165,13 +166,12 @@ def test_restarts_as_their_peers_see_them(box, image):
 
 def test_refused_messages(box):
     with box.up():
-        with nano.Socket(nano.PUSH).connect(box.runtime / "pipes/chunks") as chunks:
+        with nano.Socket(nano.PUSH).connect(box.runtime / "fetch/chunks") as chunks:
             chunks.send(b"GET / HTTP/1.1")
             wait_metric(box, 'sluice_refused_messages_total{stage="ingestd",pipe="chunks"}', 1)
             assert metrics(box)['sluice_pipe_peers{pipe="chunks"}'] == 2
-        with nano.Socket(nano.REQ).connect(box.runtime / "commit.ctl") as ctl:
-            ctl.send(b"SL\x01\x7f")
-            assert ctl.receive()[:4] == b"SL\x01\x16", "ERROR"
+        with wire.Ctl(box.runtime / "commitd/ctl") as ctl:
+            assert ctl.ask(b"SL\x02\x7f")[3] == wire.ERROR
         wait_metric(box, 'sluice_refused_messages_total{stage="commitd",pipe="commit.ctl"}', 1)
 
 
@@ -185,7 +185,7 @@ def test_nobody_answers(box):
 def test_ingestd_alone(box):
     box.store.mkdir()
     ingestd = box.popen("ingestd")
-    wait_for("ingestd", lambda: (box.runtime / "ingest.ctl").exists())
+    wait_for("ingestd", lambda: (box.runtime / "ingestd/ctl").exists())
     now = metrics(box)
     assert [now[f'sluice_up{{stage="{stage}"}}'] for stage in STAGES] == [0, 1, 0]
     assert now['sluice_pipe_peers{pipe="chunks"}'] == 0

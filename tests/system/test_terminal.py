@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import signal
 import subprocess
 import threading
@@ -16,7 +15,6 @@ from servers import wait_for
 from stages import OK, catches
 from terminal import Terminal
 
-SLUICE = shlex.quote(f"{BINDIR}/sluice")  # for a shell
 ROWS = 24
 SIZE = 96 << 10  # of a layer; what is held back is the second half
 AT_ONCE = 8
@@ -99,7 +97,7 @@ def label(data):
 @pytest.mark.parametrize("columns", [80, 40])
 def test_pull(box, image, columns):
     done = box.directory / "done"
-    script = f"echo above; {SLUICE} pull {image.reference} >{box.directory}/out; echo $? >{done}; echo below; cat"
+    script = f"echo above; {BINDIR}/sluice pull {image.reference} >{box.directory}/out; echo $? >{done}; echo below; cat"
     half, halves = f"{human(SIZE // 2)}/{human(SIZE)}", image.small + image.running * (SIZE // 2)
     fits = image.blobs + 1 < ROWS - 1
     with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:
@@ -138,7 +136,7 @@ def test_pull_in_a_terminal_that_changes_its_size(box, bad):
     image = Image(bad, 2)
     image.configure(box, bad)
     half = f"{human(SIZE // 2)}/{human(SIZE)}"
-    script = f"echo above; {SLUICE} pull {image.reference} >{box.directory}/out; echo below; cat"
+    script = f"echo above; {BINDIR}/sluice pull {image.reference} >{box.directory}/out; echo below; cat"
     with Terminal(box.directory, ["sh", "-c", script], 80, ROWS, box.environment) as terminal:
         wait_for("all to be half done", lambda: sum(half in line for line in terminal.screen()) == 2)
         terminal.tmux("resize-window", "-x", "40", "-y", str(ROWS))
@@ -168,7 +166,7 @@ def test_a_terminal_that_cannot_move_its_cursor(box, bad, term):
     image.configure(box, bad)
     image.gate.set()
     shown = subprocess.run(
-        ["script", "-qec", f"{SLUICE} pull {image.reference}", "/dev/null"],
+        ["script", "-qec", f"{BINDIR}/sluice pull {image.reference}", "/dev/null"],
         env={**box.environment, "TERM": term}, capture_output=True, stdin=subprocess.DEVNULL, check=True,
     )
     assert b"\x1b" not in shown.stdout and f"{label(image.layers[0])}: done".encode() in shown.stdout
@@ -189,7 +187,7 @@ def records_of(lines):
 def test_status_watch(box, image, columns):
     with box.up():
         pull = box.popen("sluice", "pull", image.reference)
-        script = f"trap : INT; echo above; {SLUICE} status --watch; echo exit $?; exec cat"
+        script = f"trap : INT; echo above; {BINDIR}/sluice status --watch; echo exit $?; exec cat"
         with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:
             amount, layers = f"{human(SIZE // 2)}/{human(SIZE)}", len(image.layers)
             terminal.see(f"{image.running} of {layers} transfers under way")
@@ -229,7 +227,7 @@ def test_status_says_what_it_waits_for(box, bad, columns):
         pull = box.popen("sluice", "pull", image.reference)
         wait_for("the layer to wait, alone", lambda: [r["state"] for r in box.json("status")] == ["waiting"])
         record = box.status(digest_of(layer))
-        script = f"{SLUICE} status; exec cat"
+        script = f"{BINDIR}/sluice status; exec cat"
         with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:
             terminal.see(label(layer), "429")
             heads, row, *reason = on_screen(terminal, columns)

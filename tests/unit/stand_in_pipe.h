@@ -13,7 +13,7 @@
 /* What it stands in for */
 #include "common/wire/pipe.h"
 
-#define PIPES       (PIPE_COMMIT_EVENTS + 1)
+#define PIPES       (PIPE_RECEIPTS + 1)
 #define QUEUE_MAX   1024
 #define FD_SEND     1 /* added to twice the name */
 #define ROOM_AT_ALL 8 /* messages that a pipe takes, unless a test says otherwise */
@@ -158,16 +158,6 @@ void pipe_chunk_free(struct chunk *c)
 {
 	free(c->msg);
 	*c = (struct chunk){0};
-}
-
-int pipe_ask(struct pipe *p, const struct message *request, unsigned timeout_ms, struct message *ret_answer)
-{
-	(void)p;
-	(void)request;
-	(void)timeout_ms;
-	(void)ret_answer;
-	fail_msg("nobody answers here");
-	return -ETIMEDOUT;
 }
 
 /* ── what the test does at the other end ── */

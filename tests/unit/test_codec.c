@@ -50,6 +50,8 @@ static struct message full_message(enum message_type type)
 	    .boot = span_str("0123456789abcdef0123456789abcdef"),
 	    .counts = span_of("\0\0\0\0\0\0\0\x01\n\0\0\0\0\0\0\x02", 16),
 	    .payload = span_str("bytes"),
+	    .lowest = 1,
+	    .highest = UINT8_MAX,
 	};
 }
 
@@ -108,9 +110,13 @@ static void test_refused(void **state)
 	} rows[] = {
 	    {"nothing", "", 0, DECODE_SHORT},
 	    {"http", "GET / HTTP/1.1\r\n", 16, DECODE_MAGIC},
-	    {"another version", "SL\x02\x13", 4, DECODE_VERSION},
+	    {"a version past ours", "SL\x03\x0d\0\x01r", 7, DECODE_VERSION},
+	    {"version 0", "SL\0\x13", 4, DECODE_VERSION},
+	    {"an unknown type of another version", "SL\x03\x1d", 4, DECODE_VERSION},
+	    {"a PING of another version that is short", "SL\x03\x13", 4, DECODE_SHORT},
+	    {"a PING that understands version 0", "SL\x02\x13\0\x02\0\x01v", 9, DECODE_BOUNDS},
 	    {"type 0", "SL\x01\x00", 4, DECODE_TYPE},
-	    {"type past the last", "SL\x01\x1c", 4, DECODE_TYPE},
+	    {"type past the last", "SL\x02\x1d", 4, DECODE_TYPE},
 	    {"type 255", "SL\x01\xff", 4, DECODE_TYPE},
 	    {"incarnation 0", "SL\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, DECODE_BOUNDS},
 	    {"an empty ref", "SL\x01\x0d\0\0", 6, DECODE_BOUNDS},
@@ -150,6 +156,37 @@ static void test_refused(void **state)
 		if (got != row->want)
 			fail_msg("%s: got %s", row->name, decode_verdict_text(got));
 		assert_memory_equal(&before, &back, sizeof(back)); /* untouched on refusal */
+	}
+}
+
+/* What every version keeps is understood of one to come; what version 1 had is understood as it was. */
+static void test_versions(void **state)
+{
+	static const enum message_type kept[] = {MSG_HELLO, MSG_PING, MSG_PONG, MSG_ERROR};
+	uint8_t bytes[MESSAGE_HEAD_MAX], again[MESSAGE_HEAD_MAX];
+	struct message back;
+
+	(void)state;
+	for (size_t i = 0; i < LEN(kept); i++) {
+		struct message m = full_message(kept[i]);
+		m.protocol = 200;
+		size_t len = encode(&m, bytes);
+		assert_int_equal(message_decode(span_of(bytes, len), &back), DECODE_OK);
+		assert_int_equal(back.protocol, 200);
+		assert_int_equal(encode(&back, again), len);
+		assert_memory_equal(bytes, again, len);
+	}
+	assert_int_equal(message_decode(span_of("SL\x01\x13", 4), &back), DECODE_OK);
+	assert_int_equal(back.highest, 0);
+	assert_int_equal(message_decode(span_of("SL\x01\x01\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\0", 20), &back), DECODE_OK);
+	assert_int_equal(back.incarnation, 5);
+	for (int type = 1; type < MSG_SUBSCRIBE; type++) {
+		struct message m = full_message((enum message_type)type);
+		m.protocol = 1;
+		size_t len = encode(&m, bytes);
+		assert_int_equal(message_decode(span_of(bytes, len), &back), DECODE_OK);
+		assert_int_equal(encode(&back, again), len);
+		assert_memory_equal(bytes, again, len);
 	}
 }
 
@@ -215,8 +252,9 @@ static void test_mutations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_exact),    cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_payload_bounds), cmocka_unit_test(test_head_max), cmocka_unit_test(test_mutations),
+	    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_exact),          cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_versions),   cmocka_unit_test(test_payload_bounds), cmocka_unit_test(test_head_max),
+	    cmocka_unit_test(test_mutations),
 	};
 	return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
 }

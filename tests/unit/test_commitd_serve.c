@@ -21,7 +21,7 @@
 #include "common/base/opt.h"
 
 /* Wire */
-#include "common/wire/peer.h"
+#include "common/wire/ctl_client.h"
 #include "common/wire/pipe.h"
 
 /* The code under test */
@@ -35,8 +35,8 @@
 static struct store st;
 static char runtime_dir[PATH_SIZE];
 static pid_t daemon_pid;
-static struct pipe *seals, *receipts, *control;
-static struct peer peer;
+static struct pipe *seals, *receipts;
+static struct ctl_client *control;
 
 /* By exec: nanomsg does not survive a fork. */
 static pid_t daemon_start(const char *dir)
@@ -65,17 +65,17 @@ static int setup(void **state)
 	daemon_pid = daemon_start(runtime_dir);
 	while (access(runtime_dir, F_OK) != 0)
 		(void)poll(NULL, 0, 5);
-	assert_int_equal(peer_init(&peer), 0);
 	assert_int_equal(pipe_open(runtime_dir, PIPE_RECEIPTS, PIPE_PULL, &receipts), 0);
 	assert_int_equal(pipe_open(runtime_dir, PIPE_SEALS, PIPE_PUSH, &seals), 0);
-	assert_int_equal(pipe_open(runtime_dir, PIPE_COMMIT_CTL, PIPE_REQUEST, &control), 0);
+	while (ctl_connect(runtime_dir, STAGE_COMMITD, &control) < 0)
+		(void)poll(NULL, 0, 5);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	pipe_close(control);
+	ctl_disconnect(control);
 	pipe_close(seals);
 	pipe_close(receipts);
 	assert_int_equal(kill(daemon_pid, SIGTERM), 0);
@@ -101,17 +101,12 @@ static void next_receipt(struct message *ret_message)
 	assert_int_equal(r, 0);
 }
 
-/* As ingestd does: take its HELLO and answer it; what else comes is the receipt. */
+/* What else comes is the receipt. */
 static void next_answer(struct message *ret_message)
 {
-	for (;;) {
+	do {
 		next_receipt(ret_message);
-		if (ret_message->type != MSG_HELLO)
-			return;
-		(void)peer_hello(&peer, ret_message->incarnation, ret_message->peer);
-		struct message hello = {.type = MSG_HELLO, .incarnation = peer.self, .peer = peer.other};
-		(void)pipe_send(seals, &hello); /* -EAGAIN: it says its own again */
-	}
+	} while (ret_message->type == MSG_HELLO);
 }
 
 static void push_seal(const char *ref, const char *text, uint8_t provenance)
@@ -164,7 +159,7 @@ static void test_rejects_and_goes_on(void **state)
 	(void)state;
 	ingest_make(&st, "bad", "abd");
 	ingest_make(&st, "good", "abc");
-	push(&(struct message){.type = MSG_PING}); /* not valid here: refused, no harm done */
+	push(&(struct message){.type = MSG_OK}); /* not valid here: refused, no harm done */
 	push_seal("bad", "abc", PROVENANCE_REBOOTED);
 	push_seal("gone", "nothing", 0);
 	next_answer(&m);
@@ -226,7 +221,7 @@ static void test_killed(void **state)
 
 static void ask(const struct message *request, struct message *ret_answer)
 {
-	assert_int_equal(pipe_ask(control, request, PATIENCE_MS, ret_answer), 0);
+	assert_int_equal(ctl_ask(control, request, PATIENCE_MS, ret_answer), 0);
 }
 
 static void test_control(void **state)
@@ -237,8 +232,7 @@ static void test_control(void **state)
 	uint64_t dev, ino;
 	(void)state;
 	layout_identity(st.layout, &dev, &ino);
-	ask(&(struct message){.type = MSG_PING}, &m);
-	assert_int_equal(m.type, MSG_PONG);
+	assert_int_equal(ctl_ping(control, STAGE_COMMITD, PATIENCE_MS, &m, NULL), 0);
 	assert_true(m.dev == dev && m.ino == ino && span_eq(m.text, span_str(layout_path(st.layout))));
 
 	digest_format(&d, digest);
@@ -266,23 +260,26 @@ static void test_names_and_tells(void **state)
 				   "\"manifests\":[]}";
 	char digest[DIGEST_TEXT_SIZE];
 	struct digest d = blob_make(&st, text);
-	struct pipe *events = NULL;
+	const struct message all = {.type = MSG_SUBSCRIBE}, others = {.type = MSG_SUBSCRIBE, .ref = span_str("b:1")};
+	struct ctl_client *events = NULL, *deaf = NULL;
 	struct message m;
 	(void)state;
 	digest_format(&d, digest);
-	assert_int_equal(pipe_open(runtime_dir, PIPE_COMMIT_EVENTS, PIPE_SUBSCRIBE, &events), 0);
+	assert_int_equal(ctl_connect(runtime_dir, STAGE_COMMITD, &events), 0);
+	assert_int_equal(ctl_connect(runtime_dir, STAGE_COMMITD, &deaf), 0);
+	assert_int_equal(ctl_ask(events, &all, PATIENCE_MS, &m), 0);
+	assert_int_equal(m.type, MSG_OK);
+	assert_int_equal(ctl_ask(deaf, &others, PATIENCE_MS, &m), 0);
 	struct message set = {
 	    .type = MSG_SET_NAME, .name = span_str("a:1"), .digest = span_str(digest), .size = strlen(text)};
-	struct pollfd waits = {.fd = pipe_receive_fd(events), .events = POLLIN};
-	/* A subscriber misses what came before it had connected. */
-	do {
-		ask(&set, &m);
-		assert_int_equal(m.type, MSG_OK);
-	} while (poll(&waits, 1, 50) == 0);
-	assert_int_equal(pipe_receive(events, &m, NULL), 0);
+	ask(&set, &m);
+	assert_int_equal(m.type, MSG_OK);
+	assert_int_equal(ctl_receive(events, PATIENCE_MS, &m), 0);
 	assert_int_equal(m.type, MSG_NAMED);
 	assert_true(span_eq(m.name, span_str("a:1")) && span_eq(m.digest, span_str(digest)));
-	pipe_close(events);
+	assert_int_equal(ctl_receive(deaf, 0, &m), -EAGAIN);
+	ctl_disconnect(events);
+	ctl_disconnect(deaf);
 }
 
 /* Neither by the same runtime directory nor by another is a store served twice. */
@@ -291,7 +288,7 @@ static void test_one_a_store(void **state)
 	char other[PATH_SIZE];
 	struct message m;
 	(void)state;
-	ask(&(struct message){.type = MSG_PING}, &m);
+	assert_int_equal(ctl_ping(control, STAGE_COMMITD, PATIENCE_MS, &m, NULL), 0);
 	assert_int_equal(daemon_wait(daemon_start(runtime_dir)), EX_TEMPFAIL);
 	(void)snprintf(other, sizeof(other), "%.80s-two", st.path);
 	assert_int_equal(daemon_wait(daemon_start(other)), EX_TEMPFAIL);

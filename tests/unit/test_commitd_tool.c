@@ -152,7 +152,7 @@ static void test_exit_codes(void **state)
 
 static void test_other_messages(void **state)
 {
-	struct message m = {.type = MSG_PING};
+	struct message m = {.type = MSG_OK};
 	struct message seal = {.type = MSG_SEALED, .ref = span_str("r"), .digest = span_str("md5:00"), .size = 1};
 	(void)state;
 	add_message(&m);

@@ -1,4 +1,4 @@
-/* The daemon skeleton: one instance, signals, exit codes; and the runtime directory. */
+/* The daemon skeleton: signals and exit codes; and the runtime directory. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
@@ -64,7 +64,6 @@ struct child {
 static struct child child_start(int start_code, bool slow)
 {
 	int ends[2];
-	char path[FILE_PATH_SIZE];
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	pid_t pid = fork();
 	assert_true(pid >= 0);
@@ -72,7 +71,7 @@ static struct child child_start(int start_code, bool slow)
 		struct subject s = {.out = ends[1], .start_code = start_code, .slow = slow};
 		(void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
 		process_init("subject");
-		_exit(daemon_run("subject", unit_path(&dir, "run", path), &hooks, &s));
+		_exit(daemon_run(&hooks, &s));
 	}
 	(void)close(ends[1]);
 	return (struct child){.pid = pid, .notes = ends[0]};
@@ -135,23 +134,6 @@ static void test_failed_start(void **state)
 	expect_end(&c, "SR", 69);
 }
 
-static void test_one_instance(void **state)
-{
-	(void)state;
-	struct child first = child_start(0, false);
-	expect(&first, 'S');
-	struct child second = child_start(0, false);
-	expect_end(&second, "", 75);
-	assert_true(unit_exists(&dir, "run/subject.lock"));
-	assert_int_equal(kill(first.pid, SIGKILL), 0);
-	assert_int_equal(waitpid(first.pid, NULL, 0), first.pid);
-	(void)close(first.notes);
-	struct child third = child_start(0, false);
-	expect(&third, 'S');
-	assert_int_equal(kill(third.pid, SIGTERM), 0);
-	expect_end(&third, "TR", 0);
-}
-
 static void test_runtime_dir(void **state)
 {
 	(void)state;
@@ -177,9 +159,12 @@ static void test_runtime_dir_refused(void **state)
 	unit_write_text(&dir, "file", "");
 	assert_int_equal(runtime_dir_make(unit_path(&dir, "file", path), &fd, &why), -ENOTDIR);
 	assert_int_equal(mkdirat(dir.fd, "open", 0700), 0);
-	assert_int_equal(fchmodat(dir.fd, "open", 0757, 0), 0);
-	assert_int_equal(runtime_dir_make(unit_path(&dir, "open", path), &fd, &why), -EPERM);
-	assert_non_null(strstr(why.text, "/open' can be written by everybody"));
+	static const mode_t open_modes[] = {0757, 0770, 0752};
+	for (size_t i = 0; i < LEN(open_modes); i++) {
+		assert_int_equal(fchmodat(dir.fd, "open", open_modes[i], 0), 0);
+		assert_int_equal(runtime_dir_make(unit_path(&dir, "open", path), &fd, &why), -EPERM);
+		assert_non_null(strstr(why.text, "others can write in the runtime directory"));
+	}
 	assert_int_equal(symlinkat("open", dir.fd, "link"), 0);
 	assert_true(runtime_dir_make(unit_path(&dir, "link", path), &fd, &why) < 0);
 	if (geteuid() == 0) {
@@ -262,7 +247,6 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_signals, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_second_signal_ends_at_once, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_failed_start, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test_setup_teardown(test_one_instance, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_runtime_dir, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_runtime_dir_refused, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_runtime_dir_length, unit_dir_set_up, unit_dir_tear_down),

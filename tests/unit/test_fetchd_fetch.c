@@ -6,6 +6,9 @@
 
 /* Own */
 #include "tests/unit/fetchd_settings.h"
+
+/* Wire */
+#include "common/wire/stage.h"
 #include "tests/unit/stand_in_http.h"
 #include "tests/unit/stand_in_loop.h"
 #include "tests/unit/stand_in_pipe.h"
@@ -147,7 +150,8 @@ static void serve(struct scene *c)
 static void hear(struct scene *c, const struct message *m)
 {
 	if (m->type == MSG_HELLO) {
-		const struct message hello = {.type = MSG_HELLO, .incarnation = INGESTD, .peer = m->incarnation};
+		struct message hello = {.type = MSG_HELLO, .incarnation = INGESTD, .peer = m->incarnation};
+		stage_introduce(&hello);
 		c->hellos++;
 		stand_in_pipe_put(PIPE_ORDERS, &hello);
 		return;

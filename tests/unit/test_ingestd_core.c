@@ -46,7 +46,7 @@ static void ingestd_start(void)
 	assert_int_equal(workers_new(loop, 1, &flow.workers), 0);
 	assert_int_equal(orders_new(&transfers, &flow.orders), 0);
 	assert_int_equal(seals_new(&transfers, &flow.seals), 0);
-	assert_int_equal(events_new("", &flow.events), 0);
+	assert_int_equal(events_new(&flow.events), 0);
 	assert_int_equal(chunks_new(loop, "", incarnation, &flow, &chunks), 0);
 	assert_int_equal(receipts_new(loop, "", incarnation, &flow, &receipts), 0);
 	assert_int_equal(turn_new(loop, &flow, &turns), 0);
@@ -79,7 +79,8 @@ static struct fetchd {
 
 static void say_hello(enum pipe_name name, uint64_t self, uint64_t named)
 {
-	const struct message m = {.type = MSG_HELLO, .incarnation = self, .peer = named};
+	struct message m = {.type = MSG_HELLO, .incarnation = self, .peer = named};
+	stage_introduce(&m);
 
 	stand_in_pipe_put(name, &m);
 }

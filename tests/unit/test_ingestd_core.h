@@ -49,7 +49,7 @@ static inline int core_set_up(void **state)
 	assert_int_equal(workers_new(loop, 1, &flow.workers), 0);
 	assert_int_equal(orders_new(&transfers, &flow.orders), 0);
 	assert_int_equal(seals_new(&transfers, &flow.seals), 0);
-	assert_int_equal(events_new(settings.runtime_dir, &flow.events), 0);
+	assert_int_equal(events_new(&flow.events), 0);
 	return 0;
 }
 

@@ -177,7 +177,8 @@ static void test_a_full_pipe(void **state)
 /* After a HELLO every order goes again as it was; nothing else does. */
 static void test_again_after_a_hello(void **state)
 {
-	const struct message hello = {.type = MSG_HELLO, .incarnation = 9};
+	struct message hello = {.type = MSG_HELLO, .incarnation = 9};
+	stage_introduce(&hello);
 	struct message m;
 	(void)state;
 	struct transfer *ordered = make_due("ordered"), *halted = make_due("halted"), *queued = make_due("queued");

@@ -125,7 +125,8 @@ static void test_of_what_has_moved(void **state)
 /* After a HELLO every seal goes again; what is only being synced does not. */
 static void test_again_after_a_hello(void **state)
 {
-	const struct message hello = {.type = MSG_HELLO, .incarnation = 9};
+	struct message hello = {.type = MSG_HELLO, .incarnation = 9};
+	stage_introduce(&hello);
 	struct message m;
 	(void)state;
 	struct transfer *sent = make_due("sent"), *sealing = make_due("sealing");

@@ -85,6 +85,7 @@ static const struct link_hooks hooks = {
 
 static void end_open(struct end *e, enum link_role role, uint64_t incarnation)
 {
+	*e = (struct end){0};
 	const struct link_env env = {
 	    .loop = loop,
 	    .runtime_dir = dir.path,
@@ -98,7 +99,6 @@ static void end_open(struct end *e, enum link_role role, uint64_t incarnation)
 	    .hooks = &hooks,
 	    .self = e,
 	};
-	*e = (struct end){0};
 	assert_int_equal(link_new(&env, &e->link), 0);
 }
 
@@ -224,12 +224,12 @@ static void test_pause(void **state)
 /* What is no message, and what this end does not take: counted, and the rest goes on. */
 static void test_refusals(void **state)
 {
-	const struct message wrong = {.type = MSG_OK}, huge = {.type = MSG_STATUS, .ref = span_str("r")};
+	const struct message wrong = {.type = MSG_OK}, other = {.type = MSG_STATUS, .ref = span_str("r")};
 	uint64_t before = counter_values[COUNT_REFUSED_ORDERS];
 	(void)state;
 	both_open();
 	assert_int_equal(link_send(answerer.link, &wrong), 0);
-	assert_int_equal(link_send(answerer.link, &huge), 0);
+	assert_int_equal(link_send(answerer.link, &other), 0);
 	answerer.due = 1;
 	on_flush(&answerer);
 	turn_until(caller.taken == 1);
@@ -241,14 +241,43 @@ static void test_refusals(void **state)
 /* The other end has lost us, and says HELLO again: it is answered, although nothing is new. */
 static void test_hello_again(void **state)
 {
-	const struct message hello = {.type = MSG_HELLO, .incarnation = 5, .peer = 7};
+	struct message hello = {.type = MSG_HELLO, .incarnation = 5, .peer = 7};
 	(void)state;
 	both_open();
+	stage_introduce(&hello);
 	unsigned hellos = caller.hellos;
 	assert_int_equal(link_send(caller.link, &hello), 0);
 	turn_until(caller.hellos > hellos);
 	assert_int_equal(answerer.new_ones, 1);
 	assert_true(answerer.flushes > 0);
+}
+
+static void say_hello(uint8_t lowest, uint8_t highest)
+{
+	const struct message hello = {.type = MSG_HELLO,
+				      .protocol = highest,
+				      .incarnation = 99,
+				      .peer = 7,
+				      .lowest = lowest,
+				      .highest = highest,
+				      .version = span_str("9.9")};
+	assert_int_equal(link_send(caller.link, &hello), 0);
+}
+
+/* One that talks our version and others is a peer; one that does not is none, and hears which we talk. */
+static void test_versions(void **state)
+{
+	uint64_t before = counter_values[COUNT_REFUSED_ORDERS];
+	(void)state;
+	both_open();
+	unsigned hellos = caller.hellos;
+	say_hello(WIRE_VERSION + 1, WIRE_VERSION + 3);
+	turn_until(counter_values[COUNT_REFUSED_ORDERS] > before);
+	turn_until(caller.hellos > hellos);
+	assert_int_equal(link_peer(answerer.link), 5);
+	say_hello(WIRE_VERSION, WIRE_VERSION + 1);
+	turn_until(link_peer(answerer.link) == 99);
+	assert_int_equal(counter_values[COUNT_REFUSED_ORDERS], before + 1);
 }
 
 static void test_failure(void **state)
@@ -272,6 +301,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_pause, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_hello_again, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("link", tests, NULL, NULL);

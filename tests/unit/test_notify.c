@@ -202,14 +202,13 @@ static void on_describe(void *self, struct reason *ret_text)
 static pid_t daemon_start(int code)
 {
 	static const struct daemon_hooks hooks = {on_start, on_reload, on_stop, on_release, on_describe};
-	char path[FILE_PATH_SIZE];
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		start_code = code;
 		(void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
 		process_init("subject");
-		_exit(daemon_run("subject", unit_path(&dir, "run", path), &hooks, NULL));
+		_exit(daemon_run(&hooks, NULL));
 	}
 	return pid;
 }

@@ -10,7 +10,6 @@
 #include <sys/un.h>
 
 /* The code under test */
-#include "common/wire/peer.h"
 #include "common/wire/pipe.h"
 
 #define WAIT_MS 10000
@@ -33,7 +32,8 @@ static void receive(struct pipe *p, struct message *m)
 	assert_int_equal(r, 0);
 }
 
-static const struct message hello = {.type = MSG_HELLO, .incarnation = 5, .peer = 6};
+static const struct message hello = {
+    .type = MSG_HELLO, .incarnation = 5, .peer = 6, .lowest = 2, .highest = 2, .version = {(const uint8_t *)"v", 1}};
 
 static void test_send_receive(void **state)
 {
@@ -55,7 +55,7 @@ static void test_send_receive(void **state)
 	assert_int_equal(pipe_receive_fd(push), -1);
 	pipe_close(pull);
 	pipe_close(push);
-	assert_false(unit_exists(&dir, "pipes/orders")); /* the socket goes with who bound it */
+	assert_false(unit_exists(&dir, "fetch/orders")); /* the socket goes with who bound it */
 }
 
 /* A connecting end that gives up its connection has a new one, whether or not there was one before. */
@@ -145,9 +145,9 @@ static void test_bad_message(void **state)
 	int r;
 
 	(void)state;
-	assert_int_equal(pipe_open(dir.path, PIPE_RECEIPTS, PIPE_PULL, &pull), 0);
+	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PULL, &pull), 0);
 	int raw = nn_socket(AF_SP, NN_PUSH);
-	(void)snprintf(address, sizeof(address), "ipc://%s/pipes/receipts", dir.path);
+	(void)snprintf(address, sizeof(address), "ipc://%s/fetch/chunks", dir.path);
 	assert_true(nn_connect(raw, address) >= 0);
 	assert_int_equal(nn_send(raw, "garbage", 7, 0), 7);
 	do {
@@ -160,52 +160,46 @@ static void test_bad_message(void **state)
 	pipe_close(pull);
 }
 
-static void test_ask(void **state)
+/* The directory of a socket is made for us alone by who binds there; one where others may write is refused. */
+static void test_directories(void **state)
 {
-	struct pipe *reply, *request;
-	struct message ping = {.type = MSG_PING}, m;
-
-	(void)state;
-	assert_int_equal(pipe_open(dir.path, PIPE_INGEST_CTL, PIPE_REQUEST, &request), 0);
-	assert_int_equal(pipe_ask(request, &ping, 20, &m), -ETIMEDOUT); /* nobody there */
-	assert_int_equal(pipe_open(dir.path, PIPE_INGEST_CTL, PIPE_REPLY, &reply), 0);
-	assert_int_equal(pipe_ask(request, &ping, 20, &m), -ETIMEDOUT); /* there, but it does not answer */
-	receive(reply, &m);
-	assert_int_equal(m.type, MSG_PING);
-	pipe_close(request);
-	pipe_close(reply);
-}
-
-/* The directory of the data pipes is made for us and our group, and left as it is where somebody has made it. */
-static void test_data_dir(void **state)
-{
+	static const struct {
+		enum pipe_name name;
+		enum pipe_end binder, other;
+		const char *dir, *socket;
+	} rows[] = {
+	    {PIPE_ORDERS, PIPE_PUSH, PIPE_PULL, "fetch", "fetch/orders"},
+	    {PIPE_CHUNKS, PIPE_PULL, PIPE_PUSH, "fetch", "fetch/chunks"},
+	    {PIPE_SEALS, PIPE_PULL, PIPE_PUSH, "seal", "seal/seals"},
+	    {PIPE_RECEIPTS, PIPE_PUSH, PIPE_PULL, "seal", "seal/receipts"},
+	};
 	struct pipe *p;
 	struct stat st;
 
 	(void)state;
-	assert_int_equal(pipe_open(dir.path, PIPE_INGEST_CTL, PIPE_REPLY, &p), 0);
-	pipe_close(p);
-	assert_int_equal(pipe_open(dir.path, PIPE_ORDERS, PIPE_PULL, &p), 0);
-	pipe_close(p);
-	assert_false(unit_exists(&dir, PIPE_DATA_DIR)); /* only by those who bind in it */
-	assert_int_equal(pipe_open(dir.path, PIPE_SEALS, PIPE_PULL, &p), 0);
-	pipe_close(p);
-	assert_int_equal(fstatat(dir.fd, PIPE_DATA_DIR, &st, 0), 0);
-	assert_int_equal(st.st_mode & 07777, 0750);
-	assert_int_equal(fchmodat(dir.fd, PIPE_DATA_DIR, 02770, 0), 0);
-	assert_int_equal(pipe_open(dir.path, PIPE_SEALS, PIPE_PULL, &p), 0);
-	assert_int_equal(fstatat(dir.fd, PIPE_DATA_DIR "/seals", &st, 0), 0);
-	assert_int_equal(st.st_mode & 07777, 0660);
-	pipe_close(p);
-	assert_int_equal(fstatat(dir.fd, PIPE_DATA_DIR, &st, 0), 0);
-	assert_int_equal(st.st_mode & 07777, 02770);
+	for (size_t i = 0; i < LEN(rows); i++) {
+		assert_int_equal(pipe_open(dir.path, rows[i].name, rows[i].other, &p), 0);
+		assert_true(pipe_connects(p));
+		pipe_close(p);
+		assert_false(unit_exists(&dir, rows[i].dir)); /* only by who binds in it */
+		assert_int_equal(pipe_open(dir.path, rows[i].name, rows[i].binder, &p), 0);
+		assert_false(pipe_connects(p));
+		assert_int_equal(fstatat(dir.fd, rows[i].dir, &st, 0), 0);
+		assert_int_equal(st.st_mode & 07777, 0700);
+		assert_int_equal(fstatat(dir.fd, rows[i].socket, &st, 0), 0);
+		assert_int_equal(st.st_mode & 07777, 0660);
+		pipe_close(p);
+		assert_int_equal(fchmodat(dir.fd, rows[i].dir, 0770, 0), 0);
+		assert_int_equal(pipe_open(dir.path, rows[i].name, rows[i].binder, &p), -EPERM);
+		assert_int_equal(unlinkat(dir.fd, rows[i].dir, AT_REMOVEDIR), 0);
+	}
 }
 
 /* The longest directory that fits, and one byte more. */
 static void test_path_limit(void **state)
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
-	size_t fits = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - strlen("/pipes/orders");
+	size_t fits = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - strlen("/fetch/orders");
 	int start = snprintf(path, sizeof(path), "%s/", dir.path);
 	struct pipe *p;
 
@@ -219,21 +213,6 @@ static void test_path_limit(void **state)
 	pipe_close(p);
 }
 
-static void test_peer(void **state)
-{
-	struct peer p;
-
-	(void)state;
-	assert_int_equal(peer_init(&p), 0);
-	assert_int_not_equal(p.self, 0);
-	assert_true(peer_hello(&p, 9, 0)); /* new, and it does not know us */
-	assert_false(p.greeted);
-	assert_false(peer_hello(&p, 9, p.self));
-	assert_true(p.greeted);
-	assert_true(peer_hello(&p, 10, 0)); /* its successor has to hear us first */
-	assert_false(p.greeted);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,10 +221,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_chunks, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_reconnect, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_bad_message, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test_setup_teardown(test_ask, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test_setup_teardown(test_data_dir, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_directories, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_path_limit, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test(test_peer),
 	};
 	return cmocka_run_group_tests_name("pipe", tests, NULL, NULL);
 }

@@ -1,58 +1,62 @@
-/*
- * Whom a command takes for its stages. They are played by a child process, which is forked while no socket is open,
- * since nanomsg's thread does not survive that.
- */
+/* Whom a command takes for its stages. They are played by a child process. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
 
 /* System */
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <sysexits.h>
+
+/* Wire */
+#include "common/wire/ctl.h"
 
 /* The code under test */
 #include "sluice/run/client.h"
 
 #define GUARD_S 20
 
-static void answer_ping(struct pipe *p)
+static void on_request(void *self, const struct ctl_asker *who, const struct message *m)
+{
+	struct ctl **ctl = self;
+	const struct message record = {.type = MSG_RECORD, .ref = m->ref, .state = TRANSFER_FETCHING};
+	/* An event about what nobody here asked for, and one about what was. */
+	const struct message other = {.type = MSG_RECORD, .ref = span_str("other"), .state = TRANSFER_FETCHING};
+	ctl_publish(*ctl, other.ref, &other);
+	ctl_publish(*ctl, record.ref, &record);
+	ctl_answer(*ctl, who->client, &record);
+}
+
+static void on_describe(void *self, struct message *pong)
 {
 	struct stat st;
-	struct message m;
-
-	if (pipe_receive(p, &m, NULL) < 0)
-		return;
-	assert_int_equal(m.type, MSG_PING);
+	(void)self;
 	assert_int_equal(fstatat(dir.fd, "store", &st, 0), 0);
-	const struct message pong = {
-	    .type = MSG_PONG,
-	    .incarnation = 7,
-	    .version = span_str("1"),
-	    .text = span_str("store"),
-	    .dev = st.st_dev,
-	    .ino = st.st_ino,
-	};
-	assert_int_equal(pipe_send(p, &pong), 0);
+	pong->dev = st.st_dev;
+	pong->ino = st.st_ino;
+	pong->text = span_str("store");
 }
 
 _Noreturn static void serve(void)
 {
-	struct pipe *ingest, *commit;
+	static const struct ctl_hooks hooks = {.request = on_request, .describe = on_describe};
+	struct stage_self selves[] = {{STAGE_INGESTD, 7, 1}, {STAGE_COMMITD, 8, 1}};
+	struct ctl *ctls[2];
+	struct loop *loop;
 
 	(void)alarm(GUARD_S);
-	assert_int_equal(pipe_open(dir.path, PIPE_INGEST_CTL, PIPE_REPLY, &ingest), 0);
-	assert_int_equal(pipe_open(dir.path, PIPE_COMMIT_CTL, PIPE_REPLY, &commit), 0);
-	for (;;) {
-		struct pollfd fds[] = {{.fd = pipe_receive_fd(ingest), .events = POLLIN},
-				       {.fd = pipe_receive_fd(commit), .events = POLLIN}};
-		(void)poll(fds, LEN(fds), -1);
-		if (fds[0].revents)
-			answer_ping(ingest);
-		if (fds[1].revents)
-			answer_ping(commit);
+	assert_int_equal(loop_new(&loop), 0);
+	for (size_t i = 0; i < LEN(ctls); i++) {
+		const struct ctl_env env = {.loop = loop,
+					    .runtime_dir = dir.path,
+					    .identity = &selves[i],
+					    .refused = COUNT_REFUSED_INGEST_CTL,
+					    .hooks = &hooks,
+					    .self = &ctls[i]};
+		assert_int_equal(ctl_new(&env, &ctls[i], NULL), 0);
 	}
+	loop_run(loop);
+	_exit(0);
 }
 
 static void test_whose_store(void **state)
@@ -68,6 +72,20 @@ static void test_whose_store(void **state)
 	struct client_options how = {
 	    .runtime_dir = dir.path, .store = unit_path(&dir, "store", path), .patience_ms = CLIENT_PATIENCE_MS};
 	assert_int_equal(client_open(&how, &c, &why), 0);
+	const struct message get = {.type = MSG_GET, .ref = span_str("r"), .source = span_str("http://x/")};
+	struct message m;
+	bool changed = true;
+	assert_int_equal(client_ask(c, STAGE_INGESTD, &get, &m, &why), 0);
+	assert_int_equal(m.type, MSG_RECORD);
+	while (client_event(c, 100, &m))
+		continue;
+	/* Of what it asked for alone. */
+	assert_int_equal(client_ask(c, STAGE_INGESTD, &get, &m, &why), 0);
+	assert_true(client_event(c, GUARD_S * 1000, &m));
+	assert_true(span_eq(m.ref, span_str("r")));
+	assert_false(client_event(c, 0, &m));
+	assert_int_equal(client_check_incarnation(c, &changed, &why), 0);
+	assert_false(changed);
 	client_close(c);
 	how.store = "/somewhere/else";
 	assert_int_equal(client_open(&how, &c, &why), EX_CONFIG);

@@ -9,6 +9,9 @@
 /* Base */
 #include "common/base/lock.h"
 
+/* Wire */
+#include "common/wire/stage.h"
+
 /* The code under test */
 #include "sluice/run/stages.h"
 
@@ -20,19 +23,20 @@ static void test_serve_and_sweep(void **state)
 	unit_dir_make(&d);
 	assert_false(stages_serve("/no/such/directory"));
 	assert_false(stages_serve(d.path));
-	assert_int_equal(lock_take_at(d.fd, "ingestd.lock", LOCK_EXCLUSIVE, "test", &fd, NULL), 0);
+	assert_int_equal(stage_claim(d.path, STAGE_INGESTD, &fd, NULL), 0);
 	assert_true(stages_serve(d.path));
 
-	static const char *const left[] = {"pipes/orders", "ingest.ctl", "pipes/seals",
-					   "commitd.lock", "log",        "not-ours"};
-	assert_int_equal(mkdirat(d.fd, "pipes", 0750), 0);
+	static const char *const left[] = {"fetch/orders", "ingestd/ctl", "seal/seals",
+					   "commitd/lock", "log",         "not-ours"};
+	assert_int_equal(mkdirat(d.fd, "seal", 0700), 0);
+	assert_int_equal(mkdirat(d.fd, "commitd", 0700), 0);
 	for (size_t i = 0; i < LEN(left); i++)
 		unit_write_text(&d, left[i], "");
 	stages_sweep(d.fd);
 	/* The sockets of a live daemon stay, and so does anything that is not ours. */
-	assert_true(unit_exists(&d, "ingestd.lock") && unit_exists(&d, "pipes/orders") &&
-		    unit_exists(&d, "ingest.ctl"));
-	assert_false(unit_exists(&d, "pipes/seals") || unit_exists(&d, "commitd.lock") || unit_exists(&d, "log"));
+	assert_true(unit_exists(&d, "ingestd/lock") && unit_exists(&d, "fetch/orders") &&
+		    unit_exists(&d, "ingestd/ctl"));
+	assert_false(unit_exists(&d, "seal") || unit_exists(&d, "commitd") || unit_exists(&d, "log"));
 	assert_true(unit_exists(&d, "not-ours"));
 	assert_int_equal(close(fd), 0);
 	assert_false(stages_serve(d.path));

@@ -1,0 +1,78 @@
+/*
+ * Requests and events: a Unix socket of our own (SOCK_SEQPACKET, a message of the codec in each packet) on which a stage
+ * answers the commands of people. This is the stage's side; ctl_client.h is the other.
+ *
+ *   client                              stage
+ *     │ connect ─────────────────────────► │  who it is (SO_PEERCRED) is known from here on
+ *     │ PING ────────────────────────────► │  which versions of the protocol it talks; answered by PONG
+ *     │ GET ─────────────────────────────► │  one request at a time: the next is not read before
+ *     │ ◄──────────────────────── RECORD   │  this one is answered
+ *     │ SUBSCRIBE ref ───────────────────► │  from the OK on, events about that ref; an empty ref: all
+ *     │ ◄──────────────────── OK, RECORD…  │
+ *
+ * The socket lies in a directory that only the stage can write to, RUNTIME/STAGE/ctl: to be able to connect is the
+ * right to ask.
+ *
+ * Nobody waits for a client. What it does not read waits in the socket and then in a queue of CTL_QUEUE_MAX; one that
+ * is further behind gets ERROR with FAIL_AGAIN as its last message, and is let go. Bytes that are no message, or one of
+ * a protocol that we do not talk, are answered by ERROR with FAIL_USAGE and end that connection and nothing else. Of
+ * more than CTL_CLIENTS_MAX, the user with the most loses the one that was silent for longest.
+ *
+ * A seam: tests/unit/stand_in_ctl.c can take the place of ctl.c when a program is linked.
+ */
+#ifndef SLUICE_WIRE_CTL_H
+#define SLUICE_WIRE_CTL_H
+
+#include <sys/types.h>
+
+#include "common/base/loop.h"
+#include "common/wire/codec.h"
+#include "common/wire/counters.h"
+#include "common/wire/stage.h"
+
+#define CTL_CLIENTS_MAX  256
+#define CTL_QUEUE_MAX    64     /* messages that wait in memory for one client */
+#define CTL_SUBJECTS_MAX 4096   /* refs that one client may subscribe to */
+#define CTL_FAREWELL_MS  60000u /* so long the last message waits for a client that does not read */
+
+struct ctl;
+
+/* Who asks. */
+struct ctl_asker {
+	uint64_t client; /* a number that is given once */
+	uid_t uid;
+};
+
+struct ctl_hooks {
+	/*
+	 * A request, borrowed for the call; PING and SUBSCRIBE are ctl's own. To be answered with ctl_answer(), now or
+	 * later.
+	 */
+	void (*request)(void *self, const struct ctl_asker *who, const struct message *m);
+	/* Fill in what the PONG says of the store: dev, ino, boot and text, which hold until the next call. */
+	void (*describe)(void *self, struct message *pong);
+};
+
+struct ctl_env {
+	struct loop *loop;
+	const char *runtime_dir;
+	const struct stage_self *identity;
+	enum counter refused; /* counts the messages that were refused */
+	const struct ctl_hooks *hooks;
+	void *self;
+};
+
+/* Bind and begin. `env` is copied, what it points to borrowed. 0, or -errno with a reason. NULL is fine to free. */
+int ctl_new(const struct ctl_env *env, struct ctl **ret_ctl, struct reason *why);
+void ctl_free(struct ctl *c);
+
+/* Answer the request in hand of that client. One that is gone is fine. */
+void ctl_answer(struct ctl *c, uint64_t client, const struct message *m);
+
+/* An event about `subject`, to all who subscribed to it or to all. */
+void ctl_publish(struct ctl *c, struct span subject, const struct message *m);
+
+/* The stage stops: requests that are not read yet are not read any more; what is in hand may still be answered. */
+void ctl_stop(struct ctl *c);
+
+#endif

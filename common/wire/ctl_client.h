@@ -1,0 +1,47 @@
+/*
+ * A client of a stage's ctl socket (ctl.h): blocking, for commands. A connection is either for questions or for events;
+ * after a failure it is of no use, and a new one is made.
+ *
+ * A connect that succeeds is what "the stage runs" means.
+ */
+#ifndef SLUICE_WIRE_CTL_CLIENT_H
+#define SLUICE_WIRE_CTL_CLIENT_H
+
+#include "common/wire/codec.h"
+#include "common/wire/stage.h"
+
+struct ctl_client;
+
+/*
+ * Connect. 0. -ENOENT, -ECONNREFUSED: the stage does not run. -EAGAIN: it runs and has more to do than it takes; worth
+ * another try. -EACCES: we may not come near it. -ENAMETOOLONG or another -errno. Does not block.
+ */
+int ctl_connect(const char *runtime_dir, enum stage_id stage, struct ctl_client **ret_client);
+void ctl_disconnect(struct ctl_client *c); /* NULL is fine */
+
+/* Readable when there is something to receive, or the stage is gone. Borrowed. */
+int ctl_client_fd(const struct ctl_client *c);
+
+/*
+ * Ask and wait for the answer, up to `timeout_ms`. 0: its views hold until the next call; it may be ERROR. -ETIMEDOUT;
+ * -EPIPE: the stage is gone; -EBADMSG: what came is no message; another -errno.
+ */
+int ctl_ask(struct ctl_client *c, const struct message *request, unsigned timeout_ms, struct message *ret_answer);
+
+/*
+ * Send a request and do not wait for its answer, which comes between the events: SUBSCRIBE. Waits up to `timeout_ms`
+ * for room. 0, -ETIMEDOUT or another -errno.
+ */
+int ctl_send(struct ctl_client *c, const struct message *request, unsigned timeout_ms);
+
+/* The next event, or such an answer, waiting up to `timeout_ms` or a signal for it. -EAGAIN: none came; the rest as above. */
+int ctl_receive(struct ctl_client *c, unsigned timeout_ms, struct message *ret_event);
+
+/*
+ * Ask who it is, and whether it talks our protocol. 0: `ret_pong`, whose views hold until the next call. -EPROTO: it
+ * does not, or does not want us to; `why` says what it talks. Else as ctl_ask(), with a reason.
+ */
+int ctl_ping(struct ctl_client *c, enum stage_id stage, unsigned timeout_ms, struct message *ret_pong,
+	     struct reason *why);
+
+#endif

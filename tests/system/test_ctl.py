@@ -1,0 +1,124 @@
+"""Requests and events: who is told what, which versions are understood, and in whose directories the sockets lie."""
+
+import os
+import stat
+
+import pytest
+
+import badserver
+import nano
+import wire
+from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
+from servers import wait_for
+from stages import OK, STAGES
+
+BLOBS = [b"first", b"second"]
+LATER = wire.VERSION + 1
+
+
+def text_of(error):
+    """What an ERROR says."""
+    assert error[3] == wire.ERROR, error
+    return error[7 : 7 + int.from_bytes(error[5:7], "big")].decode()
+
+
+def ref_of(record):
+    assert record[3] == wire.RECORD, record
+    return record[6 : 6 + int.from_bytes(record[4:6], "big")].decode()
+
+
+def subscribed(box, ref, stage="ingestd"):
+    ctl = wire.Ctl(box.runtime / stage / "ctl")
+    assert ctl.ask(wire.message("SUBSCRIBE", ref=ref))[3] == wire.OK
+    return ctl
+
+
+def test_events_are_filtered(box, bad):
+    """Who subscribed to one ref hears of that alone, whoever else fetches what."""
+    mine, other = map(digest_of, BLOBS)
+    for data in BLOBS:
+        bad.on(f"/{data.decode()}", badserver.whole(data))
+    with box.up(), subscribed(box, mine) as one, subscribed(box, "") as all_of_it:
+        for data in BLOBS[::-1]:
+            box.sluice("fetch", bad.url(f"/{data.decode()}"), "--digest", digest_of(data))
+        assert ref_of(one.receive()) == mine
+        assert ref_of(all_of_it.receive()) == other
+        one.socket.settimeout(0)
+        while True:
+            try:
+                assert ref_of(one.receive()) == mine
+            except BlockingIOError:
+                break
+
+
+def test_slow_client_is_dropped_and_told(box, bad):
+    """It does not read while more happens than all buffers take: it hears why it is let go, and nobody waited for it."""
+    layers = [b"%d" % i for i in range(600)]
+    config = config_blob()
+    manifest = manifest_blob(config, [descriptor(layer, LAYER) for layer in layers])
+    bad.image("many", "1", manifest, MANIFEST, {digest_of(b): [badserver.whole(b)] for b in (config, *layers)})
+    box.configure(f"[registry {bad.address}]\nplain_http = yes\n")
+    with box.up(), subscribed(box, "") as slow:
+        box.sluice("pull", f"{bad.address}/many:1")
+        heard = []
+        while packet := slow.receive():
+            heard.append(packet)
+    assert all(packet[3] == wire.RECORD for packet in heard[:-1]) and len(heard) > 64
+    assert "too slowly" in text_of(heard[-1])
+
+
+@pytest.mark.parametrize("stage", ["ingestd", "commitd"])
+def test_versions(box, stage):
+    """A neighbouring version goes on, another one is refused by name; either way everybody else is served."""
+    near = wire.message("PING", protocol=LATER, lowest=wire.VERSION, highest=LATER, version="9.9")
+    far = wire.message("PING", protocol=LATER, lowest=LATER, highest=LATER + 2, version="9.9")
+    with box.up():
+        with wire.Ctl(box.runtime / stage / "ctl") as ctl:
+            assert ctl.ask(near)[3] == wire.PONG
+            assert ctl.ask(wire.message("PING"))[3] == wire.PONG
+        with wire.Ctl(box.runtime / stage / "ctl") as ctl:
+            said = text_of(ctl.ask(far))
+            assert f"this client 9.9 speaks protocol {LATER} to {LATER + 2}, {stage} " in said
+            assert said.endswith(f"speaks {wire.VERSION}")
+            assert ctl.receive() == b""
+        with wire.Ctl(box.runtime / stage / "ctl") as ctl:
+            assert "another protocol version" in text_of(ctl.ask(wire.message("STATUS", protocol=LATER, ref="r")))
+        box.sluice("status")
+
+
+def test_stage_of_another_version(box):
+    """fetchd's place taken by one that talks a later protocol: it is told, and gets no order."""
+    box.store.mkdir()
+    ingestd = box.popen("ingestd")
+    wait_for("ingestd", lambda: (box.runtime / "fetch/chunks").exists())
+    with nano.Socket(nano.PUSH).connect(box.runtime / "fetch/chunks") as chunks, \
+            nano.Socket(nano.PULL).connect(box.runtime / "fetch/orders") as orders:
+        assert orders.receive()[3] == 1, "HELLO"
+        chunks.send(wire.message("HELLO", protocol=LATER, incarnation=7, lowest=LATER, highest=LATER, version="9.9"))
+        answer = orders.receive()
+        assert answer[3] == 1 and answer[20:22] == bytes([wire.VERSION, wire.VERSION]), answer
+    ingestd.terminate()
+    assert f"fetchd 9.9 speaks protocol {LATER}, this side " in box.finish(ingestd, want=OK).stderr
+
+
+def modes(box):
+    return {name: stat.S_IMODE(os.stat(box.runtime / name).st_mode) for name in ("ingestd", "commitd", "fetchd", "fetch", "seal")}
+
+
+def test_directories(box):
+    with box.up():
+        wait_for("all of them", lambda: all((box.runtime / stage / "holder").exists() for stage in STAGES))
+        assert set(modes(box).values()) == {0o700}
+        for stage in STAGES:
+            assert stat.S_IMODE(os.stat(box.runtime / stage / "lock").st_mode) == 0o600
+            assert (box.runtime / stage / "holder").read_text().startswith(f"{stage} {box.stage(stage)} since ")
+
+
+@pytest.mark.parametrize("stage, name", [("ingestd", "ingestd"), ("ingestd", "fetch"), ("commitd", "seal"), ("commitd", "commitd"), ("fetchd", "fetchd"), ("fetchd", ".")])
+def test_directory_that_others_may_write_in(box, stage, name):
+    box.store.mkdir()
+    (box.runtime / name).mkdir(parents=True, exist_ok=True)
+    (box.runtime / name).chmod(0o770)
+    said = box.run(stage)
+    assert said.returncode == 77 and "others can write in" in said.stderr, said.stderr
+    assert len(said.stderr.splitlines()) == 1

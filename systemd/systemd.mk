@@ -27,7 +27,7 @@ uninstall-units:
 SYSTEMD_SHORT := killed or forbidden or may
 
 .PHONY: check-exposure test-systemd systemd-short
-check-exposure: ## how exposed systemd finds the units: at most 0.3, fetchd 1.2
+check-exposure: ## how exposed systemd finds the units: ingestd and commitd at most 0.4, fetchd 1.2
 	@tests/gates/exposure
 test-systemd: ## the units on a booted Debian, as root; T=word for the tests whose name has it
 	@tests/lib/packages build test systemd

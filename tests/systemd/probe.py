@@ -2,6 +2,11 @@
 """
 Try forbidden things, from inside a unit's sandbox or as some user, and print what came of each as JSON: "ok", or the
 name of the error.
+
+    probe [PID [PLACE...]]
+
+PID is another process, to be troubled. Of each PLACE in the runtime directory: whether a socket can be connected to, a
+file opened, something made in a directory, and any of them renamed.
 """
 
 import ctypes
@@ -10,6 +15,7 @@ import json
 import mmap
 import os
 import socket
+import stat
 import sys
 import time
 
@@ -34,8 +40,35 @@ def read(path):
 
 
 def connect(path):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(path)
+    """The kernel asks for the permission before it looks at the type, which is one of two."""
+    try:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(path)
+    except OSError as error:
+        if error.errno != errno.EPROTOTYPE:
+            raise
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.connect(path)
+
+
+def rename(path):
+    """Whoever can do this can put something else in its place."""
+    os.rename(path, path + "-moved")
+    os.rename(path + "-moved", path)
+
+
+def capabilities():
+    with open("/proc/self/status", encoding="ascii") as f:
+        held = [line.split()[1] for line in f if line.startswith("Cap")]
+    if len(held) == 5 and not any(int(each, 16) for each in held):
+        raise OSError(errno.EPERM, "none")
+
+
+def give_away():
+    path = "/tmp/probe-owned"
+    with open(path, "wb"):
+        pass
+    os.chown(path, 1, -1)
 
 
 def other_pid():
@@ -55,9 +88,6 @@ ACTS = {
     "write below ingest": lambda: write("/var/lib/sluice/ingest/probe"),
     "write below blobs": lambda: write("/var/lib/sluice/blobs/sha256/probe"),
     "write in the store": lambda: write("/var/lib/sluice/probe"),
-    "write in the runtime directory": lambda: write("/run/sluice/probe"),
-    "connect to a control socket": lambda: connect("/run/sluice/ingest.ctl"),
-    "connect to a data pipe": lambda: connect("/run/sluice/pipes/chunks"),
     "open an IPv4 socket": lambda: socket.socket(socket.AF_INET),
     "open an IPv6 socket": lambda: socket.socket(socket.AF_INET6),
     "open a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
@@ -76,6 +106,10 @@ ACTS = {
     "signal another process": lambda: os.kill(other_pid(), 0),
     "trace another process": lambda: call("ptrace", PTRACE_ATTACH, other_pid(), None, None),
     "become root": lambda: os.setuid(0),
+    "hold a capability": capabilities,
+    "give a file away": give_away,
+    "make a device": lambda: os.mknod("/tmp/probe-device", 0o600 | stat.S_IFCHR, os.makedev(1, 3)),
+    "change the root": lambda: os.chroot("/"),
     "make a namespace": lambda: call("unshare", CLONE_NEWUSER),
     "mount": lambda: call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
     "set the clock": lambda: time.clock_settime(time.CLOCK_REALTIME, time.time()),
@@ -94,4 +128,18 @@ def outcome(act):
         return errno.errorcode.get(error.errno, str(error.errno))
 
 
-json.dump({name: outcome(act) for name, act in ACTS.items()}, sys.stdout)
+def tries(path):
+    """What to try there, told from its name alone: who cannot enter a directory cannot look at what is in it."""
+    name = path.rsplit("/", 1)[1]
+    if name in ("lock", "holder", "users", "services"):
+        return {"open": read, "rename": rename}
+    if name in ("ctl", "orders", "chunks", "seals", "receipts"):
+        return {"connect": connect, "rename": rename}
+    return {"make": lambda directory: write(directory + "/probe"), "rename": rename}
+
+
+found = {name: outcome(act) for name, act in ACTS.items()}
+for place in sys.argv[2:]:
+    for name, act in tries(place).items():
+        found[f"{name} {place}"] = outcome(lambda act=act, place=place: act(place))
+json.dump(found, sys.stdout)

@@ -1,11 +1,32 @@
 """The Debian package on a fresh tree: what it sets up, keeps and takes away."""
 
+import json
+
 from conftest import DEB, IDLE, IN_FLIGHT
 from images import Pusher, digest_of
-from machine import STORE, UNITS
+from machine import RUNTIME, STORE, UNITS
 from stages import STAGES
+from test_sandbox import USERS, assert_may, places
 
 CONFIG = "/etc/sluice/sluice.conf"
+
+# How the package was that let all three stages write where they met.
+FORMER_USERS = """
+g sluice-pipes  -
+m sluice-fetch  sluice-pipes
+m sluice-ingest sluice
+m sluice-ingest sluice-pipes
+m sluice-commit sluice-pipes
+"""
+FORMER_FILES = """
+d  /run/sluice            2750 root          sluice
+a+ /run/sluice            -    -             -            - group:sluice-pipes:rwx,mask::rwx
+d  /run/sluice/pipes      2770 root          sluice-pipes
+f  /run/sluice/pipes/seals 0660 sluice-commit sluice-pipes
+f  /run/sluice/ingest.ctl 0660 sluice-ingest sluice
+f  /run/sluice/commit.events 0660 sluice-commit sluice
+f  /run/sluice/fetchd.lock 0600 sluice-fetch sluice
+"""
 
 
 def files_of(machine):
@@ -53,6 +74,29 @@ def test_package_upgrade_in_mid_pull(machine, pull):
     pull.end(IN_FLIGHT)
     assert len(pull.resumes()) == 1
     assert config.read_text().endswith("# mine\n")
+
+
+def test_package_upgrade_from_the_former_places(machine, pull):
+    """On a running machine, in mid-pull: what was there goes, and nobody keeps more than is his now."""
+    now = places(machine)
+    pids = {name: machine.main_pid(name) for name in STAGES}
+    pull.wait(0.3)
+    machine.write("/former.users", FORMER_USERS)
+    machine.write("/former.files", FORMER_FILES)
+    machine.run("systemd-sysusers", "/former.users", want=0)
+    machine.run("systemd-tmpfiles", "--create", "/former.files", want=0)
+    open_to_all = json.loads(machine.run("probe", machine.main_pid("commitd"), RUNTIME, user="sluice-fetch", want=0).stdout)
+    assert open_to_all[f"make {RUNTIME}"] == "ok"
+    machine.install_package(DEB)
+    for name, old in pids.items():
+        machine.wait_other(name, old)
+    pull.end(IN_FLIGHT)
+    assert len(pull.resumes()) == 1
+    assert places(machine) == now
+    assert machine.run("getent", "group", "sluice-pipes").stdout == ""
+    for user, who in USERS.items():
+        found = machine.run("probe", machine.main_pid("commitd"), *now, user=user, want=0).stdout
+        assert_may(json.loads(found), machine, who)
 
 
 def test_package_removed_purged_and_back(machine, registry):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from images import Pusher, digest_of
-from machine import UNITS
+from machine import RUNTIME, UNITS
 
 REFUSED = {"EACCES", "EPERM", "EROFS"}
 HIDDEN = {"ENOENT", *REFUSED}
@@ -29,6 +29,10 @@ NEVER = {
     "signal another process": {"ESRCH", *REFUSED},
     "trace another process": {"ESRCH", *REFUSED},
     "become root": REFUSED,
+    "hold a capability": REFUSED,
+    "give a file away": REFUSED,
+    "make a device": REFUSED,
+    "change the root": REFUSED,
     "make a namespace": REFUSED,
     "mount": REFUSED,
     "set the clock": REFUSED,
@@ -48,14 +52,12 @@ OF_UNIT = {
         "write below ingest": HIDDEN,
         "write in the store": HIDDEN,
         "open an IPv4 socket": OK,
-        "connect to a data pipe": OK,
     },
     "ingestd": {
         **NEVER, **NO_NETWORK,
         "list the store": OK,
         "write below ingest": OK,
         "write in the store": REFUSED,
-        "connect to a data pipe": OK,
     },
     "commitd": {
         **NEVER, **NO_NETWORK,
@@ -67,14 +69,59 @@ OF_UNIT = {
     "pull": {
         **NEVER, **NO_NETWORK,
         "list the store": OK,
-        "connect to a control socket": OK,
-        "connect to a data pipe": HIDDEN,
         "write below ingest": REFUSED,
         "write in the store": REFUSED,
-        "write in the runtime directory": REFUSED,
     },
 }
+
+FETCH = {"connect fetch/orders", "connect fetch/chunks"}
+SEAL = {"connect seal/seals", "connect seal/receipts"}
+ASK = {"connect ingestd/ctl", "connect commitd/ctl"}
+NOTES = {"open fetchd/holder", "open ingestd/holder", "open commitd/holder"}
+MARKS = {"open users", "open services"}
+
+# What each may do where the stages meet (probe.py has the words), and nothing else.
+MAY = {
+    "fetchd": {
+        *FETCH, *MARKS, "make fetchd", "open fetchd/lock", "open fetchd/holder", "rename fetchd/lock", "rename fetchd/holder",
+    },
+    "ingestd": {
+        *FETCH, *SEAL, *MARKS, "connect ingestd/ctl", "make ingestd", "make fetch", "open ingestd/lock",
+        "open ingestd/holder", "rename ingestd/lock", "rename ingestd/holder", "rename ingestd/ctl", "rename fetch/orders",
+        "rename fetch/chunks",
+    },
+    "commitd": {
+        *SEAL, *MARKS, "connect commitd/ctl", "make commitd", "make seal", "open commitd/lock", "open commitd/holder",
+        "rename commitd/lock", "rename commitd/holder", "rename commitd/ctl", "rename seal/seals", "rename seal/receipts",
+    },
+    "member": {*ASK, *NOTES, *MARKS},
+    "stranger": set(),
+}
+MAY["pull"] = MAY["member"]
+# with all their groups, and without any sandbox
+USERS = {
+    "sluice-fetch": "fetchd", "sluice-ingest": "ingestd", "sluice-commit": "commitd", "member": "member",
+    "stranger": "stranger",
+}
 FILES = {**UNITS, "pull": "sluice-pull@.service"}
+
+
+def places(machine):
+    """All there is in the runtime directory."""
+    found = machine.run("find", RUNTIME, "-mindepth", "1", want=0).stdout.split()
+    return [RUNTIME, *sorted(found)]
+
+
+def assert_may(found, machine, who):
+    """Exactly this, and a refusal is one of permission."""
+    outcomes = {
+        act.replace(f"{RUNTIME}/", ""): found[act]
+        for act in found if RUNTIME in act
+    }
+    assert len(outcomes) == 2 * len(places(machine))
+    wrong = {act: said for act, said in outcomes.items() if said not in (OK if act in MAY[who] else REFUSED)}
+    assert not wrong
+    assert MAY[who] <= set(outcomes)
 
 
 def probe_unit(machine, name):
@@ -83,7 +130,7 @@ def probe_unit(machine, name):
     other = machine.main_pid("ingestd" if name != "ingestd" else "commitd")
     installed = (machine.root / "usr/lib/systemd/system" / FILES[name]).read_text()
     lines = [
-        f"ExecStart=/usr/bin/probe {other}" if line.startswith("ExecStart=") else line
+        f"ExecStart=/usr/bin/probe {other} {' '.join(places(machine))}" if line.startswith("ExecStart=") else line
         for line in installed.splitlines() if not line.startswith(dropped)
     ]
     return "\n".join(lines).replace("[Service]", "[Service]\nType=oneshot\nStandardOutput=truncate:/probe.out")
@@ -99,14 +146,20 @@ def test_forbidden(machine, name):
     found = json.loads((machine.root / "probe.out").read_text())
     wrong = {act: found[act] for act, wanted in OF_UNIT[name].items() if found[act] not in wanted}
     assert not wrong
+    assert_may(found, machine, name)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_user_may_where_the_stages_meet(machine, user):
+    """Not even fetchd's user, with all its groups, takes a place in which another stage meets its peers."""
+    found = machine.run("probe", machine.main_pid("commitd"), *places(machine), user=user, want=0).stdout
+    assert_may(json.loads(found), machine, USERS[user])
 
 
 def test_member_may_ask_and_no_more(machine, registry):
     found = json.loads(machine.run("probe", user="member", want=0).stdout)
-    assert found["connect to a control socket"] == "ok"
     assert found["read index.json"] == "ok"
-    for act in ("connect to a data pipe", "write in the store", "write below ingest", "write below blobs",
-                "write in the runtime directory"):
+    for act in ("write in the store", "write below ingest", "write below blobs"):
         assert found[act] == "EACCES", act
     pusher = Pusher(registry.address, "members")
     pusher.image("1", [pusher.blob_bytes(b"for members")])
@@ -116,8 +169,7 @@ def test_member_may_ask_and_no_more(machine, registry):
 
 def test_stranger_may_do_nothing(machine, registry):
     found = json.loads(machine.run("probe", user="stranger", want=0).stdout)
-    for act in ("connect to a control socket", "connect to a data pipe", "list the store", "read index.json",
-                "write in the runtime directory"):
+    for act in ("list the store", "read index.json"):
         assert found[act] == "EACCES", act
     pusher = Pusher(registry.address, "strangers")
     pusher.image("1", [pusher.blob_bytes(b"not for strangers")])

@@ -20,7 +20,7 @@ m sluice-commit sluice-pipes
 """
 FORMER_FILES = """
 d  /run/sluice            2750 root          sluice
-a+ /run/sluice            -    -             -            - group:sluice-pipes:rwx,mask::rwx
+a  /run/sluice            -    -             -            - group:sluice-pipes:rwx,mask::rwx
 d  /run/sluice/pipes      2770 root          sluice-pipes
 f  /run/sluice/pipes/seals 0660 sluice-commit sluice-pipes
 f  /run/sluice/ingest.ctl 0660 sluice-ingest sluice
@@ -85,7 +85,7 @@ def test_package_upgrade_from_the_former_places(machine, pull):
     machine.write("/former.files", FORMER_FILES)
     machine.run("systemd-sysusers", "/former.users", want=0)
     machine.run("systemd-tmpfiles", "--create", "/former.files", want=0)
-    open_to_all = json.loads(machine.run("probe", machine.main_pid("commitd"), RUNTIME, user="sluice-fetch", want=0).stdout)
+    open_to_all = json.loads(machine.run("probe", 1, RUNTIME, user="sluice-fetch", want=0).stdout)
     assert open_to_all[f"make {RUNTIME}"] == "ok"
     machine.install_package(DEB)
     for name, old in pids.items():
@@ -95,7 +95,7 @@ def test_package_upgrade_from_the_former_places(machine, pull):
     assert places(machine) == now
     assert machine.run("getent", "group", "sluice-pipes").stdout == ""
     for user, who in USERS.items():
-        found = machine.run("probe", machine.main_pid("commitd"), *now, user=user, want=0).stdout
+        found = machine.run("probe", 1, *now, user=user, want=0).stdout
         assert_may(json.loads(found), machine, who)
 
 

@@ -152,7 +152,7 @@ def test_forbidden(machine, name):
 @pytest.mark.parametrize("user", USERS)
 def test_user_may_where_the_stages_meet(machine, user):
     """Not even fetchd's user, with all its groups, takes a place in which another stage meets its peers."""
-    found = machine.run("probe", machine.main_pid("commitd"), *places(machine), user=user, want=0).stdout
+    found = machine.run("probe", 1, *places(machine), user=user, want=0).stdout
     assert_may(json.loads(found), machine, USERS[user])
 
 

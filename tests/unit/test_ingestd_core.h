@@ -89,9 +89,10 @@ static inline struct transfer *get(const char *ref, const char *source, const ch
 static inline void finish_job(const struct transfer *t)
 {
 	uint64_t until_ms = clock_mono_ms() + PATIENCE_MS;
-	const struct ingest *in = t->in;
+	char ref[REF_MAX + 1]; /* it may be gone then */
 
-	while (transfers_find(&transfers, span_str(in->record.ref)) == t && transfer_is_busy(t)) {
+	(void)snprintf(ref, sizeof(ref), "%s", t->ref);
+	while (transfers_find(&transfers, span_str(ref)) == t && transfer_is_busy(t)) {
 		assert_true(clock_mono_ms() < until_ms);
 		loop_turn(loop, true);
 	}

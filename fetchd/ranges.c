@@ -20,6 +20,7 @@
 #define PART_MS_UNKNOWN  UINT64_MAX /* a fast path takes 0 ms for a part */
 #define NEVER_MS         UINT64_MAX
 
+/* NOLINTNEXTLINE(misc-redundant-expression): two limits that agree today */
 _Static_assert(RANGE_SIZE_MIN >= PART_CHUNK_SIZE, "a part has a chunk at least");
 
 /* Nothing is asked for any more; when none runs, the stream is asked for again. */
@@ -124,6 +125,7 @@ static bool open_one(struct ranges *rs, struct range *r, const struct want *want
 	if (!take_turn(rs, r))
 		return false;
 	rs->env.request(rs->env.self, r->part->at, r->part->end - 1, &ask);
+	assert(rs->all_len > 0);
 	ask.patience.min_speed /= rs->all_len; /* they share the way */
 	return range_ask(r, &ask, want);
 }

@@ -3,6 +3,7 @@
 /* Base */
 #include "common/base/clock.h"
 
+/* NOLINTNEXTLINE(misc-redundant-expression): two limits that agree today */
 _Static_assert(RATE_MAX <= BUCKET_RATE_MAX, "what can be configured fits in a bucket");
 
 void throttle_init(struct throttle *t, struct loop *loop, struct bucket *all, const struct turn *turn,

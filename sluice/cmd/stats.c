@@ -45,11 +45,11 @@ struct phrase {
 
 /* A line: its subject, then phrases with commas between them, over as many lines as it takes. */
 struct subject {
-	enum stage_id stage; /* shown if that is up */
 	const char *head;
-	const struct phrase *phrases; /* or */
+	const struct phrase *phrases; /* or, without any, */
+	size_t phrases_len;
 	enum counter timer;
-	size_t phrases_len; /* 0: a timer */
+	enum stage_id stage; /* shown if that is up */
 };
 
 static const struct phrase network[] = {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is promised: once a commit is COMMIT_DONE, the blob survives a power cut and hashes to its name; and whatever
  * happens, nothing under blobs/ has a name that its bytes do not hash to.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The commit: a sealed ingest gets its name under blobs/, durably. The argument why that holds stands in commit.c.
  *

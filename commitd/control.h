@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What sluice requests of commitd on its ctl socket, and the events there. A request that has to wait for the disk runs
  * on the committer's thread, in order, and is answered when that is done.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * NAME
  *	commitd - the stage of Sluice that gives blobs their names

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names in index.json, given and taken durably. Nobody else writes that file.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way back to ingestd: a receipt for every seal, in the order in which they were decided. None is dropped: what the
  * pipe does not take stays here.

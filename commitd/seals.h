@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon's side of `seals` and `receipts`: takes seals, has them committed in batches, answers each with a receipt.
  *

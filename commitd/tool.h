@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `commitd commit`: seals as frames on one descriptor, digests as lines on another.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "fetchd/bucket.h"
 
 static int64_t full(const struct bucket *b)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A token bucket: bytes may pass while it is not empty, and it fills at its rate. Whoever passes may take more than is
  * there; the debt is waited for afterwards. So no piece is too big for a small rate. Pure: the caller tells the time.

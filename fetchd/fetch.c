@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Longer than 500 lines because it is one room: the steps of a transfer, and the only file that sees struct fetch.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One transfer: from an order to END or FAIL in its outlet, over any number of requests. Its steps are in fetch.c.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "fetchd/fetcher.h"
 
 int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *settings)

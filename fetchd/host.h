@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is known of each origin: how many exchanges run with it, whether it ever answered, whether it serves ranges, and
  * how fast it may send to us.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * NAME
  *	fetchd - the stage of Sluice that talks to the network

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pipe in: FETCH and CANCEL from ingestd, and a table of the transfers that it ordered. The rules are in
  * common/wire/message.h.

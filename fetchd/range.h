@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One range of a transfer: a connection that fetches one part of the window. It judges what it is answered and knows
  * its own hiccups; what follows for the transfer it hands back as a verdict.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ranges of a transfer: connections beside its own that fetch the next parts of a large blob at the same time.
  *

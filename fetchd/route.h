@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way to the bytes of a source: who is asked, in which order, under which URL (OCI distribution spec, "Pulling
  * manifests" and "Pulling blobs"), where redirects lead from there, and the policy of each host.

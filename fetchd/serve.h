@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon: the pipes, what the transfers share, and the configuration that SIGHUP has read again.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where messages go: the `chunks` pipe, or frames or raw bytes on a descriptor. A sink serves any number of transfers,
  * each through an outlet of its own.

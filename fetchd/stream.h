@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one stream of a transfer: a request, the judgement over its answer, and its body, in order into the outlet. It
  * says what follows and never acts itself: whoever owns it makes the requests and hears the exchange.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The limits on how fast the bytes of a transfer may come: its own, its host's and that of all transfers. While they
  * hold bytes back, the exchanges of the transfer are paused, and resumed together.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `fetchd get`: one transfer to stdout, to pipe the stages together in a shell.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The window of a transfer whose content comes in several parts at once: parts that follow each other, filled in any
  * order and passed on in theirs. What arrives is put into chunks at once, so that passing it on copies nothing; there

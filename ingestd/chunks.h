@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pipe from fetchd: the bytes, and what happens to them on the network.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What happens to transfers, as it happens, for those who subscribed on the ctl socket. A hint and never the truth.
  */

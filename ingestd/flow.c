@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Longer than 500 lines because it is one state machine: all steps of a transfer, and nothing else. */
 #include "ingestd/flow.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pipe to fetchd: orders for bytes, and the calls that take them back.
  */

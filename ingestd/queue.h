@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The queue: what sluice requests of transfers, and whose turn it is.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The options of ingestd. Filled once at start; constant from then on.
  */

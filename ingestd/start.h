@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How a transfer begins, and how it begins again after a rest: its ingest is opened, and what it is short of comes next.
  */

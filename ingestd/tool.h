@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The verbs of ingestd for pipelines without daemons. They use the store alone and may block; the ingest's lock keeps
  * them and a daemon apart. Both return an exit code of sysexits(3), after an error line unless it is 0.

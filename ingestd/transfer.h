@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A transfer in the daemon's hands. Data, and the only functions that change its phase; what happens to a transfer is
  * in flow.h. Longer than 150 lines because of the table of the phases.

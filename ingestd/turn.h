@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What happens by time and at the end of each turn of the loop: leases, checkpoints, waits; the start of what is
  * queued; and the end of the daemon.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Judgements about a transfer, and the words for them. Nothing here changes a state.
  */

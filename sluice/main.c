@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * NAME
  *	sluice - pull container images and files, and never fetch or hash twice what has arrived

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The units and what they need, installed; and what proves them. UNITDIR is where systemd looks for units.
 
 UNITDIR    ?= $(PREFIX)/lib/systemd/system

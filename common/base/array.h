@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Arrays that grow: a pointer, how many elements there are and how many there is room for, in the caller's own struct.
  *

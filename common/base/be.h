@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fixed-width big-endian integers in byte buffers. The caller has checked the room.
  */

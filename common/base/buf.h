@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A growable buffer of bytes that is reused: clearing keeps the memory. The bytes are followed by a terminator that
  * does not count, so that `data` can be read as a string.

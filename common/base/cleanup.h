@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ownership in locals: a variable marked AUTO_x gives up what it owns when it goes out of scope, and handing the thing
  * over is visible as take_fd() or take_ptr().

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Time. Durations use the monotonic clock in milliseconds; what people see uses the wall clock.
  */

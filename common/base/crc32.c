@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/crc32.h"
 
 /* A nibble at a time: the records are small, and sixteen constants can be checked by eye. */

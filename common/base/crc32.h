@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CRC-32 as in IEEE 802.3, zlib and PNG (reflected, polynomial 0xEDB88320): for small records that check themselves. */
 #ifndef SLUICE_BASE_CRC32_H
 #define SLUICE_BASE_CRC32_H

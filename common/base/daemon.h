@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The skeleton of all three daemons: the loop, signals, a clean end; and what a service manager wants to hear of it
  * (notify.h): ready, reloading, alive, stopping.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one place that syncs and renames. What each function promises, it promises across a power cut, given a disk that
  * keeps what it acknowledged. All of them block for as long as the disk takes: in a daemon, only worker threads call

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Text from anywhere as one harmless line: control bytes, bytes that are not UTF-8, and characters that turn the
  * direction of a line or cannot be seen become \xNN.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Failpoints: names for the durable edges, that is for each call by which a process changes what outlives it, or sends
  * or receives a message. A debug build (make FAILPOINTS=1 BUILD=...) can be struck at any of them;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files and directories, relative to a directory descriptor and never through a symbolic link. What must reach the disk
  * goes through durable.h instead.

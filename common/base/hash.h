@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is to be known of digests without making any: a program that only reads and compares them links no libcrypto.
  */

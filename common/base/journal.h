@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One entry of systemd's journal in its native form, built field by field and sent as one datagram.
  */

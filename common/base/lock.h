@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Advisory locks (flock(2)) on small files that say who holds them and since when. The kernel drops the lock with its
  * last descriptor, so nobody who was killed holds one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Log lines. Only stage code logs, once, where the thing is decided. Under systemd (JOURNAL_STREAM names stderr) a line
  * is an entry of the journal with its priority and fields of its own; elsewhere it goes to stderr behind the program's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The event loop of a process: timers, descriptors, signals, children, threads that wake it, and a hook before each
  * turn. Callbacks run on the thread that runs the loop, one after another, and must not block.

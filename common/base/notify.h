@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a daemon tells the service manager that started it: the datagrams of sd_notify(3), without its library. Where
  * nobody listens (NOTIFY_SOCKET is not set) all of it does nothing. None of it blocks.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Options as rows of a table. A row's value comes from its default, then the configuration file (where the program
  * reads one), then the environment, then the command line; each later one wins. Every value goes through the row's

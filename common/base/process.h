@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What every program sets up for itself, and the directory that the programs of a set meet in.
  */

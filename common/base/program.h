@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The skeleton of all four programs: process set-up, options, verbs, --help, --version, the log level, the exit code.
  *

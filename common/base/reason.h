@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One line for a person, filled in by whoever refuses something: what it was about and what is wrong with it. Libraries
  * never log; they hand back a verdict or -errno and, where a number cannot say it all, a reason.

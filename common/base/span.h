@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A borrowed view of bytes. It owns nothing, is not terminated, and lives as long as what it looks into.
  */

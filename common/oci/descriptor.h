@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Content descriptors and media types: OCI image spec, descriptor.md and media-types.md; Docker's are those of the
  * image manifest v2, schema 2.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Content digests, "algorithm:hex", as in the OCI image spec, descriptor.md, section Digests. Only the registered
  * algorithms, only lower case, only the exact length: the text becomes a path and a URL.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The part of digest.h that hashes, in a file of its own: see common/base/hash.h. */
 #include "common/oci/digest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * JSON by jansson, which only json.c includes. Parsing is strict: one value, no duplicate keys, valid UTF-8, no NUL, a
  * bounded depth, nothing behind it.

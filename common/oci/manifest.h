@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Image manifests and indexes (OCI image spec, manifest.md and image-index.md; Docker schema 2 and manifest lists). A
  * document that is both, or that calls itself something else than what it came as, is refused (GHSA-5j5w-g665-5m35).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Platforms, "os/architecture[/variant]", an os of Windows also with its version: "windows(10.0.20348)/amd64". They are
  * normalised and matched as by containerd's platforms package: aarch64 is arm64, x86_64 is amd64, arm alone is arm/v7,

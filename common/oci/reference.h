@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Image references: [HOST[:PORT]/]NAME[:TAG][@DIGEST], with the grammar of the distribution spec (spec.md, "Pulling
  * manifests") and Docker's short names: "alpine" is docker.io/library/alpine:latest.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the bytes of a transfer come from, as the text that orders and transfer files carry:
  *

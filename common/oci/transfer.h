@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The vocabulary of transfers: refs, states, and the classes of failures. It goes over the wire and to disk.
  */

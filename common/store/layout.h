@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A store: an OCI image layout (image-layout.md) with an ingest/ directory beside blobs/. This file knows its names,
  * makes the skeleton of a store that is not there yet, and opens what is stored for reading. Who may write which part is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * index.json: the names of the images in a store (image-layout.md; annotation org.opencontainers.image.ref.name). An
  * edit keeps everything else in the document.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The record of an ingest: what was requested, from where, and how far it got. On disk it is the text file `transfer`
  * of an ingest directory, one key=value a line, keys without a value left out:

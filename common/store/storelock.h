@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One commitd a store: a lock (flock(2)) on the blobs/ directory itself, which serves also where two runtime
  * directories lead to one store.

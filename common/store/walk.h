@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The walk over what an image consists of, as far as it is stored: from a manifest or an index down to the configs and
  * layers. Whoever has to know all content of an image (to name it, to count it, to keep it) walks here, and `pull`,

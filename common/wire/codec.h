@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages to bytes and back. Pure: no I/O, no allocation, no state.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the stages count of themselves, each number defined once: `sluice metrics` and `sluice stats` show them. A stage
  * counts on its event loop's thread alone, into memory of its own, without a lock or a call; a number is told when

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests and events: a Unix socket of our own (SOCK_SEQPACKET, a message of the codec in each packet) on which a stage
  * answers the commands of people. This is the stage's side; ctl_client.h is the other.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A client of a stage's ctl socket (ctl.h): blocking, for commands. A connection is either for questions or for events;
  * after a failure it is of no use, and a new one is made.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The same messages over stdin and stdout, each with its length in four big-endian bytes before it, for people who pipe
  * the stages by hand. Blocking.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One end of the conversation of two stages: a pipe in, a pipe out, and who is at the other side.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pipes that carry the data between the stages: nanomsg sockets in the runtime directory. Only pipe.c knows
  * nanomsg. Nothing here blocks. One thread of a process uses them.

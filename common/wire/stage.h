@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The three stages: what each is called, which start of which this process is, and their places in the runtime
  * directory:

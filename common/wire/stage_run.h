@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A stage as a daemon (common/base/daemon.h): one in a runtime directory.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Credentials for registries, from the files that podman and docker keep (containers-auth.json(5), docker's
  * config.json):

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Credential helpers, as docker has them: the program docker-credential-NAME is run with "get", reads on stdin for
  * which server, and prints {"Username": ..., "Secret": ...}. It runs beside the loop, which it never holds up, and is

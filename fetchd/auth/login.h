@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How one transfer logs in: a pass is shown where the account had one, made where the registry asks for one (401), and
  * made once more where it is refused. It hands back what to do next and never acts itself.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Passes: what registries want to see in Authorization, and how to get it. A 401 names what is wanted: a password
  * (Basic), or a token that a realm makes (Bearer). The credentials are looked up, a helper asked where one keeps them,

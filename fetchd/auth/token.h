@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bearer tokens: one request for one of them, by the distribution project's token specification ("Token Authentication
  * Specification": GET, anonymous or with a password) and its OAuth 2 part (POST, with an identity token).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "fetchd/config/policy.h"
 
 static uint64_t own_or(uint64_t own, uint64_t of_all)

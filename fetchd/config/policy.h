@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What holds for one host: its own section of the configuration, and for whatever that leaves open the settings for
  * all hosts. Looked up once for a request and then a value of its own, so that nothing is compared in the middle of a body

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The configuration of single registries: [registry HOST] sections of the configuration file, then of the files in
  * registries.d beside it, in the order of their names. If a key is repeated, the last one wins; of a list (mirror,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fetchd's options: rows of a table, from the configuration file's [fetchd] section, the environment and the command
  * line; and the sections [registry HOST] of that file and of those in registries.d beside it.

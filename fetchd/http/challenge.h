@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a server asks for in WWW-Authenticate (RFC 9110, 11.6.1), and the parameters of a Bearer challenge as the
  * distribution project's token specification has them: where tokens are made (realm), for which service, for what

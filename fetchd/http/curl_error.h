@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What libcurl's errors mean to us, and how a person is told. Its codes and words differ from version to version, so
  * they are read together with what had happened by then: the same answer of a server has the same end with each.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What went wrong with a request, as far as whoever made it has to know to try again, to give up and to tell why.
  */

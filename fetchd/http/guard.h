@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where a connection may not lead that a server, not a person, asked for: this machine and its link, the cloud's
  * metadata services included. The name of a host says little about that; so it is looked at when the socket is opened.

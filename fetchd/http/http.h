@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP exchanges by libcurl's multi interface on our loop: one request, one response, no decisions. Redirects,
  * credentials, ranges and retries are the caller's. This header is a seam: it names no library, and a program may be

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What to do with a response: the decision that keeps wrong bytes out. Pure. The rules are those of the table "what
  * goes wrong, and what happens" in docs/DESIGN.md; RFC 9110, 13.1.5 (If-Range), 14.4 and 15.3.7 (206), 15.5.17

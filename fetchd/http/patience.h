@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * When a server is too slow to be waited for: it is silent, or what it sends is a trickle. Only time counts in which we
  * would have taken bytes. Pure: the caller tells the time.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The head of an HTTP response, collected line by line. Pure: no network, no clock. Formats: RFC 9110 (8.6
  * Content-Length, 8.8 validators, 10.2.3 Retry-After, 11.6.1 WWW-Authenticate, 14.4 Content-Range), RFC 9112 (4 status

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The words of which HTTP's fields are made (RFC 9110, 5.6), for all who read or check one. Pure.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * URLs and origins (RFC 3986; RFC 6454, 4: an origin is scheme, host and port), by libcurl's parser, so that what we
  * compare is what it connects to.

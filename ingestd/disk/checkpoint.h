@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The saved state of a running digest, so that resuming costs the same at 1 MiB and at 100 GiB.
  *

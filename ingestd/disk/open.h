@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opening an ingest: its lock, its files, and recovery from whatever is there.
  *

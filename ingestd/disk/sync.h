@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What an ingest makes durable: durable checkpoints, the seal, and before them the space for it all. A job is a
  * snapshot; it runs on a worker thread (or in place, for ingestd put) while the ingest goes on appending, and reads

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The commands of sluice: the settings that they are given, and a row each (common/base/program.h): how a command is
  * called, what help says of it, and what runs it. A command ends with an exit code of sysexits(3), after one line that

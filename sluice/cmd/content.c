@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ls, images and cat: what is stored. They read the store and need no stage.
  */

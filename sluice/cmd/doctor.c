@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * doctor: is each stage up, do the pipes connect, can the stages write, is there space, do versions and clocks agree.
  * It changes nothing and starts nothing.

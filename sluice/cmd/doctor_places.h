@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What `sluice doctor` checks of files and directories: the runtime directory, the store and its space, the programs and
  * the configuration.

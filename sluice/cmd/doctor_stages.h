@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What `sluice doctor` checks of the stages, by what they say of themselves.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * events: what the stages publish, a JSON object a line. An event is a hint: who reads slowly misses some, and nobody
  * waits for him. So the stream tells when a stage comes and goes, which is when `status` is to be looked at anew.

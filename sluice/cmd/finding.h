@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a check of `sluice doctor` found: a line each, or with --json an object, with what to do about it.
  */

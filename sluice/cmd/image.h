@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Images as they are in the store: their manifests, their size, their names.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metrics: what the stages have counted, in Prometheus' text format, version 0.0.4. Of a stage that is not up there is
  * no number, and sluice_up says so: a number that is not there is not 0.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tag and rm: the names of images, which commitd alone writes.
  */

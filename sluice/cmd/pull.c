@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* System */
 #include <assert.h>
 #include <errno.h>

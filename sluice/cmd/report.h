@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How commands end: the one line that says what went wrong, and results as JSON.
  */

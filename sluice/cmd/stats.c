@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stats: what the stages have counted, for people. Every line fits 80 columns.
  */

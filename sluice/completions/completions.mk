@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The completions, installed: a file for each shell, which asks the one program that knows. ZSHDIR is where zsh looks.
 
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Completion of Sluice's programs for fish.
 
 function __sluice_complete

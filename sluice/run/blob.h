@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One blob that a command wants stored: what it is, and what ingestd and the store have said of it so far. Decisions
  * only, on a clock that the caller reads: wait.c sends what is due.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stages as a command sees them: questions on their ctl sockets that are asked again until they are answered, and
  * ingestd's events about what this command got, as hints.

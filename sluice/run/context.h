@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What every command of sluice is given: the global options, and the places that they lead to.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the stages have counted, asked of each of them: for `metrics`, `stats` and `doctor`.
  */

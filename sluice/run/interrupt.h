@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ctrl-C and SIGTERM for commands that wait: the first is noted and the command ends in order, a second one ends it at
  * once.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Own header */
 #include "sluice/run/stages.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stages for as long as a command needs them: those that serve already, or our own under a supervisor in the
  * background (`sluice up --background`), which ends when nobody uses them any more.

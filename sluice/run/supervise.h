@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The three stages as children: started, started again whenever one dies, stopped together. What `sluice up` does in
  * the foreground, and what the other commands have it do in the background.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A set of blobs that a command wants stored (blob.h): requests each from ingestd, follows them, and tells the caller of
  * each that is stored. Also what is in the store already is requested: its name may be there and not durable yet.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A block of lines at the cursor of a terminal that is drawn again in place. Between two frames the cursor stands at
  * the beginning of the line below the block, and nothing about the terminal is changed: whatever ends the program, the

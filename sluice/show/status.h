@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What `sluice status` tells of a transfer, from ingestd or, when none runs, from the store itself.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Numbers and texts as people read them: durations, refs, wrapped text; sizes are in common/base/text.h.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The Debian package, built by debhelper in a copy of the sources that has debian/ at its top; and what proves it.
 
 DEB      := $(BUILD)/deb

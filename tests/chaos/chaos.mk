@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Chaos: what kills, fails and misleads the programs, and the proof that nothing is lost. tests/README.md says more.
 
 STRIKE := $(BUILD)/chaos/strike

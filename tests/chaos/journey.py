@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 One small journey with every kind of message: a pull whose server fails at first, names given and taken, a transfer that
 fails, is reset and aborted, and one that is aborted in progress, with a listener to all of it. Every step is a

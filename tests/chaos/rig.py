@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 One small pull by three stages that the caller starts, strikes (tests/lib/strike.c) and starts again, and the proof that
 all is well afterwards.

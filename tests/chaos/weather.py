@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What chaos does to the world around the programs: the network, the time of day, the disk."""
 
 import contextlib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the fuzz targets share. A target is one file with one LLVMFuzzerTestOneInput(): it hands the bytes to a decoder
  * and aborts where the answer breaks a promise of the decoder's header. libFuzzer drives it (make fuzz), or replay.c,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What registries and realms say about getting in: fields of WWW-Authenticate, a line each, and behind an empty line a
  * realm's answer.

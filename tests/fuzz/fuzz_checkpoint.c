@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The checkpoint file: any bytes are an answer, and no answer goes past what is there. An input is flags, the facts of
  * the data, a length, and up to three slots; the flags say which slots get a right checksum, because otherwise no

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Messages: every input is one verdict, and what is a message encodes to the same bytes again. */
 
 /* Wire */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Digests: what is read is written as exactly what was read, and is a name without a way out of its directory. */
 
 /* OCI */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Streams of frames: what was read before the first refusal is, written again, the beginning of the stream. */
 
 /* System */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Manifests and indexes, with the media type that they came under in a line before them. */
 
 /* OCI */

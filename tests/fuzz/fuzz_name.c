@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Names of images, as index.json and SET_NAME carry them: what passes is printable and cannot leave its directory. */
 
 /* OCI */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* index.json: whatever can be read can be edited, and says afterwards what the edit wanted and all else as before. */
 
 /* System */

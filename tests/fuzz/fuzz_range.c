@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Content-Range against a second reader of it: exactly the forms of RFC 9110, 14.4 with numbers to INT64_MAX pass, and
  * with the numbers that stand there.

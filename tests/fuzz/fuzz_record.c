@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The transfer file: what can be read says the same when it is written and read again, and torn ends do not count. */
 
 /* Base */

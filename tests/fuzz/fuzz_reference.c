@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Image references: the full form of what was read reads as the same reference. */
 
 /* OCI */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Heads of HTTP answers and the judgement over them: no body is taken whose bytes could lie at another place than where
  * we would put them. An input is flags, offset and size of what was asked for, and the header lines.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sources: no control bytes and no credentials come through, and registry sources are written as they were read. */
 
 /* OCI */

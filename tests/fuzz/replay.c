@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Feed a fuzz target the files of a corpus, in their order: replay DIRECTORY. Prints how many there were. */
 
 /* System */

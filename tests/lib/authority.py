@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A private certificate authority, by the openssl command, and contexts for servers with its certificates."""
 
 import datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 What servers do wrong: a row for each behaviour, with what has to come of it at each of the places where a server may do
 it. A behaviour answers an Exchange `x` in scene `c`: `c.data` is the right content, `c.digest` its digest, `c.other` another

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 A web server that misbehaves as told. A path gets a list of behaviours: the first request is answered by the first, and
 so on; the last one stays. A behaviour is a function of an Exchange; add one by writing one.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Hold the packets of a netfilter queue for a while, without any library:
 

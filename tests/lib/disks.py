@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small file systems, to be filled up: made for one test, and gone with it."""
 
 import contextlib

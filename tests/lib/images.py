@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images and blobs to pull: built here, and pushed to a registry by the distribution spec's monolithic upload."""
 
 import hashlib

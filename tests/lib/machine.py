@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A Debian with systemd as process 1, booted in a container from a tree on disk, with our units installed."""
 
 import json

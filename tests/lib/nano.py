@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """nanomsg from Python, by ctypes: to be a peer that says what no program of ours would."""
 
 import ctypes

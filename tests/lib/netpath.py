@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 A real path of the network: two namespaces with a link between them, NEAR for our programs and FAR for a server, and the
 faults that can happen on it. Needs root; Path.missing() says what is not there. Names are unique to the process.

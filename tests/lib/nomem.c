@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Let a program's Nth allocation fail: LD_PRELOAD this, with NOMEM=N (0: none) and NOMEM_REPORT=FILE, which gets "fired
  * N malloc" when it does, and "total N" where the program ends by itself.

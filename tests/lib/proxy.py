@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small HTTP proxy: CONNECT for https, whole URLs for http. It remembers the heads that it saw."""
 
 import base64

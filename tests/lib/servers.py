@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real servers on loopback: Debian's docker-registry, and nginx in front of its files."""
 
 import collections

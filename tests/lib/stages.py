@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our programs under test: run them on a store, watch how far a transfer got, and kill them there."""
 
 import contextlib

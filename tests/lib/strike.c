@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Strike a program at its Nth system call of some kinds, before the call is made:
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A terminal of some size with a program in it, by tmux: keys go in, and what a person would see comes out."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Bearer tokens as registries want them. A Realm makes numbered tokens on a scripted server and guards content with them;
 a Signer makes signed ones (RS256, by the openssl command) that Debian's docker-registry believes.

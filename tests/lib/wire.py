@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 What goes over the pipes, hand-made: messages as common/wire/message.h has them, and nanomsg's own bytes around them,
 so that a peer can say what no program of ours and no library would.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A disk whose power can be cut at any instant: a file system (FUSE) with a file `disk`, for losetup(8), that is kept
  * in memory, and a file `mark`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 A disk whose power is cut: the program `disk` (disk.c), a loop device on it and a file system on that; and the tape of
 what reached it.

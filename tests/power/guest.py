@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 A machine of its own: Debian with systemd and our units on a Linux that runs as a process (user-mode Linux), its root on
 one disk, the store on another, a docker-registry on its loopback. Killing the process is a power cut: what the machine

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The bytes of a disk, in memory, with a way back: what was written since image_keep() can be undone, block by block.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Power cuts: of a disk, at every write that reached it. tests/README.md says more.
 
 DISK    := $(BUILD)/power/disk

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 What was promised at some point of a recording, as the marks on its tape tell, and whether a store keeps it.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What reached a disk, in its order: a file of entries, each a header (struct tape_head, as the machine has it) and
  * then `len` bytes. The first entry tells the size of the disk.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 What happens on a disk while it is recorded: the real stages and `sluice`, against a server of our own.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # For `native` and `emulated`: a tree of Debian unpacked below BUILD/release, a copy of the sources in it, and a way in.
 
 cannot() {

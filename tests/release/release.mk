@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Fresh machines: a bare tree of a release of Debian, in which a clone of this is made to work. tests/README.md says more.
 
 OTHER_RELEASE = $(shell . /etc/os-release && [ "$$VERSION_CODENAME" = trixie ] && echo bookworm || echo trixie)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 What the system tests share. BINDIR says which programs are tested (build/bin unless set), BIG_MIB how big the big blob
 is (1024 unless set; less for programs that a sanitizer slows down).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tokens and credentials: who is asked for them how often, and that no other host ever sees them."""
 
 import base64

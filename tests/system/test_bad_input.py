@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bad input: each gets its exit code, one clear line that names what it is about, and leaves the store valid."""
 
 import json

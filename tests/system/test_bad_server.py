@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Every case of badcases.py at all of its places at the same time: a realm that makes tokens, a manifest, a blob from its start, and
 the rest of one. One set of daemons serves all of them; after each case nothing is wrong, lost, leaked or left open in any of

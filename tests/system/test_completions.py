@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The completions: that what answers for all three shells knows whatever --help prints, and that each shell, at a terminal,
 offers what it says.

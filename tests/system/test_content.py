@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a content writer is expected to do: containerd's content suite, and what others got wrong."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 What lies on disk is damaged while the stages are down: each file of an ingest in each state, and the store's own files,
 in each way. All of one state are in one store, and then everything is requested again. Never a wrong blob, never a

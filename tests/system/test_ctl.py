@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests and events: who is told what, which versions are understood, and in whose directories the sockets lie."""
 
 import os

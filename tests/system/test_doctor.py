@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """sluice doctor: what is right is said to be, and each check has a fault that it finds."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The event stream: what comes through it, and that no reader delays anybody."""
 
 import contextlib

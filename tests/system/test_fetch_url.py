@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files by URL alone: what identifies them while no digest does, and what comes of those that change on the way."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The formats, read by what their manual pages say: sluice-store(5), sluice-wire(7) and sluice.conf(5)."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Disks that are full, or would be: told before the first byte where that can be known, waited out otherwise, and nothing
 that was written is fetched again.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Raw garbage on each socket while a pull runs: bytes that are not a handshake, a frame or a message, or a message that has no
 business there, and a thousand connections. The stage answers, or dies and is restarted, and the pull continues: the

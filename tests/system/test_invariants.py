@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checker that all other tests trust: a right store passes, and each kind of damage is named."""
 
 import fcntl

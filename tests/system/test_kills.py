@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 kill -9 of each process, at several offsets of one big blob, on progress and not on time. The server's access log proves
 how much was sent twice, `sluice status` how much was hashed again.

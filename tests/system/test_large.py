@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 More than 4 GiB in one blob, by hand and over the network, with a kill on each side of 2 GiB and of 4 GiB: no size, offset
 or position is kept in 32 bits. Collected where LARGE is set: tests/release does, for machines whose words are shorter.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Documents that are malformed, and text that is meant for a log or a terminal and not for us: from servers, in names, in
 URLs, in the store. One set of daemons for all; each is refused in one line, and none of it is ever seen raw.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the stages count, as Prometheus and as people read it, against what really happened."""
 
 import math

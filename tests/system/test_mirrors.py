@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mirrors: in their order, and left for the next one at the same offset."""
 
 import base64

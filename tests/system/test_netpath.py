@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 What happens to packets: loss, a slow link, delay, a hole, resets, a link that is down, a firewall that drops. Our
 programs and nginx are in two network namespaces. Each fault is shown to have happened; each pull finishes, and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Servers that misbehave: what fetchd checks before it passes on a byte, and what it tries again."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 A real web server that protects itself: a number of requests a second and not one more (limit_req, 429), a number of bytes a
 second (limit_rate), and links that are good for a while (secure_link).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TLS with a private authority, and that what is meant for one origin is seen at no other."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every outcome has one clear line, for whoever asked and in `sluice status`: what, which host, until when."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The worked pipelines of sluice-pipelines(7), as they stand there: each is killed in its middle, one program at a time and
 as a whole, and the same line, run again, resumes at the very byte and ends with the content stored.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which image of an index is pulled: containerd's rules, on an index that a registry keeps."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proxies from the environment: what goes through them, what past them, and that no server hears what is for another."""
 
 import base64

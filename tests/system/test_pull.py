@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pull a real image from a real registry, and let others read the store."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Many at once on one store: pulls of the same layers, aborts and resets of what others wait for, two that want to serve it,
 tools beside the daemons. The loser gets a message; nothing is fetched twice that need not be, and what is there is right.

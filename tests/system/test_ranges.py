@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Big blobs in several ranges at once: which requests are sent, what a server that mishandles ranges costs, and what becomes
 of a range that breaks, hangs or is refused. The one stream with which a transfer begins hangs in each case

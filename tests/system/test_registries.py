@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """registries.d: what is said of single registries, and that it counts for them alone."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a tag names: requested by HEAD, so that a pull of what is stored costs no request that a registry counts."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A password and a token, while a pull uses them: in no argv, no environment, no log, no file of ours."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 How fast bytes may come, and how fast they must: limits of the bandwidth, and what becomes of a trickle. A limit is a
 promise about the most: what was taken, less what a bucket holds at first, needs its time on any machine. No test says

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Where a registry sends us for its bytes: stores whose signed URLs are over after a while, and edges of which some have
 other bytes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a person sees: of a pull and of the status, on terminals of 80 and of 40 columns, and without one."""
 
 import os

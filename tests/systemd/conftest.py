@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The tests here share one machine: a Debian with systemd as process 1 and our units installed (lib/machine.py). They
 run in a network namespace of their own, with the servers on its loopback. BASE is the tree; BUILD says whose programs are

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """
 Try forbidden things, from inside a unit's sandbox or as some user, and print what came of each as JSON: "ok", or the
 name of the error.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Debian package on a fresh tree: what it sets up, keeps and takes away."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each unit may do, tried from inside: the installed file with its program replaced by probe.py."""
 
 import json

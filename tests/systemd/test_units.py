@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The units at work: killed, stopped, stuck, reloaded and rebooted in the middle of a pull."""
 
 import errno

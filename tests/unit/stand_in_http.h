@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP without a network: it stands in for fetchd/http/http.c when a test is linked. Requests are kept, and answered by the
  * test, from outside of any hook: a head line by line, bytes, an end. Include it in one file of a program.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An event loop without a kernel: it stands in for common/base/loop.c when a test is linked. Its time is that of
  * clock_fake_mono_ms() and passes only when the test says so; a descriptor is ready when the test's function says so.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pipes without nanomsg: they stand in for common/wire/pipe.c when a test is linked. What one end sends waits in a
  * queue, as bytes, until the other end takes it; a pipe that breaks loses what is in flight. The program under test has the

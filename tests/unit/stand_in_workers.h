@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The workers without threads: they stand in for common/base/workers.c when a test is linked. A job stays in hand until
  * the test lets it run. Include it in one file of a program.

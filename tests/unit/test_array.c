@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Growable arrays: what is in them stays, and a failure changes nothing. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Buffers: growth, the terminator, reuse, and what they refuse. */
 
 /* Own */

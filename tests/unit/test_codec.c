@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Messages: every type there and back, and every way in which bytes are not a message. */
 
 /* Own */

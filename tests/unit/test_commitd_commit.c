@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The commit, from every point at which an earlier run may have been cut off, and against everything that may lie in
  * an ingest's or in a blob's place.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names: given only to images that are whole, and never at the cost of the index that is there.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon in a process of its own, with the test in the places of ingestd and sluice.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A store in a temporary directory, and the things that stand in it before and after a commit.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Commits whose syncs fail: in a child, where a system call filter makes every fsync(2) an I/O error. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `commitd commit`: frames in, digests out, exit codes.
  */

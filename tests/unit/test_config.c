@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Configuration files: what is read, and that nothing in them is cut or skipped without a word. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the stages count: the table is whole, every number finds its place again, durations their bucket. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CRC-32 and the big-endian integers that stand beside it in records. */
 
 /* Own */

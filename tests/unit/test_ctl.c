@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A stage's ctl socket: who is answered what, whose events go to whom, and that no client, whatever it does or does not
  * do, costs anybody but itself.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptors: what they must say, within which bounds, and that they come out as they went in. */
 
 /* Own */

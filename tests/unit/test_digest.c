@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Digests: their one form, and everything hostile that is not it (CVE-2024-3727). */
 
 /* Own */

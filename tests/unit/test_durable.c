@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is made durable: the visible part. That it outlives a power cut is for the tests that cut the power. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text that comes from anywhere, as one harmless line; and reasons, which are made of it. */
 
 /* Own */

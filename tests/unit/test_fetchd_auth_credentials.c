@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Passwords: the files' forms, whose they are, which file wins, and nothing that could forge a header. */
 
 /* Own */

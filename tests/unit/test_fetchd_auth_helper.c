@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Credential helpers: what they are told and what comes back, and that none outlives its time. */
 
 /* Own */

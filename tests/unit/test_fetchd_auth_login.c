@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How a transfer logs in: which pass it shows and when, and what follows from each refusal. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens: which realms are asked at all, with what, and what is believed of their answers. */
 
 /* Own */

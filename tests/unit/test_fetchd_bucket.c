@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The token bucket: what passes over a time is what its rate brings, whatever the pieces and the waits. */
 
 /* Own */

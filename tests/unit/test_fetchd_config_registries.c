@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is said of single registries: one file after the other, key by key, and every mistake with its file and line. */
 
 /* System */

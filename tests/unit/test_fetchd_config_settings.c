@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Settings: where each value comes from, and which one wins. */
 
 /* Own */

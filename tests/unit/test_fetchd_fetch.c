@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The core of fetchd, from FETCH to END: orders, link, transfers, routes, streams, ranges and the sink, linked to stand-ins
  * for HTTP, loop, clock and pipes. One process, no thread, no sleep: time passes when the test says so. Longer than 500

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Turns with a host: never more than the limit, in the order of the line, whoever leaves it. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Challenges: what is read of them, and that a field is understood to its end or not at all. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How each failure of an exchange is told apart, and told. */
 
 /* Own */

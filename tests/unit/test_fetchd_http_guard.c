@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses that a server may not send us to, in all the forms that they have. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is done with each kind of answer: the rows of the design's table that come over HTTP. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Patience: silence and trickles are told from slow and live links, and only in time that counts. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The head of a response: what is believed, what is passed over, what is refused. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The words of HTTP's fields: what belongs to one, and where it ends. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From URLs to origins, and where redirects may lead. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One range: what each answer means, what becomes of its part, and what follows for the transfer. */
 
 /* Own */

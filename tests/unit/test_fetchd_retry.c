@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* When to try again: the bounds of each wait, the budget, and what a server may ask for. */
 
 /* Own */

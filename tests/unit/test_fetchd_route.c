@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The way to a source: who is asked in which order, under which URL, and where redirects lead. */
 
 /* Own */

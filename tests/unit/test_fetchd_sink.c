@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sink: nothing is lost, doubled or reordered, whatever the pipe takes and when. */
 
 /* System */

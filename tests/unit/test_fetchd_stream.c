@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The stream: which state each event leads to, which bytes it takes, and what follows when it is over. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The window: parts filled in any order are passed on in theirs, with bounded memory, and nothing lost or doubled. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files and directories: what is opened, what is refused and left alone, reads and writes to the last byte. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Frames over a pipe: whole, cut off anywhere, and what is not a frame. */
 
 /* Own */

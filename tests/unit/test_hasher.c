@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Digests against published vectors, and their states: saved anywhere, restored, they go on as if nothing had been. */
 
 /* Own */

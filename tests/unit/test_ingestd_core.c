@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The core of ingestd, from GET to COMMITTED: queue, steps, links, chunks, receipts, turns and recovery on a real store,
  * linked to stand-ins for loop, clock, pipes and workers. One process, no thread, no sleep. The test is fetchd and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The core of the daemon on a store in a temporary directory, without links to fetchd and commitd: an order or a seal
  * that is due stays due.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A home for ingests in a temporary directory, some content for them, and what tests ask of them.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Slots, and the choice of where to go on from. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ingests: the behaviours of containerd's content test suite, a writer's conformance table.
  */

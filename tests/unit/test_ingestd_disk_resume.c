@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ingests that are resumed: every half-made state that a kill, a power cut or another program can leave.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The steps of a transfer: in order, with a job in hand, and when something fails.
  */

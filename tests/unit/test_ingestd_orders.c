@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Orders as fetchd gets them: what they say, when they go, and when they go again.
  */

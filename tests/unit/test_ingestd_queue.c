@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GET, ABORT and RESET, and whose turn it is.
  */

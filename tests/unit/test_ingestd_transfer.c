@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The table of the phases: what each shows, which ingest and which job go with it, and what may come after the job. What
  * the table forbids ends the program.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON: what the parser refuses, and that values come and go as they are. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Stores: made, found, refused, and what lies in them opened. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two ends of a link in one process, over real pipes: they find each other whoever is first, again after each restart
  * and each broken connection, and nothing of a turn, a backlog or a refusal gets lost.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Locks: who holds them, what happens when the holder dies or takes the file away. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Log lines: prefixes, levels, escaping, length, one write each, fields in the journal, the limit on how often. */
 
 /* Own */

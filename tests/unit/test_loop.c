@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The event loop: timers that are never early, descriptors, threads, signals, children, and the end of a turn. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Manifests and indexes: what they are, what they may not be at once (CVE-2021-41190), and the choice of a platform. */
 
 /* Own */

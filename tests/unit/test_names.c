@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Names in index.json: found, given, taken away, and whatever else stands there kept. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the service manager is told: over paths and abstract names, escaped, and by the daemon skeleton at each step. */
 
 /* Own */

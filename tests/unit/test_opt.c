@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Options: where values come from, their bounds, and command lines of every shape. */
 
 /* Own */

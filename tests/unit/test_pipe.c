@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pipes: real nanomsg sockets in a temporary directory. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Platforms: one form for each, and which serves which. */
 
 /* System */

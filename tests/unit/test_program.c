@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The skeleton of a program: which verb runs with which settings, what is refused with which code, and what help says. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Transfer files: read back whole however far an append got, and refused when they are not ours. */
 
 /* Own */

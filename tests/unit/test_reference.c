@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Image references: short and full forms, the limits of each part, and what is none. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is decided about one blob: each state with all that can be heard in it, and when it is due then. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whom a command takes for its stages. They are played by a child process. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Images in the store: their size, their platform, and which one a name means. */
 
 /* Own */

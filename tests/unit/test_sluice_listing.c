@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The list of transfers as a file gets it, as a terminal shows it at every width, and as one that watches sees it. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Where the store and the runtime directory are, by default or as configured. */
 
 /* Own */

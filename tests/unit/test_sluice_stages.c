@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which stages a runtime directory has, and what is swept out of it. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What status tells of transfers by the store alone. */
 
 /* Own */

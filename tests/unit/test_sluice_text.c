@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers, labels and wrapped text as people read them. */
 
 /* Own */

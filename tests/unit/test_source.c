@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sources: the three kinds, their one form, and what may not stand in an order or in a file. */
 
 /* Own */

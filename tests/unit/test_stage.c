@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The stages' places: one of each, in directories that are its own, and found by those who look for it. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The vocabulary of transfers: which refs are valid, exit codes and names. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The walk over an image: each digest once, within bounds, and told of what cannot be entered. */
 
 /* Own */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Worker threads: everything submitted is run and done, in order with one thread, and nothing is left behind. */
 
 /* Own */

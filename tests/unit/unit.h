@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the tests of the two lower floors share: cmocka with what it needs before it, and a directory to make files in.
  */

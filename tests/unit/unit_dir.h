@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * For tests that each want an empty directory of their own: `dir`, made before and removed after.
  */

@@ -279,6 +279,9 @@ WRAP(NAME, int, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(NAME, int, fchmodat, (int fd, const char *name, mode_t mode, int flags), (fd, name, mode, flags))
 WRAP(NAME, int, ftruncate64, (int fd, off_t len), (fd, len))
 WRAP(NAME, int, fallocate64, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
+/* sluice has no pipes, and is linked without their library. */
+#pragma weak __real_nn_send
+#pragma weak __real_nn_bind
 WRAP(SEND, int, nn_send, (int socket, const void *data, size_t len, int flags), (socket, data, len, flags))
 WRAP(NAME, int, nn_bind, (int socket, const char *address), (socket, address))
 

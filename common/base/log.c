@@ -55,17 +55,6 @@ void log_set_level(enum log_level level)
 	the_log.level = level;
 }
 
-int log_level_parse(const char *text, enum log_level *ret_level)
-{
-	for (unsigned i = 0; log_level_names[i]; i++) {
-		if (strcmp(text, log_level_names[i]) == 0) {
-			*ret_level = (enum log_level)(LOG_LEVEL_ERROR + i);
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
 /* One write, so that the lines of several processes do not mix. */
 static void stderr_write(enum log_level level, const char *text)
 {

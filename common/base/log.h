@@ -34,9 +34,6 @@ void log_set_level(enum log_level level);
 /* The names of the levels, from LOG_LEVEL_ERROR on, NULL at the end: for an option. */
 extern const char *const log_level_names[];
 
-/* "error", "warning", "notice", "info" or "debug". 0 or -EINVAL. */
-int log_level_parse(const char *text, enum log_level *ret_level);
-
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* What a line is about, for those who filter the journal. What is NULL or 0 is left out; elsewhere nothing of it shows.

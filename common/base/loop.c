@@ -47,11 +47,6 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
-struct ev_loop *loop_libev(struct loop *l)
-{
-	return l->ev;
-}
-
 void loop_run(struct loop *l)
 {
 	(void)ev_run(l->ev, 0);

@@ -4,7 +4,7 @@
  * turn. Callbacks run on the thread that runs the loop, one after another, and must not block.
  *
  * This header is a seam: it names no library, and a program may be linked with another implementation (a test's loop,
- * whose time is set and which is stepped). loop.c is the only file that knows libev.
+ * whose time is set and which is stepped: tests/unit/stand_in_loop.h). loop.c is the only file that knows libev.
  *
  * How to use it: embed a struct loop_timer or loop_io in your own struct, init it once with the loop, what to call and
  * the `self` to call it with, then set, watch and stop it as you like, from any callback, its own included. The storage
@@ -46,9 +46,6 @@ void loop_break(struct loop *l);
 
 /* One turn: call what is due. With `wait` sleep until something is, if nothing is yet. */
 void loop_turn(struct loop *l, bool wait);
-
-/* For stages that speak libev themselves: the loop below this one. */
-struct ev_loop *loop_libev(struct loop *l);
 
 /* ── timers: whole milliseconds on the monotonic clock, never early ── */
 

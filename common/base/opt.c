@@ -158,7 +158,7 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
  */
 static int row_set(const struct opt *row, void *settings, const char *label, const char *value, struct reason *why)
 {
-	void *var = row->var ? row->var : (char *)settings + row->at;
+	void *var = (char *)settings + row->at;
 	uint64_t number = strlen(value);
 	bool flag = false;
 	int r = 0;

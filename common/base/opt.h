@@ -32,7 +32,6 @@ struct opt {
 	const char *name; /* "max-retries": --max-retries, and max_retries in a file; NULL ends the table */
 	char letter;      /* 'v' for -v, or 0 */
 	enum opt_kind kind;
-	void *var;         /* NULL, or what it sets where that is no member of the settings */
 	const char *def;   /* as it would be written; NULL: leave the variable alone */
 	uint64_t min, max; /* of the number, or of the text's length in bytes; max 0: no bound */
 	const char *env;   /* an environment variable, or NULL */

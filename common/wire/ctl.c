@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Longer than 500 lines because a connection, its queue and its subscriptions are one life. */
 #include "common/wire/ctl.h"
 
 /* System */

@@ -19,7 +19,7 @@
  * a protocol that we do not talk, are answered by ERROR with FAIL_USAGE and end that connection and nothing else. Of
  * more than CTL_CLIENTS_MAX, the user with the most loses the one that was silent for longest.
  *
- * A seam: tests/unit/stand_in_ctl.c can take the place of ctl.c when a program is linked.
+ * A seam: another implementation can take the place of ctl.c when a program is linked.
  */
 #ifndef SLUICE_WIRE_CTL_H
 #define SLUICE_WIRE_CTL_H

@@ -5,7 +5,7 @@
  *
  * What a send accepted is lost when either end dies before it was received; whoever sends knows how to say it again.
  *
- * A seam: tests/unit/stand_in_pipe.c can take the place of pipe.c when a program is linked.
+ * A seam: tests/unit/stand_in_pipe.h can take the place of pipe.c when a program is linked.
  */
 #ifndef SLUICE_WIRE_PIPE_H
 #define SLUICE_WIRE_PIPE_H

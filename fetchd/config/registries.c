@@ -82,10 +82,8 @@ static int list_add(const struct registries *rs, const char *host, const char *k
 		reason_set(why, "'%s' has more than %zu %ss", host, max, key);
 		return -EINVAL;
 	}
-	const struct opt row[] = {
-	    {.name = key, .kind = OPT_TEXT, .var = (void *)&list->texts[list->len], .min = 1, .max = 4096, .help = ""},
-	    {.name = NULL}};
-	int r = opt_set(row, NULL, key, value, why);
+	const struct opt row[] = {{.name = key, .kind = OPT_TEXT, .min = 1, .max = 4096, .help = ""}, {.name = NULL}};
+	int r = opt_set(row, &list->texts[list->len], key, value, why);
 	if (r == 0)
 		list->len++;
 	return r;
@@ -281,9 +279,8 @@ int registries_set(struct registries *rs, const char *host, const char *key, con
 		return r < 0 ? r : list_add(rs, host, key, value, &registry->headers, REGISTRY_HEADERS, why);
 	}
 	bool plain = false;
-	const struct opt plain_row[] = {{.name = "plain-http", .kind = OPT_FLAG, .var = &plain, .help = ""},
-					{.name = NULL}};
-	int r = opt_set(plain_row, NULL, key, value, why);
+	const struct opt plain_row[] = {{.name = "plain-http", .kind = OPT_FLAG, .help = ""}, {.name = NULL}};
+	int r = opt_set(plain_row, &plain, key, value, why);
 	if (r == 0)
 		registry->plain_http = plain ? PLAIN_HTTP_YES : PLAIN_HTTP_NO;
 	if (r == -ENOENT)

@@ -303,21 +303,6 @@ static void test_long_line(void **state)
 	}
 }
 
-static void test_level_parse(void **state)
-{
-	static const struct {
-		const char *text;
-		int want;
-	} rows[] = {{"error", 3}, {"warning", 4}, {"notice", 5}, {"info", 6},
-		    {"debug", 7}, {"", 0},        {"Debug", 0},  {"7", 0}};
-	(void)state;
-	for (size_t i = 0; i < LEN(rows); i++) {
-		enum log_level level = LOG_LEVEL_ERROR;
-		assert_int_equal(log_level_parse(rows[i].text, &level), rows[i].want ? 0 : -EINVAL);
-		assert_int_equal(level, rows[i].want ? rows[i].want : (int)LOG_LEVEL_ERROR);
-	}
-}
-
 static void test_limit(void **state)
 {
 	(void)state;
@@ -352,7 +337,6 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_repeats_in_the_journal, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_repeats_of_a_long_line, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
-	    cmocka_unit_test(test_level_parse),
 	    cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

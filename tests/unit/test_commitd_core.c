@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The core of commitd in one process, without a thread or a sleep: seals come in, commits are made, receipts go out; the
  * loop is stepped, the clock is set, the pipes lose what is in flight and the threads run when the test says so.

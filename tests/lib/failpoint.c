@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -284,6 +285,8 @@ WRAP(NAME, int, fallocate64, (int fd, int mode, off_t at, off_t len), (fd, mode,
 #pragma weak __real_nn_bind
 WRAP(SEND, int, nn_send, (int socket, const void *data, size_t len, int flags), (socket, data, len, flags))
 WRAP(NAME, int, nn_bind, (int socket, const char *address), (socket, address))
+WRAP(SEND, ssize_t, send, (int socket, const void *data, size_t len, int flags), (socket, data, len, flags))
+WRAP(NAME, int, bind, (int socket, const struct sockaddr *address, socklen_t size), (socket, address, size))
 
 int __real_openat64(int fd, const char *name, int flags, ...);
 int __wrap_openat64(int fd, const char *name, int flags, mode_t mode);

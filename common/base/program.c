@@ -158,9 +158,9 @@ static struct opt *rows_join(const struct program *p, const struct verb *v)
 	size_t own_len = rows_len(own), len = rows_len(p->options);
 	struct opt *rows = calloc(own_len + len + 1, sizeof(*rows));
 
-	if (rows && own_len > 0)
+	if (rows && own)
 		memcpy(rows, own, own_len * sizeof(*rows));
-	if (rows && len > 0)
+	if (rows && p->options)
 		memcpy(rows + own_len, p->options, len * sizeof(*rows));
 	return rows;
 }

@@ -379,7 +379,7 @@ static void make_room(struct ctl *c)
 	TAILQ_FOREACH(cl, &c->clients, link)
 	{
 		size_t count = count_of(c, cl->who.uid);
-		if (count > most || (count == most && goes_first(cl, victim))) {
+		if (!victim || count > most || (count == most && goes_first(cl, victim))) {
 			most = count;
 			victim = cl;
 		}

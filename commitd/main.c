@@ -34,8 +34,8 @@
  *		written by commitd alone
  *	STORE/ingest/ID/data
  *		moved away from there
- *	RUNTIME/pipes/seals, RUNTIME/pipes/receipts, RUNTIME/commit.ctl, RUNTIME/commit.events
- *		the pipes
+ *	RUNTIME/seal/seals, RUNTIME/seal/receipts, RUNTIME/commitd/ctl
+ *		the sockets that it binds
  *
  * DIAGNOSTICS
  *	Messages go to standard error. Exit codes are those of sysexits(3): 64 usage; 65 a wrong digest, or standard

@@ -31,8 +31,8 @@
  *	--auth-file FILE, $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE,
  *	$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json, ~/.docker/config.json
  *		Credentials, read when a registry asks for some; docker-credential-NAME is run where one names it.
- *	RUNTIME/pipes/orders, RUNTIME/pipes/chunks
- *		The pipes.
+ *	RUNTIME/fetch/orders, RUNTIME/fetch/chunks
+ *		The sockets, which ingestd binds.
  *
  * DIAGNOSTICS
  *	Messages go to standard error. Exit codes are those of sysexits(3): 64 usage; 65 an answer that cannot be

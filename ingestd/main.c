@@ -19,9 +19,9 @@
  *
  * FILES
  *	STORE/ingest/<id>/	transfer, data, checkpoint, lock (common/store/layout.h, record.h, ingestd/disk/checkpoint.h)
- *	RUNTIME/pipes/orders, chunks, receipts	bound here; RUNTIME/pipes/seals is commitd's
- *	RUNTIME/ingest.ctl, ingest.events	bound here
- *	RUNTIME/ingestd.lock	held while the daemon runs
+ *	RUNTIME/fetch/orders, RUNTIME/fetch/chunks, RUNTIME/ingestd/ctl	bound here
+ *	RUNTIME/seal/seals, RUNTIME/seal/receipts	bound by commitd
+ *	RUNTIME/ingestd/lock	held while the daemon runs
  *
  * DIAGNOSTICS
  *	One line on stderr for each change of a transfer's state; with their reason where it waits or failed. Exit

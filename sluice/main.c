@@ -27,7 +27,7 @@
  *
  * FILES
  *	/var/lib/sluice, ~/.local/share/sluice	the store, of root and of others
- *	RUNTIME/ingest.ctl, commit.ctl, ...	the sockets of the daemons; where RUNTIME is, see places.h
+ *	RUNTIME/ingestd/ctl, RUNTIME/commitd/ctl	the sockets of the daemons; where RUNTIME is, see places.h
  *	RUNTIME/users, up.lock, log		of stages that a command started; see stages.h
  *
  * DIAGNOSTICS

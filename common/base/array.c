@@ -11,8 +11,8 @@ void *array_room(void *array, size_t len, size_t *room, size_t element_bytes)
 {
 	if (len < *room)
 		return array;
-	size_t wider = *room > 0 ? *room * 2 : ROOM_FIRST;
-	void *moved = *room > SIZE_MAX / 2 ? NULL : reallocarray(array, wider, element_bytes);
+	size_t wider = *room > SIZE_MAX / 2 ? SIZE_MAX : *room > 0 ? *room * 2 : ROOM_FIRST;
+	void *moved = wider > SIZE_MAX / 2 / element_bytes ? NULL : realloc(array, wider * element_bytes);
 	if (moved)
 		*room = wider;
 	return moved;

@@ -12,7 +12,6 @@ import pytest
 
 import badserver
 from images import digest_of
-from servers import wait_for
 from stages import OK
 
 DATA = os.urandom(1 << 20)
@@ -117,8 +116,10 @@ def test_the_look_around_sees(box, where):
         box.up_log.write_text(word)
     else:
         words, more = (["cat", "-", word], {}) if where == "argv" else (["cat"], {"X": word})
-        process = subprocess.Popen(words, stdin=subprocess.PIPE, env={**os.environ, **more}, stderr=subprocess.DEVNULL)
-        wait_for("the process to run", lambda: os.readlink(f"/proc/{process.pid}/exe").endswith("cat"))
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   env={**os.environ, **more}, bufsize=0)
+        process.stdin.write(b"!")
+        assert process.stdout.read(1) == b"!", "it has come back from exec, so /proc shows what it was given"
     try:
         assert exposures(box, word)
     finally:

@@ -11,8 +11,8 @@
 /*
  * Point `name` at a manifest or an index, once all of its content is stored, each blob with the size that its
  * descriptor gives. The media type of `d` becomes what the document is, a SIZE_UNKNOWN what is stored. FAIL_NONE: the
- * name is durable. Else a reason (FAIL_NOT_FOUND names what is missing), and index.json is what it was, or (after a failed sync) holds the new
- * name without a promise; asking again is safe. Blocks in fsync.
+ * name is durable. Else a reason (FAIL_NOT_FOUND names what is missing), and index.json is unchanged, or (after a
+ * failed sync) may have the new name, not durably; asking again is safe. Blocks in fsync.
  */
 enum fail_class naming_set(struct layout *l, const char *name, struct descriptor *d, struct reason *why);
 

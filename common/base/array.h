@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arrays that grow: a pointer, how many elements there are and how many there is room for, in the caller's own struct.
+ * Growable arrays. The caller's own struct holds the pointer, the length and the capacity.
  *
  *   struct row *rows = array_room(l->rows, l->len, &l->room, sizeof(*rows));
  *   if (!rows)
@@ -14,8 +14,8 @@
 #include <stddef.h>
 
 /*
- * Make room for one element behind the `len` that are there: the array, perhaps moved, and `room` with it. Doubles, so
- * that adding one after the other costs little. NULL: out of memory, and all is as it was. Freed with free(3).
+ * Make room for one more element after the first `len`. Returns the array, which may have moved, and updates `room`.
+ * The capacity doubles, so that appending is cheap. NULL: out of memory, and nothing has changed. Free it with free(3).
  */
 void *array_room(void *array, size_t len, size_t *room, size_t element_bytes);
 

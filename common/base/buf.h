@@ -34,10 +34,10 @@ int buf_appendf(struct buf *b, const char *format, ...) __attribute__((format(pr
 /* Forget the content, keep the memory. */
 void buf_clear(struct buf *b);
 
-/* Overwrite the whole memory before it is forgotten or freed, for a password; and keep it empty. */
+/* For secrets: overwrite all of the memory and clear the buffer. */
 void buf_wipe(struct buf *b);
 
-/* Free what it owns. Fit for an empty or a half-made buffer, and for the cleanup attribute. */
+/* Free what it owns. Safe for an empty or half-initialised buffer, and as a cleanup function. */
 void buf_release(struct buf *b);
 
 static inline struct span buf_span(const struct buf *b)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ownership in locals: a variable marked AUTO_x gives up what it owns when it goes out of scope, and handing the thing
- * over is visible as take_fd() or take_ptr().
+ * Ownership in locals: a variable marked AUTO_x releases what it owns when it goes out of scope; handing it over is
+ * visible as take_fd() or take_ptr().
  */
 #ifndef SLUICE_BASE_CLEANUP_H
 #define SLUICE_BASE_CLEANUP_H
@@ -44,7 +44,7 @@ static inline void cleanup_dir(DIR **d)
 #define AUTO_FREE CLEANUP(cleanup_free)
 #define AUTO_DIR  CLEANUP(cleanup_dir) DIR *
 
-/* The caller owns the descriptor from here on; the variable does not any more. */
+/* Hand over a descriptor: the caller owns it, the variable no longer does. */
 static inline int take_fd(int *fd)
 {
 	int taken = *fd;
@@ -52,7 +52,7 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
-/* The same of memory: the value of the pointer variable, which is NULL from here on. */
+/* The same for memory: returns the pointer and sets the variable to NULL. */
 #define take_ptr(pointer)                                                                                              \
 	__extension__({                                                                                                \
 		__typeof__(pointer) taken_ptr_ = (pointer);                                                            \

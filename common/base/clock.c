@@ -74,7 +74,7 @@ int clock_parse(const char *text, uint64_t *ret_wall_s)
 	time_t t = timegm(&tm);
 	if (t < 0)
 		return -EINVAL;
-	/* timegm() takes the 31st of February for the 3rd of March: only what comes out the same was a date. */
+	/* timegm() turns 31 February into 3 March: a date is valid only if it survives the round trip. */
 	char again[CLOCK_TEXT_SIZE];
 	clock_format((uint64_t)t, again);
 	if (strcmp(again, text) != 0)

@@ -10,8 +10,8 @@
 #include <string.h>
 
 /*
- * inih cuts what is too long for it without a word: lines at 200 bytes, names of sections at 49. So lines are read
- * here, where one that does not fit is refused, and the name of the section is taken from the line itself.
+ * inih silently truncates lines at 200 bytes and section names at 49. So the lines are read here, one that does not fit
+ * is refused, and the section's name is taken from the line itself.
  */
 struct reading {
 	const char *path;

@@ -20,8 +20,7 @@ struct daemon_state {
 	bool stopping;
 	struct loop_signal terminate, interrupt, hangup;
 	struct loop_hook turn;
-	struct loop_timer
-	    watchdog; /* fires only while the loop turns: a manager that hears nothing kills what is wedged */
+	struct loop_timer watchdog; /* fires only while the loop turns, so that the manager kills a wedged daemon */
 };
 
 static void on_stop(void *self, int signum)
@@ -66,7 +65,7 @@ static void on_watchdog(void *self)
 	(void)notify_send(NOTIFY_WATCHDOG);
 }
 
-/* Twice in the time that the manager allows. */
+/* Twice per watchdog interval. */
 static void watchdog_start(struct daemon_state *d)
 {
 	uint64_t interval_ms = notify_watchdog_us() / US_PER_MS / 2;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The skeleton of all three daemons: the loop, signals, a clean end; and what a service manager wants to hear of it
+ * The skeleton of all three daemons: the loop, signals, a clean end, and the notifications to a service manager
  * (notify.h): ready, reloading, alive, stopping.
  */
 #ifndef SLUICE_BASE_DAEMON_H
@@ -17,9 +17,11 @@ struct daemon_hooks {
 	void (*reload)(void *self);
 	/* SIGTERM or SIGINT: begin to stop (flush checkpoints); call daemon_end() when that is done. */
 	void (*stop)(void *self);
-	/* After the loop, whatever happened: give everything back. Also after a failed start, not without one. */
+	/*
+	 * After the loop, whatever happened: release everything. Also called after a failed start, but not without one.
+	 */
 	void (*release)(void *self);
-	/* What it does now, in a few words: told with each sign of life to a manager that wants these. May be NULL. */
+	/* A few words on what it is doing, sent with each watchdog notification. May be NULL. */
 	void (*describe)(void *self, struct reason *ret_text);
 };
 

@@ -15,7 +15,7 @@
 
 int durable_sync_data(int fd)
 {
-	/* EINTR is an error like any other here: what it left unwritten is not known. */
+	/* EINTR is an error like any other here: we cannot know what is left unwritten. */
 	return fdatasync(fd) < 0 ? -errno : 0;
 }
 
@@ -26,14 +26,14 @@ int durable_sync(int fd)
 
 int durable_sync_dir(int dir_fd)
 {
-	/* A descriptor that is kept may have failed to sync before, and then the next time would prove nothing. */
+	/* A long-lived descriptor may have failed to sync before; then a later success would prove nothing. */
 	AUTO_FD fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : durable_sync(fd);
 }
 
 int durable_mkdir_at(int dir_fd, const char *name, mode_t mode)
 {
-	/* One that is there may have been made just before a power cut, or a moment ago: its name is synced as well. */
+	/* One that exists may have been made just before a power cut, or a moment ago: its name is synced too. */
 	if (FAILPOINT(NAME, "mkdir.make", mkdirat(dir_fd, name, mode)) < 0 && errno != EEXIST)
 		return -errno;
 	return FAILPOINT(SYNC, "mkdir.sync", durable_sync_dir(dir_fd));
@@ -56,7 +56,7 @@ static int temporary_write(int dir_fd, const char *temporary, const void *data, 
 
 int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode)
 {
-	/* Always the same name, so that what a crash left is found and removed. */
+	/* A fixed name, so that a leftover of a crash is found and removed. */
 	char temporary[NAME_MAX + 1];
 	int n = snprintf(temporary, sizeof temporary, ".%s.new", name);
 	if (n < 0 || (size_t)n >= sizeof temporary)

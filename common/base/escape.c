@@ -8,8 +8,8 @@
 #include <string.h>
 
 /*
- * Characters that a terminal or an eye does not take as they stand: the control characters U+0080 to U+009F, those that
- * end a line or turn its direction, and those that cannot be seen.
+ * Characters that mislead a terminal or a reader: the control characters U+0080 to U+009F, those that end a line or
+ * change its direction, and invisible ones.
  */
 static bool is_deceptive(uint32_t c)
 {
@@ -18,7 +18,7 @@ static bool is_deceptive(uint32_t c)
 	       (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
-/* How many bytes the UTF-8 sequence of more than one byte has that starts at `p`; 0 when there is none. */
+/* The length of the multi-byte UTF-8 sequence that starts at `p`, or 0. */
 static size_t utf8_len(const uint8_t *p, size_t len)
 {
 	size_t n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;

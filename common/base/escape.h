@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text from anywhere as one harmless line: control bytes, bytes that are not UTF-8, and characters that turn the
- * direction of a line or cannot be seen become \xNN.
+ * Untrusted text as one harmless line: control bytes, invalid UTF-8, and characters that are invisible or change the
+ * direction of a line become \xNN.
  */
 #ifndef SLUICE_BASE_ESCAPE_H
 #define SLUICE_BASE_ESCAPE_H

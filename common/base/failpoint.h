@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Failpoints: names for the durable edges, that is for each call by which a process changes what outlives it, or sends
- * or receives a message. A debug build (make FAILPOINTS=1 BUILD=...) can be struck at any of them;
- * tests/lib/failpoint.c says how. In every other build FAILPOINT() is the call and nothing else.
+ * Failpoints: a name for each call that changes durable state, or sends or receives a message. A debug build (make
+ * FAILPOINTS=1 BUILD=...) can be struck at any of them; tests/lib/failpoint.c says how. In every other build
+ * FAILPOINT() is the call and nothing else.
  */
 #ifndef SLUICE_BASE_FAILPOINT_H
 #define SLUICE_BASE_FAILPOINT_H
@@ -12,7 +12,7 @@
 enum failpoint_kind {
 	FAILPOINT_WRITE,
 	FAILPOINT_SYNC,
-	FAILPOINT_NAME,    /* what makes, moves, cuts or removes files */
+	FAILPOINT_NAME,    /* creates, renames, truncates or removes files */
 	FAILPOINT_SEND,    /* of a message */
 	FAILPOINT_RECEIVE, /* likewise; passed only when one came */
 };
@@ -24,11 +24,11 @@ struct failpoint {
 	unsigned variants;
 };
 
-/* Around a call. `which`: the number of the variant, if the point has such. */
+/* Wraps a call. `which`: the number of the variant, if the point has variants. */
 void failpoint_enter(const struct failpoint *point, unsigned which);
 void failpoint_leave(void);
 
-/* Every point is in a section of its own, which is how all of them can be listed. */
+/* All points are in one linker section, so that they can be listed. */
 #define FAILPOINT_AT(point_kind, point_name, variant_names, variants_len, which, call)                                 \
 	__extension__({                                                                                                \
 		static const struct failpoint failpoint_here = {point_name, point_kind, variant_names, variants_len};  \

@@ -144,7 +144,7 @@ int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
 		return r;
 	if ((uint64_t)st.st_size > max)
 		return -EFBIG;
-	/* One byte more than it says, to notice a file that grows meanwhile. */
+	/* One byte more than its size, to notice a file that is growing. */
 	size_t room = (size_t)st.st_size + 1, len;
 	r = buf_reserve(out, room);
 	if (r < 0)

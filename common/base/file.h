@@ -21,8 +21,8 @@
 int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st);
 
 /*
- * Open a regular file for reading, however many links it has: what is only read may lie in a backup made of hard links
- * too. Else as above.
+ * Open a regular file for reading, however many links it has: a file that is only read may also be in a backup made of
+ * hard links. Otherwise as above.
  */
 int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *ret_st);
 
@@ -32,10 +32,10 @@ int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *re
  */
 int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd);
 
-/* Write all of it, going on after short writes and EINTR. `ret_written` counts what was accepted, also on failure. */
+/* Write all of it, continuing after short writes and EINTR. `ret_written` counts what was accepted, also on failure. */
 int file_write_all(int fd, const void *data, size_t len, size_t *ret_written);
 
-/* The same at an offset that stays where it is put: 0 or -errno (-EIO for a write of 0 bytes). */
+/* The same at a fixed offset, as with pwrite(2): 0 or -errno (-EIO for a write of 0 bytes). */
 int file_pwrite_all(int fd, const void *data, size_t len, uint64_t offset);
 
 /* Read exactly `len` bytes unless the file or stream ends first: `ret_len` tells. 0 or -errno. May block on a pipe. */
@@ -46,14 +46,14 @@ int file_pread_full(int fd, void *data, size_t len, uint64_t offset, size_t *ret
 int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out);
 
 /*
- * Remove what stands at the name, whatever it is, and follow nothing: a file, a link, a FIFO, an empty directory.
- * -ENOTEMPTY: a directory that holds something. 0 also when it is gone already.
+ * Remove whatever has that name, without following it: a file, a link, a FIFO, an empty directory. -ENOTEMPTY: a
+ * directory that is not empty. 0 also if it does not exist.
  */
 int name_remove_at(int dir_fd, const char *name);
 
 /*
- * Remove a directory in `dir_fd` with what is directly in it, as above: -ENOTEMPTY where a directory in it holds
- * something. 0 also when it is gone already.
+ * Remove a directory in `dir_fd` and its direct entries, as above: -ENOTEMPTY if one of them is a directory that is not
+ * empty. 0 also if it does not exist.
  */
 int dir_remove_at(int dir_fd, const char *name);
 
@@ -66,7 +66,7 @@ static inline uint64_t file_mtime_ns(const struct stat *st)
 /* Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno. */
 int file_space_left(int fd, uint64_t *ret_bytes);
 
-/* Whether a -errno says that there is no space: the disk or its inodes, or a quota. */
+/* Whether an -errno means that there is no space: on the disk, in inodes or in a quota. */
 bool file_is_full(int r);
 
 #endif

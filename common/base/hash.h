@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is to be known of digests without making any: a program that only reads and compares them links no libcrypto.
+ * Digest algorithms without the hashing, so that a program that only reads and compares digests does not link
+ * libcrypto.
  */
 #ifndef SLUICE_BASE_HASH_H
 #define SLUICE_BASE_HASH_H

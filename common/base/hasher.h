@@ -31,7 +31,7 @@ void hasher_reset(struct hasher *h);
 
 void hasher_update(struct hasher *h, const void *data, size_t len);
 
-/* The digest of everything so far (hash_size() bytes); the running digest goes on undisturbed. */
+/* The digest of everything so far (hash_size() bytes); the running digest is not disturbed. */
 void hasher_digest(const struct hasher *h, uint8_t ret_digest[static HASH_MAX_BYTES]);
 
 void hasher_save(const struct hasher *h, struct hash_state *ret_state);

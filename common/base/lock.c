@@ -21,11 +21,11 @@
 #define LOCK_MODE  0600 /* nobody else can open it, and so nobody else can lock it */
 #define LOCK_GONE  1    /* beside 0 and -errno */
 
-/* Who looks at a lock shares it for an instant: so often one that serves comes back before it believes in a crowd. */
+/* A process that tests a lock shares it for an instant, so a server retries this often before it gives up. */
 #define LOOKERS_TRIES   1000
 #define LOOKERS_WAIT_NS 1000000L
 
-/* What the file says is for people: a full disk must not keep anybody from taking the lock, so failing is fine. */
+/* The text is for people: a full disk must not prevent taking the lock, so failures are ignored. */
 static void holder_write(int fd, const char *program)
 {
 	char since[CLOCK_TEXT_SIZE], text[HOLDER_MAX];
@@ -50,7 +50,7 @@ static void holder_read(int fd, struct reason *ret_holder)
 		reason_set(ret_holder, "another process");
 }
 
-/* Whether `name` still is the file that we have locked: LOCK_GONE when it was unlinked or replaced before we had it. */
+/* Whether `name` is still the file that we locked: LOCK_GONE if it was unlinked or replaced before we got the lock. */
 static int name_check(int dir_fd, const char *name, int fd)
 {
 	struct stat ours, named;
@@ -92,7 +92,7 @@ static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wai
 		     struct reason *ret_holder)
 {
 	AUTO_FD fd = -1;
-	/* A shared lock writes nothing, so that who may only read can take it. */
+	/* A shared lock writes nothing, so that a process with read access only can take it. */
 	int flags = (mode == LOCK_SHARED ? O_RDONLY : O_RDWR) | O_CREAT;
 	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags, LOCK_MODE, &fd, NULL));
 	if (r < 0)
@@ -114,7 +114,7 @@ static int lock_take(int dir_fd, const char *name, enum lock_mode mode, bool wai
 		     struct reason *ret_holder)
 {
 	int fd, r;
-	/* Every further round means that somebody else took the lock and gave it back: this ends. */
+	/* Each further round means that another process took the lock and released it, so this ends. */
 	do {
 		r = lock_once(dir_fd, name, mode, wait, &fd, ret_holder);
 	} while (r == LOCK_GONE);

@@ -64,7 +64,7 @@ static void stderr_write(enum log_level level, const char *text)
 	size_t at = head > 0 ? (size_t)head : 0;
 	at += escape_line(text, strlen(text), line + at, sizeof line - at);
 	line[at++] = '\n';
-	/* Nobody can be told that the log does not work. */
+	/* There is nowhere to report that logging fails. */
 	ssize_t n = write(STDERR_FILENO, line, at);
 	(void)n;
 }
@@ -99,7 +99,7 @@ static void line_write(const struct line *line, uint64_t repeats, const char *te
 	if (repeats > 0)
 		add_number(&e, "REPEATED", repeats);
 	journal_add(&e, "MESSAGE", text);
-	/* A journal that is behind or restarting still takes what comes by the stream. */
+	/* If the journal is behind or restarting, its stream still takes the line. */
 	if (!the_log.journal || journal_send(&e) < 0)
 		stderr_write(line->level, text);
 	the_log.told_ms = clock_mono_ms();

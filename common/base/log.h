@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Log lines. Only stage code logs, once, where the thing is decided. Under systemd (JOURNAL_STREAM names stderr) a line
+ * Log lines. Only stage code logs, once, where the decision is made. Under systemd (JOURNAL_STREAM names stderr) a line
  * is an entry of the journal with its priority and fields of its own; elsewhere it goes to stderr behind the program's
  * name. Control bytes are written as \xNN: a name from the network cannot forge a line or a field, or colour a
  * terminal.
@@ -36,7 +36,7 @@ extern const char *const log_level_names[];
 
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* What a line is about, for those who filter the journal. What is NULL or 0 is left out; elsewhere nothing of it shows.
+/* What a line is about: fields for filtering the journal. Members that are NULL or 0 are left out; stderr shows none.
  */
 struct log_fields {
 	const char *ref;    /* REF= */
@@ -65,16 +65,16 @@ void log_flush_due(void);
 /* Log at error level with ": " and the text of -r behind it. Returns r, so that a caller can return it. */
 int log_errno(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* At most one line a second from one place; what was held back is counted. Zero-initialise. */
+/* At most one line a second from one place; suppressed lines are counted. Zero-initialise. */
 struct log_limit {
 	uint64_t next_ms;
 	uint64_t held_back;
 };
 
-/* Such a line, at warning level: with the count of those that were held back since the last one, if there are any. */
+/* A rate-limited warning, with the number of lines suppressed since the last one, if any. */
 void log_warning_limited(struct log_limit *limit, const char *text);
 
-/* Whether a line may be written now; `ret_held_back` is how many were not since the last one. */
+/* Whether a line may be written now; `ret_held_back` is how many were suppressed since the last one. */
 bool log_limit_pass(struct log_limit *limit, uint64_t *ret_held_back);
 
 #endif

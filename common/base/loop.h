@@ -81,12 +81,12 @@ struct loop_io {
 	struct loop_storage storage;
 };
 
-/* `ready` is told which of LOOP_READ and LOOP_WRITE are so. */
+/* `ready` gets LOOP_READ, LOOP_WRITE or both. */
 void loop_io_init(struct loop_io *w, struct loop *l, void (*ready)(void *self, unsigned events), void *self);
 
 /*
- * Watch `fd` (borrowed) for `events`. Replaces what was watched; the same again is free, so whoever paused may just say
- * it. Stop before closing the descriptor.
+ * Watch `fd` (borrowed) for `events`. Replaces what was watched; repeating a call is free, so a caller that paused can
+ * simply call again. Stop before closing the descriptor.
  */
 void loop_io_watch(struct loop_io *w, int fd, unsigned events);
 void loop_io_stop(struct loop_io *w);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a daemon tells the service manager that started it: the datagrams of sd_notify(3), without its library. Where
- * nobody listens (NOTIFY_SOCKET is not set) all of it does nothing. None of it blocks.
+ * Notifications to the service manager: the datagrams of sd_notify(3), without its library. Without NOTIFY_SOCKET these
+ * functions do nothing. None of them blocks.
  */
 #ifndef SLUICE_BASE_NOTIFY_H
 #define SLUICE_BASE_NOTIFY_H
@@ -16,7 +16,7 @@
 
 /*
  * Send assignments as they are, a line each. 0: sent, or nobody listens. -EAGAIN: the manager is behind; another
- * -errno. Not worth more than an ignored result to most: what counts is said again, or missed by the manager itself.
+ * -errno. Most callers ignore the result: what matters is sent again, or the manager notices that it is missing.
  */
 int notify_send(const char *assignments);
 
@@ -26,7 +26,7 @@ int notify_reloading(void);
 /* What `systemctl status` shows: one line, escaped. */
 int notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* How often the manager wants to hear NOTIFY_WATCHDOG from this very process at the least; 0: never. */
+/* How often the manager expects NOTIFY_WATCHDOG from this very process; 0: never. */
 uint64_t notify_watchdog_us(void);
 
 #endif

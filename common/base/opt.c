@@ -32,7 +32,9 @@ static const struct unit *units_of(enum opt_kind kind)
 	return kind == OPT_BYTES ? byte_units : kind == OPT_TIME_MS ? time_units : no_units;
 }
 
-/* Texts that came from a file: kept for good, each only once, so that reading it again and again costs nothing. */
+/*
+ * Strings from a file, kept for the life of the process and each only once, so that re-reading the file leaks nothing.
+ */
 struct kept {
 	struct kept *next;
 	char text[];
@@ -154,7 +156,8 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 }
 
 /*
- * Set what the row sets; `label` is how the person wrote the option. The text of an OPT_TEXT is borrowed for good.
+ * Set the row's variable; `label` is the option as the user wrote it. The text of an OPT_TEXT is borrowed for the life
+ * of the process.
  */
 static int row_set(const struct opt *row, void *settings, const char *label, const char *value, struct reason *why)
 {
@@ -205,7 +208,7 @@ int opt_environment(const struct opt *table, void *settings, struct reason *why)
 	return r;
 }
 
-/* Whether the `len` bytes of `name` are the row's name; with `underscores`, dashes may be written so. */
+/* Whether the `len` bytes of `name` are the row's name; with `underscores`, '_' stands for '-' too. */
 static bool name_is(const struct opt *row, const char *name, size_t len, bool underscores)
 {
 	if (strlen(row->name) != len)
@@ -249,7 +252,7 @@ struct walk {
 	struct reason *why;
 };
 
-/* `inline_value` is what stands in the same argument, or NULL. */
+/* `inline_value` is the value in the same argument ("--name=value"), or NULL. */
 static int walk_set(struct walk *w, const struct opt *row, const char *label, const char *inline_value)
 {
 	const char *value = inline_value;

@@ -127,7 +127,7 @@ static bool takes_next(const struct program *p, const char *word)
 	return takes;
 }
 
-/* The first word that is no option, or NULL. An option that nobody has is refused later. */
+/* The first operand, or NULL. Unknown options are refused later. */
 static const char *first_operand(const struct program *p, int words_len, char **words)
 {
 	int i = 0;
@@ -268,7 +268,7 @@ static int flush_output(int code)
 	return EX_IOERR;
 }
 
-/* With what the command line says: help, the version, or a verb. */
+/* Run what the command line says: help, the version, or a verb. */
 static int act(struct call *c, bool wants_help)
 {
 	const struct program *p = c->program;

@@ -90,11 +90,11 @@ struct program {
 	size_t verbs_len;
 
 	/*
-	 * Each may be NULL. `read_file`: after the command line was read, so that it knows the file's name; whatever it
-	 * sets, the environment and the command line win over it. -errno with a reason: exit code 78.
+	 * Each may be NULL. `read_file`: after the command line was read, so that it knows the file's name; the
+	 * environment and the command line override the file. -errno with a reason: exit code 78.
 	 */
 	int (*read_file)(void *settings, struct reason *why);
-	/* Whether the settings can be so together. -EINVAL with a reason: exit code 64. */
+	/* Whether the settings are consistent. -EINVAL with a reason: exit code 64. */
 	int (*check)(const void *settings, struct reason *why);
 	/* Before the verb: an exit code that is not 0 is the end. After it, and after stdout was flushed: the last word. */
 	int (*begin)(const struct call *call);
@@ -102,8 +102,8 @@ struct program {
 };
 
 /*
- * A main(): returns the exit code. `settings` begins with struct program_settings and holds what it should where no row
- * has a default.
+ * A main(): returns the exit code. `settings` begins with struct program_settings and has the initial values of members
+ * for which no row has a default.
  */
 int program_main(const struct program *p, void *settings, int argc, char **argv);
 

@@ -12,7 +12,7 @@ static int refuse(const char *what, struct reason *why)
 	return -EINVAL;
 }
 
-/* Types that servers give to files that they do not know: no claim, where the document makes one itself. */
+/* Types that servers give to unknown files: the document's own mediaType overrides them. */
 static bool says_nothing(const char *media_type)
 {
 	return strcmp(media_type, "application/json") == 0 || strcmp(media_type, "application/octet-stream") == 0 ||
@@ -64,7 +64,7 @@ static int type_take(const struct json_t *root, const char *came_as, struct mani
 	return 0;
 }
 
-/* What it is by what is in it: never both. */
+/* Its kind, by its members: never both. */
 static int kind_take(const struct json_t *root, enum manifest_kind *ret_kind, struct reason *why)
 {
 	uint64_t version;

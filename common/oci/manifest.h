@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Image manifests and indexes (OCI image spec, manifest.md and image-index.md; Docker schema 2 and manifest lists). A
- * document that is both, or that calls itself something else than what it came as, is refused (GHSA-5j5w-g665-5m35).
+ * document that is both, or whose mediaType differs from the one it was served under, is refused (GHSA-5j5w-g665-5m35).
  */
 #ifndef SLUICE_OCI_MANIFEST_H
 #define SLUICE_OCI_MANIFEST_H
@@ -18,16 +18,15 @@ enum manifest_kind {
 
 struct manifest {
 	enum manifest_kind kind;
-	char media_type[MEDIA_TYPE_MAX + 1]; /* its own word, else the one it came under, else OCI's for its kind */
+	char media_type[MEDIA_TYPE_MAX + 1]; /* its own mediaType, else the one it was served under, else OCI's */
 	struct descriptor *entries;          /* owned */
 	size_t entries_len;
 };
 
 /*
  * Parse a document. `came_as` is the media type that it was served or described under, NULL or empty if none; its
- * parameters are left out, and application/json, application/octet-stream and text/plain are no claim when the document
- * says itself what it is.
- * -EINVAL with a reason, -EFBIG over JSON_DOCUMENT_MAX, -ENOMEM. Only on 0 there is something to release.
+ * parameters are ignored, and application/json, application/octet-stream and text/plain are ignored if the document has
+ * a mediaType. -EINVAL with a reason, -EFBIG over JSON_DOCUMENT_MAX, -ENOMEM. Only on 0 there is something to release.
  */
 int manifest_parse(struct span text, const char *came_as, struct manifest *ret_manifest, struct reason *why);
 void manifest_release(struct manifest *m);

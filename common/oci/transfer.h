@@ -11,7 +11,7 @@
 #define REF_MAX       1024 /* bytes; printable ASCII without spaces */
 #define VALIDATOR_MAX 512
 
-/* Why a transfer waits that was not requested since its daemon started. */
+/* The note of a transfer that has not been requested since ingestd started. */
 #define TRANSFER_UNASKED "idle; run the same command to resume"
 
 /* The numbers go over the wire. */
@@ -32,7 +32,7 @@ enum fail_class {
 	FAIL_DENIED = 3,      /* 401, 403. 77 */
 	FAIL_BAD_DATA = 4,    /* a wrong digest or size, a broken answer. 65 */
 	FAIL_UNAVAILABLE = 5, /* cannot connect, cannot resolve, TLS. 69 */
-	FAIL_CHANGED = 6,     /* the content is not what the bytes so far came from: start over */
+	FAIL_CHANGED = 6,     /* the content has changed since the transfer began: start over */
 	FAIL_IO = 7,          /* errno and path in the text. 74 */
 	FAIL_SPACE = 8,       /* disk full, quota. 75 */
 	FAIL_USAGE = 9,       /* an invalid source or ref. 64 */
@@ -49,7 +49,7 @@ const char *fail_class_name(enum fail_class c);
 /* The exit code of sysexits(3) for a class. */
 int fail_exit_code(enum fail_class c);
 
-/* Whether a ref is one: 1 to REF_MAX bytes of printable ASCII, no space. A ref that contains ':' after "sha256" or
+/* Whether a ref is valid: 1 to REF_MAX bytes of printable ASCII, no space. A ref that contains ':' after "sha256" or
  * "sha512" must be a whole digest. */
 int ref_check(struct span ref, struct reason *why);
 

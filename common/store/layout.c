@@ -113,7 +113,7 @@ static bool version_is_ours(const char *text)
 	return strncmp(p, "\"1.", 3) == 0;
 }
 
-/* What may lie in a store whose making was cut short. A fresh ext4 has a lost+found. */
+/* What an interrupted creation may have left. A fresh ext4 has a lost+found. */
 static bool name_is_ours(const char *name)
 {
 	static const char *const ours[] = {
@@ -225,7 +225,10 @@ static int mount_of(int fd, uint64_t *ret_mount)
 	return 0;
 }
 
-/* Rename needs one mount, not only one file system. Who comes second, ingester or committer, sees both sides. */
+/*
+ * Rename needs one mount, not only one file system. Whichever of ingestd and commitd comes second sees both
+ * directories.
+ */
 static int mount_check(struct layout *l, enum hash_alg alg, struct reason *why)
 {
 	uint64_t ingest, blobs;

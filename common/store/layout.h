@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A store: an OCI image layout (image-layout.md) with an ingest/ directory beside blobs/. This file knows its names,
- * makes the skeleton of a store that is not there yet, and opens what is stored for reading. Who may write which part is
- * said in ingestd and commitd.
+ * makes the skeleton of a store that is not there yet, and opens what is stored for reading. ingestd and commitd say
+ * which of them writes which part.
  */
 #ifndef SLUICE_STORE_LAYOUT_H
 #define SLUICE_STORE_LAYOUT_H

@@ -155,7 +155,7 @@ bool name_is_valid(struct span name)
 	if (name.len == 0 || name.len > NAME_MAX_BYTES)
 		return false;
 	size_t i = bracket_len(name);
-	/* What a separator stands behind: a bracket will do as well as a letter or a digit. */
+	/* What may precede a separator: a bracket as well as a letter or a digit. */
 	bool joined = i > 0, slash = false;
 	for (; i < name.len; i++) {
 		uint8_t c = name.data[i];

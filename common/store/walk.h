@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The walk over what an image consists of, as far as it is stored: from a manifest or an index down to the configs and
- * layers. Whoever has to know all content of an image (to name it, to count it, to keep it) walks here, and `pull`,
- * which walks while the content arrives, takes the same two steps from here: walk_load() and walk_is_document().
+ * layers. Code that needs all content of an image (to name, count or keep it) uses this walk; `pull`, which walks while
+ * the content arrives, shares its two steps: walk_load() and walk_is_document().
  *
  * What is walked may be hostile. A digest is remembered, so that content that many manifests share is entered once;
  * depth and count are bounded.
@@ -43,8 +43,8 @@ void walk_free(struct walk *w);
 
 /*
  * Walk from a root, which is taken for a document. What earlier roots of the same walk led to is not visited again. 0;
- * what a hook ended it with; without a hook for faults, the fault; -E2BIG: over the bounds above; -ENOMEM. With a reason. The media type of `root`
- * becomes what its document says. Blocks on disk.
+ * what a hook ended it with; without a hook for faults, the fault; -E2BIG: over the bounds above; -ENOMEM. With a
+ * reason. Sets the media type of `root` to what its document says. Blocks on disk.
  */
 int walk_from(struct walk *w, struct descriptor *root, struct reason *why);
 

@@ -17,20 +17,20 @@ uint64_t counter_values[COUNTERS];
 const uint64_t timer_bounds_ms[TIMER_BUCKETS - 1] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000};
 
 /* Families of several rows: name and help. */
-#define RETRIES     "sluice_fetchd_retries", "Tries that failed and were followed by another one"
-#define REFUSED     "sluice_refused_messages", "Messages that were refused: broken, or none for this pipe"
-#define SAW         "sluice_peer_restarts", "How often a peer was found to be another process than before"
+#define RETRIES     "sluice_fetchd_retries", "Failed tries that were followed by another"
+#define REFUSED     "sluice_refused_messages", "Messages that were refused: malformed, or not for this pipe"
+#define SAW         "sluice_peer_restarts", "How often a peer was found to have restarted"
 #define BACKLOG     "sluice_pipe_backlog", "Messages that the pipe has not taken yet"
-#define PEERS       "sluice_pipe_peers", "Processes that are connected to the pipe"
+#define PEERS       "sluice_pipe_peers", "Processes connected to the pipe"
 #define INGESTS     "sluice_ingests", "Transfers that are not finished"
 #define REJECTED    "sluice_commitd_rejected", "Seals that were answered by a rejection"
-#define WRITES      "sluice_store_writable", "Whether the stage may write where it has to: 1 or 0"
-#define SYNCS       "sluice_ingestd_sync_seconds", "How long what ingestd asks of the disk took"
+#define WRITES      "sluice_store_writable", "Whether the stage can write where it has to: 1 or 0"
+#define SYNCS       "sluice_ingestd_sync_seconds", "How long ingestd's syncs and reservations took"
 #define FETCH_ENDS  "sluice_fetchd_ended", "Transfers that came to their end"
 #define INGEST_ENDS "sluice_ingestd_ended", "Transfers that came to their end"
-#define NAMES       "sluice_commitd_names", "Changes of the names of images"
-#define PAUSES      "sluice_fetchd_pauses", "How often a transfer was paused by us: the pipe or a limit is full"
-#define FETCHES     "sluice_fetchd_transfers", "Transfers in the hands of fetchd"
+#define NAMES       "sluice_commitd_names", "Changes to the names of images"
+#define PAUSES      "sluice_fetchd_pauses", "How often fetchd paused a transfer because the pipe or a limit was full"
+#define FETCHES     "sluice_fetchd_transfers", "Transfers that fetchd is working on"
 
 /* Name, help and labels of a family that has one row; or one of those above, and labels. */
 #define TOTAL(...) ROW(COUNTER_TOTAL, __VA_ARGS__)
@@ -45,7 +45,7 @@ const uint64_t timer_bounds_ms[TIMER_BUCKETS - 1] = {1, 3, 10, 30, 100, 300, 100
 const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_FETCHED_BYTES] =
 	TOTAL("sluice_fetchd_received_bytes", "Bytes of content that came from servers and were passed on", NULL),
-    [COUNT_WASTED_BYTES] = TOTAL("sluice_fetchd_wasted_bytes", "Bytes that came from servers and were of no use", NULL),
+    [COUNT_WASTED_BYTES] = TOTAL("sluice_fetchd_wasted_bytes", "Bytes that came from servers and were useless", NULL),
     [COUNT_REQUESTS] = TOTAL("sluice_fetchd_requests", "Requests for content", NULL),
     [COUNT_RETRIES_ADDRESS] = TOTAL(RETRIES, "reason=\"address\""),
     [COUNT_RETRIES_CONNECTION] = TOTAL(RETRIES, "reason=\"connection\""),
@@ -58,7 +58,7 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_RETRIES_OTHER] = TOTAL(RETRIES, "reason=\"other\""),
     [COUNT_RANGES_REFUSED] =
 	TOTAL("sluice_fetchd_ranges_refused", "Ranges within the content that a server refused", NULL),
-    [COUNT_MIRRORS_LEFT] = TOTAL("sluice_fetchd_mirrors_left", "Mirrors that failed and gave way to the next", NULL),
+    [COUNT_MIRRORS_LEFT] = TOTAL("sluice_fetchd_mirrors_left", "Mirrors that were abandoned for the next", NULL),
     [COUNT_FETCHES_DONE] = TOTAL(FETCH_ENDS, "outcome=\"done\""),
     [COUNT_FETCHES_FAILED] = TOTAL(FETCH_ENDS, "outcome=\"failed\""),
     [COUNT_PAUSES_PIPE] = TOTAL(PAUSES, "reason=\"pipe\""),
@@ -77,7 +77,7 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_DUPLICATE_BYTES] =
 	TOTAL("sluice_ingestd_duplicate_bytes", "Bytes from fetchd that were there already", NULL),
     [COUNT_ORDERS] = TOTAL("sluice_ingestd_orders", "Orders to fetchd", NULL),
-    [COUNT_GAPS] = TOTAL("sluice_ingestd_gaps", "Bytes that were missing in between, and ordered again", NULL),
+    [COUNT_GAPS] = TOTAL("sluice_ingestd_gaps", "Gaps in the content that were ordered again", NULL),
     [COUNT_SILENT] = TOTAL("sluice_ingestd_silent", "Transfers that were silent for too long, and ordered again", NULL),
     [COUNT_STARTED_OVER] = TOTAL("sluice_ingestd_started_over", "Transfers that went back to zero", NULL),
     [COUNT_ENDED_COMMITTED] = TOTAL(INGEST_ENDS, "outcome=\"committed\""),
@@ -98,19 +98,17 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_INGESTS_FOR_LOCK] = GAUGE(INGESTS, "state=\"waiting\",why=\"lock\""),
     [COUNT_INGESTS_FOR_TIME] = GAUGE(INGESTS, "state=\"waiting\",why=\"retry\""),
     [COUNT_INGESTS_FOR_ASKER] = GAUGE(INGESTS, "state=\"waiting\",why=\"asker\""),
-    [COUNT_RATE] = GAUGE("sluice_ingestd_rate_bytes", "Bytes a second that come in now, over all transfers", NULL),
+    [COUNT_RATE] = GAUGE("sluice_ingestd_rate_bytes", "Bytes a second arriving now, over all transfers", NULL),
     [COUNT_BACKLOG_ORDERS] = GAUGE(BACKLOG, "pipe=\"orders\""),
     [COUNT_BACKLOG_SEALS] = GAUGE(BACKLOG, "pipe=\"seals\""),
     [COUNT_PEERS_ORDERS] = GAUGE(PEERS, "pipe=\"orders\""),
     [COUNT_PEERS_CHUNKS] = GAUGE(PEERS, "pipe=\"chunks\""),
     [COUNT_PEERS_RECEIPTS] = GAUGE(PEERS, "pipe=\"receipts\""),
     [COUNT_INGESTD_WRITES] = GAUGE(WRITES, "stage=\"ingestd\""),
-    [COUNT_SPACE_FREE] = GAUGE("sluice_store_free_bytes", "What may still be written on the store's file system", NULL),
+    [COUNT_SPACE_FREE] = GAUGE("sluice_store_free_bytes", "Bytes free on the store's file system", NULL),
     [COUNT_SPACE_SIZE] = GAUGE("sluice_store_size_bytes", "The size of the store's file system", NULL),
-    [COUNT_INODES_FREE] =
-	GAUGE("sluice_store_free_inodes", "Files that may still be made on the store's file system", NULL),
-    [COUNT_INODES_SIZE] =
-	GAUGE("sluice_store_inodes", "Files that the store's file system can have, 0 for any number", NULL),
+    [COUNT_INODES_FREE] = GAUGE("sluice_store_free_inodes", "Inodes free on the store's file system", NULL),
+    [COUNT_INODES_SIZE] = GAUGE("sluice_store_inodes", "Inodes of the store's file system, 0 if unlimited", NULL),
 
     [COUNT_COMMITS] = TOTAL("sluice_commitd_commits", "Blobs that got their name", NULL),
     [COUNT_COMMITTED_BYTES] = TOTAL("sluice_commitd_committed_bytes", "Bytes of blobs that got their name", NULL),
@@ -129,7 +127,7 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_REFUSED_SEALS] = TOTAL(REFUSED, "stage=\"commitd\",pipe=\"seals\""),
     [COUNT_REFUSED_COMMIT_CTL] = TOTAL(REFUSED, "stage=\"commitd\",pipe=\"commit.ctl\""),
     [COUNT_COMMITD_SAW_INGESTD] = TOTAL(SAW, "stage=\"commitd\",peer=\"ingestd\""),
-    [COUNT_SEALS_IN_HAND] = GAUGE("sluice_commitd_seals", "Seals in the hands of commitd", NULL),
+    [COUNT_SEALS_IN_HAND] = GAUGE("sluice_commitd_seals", "Seals that commitd has not answered yet", NULL),
     [COUNT_BACKLOG_RECEIPTS] = GAUGE(BACKLOG, "pipe=\"receipts\""),
     [COUNT_PEERS_SEALS] = GAUGE(PEERS, "pipe=\"seals\""),
     [COUNT_COMMITD_WRITES] = GAUGE(WRITES, "stage=\"commitd\""),

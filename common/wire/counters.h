@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the stages count of themselves, each number defined once: `sluice metrics` and `sluice stats` show them. A stage
- * counts on its event loop's thread alone, into memory of its own, without a lock or a call; a number is told when
- * somebody asks (STATS) or, by fetchd, whom nobody can ask, now and then (COUNTS on `chunks`).
+ * counts on its event loop's thread alone, into memory of its own, without a lock or a call; numbers are sent on
+ * request (STATS), or, by fetchd, which takes no requests, now and then (COUNTS on `chunks`).
  *
  *   total    only grows, from the start of the process
  *   gauge    how it is now; refreshed when it is told
@@ -17,7 +17,7 @@
 #define TIMER_BUCKETS   10                  /* the last one has no upper bound */
 #define TIMER_SLOTS     (TIMER_BUCKETS + 1) /* the sum in milliseconds comes last */
 
-#define COUNTS_EVERY_MS 2000u /* fetchd tells its numbers at most this often, and when some changed */
+#define COUNTS_EVERY_MS 2000u /* fetchd sends its numbers at most this often, and only after a change */
 #define TIMER(name)     name, name##_SUM = name + TIMER_BUCKETS
 
 enum counter {

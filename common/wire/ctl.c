@@ -19,8 +19,8 @@
 #include "common/base/log.h"
 
 #define BACKLOG      128
-#define ACCEPTS_MAX  16   /* connections that are taken before the loop looks at everybody else */
-#define NO_ROOM_MS   100u /* without a descriptor for a connection, it is tried again so late */
+#define ACCEPTS_MAX  16   /* accepted in one turn; then other events have theirs */
+#define NO_ROOM_MS   100u /* until accept(2) is tried again after running out of descriptors */
 #define SOCKET_UMASK 0117
 
 /* A message that waits for a client to read. */
@@ -34,8 +34,8 @@ STAILQ_HEAD(packet_queue, packet);
 
 enum client_phase {
 	CLIENT_ASKS,   /* its next request is read */
-	CLIENT_WAITS,  /* a request of its is in hand */
-	CLIENT_LEAVES, /* nothing is read any more; it goes when it has read its last message, or its time is over */
+	CLIENT_WAITS,  /* its request is being answered */
+	CLIENT_LEAVES, /* nothing more is read; dropped once it has read its last message, or its time is up */
 };
 
 struct client {
@@ -160,7 +160,7 @@ static bool client_tell(struct client *cl, const struct message *m)
 	return true;
 }
 
-/* The last thing that it hears. */
+/* Send its last message. */
 static void client_dismiss(struct client *cl, enum fail_class fail_class, const char *text)
 {
 	const struct message m = {.type = MSG_ERROR, .fail_class = (uint8_t)fail_class, .text = span_str(text)};
@@ -362,7 +362,7 @@ static size_t count_of(const struct ctl *c, uid_t uid)
 	return count;
 }
 
-/* Whether `a` is to go rather than `b`: one that waits for events is silent for good reason. */
+/* Whether to drop `a` rather than `b`: a subscriber has good reason to be silent. */
 static bool goes_first(const struct client *a, const struct client *b)
 {
 	bool a_listens = a->wants_all || a->subjects_len > 0, b_listens = b->wants_all || b->subjects_len > 0;
@@ -370,7 +370,7 @@ static bool goes_first(const struct client *a, const struct client *b)
 	return a_listens != b_listens ? b_listens : a->heard_ms < b->heard_ms;
 }
 
-/* Of the user with the most connections, the one that was silent for longest. */
+/* Of the user with the most connections, the one that has been silent longest. */
 static void make_room(struct ctl *c)
 {
 	struct client *cl, *victim = NULL;
@@ -442,7 +442,7 @@ static void on_room(void *self)
 
 /* ── beginning and end ── */
 
-/* The stage's lock is ours, so a socket that is there is a dead one's. */
+/* We hold the stage's lock, so a socket that exists is stale. */
 static int listen_at(struct ctl *c)
 {
 	mode_t saved = umask(SOCKET_UMASK);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests and events: a Unix socket of our own (SOCK_SEQPACKET, a message of the codec in each packet) on which a stage
- * answers the commands of people. This is the stage's side; ctl_client.h is the other.
+ * Requests and events: a Unix socket of our own (SOCK_SEQPACKET, a message of the codec in each packet) on which a
+ * stage answers `sluice`. This is the stage's side; ctl_client.h is the other.
  *
  *   client                              stage
  *     │ connect ─────────────────────────► │  who it is (SO_PEERCRED) is known from here on
@@ -14,10 +14,10 @@
  * The socket lies in a directory that only the stage can write to, RUNTIME/STAGE/ctl: to be able to connect is the
  * right to ask.
  *
- * Nobody waits for a client. What it does not read waits in the socket and then in a queue of CTL_QUEUE_MAX; one that
- * is further behind gets ERROR with FAIL_AGAIN as its last message, and is let go. Bytes that are no message, or one of
- * a protocol that we do not talk, are answered by ERROR with FAIL_USAGE and end that connection and nothing else. Of
- * more than CTL_CLIENTS_MAX, the user with the most loses the one that was silent for longest.
+ * A stage never waits for a client. Unread messages wait in the socket and then in a queue of CTL_QUEUE_MAX; a client
+ * that falls further behind gets ERROR with FAIL_AGAIN as its last message and is dropped. Bytes that are not a
+ * message, or a message of an unsupported protocol version, are answered by ERROR with FAIL_USAGE and end only that
+ * connection. Beyond CTL_CLIENTS_MAX, the user with the most connections loses the one that has been silent longest.
  *
  * A seam: another implementation can take the place of ctl.c when a program is linked.
  */
@@ -34,7 +34,7 @@
 #define CTL_CLIENTS_MAX  256
 #define CTL_QUEUE_MAX    64     /* messages that wait in memory for one client */
 #define CTL_SUBJECTS_MAX 4096   /* refs that one client may subscribe to */
-#define CTL_FAREWELL_MS  60000u /* so long the last message waits for a client that does not read */
+#define CTL_FAREWELL_MS  60000u /* how long the last message waits for the client to read it */
 
 struct ctl;
 

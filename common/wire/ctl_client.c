@@ -55,7 +55,7 @@ int ctl_client_fd(const struct ctl_client *c)
 	return c->fd;
 }
 
-/* A packet that does not fit is no message of ours. */
+/* A packet that does not fit is not a message of ours. */
 static int receive_now(struct ctl_client *c, struct message *ret_message)
 {
 	ssize_t n = recv(c->fd, c->bytes, sizeof(c->bytes), MSG_DONTWAIT | MSG_TRUNC);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client of a stage's ctl socket (ctl.h): blocking, for commands. A connection is either for questions or for events;
- * after a failure it is of no use, and a new one is made.
+ * A client of a stage's ctl socket (ctl.h): blocking, for commands. A connection serves either requests or events;
+ * after a failure it is useless, and a new one is needed.
  *
  * A connect that succeeds is what "the stage runs" means.
  */
@@ -14,8 +14,8 @@
 struct ctl_client;
 
 /*
- * Connect. 0. -ENOENT, -ECONNREFUSED: the stage does not run. -EAGAIN: it runs and has more to do than it takes; worth
- * another try. -EACCES: we may not come near it. -ENAMETOOLONG or another -errno. Does not block.
+ * Connect. 0. -ENOENT, -ECONNREFUSED: the stage does not run. -EAGAIN: it runs and its backlog is full; try again.
+ * -EACCES: we may not connect. -ENAMETOOLONG or another -errno. Does not block.
  */
 int ctl_connect(const char *runtime_dir, enum stage_id stage, struct ctl_client **ret_client);
 void ctl_disconnect(struct ctl_client *c); /* NULL is fine */
@@ -35,7 +35,7 @@ int ctl_ask(struct ctl_client *c, const struct message *request, unsigned timeou
  */
 int ctl_send(struct ctl_client *c, const struct message *request, unsigned timeout_ms);
 
-/* The next event, or such an answer, waiting up to `timeout_ms` or a signal for it. -EAGAIN: none came; the rest as above. */
+/* The next event, or such an answer; waits up to `timeout_ms`, or until a signal. -EAGAIN: none came; else as above. */
 int ctl_receive(struct ctl_client *c, unsigned timeout_ms, struct message *ret_event);
 
 /*

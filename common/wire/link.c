@@ -9,7 +9,7 @@
 /* Base */
 #include "common/base/log.h"
 
-#define RENEW_HELLOS 20 /* so many HELLOs without an answer, and the connections are made anew */
+#define RENEW_HELLOS 20 /* HELLOs without an answer before the connections are made anew */
 
 struct link {
 	struct link_env env;
@@ -111,7 +111,7 @@ static void on_call(void *self)
 
 	if (++l->hellos % RENEW_HELLOS == 0)
 		renew(l);
-	(void)hello_send(l); /* nobody there yet: it is said again */
+	(void)hello_send(l); /* no peer yet: it is sent again */
 }
 
 static void call(struct link *l)
@@ -139,8 +139,8 @@ static void hear_as_answerer(struct link *l)
 }
 
 /*
- * Whether it talks a version that we talk. One that does not is answered, so that it can tell, too; and it is no peer:
- * whatever else it says is refused by the codec.
+ * Whether we have a protocol version in common. If not, it is answered, so that it can report that too, but it is not a
+ * peer: the codec refuses everything else that it sends.
  */
 static bool can_talk(struct link *l, const struct message *m)
 {
@@ -176,8 +176,8 @@ static void take_hello(struct link *l, const struct message *m)
 }
 
 /*
- * What went out on a connection that broke is lost, and nobody tells: a number that grew does. Each turn, so that
- * nothing is done for a peer that is gone.
+ * What was sent on a connection that broke is lost, and only the count of broken connections tells. Checked each turn,
+ * so that nothing is done for a peer that is gone.
  */
 static void on_look(void *self)
 {

@@ -9,8 +9,8 @@
  *                      stay silent are made anew meanwhile. When a connection breaks it calls again.
  *   the other answers  HELLO once when it starts, and one for each HELLO that it hears.
  *
- * Whoever hears a HELLO may have to say everything again: the peer has only what it received on this connection.
- * HELLO is the link's own; every other message goes through the hooks, a bounded number in each turn of the loop.
+ * After a HELLO everything may have to be sent again: the peer has only what it received on this connection. HELLO is
+ * the link's own; every other message goes through the hooks, a bounded number in each turn of the loop.
  */
 #ifndef SLUICE_WIRE_LINK_H
 #define SLUICE_WIRE_LINK_H
@@ -50,7 +50,7 @@ struct link_env {
 	uint64_t incarnation;  /* our own */
 	const char *peer_name; /* "ingestd" */
 	enum counter refused;  /* counts the messages that were refused */
-	unsigned turn_max;     /* messages that are received before the loop looks at everybody else */
+	unsigned turn_max;     /* received in one turn; then other events have theirs */
 	const struct link_hooks *hooks;
 	void *self;
 };
@@ -69,7 +69,7 @@ int link_send(struct link *l, const struct message *m);
 void link_pause(struct link *l);
 void link_resume(struct link *l);
 
-/* Log and count a message that is whole and still of no use, as `take` does by returning false. */
+/* Log and count a whole but useless message, as when `take` returns false. */
 void link_refuse(struct link *l, const char *what);
 
 /* The peer's incarnation, 0 before the first HELLO; how often it was found to be another one. */

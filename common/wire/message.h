@@ -32,8 +32,8 @@
  * is; on stdin and stdout a length in four bytes goes before it (frame.h).
  *
  * Versions: HELLO, PING and PONG say which versions of the protocol their sender understands. These three and ERROR
- * keep their fields in all versions to come, so that whoever speaks another one can be told by name. Of a version
- * within our range every message is understood.
+ * keep their fields in all versions to come, so that a peer of another version can be told so. We understand every
+ * message of a version within our range.
  */
 #ifndef SLUICE_WIRE_MESSAGE_H
 #define SLUICE_WIRE_MESSAGE_H
@@ -41,9 +41,9 @@
 #include "common/base/span.h"
 #include "common/oci/transfer.h"
 
-#define WIRE_VERSION     2 /* what we write, and the highest that we talk */
-#define WIRE_TALK_MIN    2 /* the lowest that we talk */
-#define WIRE_VERSION_MIN 1 /* the lowest that we read: frames that somebody kept */
+#define WIRE_VERSION     2 /* the version that we write, and the highest that we support */
+#define WIRE_TALK_MIN    2 /* the lowest that we support */
+#define WIRE_VERSION_MIN 1 /* the lowest that we read: saved frames */
 
 /* Messages of 64 KiB to 256 KiB go fastest through a socket, and a process that is killed has a few of them in hand. */
 #define CHUNK_PAYLOAD_MAX (256u << 10)

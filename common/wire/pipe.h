@@ -3,7 +3,7 @@
  * The pipes that carry the data between the stages: nanomsg sockets in the runtime directory. Only pipe.c knows
  * nanomsg. Nothing here blocks. One thread of a process uses them.
  *
- * What a send accepted is lost when either end dies before it was received; whoever sends knows how to say it again.
+ * What a send accepted is lost when either end dies before it was received, so a sender must be able to repeat it.
  *
  * A seam: tests/unit/stand_in_pipe.h can take the place of pipe.c when a program is linked.
  */
@@ -13,8 +13,8 @@
 #include "common/wire/codec.h"
 
 /*
- * Which process binds settles in whose directory a socket lies (stage.h): that of ingestd, for fetchd; that of commitd,
- * for ingestd. So fetchd can put nothing in the place of what ingestd or commitd binds.
+ * A socket lies in a directory of the process that binds it (stage.h): ingestd's for fetchd, commitd's for ingestd. So
+ * fetchd cannot replace a socket that ingestd or commitd binds.
  */
 enum pipe_name {
 	PIPE_ORDERS,   /* ingestd binds and pushes, fetchd pulls */
@@ -45,9 +45,9 @@ void pipe_close(struct pipe *p);
 
 /*
  * For a connecting end that hears nothing from a peer that should be there: give up its connection and make it anew.
- * nanomsg takes a connection whose other end died in the middle of the handshake for a good one for ever (about one in
- * 300 kills in a peer's first milliseconds). What was sent on it and not received is lost. 0 or -errno; to be asked for
- * again then.
+ * nanomsg never notices that the other end of a connection died in the middle of the handshake (about one in 300 kills
+ * in a peer's first milliseconds). What was sent on it and not received is lost. 0 or -errno; to be asked for again
+ * then.
  */
 int pipe_renew(struct pipe *p);
 
@@ -71,8 +71,8 @@ int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdic
 int pipe_send(struct pipe *p, const struct message *m);
 
 /*
- * How many connections broke so far. What was sent on one and not received is lost; a sender that sees the number grow
- * knows without waiting for anybody to say so.
+ * How many connections broke so far. What was sent on one and not received is lost; when the number grows, a sender
+ * knows that some may be.
  */
 uint64_t pipe_losses(const struct pipe *p);
 

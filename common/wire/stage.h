@@ -9,9 +9,9 @@
  *   RUNTIME/fetch      orders, chunks: bound by ingestd, for fetchd
  *   RUNTIME/seal       seals, receipts: bound by commitd, for ingestd
  *
- * Each directory is writable by the one process that binds there, and by nobody else; whether others may enter is
- * settled by whoever made it. A stage that finds none makes it for its own user alone. A lock is a file that no other
- * user can open, so that nobody can take it from a stage; who holds it since when stands beside it in `holder`.
+ * Each directory is writable by the one process that binds there, and by nobody else; its creator decides whether
+ * others may enter. A stage that finds none makes it for its own user alone. A lock is a file that no other user can
+ * open, so that nobody can take it from a stage; `holder` beside it says which process has it and since when.
  */
 #ifndef SLUICE_WIRE_STAGE_H
 #define SLUICE_WIRE_STAGE_H
@@ -26,7 +26,7 @@ const char *stage_name(enum stage_id stage);
 
 /* ── which one we are ── */
 
-/* What a stage says of itself to everybody. */
+/* How a stage identifies itself. */
 struct stage_self {
 	enum stage_id stage;
 	uint64_t incarnation; /* unique for each start; never 0 */
@@ -41,8 +41,8 @@ void stage_introduce(struct message *m);
 
 enum stage_talk {
 	TALK_SAME,
-	TALK_NEIGHBOUR, /* it talks other versions too, ours among them */
-	TALK_OTHER,     /* no version in common: nothing else that it says is to be believed */
+	TALK_NEIGHBOUR, /* it supports other versions too, but one in common with us */
+	TALK_OTHER,     /* no version in common: whatever else it says is to be ignored */
 };
 
 /*

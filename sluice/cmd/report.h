@@ -24,8 +24,8 @@ int report_failures(const struct wait *w, struct reason *why);
 enum fail_class report_worse(enum fail_class a, enum fail_class b);
 
 /*
- * "cannot pull 'x': why; what arrived is kept, run the same command to resume", as far as that is so. `w` may be NULL. A reason
- * that says of itself what cannot be done with `subject` is not said twice.
+ * "cannot pull 'x': why; what arrived is kept, run the same command to resume", as far as that applies. `w` may be
+ * NULL. A reason that already says what cannot be done with `subject` is printed alone.
  */
 void report_error(const char *verb, const char *subject, int code, const struct wait *w, const struct reason *why);
 

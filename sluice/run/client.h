@@ -56,7 +56,7 @@ int client_demand(struct client *c, enum stage_id stage, const struct message *r
  */
 int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why);
 
-/* Wait up to `wait_ms` for an event about something that was asked for with GET. True: `ret_event` holds until the next call. */
+/* Wait up to `wait_ms` for an event about something requested by GET. True: `ret_event` holds until the next call. */
 bool client_event(struct client *c, unsigned wait_ms, struct message *ret_event);
 
 #endif

@@ -368,8 +368,8 @@ static int set_up(struct supervisor *sv)
 }
 
 /*
- * Leave the runtime directory as it was, unless another command uses it: then it is theirs. After a failure in the background
- * the log is for the command that started us, which cleans up after reading it.
+ * Clean the runtime directory up, unless another command uses it: then that does. After a failure in the background the
+ * log is for the command that started us, which cleans up after reading it.
  */
 static void clean_up(struct supervisor *sv)
 {

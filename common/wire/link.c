@@ -65,6 +65,8 @@ static int answer_send(struct link *l)
 
 int link_send(struct link *l, const struct message *m)
 {
+	if (l->env.role == LINK_CALLS && !l->greeted)
+		return -EAGAIN; /* its HELLO brings a flush */
 	int r = answer_send(l);
 
 	if (r == 0)
@@ -159,7 +161,7 @@ static bool can_talk(struct link *l, const struct message *m)
 
 static void take_hello(struct link *l, const struct message *m)
 {
-	bool is_new = l->peer != m->incarnation;
+	bool is_new = l->peer != m->incarnation, was_greeted = l->greeted;
 
 	if (!can_talk(l, m))
 		return;
@@ -171,7 +173,9 @@ static void take_hello(struct link *l, const struct message *m)
 		hear_as_caller(l);
 	else
 		hear_as_answerer(l);
-	l->env.hooks->hello(l->env.self, is_new);
+	/* Called more than once, a slow peer answers more than once: it lost nothing since it named us. */
+	if (is_new || l->env.role == LINK_ANSWERS || !(was_greeted && l->greeted))
+		l->env.hooks->hello(l->env.self, is_new);
 	flush(l);
 }
 

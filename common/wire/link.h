@@ -32,7 +32,10 @@ struct link_hooks {
 	 * link.
 	 */
 	bool (*take)(void *self, const struct message *m);
-	/* A HELLO came, from another incarnation than before if `is_new`. What the peer should have is due again. */
+	/*
+	 * What the peer should have is due again: a HELLO came, from another incarnation than before if `is_new`. An end that
+	 * calls is not told of a HELLO that repeats the one that greeted it.
+	 */
 	void (*hello)(void *self, bool is_new);
 	/* Send what is due, until link_send() says no: after a HELLO, and when the pipe takes messages again. */
 	void (*flush)(void *self);
@@ -60,7 +63,8 @@ int link_new(const struct link_env *env, struct link **ret_link);
 void link_free(struct link *l);
 
 /*
- * Send a message without a payload. 0. -EAGAIN: not now, and `flush` will be called when it is worth another try.
+ * Send a message without a payload. 0. -EAGAIN: not now, and `flush` will be called when it is worth another try; an end
+ * that calls sends nothing until it is greeted, because whoever greets it may have to be told everything then.
  * Another -errno, which has been logged: as good as never.
  */
 int link_send(struct link *l, const struct message *m);

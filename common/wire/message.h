@@ -16,11 +16,12 @@
  *     │ SET_NAME ──────────┼──────────────────────────────┼─────────────────── ctl ──► │
  *     │ ◄──────────────────┼──────────────────────────────┼──────────────────────── OK │
  *
- * Starting, in any order: fetchd sends HELLO on `chunks` (commitd on `receipts`) with its own incarnation and the last
- * one that it heard of ingestd, 0 at first, and again every HELLO_AGAIN_MS until ingestd has answered with a HELLO on
- * `orders` (on `seals`) that names it. ingestd answers every HELLO with its own and with all that the peer should have
- * in hand: what a dead incarnation had counts as lost, and so does what went into a dying pipe. A HELLO of another
- * ingestd makes fetchd drop every transfer that the former one ordered.
+ * Starting, in any order: fetchd calls ingestd (HELLO on `chunks`), and ingestd calls commitd (HELLO on `seals`), with
+ * its own incarnation and the last one that it heard of the other, 0 at first, and again every HELLO_AGAIN_MS until the
+ * other has answered with a HELLO that names it (on `orders`, on `receipts`). ingestd answers every HELLO with its own
+ * and with all that fetchd should have in hand, and once commitd has named it, sends all seals that have no receipt: what
+ * a dead incarnation had counts as lost, and so does what went into a dying pipe. A HELLO of another ingestd makes fetchd
+ * drop every transfer that the former one ordered.
  *
  * Attempts grow over all transfers of an ingestd. Offsets drive everything: ingestd takes a CHUNK only under the
  * current attempt and at exactly its own offset; what is below is a duplicate and dropped, what is above is a gap and

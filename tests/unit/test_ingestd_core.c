@@ -153,7 +153,7 @@ static void fetchd_turns(void)
 /* ── commitd ── */
 
 static struct commitd {
-	uint64_t named;
+	uint64_t self;
 	unsigned seals;
 	bool is_mute; /* it takes seals and says nothing */
 } commitd;
@@ -178,7 +178,7 @@ static void commitd_turns(void)
 
 	while (stand_in_pipe_take(PIPE_SEALS, &m)) {
 		if (m.type == MSG_HELLO)
-			commitd.named = m.incarnation;
+			say_hello(PIPE_RECEIPTS, commitd.self, m.incarnation);
 		if (m.type != MSG_SEALED)
 			continue;
 		commitd.seals++;
@@ -191,6 +191,12 @@ static void commitd_turns(void)
 		m = (struct message){.type = MSG_COMMITTED, .ref = span_str(REF), .digest = span_str(digest)};
 		stand_in_pipe_put(PIPE_RECEIPTS, &m);
 	}
+}
+
+static void commitd_starts(uint64_t self)
+{
+	commitd.self = self;
+	say_hello(PIPE_RECEIPTS, self, 0);
 }
 
 /* ── the scene ── */
@@ -206,7 +212,7 @@ static int scene_set_up(void **state)
 	commitd = (struct commitd){0};
 	ingestd_start();
 	say_hello(PIPE_CHUNKS, 501, 0);
-	say_hello(PIPE_RECEIPTS, 502, 0);
+	commitd_starts(502);
 	return 0;
 }
 
@@ -363,7 +369,7 @@ static void test_the_seal_is_lost(void **state)
 	turn();
 	assert_int_equal(commitd.seals, 1);
 	commitd.is_mute = false;
-	say_hello(PIPE_RECEIPTS, 503, 0); /* a new one, which has nothing of what the former had */
+	commitd_starts(503); /* a new one, which has nothing of what the former had */
 	assert_done();
 	assert_int_equal(commitd.seals, 2);
 }
@@ -379,7 +385,7 @@ static void test_the_receipt_is_lost(void **state)
 	assert_int_equal(the_transfer()->phase, PHASE_SEAL_SENT);
 	ingestd_end();
 	ingestd_start();
-	say_hello(PIPE_RECEIPTS, 502, 0);
+	commitd_starts(502);
 	assert_done();
 	assert_true(commitd.seals >= 2); /* once more for the HELLO */
 	assert_int_equal(fetchd.orders, 1);
@@ -415,7 +421,7 @@ static void test_the_machine_starts_anew(void **state)
 	home.boot_id[0]++;
 	ingestd_start();
 	say_hello(PIPE_CHUNKS, 504, 0);
-	say_hello(PIPE_RECEIPTS, 505, 0);
+	commitd_starts(505);
 	turn();
 	assert_int_equal(the_transfer()->in->offset, durable);
 	assert_done();
@@ -463,7 +469,7 @@ static void test_ingestd_stops(void **state)
 	home.boot_id[0]++;
 	ingestd_start();
 	say_hello(PIPE_CHUNKS, 501, 0);
-	say_hello(PIPE_RECEIPTS, 502, 0);
+	commitd_starts(502);
 	turn();
 	assert_int_equal(the_transfer()->in->offset, have);
 	assert_done();

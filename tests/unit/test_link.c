@@ -246,11 +246,43 @@ static void test_hello_again(void **state)
 	(void)state;
 	both_open();
 	stage_introduce(&hello);
-	unsigned hellos = caller.hellos;
+	unsigned hellos = answerer.hellos, turns = caller.turns;
 	assert_int_equal(link_send(caller.link, &hello), 0);
-	turn_until(caller.hellos > hellos);
+	turn_until(answerer.hellos > hellos && caller.turns > turns);
 	assert_int_equal(answerer.new_ones, 1);
 	assert_true(answerer.flushes > 0);
+}
+
+/* Who was slow to answer answers each HELLO. What went out after the first answer is not said again at the others. */
+static void test_answers_that_come_late(void **state)
+{
+	struct message hello = {.type = MSG_HELLO, .incarnation = 7, .peer = 5};
+	(void)state;
+	both_open();
+	stage_introduce(&hello);
+	answerer.due = 1;
+	unsigned hellos = caller.hellos;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(link_send(answerer.link, &hello), 0);
+	on_flush(&answerer);
+	turn_until(caller.taken == 1);
+	assert_int_equal(caller.hellos, hellos);
+}
+
+/* Connected is not greeted: what would be sent now would be due again with the answer, and be sent twice. */
+static void test_nothing_before_the_greeting(void **state)
+{
+	(void)state;
+	end_open(&answerer, LINK_ANSWERS, 7);
+	end_open(&caller, LINK_CALLS, 5);
+	while (link_peers_out(caller.link) == 0)
+		(void)usleep(1000);
+	caller.due = 1;
+	on_flush(&caller);
+	assert_int_equal(caller.due, 1);
+	turn_until(answerer.taken == 1);
+	assert_true(link_is_greeted(caller.link));
+	assert_int_equal(caller.hellos, 1 + caller.new_ones);
 }
 
 static void say_hello(uint8_t lowest, uint8_t highest)
@@ -271,10 +303,10 @@ static void test_versions(void **state)
 	uint64_t before = counter_values[COUNT_REFUSED_ORDERS];
 	(void)state;
 	both_open();
-	unsigned hellos = caller.hellos;
+	unsigned turns = caller.turns;
 	say_hello(WIRE_VERSION + 1, WIRE_VERSION + 3);
 	turn_until(counter_values[COUNT_REFUSED_ORDERS] > before);
-	turn_until(caller.hellos > hellos);
+	turn_until(caller.turns > turns);
 	assert_int_equal(link_peer(answerer.link), 5);
 	say_hello(WIRE_VERSION, WIRE_VERSION + 1);
 	turn_until(link_peer(answerer.link) == 99);
@@ -302,6 +334,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_pause, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_hello_again, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_answers_that_come_late, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_nothing_before_the_greeting, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
 	};

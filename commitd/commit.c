@@ -37,6 +37,7 @@
 #include "common/base/durable.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/base/fs.h"
 
 /* Own */
 #include "commitd/readback.h"
@@ -275,7 +276,7 @@ static void move_data(struct layout *l, struct commit *c, int blobs_fd)
 /* An earlier run linked the blob and did not come to unlink the data. */
 static void finish_move(const struct layout *l, struct commit *c)
 {
-	if (FAILPOINT(NAME, "blob.finish", unlinkat(c->dir_fd, INGEST_DATA, 0)) < 0)
+	if (FAILPOINT(NAME, "blob.finish", fs_unlinkat(c->dir_fd, INGEST_DATA, 0)) < 0)
 		reject_errno(c, -errno, "unlink", ingest_path(l, c, INGEST_DATA));
 	else
 		c->step = COMMIT_NAMED;

@@ -116,9 +116,8 @@ static int on_start(void *self, struct loop *loop)
 	int code = open_store(s);
 	if (code != EX_OK)
 		return code;
-	int r = stage_self_init(&s->identity, STAGE_COMMITD);
-	if (r == 0)
-		r = workers_new(loop, 1, &s->committer);
+	stage_self_init(&s->identity, STAGE_COMMITD);
+	int r = workers_new(loop, 1, &s->committer);
 	if (r == 0)
 		r = open_pipes(s);
 	if (r < 0) {

@@ -4,7 +4,6 @@
 /* System */
 #include <errno.h>
 #include <sysexits.h>
-#include <time.h>
 
 /* Base */
 #include "common/base/clock.h"
@@ -21,7 +20,7 @@
 #include "commitd/commit.h"
 
 #define LOCK_PATIENCE_MS 2000 /* the sealer prints its seal before it ends, so it may still have the lock */
-#define LOCK_AGAIN_NS    (10L * 1000 * 1000)
+#define LOCK_AGAIN_MS    10
 
 struct tool {
 	struct layout *layout;
@@ -49,7 +48,7 @@ static int lock_patiently(int dir_fd, int *ret_fd, struct reason *ret_holder)
 		int r = lock_take_at(dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, "commitd commit", ret_fd, ret_holder);
 		if (r != -EWOULDBLOCK || clock_mono_ms() >= until_ms)
 			return r;
-		(void)nanosleep(&(struct timespec){.tv_nsec = LOCK_AGAIN_NS}, NULL);
+		clock_pause(LOCK_AGAIN_MS);
 	}
 }
 

@@ -26,7 +26,9 @@
 
 /* Base */
 #include "common/base/clock.h"
+#include "common/base/date.h"
 #include "common/base/log.h"
+#include "common/base/random.h"
 
 /* OCI */
 #include "common/oci/json.h"
@@ -590,8 +592,8 @@ static bool leave_mirror(struct fetch *f)
 
 static void describe_wait(struct fetch *f, const char *at)
 {
-	char until[CLOCK_TEXT_SIZE];
-	clock_format(f->until_s, until);
+	char until[DATE_TEXT_SIZE];
+	date_format(f->until_s, until);
 	reason_set(&f->beat, "waiting until %s to try '%s' again: %s", until, at, f->failure.why.text);
 }
 
@@ -628,7 +630,7 @@ static const struct step *retry(struct fetch *f)
 	struct retry_settings limits = limits_of(f);
 	turn_end(&f->turn);
 	f->sink_error = outlet_flush(&f->outlet);
-	if (!retry_failure(&f->retry, &limits, f->failure.retry_after_ms, arc4random(), &wait_ms)) {
+	if (!retry_failure(&f->retry, &limits, f->failure.retry_after_ms, random_u32(), &wait_ms)) {
 		retry_explain(&f->failure, limits.after_max_ms);
 		return &step_give_up;
 	}

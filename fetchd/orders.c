@@ -279,9 +279,8 @@ int orders_new(struct fetcher *fetcher, const char *runtime_dir, struct orders *
 		return -ENOMEM;
 	os->fetcher = fetcher;
 	loop_timer_init(&os->beat, fetcher->loop, on_beat_time, os);
-	int r = stage_self_init(&os->identity, STAGE_FETCHD);
-	if (r == 0)
-		r = open_link(os, runtime_dir);
+	stage_self_init(&os->identity, STAGE_FETCHD);
+	int r = open_link(os, runtime_dir);
 	if (r == 0)
 		r = sink_new_pipe(fetcher->loop, link_out(os->link), &fetcher->sink);
 	if (r < 0) {

@@ -11,6 +11,7 @@
 /* Base */
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/random.h"
 
 #define LOOK_EVERY_MS    50 /* bytes at the head of the window that do not fill a chunk wait no longer */
 #define OVERTAKES_MAX    3  /* a stream that is past each range before it is answered needs none */
@@ -321,7 +322,7 @@ static void log_again(const struct ranges *rs, const struct range *r)
 static void settle(struct ranges *rs, struct range *r)
 {
 	uint64_t took_ms = clock_mono_ms() - r->asked_ms;
-	enum range_verdict verdict = range_settle(r, arc4random());
+	enum range_verdict verdict = range_settle(r, random_u32());
 	if (r->answer == RANGE_BUSY && verdict != RANGE_PASSED)
 		rs->at_a_time = running(rs) > 0 ? running(rs) : 1; /* one connection too many, perhaps */
 	switch (verdict) {

@@ -74,10 +74,10 @@ static int check_arguments(const struct settings *s, const char *source, struct 
 static int say_hello(const struct settings *s)
 {
 	struct stage_self self;
-	int r = stage_self_init(&self, STAGE_FETCHD);
+	stage_self_init(&self, STAGE_FETCHD);
 	struct message m = {.type = MSG_HELLO, .incarnation = self.incarnation};
 	stage_introduce(&m);
-	return r < 0 || s->raw ? r : frame_write(STDOUT_FILENO, &m);
+	return s->raw ? 0 : frame_write(STDOUT_FILENO, &m);
 }
 
 static int stdout_failed(int r)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 /* Base */
-#include "common/base/clock.h"
 #include "common/base/hasher.h"
 
 /* Wire */

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 /* Base */
+#include "common/base/boot.h"
 #include "common/base/exit.h"
 #include "common/base/log.h"
 #include "common/base/workers.h"
@@ -54,7 +55,7 @@ static int open_store(struct server *s)
 		log_error("another ingestd serves the store '%s'", layout_path(s->home.layout));
 		return EX_TEMPFAIL;
 	}
-	r = clock_boot_id(s->settings->boot_id, s->home.boot_id);
+	r = boot_id_read(s->settings->boot_id, s->home.boot_id);
 	if (r < 0) {
 		log_errno(r, "cannot read the boot id; pass it with --boot-id");
 		return EX_CONFIG;
@@ -125,9 +126,8 @@ static int open_pipes_in(struct server *s)
 static int open_pipes(struct server *s)
 {
 	s->flow = (struct flow){.settings = s->settings, .home = &s->home, .transfers = &s->transfers};
-	int r = stage_self_init(&s->self, STAGE_INGESTD);
-	if (r == 0)
-		r = workers_new(s->loop, SYNC_THREADS, &s->flow.workers);
+	stage_self_init(&s->self, STAGE_INGESTD);
+	int r = workers_new(s->loop, SYNC_THREADS, &s->flow.workers);
 	if (r == 0)
 		r = open_pipes_out(s);
 	if (r == 0)

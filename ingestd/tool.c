@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 /* Base */
+#include "common/base/boot.h"
 #include "common/base/clock.h"
 #include "common/base/exit.h"
 #include "common/base/file.h"
@@ -282,7 +283,7 @@ static int put_raw(struct put *p)
 static int take_home(struct put *p)
 {
 	p->home = (struct ingest_home){.layout = p->layout, .program = "ingestd put"};
-	int r = clock_boot_id(p->settings->boot_id, p->home.boot_id);
+	int r = boot_id_read(p->settings->boot_id, p->home.boot_id);
 	if (r < 0) {
 		log_errno(r, "cannot read the boot id; pass it with --boot-id");
 		return EX_CONFIG;

@@ -12,16 +12,17 @@
 #include "common/base/cleanup.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/base/fs.h"
 
 int durable_sync_data(int fd)
 {
 	/* EINTR is an error like any other here: we cannot know what is left unwritten. */
-	return fdatasync(fd) < 0 ? -errno : 0;
+	return fs_fdatasync(fd) < 0 ? -errno : 0;
 }
 
 int durable_sync(int fd)
 {
-	return fsync(fd) < 0 ? -errno : 0;
+	return fs_fsync(fd) < 0 ? -errno : 0;
 }
 
 int durable_sync_dir(int dir_fd)
@@ -34,7 +35,7 @@ int durable_sync_dir(int dir_fd)
 int durable_mkdir_at(int dir_fd, const char *name, mode_t mode)
 {
 	/* One that exists may have been made just before a power cut, or a moment ago: its name is synced too. */
-	if (FAILPOINT(NAME, "mkdir.make", mkdirat(dir_fd, name, mode)) < 0 && errno != EEXIST)
+	if (FAILPOINT(NAME, "mkdir.make", fs_mkdirat(dir_fd, name, mode)) < 0 && errno != EEXIST)
 		return -errno;
 	return FAILPOINT(SYNC, "mkdir.sync", durable_sync_dir(dir_fd));
 }
@@ -48,7 +49,7 @@ static int temporary_write(int dir_fd, const char *temporary, const void *data, 
 	if (r < 0)
 		return r;
 	r = FAILPOINT(WRITE, "replace.write", file_write_all(fd, data, len, NULL));
-	if (r == 0 && FAILPOINT(NAME, "replace.mode", fchmod(fd, mode)) < 0)
+	if (r == 0 && FAILPOINT(NAME, "replace.mode", fs_fchmod(fd, mode)) < 0)
 		r = -errno;
 	/* Before the rename: else a power cut could leave the new name with old or no bytes. */
 	return r == 0 ? FAILPOINT(SYNC, "replace.sync", durable_sync(fd)) : r;
@@ -61,13 +62,13 @@ int durable_replace_at(int dir_fd, const char *name, const void *data, size_t le
 	int n = snprintf(temporary, sizeof temporary, ".%s.new", name);
 	if (n < 0 || (size_t)n >= sizeof temporary)
 		return -ENAMETOOLONG;
-	if (FAILPOINT(NAME, "replace.unlink", unlinkat(dir_fd, temporary, 0)) < 0 && errno != ENOENT)
+	if (FAILPOINT(NAME, "replace.unlink", fs_unlinkat(dir_fd, temporary, 0)) < 0 && errno != ENOENT)
 		return -errno;
 	int r = temporary_write(dir_fd, temporary, data, len, mode);
-	if (r == 0 && FAILPOINT(NAME, "replace.rename", renameat(dir_fd, temporary, dir_fd, name)) < 0)
+	if (r == 0 && FAILPOINT(NAME, "replace.rename", fs_renameat(dir_fd, temporary, dir_fd, name)) < 0)
 		r = -errno;
 	if (r < 0) {
-		(void)unlinkat(dir_fd, temporary, 0);
+		(void)fs_unlinkat(dir_fd, temporary, 0);
 		return r;
 	}
 	return FAILPOINT(SYNC, "replace.sync-directory", durable_sync_dir(dir_fd));
@@ -75,13 +76,13 @@ int durable_replace_at(int dir_fd, const char *name, const void *data, size_t le
 
 int durable_move_at(int src_dir_fd, const char *src_name, int dst_dir_fd, const char *dst_name)
 {
-	if (FAILPOINT(NAME, "move.rename", renameat2(src_dir_fd, src_name, dst_dir_fd, dst_name, RENAME_NOREPLACE)) ==
-	    0)
+	if (FAILPOINT(NAME, "move.rename",
+		      fs_renameat2(src_dir_fd, src_name, dst_dir_fd, dst_name, RENAME_NOREPLACE)) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -errno;
 	/* A file system or a kernel without RENAME_NOREPLACE. Between the two steps the file has both names. */
-	if (FAILPOINT(NAME, "move.link", linkat(src_dir_fd, src_name, dst_dir_fd, dst_name, 0)) < 0)
+	if (FAILPOINT(NAME, "move.link", fs_linkat(src_dir_fd, src_name, dst_dir_fd, dst_name, 0)) < 0)
 		return -errno;
-	return FAILPOINT(NAME, "move.unlink", unlinkat(src_dir_fd, src_name, 0)) < 0 ? -errno : 0;
+	return FAILPOINT(NAME, "move.unlink", fs_unlinkat(src_dir_fd, src_name, 0)) < 0 ? -errno : 0;
 }

@@ -11,10 +11,11 @@
 /* Base */
 #include "common/base/cleanup.h"
 #include "common/base/failpoint.h"
+#include "common/base/fs.h"
 
 static int regular_open(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st)
 {
-	AUTO_FD fd = openat(dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, mode);
+	AUTO_FD fd = fs_openat(dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, mode);
 	if (fd < 0) {
 		/* A FIFO or a socket, or a directory. */
 		return errno == ENXIO || errno == EISDIR ? -EINVAL : -errno;
@@ -37,7 +38,7 @@ int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_
 		return r;
 	if (st.st_nlink != 1)
 		return st.st_nlink == 0 ? -ESTALE : -EINVAL;
-	if ((flags & O_TRUNC) && st.st_size > 0 && (ftruncate(fd, 0) < 0 || fstat(fd, &st) < 0))
+	if ((flags & O_TRUNC) && st.st_size > 0 && (fs_ftruncate(fd, 0) < 0 || fstat(fd, &st) < 0))
 		return -errno;
 	if (ret_st)
 		*ret_st = st;
@@ -56,7 +57,7 @@ int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *re
 
 int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd)
 {
-	if (make && FAILPOINT(NAME, "directory.make", mkdirat(dir_fd, name, 0775)) < 0 && errno != EEXIST)
+	if (make && FAILPOINT(NAME, "directory.make", fs_mkdirat(dir_fd, name, 0775)) < 0 && errno != EEXIST)
 		return -errno;
 	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -71,7 +72,7 @@ int file_write_all(int fd, const void *data, size_t len, size_t *ret_written)
 	size_t done = 0;
 	int r = 0;
 	while (done < len) {
-		ssize_t n = write(fd, p + done, len - done);
+		ssize_t n = fs_write(fd, p + done, len - done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
@@ -89,7 +90,7 @@ int file_pwrite_all(int fd, const void *data, size_t len, uint64_t offset)
 {
 	const uint8_t *p = data;
 	for (size_t done = 0; done < len;) {
-		ssize_t n = pwrite(fd, p + done, len - done, (off_t)(offset + done));
+		ssize_t n = fs_pwrite(fd, p + done, len - done, (off_t)(offset + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -160,11 +161,11 @@ int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
 
 int name_remove_at(int dir_fd, const char *name)
 {
-	if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+	if (fs_unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR)
 		return -errno;
-	if (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+	if (fs_unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	return errno == EEXIST ? -ENOTEMPTY : -errno;
 }
@@ -197,7 +198,7 @@ int dir_remove_at(int dir_fd, const char *name)
 	r = dir_empty(dir);
 	if (r < 0)
 		return r;
-	if (FAILPOINT(NAME, "directory.remove", unlinkat(dir_fd, name, AT_REMOVEDIR)) < 0 && errno != ENOENT)
+	if (FAILPOINT(NAME, "directory.remove", fs_unlinkat(dir_fd, name, AT_REMOVEDIR)) < 0 && errno != ENOENT)
 		return errno == EEXIST ? -ENOTEMPTY : -errno;
 	return 0;
 }

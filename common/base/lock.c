@@ -8,14 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Base */
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/date.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/base/fs.h"
 
 #define HOLDER_MAX 256
 #define LOCK_MODE  0600 /* nobody else can open it, and so nobody else can lock it */
@@ -23,17 +24,17 @@
 
 /* A process that tests a lock shares it for an instant, so a server retries this often before it gives up. */
 #define LOOKERS_TRIES   1000
-#define LOOKERS_WAIT_NS 1000000L
+#define LOOKERS_WAIT_MS 1
 
 /* The text is for people: a full disk must not prevent taking the lock, so failures are ignored. */
 static void holder_write(int fd, const char *program)
 {
-	char since[CLOCK_TEXT_SIZE], text[HOLDER_MAX];
-	clock_format(clock_wall_s(), since);
+	char since[DATE_TEXT_SIZE], text[HOLDER_MAX];
+	date_format(clock_wall_s(), since);
 	int len = snprintf(text, sizeof text, "%.128s %d since %s\n", program, (int)getpid(), since);
 	if (len < 0)
 		return;
-	if (FAILPOINT(WRITE, "lock.write", file_pwrite_all(fd, text, (size_t)len, 0)) == 0 && ftruncate(fd, len) < 0)
+	if (FAILPOINT(WRITE, "lock.write", file_pwrite_all(fd, text, (size_t)len, 0)) == 0 && fs_ftruncate(fd, len) < 0)
 		return;
 }
 
@@ -74,14 +75,13 @@ static int lock_fd(int fd, int how)
 /* Exclusively, unless somebody has it so: a lock that can be shared is held by those who only look. */
 static int lock_fd_over_lookers(int fd)
 {
-	const struct timespec pause = {.tv_nsec = LOOKERS_WAIT_NS};
 	int r = lock_fd(fd, LOCK_EX | LOCK_NB);
 
 	for (unsigned i = 0; r == -EWOULDBLOCK && i < LOOKERS_TRIES; i++) {
 		if (lock_fd(fd, LOCK_SH | LOCK_NB) < 0)
 			return r;
 		(void)flock(fd, LOCK_UN);
-		(void)nanosleep(&pause, NULL);
+		clock_pause(LOOKERS_WAIT_MS);
 		r = lock_fd(fd, LOCK_EX | LOCK_NB);
 	}
 	return r;

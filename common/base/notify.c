@@ -11,11 +11,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Base */
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/escape.h"
 #include "common/base/opt.h"
 
@@ -60,11 +60,8 @@ int notify_send(const char *assignments)
 int notify_reloading(void)
 {
 	char text[64];
-	struct timespec now;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		       (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_us());
 	return notify_send(text);
 }
 

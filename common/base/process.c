@@ -14,6 +14,7 @@
 /* Base */
 #include "common/base/cleanup.h"
 #include "common/base/failpoint.h"
+#include "common/base/fs.h"
 #include "common/base/log.h"
 
 void process_init(const char *program)
@@ -44,7 +45,7 @@ int runtime_dir_make(const char *path, int *ret_fd, struct reason *why)
 			   RUNTIME_DIR_MAX);
 		return -ENAMETOOLONG;
 	}
-	if (FAILPOINT(NAME, "runtime.make", mkdir(path, 0750)) < 0 && errno != EEXIST) {
+	if (FAILPOINT(NAME, "runtime.make", fs_mkdir(path, 0750)) < 0 && errno != EEXIST) {
 		int r = -errno;
 		reason_set(why, "cannot make the runtime directory '%s': %s", path, strerror(-r));
 		return r;

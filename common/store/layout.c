@@ -13,6 +13,7 @@
 #include "common/base/durable.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/base/fs.h"
 
 /* OCI */
 #include "common/oci/json.h"
@@ -60,7 +61,7 @@ static int path_make(const char *path)
 		if (c != '/' && c != '\0')
 			continue;
 		*p = '\0';
-		if (FAILPOINT(NAME, "store.make", mkdir(copy, DIR_MODE)) < 0 && errno != EEXIST)
+		if (FAILPOINT(NAME, "store.make", fs_mkdir(copy, DIR_MODE)) < 0 && errno != EEXIST)
 			return -errno;
 		if (c == '\0')
 			break;

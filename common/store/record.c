@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Base */
-#include "common/base/clock.h"
+#include "common/base/date.h"
 #include "common/base/file.h"
 
 /* Store */
@@ -58,9 +58,9 @@ static int set_digest(struct digest *to, bool *has, struct span value)
 
 static int set_time(uint64_t *to, struct span value)
 {
-	char text[CLOCK_TEXT_SIZE];
+	char text[DATE_TEXT_SIZE];
 	int r = set_text(text, sizeof(text), value);
-	return r < 0 ? r : clock_parse(text, to);
+	return r < 0 ? r : date_parse(text, to);
 }
 
 static int set_failed(struct record *record, struct span value)
@@ -226,10 +226,10 @@ static int line_number(struct buf *out, const char *key, uint64_t value, uint64_
 
 int record_format(const struct record *record, struct buf *out)
 {
-	char started[CLOCK_TEXT_SIZE];
+	char started[DATE_TEXT_SIZE];
 	size_t before = out->len;
 
-	clock_format(record->started_s, started);
+	date_format(record->started_s, started);
 	if (line_text(out, "ref", record->ref) < 0 || line_text(out, "source", record->source) < 0 ||
 	    line_digest(out, "digest", record->has_expected, &record->expected) < 0 ||
 	    line_number(out, "size", record->size, SIZE_UNKNOWN) < 0 ||

@@ -16,6 +16,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/failpoint.h"
+#include "common/base/fs.h"
 #include "common/base/log.h"
 
 #define BACKLOG      128
@@ -447,7 +448,7 @@ static int listen_at(struct ctl *c)
 {
 	mode_t saved = umask(SOCKET_UMASK);
 
-	(void)unlink(c->address.sun_path);
+	(void)fs_unlink(c->address.sun_path);
 	int r =
 	    FAILPOINT(NAME, "socket.bind", bind(c->fd, (const struct sockaddr *)&c->address, sizeof(c->address))) < 0
 		? -errno
@@ -511,6 +512,6 @@ void ctl_free(struct ctl *c)
 	loop_timer_stop(&c->room);
 	(void)close_fd(c->fd);
 	if (c->bound)
-		(void)FAILPOINT(NAME, "socket.unlink", unlink(c->address.sun_path));
+		(void)FAILPOINT(NAME, "socket.unlink", fs_unlink(c->address.sun_path));
 	free(c);
 }

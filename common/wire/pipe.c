@@ -14,6 +14,7 @@
 
 /* Base */
 #include "common/base/failpoint.h"
+#include "common/base/fs.h"
 
 /* Wire */
 #include "common/wire/stage.h"
@@ -125,7 +126,7 @@ void pipe_close(struct pipe *p)
 	if (p->socket >= 0)
 		(void)nn_close(p->socket);
 	if (p->unlinks)
-		(void)FAILPOINT(NAME, "socket.unlink", unlink(p->unlinks));
+		(void)FAILPOINT(NAME, "socket.unlink", fs_unlink(p->unlinks));
 	free(p->unlinks);
 	free(p->connects);
 	free(p);

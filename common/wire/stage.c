@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,10 +14,13 @@
 /* Base */
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/date.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/base/fs.h"
 #include "common/base/lock.h"
 #include "common/base/process.h"
+#include "common/base/random.h"
 
 #define DIR_MODE    0700
 #define HOLDER_MODE 0644
@@ -51,17 +53,11 @@ const char *stage_name(enum stage_id stage)
 	return stages[stage].name;
 }
 
-int stage_self_init(struct stage_self *self, enum stage_id stage)
+void stage_self_init(struct stage_self *self, enum stage_id stage)
 {
 	*self = (struct stage_self){.stage = stage, .started_s = clock_wall_s()};
-	while (self->incarnation == 0) {
-		ssize_t n = getrandom(&self->incarnation, sizeof(self->incarnation), 0);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n != (ssize_t)sizeof(self->incarnation))
-			self->incarnation = 0;
-	}
-	return 0;
+	while (self->incarnation == 0)
+		self->incarnation = random_u64();
 }
 
 void stage_introduce(struct message *m)
@@ -104,7 +100,7 @@ int stage_dir_make(const char *runtime_dir, const char *name, struct reason *why
 
 	if (asprintf(&path, "%s/%s", runtime_dir, name) < 0)
 		return -ENOMEM;
-	int r = FAILPOINT(NAME, "pipes.make", mkdir(path, DIR_MODE)) < 0 && errno != EEXIST ? -errno : 0;
+	int r = FAILPOINT(NAME, "pipes.make", fs_mkdir(path, DIR_MODE)) < 0 && errno != EEXIST ? -errno : 0;
 	AUTO_FD fd = r == 0 ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
 	if (r == 0 && (fd < 0 || fstat(fd, &st) < 0))
 		r = -errno;
@@ -132,9 +128,9 @@ static int dir_of(int runtime_fd, enum stage_id stage, int *ret_fd)
 static void holder_note(int dir_fd, const char *program)
 {
 	AUTO_FD fd = -1;
-	char since[CLOCK_TEXT_SIZE], text[HOLDER_MAX];
+	char since[DATE_TEXT_SIZE], text[HOLDER_MAX];
 
-	clock_format(clock_wall_s(), since);
+	date_format(clock_wall_s(), since);
 	int len = snprintf(text, sizeof(text), "%s %d since %s\n", program, (int)getpid(), since);
 	if (file_open_at(dir_fd, STAGE_HOLDER, O_WRONLY | O_CREAT | O_TRUNC, HOLDER_MODE, &fd, NULL) == 0)
 		(void)FAILPOINT(WRITE, "holder.write", file_write_all(fd, text, (size_t)len, NULL));
@@ -259,10 +255,10 @@ void stage_sweep(int runtime_fd, enum stage_id stage)
 	    lock_take_at(dir_fd, STAGE_LOCK, LOCK_EXCLUSIVE, "sluice", &lock_fd, NULL) < 0)
 		return;
 	for (size_t i = 0; i < PLACES_MAX && row->sockets[i]; i++)
-		(void)FAILPOINT(NAME, "sweep.socket", unlinkat(runtime_fd, row->sockets[i], 0));
-	(void)FAILPOINT(NAME, "sweep.holder", unlinkat(dir_fd, STAGE_HOLDER, 0));
-	(void)FAILPOINT(NAME, "sweep.lock", unlinkat(dir_fd, STAGE_LOCK, 0));
+		(void)FAILPOINT(NAME, "sweep.socket", fs_unlinkat(runtime_fd, row->sockets[i], 0));
+	(void)FAILPOINT(NAME, "sweep.holder", fs_unlinkat(dir_fd, STAGE_HOLDER, 0));
+	(void)FAILPOINT(NAME, "sweep.lock", fs_unlinkat(dir_fd, STAGE_LOCK, 0));
 	if (row->data_dir)
-		(void)FAILPOINT(NAME, "sweep.pipes", unlinkat(runtime_fd, row->data_dir, AT_REMOVEDIR));
-	(void)FAILPOINT(NAME, "sweep.stage", unlinkat(runtime_fd, row->name, AT_REMOVEDIR));
+		(void)FAILPOINT(NAME, "sweep.pipes", fs_unlinkat(runtime_fd, row->data_dir, AT_REMOVEDIR));
+	(void)FAILPOINT(NAME, "sweep.stage", fs_unlinkat(runtime_fd, row->name, AT_REMOVEDIR));
 }

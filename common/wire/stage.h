@@ -33,8 +33,8 @@ struct stage_self {
 	uint64_t started_s;   /* wall clock */
 };
 
-/* A fresh incarnation. 0 or -errno of getrandom(2). */
-int stage_self_init(struct stage_self *self, enum stage_id stage);
+/* A fresh incarnation. */
+void stage_self_init(struct stage_self *self, enum stage_id stage);
 
 /* Fill in what HELLO, PING and PONG say of our program and of the protocol that it talks. */
 void stage_introduce(struct message *m);

@@ -17,7 +17,7 @@
 
 #include <stdbool.h>
 
-#include "common/base/clock.h"
+#include "common/base/boot.h"
 #include "common/base/hasher.h"
 
 #define SLOT_BYTES      512

@@ -13,6 +13,7 @@
 #include "common/base/durable.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/base/fs.h"
 
 /* Wire */
 #include "common/wire/message.h"
@@ -70,7 +71,7 @@ int ingest_append(struct ingest *in, const void *data, size_t len, size_t *ret_a
 
 static int claim(int fd, uint64_t from, uint64_t len)
 {
-	if (FAILPOINT(NAME, "space.claim", fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)len)) == 0)
+	if (FAILPOINT(NAME, "space.claim", fs_fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)len)) == 0)
 		return 0;
 	return file_is_full(-errno) ? -errno : 0;
 }
@@ -84,8 +85,8 @@ int ingest_claim_records(const struct ingest *in)
 /* No slot may outlive the bytes that it vouches for, so the slots go first. */
 static int drop_bytes(struct ingest *in)
 {
-	if (FAILPOINT(NAME, "slots.drop", ftruncate(in->checkpoint_fd, 0)) < 0 ||
-	    FAILPOINT(NAME, "data.drop", ftruncate(in->data_fd, 0)) < 0)
+	if (FAILPOINT(NAME, "slots.drop", fs_ftruncate(in->checkpoint_fd, 0)) < 0 ||
+	    FAILPOINT(NAME, "data.drop", fs_ftruncate(in->data_fd, 0)) < 0)
 		return -errno;
 	(void)ingest_claim_records(in); /* if it fails, so does the write of a slot, and that is reported */
 	hasher_reset(in->hasher);
@@ -112,7 +113,7 @@ int ingest_truncate(struct ingest *in)
 	int r = in->is_moved ? begin_again(in) : 0;
 	if (r == 0)
 		r = drop_bytes(in);
-	if (r == 0 && FAILPOINT(NAME, "data.unseal", fchmod(in->data_fd, 0644)) < 0)
+	if (r == 0 && FAILPOINT(NAME, "data.unseal", fs_fchmod(in->data_fd, 0644)) < 0)
 		r = -errno;
 	if (r < 0)
 		return r;
@@ -158,7 +159,7 @@ static int resume_from_slot(struct ingest *in, const struct resume *how, uint64_
 	in->rehashed = from->rehashed;
 	if (how->kind == RESUME_LIVE)
 		return rehash_tail(in, size);
-	return FAILPOINT(NAME, "data.cut-back", ftruncate(in->data_fd, (off_t)from->offset)) < 0 ? -errno : 0;
+	return FAILPOINT(NAME, "data.cut-back", fs_ftruncate(in->data_fd, (off_t)from->offset)) < 0 ? -errno : 0;
 }
 
 static int resume_as_chosen(struct ingest *in, const struct resume *how, uint64_t size)
@@ -260,7 +261,8 @@ int ingest_note(struct ingest *in)
 	r = FAILPOINT(WRITE, "record.write", file_write_all(in->record_fd, text.data, text.len, &written));
 	if (r == 0)
 		in->record_len += text.len;
-	else if (written > 0 && FAILPOINT(NAME, "record.untear", ftruncate(in->record_fd, (off_t)in->record_len)) < 0)
+	else if (written > 0 &&
+		 FAILPOINT(NAME, "record.untear", fs_ftruncate(in->record_fd, (off_t)in->record_len)) < 0)
 		return -errno; /* a torn record behind the good ones is skipped when it is read */
 	return r;
 }
@@ -275,7 +277,7 @@ int ingest_note_sealed(struct ingest *in)
 
 int ingest_unreserve(struct ingest *in)
 {
-	if (ftruncate(in->data_fd, (off_t)in->offset) < 0)
+	if (fs_ftruncate(in->data_fd, (off_t)in->offset) < 0)
 		return -errno;
 	return write_live(in); /* the truncation changed the mtime */
 }

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/base/fs.h"
 #include "common/base/lock.h"
 
 #define OPEN_TRIES 16 /* if the directory is removed between our open and our lock */
@@ -81,7 +82,7 @@ static int open_record(struct ingest *in, struct span ref, struct reason *why)
 	r = FAILPOINT(
 	    NAME, "record.make",
 	    file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, 0644, &in->record_fd, NULL));
-	if (r == 0 && FAILPOINT(NAME, "record.cut", ftruncate(in->record_fd, (off_t)whole)) < 0)
+	if (r == 0 && FAILPOINT(NAME, "record.cut", fs_ftruncate(in->record_fd, (off_t)whole)) < 0)
 		r = -errno;
 	if (r < 0)
 		return fail(r, in, INGEST_TRANSFER, why);
@@ -94,7 +95,7 @@ static int data_open(struct ingest *in, int flags)
 	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
 
 	/* Sealed, but not named yet: it is read-only, and its owner may undo that. */
-	if (r == -EACCES && fchmodat(in->dir_fd, INGEST_DATA, 0644, AT_SYMLINK_NOFOLLOW) == 0)
+	if (r == -EACCES && fs_fchmodat(in->dir_fd, INGEST_DATA, 0644, AT_SYMLINK_NOFOLLOW) == 0)
 		r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
 	return r;
 }
@@ -147,8 +148,8 @@ static int drop_linked(struct ingest *in)
 	if (fstatat(in->dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_nlink < 2)
 		return -EINVAL;
 	/* The slots first: none may outlive the bytes that it vouches for. */
-	if ((unlinkat(in->dir_fd, INGEST_CHECKPOINT, 0) < 0 && errno != ENOENT) ||
-	    unlinkat(in->dir_fd, INGEST_DATA, 0) < 0)
+	if ((fs_unlinkat(in->dir_fd, INGEST_CHECKPOINT, 0) < 0 && errno != ENOENT) ||
+	    fs_unlinkat(in->dir_fd, INGEST_DATA, 0) < 0)
 		return -errno;
 	return -ENOENT;
 }
@@ -204,7 +205,7 @@ static void undo_make(const struct ingest *in)
 	struct stat st;
 
 	if (in->lock_fd < 0)
-		(void)unlinkat(ingest_fd, in->id, AT_REMOVEDIR);
+		(void)fs_unlinkat(ingest_fd, in->id, AT_REMOVEDIR);
 	else if (in->record_len == 0 &&
 		 (fstatat(in->dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno == ENOENT : st.st_size == 0))
 		(void)dir_remove_at(ingest_fd, in->id);

@@ -13,6 +13,7 @@
 #include "common/base/durable.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/base/fs.h"
 
 #define SEALED_MODE 0444
 
@@ -82,7 +83,7 @@ static int run_checkpoint(struct sync_job *job)
 /* On the descriptor that wrote the bytes: a later one need not see an error that this one was told. */
 static int run_seal(struct sync_job *job)
 {
-	if (FAILPOINT(NAME, "seal.mode", fchmod(job->in->data_fd, SEALED_MODE)) < 0)
+	if (FAILPOINT(NAME, "seal.mode", fs_fchmod(job->in->data_fd, SEALED_MODE)) < 0)
 		return -errno;
 	int r = FAILPOINT(SYNC, "seal.sync", durable_sync(job->in->data_fd));
 	job->poisoned = r < 0;
@@ -97,7 +98,7 @@ static int run_reserve(const struct sync_job *job)
 	/* tmpfs would fill the range with pages at once, which costs what writing it costs. */
 	if (job->size == SIZE_UNKNOWN || job->size <= job->offset || fstatfs(fd, &fs) < 0 || fs.f_type == TMPFS_MAGIC)
 		return 0;
-	if (FAILPOINT(NAME, "data.reserve", fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)job->size)) == 0)
+	if (FAILPOINT(NAME, "data.reserve", fs_fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)job->size)) == 0)
 		return 0;
 	return file_is_full(-errno) || errno == EFBIG ? -errno : 0;
 }

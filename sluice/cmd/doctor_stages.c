@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 
 /* Base */
+#include "common/base/boot.h"
 #include "common/base/clock.h"
+#include "common/base/date.h"
 #include "common/base/hasher.h"
 
 /* Wire */
@@ -42,8 +44,8 @@ static void check_up(const struct check *c)
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
 		const struct counts_stage *s = &stages[i];
 		const char *name = stage_name(i);
-		char since[CLOCK_TEXT_SIZE];
-		clock_format(s->started_s, since);
+		char since[DATE_TEXT_SIZE];
+		date_format(s->started_s, since);
 		if (s->up)
 			finding_report(c->findings, FINDING_OK, name, NULL, "up since %s", since);
 		else
@@ -116,9 +118,9 @@ static void check_clock(const struct check *c, const char *name, const struct me
 {
 	uint64_t ours = clock_wall_s(), theirs = pong->updated_s;
 	uint64_t apart = ours > theirs ? ours - theirs : theirs - ours;
-	char text[CLOCK_TEXT_SIZE];
+	char text[DATE_TEXT_SIZE];
 
-	clock_format(theirs, text);
+	date_format(theirs, text);
 	if (apart > CLOCKS_APART_S)
 		finding_report(c->findings, FINDING_FAIL, "clock", "check for faketime or a time namespace",
 			       "the clock of %s shows %s", name, text);
@@ -134,7 +136,7 @@ static void check_boot(const struct check *c, const char *name, const struct mes
 
 	if (pong->boot.len == 0)
 		return;
-	if (clock_boot_id(NULL, id) < 0) {
+	if (boot_id_read(NULL, id) < 0) {
 		finding_report(c->findings, FINDING_WARN, "boot", "run it outside the sandbox",
 			       "cannot read the boot id here");
 		return;

@@ -13,6 +13,7 @@
 
 /* Base */
 #include "common/base/clock.h"
+#include "common/base/date.h"
 #include "common/base/log.h"
 
 /* OCI */
@@ -57,12 +58,12 @@ static void say(struct stream *st, const struct json_t *event)
 /* The beginning of every event. The caller owns it; NULL when memory is out. */
 static struct json_t *event_new(const char *type)
 {
-	char now[CLOCK_TEXT_SIZE];
+	char now[DATE_TEXT_SIZE];
 	struct json_t *event = json_object_make();
 
 	if (!event)
 		return NULL;
-	clock_format(clock_wall_s(), now);
+	date_format(clock_wall_s(), now);
 	(void)json_set_text(event, "type", type);
 	(void)json_set_text(event, "time", now);
 	return event;

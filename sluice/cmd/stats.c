@@ -10,7 +10,7 @@
 #include <sysexits.h>
 
 /* Base */
-#include "common/base/clock.h"
+#include "common/base/date.h"
 #include "common/base/log.h"
 
 /* OCI */
@@ -249,8 +249,8 @@ static void show_stages(const struct counts *f)
 {
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
 		const struct counts_stage *s = &f->stages[i];
-		char since[CLOCK_TEXT_SIZE];
-		clock_format(s->started_s, since);
+		char since[DATE_TEXT_SIZE];
+		date_format(s->started_s, since);
 		if (s->up)
 			(void)printf("%-*sup since %s, version %s\n", HEAD_COLUMNS, stage_name(i), since, s->version);
 		else
@@ -271,11 +271,11 @@ static struct json_t *stage_json(const struct counts *f, enum stage_id i)
 {
 	const struct counts_stage *s = &f->stages[i];
 	struct json_t *object = json_object_make();
-	char started[CLOCK_TEXT_SIZE];
+	char started[DATE_TEXT_SIZE];
 
 	if (!object)
 		return NULL;
-	clock_format(s->started_s, started);
+	date_format(s->started_s, started);
 	(void)json_set_text(object, "stage", stage_name(i));
 	(void)json_set_bool(object, "up", s->up);
 	(void)json_set_text(object, s->up ? "started" : "error", s->up ? started : s->why.text);

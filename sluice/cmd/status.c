@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 /* Base */
+#include "common/base/clock.h"
 #include "common/base/exit.h"
 #include "common/base/log.h"
 
@@ -229,7 +229,7 @@ static int watch(struct view *v, const struct context *ctx, int argc, char **arg
 	while (code == 0 && !interrupt_seen()) {
 		code = show(v, ctx, argc, argv);
 		if (code == 0 && !interrupt_seen())
-			(void)poll(NULL, 0, WATCH_EVERY_MS);
+			clock_pause(WATCH_EVERY_MS);
 	}
 	return code == EXIT_INTERRUPTED ? 0 : code; /* the way to end it */
 }

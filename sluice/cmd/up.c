@@ -10,6 +10,7 @@
 /* Base */
 #include "common/base/cleanup.h"
 #include "common/base/exit.h"
+#include "common/base/fs.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
 
@@ -58,7 +59,8 @@ static int take_up_lock(const struct settings *s, int dir_fd, int *ret_fd)
 /* From here on what we and the stages log is in the file. */
 static int open_log(const struct context *ctx, int dir_fd)
 {
-	AUTO_FD fd = openat(dir_fd, STAGES_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	AUTO_FD fd =
+	    fs_openat(dir_fd, STAGES_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) {
 		int r = -errno;

@@ -217,7 +217,7 @@ static int try_again(struct client *c, enum stage_id stage, struct patience *p, 
 		p->ask_ms = p->ask_ms < ASK_MAX_MS ? 2 * p->ask_ms : ASK_MAX_MS;
 		return 0;
 	}
-	(void)poll(NULL, 0, (int)p->look_ms);
+	clock_pause(p->look_ms);
 	p->look_ms = 2 * p->look_ms < LOOK_MAX_MS ? 2 * p->look_ms : LOOK_MAX_MS;
 	return 0;
 }

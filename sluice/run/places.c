@@ -15,6 +15,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/exit.h"
 #include "common/base/failpoint.h"
+#include "common/base/fs.h"
 #include "common/base/hasher.h"
 
 #define RUNTIME_HEX_DIGITS 16
@@ -198,7 +199,7 @@ int places_make_runtime(const struct places *p, int *ret_fd, bool *ret_made, str
 {
 	AUTO_FD fd = -1;
 	struct stat st;
-	bool made = FAILPOINT(NAME, "enter.runtime", mkdir(p->runtime, p->private ? 0700 : 0750)) == 0;
+	bool made = FAILPOINT(NAME, "enter.runtime", fs_mkdir(p->runtime, p->private ? 0700 : 0750)) == 0;
 
 	if (!made && errno != EEXIST) {
 		int r = -errno;

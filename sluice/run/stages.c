@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Base */
@@ -23,6 +22,7 @@
 #include "common/base/exit.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/base/fs.h"
 #include "common/base/lock.h"
 
 /* Wire */
@@ -80,7 +80,7 @@ void stages_sweep(int dir_fd)
 {
 	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++)
 		stage_sweep(dir_fd, stage);
-	(void)FAILPOINT(NAME, "sweep.log", unlinkat(dir_fd, STAGES_LOG, 0));
+	(void)FAILPOINT(NAME, "sweep.log", fs_unlinkat(dir_fd, STAGES_LOG, 0));
 }
 
 /* In the child, and so only with calls that are safe after a fork beside threads. Nothing of ours is inherited. */
@@ -271,12 +271,11 @@ static bool others_use(int users_fd)
 
 static void wait_for_end(struct stages *s, unsigned wait_ms)
 {
-	const struct timespec pause = {.tv_nsec = LEAVE_LOOK_MS * 1000000L};
 	uint64_t end_ms = clock_mono_ms() + wait_ms;
 	int status;
 
 	while (waitpid(s->pid, &status, WNOHANG) == 0 && clock_mono_ms() < end_ms && !others_use(s->users_fd))
-		(void)nanosleep(&pause, NULL);
+		clock_pause(LEAVE_LOOK_MS);
 }
 
 /* A supervisor that failed left its log for us to show; without other users it is not needed any more. */
@@ -285,10 +284,10 @@ static void clean_up(const struct stages *s)
 	if (flock(s->users_fd, LOCK_EX | LOCK_NB) < 0 || need_none_of_ours(s->dir_fd))
 		return;
 	stages_sweep(s->dir_fd);
-	(void)FAILPOINT(NAME, "leave.up-lock", unlinkat(s->dir_fd, STAGES_UP_LOCK, 0));
-	(void)FAILPOINT(NAME, "leave.users", unlinkat(s->dir_fd, STAGES_USERS, 0));
+	(void)FAILPOINT(NAME, "leave.up-lock", fs_unlinkat(s->dir_fd, STAGES_UP_LOCK, 0));
+	(void)FAILPOINT(NAME, "leave.users", fs_unlinkat(s->dir_fd, STAGES_USERS, 0));
 	if (s->remove)
-		(void)FAILPOINT(NAME, "leave.runtime", rmdir(s->ctx->places.runtime));
+		(void)FAILPOINT(NAME, "leave.runtime", fs_rmdir(s->ctx->places.runtime));
 }
 
 void stages_leave(struct stages *s, unsigned wait_ms)

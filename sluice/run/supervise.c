@@ -23,6 +23,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/failpoint.h"
+#include "common/base/fs.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
 
@@ -380,10 +381,10 @@ static void clean_up(struct supervisor *sv)
 	if (!sv->idle && lock_take_at(sv->dir_fd, STAGES_USERS, LOCK_EXCLUSIVE, "sluice up", &users_fd, NULL) < 0)
 		return;
 	stages_sweep(sv->dir_fd);
-	(void)FAILPOINT(NAME, "down.up-lock", unlinkat(sv->dir_fd, STAGES_UP_LOCK, 0));
-	(void)FAILPOINT(NAME, "down.users", unlinkat(sv->dir_fd, STAGES_USERS, 0));
+	(void)FAILPOINT(NAME, "down.up-lock", fs_unlinkat(sv->dir_fd, STAGES_UP_LOCK, 0));
+	(void)FAILPOINT(NAME, "down.users", fs_unlinkat(sv->dir_fd, STAGES_USERS, 0));
 	if (sv->options->remove)
-		(void)FAILPOINT(NAME, "down.runtime", rmdir(sv->ctx->places.runtime));
+		(void)FAILPOINT(NAME, "down.runtime", fs_rmdir(sv->ctx->places.runtime));
 	/* The users lock goes with the process: whoever waits for it finds all this done. */
 }
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Base */
-#include "common/base/clock.h"
+#include "common/base/date.h"
 #include "common/base/escape.h"
 
 /* Sluice */
@@ -49,7 +49,7 @@ static void format_eta(const struct status *s, char ret_text[static TEXT_DURATIO
 static int add_whole(struct table *t, const struct status *s)
 {
 	char offset[24], total[24] = "-", rate[RATE_ROOM], eta[TEXT_DURATION_ROOM], attempts[24];
-	char started[CLOCK_TEXT_SIZE], updated[CLOCK_TEXT_SIZE];
+	char started[DATE_TEXT_SIZE], updated[DATE_TEXT_SIZE];
 
 	(void)snprintf(offset, sizeof(offset), "%" PRIu64, s->offset);
 	if (s->total != SIZE_UNKNOWN)
@@ -57,8 +57,8 @@ static int add_whole(struct table *t, const struct status *s)
 	(void)snprintf(attempts, sizeof(attempts), "%" PRIu64, s->attempts);
 	format_rate(s, rate);
 	format_eta(s, eta);
-	clock_format(s->started_s, started);
-	clock_format(s->updated_s, updated);
+	date_format(s->started_s, started);
+	date_format(s->updated_s, updated);
 	const char *const cells[WHOLE_COLUMNS] = {
 	    s->ref, transfer_state_name(s->state), offset, total, rate, eta, started, updated, attempts, s->text};
 	return table_add(t, cells);
@@ -120,7 +120,7 @@ static const struct status **sorted(const struct status_list *list)
 static int add_narrow(struct table *t, const struct status *s)
 {
 	char label[TEXT_LABEL_ROOM], done[TEXT_SIZE_ROOM], total[TEXT_SIZE_ROOM], amount[AMOUNT_ROOM];
-	char rate[RATE_ROOM], eta[TEXT_DURATION_ROOM], tries[24], updated[CLOCK_TEXT_SIZE], started[CLOCK_TEXT_SIZE];
+	char rate[RATE_ROOM], eta[TEXT_DURATION_ROOM], tries[24], updated[DATE_TEXT_SIZE], started[DATE_TEXT_SIZE];
 
 	text_label(s->ref, label);
 	text_size(s->offset, done);
@@ -132,8 +132,8 @@ static int add_narrow(struct table *t, const struct status *s)
 	format_rate(s, rate);
 	format_eta(s, eta);
 	(void)snprintf(tries, sizeof(tries), "%" PRIu64, s->attempts);
-	clock_format(s->updated_s, updated);
-	clock_format(s->started_s, started);
+	date_format(s->updated_s, updated);
+	date_format(s->started_s, started);
 	const char *const cells[NARROW_COLUMNS] = {
 	    label, transfer_state_name(s->state), amount, rate, eta, tries, updated, started};
 	return table_add(t, cells);

@@ -12,7 +12,7 @@
 
 /* Base */
 #include "common/base/array.h"
-#include "common/base/clock.h"
+#include "common/base/date.h"
 #include "common/base/file.h"
 
 /* OCI */
@@ -160,12 +160,12 @@ struct json_t *status_json(const struct status *s)
 
 void status_json_into(const struct status *s, struct json_t *object)
 {
-	char started[CLOCK_TEXT_SIZE], updated[CLOCK_TEXT_SIZE], until[CLOCK_TEXT_SIZE];
+	char started[DATE_TEXT_SIZE], updated[DATE_TEXT_SIZE], until[DATE_TEXT_SIZE];
 	uint64_t eta_s = text_eta_s(s->offset, s->total, s->rate);
 
-	clock_format(s->started_s, started);
-	clock_format(s->updated_s, updated);
-	clock_format(s->until_s, until);
+	date_format(s->started_s, started);
+	date_format(s->updated_s, updated);
+	date_format(s->until_s, until);
 	(void)json_set_text(object, "ref", s->ref);
 	(void)json_set_text(object, "state", transfer_state_name(s->state));
 	(void)json_set_u64(object, "offset", s->offset);

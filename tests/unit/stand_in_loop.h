@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An event loop without a kernel: it stands in for common/base/loop.c when a test is linked. Its time is that of
- * clock_fake_mono_ms() and passes only when the test says so; a descriptor is ready when the test's function says so.
+ * stand_in_clock.h and passes only when the test says so; a descriptor is ready when the test's function says so.
  * Include it in one file of a program. Longer than 150 lines because it is an implementation and no interface.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_LOOP_H
@@ -11,10 +11,7 @@
 #include <sys/queue.h>
 
 /* Own */
-#include "tests/unit/unit.h"
-
-/* Base */
-#include "common/base/clock.h"
+#include "tests/unit/stand_in_clock.h"
 
 /* What it stands in for */
 #include "common/base/loop.h"
@@ -49,7 +46,7 @@ static inline struct loop *stand_in_loop_begin(bool (*is_ready)(int fd))
 	TAILQ_INIT(&l->timers);
 	TAILQ_INIT(&l->ios);
 	TAILQ_INIT(&l->hooks);
-	clock_fake_mono_ms(l->now_ms);
+	stand_in_clock_set(l->now_ms);
 	return l;
 }
 
@@ -59,13 +56,13 @@ static inline void stand_in_loop_end(void)
 	assert_true(TAILQ_EMPTY(&stand_in_loop.timers));
 	assert_true(TAILQ_EMPTY(&stand_in_loop.ios));
 	assert_true(TAILQ_EMPTY(&stand_in_loop.hooks));
-	clock_fake_mono_ms(UINT64_MAX);
+	stand_in_clock_release();
 }
 
 static inline void stand_in_pass(uint64_t ms)
 {
 	stand_in_loop.now_ms += ms;
-	clock_fake_mono_ms(stand_in_loop.now_ms);
+	stand_in_clock_set(stand_in_loop.now_ms);
 }
 
 static inline void entry_stop(struct entries *all, struct entry *e)

@@ -5,13 +5,11 @@
  */
 
 /* Own */
+#include "tests/unit/stand_in_clock.h"
 #include "tests/unit/unit_dir.h"
 
 /* System */
 #include <sys/socket.h>
-
-/* Base */
-#include "common/base/clock.h"
 
 /* The code under test */
 #include "common/wire/ctl.h"
@@ -64,7 +62,7 @@ static int setup(void **state)
 	(void)unit_dir_set_up(state);
 	memset(&seen, 0, sizeof(seen));
 	assert_int_equal(loop_new(&loop), 0);
-	assert_int_equal(stage_self_init(&self, STAGE_COMMITD), 0);
+	stage_self_init(&self, STAGE_COMMITD);
 	return serve(NULL);
 }
 
@@ -394,9 +392,9 @@ static void test_too_many_connections(void **state)
 	(void)state;
 	crowd[0] = client();
 	subscribe(crowd[0], "");
-	clock_fake_mono_ms(clock_mono_ms());
+	stand_in_clock_set(clock_mono_ms());
 	for (size_t i = 1; i < CTL_CLIENTS_MAX; i++) {
-		clock_fake_mono_ms(clock_mono_ms() + 1);
+		stand_in_clock_set(clock_mono_ms() + 1);
 		crowd[i] = client();
 		const struct message request = status("r");
 		assert_int_equal(ctl_send(crowd[i], &request, PATIENCE_MS), 0);
@@ -406,7 +404,7 @@ static void test_too_many_connections(void **state)
 	crowd[CTL_CLIENTS_MAX] = client();
 	for (int i = 0; i < 20; i++)
 		loop_turn(loop, false);
-	clock_fake_mono_ms(UINT64_MAX);
+	stand_in_clock_release();
 	assert_dismissed(crowd[1], FAIL_AGAIN, "too many connections");
 	crowd[1] = NULL;
 	assert_served(crowd[2]);

@@ -2,10 +2,8 @@
 /* One range: what each answer means, what becomes of its part, and what follows for the transfer. */
 
 /* Own */
+#include "tests/unit/stand_in_clock.h"
 #include "tests/unit/stand_in_http.h"
-
-/* Base */
-#include "common/base/clock.h"
 
 /* The code under test */
 #include "fetchd/range.h"
@@ -51,7 +49,7 @@ static void on_resume(void *self)
 static void scene_make(struct scene *c)
 {
 	memset(c, 0, sizeof(*c));
-	clock_fake_mono_ms(NOW_MS);
+	stand_in_clock_set(NOW_MS);
 	assert_int_equal(loop_new(&c->loop), 0);
 	assert_int_equal(http_new(c->loop, &c->http), 0);
 	assert_int_equal(hosts_new(&c->hosts), 0);
@@ -91,7 +89,7 @@ static void scene_remove(struct scene *c)
 	hosts_free(c->hosts);
 	http_free(c->http);
 	loop_free(c->loop);
-	clock_fake_mono_ms(UINT64_MAX);
+	stand_in_clock_release();
 }
 
 static struct exchange *scene_ask(struct scene *c)

@@ -2,14 +2,13 @@
 /* Log lines: prefixes, levels, escaping, length, one write each, fields in the journal, the limit on how often. */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/stand_in_clock.h"
 
 /* System */
 #include <sys/socket.h>
 #include <sys/un.h>
 
 /* The code under test */
-#include "common/base/clock.h"
 #include "common/base/journal.h"
 #include "common/base/log.h"
 
@@ -54,7 +53,7 @@ static int teardown(void **state)
 	(void)dup2(real_stderr, STDERR_FILENO);
 	(void)close(real_stderr);
 	unit_dir_remove(&dir);
-	clock_fake_mono_ms(UINT64_MAX);
+	stand_in_clock_release();
 	journal_fake_path(NULL);
 	return 0;
 }
@@ -210,7 +209,7 @@ static void test_repeats(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
-		clock_fake_mono_ms(rows[i].now_ms);
+		stand_in_clock_set(rows[i].now_ms);
 		for (unsigned n = 0; n < rows[i].times; n++)
 			log_notice("%s", rows[i].text);
 		assert_string_equal(captured(), rows[i].want);
@@ -221,13 +220,13 @@ static void test_repeats(void **state)
 static void test_repeats_are_flushed(void **state)
 {
 	(void)state;
-	clock_fake_mono_ms(0);
+	stand_in_clock_set(0);
 	log_error("x");
 	log_error("x");
-	clock_fake_mono_ms(LOG_REPEAT_MS - 1);
+	stand_in_clock_set(LOG_REPEAT_MS - 1);
 	log_flush_due();
 	assert_string_equal(captured(), "prog: x\n");
-	clock_fake_mono_ms(LOG_REPEAT_MS);
+	stand_in_clock_set(LOG_REPEAT_MS);
 	errno = EINTR;
 	log_flush_due();
 	assert_int_equal(errno, EINTR);
@@ -308,16 +307,16 @@ static void test_limit(void **state)
 	(void)state;
 	struct log_limit limit = {0};
 	uint64_t held = 99;
-	clock_fake_mono_ms(5000);
+	stand_in_clock_set(5000);
 	assert_true(log_limit_pass(&limit, &held));
 	assert_int_equal(held, 0);
 	assert_false(log_limit_pass(&limit, &held));
-	clock_fake_mono_ms(5999);
+	stand_in_clock_set(5999);
 	assert_false(log_limit_pass(&limit, &held));
-	clock_fake_mono_ms(6000);
+	stand_in_clock_set(6000);
 	assert_true(log_limit_pass(&limit, &held));
 	assert_int_equal(held, 2);
-	clock_fake_mono_ms(7000);
+	stand_in_clock_set(7000);
 	assert_true(log_limit_pass(&limit, &held));
 	assert_int_equal(held, 0);
 }

@@ -2,10 +2,7 @@
 /* What is written of progress without a terminal. */
 
 /* Own */
-#include "tests/unit/unit.h"
-
-/* Base */
-#include "common/base/clock.h"
+#include "tests/unit/stand_in_clock.h"
 
 /* The code under test */
 #include "sluice/show/progress.h"
@@ -85,9 +82,9 @@ static void test_json_lines(void **state)
 {
 	char said[4096];
 	(void)state;
-	clock_fake_mono_ms(1000000);
+	stand_in_clock_set(1000000);
 	capture(PROGRESS_JSON, play_resumed, said, sizeof(said));
-	clock_fake_mono_ms(UINT64_MAX);
+	stand_in_clock_release();
 	assert_string_equal(said,
 			    "{\"event\":\"progress\",\"ref\":\"" DIGEST "\",\"state\":\"fetching\",\"offset\":1048576,"
 			    "\"total\":4194304,\"rate\":0}\n"

@@ -5,14 +5,12 @@
  */
 
 /* Own */
+#include "tests/unit/stand_in_clock.h"
 #include "tests/unit/unit_dir.h"
 
 /* System */
 #include <signal.h>
 #include <sysexits.h>
-
-/* Base */
-#include "common/base/clock.h"
 
 /* The code under test */
 #include "sluice/run/interrupt.h"
@@ -122,7 +120,7 @@ static struct stage {
 static void set_clock(uint64_t now_ms)
 {
 	stage.now_ms = now_ms;
-	clock_fake_mono_ms(now_ms);
+	stand_in_clock_set(now_ms);
 }
 
 static void store_text(const char *digest, const char *text)
@@ -302,7 +300,7 @@ static int tear_down(void **state)
 	wait_free(waiting);
 	progress_free(progress);
 	layout_free(layout);
-	clock_fake_mono_ms(UINT64_MAX);
+	stand_in_clock_release();
 	return unit_dir_tear_down(state);
 }
 

@@ -114,7 +114,7 @@ static struct stream_piece drain(struct stream *s, size_t len)
 {
 	s->unwanted_bytes += len;
 	count_add(COUNT_WASTED_BYTES, len);
-	return (struct stream_piece){.answer = s->unwanted_bytes > UNWANTED_MAX ? BODY_STOP : BODY_TAKEN};
+	return (struct stream_piece){.answer = s->unwanted_bytes > UNWANTED_MAX ? BODY_STOP : BODY_DROPPED};
 }
 
 struct stream_piece stream_body(struct stream *s, struct outlet *o, struct throttle *t, const struct policy *p,

@@ -124,18 +124,17 @@ static void on_timer(void *self)
 		(void)set_timer(h->multi, timeout_ms, h);
 }
 
-/* curl calls this with whole lines. What follows a whole head are trailers, which are ignored. */
+/* curl calls this with whole lines, those of trailers and interim answers included. */
 static size_t on_header(char *data, size_t one, size_t len, void *self)
 {
 	struct exchange *x = self;
 	(void)one;
-	patience_bytes(&x->patience, len, clock_mono_ms());
-	if (x->response.whole)
-		return len;
 	switch (response_line(&x->response, span_of(data, len))) {
 	case RESPONSE_MORE:
+		patience_noise(&x->patience);
 		return len;
 	case RESPONSE_WHOLE:
+		patience_bytes(&x->patience, x->response.bytes, clock_mono_ms());
 		x->stopped = !x->hooks->head(x->self, &x->response);
 		return x->stopped ? 0 : len;
 	case RESPONSE_REFUSED:
@@ -152,8 +151,10 @@ static size_t on_body(char *data, size_t one, size_t len, void *self)
 	if (x->stopped || x->lost)
 		return 0;
 	enum body_answer answer = x->hooks->body(x->self, data, len);
-	patience_bytes(&x->patience, len,
-		       clock_mono_ms()); /* after the hook: a write to a slow stdout is not a stall */
+	if (answer == BODY_DROPPED)
+		patience_noise(&x->patience);
+	else /* after the hook: a write to a slow stdout is not a stall */
+		patience_bytes(&x->patience, len, clock_mono_ms());
 	x->paused = answer == BODY_PAUSE;
 	x->stopped = answer == BODY_STOP;
 	return x->paused ? CURL_WRITEFUNC_PAUSE : x->stopped ? 0 : len;

@@ -21,8 +21,9 @@ struct exchange;
 
 enum body_answer {
 	BODY_TAKEN,
-	BODY_PAUSE, /* nothing was taken: offer it again after http_resume() */
-	BODY_STOP,  /* end the exchange */
+	BODY_DROPPED, /* the same, but it is not wanted: no progress */
+	BODY_PAUSE,   /* nothing was taken: offer it again after http_resume() */
+	BODY_STOP,    /* end the exchange */
 };
 
 /* Called from the loop; `body` also from within http_resume(). */

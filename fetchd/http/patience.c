@@ -8,6 +8,7 @@ void patience_begin(struct patience *p, uint64_t now_ms)
 {
 	p->last_ms = p->since_ms = now_ms;
 	p->bytes = 0;
+	p->noise = false;
 }
 
 uint64_t patience_first_look(const struct patience *p)
@@ -19,6 +20,12 @@ void patience_bytes(struct patience *p, size_t len, uint64_t now_ms)
 {
 	p->last_ms = now_ms;
 	p->bytes += len;
+	p->noise = false;
+}
+
+void patience_noise(struct patience *p)
+{
+	p->noise = true;
 }
 
 /* A look that comes late saw more time than was meant, and asks for no more bytes than were meant. */
@@ -34,7 +41,8 @@ bool patience_is_over(struct patience *p, uint64_t now_ms, uint64_t *ret_due_ms,
 {
 	uint64_t silent_ms = now_ms - p->last_ms, watched_ms = now_ms - p->since_ms;
 	if (silent_ms >= p->stall_ms) {
-		reason_set(ret_why, "no byte came for %.1f seconds", (double)silent_ms / 1000.0);
+		reason_set(ret_why, "no byte came for %.1f seconds%s", (double)silent_ms / 1000.0,
+			   p->noise ? ", except overhead" : "");
 		return true;
 	}
 	*ret_due_ms = p->stall_ms - silent_ms;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When a server is too slow to be waited for: it is silent, or what it sends is a trickle. Only time counts in which we
- * would have taken bytes. Pure: the caller tells the time.
+ * When a server is too slow to be waited for: it is silent, or what it sends is a trickle. A whole head and the bytes of a
+ * body that is wanted are progress; what else a server can send without an end (lines of a head, interim answers,
+ * trailers, a body that nobody wants) is none. Only time counts in which we would have taken bytes. Pure: the caller tells
+ * the time.
  */
 #ifndef SLUICE_FETCHD_HTTP_PATIENCE_H
 #define SLUICE_FETCHD_HTTP_PATIENCE_H
@@ -18,9 +20,10 @@ struct patience {
 	uint64_t min_speed_ms; /* ... measured over this time; a min_speed of 0: any speed */
 
 	/* Its own. Times are monotonic. */
-	uint64_t last_ms;  /* the last byte came, or it began */
+	uint64_t last_ms;  /* the last progress, or it began */
 	uint64_t since_ms; /* `bytes` came since then */
 	uint64_t bytes;
+	bool noise; /* something came since `last_ms` that is no progress */
 };
 
 /* The request is out, or we take bytes again after a pause of ours. */
@@ -29,8 +32,11 @@ void patience_begin(struct patience *p, uint64_t now_ms);
 /* Before it has begun, and in a pause: after how many milliseconds to look. */
 uint64_t patience_first_look(const struct patience *p);
 
-/* Bytes came. */
+/* Bytes came that are progress. */
 void patience_bytes(struct patience *p, size_t len, uint64_t now_ms);
+
+/* Bytes came that are none. */
+void patience_noise(struct patience *p);
 
 /* True: it is over, and why. False: look again in `ret_due_ms`. */
 bool patience_is_over(struct patience *p, uint64_t now_ms, uint64_t *ret_due_ms, struct reason *ret_why);

@@ -263,9 +263,11 @@ enum response_progress response_line(struct response *r, struct span line)
 	r->bytes += line.len;
 	r->lines++;
 	if (r->bytes > RESPONSE_HEAD_MAX || r->lines > RESPONSE_LINES_MAX) {
-		broken(r, "the head of the answer is too long");
+		broken(r, r->whole ? "the trailers of the answer are too long" : "the head of the answer is too long");
 		return RESPONSE_REFUSED;
 	}
+	if (r->whole)
+		return RESPONSE_MORE;
 	while (line.len > 0 && (line.data[line.len - 1] == '\n' || line.data[line.len - 1] == '\r'))
 		line.len--;
 	if (line.len > 5 && memcmp(line.data, "HTTP/", 5) == 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The head of an HTTP response, collected line by line. Pure: no network, no clock. Formats: RFC 9110 (8.6
+ * The head of an HTTP response, collected line by line, and the count of its trailers. Pure: no network, no clock.
+ * Formats: RFC 9110 (8.6
  * Content-Length, 8.8 validators, 10.2.3 Retry-After, 11.6.1 WWW-Authenticate, 14.4 Content-Range), RFC 9112 (4 status
  * line, 6 body length); Docker-Content-Digest: OCI distribution spec.
  */
@@ -11,7 +12,7 @@
 #include "common/oci/transfer.h"
 #include "fetchd/http/challenge.h"
 
-#define RESPONSE_HEAD_MAX    (64u << 10) /* bytes of header lines in all, interim responses included */
+#define RESPONSE_HEAD_MAX    (64u << 10) /* bytes of lines in all, those of interim responses and trailers included */
 #define RESPONSE_LINES_MAX   200
 #define RETRY_AFTER_CLAMP_MS (UINT64_C(365) * 24 * 3600 * 1000) /* whoever asks for more is as good as gone */
 #define LOCATION_MAX         8192                               /* bytes; signed URLs run to two thousand */
@@ -48,14 +49,17 @@ struct response {
 };
 
 enum response_progress {
-	RESPONSE_MORE,    /* feed the next line */
+	RESPONSE_MORE,    /* feed the next line; behind a whole head: it was a trailer */
 	RESPONSE_WHOLE,   /* the head is complete and final; a body may follow */
 	RESPONSE_REFUSED, /* over a limit, or malformed: `why` */
 };
 
 void response_init(struct response *r, uint64_t now_wall_s);
 
-/* Take one line with its line end. Interim (1xx) responses are passed over. */
+/*
+ * Take one line with its line end. Interim (1xx) responses are passed over, and so are trailers, which follow a whole
+ * head: they say nothing that counts, and count against the limits.
+ */
 enum response_progress response_line(struct response *r, struct span line);
 
 /* What identifies the content for If-Range: a strong ETag, else a Last-Modified that is strong, else "". Borrowed. */

@@ -193,6 +193,23 @@ case("broken chunks behind many bytes", lambda x, c: x.chunks(c.data, size=1000,
 case("trailers", lambda x, c: x.chunks(c.data, end=b"0\r\nContent-Length: 5\r\nX: y\r\n\r\n"), everywhere(OK))
 
 
+def trailers(line):
+    """Behind all the content, and without an end."""
+
+    def behave(x, c):
+        x.chunks(c.data, end=b"0\r\n")
+        while not x.server.released.is_set():
+            x.raw(100 * line)
+
+    return behave
+
+
+# A blob whose every byte has arrived is there, whatever follows.
+for name, line in (("", b"X: y\r\n"), (", folded", b" y\r\n"), (" of 4,000 bytes", b"X: " + b"y" * 4000 + b"\r\n")):
+    case(f"trailers for ever{name}", trailers(line), blobs(OK), at(TOKEN, MANIFEST)(BAD_DATA, "trailers", sent=rest))
+case("a trailer for ever", trailers(b"y"), blobs(OK), at(TOKEN, MANIFEST)(BAD_DATA, sent=rest))
+
+
 # ── breaking off ──
 
 from_the_start = at(TOKEN, MANIFEST)
@@ -253,6 +270,45 @@ def head_that_trickles(x, c):
 case("a head that trickles", head_that_trickles, content(AGAIN, "no byte came for", requests=TRIES, sent=nothing),
      token(AGAIN, requests=TRIES, sent=nothing), head(AGAIN, "no byte came for", requests=TRIES, sent=nothing), slow=True)
 case("trickle", trickle, blobs(OK), manifest(OK), slow=True)
+
+
+def trickles(begin, line):
+    """Whole lines, or bytes that nobody wants, each in time and without an end: `line` again and again."""
+
+    def behave(x, c):
+        begin(x, c)
+        while not x.server.released.wait(0.05):
+            x.raw(line)
+
+    return behave
+
+
+# What brings nothing nearer is no sign of life.
+OVERHEAD = "seconds, except overhead"
+for name, begin, line in (
+    ("a head whose lines trickle", lambda x, c: x.raw(b"HTTP/1.1 200 OK\r\n"), b"X: y\r\n"),
+    ("interim answers that trickle", lambda x, c: None, b"HTTP/1.1 102 Processing\r\n\r\n"),
+):
+    case(name, trickles(begin, line), content(AGAIN, OVERHEAD, requests=TRIES, sent=nothing),
+         token(AGAIN, requests=TRIES, sent=nothing), head(AGAIN, OVERHEAD, requests=TRIES, sent=nothing), slow=True)
+case("trailers that trickle", trickles(lambda x, c: x.chunks(c.data, end=b"0\r\n"), b"X: y\r\n"), blobs(OK),
+     token(AGAIN, requests=TRIES, sent=lambda c: TRIES * c.rest),
+     manifest(AGAIN, requests=2, sent=lambda c: 2 * c.rest), slow=True)  # all of it came, and nothing proves that it did
+case("a redirect whose body trickles", trickles(lambda x, c: x.head(307, {"Location": c.away, "Content-Length": 60_000}), b"x"),
+     content(OK, sent=nothing), slow=True)
+case("a 404 whose body trickles", trickles(lambda x, c: x.head(404, {"Content-Length": 60_000}), b"x"),
+     content(NOT_FOUND, "404", sent=nothing), slow=True)
+
+
+def chunk_extension(x, c):
+    x.chunks(c.data, end=b"5;", send=FEW)
+    while not x.server.released.wait(0.01):
+        x.raw(b"x" * (1 << 16))
+
+
+case("a chunk extension for ever", chunk_extension, at(TOKEN, FRESH, RESUMED)(
+    AGAIN, requests=TRIES, sent=lambda c: TRIES * FEW),
+     manifest(AGAIN, requests=2, sent=lambda c: 2 * FEW), slow=True)  # some of it came, and nothing tells which
 
 
 def endless(x, c):

@@ -52,6 +52,10 @@ class Handler(socketserver.BaseRequestHandler):
         if proxy.wanted and f"Proxy-Authorization: {proxy.wanted}\r\n" not in head.decode():
             self.request.sendall(b'HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
             return
+        if proxy.endless:
+            self.request.sendall(proxy.begin)
+            while True:
+                self.request.sendall(proxy.endless)
         host, port = (target if method == "CONNECT" else urllib.parse.urlsplit(target).netloc).rsplit(":", 1)
         with socket.create_connection((host, int(port))) as origin:
             if method == "CONNECT":
@@ -75,9 +79,10 @@ class Threads(socketserver.ThreadingTCPServer):
 
 
 class Proxy:
-    """`password`: "user:word" that is asked for."""
+    """`password`: "user:word" that is asked for. `begin`, `endless`: bytes that it says instead of an answer, the latter for ever."""
 
-    def __init__(self, password=None):
+    def __init__(self, password=None, begin=b"", endless=b""):
+        self.begin, self.endless = begin, endless
         self.wanted = "Basic " + base64.b64encode(password.encode()).decode() if password else None
         self.heads, self.lock = [], threading.Lock()
         self.server = Threads(("127.0.0.1", 0), Handler)

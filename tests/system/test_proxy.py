@@ -9,9 +9,10 @@ import pytest
 
 import badserver
 from authority import Authority
+from conftest import BINDIR, MIB
 from images import digest_of
 from proxy import Proxy
-from stages import DENIED, OK, UNAVAILABLE, one_line
+from stages import AGAIN, BAD_DATA, DENIED, OK, UNAVAILABLE, memory_peak, one_line
 
 DATA = os.urandom(300_000)
 DIGEST = digest_of(DATA)
@@ -96,3 +97,32 @@ def test_proxy_that_is_not_there(box, bad, monkeypatch):
     monkeypatch.setenv("http_proxy", f"http://{address}")
     one_line(fetch(box, bad, want=UNAVAILABLE).stderr, bad.address, "refused", address.replace(":", " port "))
     assert not bad.requests
+
+
+ENDLESS = {
+    "fields": (b"HTTP/1.1 200 Fine\r\n", 1000 * b"X: y\r\n"),
+    "a field": (b"HTTP/1.1 200 Fine\r\nX: ", bytes(1 << 16).replace(b"\0", b"y")),
+    "interim answers": (b"", 1000 * b"HTTP/1.1 102 Wait\r\n\r\n"),
+    "a body": (b"HTTP/1.1 502 Bad\r\nContent-Length: 9000000000000\r\n\r\n", bytes(1 << 16)),
+    "chunks": (b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + bytes(1 << 16) + b"\r\n"),
+    "trailers": (b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", 1000 * b"X: y\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_proxy_that_does_not_end(box, bad, authority, monkeypatch, scheme, kind):
+    """Whatever it says for ever, to a CONNECT or in an origin's place, is bounded in time and memory."""
+    begin, endless = kind
+    with badserver.BadServer(tls=authority.context()) as tls, Proxy(begin=begin, endless=endless) as proxy:
+        server = tls if scheme == "https" else bad
+        configure(box, server, authority if scheme == "https" else None)
+        with open(box.config, "a") as config:
+            config.write("connect_timeout = 1s\nstall_timeout = 1s\n")
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://{proxy.address}")
+        with box.up():
+            failed = fetch(box, server, want=None)
+            assert failed.returncode in (AGAIN, BAD_DATA, UNAVAILABLE), failed.stderr
+            one_line(failed.stderr, server.address)
+            assert "/san/" in f"{BINDIR}/" or memory_peak(box.stage("fetchd")) < 16 * MIB
+        assert proxy.heads and not server.requests

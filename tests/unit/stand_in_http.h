@@ -24,6 +24,7 @@ struct exchange {
 	uint64_t min_speed;
 	struct response response;
 	bool running, paused, answered;
+	size_t progress; /* bytes that were taken, and wanted */
 };
 
 struct http {
@@ -136,7 +137,8 @@ static inline size_t stand_in_body(struct exchange *x, const uint8_t *data, size
 			return done;
 		}
 		x->paused = answer == BODY_PAUSE;
-		done += answer == BODY_TAKEN ? some : 0;
+		done += x->paused ? 0 : some;
+		x->progress += answer == BODY_TAKEN ? some : 0;
 	}
 	return done;
 }

@@ -87,12 +87,30 @@ static void test_paused(void **state)
 	assert_true(patience_is_over(&p, START + 119000, &due_ms, &why));
 }
 
+/* What is no progress keeps nothing alive, and the words do not say that nothing came. */
+static void test_noise(void **state)
+{
+	struct patience p = plain;
+	struct reason why;
+	uint64_t due_ms;
+	(void)state;
+	patience_begin(&p, START);
+	patience_noise(&p);
+	assert_true(patience_is_over(&p, START + 30000, &due_ms, &why));
+	assert_string_equal(why.text, "no byte came for 30.0 seconds, except overhead");
+	patience_bytes(&p, 1 << 20, START + 30000);
+	assert_false(patience_is_over(&p, START + 59999, &due_ms, &why));
+	assert_true(patience_is_over(&p, START + 60000, &due_ms, &why));
+	assert_string_equal(why.text, "no byte came for 30.0 seconds");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test(test_no_minimum),
 	    cmocka_unit_test(test_paused),
+	    cmocka_unit_test(test_noise),
 	};
 	return cmocka_run_group_tests_name("fetchd http patience", tests, NULL, NULL);
 }

@@ -277,12 +277,38 @@ static void test_limits(void **state)
 	assert_int_equal(lines, RESPONSE_LINES_MAX + 1);
 }
 
+/* They count as what came before the body does, and change nothing that was said there. */
+static void test_trailers(void **state)
+{
+	char line[1024];
+	struct response r;
+	(void)state;
+	assert_int_equal(feed(&r, "HTTP/1.1 200 OK\r\nETag: \"a\"\r\n\r\n"), RESPONSE_WHOLE);
+	assert_int_equal(response_line(&r, span_str("ETag: \"b\"\r\n")), RESPONSE_MORE);
+	assert_int_equal(response_line(&r, span_str("HTTP/1.1 404 No\r\n")), RESPONSE_MORE);
+	assert_int_equal(response_line(&r, span_str("\r\n")), RESPONSE_MORE);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(r.etag, "\"a\"");
+	for (unsigned i = 6; i < RESPONSE_LINES_MAX; i++)
+		assert_int_equal(response_line(&r, span_str("X: y\r\n")), RESPONSE_MORE);
+	assert_int_equal(response_line(&r, span_str("X: y\r\n")), RESPONSE_REFUSED);
+	assert_string_equal(r.why.text, "the trailers of the answer are too long");
+
+	memset(line, 'x', sizeof(line));
+	assert_int_equal(feed(&r, "HTTP/1.1 200 OK\r\n\r\n"), RESPONSE_WHOLE);
+	for (unsigned i = 1; i < RESPONSE_HEAD_MAX / sizeof(line); i++)
+		assert_int_equal(response_line(&r, span_of(line, sizeof(line))), RESPONSE_MORE);
+	assert_int_equal(response_line(&r, span_of(line, RESPONSE_HEAD_MAX - r.bytes)), RESPONSE_MORE);
+	assert_int_equal(response_line(&r, span_of(line, 1)), RESPONSE_REFUSED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_status),      cmocka_unit_test(test_length), cmocka_unit_test(test_range),
 	    cmocka_unit_test(test_validator),   cmocka_unit_test(test_texts),  cmocka_unit_test(test_codings),
 	    cmocka_unit_test(test_retry_after), cmocka_unit_test(test_auth),   cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_trailers),
 	};
 	return cmocka_run_group_tests_name("fetchd http response", tests, NULL, NULL);
 }

@@ -223,6 +223,7 @@ static void test_unwanted(void **state)
 	assert_true(stand_in_head(x, "HTTP/1.1 404 X"));
 	assert_int_equal(stand_in_body(x, data, UNWANTED_MAX), UNWANTED_MAX);
 	assert_true(x->running);
+	assert_int_equal(x->progress, 0);
 	(void)stand_in_body(x, data, 1);
 	assert_false(x->running);
 	assert_int_equal(scene_settle(&c, &failure), STREAM_GIVE_UP);

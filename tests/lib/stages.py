@@ -12,6 +12,7 @@ import signal
 import stat
 import subprocess
 
+import wire
 from servers import GUARD_S, wait_for
 
 STAGES = ("fetchd", "ingestd", "commitd")
@@ -245,9 +246,13 @@ class Box:
 
     def answering(self, process):
         assert process.poll() is None, f"sluice up ended: {self.up_log.read_text()}"
-        return all((self.runtime / stage / "ctl").exists() for stage in ("ingestd", "commitd")) and len(
-            self.pids(*STAGES)
-        ) == 3
+        return len(self.pids(*STAGES)) == 3 and self.answers("ingestd") and self.answers("commitd")
+
+    def answers(self, stage):
+        """Whether the stage answers: its socket is there before it listens, and before its loop runs."""
+        with contextlib.suppress(OSError), wire.Ctl(self.runtime / stage / "ctl") as ctl:
+            return ctl.ask(wire.message("PING"))[3:4] == bytes([wire.PONG])
+        return False
 
     def gone(self):
         """Wait until nothing of ours runs on the runtime directory, or still holds a lock there on its way out."""

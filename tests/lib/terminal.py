@@ -46,7 +46,7 @@ class Terminal:
             return all(text in screen for text in texts)
 
         try:
-            wait_for(f"{texts} to be seen", seen, guard_s=60)
+            wait_for(f"{texts} to be seen", seen)
         except AssertionError as error:
             raise AssertionError("\n".join([str(error), *self.screen()])) from None
 

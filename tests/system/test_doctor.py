@@ -17,7 +17,7 @@ import pytest
 import nano
 import wire
 from conftest import boxed
-from servers import wait_for
+from servers import GUARD_S, wait_for
 from stages import OK, STAGES, UNAVAILABLE, kill
 
 PING, STATS = 0x13, 0x1A
@@ -216,7 +216,7 @@ class Impostor:
             with contextlib.suppress(OSError):
                 client, _ = self.socket.accept()
                 with client:
-                    client.settimeout(5)
+                    client.settimeout(GUARD_S)
                     while asked := client.recv(1 << 16):
                         client.send(self.answers[asked[3]])
 

@@ -11,7 +11,7 @@ import pytest
 import badserver
 from conftest import MIB
 from images import LAYER, MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
-from servers import wait_for
+from servers import GUARD_S, wait_for
 from stages import OK, catches
 
 CONTENT = os.urandom(3 * MIB)
@@ -38,7 +38,7 @@ class Stream:
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(30) == OK
+        assert self.process.wait(GUARD_S) == OK
 
 
 @contextlib.contextmanager
@@ -112,4 +112,4 @@ def test_ends_with_its_reader(box):
     process = box.popen("sluice", "events")
     wait_for("sluice to catch SIGINT", lambda: catches(process.pid, signal.SIGINT))
     process.stdout.close()
-    assert process.wait(30) == OK
+    assert process.wait(GUARD_S) == OK

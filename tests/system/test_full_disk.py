@@ -16,7 +16,7 @@ import pytest
 import badserver
 import disks
 from conftest import MIB, boxed, settled
-from images import Pusher, digest_of
+from images import LAYER, MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
 from servers import wait_for
 from stages import AGAIN, OK, kill, one_line
 
@@ -193,15 +193,21 @@ def test_inodes_are_waited_for_too(small_box, bad):
 
 
 @on("inodes")
-def test_many_layers_share_few_inodes(small_box, registry):
+def test_many_layers_share_few_inodes(small_box, bad):
     """Each needs five while it is on its way and one in the end: those that cannot begin wait for those that can."""
     box = small_box
-    pusher = Pusher(registry.address, "few-inodes")
-    pusher.image("1", [pusher.blob_bytes(os.urandom(1000)) for _ in range(10)])
+    layers, gate = [os.urandom(1000) for _ in range(10)], threading.Event()
+    config = config_blob()
+    manifest = manifest_blob(config, [descriptor(layer, LAYER) for layer in layers])
+    blobs = {digest_of(data): [badserver.in_parts(data, 10, gate)] for data in (config, *layers)}
+    bad.image("few-inodes", "1", manifest, MANIFEST, blobs)
+    box.configure(f"[fetchd]\nretry_delay = 50ms\n[registry {bad.address}]\nplain_http = yes\n")
     with box.up():
         box.disk.take_inodes(left=26)
-        box.run("sluice", "pull", f"{registry.address}/few-inodes:1", want=OK)
-    assert "No space left on device" in box.logs()
+        pull = box.popen("sluice", "pull", f"{bad.address}/few-inodes:1")
+        wait_for("one that cannot begin", lambda: "No space left on device" in box.logs())
+        gate.set()
+        box.finish(pull, want=OK)
     settled(box)
 
 

@@ -157,12 +157,8 @@ def deadly(pipe):
 
 
 def answers(box, stage):
-    """Whether the stage, or its successor, serves."""
-    def ping():
-        with contextlib.suppress(OSError), wire.Ctl(box.runtime / stage / "ctl") as ctl:
-            return ctl.ask(wire.message("PING"))[3:4] == bytes([wire.PONG])
-
-    wait_for(f"{stage} to answer", ping)
+    """The stage, or its successor, serves."""
+    wait_for(f"{stage} to answer", lambda: box.answers(stage))
 
 
 def descriptors(pid):

@@ -75,9 +75,13 @@ def image(request, box, bad):
 
 
 def on_screen(terminal, columns):
-    """The lines that are seen, of which none is wrapped or reaches the edge."""
-    screen = terminal.screen()
-    assert terminal.tmux("capture-pane", "-p", "-J").split() == "\n".join(screen).split()
+    """The lines that are seen, of which none is wrapped or reaches the edge. Both looks are at one picture."""
+    def one_picture():
+        screen, joined = terminal.screen(), terminal.tmux("capture-pane", "-p", "-J")
+        return terminal.screen() == screen and (screen, joined)
+
+    screen, joined = wait_for("a picture that stays for a moment", one_picture)
+    assert joined.split() == "\n".join(screen).split()
     assert all(len(line) < columns for line in screen), screen
     return screen
 
@@ -91,6 +95,12 @@ def blobs_of(lines):
     return {line[1]: (line[2], line[3]) for line in found}
 
 
+def is_so_far(screen, amount, count, total):
+    """Whether `count` lines say that amount, and the last one that total."""
+    found = TOTAL.fullmatch(screen[-1])
+    return sum(amount in line for line in screen) == count and found is not None and found.groups() == total
+
+
 def label(data):
     return digest_of(data)[7:19]
 
@@ -102,8 +112,9 @@ def test_pull(box, image, columns):
     half, halves = f"{human(SIZE // 2)}/{human(SIZE)}", image.small + image.running * (SIZE // 2)
     fits = image.blobs + 1 < ROWS - 1
     with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:
-        wait_for("all that run to be half done", lambda: terminal.screen().count("") == 0 and sum(
-            half in line for line in terminal.screen()) == image.running and human(halves) in terminal.screen()[-1])
+        want = ("2", str(image.blobs), human(halves), human(image.total))
+        wait_for("all that run to be half done, and what is small to be done", lambda: is_so_far(
+            terminal.screen(), half, image.running, want))
         above, *lines, total = on_screen(terminal, columns)
         assert above == "above"
         blobs = blobs_of(lines)
@@ -113,8 +124,7 @@ def test_pull(box, image, columns):
         if columns == 80:
             assert all(re.match(r"\[=+> +\]", blobs[name][1]) for name in fetching), "half a bar"
         assert set(blobs) == ({"manifest", *map(label, (image.config, *image.layers))} if fits else set(fetching))
-        assert TOTAL.fullmatch(total), total
-        assert TOTAL.fullmatch(total).groups() == ("2", str(image.blobs), human(halves), human(image.total))
+        assert TOTAL.fullmatch(total).groups() == want
 
         image.gate.set()
         terminal.see("below")

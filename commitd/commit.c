@@ -5,12 +5,12 @@
  *
  * Why it holds:
  *
- *  1. The bytes are on disk before we begin: who wrote them synced them on the descriptor that wrote them, after making
- *     the file read-only, and only then sealed. So we refuse a file that is not 0444, and one that is not the very
- *     file of the seal (inode, time of change): whatever it is, it was not sealed. We do not sync the data here; our
- *     descriptor need not see an error that another one has consumed.
- *  2. The bytes hash to the digest: the sealer hashed what it wrote. Where its record has a gap (a mended checkpoint, a
- *     reboot), we read them back past the cache, and hold the result only for a file of the same inode, size and times.
+ *  1. The bytes are on disk before we begin: the sealer synced them on the descriptor that wrote them, after making the
+ *     file read-only, and only then sealed. So we refuse a file that is not 0444, and one that is not the very file of
+ *     the seal (inode, time of change): it was not sealed. We do not sync the data here; our descriptor may miss an
+ *     error that another one has consumed.
+ *  2. The bytes hash to the digest: the sealer hashed what it wrote. If its record has a gap (a repaired checkpoint, a
+ *     reboot), we read them back past the cache; that result holds only for a file of the same inode, size and times.
  *  3. The name is given without replacing anything, to a regular file with one link that was opened without following a
  *     symbolic link. A name that is there already was given by this same procedure, so it is a success.
  *  4. The target directory is synced after the last move of a batch, before any is reported, on a descriptor opened
@@ -18,13 +18,13 @@
  *     are taken back, so that the next attempt makes them, and syncs them, anew.
  *  5. The source directory is synced after the target: in no state after a cut is there neither name.
  *
- * It can be run again from any point. What an earlier run left decides where it goes on:
+ * It can be run again from any point. What an earlier run left decides where it resumes:
  *
  *   data there, no blob      nothing happened yet: from the start
  *   data gone, blob there    died between move and receipt: the syncs are made (again), then done
  *   both, one file           died between link and unlink, where there is no renameat2: unlink, then the syncs
  *   both, two files          another ref brought the same content first: done; the sealer removes the data
- *   neither                  not ours to say why: FAIL_MISSING, the sealer looks again
+ *   neither                  FAIL_MISSING: the sealer looks again
  */
 #include "commitd/commit.h"
 
@@ -150,7 +150,7 @@ static enum target look_at_target(struct layout *l, struct commit *c)
 	int r = layout_blob_open(l, &c->digest, &fd, &st);
 	if (r == -ENOENT)
 		return TARGET_ABSENT;
-	/* A second link elsewhere may be somebody's backup; what matters is whether it is the ingest's data. */
+	/* A second link elsewhere may be a backup; what matters is whether it is the ingest's data. */
 	if (r == 0 && is_sealed_file(&st, c->size))
 		return is_half_moved(c, &st) ? TARGET_HALF : TARGET_WHOLE;
 	if (r < 0 && r != -EINVAL && r != -ELOOP) {
@@ -219,14 +219,14 @@ static int open_ingest(const struct layout *l, struct commit *c, int *ret_fd)
 	return r;
 }
 
-/* The name is there: what is left to do is to make that durable. */
+/* The name is there; it remains to make it durable. */
 static void name_found(struct commit *c)
 {
 	c->found = true;
 	c->step = COMMIT_NAMED;
 }
 
-/* The data is not there. Somebody who commits by hand may have named it since we looked for the blob. */
+/* The data is not there. A 'commitd commit' may have named it since we looked for the blob. */
 static void data_missing(struct layout *l, struct commit *c)
 {
 	enum target t = look_at_target(l, c);
@@ -273,7 +273,7 @@ static void move_data(struct layout *l, struct commit *c, int blobs_fd)
 		reject_errno(c, r, "move to its name", ingest_path(l, c, INGEST_DATA));
 }
 
-/* An earlier run linked the blob and did not come to unlink the data. */
+/* An earlier run linked the blob and died before it unlinked the data. */
 static void finish_move(const struct layout *l, struct commit *c)
 {
 	if (FAILPOINT(NAME, "blob.finish", fs_unlinkat(c->dir_fd, INGEST_DATA, 0)) < 0)

@@ -73,7 +73,7 @@ static void request_run(struct work *w)
 	}
 }
 
-/* A hint for whoever listens. An empty digest: the name is gone. */
+/* A hint for subscribers. An empty digest: the name is gone. */
 static void publish(const struct request *q)
 {
 	char digest[DIGEST_TEXT_SIZE] = "";
@@ -121,7 +121,7 @@ static int parse_descriptor(const struct message *m, struct descriptor *d, struc
 	return d->has_platform ? platform_parse(m->platform, &d->platform, why) : 0;
 }
 
-/* Whole and valid before anything is done about it. */
+/* Is it whole and valid? Only then act. */
 static int parse_request(const struct message *m, struct request *q, struct reason *why)
 {
 	if (!name_is_valid(m->name)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What sluice requests of commitd on its ctl socket, and the events there. A request that has to wait for the disk runs
- * on the committer's thread, in order, and is answered when that is done.
+ * Requests from sluice on commitd's ctl socket, and the events there. A request that has to wait for the disk runs on
+ * the committer's thread, in order, and is answered when that is done.
  */
 #ifndef SLUICE_COMMITD_CONTROL_H
 #define SLUICE_COMMITD_CONTROL_H

@@ -101,7 +101,7 @@ static enum fail_class check_image(struct layout *l, struct descriptor *d, struc
 	CLEANUP(walk_cleanup) struct walk *w = NULL;
 
 	if (d->size == SIZE_UNKNOWN)
-		(void)layout_blob_size(l, &d->digest, &d->size); /* else check_node() says what is wrong */
+		(void)layout_blob_size(l, &d->digest, &d->size); /* otherwise check_node() says what is wrong */
 	int r = walk_new(l, &hooks, &w);
 	reason_set(why, "%s", strerror(-r));
 	if (r == 0)
@@ -128,7 +128,7 @@ enum fail_class naming_set(struct layout *l, const char *name, struct descriptor
 	return store(l, n, why);
 }
 
-/* Nobody has the name, but an earlier run may have died before its removal was on disk. */
+/* The name does not exist, but an earlier run may have died before its removal was on disk. */
 static enum fail_class sync_root(struct layout *l, struct reason *why)
 {
 	AUTO_FD fd = -1; /* of our own: a descriptor whose sync once failed must not be asked again */

@@ -16,7 +16,7 @@
  */
 enum fail_class naming_set(struct layout *l, const char *name, struct descriptor *d, struct reason *why);
 
-/* Take a name away. FAIL_NONE also when nobody has it; `ret_changed` tells. Blocks in fsync. */
+/* Remove a name. FAIL_NONE also if it does not exist; `ret_changed` tells. Blocks in fsync. */
 enum fail_class naming_remove(struct layout *l, const char *name, bool *ret_changed, struct reason *why);
 
 #endif

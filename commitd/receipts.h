@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way back to ingestd: a receipt for every seal, in the order in which they were decided. None is dropped: what the
- * pipe does not take stays here.
+ * pipe does not take is kept here.
  */
 #ifndef SLUICE_COMMITD_RECEIPTS_H
 #define SLUICE_COMMITD_RECEIPTS_H
@@ -39,7 +39,7 @@ void receipts_add(struct receipts *rs, struct receipt *r);
 /* Send what the pipe takes. */
 void receipts_flush(struct receipts *rs, struct link *l);
 
-/* Stopping: nobody hears of the rest from us. Their seals come again, to the next commitd. */
+/* Stopping: drop the unsent receipts. Their seals are sent again, to the next commitd. */
 void receipts_drop(struct receipts *rs);
 
 /* Refresh the gauges of counters.h. */

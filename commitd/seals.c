@@ -18,7 +18,7 @@
 #include "commitd/commit.h"
 #include "commitd/receipts.h"
 
-#define RECEIVE_TURN_MAX 256 /* messages taken from the pipe before others on the loop have their turn */
+#define RECEIVE_TURN_MAX 256 /* taken from the pipe in one turn; then other events have theirs */
 
 /*
  * A seal in hand, from its arrival until the pipe has taken its receipt. It is in `waiting` while its commit is to go
@@ -91,7 +91,7 @@ static void job_answer(struct job *j)
 	receipts_add(&j->seals->receipts, &j->receipt);
 }
 
-/* As many receipts as the pipe takes; while many cannot be sent, no more seals are taken. */
+/* Send as many receipts as the pipe takes; while many cannot be sent, take no more seals. */
 static void go_on(struct seals *s)
 {
 	receipts_flush(&s->receipts, s->link);
@@ -151,7 +151,7 @@ static void batch_done(struct work *w)
 	go_on(s);
 }
 
-/* Stopping: drop what nobody has begun or nobody takes, and tell when nothing is left in anybody's hands. */
+/* Stopping: drop what has not begun or cannot be sent, and call `idle` once nothing is left in hand. */
 static void wind_down(struct seals *s)
 {
 	struct job *j;
@@ -164,7 +164,7 @@ static void wind_down(struct seals *s)
 		s->env.idle(s->env.self);
 }
 
-/* All that wait when the committer is free go together: they share its waits for the disk. */
+/* All that are waiting when the committer is free form one batch: they share its waits for the disk. */
 static void batch_start(struct seals *s)
 {
 	if (atomic_load(&s->stop)) {
@@ -242,7 +242,7 @@ static bool on_message(void *self, const struct message *m)
 	return true;
 }
 
-/* What it has no receipt for it seals again by itself. */
+/* It sends SEALED again for whatever has no receipt. */
 static void on_hello(void *self, bool is_new)
 {
 	const struct seals *s = self;

@@ -3,7 +3,7 @@
  * The daemon's side of `seals` and `receipts`: takes seals, has them committed in batches, answers each with a receipt.
  *
  * Starting is recovering, and there is nothing to scan for it: ingestd sends SEALED again for whatever it has no
- * receipt for, and the commit goes on from wherever the last run was cut off (commit.c).
+ * receipt for, and the commit resumes where the last run was cut off (commit.c).
  */
 #ifndef SLUICE_COMMITD_SEALS_H
 #define SLUICE_COMMITD_SEALS_H
@@ -13,7 +13,7 @@
 #include "common/wire/stage.h"
 
 #define SEALS_IN_HAND_MAX 1024 /* seals taken whose receipt is not sent; more wait in the pipe */
-#define READERS           2    /* threads that read back, so that a large blob holds nobody up */
+#define READERS           2    /* threads that read back, so that a large blob does not delay others */
 
 struct loop;
 struct seals;

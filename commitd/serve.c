@@ -69,7 +69,7 @@ static int open_store(struct server *s)
 	return EX_OK;
 }
 
-/* The store may be made read-only under us, or its owner changed: what a new name needs is tried. */
+/* The store may be remounted read-only, or change its owner: try what a new name needs. */
 static void refresh_counts(void *self)
 {
 	const struct server *s = self;
@@ -138,7 +138,7 @@ static void on_stop(void *self)
 static void on_release(void *self)
 {
 	struct server *s = self;
-	/* Also after a failed start, or a second signal that did not wait: what is in hand comes to its end first. */
+	/* Also after a failed start or a second signal: whatever is in hand finishes first. */
 	if (s->seals)
 		seals_stop(s->seals);
 	if (s->control)

@@ -53,7 +53,7 @@ static int lock_patiently(int dir_fd, int *ret_fd, struct reason *ret_holder)
 }
 
 /*
- * The ingest has served its purpose. Where a daemon has it in hand, that removes it; whatever fails here, the blob is
+ * The ingest is no longer needed. If a daemon has it in hand, the daemon removes it; whatever fails here, the blob is
  * committed, and the next run finds it so.
  */
 static void remove_ingest(const struct tool *t, const char *id)
@@ -95,7 +95,7 @@ static void commit_one(struct tool *t, const struct message *m, const struct dig
 	commit_init(&c, m->ref, digest, m->size, m->provenance != 0 || t->verify_always);
 	commit_bind(&c, m->ino, m->mtime_ns);
 	commit_batch(t->layout, batch, 1);
-	/* Again when the data went away meanwhile: once more from the start, which finds the blob or nothing. */
+	/* If the data disappeared meanwhile: once more from the start, which finds the blob or nothing. */
 	while (c.step == COMMIT_TO_READ) {
 		commit_read_back(t->layout, &c, NULL);
 		commit_batch(t->layout, batch, 1);
@@ -121,10 +121,10 @@ static void take_message(struct tool *t, const struct message *m)
 	struct digest digest;
 	struct reason why;
 	if (m->type != MSG_SEALED) {
-		log_error("standard input brings %s, which is no seal", message_name(m->type));
+		log_error("standard input has %s, which is not a seal", message_name(m->type));
 		fail(t, EX_DATAERR);
 	} else if (m->size == SIZE_UNKNOWN || digest_parse(m->digest, &digest, &why) < 0) {
-		log_error("standard input brings a bad seal: %s", m->size == SIZE_UNKNOWN ? "no size" : why.text);
+		log_error("standard input has a malformed seal: %s", m->size == SIZE_UNKNOWN ? "no size" : why.text);
 		fail(t, EX_DATAERR);
 	} else {
 		t->seals++;
@@ -143,7 +143,7 @@ static void commit_all(struct tool *t, struct frame_reader *reader)
 		log_error("standard input ended in the middle of a seal; run this again");
 		fail(t, EX_TEMPFAIL);
 	} else if (r == -EBADMSG) {
-		log_error("standard input is no stream of seals: %s", decode_verdict_text(v));
+		log_error("standard input is not a stream of seals: %s", decode_verdict_text(v));
 		fail(t, EX_DATAERR);
 	} else if (r < 0) {
 		(void)log_errno(r, "cannot read standard input");

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A token bucket: bytes may pass while it is not empty, and it fills at its rate. Whoever passes may take more than is
- * there; the debt is waited for afterwards. So no piece is too big for a small rate. Pure: the caller tells the time.
+ * A token bucket: bytes may pass while it is not empty, and it fills at its rate. A taker may overdraw it, and waits
+ * for the debt afterwards, so no piece is too big for a low rate. Pure: the caller passes the time.
  */
 #ifndef SLUICE_FETCHD_BUCKET_H
 #define SLUICE_FETCHD_BUCKET_H
 
 #include <stdint.h>
 
-#define BUCKET_BURST_MS 100u         /* it holds what comes in this time ... */
+#define BUCKET_BURST_MS 100u         /* its capacity, as time at its rate ... */
 #define BUCKET_WAIT_MS  20u          /* ... and no wait is shorter than this, so that a wait is worth its timer */
 #define BUCKET_RATE_MAX (1ull << 40) /* bytes a second */
 #define BUCKET_REST_MAX (1ull << 20) /* milliseconds without a look that count */

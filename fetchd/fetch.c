@@ -42,9 +42,9 @@
 #include "fetchd/route.h"
 #include "fetchd/stream.h"
 
-/* A host that never answered anything is given up sooner: its name or port is more likely wrong than it is busy. */
+/* Give up sooner on a host that never answered: its name or port is more likely wrong than it is busy. */
 #define FIRST_CONTACT_RETRIES 3
-/* 400, 401, 403 and 410 from where a registry sent us: a signed URL that expired on the way; a new one may do. */
+/* 400, 401, 403 and 410 from the target of a redirect: a signed URL that expired; get a new one. */
 #define AWAY_RETRIES 3
 
 _Static_assert(FETCH_ALL_MIRRORS == (1u << MIRRORS_MAX) - 1, "a bit for each mirror, and the next for the registry");
@@ -63,7 +63,7 @@ struct fetch {
 	/* The order, and what is learned of the content. */
 	char *ref;
 	uint32_t suspects; /* bits of sites: asked last */
-	bool pins_tags;    /* who ordered a tag wants to know its digest first, and means that one from then on */
+	bool pins_tags;    /* for a tag the caller wants the digest first, and refers to that from then on */
 	bool resolve;      /* this request is the HEAD that tells it */
 	struct want want;  /* `offset` follows the outlet's */
 
@@ -159,7 +159,7 @@ static uint64_t last_wanted(const struct fetch *f)
 
 static void on_ranges_due(void *self);
 
-/* Ranges may come later, if it is worth while. */
+/* Ranges may follow, if worthwhile. */
 static void prepare_ranges(struct fetch *f)
 {
 	const struct range_settings *set = &f->route.policy.host.ranges;
@@ -292,13 +292,13 @@ static void on_pass(void *self, const struct pass_answer *answer)
 
 /* ── the steps up to a request ── */
 
-/* A tag that was resolved may name something else by now: its manifest is what was begun with. */
+/* A resolved tag may have moved since: continue with the manifest that it named. */
 static int enter_site(struct fetch *f, struct reason *why)
 {
 	return route_enter(&f->route, f->env->settings, f->pins_tags ? f->want.expected : "", why);
 }
 
-/* The order is looked at: is it one that can be carried out? */
+/* Can the order be carried out? */
 static const struct step *plan(struct fetch *f)
 {
 	struct want *w = &f->want;
@@ -318,7 +318,7 @@ static const struct step *plan(struct fetch *f)
 	if (f->resolve)
 		return &step_line_up;
 	if (w->size != SIZE_UNKNOWN && w->offset == w->size)
-		return &step_open; /* all of it is there: nobody has to be asked */
+		return &step_open; /* all of it is there: no request is needed */
 	if (w->offset > w->size || w->offset > w->size_max)
 		return fail(f, FAIL_USAGE, &step_give_up, "the offset is past the end");
 	return &step_line_up;
@@ -366,7 +366,7 @@ static const struct step *ask(struct fetch *f)
 	w->elsewhere = !route_is_home(&f->route);
 	fill_request(f, f->resolve || w->whole ? 0 : w->offset, last_wanted(f), &request);
 	request.head = f->resolve;
-	/* After a link was down all idle connections are dead, and each would take its time to show it. */
+	/* After a link failure all idle connections are dead, and each would take time to notice. */
 	request.fresh = f->retry.failures > 0;
 	f->failure = (struct failure){0};
 	login_note_request(&f->login, request.authorization != NULL);
@@ -378,7 +378,7 @@ static const struct step *ask(struct fetch *f)
 
 /* ── the steps behind an answer ── */
 
-/* The answer is good, or none is needed. From here on the transfer knows the content's size, if anybody does. */
+/* The answer is good, or none is needed. From here on the content's size is known, if the server announced it. */
 static const struct step *open_body(struct fetch *f)
 {
 	struct want *w = &f->want;
@@ -443,7 +443,7 @@ static const struct step *settle(struct fetch *f)
 	return after[verdict];
 }
 
-/* Where a registry sent us gets no pass. What it refuses is a URL that was signed for a time: back for a new one. */
+/* The target of a redirect gets no pass. If it refuses, its signed URL has expired: go back for a new one. */
 static const struct step *refused_away(struct fetch *f)
 {
 	/* Of a new one, too: then it is the range that is not wanted. */
@@ -500,7 +500,7 @@ static const struct step *redirect(struct fetch *f)
 												 : &step_give_up;
 }
 
-/* What the tag names is known, and whoever ordered it may have that already: there is nothing more to do. */
+/* The tag is resolved, and ingestd may have that content already: done. */
 static const struct step *resolve(struct fetch *f)
 {
 	memcpy(f->media_type, f->stream.media_type, sizeof(f->media_type));
@@ -570,8 +570,8 @@ static const struct step *spread(struct fetch *f)
 /* ── when something went wrong ── */
 
 /*
- * A mirror that fails is left for the next one, at the same offset and without a wait; behind the last one comes the
- * registry itself. What is wrong with the order or the content is wrong everywhere.
+ * If a mirror fails, the next one takes over, at the same offset and without a wait; after the last one the registry
+ * itself. An error in the order or the content is the same everywhere.
  */
 static bool leave_mirror(struct fetch *f)
 {
@@ -620,7 +620,7 @@ static struct retry_settings limits_of(const struct fetch *f)
 	return limits;
 }
 
-/* What arrived is passed on; the wait is told; others get their turn with the host. */
+/* Pass on what arrived, report the wait, and give others a turn with the host. */
 static const struct step *retry(struct fetch *f)
 {
 	uint64_t wait_ms;
@@ -636,7 +636,7 @@ static const struct step *retry(struct fetch *f)
 	}
 	count_add(retry_counter(&f->failure), 1);
 	say_retry(f, wait_ms, limits.max);
-	/* After the last site, and a wait, the first has its turn again. */
+	/* After the last site, and a wait, start again with the first. */
 	if (route_first_site(&f->route) && enter_site(f, NULL) < 0)
 		return &step_give_up;
 	if (f->sink_error < 0)

@@ -14,7 +14,7 @@ struct fetch_order {
 	struct span ref;
 	uint64_t attempt;
 	struct span source;
-	uint64_t offset;       /* bytes that are there already */
+	uint64_t offset;       /* bytes that have arrived already */
 	uint64_t size;         /* or SIZE_UNKNOWN */
 	struct span expected;  /* a digest, or empty */
 	struct span validator; /* of what is there, or empty */
@@ -41,7 +41,7 @@ void fetch_free(struct fetch *f);
 /* Say a BEAT, unless a message went out within the last BEAT_EVERY_MS. */
 void fetch_beat(struct fetch *f);
 
-/* Count it among those that are busy, in line or waiting (counters.h). */
+/* Count it as busy, in line or waiting (counters.h). */
 void fetch_count(const struct fetch *f);
 
 /* In `done`: FAIL_NONE after END, else the class of the FAIL. */

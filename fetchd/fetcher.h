@@ -18,7 +18,7 @@ struct fetcher {
 	struct http *http;
 	struct hosts *hosts;
 	struct passes *passes;
-	struct sink *sink; /* where all of it goes: whoever opens the fetcher makes it, and it is closed with it */
+	struct sink *sink;       /* where everything goes; made by the opener of the fetcher, closed with it */
 	struct window_room room; /* for what comes ahead of its turn */
 	struct bucket bucket;    /* of all bytes */
 };

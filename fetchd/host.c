@@ -28,7 +28,7 @@ static bool is_idle(const struct host *h)
 	return h->holding == 0 && TAILQ_EMPTY(&h->line);
 }
 
-/* Each idle place has its turn to be given away, so that a busy set of hosts is not forgotten for one newcomer. */
+/* Idle entries are replaced in turn, so that one newcomer does not displace a busy set of hosts. */
 static struct host *find_place(struct hosts *hs)
 {
 	for (size_t i = 0; i < HOSTS_MAX; i++)

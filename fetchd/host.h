@@ -33,8 +33,8 @@ struct host {
 	bool used;
 	bool answered;               /* some HTTP response ever came from it */
 	uint64_t ranges_off_till_ms; /* monotonic: it mishandled ranges */
-	struct bucket bucket;        /* of all that comes by its turns */
-	TAILQ_HEAD(, turn) line;     /* who waits longest is first */
+	struct bucket bucket;        /* of all bytes received on its turns */
+	TAILQ_HEAD(, turn) line;     /* the longest waiting is first */
 };
 
 int hosts_new(struct hosts **ret_hosts);
@@ -46,10 +46,7 @@ void hosts_free(struct hosts *hs);
  */
 int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t);
 
-/*
- * The same without waiting, for a connection that is welcome and not needed. False: the host's limit is reached, or
- * somebody waits.
- */
+/* The same without waiting, for an optional connection. False: the host's limit is reached, or others wait. */
 bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t);
 
 /* It mishandles ranges: none are asked of it before `till_ms` (monotonic). Forgotten with the host. */

@@ -147,8 +147,8 @@ static void end_fetch(struct order *o)
 }
 
 /*
- * A transfer that starts over because its bytes were wrong has to get them elsewhere. A fetchd that does not know from
- * where they were trusts the registry first.
+ * A transfer that starts over because of wrong bytes must get them elsewhere. A fetchd that does not know where they
+ * came from tries the registry first.
  */
 static void note_restarts(struct order *o, bool is_known, uint8_t restarts)
 {
@@ -180,7 +180,7 @@ static int row_begin(struct orders *os, struct order *o, const struct message *m
 	return o->ref ? fetch_new(os->fetcher, &order, &hooks, os, &o->fetch) : -ENOMEM;
 }
 
-/* What cannot even begin stays silent: ingestd orders it again when no beat comes. */
+/* An order that cannot begin stays silent: without a BEAT, ingestd orders it again. */
 static void take_fetch(struct orders *os, const struct message *m)
 {
 	struct order *o = find(os, m->ref);
@@ -243,8 +243,8 @@ static void on_flush(void *self)
 }
 
 /*
- * What went out on a connection that broke is lost, and whoever comes next orders it all again. So what still arrives
- * for it would be thrown away: stop at once, instead of letting servers fill the sockets meanwhile.
+ * What was sent on a broken connection is lost, and the next ingestd orders it all again. So bytes that still arrive
+ * would be thrown away: stop at once, instead of letting servers fill the sockets meanwhile.
  */
 static void on_lost(void *self)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One range of a transfer: a connection that fetches one part of the window. It judges what it is answered and knows
- * its own hiccups; what follows for the transfer it hands back as a verdict.
+ * One range of a transfer: a connection that fetches one part of the window. It judges the answers and retries its own
+ * failures; what follows for the transfer it returns as a verdict.
  *
  *   state          exchange   part
  *   RANGE_IDLE     NULL       free, missing or whole

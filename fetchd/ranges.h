@@ -2,15 +2,14 @@
 /*
  * The ranges of a transfer: connections beside its own that fetch the next parts of a large blob at the same time.
  *
- * A transfer begins as one stream, asked for as whole as it is wanted. While that stream is slower than what we could
- * take, one range ahead of it is tried. Only when its answer has proved right are there more, and only when the stream
- * has come to the first good one is it ended; from then on they are alone: the window is passed on in order, and each
- * range that is done takes the next part. So a server that mishandles ranges costs one request, and nothing that came.
+ * A transfer begins as one stream that requests all of the rest. While that stream is slower than we could take, one
+ * range ahead of it is tried. Only when its answer has proved right are there more, and only when the stream has come
+ * to the first good one is it ended; from then on they are alone: the window is passed on in order, and each range that
+ * is done takes the next part. So a server that mishandles ranges costs one request, and nothing that came.
  *
- * A range knows only its own hiccups: what broke is asked for again from where it stopped. Anything else (a URL that
- * expired, a login, a failure that stays, wrong answers) goes back to the transfer's one stream, which has rules for
- * it: the ranges that run bring their parts home, and the stream resumes at the first byte that is missing, up to the
- * parts that are there.
+ * A range retries only its own failures, from where it stopped. Anything else (a URL that expired, a login, a failure
+ * that stays, wrong answers) goes back to the transfer's one stream, which has rules for it: the ranges that run bring
+ * their parts home, and the stream resumes at the first byte that is missing, up to the parts that are there.
  *
  *   mode                who moves the offset      set by
  *   RANGES_ALONGSIDE    the stream                ranges_new(), RANGES_TO_STREAM and RANGES_FAILED

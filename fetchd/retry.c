@@ -30,7 +30,10 @@ bool retry_failure(struct retry *r, const struct retry_settings *limits, uint64_
 {
 	if (r->failures >= limits->max || retry_after_ms > limits->after_max_ms)
 		return false;
-	/* Jitter comes on top of what the server asked for: else all clients come back in the same instant. */
+	/*
+	 * Jitter is added to the wait that the server requested: otherwise all clients would return at the same
+	 * instant.
+	 */
 	uint64_t window = window_ms(limits, retry_after_ms > 0 ? 0 : r->failures);
 	*ret_wait_ms = retry_after_ms + ((window + 1) * (random >> 8) >> 24);
 	r->failures++;

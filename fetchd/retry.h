@@ -34,7 +34,7 @@ bool retry_failure(struct retry *r, const struct retry_settings *limits, uint64_
 /* Under which reason a retry is counted. */
 enum counter retry_counter(const struct failure *f);
 
-/* If the server wants us back too late, add that to `f->why`: whoever waits for the transfer decides about it. */
+/* If the server requests too long a wait, add that to `f->why`, for the user to decide. */
 void retry_explain(struct failure *f, uint64_t after_max_ms);
 
 #endif

@@ -116,7 +116,7 @@ static void resolve(struct route *r, const struct settings *s)
 	route_format_at(r, at);
 	r->generation = s->generation;
 	policy_resolve(s, r->host, &r->policy);
-	/* What a registry's section says is for it alone: where it sends us has a section of its own, or none. */
+	/* A registry's section is for it alone: the target of a redirect has its own section, or none. */
 	policy_resolve(s, route_is_home(r) ? r->host : at, &r->policy_at);
 	if (!route_is_home(r))
 		r->policy_at.headers.len = 0;

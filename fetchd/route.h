@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way to the bytes of a source: who is asked, in which order, under which URL (OCI distribution spec, "Pulling
- * manifests" and "Pulling blobs"), where redirects lead from there, and the policy of each host.
+ * The route to the bytes of a source: which servers, in which order, under which URL (OCI distribution spec, "Pulling
+ * manifests" and "Pulling blobs"), redirects, and the policy of each host.
  *
  *   sites      the mirrors of a registry, then the registry itself; whoever brought wrong bytes is asked last
  *   home       the origin of the site that is asked: the only one that gets credentials
@@ -86,7 +86,7 @@ int route_restart(struct route *r, const struct settings *s);
 /* Resolve the policies again if the configuration was read again. Cheap otherwise. */
 void route_refresh(struct route *r, const struct settings *s);
 
-/* Follow a redirect. False, with `ret_failure`: it leads nowhere that may be asked. */
+/* Follow a redirect. False, with `ret_failure`: its target is not allowed. */
 bool route_redirect(struct route *r, const struct settings *s, const char *location, struct failure *ret_failure);
 
 /* Go to the next site. False: this was the last one. */
@@ -104,7 +104,7 @@ bool route_refuse_range(struct route *r);
 /* Whether the next request goes to the site itself. */
 bool route_is_home(const struct route *r);
 
-/* Whether it goes where another server sent us: not to addresses where only we can go (guard.h). */
+/* Whether it goes to the target of a redirect: never an address that only this machine can reach (guard.h). */
 bool route_is_guarded(const struct route *r);
 
 /* The text of `at`, for messages. */

@@ -22,7 +22,7 @@ struct server {
 	struct orders *orders;
 };
 
-/* Whoever forgets that it is set hands his passwords to anybody on the way. */
+/* If this setting is forgotten, passwords go to anybody on the way. */
 void serve_warn_of_skipped(const struct settings *s)
 {
 	for (size_t i = 0; i < s->registries.len; i++)

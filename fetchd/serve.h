@@ -7,7 +7,7 @@
 
 #include "common/base/program.h"
 
-/* Loudly, for each registry whose certificate is not verified: whoever forgets that it is set is in danger. */
+/* Warn about each registry whose certificate is not verified, so that the setting is not forgotten. */
 struct settings;
 void serve_warn_of_skipped(const struct settings *s);
 

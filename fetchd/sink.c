@@ -74,7 +74,7 @@ static int frames_chunk_send(struct outlet *o, struct chunk *c, uint64_t offset)
 	return r;
 }
 
-/* A reader of frames on a pipe sees the writer alive: nobody waits for beats there. */
+/* A reader of frames on a pipe sees that the writer is alive: it needs no BEATs. */
 static int frames_send(struct sink *s, const struct message *m)
 {
 	return m->type == MSG_BEAT ? 0 : frame_write(s->fd, m);

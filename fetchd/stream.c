@@ -91,7 +91,7 @@ bool stream_head(struct stream *s, const struct response *r)
 		reason_set(&j->why, "out of memory");
 		return false;
 	}
-	/* Who cannot be believed about this body may be wrong about where it ends, and the next answer begins. */
+	/* A server that is wrong about this body may be wrong about where it ends and the next answer begins. */
 	return j->verdict != VERDICT_REFUSE || j->fail != FAIL_BAD_DATA;
 }
 
@@ -179,7 +179,7 @@ static enum stream_verdict settle_end(const struct stream *s, struct failure *f)
 	}
 }
 
-/* A body that was to be taken is over. Where nobody said how long the content is, it ends where the server ended it. */
+/* The body is over. If its length was not announced, the content ends where the server ended it. */
 static enum stream_verdict settle_body(const struct stream *s, uint64_t offset, uint64_t size, uint64_t wall,
 				       struct failure *f)
 {

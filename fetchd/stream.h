@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one stream of a transfer: a request, the judgement over its answer, and its body, in order into the outlet. It
- * says what follows and never acts itself: whoever owns it makes the requests and hears the exchange.
+ * returns what follows and never acts itself: its owner makes the requests and hears the exchange.
  *
  *   state            exchange   what is told
  *   STREAM_IDLE      NULL       nothing

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The limits on how fast the bytes of a transfer may come: its own, its host's and that of all transfers. While they
- * hold bytes back, the exchanges of the transfer are paused, and resumed together.
+ * The bandwidth limits of a transfer: its own, its host's and that of all transfers. While they hold bytes back, the
+ * exchanges of the transfer are paused, and resumed together.
  */
 #ifndef SLUICE_FETCHD_THROTTLE_H
 #define SLUICE_FETCHD_THROTTLE_H

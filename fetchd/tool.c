@@ -47,14 +47,14 @@ static int check_arguments(const struct settings *s, const char *source, struct 
 	struct digest digest;
 	int r = 0;
 	*ret_order = (struct fetch_order){
-	    /* Whoever reads the frames has a ref of his own; this one has to be there and to fit. */
+	    /* The reader of the frames has its own ref; this one only has to be valid. */
 	    .ref = span_str(strlen(source) <= REF_MAX ? source : "-"),
 	    .attempt = 1,
 	    .source = span_str(source),
 	    .offset = s->offset,
 	    .size = SIZE_UNKNOWN,
 	    .expected = span_str(s->digest),
-	    .checked = true, /* by whoever asked for the rest of what he has */
+	    .checked = true, /* by whoever requested the rest */
 	};
 	if (s->size)
 		r = opt_parse_number(OPT_COUNT, s->size, &ret_order->size);

@@ -112,7 +112,7 @@ void part_missing(struct part *p)
 	p->state = PART_MISSING;
 }
 
-/* The chunk that the byte at `at` goes into. NULL: no memory. */
+/* The chunk for the byte at `at`. NULL: no memory. */
 static struct chunk *chunk_for_more(struct window *w, struct part *p)
 {
 	struct chunk *last = p->chunks_len > 0 ? &p->chunks[p->chunks_len - 1] : NULL;

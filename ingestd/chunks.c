@@ -17,10 +17,10 @@
 /* ingestd */
 #include "ingestd/verdict.h"
 
-#define MESSAGES_A_TURN 32 /* then the loop looks at everybody else */
+#define MESSAGES_A_TURN 32 /* then other events have their turn */
 #define EVENT_EVERY_MS  200
 
-/* What fetchd told of itself last. */
+/* The last counts of fetchd. */
 struct news {
 	uint64_t incarnation; /* 0: nothing yet */
 	uint64_t started_s, updated_s;
@@ -69,7 +69,7 @@ static void on_resolved(struct flow *f, struct transfer *t, const struct message
 	flow_do(f, t, STEP_RESOLVED);
 }
 
-/* Take what the server says about the content. False: it contradicts what is known, and that was dealt with. */
+/* Take what the server says about the content. False: it contradicts what is known, which has been handled. */
 static bool learn(struct flow *f, struct transfer *t, const struct message *m)
 {
 	struct reason why;

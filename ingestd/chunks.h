@@ -21,7 +21,7 @@ void chunks_free(struct chunks *c);
 /* Take nothing any more. */
 void chunks_stop(struct chunks *c);
 
-/* What fetchd told of itself last, as COUNTS; false: it is not there, or has not told anything yet. */
+/* The last COUNTS of fetchd; false: it is not connected, or has not sent any yet. */
 bool chunks_fetchd_counts(const struct chunks *c, struct message *ret_counts);
 
 /* Refresh the gauges of both pipes (counters.h). */

@@ -65,7 +65,7 @@ static void on_get(struct control *c, const struct message *request, struct answ
 		};
 }
 
-/* The next transfer that is one: what is committed already is remembered only for those who request it by ref. */
+/* The next unfinished transfer: committed ones are remembered only for requests by ref. */
 static struct transfer *next_of(const struct transfers *ts, struct span ref)
 {
 	struct transfer *t = transfers_after(ts, ref);
@@ -75,7 +75,7 @@ static struct transfer *next_of(const struct transfers *ts, struct span ref)
 	return t;
 }
 
-/* What somebody else holds, or what is being committed, is over soon. */
+/* Another holder of the lock, or a commit, is done soon. */
 static void answer_errno(struct answer *a, const char *verb, int r, const struct reason *why)
 {
 	reason_set(&a->why, "cannot %s it: %s", verb, why->text);

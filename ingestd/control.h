@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What sluice requests of ingestd on its ctl socket.
- */
+/* Requests from sluice on ingestd's ctl socket. */
 #ifndef SLUICE_INGESTD_CONTROL_H
 #define SLUICE_INGESTD_CONTROL_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What happens to transfers, as it happens, for those who subscribed on the ctl socket. A hint and never the truth.
- */
+/* Events about transfers, for subscribers on the ctl socket. Hints, never the truth. */
 #ifndef SLUICE_INGESTD_EVENTS_H
 #define SLUICE_INGESTD_EVENTS_H
 
@@ -10,14 +8,14 @@
 
 struct events;
 
-/* 0 or -ENOMEM. Nobody hears anything before events_use(). */
+/* 0 or -ENOMEM. Nothing is published before events_use(). */
 int events_new(struct events **ret_events);
 void events_free(struct events *e);
 
 /* Where they go from now on; borrowed. NULL: nowhere. */
 void events_use(struct events *e, struct ctl *ctl);
 
-/* Publish the RECORD of a transfer. Nobody may be listening. */
+/* Publish the RECORD of a transfer, if anybody subscribed. */
 void events_publish(struct events *e, struct transfer *t);
 
 #endif

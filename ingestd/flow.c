@@ -139,7 +139,7 @@ static bool wants_reserve(const struct transfer *t)
 	return !transfer_is_busy(t) && record->size != SIZE_UNKNOWN && record->size - t->in->offset >= RESERVE_MIN;
 }
 
-/* There is nobody to fetch it from. */
+/* It has no source. */
 static bool is_fed_by_put(struct flow *f, struct transfer *t)
 {
 	if (t->in->record.source[0] != '\0')
@@ -150,8 +150,8 @@ static bool is_fed_by_put(struct flow *f, struct transfer *t)
 }
 
 /*
- * If it is known how much is to come, reserve the space before anything is asked of a server, then order: what a quota
- * has no room for is not begun, and does not eat up the quota.
+ * If the size is known, reserve the space before anything is requested from a server, then order: a transfer for which
+ * a quota has no room does not begin, and does not use up the quota.
  */
 static enum step go_on(struct flow *f, struct transfer *t)
 {
@@ -256,7 +256,7 @@ static enum step note_seal(struct flow *f, struct transfer *t)
 	return STEP_NONE;
 }
 
-/* Last in the queue: others have not stopped asking meanwhile, and fetchd runs only so many at once. */
+/* Last in the queue: other transfers were requested meanwhile, and fetchd runs a limited number at once. */
 static enum step requeue(struct flow *f, struct transfer *t)
 {
 	transfers_to_end(f->transfers, t);
@@ -344,7 +344,7 @@ static enum step reset(struct flow *f, struct transfer *t)
 static const struct step_row {
 	enum step (*run)(struct flow *f, struct transfer *t);
 	bool beside_job; /* it may run while the transfer has a job */
-	bool ends;       /* it takes the ingest away, so nothing of a job that failed before it is tried again */
+	bool ends;       /* it removes the ingest, so a job that failed before it is not retried */
 } steps[STEPS] = {
     [STEP_ORDER] = {.run = order, .beside_job = true},
     [STEP_RESOLVED] = {.run = go_on_resolved},
@@ -380,8 +380,8 @@ static const char *verb_of(const struct sync_job *job, enum sync_kind kind)
 }
 
 /*
- * A job failed, and the ingest is about to be closed or dropped. What is kept must not be vouched for by a live slot
- * if a sync did not take it: whoever opens it next could not know.
+ * A job failed, and the ingest is about to be closed or dropped. After a failed sync no live slot may vouch for the
+ * bytes that are kept: the next process to open it could not know.
  */
 static enum step end_after_failure(struct transfer *t, int r, const char *verb, enum step after)
 {
@@ -451,7 +451,7 @@ void flow_start_over(struct flow *f, struct transfer *t, enum fail_class class, 
 	flow_do(f, t, start_over(f, t, class, text));
 }
 
-/* The pause before the next try; each that brought nothing doubles it. */
+/* The pause before the next try; each try without progress doubles it. */
 static uint64_t next_pause_ms(struct transfer *t)
 {
 	uint64_t offset = t->in ? t->in->offset : 0;

@@ -30,7 +30,7 @@ struct flow {
 	struct workers *workers;
 	struct orders *orders; /* to fetchd */
 	struct seals *seals;   /* to commitd */
-	struct events *events; /* to whoever listens */
+	struct events *events; /* to subscribers */
 	uint64_t attempt;      /* the highest so far, over all transfers */
 	bool start_due;        /* a queued transfer may start: for turn.c, at the end of the turn */
 };
@@ -38,7 +38,9 @@ struct flow {
 /* Do a step and what follows from it, now or when the transfer's job is back. A later call replaces what waits. */
 void flow_do(struct flow *f, struct transfer *t, enum step step);
 
-/* Stop what fetchd and commitd do for an open transfer, then do the step. What is still to come of this attempt is stale. */
+/*
+ * Stop the work of fetchd and commitd on an open transfer, then do the step. Later messages of this attempt are stale.
+ */
 void flow_halt(struct flow *f, struct transfer *t, enum step step);
 
 /* Change the phase; tell the log and the events, unless others see no change. */
@@ -54,8 +56,7 @@ void flow_fail(struct flow *f, struct transfer *t, enum fail_class class, const 
 void flow_trouble(struct flow *f, struct transfer *t, int r, const char *verb);
 
 /*
- * The bytes are not what was asked for: drop them, and try once from zero, or fail with `class`. So wrong bytes block
- * no ref.
+ * The bytes are wrong: drop them, and try once more from zero, or fail with `class`. So wrong bytes never block a ref.
  */
 void flow_start_over(struct flow *f, struct transfer *t, enum fail_class class, const char *text);
 

@@ -10,7 +10,7 @@ struct orders {
 	struct link *link;
 };
 
-/* What a tag named at an earlier request may be another manifest than it names now. */
+/* A tag may name another manifest now than at an earlier request. */
 static bool is_to_be_resolved(const struct transfer *t)
 {
 	struct source source;

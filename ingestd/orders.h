@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The pipe to fetchd: orders for bytes, and the calls that take them back.
- */
+/* The pipe to fetchd: orders for bytes, and their cancellation. */
 #ifndef SLUICE_INGESTD_ORDERS_H
 #define SLUICE_INGESTD_ORDERS_H
 
@@ -20,13 +18,13 @@ void orders_use(struct orders *o, struct link *link);
 /* Send every order that is due, as far as fetchd takes them; the rest goes when it does. */
 void orders_flush(struct orders *o);
 
-/* Tell fetchd to stop. If it does not listen, that is lost, and its next message of that attempt is answered so again. */
+/* Tell fetchd to stop. If that is lost, its next message of that attempt is answered by another CANCEL. */
 void orders_cancel(struct orders *o, struct span ref, uint64_t attempt);
 
 /*
- * fetchd said HELLO. Whoever does may have nothing of ours in hand: a new fetchd has only what was sent since it
- * connected, and one that lost us has nothing. So every order is due again, from where we are and under the attempt that
- * it has: a fetchd that has it already knows it for a repetition, and nothing is fetched twice.
+ * fetchd said HELLO. It may have none of our orders: a new fetchd has only what was sent since it connected, and one
+ * that lost us has nothing. So every order is due again, from the present offset and under its attempt: a fetchd that
+ * has it already recognises the repetition, and nothing is fetched twice.
  */
 void orders_renew(struct orders *o);
 

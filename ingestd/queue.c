@@ -50,7 +50,7 @@ static int check_get(const struct message *get, struct digest *ret_expected, str
 	return 0;
 }
 
-/* What 'ingestd put' fed may have to be fetched after all, should it turn out to be wrong. */
+/* Content from 'ingestd put' that turns out to be wrong may have to be fetched after all. */
 static void adopt_source(struct transfer *t, struct span source)
 {
 	if (t->in && t->in->record.source[0] == '\0')
@@ -72,7 +72,7 @@ static struct transfer *take_up(struct flow *f, const struct message *get, const
 	return NULL;
 }
 
-/* The ingest could not be made: what was not there before the request is not there after it. */
+/* The ingest could not be created: remove what the request added. */
 static void give_up(struct flow *f, struct transfer *t, bool was_there)
 {
 	if (!was_there)
@@ -100,7 +100,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 		return 0;
 	}
 	if (expected && layout_blob_size(f->home->layout, expected, ret_size) == 0) {
-		if (!t || t->phase != PHASE_COMMITTED) /* what is left of an earlier try is not needed any more */
+		if (!t || t->phase != PHASE_COMMITTED) /* an earlier try's leftovers are not needed any more */
 			(void)queue_abort(f, get->ref, why);
 		return 0;
 	}
@@ -112,7 +112,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 	r = start_open(f, t, why);
 	if (r == 0) {
 		queue_up(f, t);
-	} else if (file_is_full(r)) { /* even for that little there will be space again */
+	} else if (file_is_full(r)) { /* wait for space, even for that little */
 		flow_wait_for_space(f, t, why->text);
 	} else {
 		*ret_class = r == -EWOULDBLOCK ? FAIL_AGAIN : FAIL_IO;

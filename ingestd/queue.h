@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The queue: what sluice requests of transfers, and whose turn it is.
- */
+/* The queue: requests from sluice, and the order of transfers. */
 #ifndef SLUICE_INGESTD_QUEUE_H
 #define SLUICE_INGESTD_QUEUE_H
 
@@ -17,10 +15,7 @@ void queue_run(struct flow *f);
 int queue_get(struct flow *f, const struct message *get, struct transfer **ret_transfer, uint64_t *ret_size,
 	      enum fail_class *ret_class, struct reason *why);
 
-/*
- * ABORT: remove the ingest, with what stands in it and is not ours. -ENOENT: there is none. Another -errno with a
- * reason.
- */
+/* ABORT: remove the ingest, including foreign files in it. -ENOENT: there is none. Another -errno with a reason. */
 int queue_abort(struct flow *f, struct span ref, struct reason *why);
 
 /*

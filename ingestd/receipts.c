@@ -13,14 +13,14 @@
 /* Wire */
 #include "common/wire/counters.h"
 
-#define MESSAGES_A_TURN 256 /* then the loop looks at everybody else */
+#define MESSAGES_A_TURN 256 /* then other events have their turn */
 
 struct receipts {
 	struct flow *flow;
 	struct link *link;
 };
 
-/* The bytes are here and commitd saw something else in their place, or an older seal: once more, from the check on. */
+/* The bytes are here, but commitd saw something else in their place, or an older seal: check and seal again. */
 static void seal_again(struct flow *f, struct transfer *t)
 {
 	t->sealed_again = true;

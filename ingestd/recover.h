@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Taking up what is on disk: starting is recovering.
- */
+/* Recovery of what is on disk: starting is recovering. */
 #ifndef SLUICE_INGESTD_RECOVER_H
 #define SLUICE_INGESTD_RECOVER_H
 

@@ -20,7 +20,7 @@ void seals_use(struct seals *s, struct link *link);
 /* Send every seal that is due, as far as commitd takes them; the rest goes when it does. */
 void seals_flush(struct seals *s);
 
-/* commitd said HELLO. It has no seal of ours, or cannot know that it has: all are due again. It joins doubles itself. */
+/* commitd said HELLO. It may have none of our seals, so all are due again. commitd merges duplicates. */
 void seals_renew(struct seals *s);
 
 /* The seal of a complete ingest. The views hold as long as `digest_text` and the ingest do. */

@@ -77,7 +77,7 @@ static void count_space(const struct layout *layout)
 	count_set(COUNT_INODES_SIZE, st.f_files);
 }
 
-/* The gauges: what is not counted as it happens but looked up when somebody asks. */
+/* The gauges: looked up on request, not counted as they change. */
 static void refresh_counts(void *self)
 {
 	const struct server *s = self;
@@ -165,7 +165,7 @@ static void on_stop(void *self)
 	turn_stop(s->turn);
 }
 
-/* Also after a failed start, or a second signal that did not wait: the jobs in hand come to their end first. */
+/* Also after a failed start or a second signal: jobs in hand finish first. */
 static void on_release(void *self)
 {
 	struct server *s = self;

@@ -16,7 +16,7 @@ struct settings {
 	uint64_t checkpoint_interval_ms; /* ... and this much time, while bytes come in */
 	/* the daemon */
 	const char *runtime_dir;
-	uint64_t max_active; /* transfers that fetchd is ordered to fetch at once */
+	uint64_t max_active; /* transfers to fetch at once */
 	uint64_t lease_ms;   /* a transfer that is silent for longer is ordered again */
 	bool no_resume;      /* leave unfinished transfers idle at start */
 	/* ingestd put */

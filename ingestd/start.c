@@ -18,7 +18,7 @@
 #include "ingestd/disk/open.h"
 #include "ingestd/verdict.h"
 
-/* No space even for the record of a new ingest: what little it has is of more use to others. */
+/* No space even for the record of a new ingest: leave the little that there is to others. */
 static void remove_empty_ingest(struct transfer *t, int r)
 {
 	if (!file_is_full(r) || transfer_is_busy(t) || t->in->record_len > 0 || t->in->offset > 0)
@@ -27,7 +27,7 @@ static void remove_empty_ingest(struct transfer *t, int r)
 	t->in = NULL;
 }
 
-/* The last request counts, and what was known of content of which nothing came does not. */
+/* The last request wins over what was known about content of which nothing has arrived. */
 static void apply_request(struct transfer *t)
 {
 	struct record *record = &t->in->record;
@@ -81,7 +81,7 @@ static void rest(struct flow *f, struct transfer *t, int r, const struct reason 
 		flow_do(f, t, STEP_CLOSE);
 }
 
-/* A part of content that nothing identifies: nobody could tell whether what a server has now continues it. */
+/* Part of some content without an identity: nothing tells whether the server still has the same content. */
 static bool is_unverifiable(const struct ingest *in)
 {
 	const struct record *record = &in->record;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * How a transfer begins, and how it begins again after a rest: its ingest is opened, and what it is short of comes next.
- */
+/* How a transfer begins, or begins again after a rest: open its ingest, then do what is missing. */
 #ifndef SLUICE_INGESTD_START_H
 #define SLUICE_INGESTD_START_H
 
@@ -13,7 +11,7 @@
  */
 int start_open(struct flow *f, struct transfer *t, struct reason *why);
 
-/* A QUEUED transfer without a job, and there is room for it: open the ingest and do what comes next. */
+/* Start a QUEUED transfer that has no job: open the ingest and do what comes next. */
 void start_transfer(struct flow *f, struct transfer *t);
 
 #endif

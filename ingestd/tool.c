@@ -26,7 +26,7 @@
 #include "ingestd/seals.h"
 #include "ingestd/verdict.h"
 
-#define PIPE_BYTES (1 << 20) /* the pipe's buffer between us and the stage before */
+#define PIPE_BYTES (1 << 20) /* the pipe's buffer between us and the previous stage */
 
 struct put {
 	const struct settings *settings;
@@ -47,7 +47,7 @@ static int io_failed(struct put *p, int r, const char *verb)
 	return exit_code_of(r);
 }
 
-/* What a sync did not take must not be vouched for by the live slot: the next run could not know. */
+/* After a failed sync the live slot must not vouch for the bytes: the next run could not know. */
 static int sync_failed(struct put *p, const struct sync_job *job)
 {
 	if (job->poisoned)
@@ -65,7 +65,7 @@ static int checkpoint(struct put *p)
 	return sync_finish(&job) < 0 ? sync_failed(p, &job) : EX_OK;
 }
 
-/* Does it fit, if the size is known? Before the first byte is taken. */
+/* If the size is known, check that it fits, before the first byte is taken. */
 static int claim_space(struct put *p)
 {
 	struct reason why;
@@ -159,7 +159,7 @@ static int cut_short(struct put *p)
 	return EX_TEMPFAIL;
 }
 
-/* Take what the sender knows, unless the command line says it already. */
+/* Take what the sender knows, unless the command line overrides it. */
 static int on_opened(struct put *p, const struct message *m)
 {
 	struct record *record = &p->in->record;

@@ -9,7 +9,7 @@
 /* Base */
 #include "common/base/clock.h"
 
-#define RATE_AGE_MAX_MS 3000 /* a rate that was measured before that says nothing about now */
+#define RATE_AGE_MAX_MS 3000 /* an older measurement says nothing about the present rate */
 
 /* Sets of jobs and of steps. */
 #define BIT(x)     (1u << (x))
@@ -217,7 +217,7 @@ void transfer_refresh(struct transfer *t)
 		ingest_digest(t->in, &t->digest);
 }
 
-/* A transfer that fetchd holds back until some time rests, for whoever looks at it. */
+/* A transfer that fetchd holds back until some time is shown as waiting. */
 static enum transfer_state shown_state(const struct transfer *t)
 {
 	return t->state == TRANSFER_FETCHING && t->until_s > 0 ? TRANSFER_WAITING : t->state;

@@ -38,7 +38,7 @@
  *   FOR_LOCK   waits for another process that has the ingest's lock
  *   IDLE       waits for a request, or to be fed by 'ingestd put'
  *   FAILED     `note` says why; its bytes are kept
- *   COMMITTED  kept for a while, so that whoever asked by tag learns the digest
+ *   COMMITTED  kept for a while, so that a client that asked by tag learns the digest
  */
 #ifndef SLUICE_INGESTD_TRANSFER_H
 #define SLUICE_INGESTD_TRANSFER_H
@@ -105,7 +105,7 @@ struct transfer {
 	bool sealed_again;             /* commitd has once not found what was sealed */
 	enum fail_class restart_class; /* why it starts over */
 
-	unsigned space_tries;  /* in vain, without any progress, since there seemed to be space */
+	unsigned space_tries;  /* failed tries without progress, since there seemed to be space */
 	uint64_t space_ms;     /* not to be tried before; monotonic */
 	uint64_t space_offset; /* where the last try failed */
 	uint64_t job_ms;       /* when the job was submitted; monotonic, as are those below */
@@ -149,19 +149,19 @@ void transfer_set_after(struct transfer *t, enum step after);
 /* The job is back. Returns what is to come after it. */
 enum step transfer_end_job(struct transfer *t);
 
-/* Assert that nothing is left half done: the whole table. For when the loop has done with a transfer for now. */
+/* Assert the whole table: nothing is left half done. For the end of a step. */
 void transfer_check(const struct transfer *t);
 
 /* Whether fetchd has an order for it, or will get one: messages of the current attempt count. */
 bool transfer_is_ordered(const struct transfer *t);
 
-/* Whether it goes on without another request. */
+/* Whether it continues without another request. */
 bool transfer_is_under_way(const struct transfer *t);
 
 /* Replace the note. `text` may be NULL. */
 void transfer_note(struct transfer *t, const char *text);
 
-/* Keep what a request wants; `expected` may be NULL. 0 or -ENOMEM. */
+/* Keep a request's parameters; `expected` may be NULL. 0 or -ENOMEM. */
 int transfer_ask(struct transfer *t, struct span source, const struct digest *expected, uint64_t size);
 
 /* Put the size and the digest of the last request into the record of the open ingest. */

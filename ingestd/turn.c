@@ -55,8 +55,8 @@ static void tick_sealed(struct flow *f, struct transfer *t, uint64_t now_ms)
 }
 
 /*
- * The file system's word comes first, since it costs nothing. A quota has no part in it: so the space is reserved
- * before anything is asked of a server.
+ * Check the file system's numbers first, since that costs nothing. They do not include quotas, so the space is reserved
+ * before anything is requested from a server.
  */
 static void tick_for_space(struct flow *f, struct transfer *t, uint64_t now_ms)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happens by time and at the end of each turn of the loop: leases, checkpoints, waits; the start of what is
- * queued; and the end of the daemon.
+ * Work by time and at the end of each turn of the loop: leases, checkpoints, waits; starting queued transfers; and
+ * stopping the daemon.
  */
 #ifndef SLUICE_INGESTD_TURN_H
 #define SLUICE_INGESTD_TURN_H
@@ -16,8 +16,8 @@ int turn_new(struct loop *loop, struct flow *f, struct turn **ret_turn);
 void turn_free(struct turn *turn);
 
 /*
- * Start nothing more, call off what is under way, make it durable and close it. Ends the loop when all is closed. No
- * messages are taken any more.
+ * Stop: start nothing more, cancel running transfers, make them durable and close them. Ends the loop when all are
+ * closed. No more messages are taken.
  */
 void turn_stop(struct turn *turn);
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Judgements about a transfer, and the words for them. Nothing here changes a state.
- */
+/* Judgements about a transfer, and their messages. Nothing here changes a state. */
 #ifndef SLUICE_INGESTD_VERDICT_H
 #define SLUICE_INGESTD_VERDICT_H
 
@@ -17,12 +15,12 @@ bool verdict_room(const struct layout *l);
 bool verdict_content(const struct ingest *in, struct reason *why);
 
 enum learn {
-	LEARN_OK,      /* the record knows it now */
+	LEARN_OK,      /* it is in the record now */
 	LEARN_CHANGED, /* the content at the source is not the one that the bytes so far came from */
 	LEARN_WRONG,   /* it is not the content that was requested */
 };
 
-/* Take an OPENED's size, digest, media type and validator into the record of the transfer's ingest. */
+/* Store an OPENED's size, digest, media type and validator in the record of the transfer's ingest. */
 enum learn verdict_learn(struct transfer *t, const struct message *opened, struct reason *why);
 
 /* "cannot VERB 'path of the data': errno text". */

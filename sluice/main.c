@@ -7,8 +7,8 @@
  *	sluice [OPTION...] COMMAND [OPTION...] [OPERAND...]
  *
  * DESCRIPTION
- *	The command of Sluice. It requests what is wanted from the daemons ingestd and commitd, shows how far that is,
- *	and shows and names what is stored. It opens no network socket and writes nothing in the store. When no daemons
+ *	The command of Sluice. It sends requests to the daemons ingestd and commitd, shows their progress,
+ *	and shows and names stored content. It opens no network socket and writes nothing in the store. When no daemons
  *	serve the store, pull, fetch, abort, reset, tag and rm start them for as long as they run.
  *
  *	pull REFERENCE		get an image, and name it when it is complete

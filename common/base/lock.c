@@ -72,7 +72,7 @@ static int lock_fd(int fd, int how)
 	return r;
 }
 
-/* Exclusively, unless somebody has it so: a lock that can be shared is held by those who only look. */
+/* Lock exclusively, unless another process has: a lock that can be shared is only being tested. */
 static int lock_fd_over_lookers(int fd)
 {
 	int r = lock_fd(fd, LOCK_EX | LOCK_NB);

@@ -18,7 +18,7 @@
 #define LIMIT_MS      1000
 #define REPEATED_ROOM 48 /* bytes; " (repeated 18446744073709551615 times)" and more */
 
-/* A line as the journal gets it, but for its message, which stderr gets alone. */
+/* A line: its fields for the journal, and its message, which is all that stderr gets. */
 struct line {
 	enum log_level level;
 	struct journal_entry fields;

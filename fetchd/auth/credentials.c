@@ -90,7 +90,10 @@ static bool path_covers(struct span path, const char *name)
 	       (name[path.len] == '/' || name[path.len] == '\0');
 }
 
-/* How well a key fits, 0 if not at all: the longer the better, and a URL, which is docker's form, less than a name. */
+/*
+ * How well a key matches, 0 if not at all: longer keys match better, and a URL, which is docker's form, less well than
+ * a name.
+ */
 static size_t key_fit(const char *key, const char *host, const char *name)
 {
 	static const char *const schemes[] = {"https://", "http://"};
@@ -175,7 +178,7 @@ static int take_entry(const struct json_t *entry, const char *host, struct crede
 	return fill_pair(c, json_member_text(entry, "username"), json_member_text(entry, "password"));
 }
 
-/* The name becomes part of a program's: nothing but a word may stand there. */
+/* The name becomes part of a program's name, so it must be a plain word. */
 static int take_helper(const char *name, const char *server, struct credential *c, struct reason *why)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
@@ -207,7 +210,7 @@ int credentials_parse(struct span text, const char *host, const char *name, stru
 		      struct reason *why)
 {
 	AUTO_JSON root = NULL;
-	int r = json_parse(text, &root, NULL); /* whose reason would quote what stands near the mistake */
+	int r = json_parse(text, &root, NULL); /* its reason would quote the text near the mistake */
 	if (r < 0) {
 		reason_set(why, "not valid JSON");
 		return r;
@@ -235,7 +238,7 @@ int credentials_parse_helper(struct span text, struct credential *ret_credential
 	return fill_pair(ret_credential, user, secret);
 }
 
-/* These files may be symbolic links: that is how dotfiles and mounted secrets are kept. */
+/* These files may be symbolic links, as dotfiles and mounted secrets often are. */
 static int load(const char *path, struct buf *out)
 {
 	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -6,7 +6,7 @@
  *   {"auths": {"HOST[:PORT][/NAMESPACE[/NAME]]": {"auth": "base64 of user:password", "identitytoken": "..."}},
  *    "credHelpers": {"HOST": "NAME of docker-credential-NAME"}, "credsStore": "the same, for all other hosts"}
  *
- * The longest key that fits counts. Nothing is kept in memory between look-ups, and nothing of it is ever logged.
+ * The longest matching key counts. Nothing is kept in memory between look-ups, and nothing is ever logged.
  */
 #ifndef SLUICE_FETCHD_AUTH_CREDENTIALS_H
 #define SLUICE_FETCHD_AUTH_CREDENTIALS_H
@@ -22,7 +22,7 @@ enum credential_kind {
 	CREDENTIAL_NONE,
 	CREDENTIAL_BASIC,    /* value: base64 of user:password */
 	CREDENTIAL_IDENTITY, /* value: an identity (refresh) token */
-	CREDENTIAL_HELPER,   /* value: whom to ask, server: for what (helper.h) */
+	CREDENTIAL_HELPER,   /* value: the helper's name, server: what to ask it for (helper.h) */
 };
 
 /* All zero: none. What it owns is given back by credential_wipe(). */

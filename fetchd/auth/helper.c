@@ -117,8 +117,8 @@ static void on_timeout(void *self)
 }
 
 /*
- * In a process group of its own, so that it can be killed with all that it started; with no descriptor of ours but the
- * three, and none of our signal handling. Its complaints could quote a secret: they go nowhere.
+ * In a process group of its own, so that it can be killed with its children; without our descriptors but the three, and
+ * without our signal handling. Its stderr could quote a secret, so it is discarded.
  */
 static int spawn(struct helper *h, int in, int out)
 {
@@ -153,7 +153,7 @@ static int spawn(struct helper *h, int in, int out)
 	return -r;
 }
 
-/* The question is shorter than a pipe is deep, so that writing it cannot block. */
+/* The question fits in a pipe's buffer, so writing it cannot block. */
 static int run(struct helper *h, const char *server)
 {
 	int question[2], answer[2];

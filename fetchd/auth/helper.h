@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Credential helpers, as docker has them: the program docker-credential-NAME is run with "get", reads on stdin for
- * which server, and prints {"Username": ..., "Secret": ...}. It runs beside the loop, which it never holds up, and is
- * killed when its time is over. Nothing of it is on a command line.
+ * which server, and prints {"Username": ..., "Secret": ...}. It never blocks the loop, and is killed when its time is
+ * up. No secret is on a command line.
  */
 #ifndef SLUICE_FETCHD_AUTH_HELPER_H
 #define SLUICE_FETCHD_AUTH_HELPER_H

@@ -49,9 +49,8 @@ static enum login_verdict take(struct login *l, const struct pass_answer *a, str
 }
 
 /*
- * A pass that is shown before anybody asked was made for the challenge of an earlier answer. Where this one has
- * another, that is to be heard before anything counts as refused; plain URLs of a host need not even have the realm in
- * common.
+ * A pass sent before a 401 was made for the challenge of an earlier answer. If this challenge differs, it is answered
+ * before anything counts as refused; plain URLs of a host need not even have the realm in common.
  */
 static enum login_verdict show(struct login *l, const struct pass_account *who, const struct pass_answer *a,
 			       struct failure *ret_failure)
@@ -93,7 +92,7 @@ static enum login_verdict refused(struct login *l, const struct pass_account *wh
 	return fail(ret_failure, FAIL_DENIED, LOGIN_REFUSED, text.text);
 }
 
-/* A pass that is fresh and refused all the same will not be better a second time. */
+/* A fresh pass that is refused will not be accepted the second time. */
 enum login_verdict login_challenged(struct login *l, const struct pass_account *who, const struct challenge *c,
 				    const struct reason *why, struct failure *ret_failure)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How one transfer logs in: a pass is shown where the account had one, made where the registry asks for one (401), and
- * made once more where it is refused. It hands back what to do next and never acts itself.
+ * How one transfer logs in: it sends the pass that the account had, makes one if the registry asks for one (401), and
+ * makes another one if that is refused. It returns what to do next and never acts itself.
  */
 #ifndef SLUICE_FETCHD_AUTH_LOGIN_H
 #define SLUICE_FETCHD_AUTH_LOGIN_H
@@ -19,7 +19,7 @@ enum login_verdict {
 struct login {
 	struct passes *passes; /* borrowed */
 	struct pass_wait wait; /* idle unless LOGIN_WAIT was the last verdict */
-	bool presenting;       /* the pass waited for is to be shown before anybody asks */
+	bool presenting;       /* the pass that is awaited will be sent without a 401 */
 	struct buf pass;       /* the Authorization, empty: none; wiped */
 	uint64_t generation;   /* of that pass */
 	bool fresh;            /* it was made after the last byte came */
@@ -34,7 +34,7 @@ void login_init(struct login *l, struct passes *passes, void (*go)(void *self, c
 /* Fit for a login of zeros. */
 void login_release(struct login *l);
 
-/* Another registry is asked from now on. */
+/* Requests go to another registry from now on. */
 void login_forget(struct login *l);
 
 /*

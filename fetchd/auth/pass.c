@@ -33,7 +33,7 @@ struct pass {
 	bool serving; /* those in line are being told */
 	bool stale;   /* the configuration has changed meanwhile: not to be kept */
 	uint64_t asked_ms;
-	uint64_t round; /* grows with each that is made; who came later waits for the next */
+	uint64_t round; /* grows with each pass; who asks later waits for the next */
 	struct credential_search search;
 	struct credential credential;
 	struct helper *helper;
@@ -136,7 +136,7 @@ static void finish(struct pass *p)
 {
 	p->making = false;
 	credential_wipe(&p->credential);
-	/* An early renewal that failed harms nobody as long as the old one is good. */
+	/* A failed early renewal does no harm while the old pass is valid. */
 	if (!p->answer.authorization && p->value.len > 0 && clock_mono_ms() < p->end_ms) {
 		p->answer = (struct pass_answer){.authorization = p->value.data, .generation = p->generation};
 		return;
@@ -182,7 +182,7 @@ static void hold(struct pass *p, const char *scheme, const char *value, uint64_t
 	finish(p);
 }
 
-/* Tell all who waited for it. They may come again at once, and then wait for the next. */
+/* Tell all waiters. They may ask again at once, and then wait for the next. */
 static void serve(struct pass *p)
 {
 	struct pass_answer answer = p->answer;
@@ -233,14 +233,14 @@ static void ask_for_token(struct pass *p)
 		fail(p, r == -ENOMEM ? FAIL_AGAIN : FAIL_DENIED, r == -ENOMEM, why.text);
 }
 
-/* Whether a password may go over this connection: not in the clear through a network, unless somebody said so. */
+/* Whether a password may go over this connection: not in the clear through a network, unless configured. */
 static bool may_send_password(const struct pass *p)
 {
 	return p->origin.tls || host_is_loopback(p->origin.host) ||
 	       registries_find(&p->passes->settings->registries, p->host)->plain_http == PLAIN_HTTP_YES;
 }
 
-/* The credentials are known, or that there are none. */
+/* The credentials are known, or known to be absent. */
 static void use_credential(struct pass *p)
 {
 	struct reason why;
@@ -364,7 +364,7 @@ int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wai
 	return make_for(newest, w, ret_answer);
 }
 
-/* What does not count for the pass is left out, so that it makes no difference either. */
+/* Parameters that do not matter for the pass are left out, so that they make no difference. */
 static void normalize(struct challenge *c)
 {
 	if (!(c->schemes & AUTH_BEARER) || c->realm[0] == '\0') {

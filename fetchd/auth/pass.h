@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Passes: what registries want to see in Authorization, and how to get it. A 401 names what is wanted: a password
- * (Basic), or a token that a realm makes (Bearer). The credentials are looked up, a helper asked where one keeps them,
- * the realm asked for a token; then all transfers of the same account at the same registry use the pass until it is
- * about to end. While one is being made, every transfer that wants it waits for that one.
+ * Passes: the values of Authorization, and how to get them. A 401 names the scheme: a password (Basic), or a token from
+ * a realm (Bearer). The credentials are looked up, if necessary with a helper, and the token is requested from the
+ * realm; then all transfers of the same account at the same registry use the pass until shortly before it expires.
+ * While a pass is being made, every transfer that needs it waits for it.
  *
  * A pass is in one of these states:
  *   making   credentials or a token are asked for; who wants it waits in line
@@ -20,7 +20,7 @@
 #include "fetchd/http/url.h"
 
 #define PASSES_MAX        128    /* the idle ones give way to new ones; a transfer waits for one at a time */
-#define PASS_RENEW_MS     10000u /* before its end a pass is made anew, or after four fifths of a short life */
+#define PASS_RENEW_MS     10000u /* renewed this long before it expires, or after four fifths of a short life */
 #define HELPER_TIMEOUT_MS 30000u
 
 /* For printf with the registry's name, twice. */
@@ -42,7 +42,7 @@ struct pass_account {
 struct pass_answer {
 	const char *authorization; /* the header's value, NULL: there is none; borrowed for the call */
 	uint64_t generation;       /* of this one; never 0 */
-	bool fresh;                /* it was made for whoever hears this */
+	bool fresh;                /* it was made for this caller */
 	bool anonymous;            /* no credentials were found to make it with */
 	bool retry;                /* without one: later may do */
 	struct failure failure;    /* without one; the status is the realm's, or 0 */
@@ -67,9 +67,9 @@ void passes_free(struct passes *ps);
 void passes_forget(struct passes *ps);
 
 /*
- * The pass that this account had last, before anybody asks for one. 1: `ret_answer`; 0: it is being made, `go` will be
- * called; -ENOENT: it had none. The first pass of a repository is waited for, because all of it will want one; plain
- * URLs of a host have less in common.
+ * The last pass of this account, before a 401. 1: `ret_answer`; 0: it is being made, `go` will be called; -ENOENT: it
+ * had none. Callers wait for the first pass of a repository, because all of its content will need one; plain URLs of a
+ * host have less in common.
  */
 int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wait *w, struct pass_answer *ret_answer);
 
@@ -80,7 +80,7 @@ int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wai
 int pass_login(struct passes *ps, const struct pass_account *who, const struct challenge *c, uint64_t refused,
 	       struct pass_wait *w, struct pass_answer *ret_answer);
 
-/* The pass of this generation was refused: nobody else is to try it. */
+/* The pass of this generation was refused: do not use it again. */
 void pass_drop(struct passes *ps, uint64_t generation);
 
 /* Leave the line. Idle is fine. */

@@ -118,7 +118,7 @@ int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms
 {
 	AUTO_JSON root = NULL;
 	uint64_t life_s = 0;
-	int r = json_parse(answer, &root, NULL); /* whose reason would quote what stands near the mistake */
+	int r = json_parse(answer, &root, NULL); /* its reason would quote the text near the mistake */
 	if (r < 0) {
 		reason_set(why, "the answer is not valid JSON");
 		return r;
@@ -130,7 +130,7 @@ int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms
 		reason_set(why, token ? "the token in the answer is malformed" : "there is no token in the answer");
 		return -EINVAL;
 	}
-	/* Some say 0 where they mean that they do not say, as the clients of docker and podman take it. */
+	/* Some servers send 0 for "unknown"; docker and podman treat it so. */
 	if (!json_member_u64(root, "expires_in", &life_s) || life_s == 0)
 		life_s = TOKEN_LIFE_DEFAULT_S;
 	buf_clear(ret_token);
@@ -192,7 +192,7 @@ static void settle_refusal(struct token_run *run)
 		fail(run, FAIL_BAD_DATA, false, "it redirects, which is not followed");
 	else if (j->verdict == VERDICT_RETRY)
 		fail(run, j->fail, true, j->why.text);
-	else /* a realm that knows nothing of us does not say that the content is missing */
+	else /* a realm's 404 does not mean that the content is missing */
 		fail(run, j->fail == FAIL_NOT_FOUND ? FAIL_DENIED : j->fail, false, j->why.text);
 }
 
@@ -228,7 +228,7 @@ static void on_end(void *self, enum http_end end, int error, const struct reason
 static const struct http_hooks hooks = {on_head, on_body, on_end};
 
 /*
- * A private authority signed its realm's certificate, too; but who we are is nobody's business but the registry's. What
+ * A private CA may have signed the realm's certificate too, but our client certificate is for the registry alone. What
  * is filled in is borrowed from `p`.
  */
 static void fill_policy(const struct token_ask *ask, const struct origin *realm, struct policy *p,
@@ -262,7 +262,7 @@ static int send_request(struct http *http, const struct token_ask *ask, const st
 	    .authorization = basic.data,
 	    .form = form.data,
 	    .guarded = guarded,
-	    .fresh = true, /* it is seldom asked, and hardly again before the connection is closed */
+	    .fresh = true, /* requests are rare, so the connection would be closed before the next one */
 	    .last = SIZE_UNKNOWN,
 	};
 	fill_policy(ask, realm, &policy, &request);

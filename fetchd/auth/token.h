@@ -3,9 +3,9 @@
  * Bearer tokens: one request for one of them, by the distribution project's token specification ("Token Authentication
  * Specification": GET, anonymous or with a password) and its OAuth 2 part (POST, with an identity token).
  *
- * A realm is where the registry says, so it is told little and believed less: https only, except at the registry's own
- * origin or between two hosts of this machine; no user in it; no redirect; never an address of this machine or of its
- * link, unless the registry is there itself. Its answer is bounded in bytes and time.
+ * The registry chooses the realm, so it is not trusted: https only, except at the registry's own origin or between two
+ * hosts of this machine; no user in the URL; no redirects; never an address of this machine or of its link, unless the
+ * registry is there itself. Its answer is bounded in bytes and time.
  */
 #ifndef SLUICE_FETCHD_AUTH_TOKEN_H
 #define SLUICE_FETCHD_AUTH_TOKEN_H
@@ -56,7 +56,7 @@ struct token_ask {
 struct token_answer {
 	const char *token; /* NULL: there is none; borrowed for the call */
 	uint64_t life_ms;
-	bool retry; /* without a token: the same may do later */
+	bool retry; /* without a token: a retry may succeed */
 	struct failure failure;
 };
 

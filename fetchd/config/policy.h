@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What holds for one host: its own section of the configuration, and for whatever that leaves open the settings for
- * all hosts. Looked up once for a request and then a value of its own, so that nothing is compared in the middle of a body
- * and a configuration that is read again changes nothing under a request that runs.
+ * The settings for one host: its own section of the configuration, completed by the settings for all hosts. Resolved
+ * once per request into a copy, so that nothing is looked up in the middle of a body, and re-reading the configuration
+ * changes nothing for a running request.
  */
 #ifndef SLUICE_FETCHD_CONFIG_POLICY_H
 #define SLUICE_FETCHD_CONFIG_POLICY_H

@@ -105,7 +105,7 @@ static int check_mirror(const char *registry, const char *url, struct reason *wh
 	return r;
 }
 
-/* What a request is made of, and what says who we are: these are not for a configuration file to set. */
+/* Headers that fetchd sets itself, and credentials: a configuration file must not set these. */
 static bool is_ours(struct span name)
 {
 	static const char *const ours[] = {"Accept",
@@ -254,7 +254,7 @@ static const struct opt number_rows[] = {
     {.name = NULL},
 };
 
-/* Checked now and not by the first transfer: a file that cannot be read would look like a server that is not trusted. */
+/* Checked now, not by the first transfer: an unreadable file would look like an untrusted server. */
 static int set_path(struct registry_settings *registry, const char *key, const char *value, struct reason *why)
 {
 	int r = opt_set(path_rows, registry, key, value, why);

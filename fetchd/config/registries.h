@@ -45,7 +45,7 @@ struct retry_settings {
 	uint64_t max;          /* failures that are followed by another try */
 	uint64_t delay_ms;     /* the first wait is up to this long, the next up to twice that, ... */
 	uint64_t delay_max_ms; /* ... up to this */
-	uint64_t after_max_ms; /* a server that asks for a longer wait is not waited for */
+	uint64_t after_max_ms; /* give up if a server asks for a longer wait */
 };
 
 /* How a big blob is fetched in several ranges at once. */
@@ -103,7 +103,7 @@ const char *registries_section(const char *section);
  */
 int registries_read(struct registries *rs, const char *config, struct reason *why);
 
-/* What only the whole can tell. -EBADMSG with a reason. */
+/* Checks of all sections together. -EBADMSG with a reason. */
 int registries_check(const struct registries *rs, struct reason *why);
 
 /* The section of a host; registry_unsaid if it has none. */

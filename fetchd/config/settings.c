@@ -189,7 +189,7 @@ struct reading {
 	struct opt rows[ROWS_IN_FILE + 1]; /* those that a file may set */
 };
 
-/* The file is shared with the other programs: sections of theirs are none of our business. */
+/* The file is shared with the other programs: their sections are ignored. */
 static int visit(void *self, const char *section, const char *key, const char *value, struct reason *why)
 {
 	struct reading *in = self;

@@ -45,7 +45,7 @@ static bool param_follows(struct span s)
 	return s.len > 0 && (s.data[0] == '"' || syntax_is_token_char(s.data[0]));
 }
 
-/* Only what a person could have typed: a control byte would forge a line, and what is not ASCII has no one meaning. */
+/* Printable ASCII only: a control byte would forge a line, and other bytes are ambiguous. */
 static bool append(struct param *p, uint8_t c)
 {
 	if (c < ' ' || c > '~' || p->len == CHALLENGE_REALM_MAX)
@@ -90,7 +90,7 @@ static bool take_param(struct span *s, struct param *p)
 	return right && (s->len == 0 || next_is(*s, ','));
 }
 
-/* A parameter that is there twice could mean either. */
+/* A repeated parameter is ambiguous. */
 static bool keep(struct challenge *c, unsigned *seen, const struct param *p)
 {
 	const struct {

@@ -14,7 +14,7 @@
 /* In the enum of libcurl's headers since 8.6. */
 #define TOO_LARGE ((CURLcode)100)
 
-/* What curl says, what that means, and how a person is told; NULL: in curl's own words. */
+/* curl's code, its meaning, and the message; NULL: in curl's own words. */
 static const struct {
 	CURLcode code;
 	enum http_end end;
@@ -46,9 +46,7 @@ static const struct {
     {CURLE_UNSUPPORTED_PROTOCOL, HTTP_REFUSED, "the answer is not HTTP/1.1"},
 };
 
-/*
- * What libcurl and OpenSSL have no code for, only words. The first that is in them counts.
- */
+/* Errors for which libcurl and OpenSSL have no code, only words. The first match counts. */
 static const struct {
 	const char *words;
 	enum http_end end;
@@ -83,7 +81,7 @@ static void say_error(const char *prefix, const char *text, struct reason *ret_w
 		   text[0] != '\0' ? text + 1 : "");
 }
 
-/* "Failed to connect to A port P after 0 ms: ...": A may be a proxy, and P a port that nobody chose. */
+/* "Failed to connect to A port P after 0 ms: ...": A may be a proxy, and P a default port. */
 static void say_no_connection(const char *text, int os_error, struct reason *ret_why)
 {
 	static const char begin[] = "Failed to connect to ";
@@ -143,7 +141,7 @@ static bool has_endless_line(const struct curl_end *c)
 	return (c->code == TOO_LARGE || c->code == CURLE_OUT_OF_MEMORY) && c->connected && !c->answer->whole;
 }
 
-/* By what had happened, whichever code and words curl has for it. False: those decide. */
+/* Decided by what had happened, whatever curl's code and words. False: those decide. */
 static bool find_event(const struct curl_end *c, enum http_end *ret_end, struct reason *ret_why)
 {
 	const char *words = NULL;
@@ -188,7 +186,7 @@ enum http_end curl_error_end(const struct curl_end *c, struct reason *ret_why)
 	return end;
 }
 
-/* curl remembers the number of an address that it gave up, too, though another one answered. */
+/* curl also remembers the errno of an address that it abandoned, although another one answered. */
 int curl_error_errno(const struct curl_end *c)
 {
 	bool counts = c->code == CURLE_COULDNT_CONNECT || c->code == CURLE_SEND_ERROR || c->code == CURLE_RECV_ERROR;

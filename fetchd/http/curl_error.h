@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What libcurl's errors mean to us, and how a person is told. Its codes and words differ from version to version, so
- * they are read together with what had happened by then: the same answer of a server has the same end with each.
+ * The meaning of libcurl's errors, and our messages. Its codes and words differ between versions, so they are read
+ * together with what had happened by then: the same answer of a server has the same outcome with each version.
  */
 #ifndef SLUICE_FETCHD_HTTP_CURL_ERROR_H
 #define SLUICE_FETCHD_HTTP_CURL_ERROR_H

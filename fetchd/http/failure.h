@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What went wrong with a request, as far as whoever made it has to know to try again, to give up and to tell why.
- */
+/* What went wrong with a request, in enough detail to retry, to give up, and to report why. */
 #ifndef SLUICE_FETCHD_HTTP_FAILURE_H
 #define SLUICE_FETCHD_HTTP_FAILURE_H
 

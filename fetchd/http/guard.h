@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a connection may not lead that a server, not a person, asked for: this machine and its link, the cloud's
- * metadata services included. The name of a host says little about that; so it is looked at when the socket is opened.
+ * Addresses to which a server must not send us: this machine and its link, including the cloud's metadata services. A
+ * host's name proves little, so the address is checked when the socket is opened.
  */
 #ifndef SLUICE_FETCHD_HTTP_GUARD_H
 #define SLUICE_FETCHD_HTTP_GUARD_H
@@ -14,7 +14,7 @@ struct sockaddr;
 /* Loopback, unspecified, link-local, or a known metadata address; also where IPv4 is mapped or embedded in IPv6. */
 bool guard_is_inner(const struct sockaddr *address);
 
-/* The same of an address as text: "127.0.0.1", "fe80::1%eth0". What is none is inner. */
+/* The same for an address as text: "127.0.0.1", "fe80::1%eth0". Text that is not an address counts as inner. */
 bool guard_ip_is_inner(const char *ip);
 
 /* The same of a host as it stands in a URL: an address literal ("127.0.0.1", "[::1]") or a name of this machine. */

@@ -168,7 +168,7 @@ static bool is_held(struct exchange *x, int port, bool is_inner)
 	return held;
 }
 
-/* Like libcurl's own, but for the guard, and not to be inherited by what we start. */
+/* Like libcurl's own, but with the guard and close-on-exec. */
 static curl_socket_t open_socket(void *self, curlsocktype purpose, struct curl_sockaddr *to)
 {
 	const struct sockaddr_in *at = (const void *)&to->addr; /* both families have the port at the same place */
@@ -202,7 +202,7 @@ static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_er
 	if (x->stopped)
 		return HTTP_STOPPED;
 	if (end == HTTP_REFUSED && connects == 0 && x->response.lines == 0)
-		return HTTP_BROKEN_OFF; /* no answer, on a connection that had served before: the end of a former one */
+		return HTTP_BROKEN_OFF; /* no answer on a reused connection: the server had closed it */
 	if (x->refused)
 		reason_set(ret_why, "%s", x->response.why.text);
 	else if (x->guard_held && (end == HTTP_NO_CONNECTION || code == CURLE_ABORTED_BY_CALLBACK))
@@ -268,7 +268,7 @@ static void collect_ends(struct http *h)
 	}
 }
 
-/* Not moved with every byte: when it fires it looks how long the last one is ago. curl minds the time to connect. */
+/* Not restarted with every byte: when it fires it checks the age of the last one. curl handles the time to connect. */
 static void on_stall(void *self)
 {
 	struct exchange *x = self;
@@ -394,7 +394,7 @@ static bool set_request(struct exchange *x, const struct http_ask *ask)
 	CURL *e = x->easy;
 	x->guarded = ask->guarded;
 	x->proxy_port = ask->guarded ? guard_proxy_port(strncasecmp(ask->url, "https:", 6) == 0) : 0;
-	/* Refused while curl holds the buffer of a try that came to nothing: that one will do. */
+	/* Refused while curl still holds a buffer from a failed try: that one will do. */
 	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, ask->one_of_many ? SMALL_RECEIVE_BUFFER : RECEIVE_BUFFER);
 	return add_headers(x, ask) == 0 && set_method(x, ask->form, ask->head) && set_tls(e, ask->tls) &&
 	       curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP exchanges by libcurl's multi interface on our loop: one request, one response, no decisions. Redirects,
- * credentials, ranges and retries are the caller's. This header is a seam: it names no library, and a program may be
- * linked with another implementation. http.c alone makes requests by libcurl; url.c has its parser of URLs, curl_error.c
- * its errors.
+ * credentials, ranges and retries are up to the caller. This header is a seam: it names no library, and a program may
+ * be linked with another implementation. http.c alone makes requests by libcurl; url.c has its parser of URLs,
+ * curl_error.c its errors.
  *
  * HTTP/1.1 only: pausing HTTP/2 streams has a trail of bugs around libcurl 7.88. No content encoding is asked for,
  * because offsets count the bytes of the content as it is.
@@ -44,7 +44,7 @@ struct http_tls {
 	const char *ca_file;     /* PEM; NULL: the system's authorities */
 	const char *client_cert; /* PEM, or NULL */
 	const char *client_key;  /* PEM; NULL: it is in client_cert */
-	bool skip_verify;        /* believe any certificate */
+	bool skip_verify;        /* accept any certificate */
 };
 
 struct http_ask {
@@ -60,7 +60,7 @@ struct http_ask {
 	bool head;                  /* HEAD: there will be no body */
 	bool guarded;               /* connect to none of the addresses of guard.h, unless to a proxy */
 	bool one_of_many;           /* a small buffer will do */
-	bool fresh;                 /* on a connection of its own, and none that was used before */
+	bool fresh;                 /* on a new connection */
 	const struct http_tls *tls; /* NULL: the system's authorities */
 	uint64_t connect_timeout_ms;
 	struct patience patience; /* with the server, once the request is out; paused time does not count */

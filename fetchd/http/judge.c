@@ -66,8 +66,8 @@ static bool digest_contradicts(const struct response *r, const struct want *w)
 }
 
 /*
- * What holds for each body that is taken: VERDICT_TAKE, or why not. `size` is that of all the content as the server
- * says it, or SIZE_UNKNOWN.
+ * The conditions for taking any body: VERDICT_TAKE, or why not. `size` is that of all the content as the server says
+ * it, or SIZE_UNKNOWN.
  */
 static enum verdict judge_body(const struct response *r, const struct want *w, uint64_t size, struct judgement *j)
 {
@@ -106,7 +106,7 @@ static bool has_changed(const struct response *r, const struct want *w)
 	return w->offset > 0 && w->expected[0] == '\0' && compare_validator(r, w) < 0;
 }
 
-/* A body that only the end of the connection ends may be cut short anywhere. */
+/* A body without a length may be cut short anywhere. */
 static bool has_no_end(const struct response *r, const struct want *w)
 {
 	return !r->has_length && !r->chunked && w->size == SIZE_UNKNOWN && !w->checked && !w->parsed &&
@@ -162,7 +162,7 @@ static enum verdict judge_part(const struct response *r, const struct want *w, s
 	return VERDICT_TAKE;
 }
 
-/* Some servers do not want any range, or not this one; what they would send whole has the same bytes in it. */
+/* Some servers refuse any range, or this one; the whole content has the same bytes. */
 static enum verdict refuse_range(struct judgement *j, const char *text)
 {
 	(void)refuse(j, FAIL_BAD_DATA, "%s to a range within the content", text);
@@ -189,7 +189,7 @@ static enum verdict judge_unsatisfied(const struct response *r, const struct wan
 	return r->total == w->offset ? VERDICT_COMPLETE : VERDICT_NARROW;
 }
 
-/* Stores say this, too, of a signed URL whose time is over. */
+/* Stores also answer this to an expired signed URL. */
 static bool may_be_over(const struct response *r, const struct want *w)
 {
 	return w->elsewhere && (r->status == 400 || r->status == 410);

@@ -15,9 +15,9 @@ struct want {
 	bool whole;        /* all was asked for, wherever `offset` is: a range had been refused */
 	uint64_t size;     /* of all the content, or SIZE_UNKNOWN */
 	uint64_t size_max; /* content over this is refused */
-	bool elsewhere;    /* asked where another server sent us, whose URLs are signed for a time */
-	bool checked;      /* somebody compares the bytes with a digest in the end, so wrong ones cannot go unseen */
-	bool parsed;       /* JSON: it shows when a part of it is missing */
+	bool elsewhere;    /* requested from the target of a redirect, whose URL may be signed and expire */
+	bool checked;      /* the bytes will be compared with a digest, so wrong ones are found */
+	bool parsed;       /* JSON: a truncated one is noticed */
 	char expected[DIGEST_TEXT_SIZE];   /* that digest where it is known here, else empty */
 	char validator[VALIDATOR_MAX + 1]; /* of the content that the bytes before `offset` came from, or empty */
 };

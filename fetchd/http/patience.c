@@ -28,7 +28,7 @@ void patience_noise(struct patience *p)
 	p->noise = true;
 }
 
-/* A look that comes late saw more time than was meant, and asks for no more bytes than were meant. */
+/* A late check covers more time than intended, but requires no more bytes. */
 static bool is_too_slow(struct patience *p, uint64_t watched_ms, struct reason *ret_why)
 {
 	if (p->bytes * 1000 >= p->min_speed * p->min_speed_ms)

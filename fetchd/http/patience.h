@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When a server is too slow to be waited for: it is silent, or what it sends is a trickle. A whole head and the bytes of a
- * body that is wanted are progress; what else a server can send without an end (lines of a head, interim answers,
- * trailers, a body that nobody wants) is none. Only time counts in which we would have taken bytes. Pure: the caller tells
- * the time.
+ * When a server is too slow: it is silent, or it trickles. A whole head and the bytes of a wanted body are progress; what
+ * else a server can send without end (header lines, interim answers, trailers, an unwanted body) is not. Only time in
+ * which we would have taken bytes counts. Pure: the caller passes the time.
  */
 #ifndef SLUICE_FETCHD_HTTP_PATIENCE_H
 #define SLUICE_FETCHD_HTTP_PATIENCE_H

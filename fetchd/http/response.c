@@ -150,7 +150,7 @@ static void take_etag(struct response *r, struct span value)
 
 static void take_last_modified(struct response *r, struct span value)
 {
-	/* The epoch is what files have whose time was taken away: the same for each version of them. */
+	/* Files whose time was stripped have the epoch: it is the same for each version of them. */
 	if (!parse_date(value, &r->last_modified_s) || r->last_modified_s == 0 ||
 	    !keep(value, r->last_modified, sizeof(r->last_modified)))
 		r->last_modified[0] = '\0';

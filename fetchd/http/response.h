@@ -14,7 +14,7 @@
 
 #define RESPONSE_HEAD_MAX    (64u << 10) /* bytes of lines in all, those of interim responses and trailers included */
 #define RESPONSE_LINES_MAX   200
-#define RETRY_AFTER_CLAMP_MS (UINT64_C(365) * 24 * 3600 * 1000) /* whoever asks for more is as good as gone */
+#define RETRY_AFTER_CLAMP_MS (UINT64_C(365) * 24 * 3600 * 1000) /* a longer wait counts as this */
 #define LOCATION_MAX         8192                               /* bytes; signed URLs run to two thousand */
 
 struct response {

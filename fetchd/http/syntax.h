@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The words of which HTTP's fields are made (RFC 9110, 5.6), for all who read or check one. Pure.
- */
+/* The lexical elements of HTTP fields (RFC 9110, 5.6). Pure. */
 #ifndef SLUICE_FETCHD_HTTP_SYNTAX_H
 #define SLUICE_FETCHD_HTTP_SYNTAX_H
 
@@ -13,7 +11,7 @@ bool syntax_is_token_char(uint8_t c);
 /* 11.2: what a token68 is made of, its padding included. */
 bool syntax_is_token68_char(uint8_t c);
 
-/* Whether `s` is this word, in whichever case. */
+/* Whether `s` is this word, ignoring case. */
 bool syntax_is_word(struct span s, const char *word);
 
 /* Whether the text is 1 to `max` printable ASCII characters without a blank: a token of OAuth, which ends no line. */

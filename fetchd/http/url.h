@@ -31,7 +31,7 @@ bool origin_eq(const struct origin *a, const struct origin *b);
 void origin_format(const struct origin *o, char ret_text[static ORIGIN_TEXT_SIZE]);
 
 /*
- * Where a Location leads from `base`, as an absolute URL without a fragment, into `ret_url` (its content is replaced).
+ * Resolve a Location against `base` to an absolute URL without a fragment, in `ret_url` (its content is replaced).
  * -EINVAL with a reason: no URL, another scheme than http and https, from https to http, credentials in it.
  */
 int url_redirect(const char *base, const char *location, struct buf *ret_url, struct reason *why);

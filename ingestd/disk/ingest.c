@@ -95,7 +95,7 @@ static int drop_bytes(struct ingest *in)
 	return 0;
 }
 
-/* Its data had moved to blobs/, and the blob is missing or not wanted. */
+/* Its data had moved to blobs/, and the blob is missing or is not the one requested. */
 static int begin_again(struct ingest *in)
 {
 	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_CREAT | O_APPEND, 0644, &in->data_fd, NULL);
@@ -235,8 +235,8 @@ static int note_afresh(struct ingest *in)
 }
 
 /*
- * All three descriptors: it is not known whose sync failed, and on that one the next sync would succeed and prove
- * nothing. The record is short enough to be written again; if there is no space even for that, it stays as it is.
+ * All three descriptors: we do not know whose sync failed, and on that one the next sync would succeed and prove
+ * nothing. The record is short enough to be written again; if there is no space even for that, it stays unchanged.
  */
 int ingest_roll_back(struct ingest *in)
 {

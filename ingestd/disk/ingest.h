@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An ingest: the bytes of one transfer on their way into the store, and the running digest over them. This is the only
- * writer of ingest/<id>/; whoever has a struct ingest holds the directory's lock. open.h opens it.
+ * writer of ingest/<id>/; a struct ingest holds the directory's lock. open.h opens it.
  *
  * The size of the data is the offset, always: space is reserved with FALLOC_FL_KEEP_SIZE only.
  *

@@ -100,7 +100,7 @@ static int data_open(struct ingest *in, int flags)
 	return r;
 }
 
-/* An ingest that has a record can do without. */
+/* An ingest that has a record does not need it. */
 static int claim_records(const struct ingest *in)
 {
 	int r = ingest_claim_records(in);
@@ -196,8 +196,8 @@ static int ingest_fill(struct ingest *in, struct span ref, enum ingest_make make
 }
 
 /*
- * There was no space to make all of it. What was made and holds nothing takes space from others. Without the lock it is
- * not ours to empty, and a directory that is not empty stays.
+ * There was no space to create all of it. Remove what was created: it holds nothing and takes space from others.
+ * Without the lock it is not ours to empty, and a directory that is not empty stays.
  */
 static void undo_make(const struct ingest *in)
 {
@@ -234,7 +234,7 @@ int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_mak
 	return r;
 }
 
-/* A foreign file in place of the directory or of the lock locks nothing. */
+/* A foreign file in place of the directory or its lock does not lock anything. */
 static int discard_locked(struct ingest *in, struct reason *why)
 {
 	int ingest_fd = layout_ingest_fd(in->home->layout);

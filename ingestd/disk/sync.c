@@ -80,7 +80,7 @@ static int run_checkpoint(struct sync_job *job)
 	return r;
 }
 
-/* On the descriptor that wrote the bytes: a later one need not see an error that this one was told. */
+/* On the descriptor that wrote the bytes: a later one may miss an error that was reported to this one. */
 static int run_seal(struct sync_job *job)
 {
 	if (FAILPOINT(NAME, "seal.mode", fs_fchmod(job->in->data_fd, SEALED_MODE)) < 0)

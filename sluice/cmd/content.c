@@ -200,7 +200,7 @@ static int image_print(const struct images_out *out, const char *name, const str
 	return out->quiet && !name ? 0 : table_add(out->table, cells);
 }
 
-/* Whether one of the operands means this name; without operands, every name. */
+/* Whether an operand matches this name; without operands every name matches. */
 static bool is_wanted(const char *name, int argc, char **argv)
 {
 	struct reference reference;
@@ -226,7 +226,7 @@ static int print_images(const struct images_out *out, const struct names *n, int
 
 	for (size_t i = 0; r >= 0 && i < names_len(n); i++) {
 		if (names_at(n, i, &name, &d) < 0 || !is_wanted(name, argc, argv))
-			continue; /* an entry that is not a descriptor is another tool's */
+			continue; /* another tool's entry, not a descriptor */
 		r = image_print(out, name, &d);
 		++*ret_shown;
 	}
@@ -338,7 +338,7 @@ static int run_cat(const struct call *call)
 	int r = layout_blob_open(l, &digest, &fd, NULL);
 	layout_free(l);
 	if (r == 0) {
-		/* As with cat(1): a reader that stops ends us without a word. */
+		/* As with cat(1): end silently when the reader stops. */
 		(void)signal(SIGPIPE, SIG_DFL);
 		r = copy_out(fd);
 	}

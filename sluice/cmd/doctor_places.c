@@ -36,9 +36,9 @@
 #define INODES_FAIL    64
 #define INODES_WARN    1024
 #define OUTPUT_MAX     1024
-#define SERVICE_CONFIG "/etc/sluice/sluice.conf" /* what the units read, if it is there */
+#define SERVICE_CONFIG "/etc/sluice/sluice.conf" /* read by the units, if it exists */
 
-/* Mostly, because the user is not in its group. */
+/* Usually because the user is not in its group. */
 static void report_no_entry(struct findings *f, const char *check, const char *path, int error)
 {
 	struct stat st;
@@ -51,7 +51,7 @@ static void report_no_entry(struct findings *f, const char *check, const char *p
 	finding_report(f, FINDING_FAIL, check, advice.text, "cannot enter '%s': %s", path, strerror(error));
 }
 
-/* Whoever may write where a stage binds its sockets could take their place. */
+/* Write access to a directory of sockets is enough to replace them. */
 static void check_socket_dirs(const char *runtime, int dir_fd, struct findings *f)
 {
 	static const char *const dirs[] = {STAGE_FETCH_DIR, STAGE_SEAL_DIR};
@@ -73,7 +73,7 @@ static void check_socket_dirs(const char *runtime, int dir_fd, struct findings *
 		finding_report(f, FINDING_OK, "pipes", NULL, "their directories admit only the stages");
 }
 
-/* Where the stages run as users of their own, their directories decide who may ask. */
+/* If the stages have their own users, their directories decide who may send requests. */
 static bool check_entry(const char *runtime, struct findings *f)
 {
 	struct reason path;
@@ -224,7 +224,7 @@ void doctor_check_programs(struct findings *f)
 {
 	bool all = true;
 
-	(void)unsetenv("SLUICE_CONFIG"); /* a broken one is reported below, by its own name */
+	(void)unsetenv("SLUICE_CONFIG"); /* if it is broken, that is reported below */
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
 		const char *name = stage_name(i);
 		const char *const args[] = {name, "--version", NULL};
@@ -244,7 +244,7 @@ void doctor_check_programs(struct findings *f)
 		finding_report(f, FINDING_OK, "programs", NULL, "all have version " SLUICE_VERSION);
 }
 
-/* fetchd reads it, so fetchd is asked. */
+/* Let fetchd read it, as it will. */
 void doctor_check_config(const struct context *ctx, bool services, struct findings *f)
 {
 	const char *path = ctx->config;

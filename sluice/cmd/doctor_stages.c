@@ -18,7 +18,7 @@
 
 #define CLOCKS_APART_S 5u /* two readings of one clock, with a question in between on a busy machine */
 
-/* What the checks of this file look at. */
+/* What these checks work on. */
 struct check {
 	const struct context *ctx;
 	const struct counts *counts;
@@ -128,7 +128,7 @@ static void check_clock(const struct check *c, const char *name, const struct me
 		finding_report(c->findings, FINDING_OK, "clock", NULL, "%s shows the same time", name);
 }
 
-/* With a wrong boot id, the same over reboots, ingestd would believe in bytes that a power cut took. */
+/* With a wrong boot ID that survives reboots, ingestd would trust bytes that a power cut has lost. */
 static void check_boot(const struct check *c, const char *name, const struct message *pong)
 {
 	uint8_t id[BOOT_ID_SIZE];

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What `sluice doctor` checks of the stages, by what they say of themselves.
- */
+/* The checks of `sluice doctor` on the stages, by their own answers. */
 #ifndef SLUICE_SLUICE_CMD_DOCTOR_STAGES_H
 #define SLUICE_SLUICE_CMD_DOCTOR_STAGES_H
 

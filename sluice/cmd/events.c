@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * events: what the stages publish, a JSON object a line. An event is a hint: who reads slowly misses some, and nobody
- * waits for him. So the stream tells when a stage comes and goes, which is when `status` is to be looked at anew.
+ * events: what the stages publish, a JSON object a line. Events are hints: a slow reader misses some. So the stream
+ * says when a stage goes down or comes up, which is when to look at `status` again.
  */
 
 /* System */
@@ -29,24 +29,24 @@
 #include "sluice/show/status.h"
 
 #define FEEDS         2
-#define LOOK_MS       100   /* how often a stage that is not there is looked for */
-#define ANSWER_MS     1000u /* so long a stage may take to say who it is */
-#define EVENTS_A_TURN 256u  /* then the output and the other stage have theirs */
+#define LOOK_MS       100   /* how often to look for a stage that is down */
+#define ANSWER_MS     1000u /* for a stage to identify itself */
+#define EVENTS_A_TURN 256u  /* in one turn; then the output and the other stage have theirs */
 
-/* A stage, and the connection on which it tells what happens. */
+/* A stage, and the connection for its events. */
 struct feed {
 	enum stage_id stage;
-	struct ctl_client *ctl; /* NULL: it is not there */
+	struct ctl_client *ctl; /* NULL: it is down */
 };
 
 struct stream {
 	const struct context *ctx;
 	struct feed feeds[FEEDS];
 	struct buf out;
-	bool ended; /* nobody reads any more */
+	bool ended; /* the reader is gone */
 };
 
-/* One line. What memory does not allow is lost, like anything that a slow reader misses. */
+/* Append one line. Without memory it is lost, like any event that a slow reader misses. */
 static void say(struct stream *st, const struct json_t *event)
 {
 	size_t len = st->out.len;
@@ -107,7 +107,7 @@ static void say_image(struct stream *st, const struct message *m)
 	say(st, event);
 }
 
-/* It is gone, or we were too slow for it: either way something may have been missed. */
+/* It is gone, or we were too slow: either way events may have been missed. */
 static void go_down(struct stream *st, struct feed *s)
 {
 	ctl_disconnect(s->ctl);
@@ -143,7 +143,7 @@ static void take_events(struct stream *st, struct feed *s)
 		else if (m.type == MSG_NAMED)
 			say_image(st, &m);
 		else
-			r = -EPIPE; /* it says why it lets us go */
+			r = -EPIPE; /* an ERROR: it drops us */
 		if (r < 0)
 			break;
 	}
@@ -173,7 +173,7 @@ static int put(struct stream *st)
 /* Sleep until something happens, or it is time to look for a stage. */
 static void pause_stream(struct stream *st)
 {
-	struct pollfd fds[FEEDS + 1] = {{.fd = STDOUT_FILENO}}; /* for the end of the reader alone */
+	struct pollfd fds[FEEDS + 1] = {{.fd = STDOUT_FILENO}}; /* only to notice that the reader is gone */
 
 	for (size_t i = 0; i < FEEDS; i++)
 		fds[i + 1] =
@@ -207,7 +207,7 @@ static void close_feeds(struct stream *st)
 	buf_release(&st->out);
 }
 
-/* Nobody there is no failure: they come. Who may not come near them waits for ever, and is told so. */
+/* Stages that are down will come. Without access to them we would wait for ever, so that is an error. */
 static int check_reach(const struct context *ctx)
 {
 	struct ctl_client *ctl = NULL;

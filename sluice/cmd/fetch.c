@@ -37,7 +37,7 @@ static const struct opt options[] = {
     {.name = NULL},
 };
 
-/* The URL is the ref; of a query, which may be a secret and stands in logs then, only a hash that tells it apart. */
+/* The URL is the ref, with a hash in place of the query, which may be a secret that must not get into logs. */
 static void ref_of_url(const char *url, char ret_ref[static REF_MAX + 1])
 {
 	size_t len = strcspn(url, "?");
@@ -53,8 +53,8 @@ static void ref_of_url(const char *url, char ret_ref[static REF_MAX + 1])
 }
 
 /*
- * A digest is the ref: another command that needs the same content joins the transfer. Without one, a command that
- * fetches the same URL does.
+ * If there is a digest, it is the ref, so that another command that needs the same content joins the transfer.
+ * Otherwise commands that fetch the same URL join.
  */
 static int parse(const struct settings *s, const char *url, struct blob *ret_like, char ret_ref[static REF_MAX + 1],
 		 struct reason *why)
@@ -116,7 +116,7 @@ static void print_result(const struct context *ctx, const struct blob *b)
 	}
 }
 
-/* The URL without the password that should not have been in it. The caller frees it; NULL when memory is out. */
+/* The URL without a password, which should not have been in it. The caller frees it; NULL when memory is out. */
 static char *without_password(const char *url)
 {
 	const char *begin = strstr(url, "://");

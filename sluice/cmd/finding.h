@@ -13,7 +13,7 @@
 
 enum finding {
 	FINDING_OK,
-	FINDING_WARN, /* it works, and may not for long */
+	FINDING_WARN, /* it works, but may not for long */
 	FINDING_FAIL, /* it does not work */
 };
 
@@ -23,7 +23,7 @@ struct findings {
 	enum finding worst;
 };
 
-/* Report a finding of `check`; `advice` is what to do about it, NULL for an OK. */
+/* Report a finding of `check`; `advice` says what to do, NULL if OK. */
 void finding_report(struct findings *f, enum finding found, const char *check, const char *advice, const char *format,
 		    ...) __attribute__((format(printf, 5, 6)));
 

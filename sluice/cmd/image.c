@@ -43,7 +43,7 @@ static int count_node(void *self, const struct walk_node *node, struct reason *w
 	return 0;
 }
 
-/* What is not there, or is not a manifest, has no further content. */
+/* Missing documents, and those that are not manifests, have no further content. */
 static int pass_over(void *self, const struct walk_node *node, int error, struct reason *why)
 {
 	(void)self;
@@ -68,7 +68,7 @@ int image_size(struct layout *l, const struct descriptor *d, uint64_t *ret_bytes
 	return r;
 }
 
-/* A stored manifest by its digest: the descriptor is made from what it says of itself. */
+/* A stored manifest by its digest; the descriptor is made from its content. */
 static int find_by_digest(struct layout *l, const struct digest *d, struct descriptor *ret_descriptor,
 			  struct reason *why)
 {

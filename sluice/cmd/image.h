@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Images as they are in the store: their manifests, their size, their names.
- */
+/* Images in the store: their manifests, sizes and names. */
 #ifndef SLUICE_SLUICE_CMD_IMAGE_H
 #define SLUICE_SLUICE_CMD_IMAGE_H
 
@@ -18,9 +16,9 @@ bool image_config_platform(struct layout *l, const struct manifest *m, struct pl
 int image_size(struct layout *l, const struct descriptor *d, uint64_t *ret_bytes);
 
 /*
- * The image that a person means by `text`: a name as it stands in index.json, or the full form of a reference, or, with
- * `digests`, the digest of a stored manifest. `ret_name` is `text` or `full`; NULL for a digest. 0,
- * -ENOENT, or another -errno, with a reason.
+ * The image that `text` names: a name as it stands in index.json, or the full form of a reference, or, with `digests`,
+ * the digest of a stored manifest. `ret_name` is `text` or `full`; NULL for a digest. 0, -ENOENT, or another -errno,
+ * with a reason.
  */
 int image_find(struct layout *l, const struct names *n, const char *text, bool digests,
 	       char full[static REFERENCE_TEXT_SIZE], const char **ret_name, struct descriptor *ret_descriptor,

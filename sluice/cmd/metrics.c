@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * metrics: what the stages have counted, in Prometheus' text format, version 0.0.4. Of a stage that is not up there is
- * no number, and sluice_up says so: a number that is not there is not 0.
+ * metrics: what the stages have counted, in Prometheus' text format, version 0.0.4. A stage that is down has no
+ * numbers, not zeros, and sluice_up says so.
  */
 
 /* System */
@@ -78,7 +78,7 @@ static bool is_up(const struct counts *f, enum counter c)
 	return f->stages[counts_stage_of(c)].up;
 }
 
-/* All samples of a family stand together, whichever stage they are of. */
+/* All samples of a family stand together, of all stages. */
 static void print_family(const struct counts *f, enum counter first)
 {
 	const struct counter_row *row = &counter_rows[first];
@@ -94,7 +94,7 @@ static void print_family(const struct counts *f, enum counter first)
 	}
 }
 
-/* Whether a row is the first of its family that there is something to say about. */
+/* Whether a row is the first of its family that has a sample. */
 static bool is_first(const struct counts *f, enum counter c)
 {
 	if (counter_rows[c].kind == 0 || !is_up(f, c))

@@ -21,7 +21,7 @@
 #include "sluice/cmd/report.h"
 #include "sluice/run/job.h"
 
-/* What a name, or for `tag` a digest, leads to. 0, or an exit code with a reason. */
+/* Look up a name, or for `tag` a digest. 0, or an exit code with a reason. */
 static int resolve(const struct context *ctx, const char *text, bool digests, char full[static REFERENCE_TEXT_SIZE],
 		   const char **ret_name, struct descriptor *ret_descriptor, struct reason *why)
 {

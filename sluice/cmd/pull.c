@@ -40,8 +40,8 @@ struct pull {
 	bool platform_given;
 	struct platform want; /* else this one */
 	bool chosen;
-	struct descriptor image;                             /* what gets the name, once it is chosen */
-	char platforms[PLATFORMS_SHOWN][PLATFORM_TEXT_SIZE]; /* what there is instead, when nothing fits; each once */
+	struct descriptor image;                             /* what will get the name, once it is chosen */
+	char platforms[PLATFORMS_SHOWN][PLATFORM_TEXT_SIZE]; /* the available platforms, when none matches; each once */
 	unsigned platforms_len;
 	bool more_platforms;
 };
@@ -103,7 +103,7 @@ static int want_content(struct pull *p, const struct manifest *m, struct reason 
 	return r;
 }
 
-/* An entry of an index, which may be something that is neither manifest nor index: then it is only kept. */
+/* An entry of an index. One that is neither manifest nor index is stored as it is. */
 static int want_manifest(struct pull *p, const struct manifest *index, const struct descriptor *entry, unsigned depth,
 			 struct reason *why)
 {
@@ -155,7 +155,7 @@ static int want_all(struct pull *p, const struct manifest *index, unsigned depth
 	return r;
 }
 
-/* What a manifest or an index names. The first that may get the name of the image does. */
+/* Want what a manifest or an index names. The first that may get the name of the image does. */
 static int take_manifest(struct pull *p, const struct descriptor *d, unsigned depth, const struct manifest *m,
 			 struct reason *why)
 {

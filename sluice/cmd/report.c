@@ -24,7 +24,7 @@ void report_json(const struct json_t *value)
 		(void)printf("%s\n", text.data);
 }
 
-/* From what only another day helps against, to what nothing but another input does. */
+/* From failures that pass with time to those that only other input avoids. */
 static const enum fail_class by_weight[] = {
     FAIL_NONE, FAIL_AGAIN,  FAIL_MISSING,   FAIL_CHANGED, FAIL_UNAVAILABLE, FAIL_SPACE,
     FAIL_IO,   FAIL_DENIED, FAIL_NOT_FOUND, FAIL_USAGE,   FAIL_BAD_DATA,
@@ -44,7 +44,7 @@ enum fail_class report_worse(enum fail_class a, enum fail_class b)
 	return weight(a) >= weight(b) ? a : b;
 }
 
-/* "REF: why", and the ref only once. */
+/* "REF: why", without repeating the ref. */
 static void describe_failure(const struct blob *b, struct reason *ret_text)
 {
 	const char *why = b->why ? b->why : "";
@@ -92,7 +92,7 @@ static void log_failures(const struct wait *w)
 	}
 }
 
-/* What is in ingestd's hands counts: some of it may be there. */
+/* Blobs that ingestd is working on count: some of their bytes may be there. */
 static bool anything_arrived(const struct wait *w)
 {
 	for (size_t i = 0; i < wait_len(w); i++) {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * How commands end: the one line that says what went wrong, and results as JSON.
- */
+/* How commands end: the line that says what went wrong, and results as JSON. */
 #ifndef SLUICE_SLUICE_CMD_REPORT_H
 #define SLUICE_SLUICE_CMD_REPORT_H
 
@@ -15,12 +13,12 @@
 void report_json(const struct json_t *value);
 
 /*
- * The worst of what FAILED: 0, or its exit code with a reason. When there are several, each one has got a line of its
- * own and the reason counts them.
+ * The worst failure: 0, or its exit code with a reason. If there are several, each has got its own line, and the reason
+ * gives their number.
  */
 int report_failures(const struct wait *w, struct reason *why);
 
-/* The worse of two classes: what another try does not help weighs more. */
+/* The worse of two classes: the one that a retry helps less. */
 enum fail_class report_worse(enum fail_class a, enum fail_class b);
 
 /*
@@ -29,7 +27,7 @@ enum fail_class report_worse(enum fail_class a, enum fail_class b);
  */
 void report_error(const char *verb, const char *subject, int code, const struct wait *w, const struct reason *why);
 
-/* 74 with a line on stderr when stdout took not all that was printed; else `code`. */
+/* 74 with a line on stderr if stdout did not take everything; else `code`. */
 int report_stdout(int code);
 
 #endif

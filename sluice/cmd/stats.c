@@ -164,7 +164,7 @@ static const struct subject subjects[] = {
     {.stage = ANY_STAGE, .head = "restarts", PHRASES(restarts)},
 };
 
-/* A line that is being written. */
+/* The line being written. */
 struct line {
 	size_t used;
 	bool begun;

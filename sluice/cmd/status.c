@@ -36,7 +36,7 @@ static const struct opt options[] = {
     {.name = NULL},
 };
 
-/* Ask for one, which must be there, or with NEXT for what comes after `ref`, which need not. */
+/* Ask for one, which must exist, or with NEXT for the one after `ref`, which need not. */
 static int ask(struct client *c, enum message_type type, struct span ref, struct status_list *list, bool *ret_end,
 	       struct reason *why)
 {
@@ -162,7 +162,7 @@ static int gather(const struct context *ctx, int argc, char **argv, struct statu
 	if (code == 0)
 		code = gather_served(c, argc, argv, list, ret_subject, why);
 	client_close(c);
-	/* They may have gone while we asked. */
+	/* The stages may have stopped meanwhile. */
 	if (code == EX_TEMPFAIL && !stages_serve(ctx->places.runtime)) {
 		list->len = 0;
 		return gather_stored(ctx, argc, argv, list, ret_subject, why);
@@ -170,7 +170,7 @@ static int gather(const struct context *ctx, int argc, char **argv, struct statu
 	return code;
 }
 
-/* What was shown, for --watch. */
+/* What is shown now, for --watch. */
 struct view {
 	bool draws; /* in place, on a terminal */
 	struct screen screen;
@@ -188,7 +188,7 @@ static int draw(struct view *v, const struct status_list *list)
 	return r < 0 ? r : screen_draw(&v->screen, buf_span(&text));
 }
 
-/* All of it, if it is not what was written last. */
+/* Write all of it, unless nothing has changed. */
 static int write_out(struct view *v, const struct context *ctx, const struct status_list *list)
 {
 	AUTO_BUF text = BUF_INIT;

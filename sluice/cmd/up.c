@@ -56,7 +56,7 @@ static int take_up_lock(const struct settings *s, int dir_fd, int *ret_fd)
 	return exit_code_of(r);
 }
 
-/* From here on what we and the stages log is in the file. */
+/* From here on our log and the stages' logs go to the file. */
 static int open_log(const struct context *ctx, int dir_fd)
 {
 	AUTO_FD fd =
@@ -71,7 +71,7 @@ static int open_log(const struct context *ctx, int dir_fd)
 	return 0;
 }
 
-/* What would stop every stage is better reported once, before any of them starts. */
+/* Report what would stop every stage once, before any of them starts. */
 static int check_store(const char *store)
 {
 	if (faccessat(AT_FDCWD, store, R_OK | W_OK | X_OK, AT_EACCESS) == 0 || errno == ENOENT)

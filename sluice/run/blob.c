@@ -55,7 +55,7 @@ static void follow(struct blob *b, bool was_requested, uint64_t now_ms)
 	b->due_ms = now_ms + b->pause_ms;
 }
 
-/* A COMMITTED that is not stored, and a name that vanished, wait for what is under way; the others for nothing. */
+/* After a COMMITTED that is not stored, or a name that vanished, wait for what is under way; otherwise do not wait. */
 static bool is_to_wait(const struct blob *b, enum blob_heard heard, bool was_requested)
 {
 	return was_requested || heard == BLOB_HEARD_COMMITTED ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One blob that a command wants stored: what it is, and what ingestd and the store have said of it so far. Decisions
- * only, on a clock that the caller reads: wait.c sends what is due.
+ * One blob that a command wants stored: what it is, and what ingestd and the store have told about it. Decisions only,
+ * on a clock that the caller reads: wait.c sends what is due.
  *
  * state      meaning                                                    at `due_ms`
  * NEW        not requested yet                                          -
@@ -29,7 +29,7 @@
  *     late to hear under which: LOST, BLOB_REQUESTS_BY_TAG times in all.
  * [2] To be looked at now.
  *
- * LOST is due now, but later and later where a request led there: no answer makes us ask in a circle.
+ * LOST is due now, but with a growing delay after a request, so that no answer makes us loop.
  */
 #ifndef SLUICE_SLUICE_RUN_BLOB_H
 #define SLUICE_SLUICE_RUN_BLOB_H

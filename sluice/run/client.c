@@ -23,20 +23,20 @@
 #include "sluice/run/interrupt.h"
 
 /*
- * One question waits so long before it is asked again, over a new connection: long enough for a stage with much to do,
- * since a GET that is asked twice starts a transfer again that has failed in between.
+ * How long to wait for an answer before asking again, over a new connection: long enough for a busy stage, since a
+ * repeated GET restarts a transfer that has failed in between.
  */
 #define ASK_MIN_MS    1000u
 #define ASK_MAX_MS    1600u
 #define NOTE_AFTER_MS 1500u
 
-/* A stage that is not there is looked for so often; at first soon, since it is about to start. */
+/* How often to look for a stage that is down; soon at first, since it is about to start. */
 #define LOOK_MIN_MS 20u
 #define LOOK_MAX_MS 200u
 
-#define KEPT_MAX    4096u /* events; of more than these some are missed */
+#define KEPT_MAX    4096u /* events kept; more are dropped */
 
-/* An event that came while something was asked. */
+/* An event that arrived before an answer. */
 struct event {
 	STAILQ_ENTRY(event) link;
 	size_t len;
@@ -49,15 +49,18 @@ struct client {
 	struct client_options options;
 	struct ctl_client *ctl[STAGE_COMMITD + 1]; /* NULL: not connected */
 	struct ctl_client *events;
-	uint64_t incarnation; /* of ingestd */
-	char **refs;          /* owned: whose events are ours */
+	uint64_t incarnation; /* ingestd's */
+	char **refs;          /* owned: the refs whose events we want */
 	size_t refs_len, refs_room;
 	struct event_queue kept;
 	size_t kept_len;
 	struct event *told; /* the last one of them, which the caller looks into */
 };
 
-/* The PONG's store must be ours: two paths may well be one directory, and one path may have become another. */
+/*
+ * The PONG's store must be ours. Compared by device and inode: two paths may be one directory, and a path may have been
+ * replaced.
+ */
 static int check_store(const struct client *c, enum stage_id stage, const struct message *pong, struct reason *why)
 {
 	struct stat st;
@@ -76,7 +79,8 @@ static void disconnect(struct client *c, enum stage_id stage)
 }
 
 /*
- * Connect, and see who that is. 0; -errno: not now; an exit code with a reason: never. `ret_incarnation` may be NULL.
+ * Connect, and check the stage's identity. 0; -errno: not now; an exit code with a reason: never. `ret_incarnation` may
+ * be NULL.
  */
 static int connect_to(struct client *c, enum stage_id stage, unsigned wait_ms, uint64_t *ret_incarnation,
 		      struct reason *why)
@@ -100,7 +104,7 @@ static int connect_to(struct client *c, enum stage_id stage, unsigned wait_ms, u
 	return code;
 }
 
-/* ── events: hints, so that whatever fails here is tried again with the next one that is wanted ── */
+/* ── events: hints, so whatever fails here is retried with the next subscription ── */
 
 static bool follows(const struct client *c, struct span ref)
 {
@@ -124,7 +128,7 @@ static void subscribe(struct client *c, struct span ref)
 		let_go(c);
 }
 
-/* A new connection follows all that the one before it did. */
+/* A new connection subscribes to all refs of the previous one. */
 static void connect_events(struct client *c)
 {
 	if (c->events || ctl_connect(c->options.runtime_dir, STAGE_INGESTD, &c->events) < 0)
@@ -145,7 +149,7 @@ static void keep(struct client *c, const struct message *m)
 	c->kept_len++;
 }
 
-/* What has come so far, so that whoever asks much at once is not taken for one that does not read. */
+/* Read what has arrived, so that many requests at once do not look like a client that does not read. */
 static void drain(struct client *c)
 {
 	struct message m;
@@ -161,7 +165,7 @@ static void drain(struct client *c)
 		let_go(c);
 }
 
-/* Before it is asked for, so that no event of it is missed. */
+/* Subscribe before the request, so that no event is missed. */
 static void client_follow(struct client *c, struct span ref)
 {
 	if (follows(c, ref))
@@ -181,7 +185,7 @@ static void client_follow(struct client *c, struct span ref)
 
 /* ── asking until there is an answer ── */
 
-/* How patient we are yet with a stage. */
+/* The patience left with a stage. */
 struct patience {
 	uint64_t begin_ms;
 	unsigned look_ms, ask_ms;
@@ -261,7 +265,7 @@ int client_demand(struct client *c, enum stage_id stage, const struct message *r
 	return EX_PROTOCOL;
 }
 
-/* Until it says who it is. */
+/* Wait until the stage identifies itself. */
 static int meet(struct client *c, enum stage_id stage, uint64_t *ret_incarnation, struct reason *why)
 {
 	struct patience p = {.begin_ms = clock_mono_ms(), .look_ms = LOOK_MIN_MS, .ask_ms = ASK_MIN_MS};

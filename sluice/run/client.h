@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stages as a command sees them: questions on their ctl sockets that are asked again until they are answered, and
- * ingestd's events about what this command got, as hints.
+ * A command's view of the stages: requests on their ctl sockets, repeated until they are answered, and ingestd's events
+ * about this command's transfers, as hints.
  */
 #ifndef SLUICE_SLUICE_RUN_CLIENT_H
 #define SLUICE_SLUICE_RUN_CLIENT_H
@@ -16,14 +16,14 @@
 /* Sluice */
 #include "sluice/run/stages.h"
 
-#define CLIENT_PATIENCE_MS 60000u /* a stage that says nothing for so long is not coming back */
+#define CLIENT_PATIENCE_MS 60000u /* give up on a stage that has been silent this long */
 
 struct client_options {
 	const char *runtime_dir;
 	const char *store;     /* what the stages must serve */
-	struct stages *stages; /* borrowed; NULL: they are not ours to start */
+	struct stages *stages; /* borrowed; NULL: do not start them */
 	unsigned patience_ms;
-	/* A line for a person who waits: "waiting for ingestd". May be NULL. */
+	/* A line for a waiting user: "waiting for ingestd". May be NULL. */
 	void (*note)(void *self, const char *text);
 	void *self;
 };
@@ -32,27 +32,26 @@ struct client;
 
 /*
  * Connect, and wait until both stages answer for that very store. 0, or an exit code with a reason: 78 when they serve
- * another one, 76 when they talk another version of the protocol, 77 when we may not come near them. The strings are
- * borrowed.
+ * another one, 76 when they talk another version of the protocol, 77 when we may not connect. The strings are borrowed.
  */
 int client_open(const struct client_options *options, struct client **ret_client, struct reason *why);
 void client_close(struct client *c);
 
 /*
- * Ask, and again until there is an answer: requests are idempotent. 0: `ret_answer` holds until the next question to
- * that stage, and may be MSG_ERROR. An exit code with a reason: EXIT_INTERRUPTED, 75 after `patience_ms`, or what keeps
- * the stages from starting. Blocks.
+ * Ask, and repeat that until there is an answer: requests are idempotent. 0: `ret_answer` holds until the next question
+ * to that stage, and may be MSG_ERROR. An exit code with a reason: EXIT_INTERRUPTED, 75 after `patience_ms`, or what
+ * keeps the stages from starting. Blocks.
  */
 int client_ask(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer,
 	       struct reason *why);
 
-/* The same where only `wanted` is of use: MSG_ERROR becomes its exit code and its text. */
+/* The same if only `wanted` will do: MSG_ERROR becomes its exit code and text. */
 int client_demand(struct client *c, enum stage_id stage, const struct message *request, enum message_type wanted,
 		  struct message *ret_answer, struct reason *why);
 
 /*
- * Whether ingestd is another one than at the last call, or at the start: what it knew of us is gone. 0 or an exit code
- * as from client_ask().
+ * Whether ingestd has restarted since the last call, or since the start, and so has forgotten our requests. 0 or an
+ * exit code as from client_ask().
  */
 int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why);
 

@@ -79,7 +79,7 @@ static void ask(struct counts *c, enum stage_id stage, struct ctl_client *ctl)
 		reason_set(why, "running, but does not answer");
 }
 
-/* A stage that does not run is not waited for. */
+/* Do not wait for a stage that does not run. */
 static void gather_from(struct counts *c, const char *runtime_dir, enum stage_id stage)
 {
 	struct ctl_client *ctl = NULL;

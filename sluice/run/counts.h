@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What the stages have counted, asked of each of them: for `metrics`, `stats` and `doctor`.
- */
+/* The counts of the stages, asked from each of them: for `metrics`, `stats` and `doctor`. */
 #ifndef SLUICE_SLUICE_RUN_COUNTS_H
 #define SLUICE_SLUICE_RUN_COUNTS_H
 
@@ -29,17 +27,17 @@ struct counts {
 	uint64_t values[COUNTERS];                     /* 0 for a stage that is not up */
 };
 
-#define COUNTS_PATIENCE_MS 3000u /* a stage that runs and says nothing for so long is not up */
+#define COUNTS_PATIENCE_MS 3000u /* a stage that runs but is silent this long is not up */
 
 /* Ask all stages. Blocks up to COUNTS_PATIENCE_MS for each that runs and does not answer. */
 void counts_gather(const char *runtime_dir, struct counts *ret_counts);
 
 bool counts_any_up(const struct counts *c);
 
-/* Whose number it is. */
+/* The stage that a number belongs to. */
 enum stage_id counts_stage_of(enum counter counter);
 
-/* How often something took how long: the sum of a timer's buckets. */
+/* How many events a timer has counted: the sum of its buckets. */
 uint64_t counts_timer_count(const struct counts *c, enum counter timer);
 
 #endif

@@ -42,7 +42,7 @@ int job_begin(struct job *j, const struct context *ctx, enum progress_mode mode,
 	code = client_open(&options, &j->client, why);
 	if (code != 0)
 		return code;
-	/* By now the stages have made it. */
+	/* By now the stages have created it. */
 	int r = layout_open(ctx->places.store, LAYOUT_READER, &j->layout, why);
 	return r < 0 ? exit_code_of(r) : 0;
 }

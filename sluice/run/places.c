@@ -209,7 +209,7 @@ int places_make_runtime(const struct places *p, int *ret_fd, bool *ret_made, str
 	int r = runtime_dir_make(p->runtime, &fd, why);
 	if (r < 0)
 		return r == -ENAMETOOLONG ? EX_CONFIG : exit_code_of(r);
-	/* Anybody can create names in /tmp: one that is not ours may be a trap. */
+	/* Anybody can create names in /tmp: a directory of another user may be a trap. */
 	if (p->private && (fstat(fd, &st) < 0 || st.st_uid != geteuid())) {
 		reason_set(why, "the runtime directory '%s' belongs to another user", p->runtime);
 		return EX_NOPERM;

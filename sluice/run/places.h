@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the store is and where its sockets are, unless the user says.
+ * The default places of the store and its sockets.
  *
  *   store      root: /var/lib/sluice; others: ${XDG_DATA_HOME:-~/.local/share}/sluice
  *   runtime    root's default store: /run/sluice; root's other stores: /run/sluice-HEX;
@@ -47,8 +47,8 @@ void places_derive_runtime(const struct places_world *world, const char *store,
 			   char ret_path[static RUNTIME_DIR_MAX + 1], bool *ret_private);
 
 /*
- * The real path of what exists of `path`, with the rest as it was written: a store that is yet to be made has a real
- * path, too. The caller frees it. 0 or -errno (-EINVAL: ".." in what does not exist).
+ * The real path of what exists of `path`, with the rest as it was written: a store that does not exist yet has a real
+ * path too. The caller frees it. 0 or -errno (-EINVAL: ".." in what does not exist).
  */
 int places_real_path(const char *path, char **ret_path);
 

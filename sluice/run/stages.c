@@ -28,9 +28,9 @@
 /* Wire */
 #include "common/wire/stage.h"
 
-#define ENTER_TRIES     100 /* for a runtime directory that is removed under us */
-#define START_EVERY_MS  200 /* a supervisor that dies at once is not started more often */
-#define LOCKED_TRIES    50  /* for supervisors that find another one there, when there is none */
+#define ENTER_TRIES     100 /* tries, if the runtime directory keeps being removed */
+#define START_EVERY_MS  200 /* starts of a supervisor that dies at once */
+#define LOCKED_TRIES    50  /* for supervisors that found another one which then is gone */
 #define LEAVE_LOOK_MS   5   /* how often a leaving command looks whether the supervisor is gone */
 #define LOG_MAX         (1u << 20)
 #define SUPERVISOR_ARGS 16
@@ -56,7 +56,7 @@ bool stages_are_services(int dir_fd)
 	return faccessat(dir_fd, STAGES_SERVICES, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* There are stages, or the service manager restarts them. */
+/* The stages run, or the service manager restarts them. */
 static bool need_none_of_ours(int dir_fd)
 {
 	return stages_are_services(dir_fd) || serve_in(dir_fd);
@@ -142,7 +142,7 @@ static int become_user(struct stages *s, struct reason *why)
 	if (code != 0)
 		return code;
 	if (stages_are_services(s->dir_fd))
-		return 0; /* nobody of ours starts or stops them */
+		return 0; /* we neither start nor stop them */
 	s->remove = s->remove || made || s->ctx->places.private;
 	int r = lock_wait_at(s->dir_fd, STAGES_USERS, LOCK_SHARED, "sluice", &s->users_fd);
 	if (r == 0 && fstat(s->dir_fd, &st) == 0 && st.st_nlink == 0) {
@@ -231,7 +231,7 @@ static int take_end(struct stages *s, int status, struct reason *why)
 	s->pid = 0;
 	if (WIFSIGNALED(status) || WEXITSTATUS(status) == 0)
 		return 0;
-	/* It lost a race against another command's; try again, since that one may be gone by now. */
+	/* It lost a race with another command's supervisor; try again, since that may be gone by now. */
 	if (WEXITSTATUS(status) == EX_TEMPFAIL &&
 	    (lock_is_held_at(s->dir_fd, STAGES_UP_LOCK) || s->locked++ < LOCKED_TRIES))
 		return 0;
@@ -255,8 +255,8 @@ int stages_check(struct stages *s, struct reason *why)
 }
 
 /*
- * Whether others use the stages, when we do not any more: the lock can then be shared, but not taken exclusively. If
- * neither works, the supervisor has it and is about to stop.
+ * Whether others still use the stages after we left: then the lock can be shared, but not taken exclusively. If neither
+ * works, the supervisor has it and is about to stop.
  */
 static bool others_use(int users_fd)
 {
@@ -278,7 +278,7 @@ static void wait_for_end(struct stages *s, unsigned wait_ms)
 		clock_pause(LEAVE_LOOK_MS);
 }
 
-/* A supervisor that failed left its log for us to show; without other users it is not needed any more. */
+/* A supervisor that failed left its log for us to show; without other users the log is not needed any more. */
 static void clean_up(const struct stages *s)
 {
 	if (flock(s->users_fd, LOCK_EX | LOCK_NB) < 0 || need_none_of_ours(s->dir_fd))

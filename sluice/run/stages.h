@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stages for as long as a command needs them: those that serve already, or our own under a supervisor in the
- * background (`sluice up --background`), which ends when nobody uses them any more.
+ * The stages for as long as a command needs them: those that run already, or our own under a supervisor in the
+ * background (`sluice up --background`), which ends with its last user.
  *
  * Files in the runtime directory:
  *
@@ -10,8 +10,8 @@
  *   up.lock      flock'd by the supervisor, background or not
  *   X/           of the daemon X, whoever started it: its lock, and its ctl socket (common/wire/stage.h)
  *   log          what the background supervisor and its stages log
- *   services     exists where the units are installed: only the service manager starts stages, so that a command
- *                that comes while one of them restarts does not start its own in its place, as another user
+ *   services     exists where the units are installed: only the service manager starts stages, so that a command does
+ *                not start its own, as another user, while one of them restarts
  */
 #ifndef SLUICE_SLUICE_RUN_STAGES_H
 #define SLUICE_SLUICE_RUN_STAGES_H
@@ -34,7 +34,7 @@
 struct stages;
 
 /*
- * Become a user of the stages, starting them if nobody has. 0, or an exit code with a reason. Does not wait for them to
+ * Become a user of the stages, starting them if necessary. 0, or an exit code with a reason. Does not wait for them to
  * answer; may wait for a former supervisor to be gone. Call it before a pipe is opened. `ctx` is borrowed.
  */
 int stages_enter(const struct context *ctx, struct stages **ret_stages, struct reason *why);
@@ -46,7 +46,7 @@ int stages_enter(const struct context *ctx, struct stages **ret_stages, struct r
 int stages_check(struct stages *s, struct reason *why);
 
 /*
- * Stop being a user. When nobody else is one, and the supervisor is ours, waits until the stages are stopped, at most
+ * Stop being a user. If we are the last one and the supervisor is ours, wait until the stages have stopped, at most
  * `wait_ms`. NULL is fine.
  */
 void stages_leave(struct stages *s, unsigned wait_ms);
@@ -57,7 +57,7 @@ bool stages_serve(const char *runtime_dir);
 /* Whether only the service manager starts stages on that runtime directory. */
 bool stages_are_services(int dir_fd);
 
-/* Whether a socket is there whose daemon is not: `ret_name` is the first such. It does no harm. */
+/* Whether there is a stale socket: `ret_name` is the first one. It does no harm. */
 bool stages_left_over(int dir_fd, struct reason *ret_name);
 
 /*

@@ -36,15 +36,15 @@
 #define STAGES             (STAGE_COMMITD - STAGE_FETCHD + 1)
 #define STAGE_ARGS         12
 #define STOP_WAIT_MS       10000u /* for a stage after SIGTERM, then SIGKILL */
-#define LOCKED_PATIENCE_MS 15000u /* for a daemon of a former supervisor to let go of its lock */
+#define LOCKED_PATIENCE_MS 15000u /* for a daemon of a former supervisor to release its lock */
 
 struct stage {
 	const char *name;
 	char *path;                   /* owned; beside our own program, or NULL: by PATH */
 	const char *args[STAGE_ARGS]; /* borrowed */
-	char *complaint;              /* owned; what the child says when it cannot become the program */
+	char *complaint;              /* owned; the child's message if exec fails */
 	pid_t pid;                    /* 0: not running */
-	bool was_up;                  /* it got beyond its first start */
+	bool was_up;                  /* its first start has succeeded */
 	uint64_t due_ms;              /* when to start it, if it does not run */
 	struct respawn respawn;
 };
@@ -55,11 +55,11 @@ struct supervisor {
 	int dir_fd;
 	struct stage stages[STAGES];
 	int signal_fd;
-	int idle_fd;  /* readable once nobody uses the stages any more; -1: never */
+	int idle_fd;  /* readable once the stages have no users; -1: never */
 	int users_fd; /* then, the users lock, exclusively */
 	bool idle;    /* users_fd is ours */
 	bool stopping;
-	uint64_t kill_ms; /* when stopping: the end of patience */
+	uint64_t kill_ms; /* when stopping: when to use SIGKILL */
 	uint64_t began_ms;
 	int code;
 };
@@ -176,7 +176,7 @@ static void stage_start(struct stage *st)
 
 static void begin_stop(struct supervisor *sv, int code)
 {
-	/* The second time: no more patience. */
+	/* The second signal: no more patience. */
 	sv->kill_ms = sv->stopping ? clock_mono_ms() : clock_mono_ms() + STOP_WAIT_MS;
 	if (!sv->stopping)
 		sv->code = code;
@@ -196,7 +196,7 @@ static void log_death(const struct stage *st, int status, unsigned delay_ms)
 			    WEXITSTATUS(status), delay_ms);
 }
 
-/* Whether another start would end the same way. */
+/* Whether another start would fail the same way. */
 static bool is_hopeless(const struct supervisor *sv, const struct stage *st, int status)
 {
 	if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
@@ -238,7 +238,7 @@ static void reap(struct supervisor *sv)
 				on_death(sv, &sv->stages[i], status);
 }
 
-/* Start what is due; say how long nothing will be, or -1. */
+/* Start what is due; return how long until the next, or -1. */
 static int start_due(struct supervisor *sv)
 {
 	uint64_t now_ms = clock_mono_ms();
@@ -256,7 +256,7 @@ static int start_due(struct supervisor *sv)
 	return wait_ms;
 }
 
-/* When stopping: kill those whose time is over; say how long there is yet, or -1. */
+/* When stopping: kill those whose time is up; return how long is left, or -1. */
 static int kill_late(struct supervisor *sv)
 {
 	uint64_t now_ms = clock_mono_ms();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The three stages as children: started, started again whenever one dies, stopped together. What `sluice up` does in
- * the foreground, and what the other commands have it do in the background.
+ * The three stages as children: started, restarted whenever one dies, and stopped together. `sluice up` does this in
+ * the foreground, and for other commands in the background.
  *
  * Each child gets SIGTERM when the supervisor dies, however it dies. A stage that ends at its very first start with an
  * exit code that another try would not change ends the supervisor with that code.

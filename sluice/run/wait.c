@@ -75,7 +75,7 @@ static size_t count_open(const struct wait *w)
 	return w->count[BLOB_FOLLOWED] + w->count[BLOB_ORPHANED] + w->count[BLOB_LOST];
 }
 
-/* Linear: the most that a pull may want is bounded, and the lists of real images are short. */
+/* Linear: a pull's blobs are bounded, and the lists of real images are short. */
 static bool find(const struct wait *w, struct span ref, size_t *ret_number)
 {
 	for (size_t i = 0; i < w->len; i++) {
@@ -154,7 +154,7 @@ void wait_fail(struct wait *w, size_t number, enum fail_class fail_class, const 
 	b->why = strdup(why);
 }
 
-/* Whether its content is in the store: that is the truth, whatever an answer says. */
+/* Whether its content is in the store: the truth, whatever an answer says. */
 static bool take_stored(struct wait *w, struct blob *b)
 {
 	struct bar *bar = progress_bar(w->progress, b->bar);
@@ -174,7 +174,7 @@ static bool take_stored(struct wait *w, struct blob *b)
 	hear(w, b, BLOB_HEARD_STORED);
 	d->size = size;
 	b->arrived = true;
-	bar->was_here = !bar->begun; /* the first that was heard of it is that it is there */
+	bar->was_here = !bar->begun; /* it was there already when we first heard of it */
 	bar->begun = true;
 	bar->state = TRANSFER_COMMITTED;
 	bar->offset = bar->total = size;
@@ -183,12 +183,12 @@ static bool take_stored(struct wait *w, struct blob *b)
 	return true;
 }
 
-/* What a RECORD, by answer or by event, shows to a person. */
+/* Show a RECORD, from an answer or an event. */
 static void show(struct wait *w, const struct blob *b, const struct message *m)
 {
 	struct bar *bar = progress_bar(w->progress, b->bar);
 
-	/* A record that is older than the blob's end, or an end that is yet to be checked. */
+	/* A record older than the blob's end, or an end that is still to be checked. */
 	if (m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED)
 		return;
 	bar->begun = true;
@@ -202,7 +202,7 @@ static void show(struct wait *w, const struct blob *b, const struct message *m)
 	progress_changed(w->progress, b->bar);
 }
 
-/* Whether ingestd is another one, which does not know who waits. */
+/* Check for another ingestd, which does not know our requests. */
 static int check_ingestd(struct wait *w, struct reason *why)
 {
 	bool changed;
@@ -215,7 +215,7 @@ static int check_ingestd(struct wait *w, struct reason *why)
 	return code;
 }
 
-/* ingestd knows nothing of it, and it is not stored: that may be because it is another ingestd. */
+/* Unknown to ingestd, and not stored: perhaps because ingestd has restarted. */
 static int take_loss(struct wait *w, struct blob *b, struct reason *why)
 {
 	int code = b->state == BLOB_FOLLOWED ? check_ingestd(w, why) : 0;
@@ -319,7 +319,7 @@ static void take_event(struct wait *w, const struct message *m)
 		hear(w, &w->blobs[i], BLOB_HEARD_ENDED);
 }
 
-/* Request again and look where it is time; say how long nothing will be due. */
+/* Repeat requests and checks that are due; return how long until the next. */
 static int attend(struct wait *w, unsigned *ret_wait_ms, struct reason *why)
 {
 	uint64_t now_ms = clock_mono_ms();
@@ -330,7 +330,7 @@ static int attend(struct wait *w, unsigned *ret_wait_ms, struct reason *why)
 		struct blob *b = &w->blobs[i];
 		if (!blob_is_open(b))
 			continue;
-		/* Not at the store: the name may be there and not durable yet. */
+		/* Not in the store: the name may be there, but not durable yet. */
 		if (b->due_ms <= now_ms)
 			code = b->state == BLOB_LOST ? request(w, b, why) : look(w, b, why);
 		if (blob_is_open(b) && b->due_ms < next_ms)
@@ -345,14 +345,14 @@ static void take_events(struct wait *w, unsigned wait_ms)
 {
 	struct message event;
 
-	/* The first one is worth waiting for; then what has come meanwhile. */
+	/* Wait for the first one; then take what has arrived meanwhile. */
 	for (unsigned i = 0; i < 4 * WAIT_WINDOW && client_event(w->client, wait_ms, &event); i++) {
 		take_event(w, &event);
 		wait_ms = 0;
 	}
 }
 
-/* One round: what is due is done, and then waits for what happens. */
+/* One round: do what is due, then wait for events. */
 static int turn(struct wait *w, struct reason *why)
 {
 	unsigned wait_ms = 0;
@@ -366,7 +366,7 @@ static int turn(struct wait *w, struct reason *why)
 	if (code != 0 || count_open(w) == 0)
 		return code;
 	if (w->count[BLOB_STORED] > 0 || (w->next_new < w->len && count_open(w) < WAIT_WINDOW))
-		wait_ms = 0; /* there is something to go on with */
+		wait_ms = 0; /* there is something to do */
 	take_events(w, wait_ms < PROGRESS_DRAW_MS ? wait_ms : PROGRESS_DRAW_MS);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A set of blobs that a command wants stored (blob.h): requests each from ingestd, follows them, and tells the caller of
- * each that is stored. Also what is in the store already is requested: its name may be there and not durable yet.
+ * A set of blobs that a command wants stored (blob.h): requests each from ingestd, follows them, and tells the caller
+ * of each that is stored. Content that is in the store already is requested too: its name may not be durable yet.
  *
  * At most WAIT_WINDOW blobs are open at a time. Events are hints; a blob is STORED when it is in the store, and FAILED
  * when an answer of ingestd says so, or it was aborted.
@@ -54,8 +54,8 @@ size_t wait_count(const struct wait *w, enum blob_state state);
 void wait_fail(struct wait *w, size_t number, enum fail_class fail_class, const char *why);
 
 /*
- * Go on until every blob is DONE or FAILED. 0, or an exit code with a reason: interrupted, no stage answers, or what a
- * hook said. Which ones FAILED is for the caller to look at.
+ * Continue until every blob is DONE or FAILED. 0, or an exit code with a reason: interrupted, no stage answers, or what
+ * a hook returned. The caller looks for FAILED ones.
  */
 int wait_run(struct wait *w, struct reason *why);
 

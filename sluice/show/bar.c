@@ -92,7 +92,7 @@ static int append_reason(const struct bar *bar, unsigned columns, uint64_t now_s
 	return r < 0 ? r : buf_appendf(out, " %.*s", (int)text_fit(bar->text, columns), bar->text);
 }
 
-/* Amount, rate and time left, those of them for which there is room, behind a bar that takes the rest. */
+/* Amount, rate and time left, as far as there is room, after a bar that takes the rest. */
 static int append_numbers(const struct bar *bar, unsigned columns, struct buf *out)
 {
 	char amount[AMOUNT_COLUMNS + 1], rate[TEXT_SIZE_ROOM], left[TEXT_DURATION_ROOM] = "";

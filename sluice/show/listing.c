@@ -87,7 +87,7 @@ int listing_whole(const struct status_list *list, struct buf *out)
 	return r;
 }
 
-/* What moves, what will go on by itself, and what needs the user. */
+/* Moving transfers, those that will continue by themselves, and those that need the user. */
 static unsigned rank(const struct status *s)
 {
 	static const unsigned char ranks[] = {
@@ -162,7 +162,7 @@ static int make_narrow(const struct status **order, size_t len, struct table **r
 	return r;
 }
 
-/* A row, below it the name of what has no digest yet, and why it is where it is. */
+/* A row; below it the name, if there is no digest yet, and the reason for its state. */
 static int append_status(const struct table *t, size_t number, const struct status *s, unsigned width, unsigned lines,
 			 struct buf *out)
 {
@@ -220,7 +220,7 @@ static unsigned lines_of(const struct buf *text)
 	return lines;
 }
 
-/* Take back what was appended last, which does not fit. */
+/* Remove the last addition, which does not fit. */
 static int append_rest(struct buf *out, size_t before, size_t rest, unsigned width)
 {
 	char text[64];

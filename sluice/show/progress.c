@@ -115,7 +115,7 @@ struct bar *progress_bar(struct progress *p, size_t id)
 /* One write, so that lines do not mix with those of others. */
 static void put(struct progress *p)
 {
-	/* A reader that is gone is no reason to stop. */
+	/* Continue if the reader is gone. */
 	(void)file_write_all(STDOUT_FILENO, p->out.data, p->out.len, NULL);
 	buf_clear(&p->out);
 }
@@ -208,7 +208,7 @@ void progress_changed(struct progress *p, size_t id)
 	said->offset = bar->offset;
 }
 
-/* Where not all blobs fit, these have a line, the first kinds first; 0: no line. */
+/* If not all blobs fit, these get a line, in the order of the kinds; 0: no line. */
 static unsigned kind_of(const struct bar *bar)
 {
 	if (!bar->begun || bar->was_here)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a person or a program sees of a pull while it runs: on a terminal, bars on stderr that are redrawn in place;
- * elsewhere, a line for each change on stdout, before the result, so that stderr is for errors; the same as JSON, an
- * object a line; or nothing.
+ * The display of a running pull: on a terminal, bars on stderr that are redrawn in place; elsewhere, a line for each
+ * change on stdout, before the result, so that stderr is for errors; the same as JSON, an object a line; or nothing.
  */
 #ifndef SLUICE_SLUICE_SHOW_PROGRESS_H
 #define SLUICE_SLUICE_SHOW_PROGRESS_H

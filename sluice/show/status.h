@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What `sluice status` tells of a transfer, from ingestd or, when none runs, from the store itself.
- */
+/* What `sluice status` shows of a transfer, from ingestd or, when none runs, from the store. */
 #ifndef SLUICE_SLUICE_SHOW_STATUS_H
 #define SLUICE_SLUICE_SHOW_STATUS_H
 

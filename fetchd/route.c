@@ -20,7 +20,7 @@
 const char *route_accept(enum source_kind kind)
 {
 	return kind == SOURCE_MANIFEST ? MEDIA_TYPE_OCI_INDEX ", " MEDIA_TYPE_OCI_MANIFEST ", " MEDIA_TYPE_DOCKER_INDEX
-							      ", " MEDIA_TYPE_DOCKER_MANIFEST
+							      ", " MEDIA_TYPE_DOCKER_MANIFEST ", */*"
 				       : "*/*";
 }
 

@@ -57,7 +57,7 @@ int route_registry_url(const struct source *s, enum plain_http plain, struct buf
 /* The same at a mirror ("https://mirror.example:5000") of a manifest's or blob's registry. */
 int route_mirror_url(const struct source *s, const char *mirror, struct buf *out);
 
-/* The Accept header's value for this kind of source. */
+/* The Accept header's value for this kind of source. A manifest's ends with any type, for an index lists others, too. */
 const char *route_accept(enum source_kind kind);
 
 /* ── the route ── */

@@ -39,18 +39,18 @@ static int media_type_take(const struct json_t *value, struct descriptor *d, str
 	return 0;
 }
 
-/* Without an os and an architecture there is no platform. */
-static int platform_take(const struct json_t *value, struct descriptor *d, struct reason *why)
+/* Without an os and an architecture there is no platform. One in words that no platform has is that of no machine. */
+static void platform_take(const struct json_t *value, struct descriptor *d)
 {
 	const struct json_t *platform = json_member(value, "platform");
 	const char *os = json_member_text(platform, "os");
 	const char *architecture = json_member_text(platform, "architecture");
 	if (!os || !architecture || os[0] == '\0' || architecture[0] == '\0')
-		return 0;
-	int r = platform_of_parts(os, json_member_text(platform, "os.version"), architecture,
-				  json_member_text(platform, "variant"), &d->platform, why);
-	d->has_platform = r == 0;
-	return r;
+		return;
+	d->has_platform = true;
+	if (platform_of_parts(os, json_member_text(platform, "os.version"), architecture,
+			      json_member_text(platform, "variant"), &d->platform, NULL) < 0)
+		platform_of_none(&d->platform);
 }
 
 int descriptor_parse(const struct json_t *value, struct descriptor *ret_descriptor, struct reason *why)
@@ -69,10 +69,9 @@ int descriptor_parse(const struct json_t *value, struct descriptor *ret_descript
 		return r;
 	if (!json_member_u64(value, "size", &d.size))
 		return refuse("whose size is missing or not a whole number from 0", why);
-	r = platform_take(value, &d, why);
-	if (r == 0)
-		*ret_descriptor = d;
-	return r;
+	platform_take(value, &d);
+	*ret_descriptor = d;
+	return 0;
 }
 
 static int put_platform(struct json_t *object, const struct platform *p)

@@ -29,7 +29,8 @@ struct descriptor {
 bool media_type_is_index(const char *media_type);
 bool media_type_is_manifest(const char *media_type);
 
-/* -EINVAL with a reason: no digest, no size, a size below 0 or not whole, a media type too long. */
+/* -EINVAL with a reason: no digest, no size, a size below 0 or not whole, a media type too long. A platform whose words
+ * cannot be understood becomes unknown/unknown. */
 int descriptor_parse(const struct json_t *value, struct descriptor *ret_descriptor, struct reason *why);
 
 /* The caller owns the value; NULL when memory is out. */

@@ -2,6 +2,7 @@
 #include "common/oci/json.h"
 
 /* System */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,59 @@ static bool depth_is_fine(struct span text)
 	return true;
 }
 
+enum { ESCAPE_LEN = sizeof "\\uXXXX" - 1 };
+
+/* The UTF-16 unit that an escape at `i` gives, or -1. */
+static long unit_at(struct span text, size_t i)
+{
+	char digits[5] = "", *end;
+	if (i + ESCAPE_LEN > text.len || memcmp(text.data + i, "\\u", 2) != 0)
+		return -1;
+	memcpy(digits, text.data + i + 2, 4);
+	long unit = isxdigit((unsigned char)digits[0]) ? strtol(digits, &end, 16) : -1;
+	return unit >= 0 && end == digits + 4 ? unit : -1;
+}
+
+/* The length of the escape at `i`; `ret_odd`: it gives no character, or one that a C string cannot hold. */
+static size_t escape_len(struct span text, size_t i, bool *ret_odd)
+{
+	long unit = unit_at(text, i), next = unit_at(text, i + ESCAPE_LEN);
+	bool high = unit >= 0xd800 && unit < 0xdc00, low = unit >= 0xdc00 && unit < 0xe000;
+	bool pair = high && next >= 0xdc00 && next < 0xe000;
+	*ret_odd = unit == 0 || low || (high && !pair);
+	return unit < 0 ? 2 : pair ? 2 * ESCAPE_LEN : ESCAPE_LEN;
+}
+
+/* Put U+FFFD for each odd escape, which keeps its length; outside of strings there are no escapes. Says whether any was. */
+static bool odd_escapes_replace(uint8_t *data, size_t len)
+{
+	bool any = false, odd;
+	for (size_t i = 0, step; i < len; i += step) {
+		odd = false;
+		step = data[i] == '\\' ? escape_len(span_of(data, len), i, &odd) : 1;
+		if (odd)
+			memcpy(data + i, "\\ufffd", ESCAPE_LEN);
+		any |= odd;
+	}
+	return any;
+}
+
+static struct json_t *load(const void *data, size_t len, json_error_t *error)
+{
+	return json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
+}
+
+/* For a text that was refused: the value without what jansson has no string for. NULL: refused all the same. */
+static struct json_t *load_without_odd_escapes(struct span text, json_error_t *error)
+{
+	AUTO_FREE uint8_t *copy = malloc(text.len + 1);
+	if (!copy)
+		return NULL;
+	if (text.len > 0)
+		memcpy(copy, text.data, text.len);
+	return odd_escapes_replace(copy, text.len) ? load(copy, text.len, error) : NULL;
+}
+
 int json_parse(struct span text, struct json_t **ret_value, struct reason *why)
 {
 	if (text.len > JSON_DOCUMENT_MAX) {
@@ -51,8 +105,9 @@ int json_parse(struct span text, struct json_t **ret_value, struct reason *why)
 		return -EINVAL;
 	}
 	json_error_t error;
-	struct json_t *value = json_loadb(text.len > 0 ? (const char *)text.data : "", text.len,
-					  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	struct json_t *value = load(text.len > 0 ? (const void *)text.data : "", text.len, &error);
+	if (!value)
+		value = load_without_odd_escapes(text, &error);
 	if (!value) {
 		reason_set(why, "not valid JSON at line %d, column %d: %s", error.line, error.column, error.text);
 		return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EINVAL;

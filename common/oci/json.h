@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON by jansson, which only json.c includes. Parsing is strict: one value, no duplicate keys, valid UTF-8, no NUL, a
- * bounded depth, nothing behind it.
+ * JSON by jansson, which only json.c includes. Parsing is strict: one value, no duplicate keys, valid UTF-8, no NUL byte,
+ * a bounded depth, nothing behind it. The escapes \u0000 and those of half a surrogate pair, which RFC 8259 (section
+ * 8.2) allows and no C string holds, become U+FFFD, as Go's encoding/json makes of the latter.
  */
 #ifndef SLUICE_OCI_JSON_H
 #define SLUICE_OCI_JSON_H

@@ -12,15 +12,12 @@ static int refuse(const char *what, struct reason *why)
 	return -EINVAL;
 }
 
-/* Types that servers give to unknown files: the document's own mediaType overrides them. */
-static bool says_nothing(const char *media_type)
-{
-	return strcmp(media_type, "application/json") == 0 || strcmp(media_type, "application/octet-stream") == 0 ||
-	       strcmp(media_type, "text/plain") == 0;
-}
+/* Types that servers give to unknown files. */
+static const char *const general_types[] = {"application/json", "application/octet-stream", "binary/octet-stream",
+					    "text/plain", NULL};
 
-/* `came_as` without parameters such as "; charset=utf-8". */
-static int came_as_take(const char *came_as, bool has_own, char ret_type[static MEDIA_TYPE_MAX + 1])
+/* `came_as` without parameters such as "; charset=utf-8"; empty where it makes no claim. */
+static int came_as_take(const char *came_as, char ret_type[static MEDIA_TYPE_MAX + 1])
 {
 	size_t len = came_as ? strcspn(came_as, "; \t") : 0;
 	if (len > MEDIA_TYPE_MAX)
@@ -28,7 +25,7 @@ static int came_as_take(const char *came_as, bool has_own, char ret_type[static 
 	if (len > 0)
 		memcpy(ret_type, came_as, len);
 	ret_type[len] = '\0';
-	if (has_own && says_nothing(ret_type))
+	if (str_is_one_of(ret_type, general_types))
 		ret_type[0] = '\0';
 	return 0;
 }
@@ -45,7 +42,7 @@ static int type_take(const struct json_t *root, const char *came_as, struct mani
 	const char *is = m->kind == MANIFEST_INDEX ? "an index" : "an image manifest";
 	if (!own && json_has(root, "mediaType"))
 		return refuse("invalid: its mediaType is not a string", why);
-	if (came_as_take(came_as, own != NULL, served) < 0)
+	if (came_as_take(came_as, served) < 0)
 		return refuse("served under a media type that is longer than 255 bytes", why);
 	if (own && !type_fits(m->kind, own)) {
 		reason_set(why, "the document is %s, but calls itself '%.255s'", is, own);
@@ -64,7 +61,7 @@ static int type_take(const struct json_t *root, const char *came_as, struct mani
 	return 0;
 }
 
-/* Its kind, by its members: never both. */
+/* Its kind, by its members: never both. A list that is null is an empty one, as Go's encoders write it. */
 static int kind_take(const struct json_t *root, enum manifest_kind *ret_kind, struct reason *why)
 {
 	uint64_t version;
@@ -110,9 +107,10 @@ static int content_take(const struct json_t *root, struct manifest *m, struct re
 {
 	const struct json_t *config = json_member(root, "config");
 	const struct json_t *list = json_member(root, m->kind == MANIFEST_INDEX ? "manifests" : "layers");
-	if (!json_is_array(list))
+	bool none = m->kind == MANIFEST_INDEX ? json_is_nothing(list) : !list || json_is_nothing(list);
+	if (!none && !json_is_array(list))
 		return refuse(m->kind == MANIFEST_INDEX ? "an index whose manifests are not a list"
-							: "a manifest without a list of layers",
+							: "a manifest whose layers are not a list",
 			      why);
 	if (m->kind == MANIFEST_IMAGE && !config)
 		return refuse("a manifest without a config", why);

@@ -25,8 +25,9 @@ struct manifest {
 
 /*
  * Parse a document. `came_as` is the media type that it was served or described under, NULL or empty if none; its
- * parameters are ignored, and application/json, application/octet-stream and text/plain are ignored if the document has
- * a mediaType. -EINVAL with a reason, -EFBIG over JSON_DOCUMENT_MAX, -ENOMEM. Only on 0 there is something to release.
+ * parameters are ignored, and so are application/json, application/octet-stream, binary/octet-stream and
+ * text/plain. A manifest without layers, or an index or manifest whose list is null, has none.
+ * -EINVAL with a reason, -EFBIG over JSON_DOCUMENT_MAX, -ENOMEM. Only on 0 there is something to release.
  */
 int manifest_parse(struct span text, const char *came_as, struct manifest *ret_manifest, struct reason *why);
 void manifest_release(struct manifest *m);

@@ -207,6 +207,11 @@ void platform_of_host(struct platform *ret_platform)
 	*ret_platform = p;
 }
 
+void platform_of_none(struct platform *ret_platform)
+{
+	*ret_platform = (struct platform){.os = "unknown", .architecture = "unknown"};
+}
+
 void platform_format(const struct platform *p, char ret_text[static PLATFORM_TEXT_SIZE])
 {
 	bool has_version = p->os_version[0] != '\0', has_variant = p->variant[0] != '\0';

@@ -41,7 +41,8 @@ void platform_of_host(struct platform *ret_platform);
 
 void platform_format(const struct platform *p, char ret_text[static PLATFORM_TEXT_SIZE]);
 
-/* Attestations and the like, which build tools put beside the images, are for the platform unknown/unknown. */
+/* unknown/unknown, which build tools give to attestations and the like, which they put beside the images. */
+void platform_of_none(struct platform *ret_platform);
 bool platform_is_of_no_machine(const struct platform *p);
 
 /*

@@ -45,6 +45,7 @@ static void test_accept(void **state)
 	assert_string_equal(route_accept(SOURCE_URL), "*/*");
 	assert_non_null(strstr(route_accept(SOURCE_MANIFEST), "application/vnd.oci.image.index.v1+json"));
 	assert_non_null(strstr(route_accept(SOURCE_MANIFEST), "application/vnd.docker.distribution.manifest.v2+json"));
+	assert_non_null(strstr(route_accept(SOURCE_MANIFEST), "*/*"));
 }
 
 static struct settings s;

@@ -34,16 +34,21 @@ static void test_parse(void **state)
 	    ROW("two values", "{}{}", -EINVAL),
 	    ROW("NUL behind", "{}\0", -EINVAL),
 	    ROW("NUL within", "{\"a\0b\":1}", -EINVAL),
-	    ROW("NUL escaped", "{\"a\":\"b\\u0000c\"}", -EINVAL),
-	    ROW("NUL escaped in a key", "{\"a\\u0000b\":1}", -EINVAL),
+	    ROW("NUL escaped", "{\"a\":\"b\\u0000c\"}", 0),
+	    ROW("NUL escaped in a key", "{\"a\\u0000b\":1}", 0),
+	    ROW("keys that differ in what no string holds", "{\"a\\u0000\":1,\"a\\ud800\":2}", -EINVAL),
+	    ROW("NUL escaped outside of a string", "\\u0000", -EINVAL),
+	    ROW("NUL escaped in an invalid text", "[\"\\u0000\",]", -EINVAL),
 	    ROW("duplicate keys", "{\"a\":1,\"a\":2}", -EINVAL),
 	    ROW("duplicate keys, escaped", "{\"a\":1,\"\\u0061\":2}", -EINVAL),
 	    ROW("duplicate keys below", "{\"x\":[{\"a\":1,\"a\":2}]}", -EINVAL),
 	    ROW("byte order mark", "\xef\xbb\xbf{}", -EINVAL),
 	    ROW("latin 1", "\"\xe4\"", -EINVAL),
 	    ROW("overlong", "\"\xc0\xaf\"", -EINVAL),
-	    ROW("lone surrogate", "\"\\ud83d\"", -EINVAL),
-	    ROW("lone low surrogate", "\"\\ude00\"", -EINVAL),
+	    ROW("lone surrogate", "\"\\ud83d\"", 0),
+	    ROW("lone low surrogate", "\"\\ude00\"", 0),
+	    ROW("no hex digits", "\"\\u00g0\"", -EINVAL),
+	    ROW("escape cut behind an odd one", "\"\\u0000\\u00", -EINVAL),
 	    ROW("raw surrogate", "\"\xed\xa0\x80\"", -EINVAL),
 	    ROW("control byte", "\"a\nb\"", -EINVAL),
 	    ROW("integer of 2^63", "9223372036854775808", -EINVAL),
@@ -60,6 +65,32 @@ static void test_parse(void **state)
 			fail_msg("%s: %s", rows[i].name, why.text);
 		assert_int_equal(v != NULL, rows[i].want == 0);
 		assert_int_equal(why.text[0] != '\0', rows[i].want != 0);
+	}
+}
+
+#define FFFD "\xef\xbf\xbd"
+
+static void test_odd_escapes(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+	    {"\"a\\u0000b\"", "a" FFFD "b"},
+	    {"\"\\u0000\\u0000\"", FFFD FFFD},
+	    {"\"\\ud83d\"", FFFD},
+	    {"\"\\uDE00x\"", FFFD "x"},
+	    {"\"\\ud83d\\ud83d\\ude00\"", FFFD "\xf0\x9f\x98\x80"},
+	    {"\"\\ud83d\\ude00\\ude00\"", "\xf0\x9f\x98\x80" FFFD},
+	    {"\"\\\\u0000\\u0000\"", "\\u0000" FFFD}, /* a backslash that is one, and letters */
+	    {"\"\\u00000\"", FFFD "0"},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		AUTO_JSON v = NULL;
+		struct reason why = {""};
+		if (json_parse(span_str(rows[i].text), &v, &why) != 0)
+			fail_msg("%s: %s", rows[i].text, why.text);
+		assert_string_equal(json_text(v), rows[i].want);
 	}
 }
 
@@ -183,8 +214,9 @@ static void test_building(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_parse),   cmocka_unit_test(test_depth), cmocka_unit_test(test_size),
-	    cmocka_unit_test(test_members), cmocka_unit_test(test_each),  cmocka_unit_test(test_building),
+	    cmocka_unit_test(test_parse),    cmocka_unit_test(test_odd_escapes), cmocka_unit_test(test_depth),
+	    cmocka_unit_test(test_size),     cmocka_unit_test(test_members),     cmocka_unit_test(test_each),
+	    cmocka_unit_test(test_building),
 	};
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

@@ -37,6 +37,13 @@ static void test_taken(void **state)
 	    {"{" V2 "," TYPE(DM) "," CONFIG "," LAYERS "}", NULL, MANIFEST_IMAGE, DM, 3},
 	    {"{" V2 "," TYPE(DM) "," CONFIG "," LAYERS "}", "application/json", MANIFEST_IMAGE, DM, 3},
 	    {"{" V2 "," CONFIG ",\"layers\":[]}", NULL, MANIFEST_IMAGE, OM, 1},
+	    {"{" V2 "," CONFIG ",\"layers\":null}", NULL, MANIFEST_IMAGE, OM, 1},
+	    {"{" V2 "," CONFIG "}", NULL, MANIFEST_IMAGE, OM, 1},
+	    {IMAGE, "application/json", MANIFEST_IMAGE, OM, 3},
+	    {IMAGE, "text/plain; charset=utf-8", MANIFEST_IMAGE, OM, 3},
+	    {INDEX, "application/octet-stream", MANIFEST_INDEX, OI, 1},
+	    {INDEX, "binary/octet-stream", MANIFEST_INDEX, OI, 1},
+	    {"{" V2 ",\"manifests\":null}", NULL, MANIFEST_INDEX, OI, 0},
 	    {INDEX, NULL, MANIFEST_INDEX, OI, 1},
 	    {INDEX, DI, MANIFEST_INDEX, DI, 1},
 	    {"{" V2 "," TYPE(OI) ",\"manifests\":[]}", OI, MANIFEST_INDEX, OI, 0},
@@ -82,7 +89,7 @@ static void test_refused(void **state)
 	    {"version as text", "{\"schemaVersion\":\"2\"," CONFIG "," LAYERS "}", NULL},
 	    {"version 2.0", "{\"schemaVersion\":2.0," CONFIG "," LAYERS "}", NULL},
 	    {"no config", "{" V2 "," LAYERS "}", NULL},
-	    {"no layers", "{" V2 "," CONFIG "}", NULL},
+	    {"neither config nor layers, but null", "{" V2 ",\"layers\":null}", NULL},
 	    {"layers is not a list", "{" V2 "," CONFIG ",\"layers\":{}}", NULL},
 	    {"manifests is not a list", "{" V2 ",\"manifests\":{}}", NULL},
 	    {"config is not a descriptor", "{" V2 ",\"config\":{}," LAYERS "}", NULL},
@@ -96,7 +103,7 @@ static void test_refused(void **state)
 	    {"index that came as image", INDEX, DM},
 	    {"came as another image type", "{" V2 "," TYPE(OM) "," CONFIG "," LAYERS "}", DM},
 	    {"came as something else", IMAGE, "text/html"},
-	    {"no claim at all", IMAGE, "application/json"},
+	    {"both, under a general type", "{" V2 "," LIST "," CONFIG "}", "application/json"},
 	    {"duplicate key", "{" V2 "," CONFIG "," LAYERS "," LAYERS "}", NULL},
 	};
 	(void)state;
@@ -172,6 +179,9 @@ static void test_pick(void **state)
 	    {"without a platform, beside an attestation", LISTED(PLAIN "," ATTEST), "linux/amd64", 0xb},
 	    {"without a platform, of two", LISTED(PLAIN "," PLAIN), "linux/amd64", 0},
 	    {"without a platform, beside another", LISTED(PLAIN "," ARM64), "linux/amd64", 0},
+	    {"odd words beside", LISTED(DESC("7", FOR_V("linux", "arm", "v7 hard-float")) "," AMD64), "linux/amd64",
+	     0x1},
+	    {"odd words alone", LISTED(DESC("7", FOR_V("linux", "arm", "v7 hard-float"))), "linux/arm", 0},
 	    {"without a platform, beside the right one", LISTED(PLAIN "," ARM64), "linux/arm64", 0x2},
 	};
 	(void)state;

@@ -53,15 +53,36 @@ static enum fail_class store(struct layout *l, const struct names *n, struct rea
 	return r < 0 ? fail_errno(l, r, "write", why) : FAIL_NONE;
 }
 
+struct check {
+	struct layout *layout;
+	struct buf left_out; /* digests of foreign layers that are not stored, with commas between */
+};
+
+static void check_cleanup(struct check *c)
+{
+	buf_release(&c->left_out);
+}
+
+static int leave_out(struct check *c, const char *digest, struct reason *why)
+{
+	int r = buf_appendf(&c->left_out, "%s%s", c->left_out.len > 0 ? "," : "", digest);
+	if (r < 0)
+		reason_set(why, "out of memory");
+	return r;
+}
+
 /* Whether a node is stored with the size that its descriptor gives. */
 static int check_node(void *self, const struct walk_node *node, struct reason *why)
 {
+	struct check *c = self;
 	const struct descriptor *d = node->descriptor;
 	char text[DIGEST_TEXT_SIZE];
 	uint64_t size;
-	int r = layout_blob_size(self, &d->digest, &size);
+	int r = layout_blob_size(c->layout, &d->digest, &size);
 
 	digest_format(&d->digest, text);
+	if (r == -ENOENT && d->is_foreign)
+		return leave_out(c, text, why);
 	if (r == -ENOENT) {
 		reason_set(why, "%s is not stored (%s)", text, *d->media_type ? d->media_type : "no media type");
 		return r;
@@ -94,10 +115,10 @@ static enum fail_class class_of(int r)
 	}
 }
 
-/* Whether all that an image needs is stored; completes the descriptor. */
-static enum fail_class check_image(struct layout *l, struct descriptor *d, struct reason *why)
+/* Whether all that an image needs is stored; completes the descriptor, and says what was left out. */
+static enum fail_class check_image(struct layout *l, struct descriptor *d, struct check *c, struct reason *why)
 {
-	const struct walk_hooks hooks = {.visit = check_node, .self = l};
+	const struct walk_hooks hooks = {.visit = check_node, .self = c};
 	CLEANUP(walk_cleanup) struct walk *w = NULL;
 
 	if (d->size == SIZE_UNKNOWN)
@@ -112,8 +133,9 @@ static enum fail_class check_image(struct layout *l, struct descriptor *d, struc
 enum fail_class naming_set(struct layout *l, const char *name, struct descriptor *d, struct reason *why)
 {
 	CLEANUP(names_cleanup) struct names *n = NULL;
+	CLEANUP(check_cleanup) struct check c = {.layout = l, .left_out = BUF_INIT};
 	struct reason inner;
-	enum fail_class f = check_image(l, d, &inner);
+	enum fail_class f = check_image(l, d, &c, &inner);
 	if (f != FAIL_NONE) {
 		reason_set(why, "cannot name '%s': %s", name, inner.text);
 		return f;
@@ -121,7 +143,7 @@ enum fail_class naming_set(struct layout *l, const char *name, struct descriptor
 	f = load(l, &n, why);
 	if (f != FAIL_NONE)
 		return f;
-	int r = names_set(n, name, d);
+	int r = names_set(n, name, d, c.left_out.data);
 	if (r < 0)
 		return fail_errno(l, r, "edit", why);
 	/* Also when it said so before: an earlier run may have died between the rename and the sync. */

@@ -8,6 +8,16 @@
 static const char *const index_types[] = {MEDIA_TYPE_OCI_INDEX, MEDIA_TYPE_DOCKER_INDEX, NULL};
 static const char *const manifest_types[] = {MEDIA_TYPE_OCI_MANIFEST, MEDIA_TYPE_DOCKER_MANIFEST, NULL};
 
+/* Of layers that must not be distributed by whoever likes (media-types.md), and Docker's older ones. */
+static const char *const foreign_types[] = {
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    NULL,
+};
+
 bool media_type_is_index(const char *media_type)
 {
 	return str_is_one_of(media_type, index_types);
@@ -69,6 +79,7 @@ int descriptor_parse(const struct json_t *value, struct descriptor *ret_descript
 		return r;
 	if (!json_member_u64(value, "size", &d.size))
 		return refuse("whose size is missing or not a whole number from 0", why);
+	d.is_foreign = str_is_one_of(d.media_type, foreign_types) && json_len(json_member(value, "urls")) > 0;
 	platform_take(value, &d);
 	*ret_descriptor = d;
 	return 0;

@@ -21,7 +21,8 @@
 struct descriptor {
 	char media_type[MEDIA_TYPE_MAX + 1];
 	struct digest digest;
-	uint64_t size; /* bytes; at most INT64_MAX, or SIZE_UNKNOWN */
+	uint64_t size;   /* bytes; at most INT64_MAX, or SIZE_UNKNOWN */
+	bool is_foreign; /* a layer of a non-distributable type with `urls`: a registry need not have it */
 	bool has_platform;
 	struct platform platform; /* normalised */
 };

@@ -185,8 +185,14 @@ static size_t name_take_away(struct names *n, const char *name, size_t len)
 	return removed;
 }
 
+static bool entry_leaves_out(const struct json_t *entry, const char *left_out)
+{
+	const char *has = json_member_text(json_member(entry, "annotations"), NAMES_LEFT_OUT_KEY);
+	return strcmp(has ? has : "", left_out) == 0;
+}
+
 /* Whether exactly one entry has the name, and describes the content as wanted. */
-static bool name_is_set(const struct names *n, const char *name, const struct descriptor *want)
+static bool name_is_set(const struct names *n, const char *name, const struct descriptor *want, const char *left_out)
 {
 	bool set = false;
 	for (size_t i = 0; i < names_len(n); i++) {
@@ -195,14 +201,15 @@ static bool name_is_set(const struct names *n, const char *name, const struct de
 			continue;
 		if (set || descriptor_parse(json_at(n->manifests, i), &d, NULL) < 0 ||
 		    !digest_eq(&d.digest, &want->digest) || d.size != want->size ||
-		    strcmp(d.media_type, want->media_type) != 0)
+		    strcmp(d.media_type, want->media_type) != 0 ||
+		    !entry_leaves_out(json_at(n->manifests, i), left_out))
 			return false;
 		set = true;
 	}
 	return set;
 }
 
-static int entry_add(struct names *n, const char *name, const struct descriptor *d)
+static int entry_add(struct names *n, const char *name, const struct descriptor *d, const char *left_out)
 {
 	struct json_t *entry = descriptor_to_json(d);
 	struct json_t *annotations = json_object_make();
@@ -213,18 +220,21 @@ static int entry_add(struct names *n, const char *name, const struct descriptor 
 	int r = json_set(entry, "annotations", annotations);
 	if (r == 0)
 		r = json_set_text(annotations, NAME_KEY, name);
+	if (r == 0 && left_out[0] != '\0')
+		r = json_set_text(annotations, NAMES_LEFT_OUT_KEY, left_out);
 	if (r == 0)
 		return json_append(n->manifests, entry);
 	json_free(entry);
 	return r;
 }
 
-int names_set(struct names *n, const char *name, const struct descriptor *d)
+int names_set(struct names *n, const char *name, const struct descriptor *d, const char *left_out)
 {
-	if (name_is_set(n, name, d))
+	left_out = left_out ? left_out : "";
+	if (name_is_set(n, name, d, left_out))
 		return 0;
 	size_t before = names_len(n);
-	int r = entry_add(n, name, d);
+	int r = entry_add(n, name, d, left_out);
 	if (r == 0)
 		(void)name_take_away(n, name, before);
 	return r;

@@ -33,10 +33,16 @@ int names_find(const struct names *n, const char *name, struct descriptor *ret_d
 bool name_is_valid(struct span name);
 
 /*
- * Give a name to a descriptor, or remove a name (-ENOENT: no entry has it). An entry that loses its name goes: what
+ * What an image lacks though it has a name: the digests of foreign layers, with commas between, as an annotation of its
+ * entry.
+ */
+#define NAMES_LEFT_OUT_KEY "vnd.sluice.left-out"
+
+/*
+ * Give a name to a descriptor, with what was left out (NULL or empty: nothing), or remove a name (-ENOENT: no entry has it). An entry that loses its name goes: what
  * another name, or another entry, points to stays. An entry that already gives the name to this content stays as it is.
  */
-int names_set(struct names *n, const char *name, const struct descriptor *d);
+int names_set(struct names *n, const char *name, const struct descriptor *d, const char *left_out);
 int names_remove(struct names *n, const char *name);
 
 /* Append the document to `out`. */

@@ -13,6 +13,7 @@
 struct visited {
 	struct digest digest;
 	uint64_t size;    /* as it was first described; or SIZE_UNKNOWN */
+	bool is_foreign;  /* everywhere, so far */
 	char *media_type; /* owned; under which it was entered, or NULL */
 };
 
@@ -95,6 +96,7 @@ static struct visited *remember(struct walk *w, const struct descriptor *d, bool
 		return NULL;
 	fresh->digest = d->digest;
 	fresh->size = d->size;
+	fresh->is_foreign = d->is_foreign;
 	void *found = tsearch(fresh, &w->visited, compare);
 	struct visited *v = found ? *(struct visited **)found : NULL;
 	*ret_is_new = v == fresh;
@@ -141,12 +143,15 @@ static int count(struct walk *w, const struct walk_node *node, struct reason *wh
 }
 
 /* A digest that was met before. */
-static int meet_again(struct walk *w, const struct visited *v, const struct walk_node *node, struct reason *why)
+static int meet_again(struct walk *w, struct visited *v, const struct walk_node *node, struct reason *why)
 {
 	char digest[DIGEST_TEXT_SIZE];
 
-	if (agrees(v, node))
-		return 0;
+	if (agrees(v, node)) {
+		bool is_news = v->is_foreign && !node->descriptor->is_foreign;
+		v->is_foreign &= node->descriptor->is_foreign;
+		return is_news ? w->hooks.visit(w->hooks.self, node, why) : 0;
+	}
 	digest_format(&node->descriptor->digest, digest);
 	reason_set(why, "'%s' is described in two ways", digest);
 	return fault(w, node, -EINVAL, why);

@@ -24,7 +24,10 @@ struct walk_node {
 };
 
 struct walk_hooks {
-	/* A node, stored or not: each digest once. 0, or what walk_from() ends with, with a reason. */
+	/*
+	 * A node, stored or not: each digest once, and once more where it was a foreign layer at first and is not
+	 * elsewhere. 0, or what walk_from() ends with, with a reason.
+	 */
 	int (*visit)(void *self, const struct walk_node *node, struct reason *why);
 	/*
 	 * A document that cannot be entered (`error` as from walk_load()), or a node that is described otherwise than

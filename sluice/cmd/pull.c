@@ -284,6 +284,32 @@ static int conclude(struct pull *p, struct reason *why)
 	return code != 0 ? code : set_name(p, why);
 }
 
+static void add_left_out(const struct pull *p, struct json_t *line)
+{
+	struct json_t *list = json_array_make();
+
+	for (size_t i = 0; i < wait_len(p->wait); i++) {
+		const struct blob *b = wait_at(p->wait, i);
+		struct json_t *layer = b->left_out ? json_object_make() : NULL;
+		if (!layer)
+			continue;
+		(void)json_set_text(layer, "digest", b->ref);
+		(void)json_set_text(layer, "why", b->why ? b->why : "");
+		(void)json_append(list, layer);
+	}
+	(void)json_set(line, "left_out", list);
+}
+
+static void warn_of_left_out(const struct pull *p)
+{
+	for (size_t i = 0; i < wait_len(p->wait); i++) {
+		const struct blob *b = wait_at(p->wait, i);
+		if (b->left_out)
+			log_warning("left out of '%s': foreign layer %s, which the registry does not have", p->name,
+				    b->ref);
+	}
+}
+
 static void print_result(const struct pull *p, const struct context *ctx)
 {
 	char digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE];
@@ -300,6 +326,7 @@ static void print_result(const struct pull *p, const struct context *ctx)
 			platform_format(&p->image.platform, platform);
 			(void)json_set_text(line, "platform", platform);
 		}
+		add_left_out(p, line);
 		report_json(line);
 	} else if (ctx->quiet) {
 		(void)printf("%s\n", digest);
@@ -353,9 +380,10 @@ static int run(const struct call *call)
 	if (code == 0)
 		code = pull_image(&p, &s->context, &why);
 	job_end_progress(&p.job);
-	if (code == 0)
+	if (code == 0) {
+		warn_of_left_out(&p);
 		print_result(&p, &s->context);
-	else
+	} else
 		report_error("pull", text, code, p.wait, &why);
 	wait_free(p.wait);
 	return job_end(&p.job, code);

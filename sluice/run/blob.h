@@ -84,6 +84,7 @@ struct blob {
 	struct descriptor content; /* its digest counts by `digest`; its media type: as described, else as served */
 	enum blob_digest digest;
 	unsigned role, depth; /* the caller's */
+	bool left_out;        /* a foreign layer that its source does not have: DONE without having been STORED */
 
 	enum blob_state state;
 	enum fail_class fail_class;

@@ -138,8 +138,13 @@ static void fail(struct wait *w, struct blob *b, enum fail_class fail_class, str
 	b->fail_class = fail_class;
 	b->why = strndup(text.len ? (const char *)text.data : "", text.len);
 	b->arrived = bar->offset > 0;
+	b->left_out = b->content.is_foreign && fail_class == FAIL_NOT_FOUND;
+	if (b->left_out)
+		set_state(w, b, BLOB_DONE);
 	bar->begun = true;
 	bar->state = TRANSFER_FAILED;
+	if (b->left_out)
+		text = span_str("left out: the registry does not have it, and says that others do");
 	(void)escape_line((const char *)text.data, text.len, bar->text, sizeof(bar->text));
 	progress_changed(w->progress, b->bar);
 }

@@ -73,7 +73,7 @@ static void check_edit(struct names *n)
 	struct reason why;
 	size_t before = names_len(n);
 
-	FUZZ_CHECK(names_set(n, NEW_NAME, &d) == 0 && names_len(n) <= before + 1);
+	FUZZ_CHECK(names_set(n, NEW_NAME, &d, NULL) == 0 && names_len(n) <= before + 1);
 	FUZZ_CHECK(names_format(n, &text) == 0);
 	write_file("index.json", text.data, text.len);
 	FUZZ_CHECK(names_load(store(), &again, &why) == 0);

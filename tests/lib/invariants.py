@@ -135,12 +135,15 @@ class Checker:
             seen.add(name)
             if entry.get("mediaType") not in INDEXES | MANIFESTS:
                 self.wrong(path, f"'{name}' is a '{entry.get('mediaType')}', no image")
-            self.whole(entry, f"image '{name}'")
+            left_out = entry.get("annotations", {}).get("vnd.sluice.left-out", "")
+            self.whole(entry, f"image '{name}'", left_out.split(","))
 
-    def whole(self, descriptor, subject):
-        """Everything that the descriptor leads to is stored, with the size that it says."""
+    def whole(self, descriptor, subject, left_out):
+        """Everything that the descriptor leads to is stored with the size that it says, or listed as left out."""
         algorithm, _, digits = str(descriptor.get("digest", "")).partition(":")
         path = self.store / "blobs" / algorithm / digits
+        if not path.exists() and descriptor.get("urls") and descriptor["digest"] in left_out:
+            return
         if not digits or not path.is_file():
             self.wrong(path, f"missing, and {subject} needs it")
             return
@@ -148,14 +151,14 @@ class Checker:
             self.wrong(path, f"{path.stat().st_size} bytes, where {subject} says {descriptor.get('size')}")
         media_type = descriptor.get("mediaType")
         if media_type in INDEXES:
-            children = self.load(path).get("manifests", [])
+            children = self.load(path).get("manifests") or []
         elif media_type in MANIFESTS:
             document = self.load(path)
-            children = [document.get("config", {}), *document.get("layers", [])]
+            children = [document.get("config", {}), *(document.get("layers") or [])]
         else:
             children = []
         for child in children:
-            self.whole(child, subject)
+            self.whole(child, subject, left_out)
 
     # ── ingests ──
 

@@ -7,10 +7,13 @@
 /* The code under test */
 #include "common/store/names.h"
 
-#define HEX63              "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
-#define D(digit)           "sha256:" HEX63 digit
-#define DESC(digit)        "\"mediaType\":\"" MEDIA_TYPE_OCI_MANIFEST "\",\"digest\":\"" D(digit) "\",\"size\":7"
-#define CALLED(name)       "\"annotations\":{\"org.opencontainers.image.ref.name\":\"" name "\"}}"
+#define HEX63        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+#define D(digit)     "sha256:" HEX63 digit
+#define DESC(digit)  "\"mediaType\":\"" MEDIA_TYPE_OCI_MANIFEST "\",\"digest\":\"" D(digit) "\",\"size\":7"
+#define CALLED(name) "\"annotations\":{\"org.opencontainers.image.ref.name\":\"" name "\"}}"
+#define LACKING(digit, name, digests)                                                                                  \
+	"{" DESC(digit) ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"" name                              \
+			"\",\"vnd.sluice.left-out\":\"" digests "\"}}"
 #define NAMED(digit, name) "{" DESC(digit) "," CALLED(name)
 #define DAMAGED(name)      "{\"mediaType\":\"imag}\",\"digest\":\"" D("1") "\",\"size\":7," CALLED(name)
 #define HEAD               "{\"schemaVersion\":2,"
@@ -146,7 +149,7 @@ static void test_set(void **state)
 	for (size_t i = 0; i < LEN(rows); i++) {
 		struct names *n = load(rows[i].before);
 		struct descriptor d = descriptor_make(rows[i].to), found;
-		assert_int_equal(names_set(n, rows[i].give, &d), 0);
+		assert_int_equal(names_set(n, rows[i].give, &d, NULL), 0);
 		expect(n, rows[i].after);
 		assert_int_equal(names_find(n, rows[i].give, &found), 0);
 		assert_true(digest_eq(&found.digest, &d.digest));
@@ -161,10 +164,24 @@ static void test_set_with_platform(void **state)
 	struct descriptor d = descriptor_make(D("1")), found;
 	d.has_platform = true;
 	assert_int_equal(platform_parse(span_str("linux/arm/v6"), &d.platform, NULL), 0);
-	assert_int_equal(names_set(n, "a", &d), 0);
+	assert_int_equal(names_set(n, "a", &d, NULL), 0);
 	assert_int_equal(names_find(n, "a", &found), 0);
 	assert_true(found.has_platform);
 	assert_string_equal(found.platform.variant, "v6");
+	names_free(n);
+}
+
+static void test_left_out(void **state)
+{
+	(void)state;
+	struct names *n = load(LIST(NAMED("1", "a")));
+	struct descriptor d = descriptor_make(D("1"));
+	assert_int_equal(names_set(n, "a", &d, D("2") "," D("3")), 0);
+	expect(n, LIST(LACKING("1", "a", D("2") "," D("3"))));
+	assert_int_equal(names_set(n, "a", &d, D("2")), 0);
+	expect(n, LIST(LACKING("1", "a", D("2"))));
+	assert_int_equal(names_set(n, "a", &d, ""), 0);
+	expect(n, LIST(NAMED("1", "a")));
 	names_free(n);
 }
 
@@ -211,6 +228,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_find, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_set, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_set_with_platform, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_left_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
 	    cmocka_unit_test(test_valid),
 	};

@@ -137,8 +137,8 @@ static void test_find(void **state)
 	(void)state;
 	store_open(&s);
 	(void)make_image(&s);
-	assert_int_equal(names_set(s.names, "docker.io/library/alpine:latest", &s.index), 0);
-	assert_int_equal(names_set(s.names, "mine", &s.image), 0);
+	assert_int_equal(names_set(s.names, "docker.io/library/alpine:latest", &s.index, NULL), 0);
+	assert_int_equal(names_set(s.names, "mine", &s.image, NULL), 0);
 	for (size_t i = 0; i < LEN(rows); i++) {
 		char full[REFERENCE_TEXT_SIZE];
 		const char *name = NULL;

@@ -1,88 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The core of commitd in one process, without a thread or a sleep: seals come in, commits are made, receipts go out; the
- * loop is stepped, the clock is set, the pipes lose what is in flight and the threads run when the test says so.
+ * commitd whole, as it is put together in serve.c, on stand-ins for loop, clock, pipes, ctl, workers, chance and changes of
+ * files. One process, no thread, no sleep: seals come in, commits are made, receipts go out; names are set and removed. The
+ * test is ingestd and the clients; pipes lose what is in flight, and each write, sync and rename fails once.
  */
 
 /* Own */
 #include "tests/unit/test_commitd_seal.h"
 
-#include "tests/unit/stand_in_loop.h"
-#include "tests/unit/stand_in_pipe.h"
+#include "tests/unit/stand_in_ctl.h"
+#include "tests/unit/stand_in_fs.h"
+#include "tests/unit/stand_in_random.h"
+#include "tests/unit/stand_in_stage.h"
 #include "tests/unit/stand_in_workers.h"
 
+/* Store */
+#include "common/store/names.h"
+
+/* Wire */
+#include "common/wire/counters.h"
+
 /* The code under test */
-#include "commitd/seals.h"
+#include "commitd/serve.h"
+#include "commitd/settings.h"
 
 #define TURN_MS   10u
 #define TURNS_MAX 10000u
+#define NAME      "localhost:5000/a:1"
+#define INDEX     "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}"
+
+enum { ASKER, LISTENER }; /* the clients */
 
 static struct store st;
-static struct loop *loop;
-static struct workers *committer;
-static struct seals *seals;
-static struct stage_self identity;
-static unsigned idles;
+static struct settings settings;
 
 /* What ingestd has heard. */
 static struct {
+	uint64_t commitd; /* its incarnation */
 	unsigned hellos, committed, rejected;
 	enum fail_class fail_class;
 	char ref[64];
 } heard;
 
-static void on_idle(void *self)
-{
-	(void)self;
-	idles++;
-}
-
-static void commitd_start(void)
-{
-	loop = stand_in_loop_begin(stand_in_pipe_is_ready);
-	stage_self_init(&identity, STAGE_COMMITD);
-	assert_int_equal(workers_new(loop, 1, &committer), 0);
-	const struct seals_env env = {.loop = loop,
-				      .runtime_dir = "",
-				      .layout = st.layout,
-				      .committer = committer,
-				      .identity = &identity,
-				      .idle = on_idle};
-	assert_int_equal(seals_new(&env, &seals), 0);
-}
-
-/* It dies as it is: what is in its pipes is lost. */
-static void commitd_end(void)
-{
-	seals_stop(seals);
-	workers_free(committer);
-	seals_free(seals);
-	stand_in_loop_end();
-}
-
 static int setup(void **state)
 {
 	(void)state;
 	memset(&heard, 0, sizeof(heard));
-	idles = 0;
+	stand_in_fs_begin();
 	store_open(&st);
-	commitd_start();
+	settings = (struct settings){.store = st.path, .runtime_dir = ""};
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	commitd_end();
+	stand_in_fs_begin();
 	store_close(&st);
 	return 0;
+}
+
+/* A start of commitd, and what happens until it ends as it is: what is in its pipes is lost. The code of its end. */
+static int serve(void (*script)(void))
+{
+	stand_in_stage.script = script;
+	return serve_run(&settings);
 }
 
 /* ── ingestd ── */
 
 static void say_hello(uint64_t incarnation)
 {
-	struct message m = {.type = MSG_HELLO, .incarnation = incarnation, .peer = identity.incarnation};
+	struct message m = {.type = MSG_HELLO, .incarnation = incarnation, .peer = heard.commitd};
 	stage_introduce(&m);
 	stand_in_pipe_put(PIPE_SEALS, &m);
 }
@@ -101,6 +90,8 @@ static void hear(void)
 		heard.hellos += m.type == MSG_HELLO;
 		heard.committed += m.type == MSG_COMMITTED;
 		heard.rejected += m.type == MSG_REJECTED;
+		if (m.type == MSG_HELLO)
+			heard.commitd = m.incarnation;
 		if (m.type == MSG_REJECTED)
 			heard.fail_class = (enum fail_class)m.fail_class;
 		if (m.type != MSG_HELLO)
@@ -113,8 +104,8 @@ static void settle(void)
 {
 	for (unsigned quiet = 0, turns = 0; quiet < 5; turns++) {
 		assert_true(turns < TURNS_MAX);
-		loop_turn(loop, false);
-		quiet = stand_in_workers_run(committer) ? 0 : quiet + 1;
+		loop_turn(&stand_in_loop, false);
+		quiet = stand_in_workers_run(&stand_in_workers) ? 0 : quiet + 1;
 		hear();
 		stand_in_pass(TURN_MS);
 	}
@@ -128,11 +119,10 @@ static bool is_stored(const char *text)
 	return file_is(path, text);
 }
 
-/* ── what has to be so ── */
+/* ── seals and receipts ── */
 
-static void test_seal_to_receipt(void **state)
+static void play_seal(void)
 {
-	(void)state;
 	ingest_make(&st, "a", "one");
 	say_hello(7);
 	push_seal("a", "one", 0);
@@ -143,10 +133,15 @@ static void test_seal_to_receipt(void **state)
 	assert_true(is_stored("one"));
 }
 
-/* Repeated as often as ingestd likes: in hand it is one, and afterwards it is answered again. */
-static void test_said_again(void **state)
+static void test_seal_to_receipt(void **state)
 {
 	(void)state;
+	assert_int_equal(serve(play_seal), 0);
+}
+
+/* Repeated as often as ingestd likes: in hand it is one, and afterwards it is answered again. */
+static void play_said_again(void)
+{
 	ingest_make(&st, "a", "one");
 	push_seal("a", "one", 0);
 	push_seal("a", "one", 0);
@@ -157,11 +152,16 @@ static void test_said_again(void **state)
 	assert_int_equal(heard.committed, 2);
 }
 
+static void test_said_again(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_said_again), 0);
+}
+
 /* What has to be read back is, by a reader, before it gets its name. */
-static void test_read_back(void **state)
+static void play_read_back(void)
 {
 	char path[PATH_SIZE];
-	(void)state;
 	ingest_make(&st, "good", "good");
 	ingest_make(&st, "bad", "bad!");
 	push_seal("good", "good", PROVENANCE_MENDED);
@@ -175,24 +175,34 @@ static void test_read_back(void **state)
 	assert_true(exists(path));
 }
 
-static void test_missing(void **state)
+static void test_read_back(void **state)
 {
 	(void)state;
+	assert_int_equal(serve(play_read_back), 0);
+}
+
+static void play_missing(void)
+{
 	push_seal("nobody", "nothing", 0);
 	settle();
 	assert_int_equal(heard.rejected, 1);
 	assert_int_equal(heard.fail_class, FAIL_MISSING);
 }
 
-/* The receipt is lost on a pipe that breaks: the seal comes again, and finds the blob. */
-static void test_lost_receipt(void **state)
+static void test_missing(void **state)
 {
 	(void)state;
+	assert_int_equal(serve(play_missing), 0);
+}
+
+/* The receipt is lost on a pipe that breaks: the seal comes again, and finds the blob. */
+static void play_lost_receipt(void)
+{
 	ingest_make(&st, "a", "one");
 	push_seal("a", "one", 0);
 	for (unsigned i = 0; i < 5; i++) {
-		loop_turn(loop, false);
-		(void)stand_in_workers_run(committer);
+		loop_turn(&stand_in_loop, false);
+		(void)stand_in_workers_run(&stand_in_workers);
 		stand_in_pass(TURN_MS);
 	}
 	stand_in_pipe_break(PIPE_RECEIPTS);
@@ -205,39 +215,278 @@ static void test_lost_receipt(void **state)
 	assert_int_equal(heard.committed, 1);
 }
 
-/* The seal is lost in a dying commitd, before or behind the commit: its successor is told again. */
-static void test_restarts(void **state)
+static void test_lost_receipt(void **state)
 {
 	(void)state;
-	for (unsigned jobs = 0; jobs < 2; jobs++) {
-		char ref[8], text[8];
-		(void)snprintf(ref, sizeof(ref), "r%u", jobs);
-		(void)snprintf(text, sizeof(text), "t%u", jobs);
-		ingest_make(&st, ref, text);
-		push_seal(ref, text, 0);
-		loop_turn(loop, false);
-		for (unsigned i = 0; i < jobs; i++)
-			(void)stand_in_workers_run(committer);
-		commitd_end();
-		commitd_start();
-		unsigned before = heard.committed;
-		say_hello(7);
-		push_seal(ref, text, 0);
-		settle();
-		assert_int_equal(heard.committed, before + 1);
-		assert_true(is_stored(text));
+	assert_int_equal(serve(play_lost_receipt), 0);
+}
+
+static unsigned turns_left;
+
+/* The seal is on its way when it ends, or in hand. */
+static void play_seal_and_end(void)
+{
+	ingest_make(&st, "a", "one");
+	push_seal("a", "one", 0);
+	for (unsigned i = 0; i < turns_left; i++)
+		loop_turn(&stand_in_loop, false);
+}
+
+static void play_seal_again(void)
+{
+	say_hello(7);
+	push_seal("a", "one", 0);
+	settle();
+}
+
+/* Nobody heard of it; its successor is told again. */
+static void test_starts_anew(void **state)
+{
+	for (turns_left = 0; turns_left < 4; turns_left++) {
+		(void)teardown(state);
+		(void)setup(state);
+		assert_int_equal(serve(play_seal_and_end), 0);
+		assert_int_equal(heard.committed, 0);
+		assert_int_equal(serve(play_seal_again), 0);
+		assert_int_equal(heard.committed, 1);
+		assert_true(is_stored("one"));
 	}
 }
+
+/* ── requests and events ── */
+
+static struct message set_name(const struct digest *d, char digest[static DIGEST_TEXT_SIZE])
+{
+	digest_format(d, digest);
+	return (struct message){
+	    .type = MSG_SET_NAME, .name = span_str(NAME), .digest = span_str(digest), .size = strlen(INDEX)};
+}
+
+/* The answer to one request, and no word more. */
+static struct message ask(const struct message *request)
+{
+	struct message m, more;
+	assert_true(stand_in_ctl_ask(ASKER, request));
+	settle();
+	assert_true(stand_in_ctl_hear(ASKER, &m));
+	uint8_t fail_class = m.fail_class;
+	enum message_type type = m.type;
+	assert_false(stand_in_ctl_hear(ASKER, &more));
+	return (struct message){.type = type, .fail_class = fail_class};
+}
+
+static struct message ask_name(void)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct digest d = digest_of_text(INDEX);
+	const struct message set = set_name(&d, digest);
+	return ask(&set);
+}
+
+/* The index that is there can be read, whatever failed. */
+static bool is_named(void)
+{
+	struct names *names;
+	struct descriptor found;
+	struct reason why;
+	struct digest d = digest_of_text(INDEX);
+	assert_int_equal(names_load(st.layout, &names, &why), 0);
+	bool is = names_find(names, NAME, &found) == 0 && digest_eq(&found.digest, &d);
+	names_free(names);
+	return is;
+}
+
+static void play_names(void)
+{
+	const struct message all = {.type = MSG_SUBSCRIBE};
+	const struct message remove_it = {.type = MSG_REMOVE_NAME, .name = span_str(NAME)};
+	const struct message bad = {.type = MSG_REMOVE_NAME, .name = span_str("../:")};
+	const struct message foreign = {.type = MSG_STATUS, .ref = span_str("x")};
+	struct message m;
+
+	assert_true(stand_in_ctl_ask(LISTENER, &all));
+	assert_true(stand_in_ctl_hear(LISTENER, &m));
+	assert_int_equal(ask_name().fail_class, FAIL_NOT_FOUND); /* it is not stored */
+	(void)blob_make(&st, INDEX);
+	assert_int_equal(ask_name().type, MSG_OK);
+	assert_true(is_named());
+	assert_true(stand_in_ctl_hear(LISTENER, &m));
+	assert_int_equal(m.type, MSG_NAMED);
+	assert_true(span_eq(m.name, span_str(NAME)) && m.digest.len > 0);
+	assert_int_equal(ask(&remove_it).type, MSG_OK);
+	assert_false(is_named());
+	assert_true(stand_in_ctl_hear(LISTENER, &m));
+	assert_int_equal(m.digest.len, 0);
+	assert_int_equal(ask(&remove_it).type, MSG_OK); /* nobody has it, and nobody is told */
+	assert_false(stand_in_ctl_hear(LISTENER, &m));
+	assert_int_equal(ask(&bad).fail_class, FAIL_USAGE);
+	assert_int_equal(ask(&foreign).fail_class, FAIL_USAGE);
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_names), 0);
+}
+
+static void play_stats(void)
+{
+	const struct message ours = {.type = MSG_STATS, .stage = STAGE_COMMITD};
+	const struct message others = {.type = MSG_STATS, .stage = STAGE_INGESTD};
+	assert_int_equal(ask(&ours).type, MSG_COUNTS);
+	assert_int_equal(ask(&others).fail_class, FAIL_USAGE);
+}
+
+static void test_stats(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_stats), 0);
+}
+
+/* Who asked is gone before there is an answer: what it asked for is done, and another client gets no wrong answer. */
+static void play_leaving(void)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct digest d = blob_make(&st, INDEX);
+	const struct message set = set_name(&d, digest), stats = {.type = MSG_STATS, .stage = STAGE_COMMITD};
+	assert_true(stand_in_ctl_ask(ASKER, &set));
+	stand_in_ctl_leave(ASKER);
+	assert_int_equal(ask(&stats).type, MSG_COUNTS);
+	assert_true(is_named());
+}
+
+static void test_a_client_leaves(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_leaving), 0);
+}
+
+/* What is in hand comes to its end, and only then the stage does. */
+static void play_stop(void)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct digest d = blob_make(&st, INDEX);
+	const struct message set = set_name(&d, digest);
+	struct message m;
+	assert_true(stand_in_ctl_ask(ASKER, &set));
+	stand_in_stage_stop();
+	loop_turn(&stand_in_loop, false);
+	assert_false(stand_in_stage_ended());
+	assert_false(stand_in_ctl_ask(LISTENER, &set));
+	settle();
+	assert_true(stand_in_stage_ended());
+	assert_true(stand_in_ctl_hear(ASKER, &m));
+	assert_int_equal(m.type, MSG_OK);
+	assert_true(is_named());
+}
+
+static void test_stops(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_stop), 0);
+}
+
+/* ── what fails ── */
+
+/* Its name is not known to be on disk, so it has none: with the next seal it gets it anew. */
+static void play_failing_sync(void)
+{
+	char path[PATH_SIZE];
+	ingest_make(&st, "a", "one");
+	stand_in_fs_fail(1u << FS_SYNC, 1, EIO);
+	push_seal("a", "one", 0);
+	settle();
+	assert_int_equal(heard.rejected, 1);
+	assert_int_equal(heard.fail_class, FAIL_IO);
+	assert_false(is_stored("one"));
+	ingest_data(&st, "a", path);
+	assert_true(file_is(path, "one"));
+	push_seal("a", "one", 0);
+	settle();
+	assert_int_equal(heard.committed, 1);
+	assert_true(is_stored("one"));
+}
+
+static void test_a_sync_fails(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_failing_sync), 0);
+}
+
+/* A file system without RENAME_NOREPLACE: the file has both names for a moment. */
+static void play_link(void)
+{
+	unsigned removed = stand_in_fs_made(1u << FS_REMOVE);
+	stand_in_fs_fail(1u << FS_MOVE, 1, EINVAL);
+	play_seal();
+	assert_int_equal(stand_in_fs_made(1u << FS_LINK), 1);
+	assert_int_equal(stand_in_fs_made(1u << FS_REMOVE), removed + 1);
+}
+
+static void test_no_rename(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_link), 0);
+}
+
+static unsigned nth;
+static int error;
+
+/* Said again until it is committed: whole or absent at every moment. */
+static void play_seals_until_done(void)
+{
+	ingest_make(&st, "a", "one");
+	stand_in_fs_fail(FS_ALL, nth, error);
+	for (unsigned i = 0; heard.committed == 0; i++) {
+		if (i > 2)
+			fail_msg("operation %u, error %d: sealed %u times", nth, error, i);
+		push_seal("a", "one", 0);
+		settle();
+		assert_int_equal(heard.committed + heard.rejected, i + 1);
+		assert_true(is_stored("one") || heard.committed == 0);
+	}
+}
+
+static void play_names_until_done(void)
+{
+	unsigned refused = 0;
+	(void)blob_make(&st, INDEX);
+	stand_in_fs_fail(FS_ALL, nth, error);
+	while (ask_name().type != MSG_OK) {
+		(void)is_named();
+		assert_true(stand_in_fs.fired);
+		assert_true(++refused == 1);
+	}
+	assert_true(is_named());
+}
+
+/* Each operation of a commit and of a naming fails once, in each way. */
+static void test_any_operation_fails(void **state)
+{
+	static void (*const scripts[])(void) = {play_seals_until_done, play_names_until_done};
+	static const int errors[] = {EIO, ENOSPC};
+	unsigned fired = 0;
+	for (size_t i = 0; i < LEN(errors) * LEN(scripts); i++) {
+		error = errors[i % LEN(errors)];
+		for (nth = 1; nth == 1 || stand_in_fs.fired; nth++) {
+			(void)teardown(state);
+			(void)setup(state);
+			assert_int_equal(serve(scripts[i / LEN(errors)]), 0);
+			fired += stand_in_fs.fired;
+		}
+	}
+	assert_true(fired > 15);
+}
+
+#define SCENE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_seal_to_receipt, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_said_again, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_read_back, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_lost_receipt, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_restarts, setup, teardown),
+	    SCENE(test_seal_to_receipt),     SCENE(test_said_again),  SCENE(test_read_back),    SCENE(test_missing),
+	    SCENE(test_lost_receipt),        SCENE(test_starts_anew), SCENE(test_names),        SCENE(test_stats),
+	    SCENE(test_a_client_leaves),     SCENE(test_stops),       SCENE(test_a_sync_fails), SCENE(test_no_rename),
+	    SCENE(test_any_operation_fails),
 	};
 	return cmocka_run_group_tests_name("commitd core", tests, NULL, NULL);
 }

@@ -13,14 +13,15 @@
 
 #define ARGS_MAX 16
 
-/* `words` is a command line without the program's name; blanks divide it. As program_reread(). */
-static inline int unit_settings(const char *words, struct settings *ret_settings, struct reason *why)
+/* `words` is a command line without the program's name; blanks divide it. It holds until the next call. */
+static inline struct call unit_call(const char *words)
 {
 	static const struct program program = {
 	    .name = "fetchd", .options = settings_options, .read_file = settings_read_file};
 	static char text[4096];
-	struct opt rows[64] = {{0}};
-	char *argv[ARGS_MAX], *rest = text, *word;
+	static struct opt rows[64];
+	static char *argv[ARGS_MAX];
+	char *rest = text, *word;
 	size_t len = 0;
 	int argc = 0;
 	(void)snprintf(text, sizeof(text), "%s", words);
@@ -31,7 +32,13 @@ static inline int unit_settings(const char *words, struct settings *ret_settings
 		rows[len++] = *row;
 	for (const struct opt *row = settings_options; row->name; row++)
 		rows[len++] = *row;
-	const struct call call = {.program = &program, .words_len = argc, .words = argv, .rows = rows};
+	return (struct call){.program = &program, .words_len = argc, .words = argv, .rows = rows};
+}
+
+/* The settings that it makes. As program_reread(). */
+static inline int unit_settings(const char *words, struct settings *ret_settings, struct reason *why)
+{
+	const struct call call = unit_call(words);
 	memset(ret_settings, 0, sizeof(*ret_settings));
 	return program_reread(&call, ret_settings, why);
 }

@@ -13,6 +13,7 @@
 #include "tests/unit/stand_in_http.h"
 #include "tests/unit/stand_in_loop.h"
 #include "tests/unit/stand_in_pipe.h"
+#include "tests/unit/stand_in_random.h"
 
 /* The code under test */
 #include "fetchd/orders.h"

@@ -2,7 +2,6 @@
 #include "common/oci/json.h"
 
 /* System */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +49,9 @@ static long unit_at(struct span text, size_t i)
 	if (i + ESCAPE_LEN > text.len || memcmp(text.data + i, "\\u", 2) != 0)
 		return -1;
 	memcpy(digits, text.data + i + 2, 4);
-	long unit = isxdigit((unsigned char)digits[0]) ? strtol(digits, &end, 16) : -1;
-	return unit >= 0 && end == digits + 4 ? unit : -1;
+	bool is_hex = strspn(digits, "0123456789abcdefABCDEF") == 4; /* "0x12" and "+123" are numbers, too */
+	long unit = is_hex ? strtol(digits, &end, 16) : -1;
+	return is_hex && end == digits + 4 ? unit : -1;
 }
 
 /* The length of the escape at `i`; `ret_odd`: it gives no character, or one that a C string cannot hold. */

@@ -47,6 +47,7 @@ static void test_parse(void **state)
 	    ROW("overlong", "\"\xc0\xaf\"", -EINVAL),
 	    ROW("lone surrogate", "\"\\ud83d\"", 0),
 	    ROW("lone low surrogate", "\"\\ude00\"", 0),
+	    ROW("a number that is not four hex digits", "\"\\u0x00\"", -EINVAL),
 	    ROW("no hex digits", "\"\\u00g0\"", -EINVAL),
 	    ROW("escape cut behind an odd one", "\"\\u0000\\u00", -EINVAL),
 	    ROW("raw surrogate", "\"\xed\xa0\x80\"", -EINVAL),

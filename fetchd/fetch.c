@@ -65,6 +65,7 @@ struct fetch {
 	uint32_t suspects; /* bits of sites: asked last */
 	bool pins_tags;    /* for a tag the caller wants the digest first, and refers to that from then on */
 	bool resolve;      /* this request is the HEAD that tells it */
+	bool tag_only;     /* this site has no manifest under the digest: requested by its tag, and compared */
 	struct want want;  /* `offset` follows the outlet's */
 
 	/* The way to the bytes, and where they go. */
@@ -295,7 +296,12 @@ static void on_pass(void *self, const struct pass_answer *answer)
 /* A resolved tag may have moved since: continue with the manifest that it named. */
 static int enter_site(struct fetch *f, struct reason *why)
 {
-	return route_enter(&f->route, f->env->settings, f->pins_tags ? f->want.expected : "", why);
+	return route_enter(&f->route, f->env->settings, f->pins_tags && !f->tag_only ? f->want.expected : "", why);
+}
+
+static bool is_to_resolve(const struct fetch *f)
+{
+	return f->pins_tags && !f->opened && f->want.expected[0] == '\0';
 }
 
 /* Can the order be carried out? */
@@ -305,7 +311,7 @@ static const struct step *plan(struct fetch *f)
 	struct reason why = {"out of memory"};
 	int r = route_plan(&f->route, f->env->settings, f->suspects, &why);
 	f->pins_tags = f->pins_tags && r == 0 && f->route.by_tag;
-	f->resolve = f->pins_tags && w->expected[0] == '\0';
+	f->resolve = is_to_resolve(f);
 	if (f->pins_tags && !f->resolve)
 		route_show_digest(&f->route, w->expected);
 	if (r == 0)
@@ -570,6 +576,21 @@ static const struct step *spread(struct fetch *f)
 /* ── when something went wrong ── */
 
 /*
+ * Whether the same site may answer another request for the same manifest: a GET, for only its answer counts; or a GET
+ * by the tag, where digests are not served (GitLab's dependency proxy).
+ */
+static bool ask_otherwise(struct fetch *f)
+{
+	bool by_tag = f->pins_tags && !f->tag_only && f->want.expected[0] != '\0' && f->failure.class == FAIL_NOT_FOUND;
+	if (f->failure.http_status == 0 || (!f->resolve && !by_tag))
+		return false;
+	f->tag_only = by_tag;
+	f->resolve = false;
+	turn_end(&f->turn);
+	return enter_site(f, NULL) == 0;
+}
+
+/*
  * If a mirror fails, the next one takes over, at the same offset and without a wait; after the last one the registry
  * itself. An error in the order or the content is the same everywhere.
  */
@@ -587,6 +608,8 @@ static bool leave_mirror(struct fetch *f)
 	ranges_drop(f->ranges);
 	turn_end(&f->turn);
 	login_forget(&f->login);
+	f->tag_only = false;
+	f->resolve = is_to_resolve(f);
 	return enter_site(f, NULL) == 0;
 }
 
@@ -624,7 +647,7 @@ static struct retry_settings limits_of(const struct fetch *f)
 static const struct step *retry(struct fetch *f)
 {
 	uint64_t wait_ms;
-	if (leave_mirror(f))
+	if (ask_otherwise(f) || leave_mirror(f))
 		return &step_line_up;
 	route_refresh(&f->route, f->env->settings);
 	struct retry_settings limits = limits_of(f);
@@ -648,7 +671,7 @@ static const struct step *retry(struct fetch *f)
 static const struct step *give_up(struct fetch *f)
 {
 	char at[ORIGIN_TEXT_SIZE];
-	if (leave_mirror(f))
+	if (ask_otherwise(f) || leave_mirror(f))
 		return &step_line_up;
 	count_add(COUNT_FETCHES_FAILED, 1);
 	route_format_at(&f->route, at);

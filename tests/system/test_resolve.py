@@ -113,9 +113,8 @@ NO_WORD = {  # the answer to HEAD
     "no digest": badserver.status(200, {"Content-Type": MANIFEST}),
     "no digest that could be one": badserver.status(200, {"Docker-Content-Digest": "sha256:12"}),
     "no digest that we know": badserver.status(200, {"Docker-Content-Digest": "md5:d41d8cd98f00b204e9800998ecf8427e"}),
-    "400": badserver.status(400),
-    "405": badserver.status(405),
-    "501": badserver.status(501),
+    **{str(code): badserver.status(code) for code in (400, 403, 404, 405, 410, 429, 500, 501, 503)},
+    "429 for an hour": badserver.status(429, {"Retry-After": "3600"}),
     "206": badserver.status(206),
 }
 
@@ -133,15 +132,53 @@ def test_head_without_a_digest(box, bad, answer):
 
 def test_head_of_nothing(box, bad):
     one_line(box.sluice("pull", f"{bad.address}/app:1", want=NOT_FOUND).stderr, bad.address, "404")
-    assert manifests_asked(bad) == [("HEAD", TAG)]
+    assert manifests_asked(bad) == [("HEAD", TAG), ("GET", TAG)]
 
 
 def test_head_is_retried(box, bad):
     layer = b"layer"
     reference = serve(bad, image(layer), layer)
-    bad.on(TAG, badserver.status(503), lambda x: x.reset(), badserver.whole(image(layer), says(image(layer))))
+    bad.on(TAG, lambda x: x.reset(), lambda x: x.reset(), badserver.whole(image(layer), says(image(layer))))
     box.sluice("pull", reference)
     assert [m for m, _ in manifests_asked(bad)] == ["HEAD", "HEAD", "HEAD", "GET"]
+
+
+def test_get_is_retried_where_head_gave_nothing(box, bad):
+    layer = b"layer"
+    reference = serve(bad, image(layer), layer)
+    box.configure("[fetchd]\nretry_delay = 10ms\n")
+    bad.on(TAG, badserver.status(503), badserver.status(503), badserver.whole(image(layer), {"Content-Type": MANIFEST}))
+    box.sluice("pull", reference)
+    assert [m for m, _ in manifests_asked(bad)] == ["HEAD", "GET", "GET"]
+
+
+@pytest.mark.parametrize("code", [404, 410])
+def test_manifest_by_its_tag_alone(box, bad, code):
+    """HEAD tells its digest, and no request by the digest is answered."""
+    layer = b"layer"
+    manifest = image(layer)
+    reference = serve(bad, manifest, layer)
+    bad.on(path_of(manifest), badserver.status(code))
+    box.sluice("pull", reference)
+    assert manifests_asked(bad) == [("HEAD", TAG), ("GET", path_of(manifest)), ("GET", TAG)]
+    settled(box)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
+def test_manifest_by_its_tag_alone_that_has_moved(box, bad, told):
+    """What the tag names by then has another digest: it is not taken for the one that was announced."""
+    old, new, layer = image(b"old"), image(b"new"), b"new"
+    box.configure(QUICK)
+    reference = serve(bad, new, layer)
+    bad.on(TAG, badserver.status(200, says(old)), badserver.whole(new, says(new) if told else {"Content-Type": MANIFEST}))
+    bad.on(path_of(old), badserver.status(404))
+    if told:
+        one_line(box.sluice("pull", reference, want=BAD_DATA).stderr, digest_of(old), digest_of(new))
+    else:  # its bytes tell, and the tag is asked again
+        box.sluice("pull", reference)
+        assert manifests_asked(bad)[2:] == [("GET", TAG), ("HEAD", TAG), ("GET", TAG)]
+    assert not box.blob(digest_of(old)).exists()
+    settled(box)
 
 
 def test_head_behind_a_realm(box, bad):

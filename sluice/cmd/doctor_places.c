@@ -250,7 +250,7 @@ void doctor_check_config(const struct context *ctx, bool services, struct findin
 	const char *path = ctx->config;
 	struct reason text;
 
-	if (!path && services && access(SERVICE_CONFIG, F_OK) == 0)
+	if (!path && services)
 		path = SERVICE_CONFIG;
 	if (!path || !*path) {
 		finding_report(f, FINDING_OK, "config", NULL, "none: defaults apply");
@@ -261,6 +261,6 @@ void doctor_check_config(const struct context *ctx, bool services, struct findin
 	if (code == 0)
 		finding_report(f, FINDING_OK, "config", NULL, "'%s' is valid", path);
 	else if (code > 0)
-		finding_report(f, FINDING_FAIL, "config", "fix it; fetchd keeps its former settings until then", "%s",
-			       text.text);
+		finding_report(f, FINDING_FAIL, "config",
+			       "fix it; a running fetchd keeps its former settings until then", "%s", text.text);
 }

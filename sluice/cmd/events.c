@@ -207,18 +207,25 @@ static void close_feeds(struct stream *st)
 	buf_release(&st->out);
 }
 
+static int reach(const struct context *ctx, enum stage_id stage)
+{
+	struct ctl_client *ctl = NULL;
+	int r = ctl_connect(ctx->places.runtime, stage, &ctl);
+
+	ctl_disconnect(ctl);
+	return r;
+}
+
 /* Stages that are down will come. Without access to them we would wait for ever, so that is an error. */
 static int check_reach(const struct context *ctx)
 {
-	struct ctl_client *ctl = NULL;
-	int r = ctl_connect(ctx->places.runtime, STAGE_INGESTD, &ctl);
+	int r = reach(ctx, STAGE_INGESTD);
 
-	ctl_disconnect(ctl);
 	if (r == -EACCES) {
 		log_errno(r, "cannot reach the stages on '%s'", ctx->places.runtime);
 		return EX_NOPERM;
 	}
-	if (access(ctx->places.runtime, F_OK) < 0 && !ctx->quiet)
+	if (r < 0 && reach(ctx, STAGE_COMMITD) < 0 && !ctx->quiet)
 		log_notice("no stage runs on '%s' yet: waiting", ctx->places.runtime);
 	return 0;
 }

@@ -153,6 +153,7 @@ static int gather(const struct context *ctx, int argc, char **argv, struct statu
 	    .runtime_dir = ctx->places.runtime,
 	    .store = ctx->places.store,
 	    .patience_ms = STATUS_PATIENCE_MS,
+	    .ingestd_alone = true,
 	};
 	struct client *c = NULL;
 

@@ -304,7 +304,7 @@ int client_open(const struct client_options *options, struct client **ret_client
 	c->options = *options;
 	STAILQ_INIT(&c->kept);
 	int code = meet(c, STAGE_INGESTD, &c->incarnation, why);
-	if (code == 0)
+	if (code == 0 && !options->ingestd_alone)
 		code = meet(c, STAGE_COMMITD, &other, why);
 	if (code != 0) {
 		client_close(c);

@@ -23,6 +23,7 @@ struct client_options {
 	const char *store;     /* what the stages must serve */
 	struct stages *stages; /* borrowed; NULL: do not start them */
 	unsigned patience_ms;
+	bool ingestd_alone; /* nothing will be asked of commitd: it may be down */
 	/* A line for a waiting user: "waiting for ingestd". May be NULL. */
 	void (*note)(void *self, const char *text);
 	void *self;
@@ -31,7 +32,7 @@ struct client_options {
 struct client;
 
 /*
- * Connect, and wait until both stages answer for that very store. 0, or an exit code with a reason: 78 when they serve
+ * Connect, and wait until the stages answer for that very store. 0, or an exit code with a reason: 78 when they serve
  * another one, 76 when they talk another version of the protocol, 77 when we may not connect. The strings are borrowed.
  */
 int client_open(const struct client_options *options, struct client **ret_client, struct reason *why);

@@ -109,8 +109,13 @@ void counts_gather(const char *runtime_dir, struct counts *ret_counts)
 
 	memset(c, 0, sizeof(*c));
 	if (dir_fd < 0) {
-		for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++)
-			reason_set(&c->stages[stage].why, "cannot open '%s': %s", runtime_dir, strerror(error));
+		for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++) {
+			struct reason *why = &c->stages[stage].why;
+			if (error == ENOENT)
+				reason_set(why, "not running");
+			else
+				reason_set(why, "cannot open '%s': %s", runtime_dir, strerror(error));
+		}
 		return;
 	}
 	fetchd->runs = stage_runs(dir_fd, STAGE_FETCHD);

@@ -207,6 +207,8 @@ int places_make_runtime(const struct places *p, int *ret_fd, bool *ret_made, str
 		return exit_code_of(r);
 	}
 	int r = runtime_dir_make(p->runtime, &fd, why);
+	if (r == -EACCES)
+		reason_set(why, "%s; see 'sluice doctor'", why->text);
 	if (r < 0)
 		return r == -ENAMETOOLONG ? EX_CONFIG : exit_code_of(r);
 	/* Anybody can create names in /tmp: a directory of another user may be a trap. */

@@ -51,7 +51,7 @@ int stages_check(struct stages *s, struct reason *why);
  */
 void stages_leave(struct stages *s, unsigned wait_ms);
 
-/* Whether stages run on that runtime directory, by their locks. Makes nothing. */
+/* Whether ingestd runs on that runtime directory, or a supervisor that starts it, by their locks. Makes nothing. */
 bool stages_serve(const char *runtime_dir);
 
 /* Whether only the service manager starts stages on that runtime directory. */

@@ -14,7 +14,7 @@ import badserver
 from conftest import BINDIR, settled
 from images import Pusher, digest_of
 from servers import GUARD_S, wait_for
-from stages import NOT_FOUND, OK, STAGES, USAGE, catches
+from stages import NOT_FOUND, OK, STAGES, UNAVAILABLE, USAGE, catches
 
 CONTENT = b"a layer of text"
 
@@ -77,6 +77,27 @@ def test_commands_on_an_empty_store(box):
         result = box.run("sluice", command)
         assert result.returncode in (OK, NOT_FOUND), f"{command}: {result.stderr}"
     assert not box.store.exists() or not list(box.store.glob("blobs/*/*"))
+
+
+def test_status_without_commitd(box):
+    """Transfers are ingestd's: they can be looked at while commitd hangs or is down."""
+    with box.up():
+        os.kill(box.stage("commitd"), signal.SIGSTOP)
+        assert box.sluice("status").stdout.startswith("REF")
+        assert "no such transfer" in box.run("sluice", "status", "nothing", want=NOT_FOUND).stderr
+        os.kill(box.stage("commitd"), signal.SIGCONT)
+
+
+def test_nothing_runs(box):
+    """What needs running stages says so, also where a runtime directory is left."""
+    assert "ingestd: not running" in box.run("sluice", "stats", want=UNAVAILABLE).stderr
+    box.runtime.mkdir(mode=0o750)
+    assert "ingestd: not running" in box.run("sluice", "stats", want=UNAVAILABLE).stderr
+    events = box.popen("sluice", "events")
+    assert b"no stage runs" in events.stderr.readline()
+    events.send_signal(signal.SIGTERM)
+    box.finish(events)
+    box.runtime.rmdir()
 
 
 def test_json_of_a_pull_is_json(box, registry, pulled):

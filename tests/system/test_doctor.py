@@ -18,7 +18,7 @@ import nano
 import wire
 from conftest import boxed
 from servers import GUARD_S, wait_for
-from stages import OK, STAGES, UNAVAILABLE, kill
+from stages import CANNOT_CREATE, OK, STAGES, UNAVAILABLE, kill
 
 PING, STATS = 0x13, 0x1A
 
@@ -189,6 +189,12 @@ def test_a_user_outside_of_the_group(open_box):
         )
     entry = next(f for f in json.loads(said.stdout) if f["check"] == "runtime")
     assert entry["state"] == "fail" and "adduser" in entry["advice"] and said.returncode == UNAVAILABLE
+    assert "stages" not in {f["check"] for f in json.loads(said.stdout)}, "this user cannot tell whether they run"
+    said = subprocess.run(
+        [box.bindir / "sluice", "fetch", "http://localhost:1/x"], env=box.environment, cwd="/", capture_output=True, text=True, user=65534,
+        group=65534, extra_groups=[],
+    )
+    assert said.returncode == CANNOT_CREATE and "sluice doctor" in said.stderr
 
 
 class Impostor:

@@ -125,6 +125,18 @@ def test_reload(machine, pull):
     pull.end()
 
 
+def test_configuration_that_is_gone(machine):
+    """fetchd's unit names the file, so fetchd does not start without it: doctor says so."""
+    config = machine.root / "etc/sluice/sluice.conf"
+    text = config.read_text()
+    try:
+        config.unlink()
+        said = machine.run("sluice", "doctor")
+        assert "cannot open '/etc/sluice/sluice.conf'" in said.stdout, said.stdout
+    finally:
+        config.write_text(text)
+
+
 def test_password_by_load_credential(machine, area):
     with Registry(area / "registry-password", password="open sesame") as private:
         auth = {"auths": {private.address: {"username": "tester", "password": "open sesame"}}}

@@ -8,6 +8,7 @@
 
 /* Base */
 #include "common/base/log.h"
+#include "common/base/shown.h"
 
 /* Store */
 #include "common/store/names.h"
@@ -125,7 +126,9 @@ static int parse_descriptor(const struct message *m, struct descriptor *d, struc
 static int parse_request(const struct message *m, struct request *q, struct reason *why)
 {
 	if (!name_is_valid(m->name)) {
-		reason_set(why, "'%.*s' is not a name for an image", SPAN_ARG(m->name));
+		char shown[SHOWN_SIZE];
+		shown_of(m->name, shown);
+		reason_set(why, "'%s' is not a name for an image", shown);
 		return -EINVAL;
 	}
 	(void)snprintf(q->name, sizeof(q->name), "%.*s", SPAN_ARG(m->name));

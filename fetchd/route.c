@@ -60,7 +60,7 @@ int route_init(struct route *r, struct span source)
 	r->source = strndup(source.len > 0 ? (const char *)source.data : "", source.len);
 	if (!r->source)
 		return -ENOMEM;
-	url_show(source, r->shown);
+	shown_of(source, r->shown);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #ifndef SLUICE_FETCHD_ROUTE_H
 #define SLUICE_FETCHD_ROUTE_H
 
+#include "common/base/shown.h"
 #include "common/oci/source.h"
 #include "fetchd/config/policy.h"
 #include "fetchd/http/failure.h"
@@ -23,8 +24,8 @@
 
 struct route {
 	/* From route_plan() on. */
-	char *source;               /* owned */
-	char shown[URL_SHOWN_SIZE]; /* the source, for messages */
+	char *source;           /* owned */
+	char shown[SHOWN_SIZE]; /* the source, for messages */
 	enum source_kind kind;
 	bool by_tag;                       /* a manifest named by its tag */
 	char registry[ORIGIN_TEXT_SIZE];   /* whose mirrors count; empty for a plain URL */

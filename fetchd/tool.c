@@ -11,6 +11,7 @@
 #include "common/base/exit.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
+#include "common/base/shown.h"
 
 /* Wire */
 #include "common/wire/frame.h"
@@ -65,7 +66,9 @@ static int check_arguments(const struct settings *s, const char *source, struct 
 	if (s->digest)
 		r = digest_parse(span_str(s->digest), &digest, why);
 	if (r == 0 && ref_check(ret_order->ref, NULL) < 0) {
-		reason_set(why, "'%s' is not a source", source);
+		char shown[SHOWN_SIZE];
+		shown_of(span_str(source), shown);
+		reason_set(why, "'%s' is not a source", shown);
 		return -EINVAL;
 	}
 	return r;
@@ -139,7 +142,9 @@ int tool_get(const struct settings *s, const char *source)
 	fetcher_close(&g.fetcher);
 	loop_free(g.loop);
 	if (r < 0) {
-		(void)log_errno(r, "cannot fetch '%s'", source);
+		char shown[SHOWN_SIZE];
+		shown_of(span_str(source), shown);
+		(void)log_errno(r, "cannot fetch '%s'", shown);
 		return exit_code_of(r);
 	}
 	return g.sink_error < 0 ? stdout_failed(g.sink_error) : fail_exit_code(g.fail);

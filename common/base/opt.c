@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Base */
+#include "common/base/shown.h"
+
 #define LABEL_SIZE    72
 #define RANGE_SIZE    96
 #define USAGE_COLUMNS 80
@@ -172,9 +175,10 @@ static int row_set(const struct opt *row, void *settings, const char *label, con
 	else if (row->kind != OPT_TEXT)
 		r = opt_parse_number(row->kind, value, &number);
 	if (r < 0 || (row->kind != OPT_FLAG && (number < row->min || number > row_max(row)))) {
-		char range[RANGE_SIZE];
+		char range[RANGE_SIZE], shown[SHOWN_SIZE];
 		range_text(row, range);
-		reason_set(why, "bad value '%.128s' for '%s': %s is allowed", value, label, range);
+		shown_of(span_str(value), shown);
+		reason_set(why, "bad value '%s' for '%s': %s is allowed", shown, label, range);
 		return -EINVAL;
 	}
 	if (row->kind == OPT_FLAG)

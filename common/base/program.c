@@ -11,6 +11,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/log.h"
 #include "common/base/process.h"
+#include "common/base/shown.h"
 
 #define LEFT_SIZE     96
 #define COLUMN_GAP    3
@@ -228,8 +229,10 @@ static int see_help(const struct program *p, const struct verb *v, const char *w
 static int no_such_verb(const struct program *p, const char *name)
 {
 	struct reason what;
+	char shown[SHOWN_SIZE];
 
-	reason_set(&what, "there is no command '%s'", name);
+	shown_of(span_str(name), shown);
+	reason_set(&what, "there is no command '%s'", shown);
 	return see_help(p, NULL, what.text);
 }
 

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Base */
+#include "common/base/shown.h"
+
 static const enum hash_alg algorithms[] = {HASH_SHA256, HASH_SHA512};
 
 const char *hash_name(enum hash_alg alg)
@@ -14,8 +17,10 @@ const char *hash_name(enum hash_alg alg)
 
 static int refuse(struct span text, const char *what, struct reason *why)
 {
-	int len = text.len <= DIGEST_TEXT_MAX ? (int)text.len : DIGEST_TEXT_MAX;
-	reason_set(why, "'%.*s' is not a digest: %s", len, len > 0 ? (const char *)text.data : "", what);
+	char shown[SHOWN_SIZE];
+
+	shown_of(text, shown);
+	reason_set(why, "'%s' is not a digest: %s", shown, what);
 	return -EINVAL;
 }
 

@@ -9,17 +9,21 @@
 #include <string.h>
 #include <strings.h>
 
+/* Base */
+#include "common/base/shown.h"
+
 #define DOCKER_HOST     "docker.io"
 #define DOCKER_OLD_HOST "index.docker.io"
 #define DOCKER_LIBRARY  "library/"
 #define DEFAULT_TAG     "latest"
-#define QUOTE_MAX       200
 #define PORT_MAX        65535
 
 static int refuse(struct span text, const char *what, struct reason *why)
 {
-	int len = text.len <= QUOTE_MAX ? (int)text.len : QUOTE_MAX;
-	reason_set(why, "'%.*s' is not an image reference: %s", len, len > 0 ? (const char *)text.data : "", what);
+	char shown[SHOWN_SIZE];
+
+	shown_of(text, shown);
+	reason_set(why, "'%s' is not an image reference: %s", shown, what);
 	return -EINVAL;
 }
 
@@ -159,9 +163,10 @@ static void keep(struct span text, char *ret_text)
 static int refuse_host(struct span text, struct span host, struct reason *why)
 {
 	struct reason what;
-	int len = host.len <= QUOTE_MAX ? (int)host.len : QUOTE_MAX;
+	char shown[SHOWN_SIZE];
 
-	reason_set(&what, "'%.*s' is not a host name", len, len > 0 ? (const char *)host.data : "");
+	shown_of(host, shown);
+	reason_set(&what, "'%s' is not a host name", shown);
 	return refuse(text, what.text, why);
 }
 

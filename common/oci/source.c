@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define QUOTE_MAX 200
+/* Base */
+#include "common/base/shown.h"
 
 static const char *const schemes[] = {
     [SOURCE_MANIFEST] = "manifest://",
@@ -15,8 +16,10 @@ static const char *const schemes[] = {
 
 static int refuse(struct span text, const char *what, struct reason *why)
 {
-	int len = text.len <= QUOTE_MAX ? (int)text.len : QUOTE_MAX;
-	reason_set(why, "'%.*s' is not a source: %s", len, len > 0 ? (const char *)text.data : "", what);
+	char shown[SHOWN_SIZE];
+
+	shown_of(text, shown);
+	reason_set(why, "'%s' is not a source: %s", shown, what);
 	return -EINVAL;
 }
 
@@ -30,6 +33,20 @@ static struct span behind(struct span text, const char *prefix)
 {
 	size_t len = strlen(prefix);
 	return span_of(text.data + len, text.len - len);
+}
+
+/* A password with a slash in it looks like a port, and would be taken for a part of the path. */
+static bool port_is_number(struct span authority)
+{
+	const uint8_t *end = authority.data + authority.len;
+	const uint8_t *bracket = memrchr(authority.data, ']', authority.len);
+	const uint8_t *from = bracket ? bracket : authority.data;
+	const uint8_t *colon = memchr(from, ':', (size_t)(end - from));
+
+	for (const uint8_t *at = colon ? colon + 1 : end; at < end; at++)
+		if (*at < '0' || *at > '9')
+			return false;
+	return true;
 }
 
 static int url_check(struct span text, struct span rest, struct reason *why)
@@ -46,6 +63,8 @@ static int url_check(struct span text, struct span rest, struct reason *why)
 	}
 	if (memchr(rest.data, '\\', len))
 		return refuse(text, "its host has a backslash", why);
+	if (!port_is_number(span_of(rest.data, len)))
+		return refuse(text, "the port is not a number", why);
 	return 0;
 }
 

@@ -53,4 +53,13 @@ int fail_exit_code(enum fail_class c);
  * "sha512" must be a whole digest. */
 int ref_check(struct span ref, struct reason *why);
 
+/*
+ * The ref of content that is requested from `source`: the digest that it must have, if that is known; else the source
+ * of a tag, or the URL, of whose query and fragment, which may be a secret, only a hash is kept. So whoever requests by one ref wants
+ * the same, and nobody can bring something else under it. `expected` may be NULL. -EINVAL with a reason: not a source,
+ * or one with another digest than `expected`.
+ */
+int ref_of_source(struct span source, const struct digest *expected, char ret_ref[static REF_MAX + 1],
+		  struct reason *why);
+
 #endif

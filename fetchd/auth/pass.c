@@ -8,6 +8,7 @@
 
 /* Base */
 #include "common/base/clock.h"
+#include "common/base/shown.h"
 
 /* Own */
 #include "fetchd/auth/credentials.h"
@@ -419,8 +420,8 @@ void pass_leave(struct pass_wait *w)
 void pass_describe(const struct pass_wait *w, struct reason *ret_text)
 {
 	const struct pass *p = w->pass;
-	char realm[URL_SHOWN_SIZE];
-	url_show(span_str(p->challenge.realm), realm);
+	char realm[SHOWN_SIZE];
+	shown_of(span_str(p->challenge.realm), realm);
 	if (p->token)
 		reason_set(ret_text, "waiting for a token from '%s'", realm);
 	else

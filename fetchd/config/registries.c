@@ -13,6 +13,7 @@
 /* Base */
 #include "common/base/config.h"
 #include "common/base/opt.h"
+#include "common/base/shown.h"
 
 /* Own */
 #include "fetchd/http/syntax.h"
@@ -100,8 +101,11 @@ static int check_mirror(const char *registry, const char *url, struct reason *wh
 		reason_set(&inner, "only scheme, host and port are allowed");
 		r = -EINVAL;
 	}
-	if (r < 0)
-		reason_set(why, "'%s' cannot be a mirror of '%s': %s", url, registry, inner.text);
+	if (r < 0) {
+		char shown[SHOWN_SIZE];
+		shown_of(span_str(url), shown);
+		reason_set(why, "'%s' cannot be a mirror of '%s': %s", shown, registry, inner.text);
+	}
 	return r;
 }
 

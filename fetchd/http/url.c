@@ -138,13 +138,3 @@ uint16_t url_port(const char *url, uint16_t otherwise)
 	curl_url_cleanup(u);
 	return (uint16_t)number;
 }
-
-void url_show(struct span url, char ret_text[static URL_SHOWN_SIZE])
-{
-	const uint8_t *query = url.len > 0 ? memchr(url.data, '?', url.len) : NULL;
-	size_t len = query ? (size_t)(query - url.data) : url.len;
-	if (len < URL_SHOWN_SIZE)
-		(void)snprintf(ret_text, URL_SHOWN_SIZE, "%.*s", SPAN_ARG(span_of(url.data, len)));
-	else
-		(void)snprintf(ret_text, URL_SHOWN_SIZE, "%.*s...", URL_SHOWN_SIZE - 4, (const char *)url.data);
-}

@@ -39,8 +39,4 @@ int url_redirect(const char *base, const char *location, struct buf *ret_url, st
 /* The port that a URL names, whose scheme may be left out; `otherwise` if it names none that is valid. */
 uint16_t url_port(const char *url, uint16_t otherwise);
 
-/* A URL or source text for messages: without its query, which may be a signature, and not too long. */
-#define URL_SHOWN_SIZE 201
-void url_show(struct span url, char ret_text[static URL_SHOWN_SIZE]);
-
 #endif

@@ -19,6 +19,7 @@
 #include "common/base/exit.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "common/base/shown.h"
 
 /* OCI */
 #include "common/oci/json.h"
@@ -278,7 +279,9 @@ static int list_images(const struct context *ctx, struct layout *l, int argc, ch
 		return exit_code_of(r);
 	}
 	if (argc > 0 && shown == 0) {
-		log_error("cannot list '%s': no image has that name", argv[0]);
+		char name[SHOWN_SIZE];
+		shown_of(span_str(argv[0]), name);
+		log_error("cannot list '%s': no image has that name", name);
 		return EX_NOINPUT;
 	}
 	return 0;
@@ -326,10 +329,12 @@ static int run_cat(const struct call *call)
 	struct digest digest;
 	struct reason why;
 	struct layout *l;
+	char shown[SHOWN_SIZE];
 	AUTO_FD fd = -1;
 
+	shown_of(span_str(text), shown);
 	if (digest_parse(span_str(text), &digest, &why) < 0) {
-		log_error("cannot show '%s': %s", text, why.text);
+		log_error("cannot show '%s': %s", shown, why.text);
 		return EX_USAGE;
 	}
 	int code = open_store(command_context(call), &l);
@@ -345,9 +350,9 @@ static int run_cat(const struct call *call)
 	if (r == 0)
 		return 0;
 	if (r == -ENOENT)
-		log_error("cannot show '%s': it is not stored", text);
+		log_error("cannot show '%s': it is not stored", shown);
 	else
-		log_errno(r, "cannot show '%s'", text);
+		log_errno(r, "cannot show '%s'", shown);
 	return exit_code_of(r);
 }
 

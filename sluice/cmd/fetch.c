@@ -9,16 +9,12 @@
 #include "common/oci/json.h"
 #include "common/oci/source.h"
 #include "common/oci/transfer.h"
-#include "common/store/layout.h"
 
 /* Sluice */
 #include "sluice/cmd/command.h"
 #include "sluice/cmd/report.h"
 #include "sluice/run/job.h"
 #include "sluice/run/wait.h"
-
-#define REF_HASH_DIGITS 16
-#define REF_URL_MAX     (REF_MAX - 1 - REF_HASH_DIGITS)
 
 static const struct opt options[] = {
     {.name = "digest",
@@ -36,21 +32,6 @@ static const struct opt options[] = {
      .help = "the size that it must have"},
     {.name = NULL},
 };
-
-/* The URL is the ref, with a hash in place of the query, which may be a secret that must not get into logs. */
-static void ref_of_url(const char *url, char ret_ref[static REF_MAX + 1])
-{
-	size_t len = strcspn(url, "?");
-	char id[INGEST_ID_SIZE];
-
-	if (url[len] == '\0' && len <= REF_MAX) {
-		memcpy(ret_ref, url, len + 1);
-		return;
-	}
-	layout_ingest_id(span_str(url), id);
-	(void)snprintf(ret_ref, REF_MAX + 1, "%.*s?%.*s", len < REF_URL_MAX ? (int)len : REF_URL_MAX, url,
-		       REF_HASH_DIGITS, id);
-}
 
 /*
  * If there is a digest, it is the ref, so that another command that needs the same content joins the transfer.
@@ -73,11 +54,9 @@ static int parse(const struct settings *s, const char *url, struct blob *ret_lik
 		reason_set(why, "a URL must begin with http:// or https://");
 		return EX_USAGE;
 	}
-	if (s->fetch_digest)
-		digest_format(&ret_like->content.digest, ret_ref);
-	else
-		ref_of_url(url, ret_ref);
-	return 0;
+	return ref_of_source(span_str(url), s->fetch_digest ? &ret_like->content.digest : NULL, ret_ref, why) < 0
+		   ? EX_USAGE
+		   : 0;
 }
 
 static int get(struct job *j, const struct context *ctx, const struct blob *like, struct wait **ret_wait,
@@ -116,20 +95,6 @@ static void print_result(const struct context *ctx, const struct blob *b)
 	}
 }
 
-/* The URL without a password, which should not have been in it. The caller frees it; NULL when memory is out. */
-static char *without_password(const char *url)
-{
-	const char *begin = strstr(url, "://");
-	char *safe = NULL;
-
-	begin = begin ? begin + 3 : url;
-	size_t len = strcspn(begin, "/?#");
-	const char *at = memrchr(begin, '@', len);
-	if (!at)
-		return strdup(url);
-	return asprintf(&safe, "%.*s***%s", (int)(begin - url), url, at) < 0 ? NULL : safe;
-}
-
 static int run(const struct call *call)
 {
 	const struct settings *s = call->settings;
@@ -139,7 +104,6 @@ static int run(const struct call *call)
 	struct wait *w = NULL;
 	struct blob like;
 	char ref[REF_MAX + 1];
-	AUTO_FREE char *subject = without_password(url);
 	struct reason why = {""};
 	int code = parse(s, url, &like, ref, &why);
 
@@ -150,7 +114,7 @@ static int run(const struct call *call)
 	if (code == 0)
 		print_result(ctx, wait_at(w, 0));
 	else
-		report_error("fetch", subject ? subject : "", code, w, &why);
+		report_error("fetch", url, code, w, &why);
 	wait_free(w);
 	return job_end(&j, code);
 }

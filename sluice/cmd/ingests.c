@@ -15,6 +15,7 @@
 #include "sluice/cmd/report.h"
 #include "sluice/run/interrupt.h"
 #include "sluice/run/job.h"
+#include "sluice/run/ref.h"
 
 struct act {
 	const char *word;
@@ -25,9 +26,10 @@ struct act {
 static int check_refs(const struct call *call, const struct act *act)
 {
 	struct reason why;
+	char ref[REF_MAX + 1];
 
 	for (int i = 0; i < call->argc; i++) {
-		if (ref_check(span_str(call->argv[i]), &why) < 0) {
+		if (ref_meant(call->argv[i], ref, &why) < 0) {
 			report_error(act->word, call->argv[i], EX_USAGE, NULL, &why);
 			return EX_USAGE;
 		}
@@ -40,15 +42,17 @@ static int run_each(struct job *j, const struct call *call, const struct act *ac
 {
 	struct message answer;
 	struct reason why;
+	char ref[REF_MAX + 1];
 	int first = 0;
 
 	for (int i = 0; i < call->argc; i++) {
-		const struct message request = {.type = act->request, .ref = span_str(call->argv[i])};
+		(void)ref_meant(call->argv[i], ref, &why); /* check_refs() has looked */
+		const struct message request = {.type = act->request, .ref = span_str(ref)};
 		int code = client_demand(j->client, STAGE_INGESTD, &request, act->answer, &answer, &why);
 		if (code != 0)
 			report_error(act->word, call->argv[i], code, NULL, &why);
 		else if (!command_context(call)->quiet)
-			(void)printf("%s\n", call->argv[i]);
+			(void)printf("%s\n", ref);
 		first = first ? first : code;
 		if (code == EXIT_INTERRUPTED)
 			break;
@@ -90,7 +94,8 @@ const struct verb command_abort = {
     .name = "abort",
     .usage = "REF...",
     .summary = "drop transfers with everything that arrived",
-    .help = "REF as status shows it. One that does not exist is not an error.\n",
+    .help = "REF as status shows it, or the URL as fetch took it. One that does not exist is\n"
+	    "not an error.\n",
     .operands_min = 1,
     .operands_max = OPERANDS_ANY,
     .run = run_abort,
@@ -100,7 +105,7 @@ const struct verb command_reset = {
     .name = "reset",
     .usage = "REF...",
     .summary = "discard what arrived, keep the transfers",
-    .help = "REF as status shows it.\n",
+    .help = "REF as status shows it, or the URL as fetch took it.\n",
     .operands_min = 1,
     .operands_max = OPERANDS_ANY,
     .run = run_reset,

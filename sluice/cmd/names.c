@@ -11,6 +11,7 @@
 
 /* Base */
 #include "common/base/exit.h"
+#include "common/base/shown.h"
 
 /* OCI */
 #include "common/oci/json.h"
@@ -72,10 +73,12 @@ static int tag(const struct context *ctx, const char *text, const char *new_name
 	       struct reason *why)
 {
 	char full[REFERENCE_TEXT_SIZE], digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE] = "";
+	char shown[SHOWN_SIZE];
 	const char *name;
 
 	if (!name_is_valid(span_str(new_name))) {
-		reason_set(why, "'%s' is not a valid name for an image", new_name);
+		shown_of(span_str(new_name), shown);
+		reason_set(why, "'%s' is not a valid name for an image", shown);
 		return EX_USAGE;
 	}
 	int code = resolve(ctx, text, true, full, &name, ret_descriptor, why);

@@ -10,6 +10,7 @@
 
 /* Base */
 #include "common/base/log.h"
+#include "common/base/shown.h"
 
 /* Sluice */
 #include "sluice/run/interrupt.h"
@@ -107,13 +108,14 @@ void report_error(const char *verb, const char *subject, int code, const struct 
 {
 	bool again = code == EX_TEMPFAIL || code == EX_UNAVAILABLE || code == EX_IOERR || code == EXIT_INTERRUPTED;
 	const char *kept = "";
-	char head[REASON_MAX];
+	char head[REASON_MAX], shown[SHOWN_SIZE];
 
 	if (w && anything_arrived(w))
 		kept = again ? "; what arrived is kept, run the same command to resume" : "; what arrived is kept";
 	if (w && code != EXIT_INTERRUPTED)
 		log_failures(w);
-	(void)snprintf(head, sizeof(head), "cannot %s '%s': ", verb, subject);
+	shown_of(span_str(subject), shown);
+	(void)snprintf(head, sizeof(head), "cannot %s '%s': ", verb, shown);
 	bool said = strncmp(why->text, head, strlen(head)) == 0;
 	log_error("%s%s%s", said ? "" : head, why->text, kept);
 }

@@ -19,6 +19,7 @@
 #include "sluice/cmd/report.h"
 #include "sluice/run/client.h"
 #include "sluice/run/interrupt.h"
+#include "sluice/run/ref.h"
 #include "sluice/show/listing.h"
 #include "sluice/show/screen.h"
 #include "sluice/show/status.h"
@@ -68,11 +69,12 @@ static int gather_served(struct client *c, int argc, char **argv, struct status_
 			 struct reason *why)
 {
 	bool end = false;
+	char ref[REF_MAX + 1];
 	int code = 0;
 
 	for (int i = 0; code == 0 && i < argc; i++) {
 		*ret_subject = argv[i];
-		code = ask(c, MSG_STATUS, span_str(argv[i]), list, &end, why);
+		code = ref_meant(argv[i], ref, why) < 0 ? EX_USAGE : ask(c, MSG_STATUS, span_str(ref), list, &end, why);
 	}
 	while (code == 0 && argc == 0 && !end)
 		code = ask(c, MSG_NEXT, list->len ? span_str(list->rows[list->len - 1].ref) : span_str(""), list, &end,
@@ -85,6 +87,7 @@ static int gather_stored(const struct context *ctx, int argc, char **argv, struc
 {
 	struct layout *l;
 	struct status status;
+	char ref[REF_MAX + 1];
 	int r = layout_open(ctx->places.store, LAYOUT_READER, &l, why);
 
 	if (r < 0)
@@ -95,7 +98,12 @@ static int gather_stored(const struct context *ctx, int argc, char **argv, struc
 	}
 	for (int i = 0; r == 0 && i < argc; i++) {
 		*ret_subject = argv[i];
-		r = status_of_store(l, span_str(argv[i]), &status, why);
+		r = ref_meant(argv[i], ref, why);
+		if (r < 0) {
+			layout_free(l);
+			return EX_USAGE;
+		}
+		r = status_of_store(l, span_str(ref), &status, why);
 		if (r == -ENOENT)
 			reason_set(why, "there is no such transfer");
 		if (r == 0 && (r = status_list_add(list, &status)) < 0)

@@ -43,6 +43,8 @@ MESSAGES = {  # name: (type, fields)
     "PONG": (20, "incarnation dev ino started updated version boot text lowest highest"),
     "OK": (21, ""),
     "ERROR": (22, "fail_class text"),
+    "RECORD": (23, "ref state offset size digest media_type started updated attempt rate rehashed until fail_class text"),
+    "NAMED": (24, "name digest"),
     "RESOLVED": (25, "ref attempt digest media_type"),
     "STATS": (26, "stage"),
     "COUNTS": (27, "stage incarnation started updated version counts"),
@@ -68,6 +70,28 @@ def message(kind, /, protocol=VERSION, **values):
         parts.append(value if field == "payload" else struct.pack(">H", len(value)) + value)
     assert not values, f"{kind} has no {', '.join(values)}"
     return b"".join(parts)
+
+
+KINDS = {number: (kind, fields.split()) for kind, (number, fields) in MESSAGES.items()}
+
+
+def parse(packet):
+    """(kind, {field: value}) of what a program of ours sent: numbers, texts, and bytes of what is no text."""
+    assert packet[:2] == b"SL", packet
+    kind, fields = KINDS[packet[3]]
+    values, at = {}, 4
+    for field in fields:
+        if field == "payload":
+            values[field], at = packet[at:], len(packet)
+            continue
+        width = NUMBERS.get(field, 2)
+        number, at = int.from_bytes(packet[at : at + width], "big"), at + width
+        values[field] = number
+        if field not in NUMBERS:
+            data, at = packet[at : at + number], at + number
+            values[field] = data if field == "counts" else data.decode()
+    assert at == len(packet), packet
+    return kind, values
 
 
 # ── nanomsg on a unix socket ──

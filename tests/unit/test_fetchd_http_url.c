@@ -128,26 +128,11 @@ static void test_port(void **state)
 		assert_int_equal(url_port(rows[i].url, 7), rows[i].want);
 }
 
-static void test_show(void **state)
-{
-	char text[URL_SHOWN_SIZE], longest[400];
-	(void)state;
-	url_show(span_str("https://a.example/x?signature=secret"), text);
-	assert_string_equal(text, "https://a.example/x");
-	memset(longest, 'x', sizeof(longest));
-	url_show(span_of(longest, URL_SHOWN_SIZE - 1), text);
-	assert_int_equal(strlen(text), URL_SHOWN_SIZE - 1);
-	assert_null(strchr(text, '.'));
-	url_show(span_of(longest, URL_SHOWN_SIZE), text);
-	assert_int_equal(strlen(text), URL_SHOWN_SIZE - 1);
-	assert_non_null(strstr(text, "x..."));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_origin),         cmocka_unit_test(test_origin_eq), cmocka_unit_test(test_redirect),
-	    cmocka_unit_test(test_redirect_limit), cmocka_unit_test(test_show),      cmocka_unit_test(test_port),
+	    cmocka_unit_test(test_redirect_limit), cmocka_unit_test(test_port),
 	};
 	return cmocka_run_group_tests_name("fetchd http url", tests, NULL, NULL);
 }

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A URL with a secret in its query or before its host, given wherever somebody might give one: nothing that is printed,
+logged, published or answered shows it, nor do files that others may read.
+"""
+
+import json
+import stat
+import threading
+
+import pytest
+
+import badserver
+from images import digest_of
+from peers import Member
+
+SECRET = "s3cr3tS1gnature"
+DATA = b"content" * 5000
+DIGEST = digest_of(DATA)
+
+
+def forms(bad):
+    """URLs by what is odd about them."""
+    at = bad.address
+    return {
+        "whole": f"http://{at}/file?X-Sig={SECRET}",
+        "redirected": f"http://{at}/redirected?X-Sig={SECRET}",
+        "redirected nowhere": f"http://{at}/nowhere?X-Sig={SECRET}",
+        "missing": f"http://{at}/missing?X-Sig={SECRET}",
+        "forbidden": f"http://{at}/forbidden?X-Sig={SECRET}",
+        "refused": f"http://127.0.0.1:1/file?X-Sig={SECRET}",
+        "no such host": f"http://registry.invalid/file?X-Sig={SECRET}",
+        "long": f"http://{at}/missing?X-Sig={SECRET * 200}",
+        "too long": f"http://{at}/missing?X-Sig={SECRET * 600}",
+        "a blank": f"http://{at}/file?X-Sig={SECRET} x",
+        "another scheme": f"ftp://{at}/file?X-Sig={SECRET}",
+        "no scheme": f"{at}/file?X-Sig={SECRET}",
+        "no host": f"http:///file?X-Sig={SECRET}",
+        "a user": f"http://tester:{SECRET}@{at}/file",
+        "a user without a scheme": f"tester:{SECRET}@{at}/file",
+        "a user with a slash": f"http://tester:{SECRET[:3]}/{SECRET}@{at}/file",
+        "a fragment": f"http://{at}/missing#{SECRET}",
+        "a bad port": f"http://{at}1111111/file?X-Sig={SECRET}",
+        "a backslash": f"http://{at}\\file?X-Sig={SECRET}",
+    }
+
+
+def commands(url):
+    """What a person might do with it, and by mistake."""
+    return [
+        ["fetch", url],
+        ["fetch", url, "--digest", DIGEST],
+        ["fetch", url, "--digest", "sha256:xyz"],
+        ["fetch", url, url],
+        ["fetch", url, "--size", "1"],
+        ["fetch", "--size", url, url],
+        ["pull", url],
+        ["inspect", url],
+        ["images", url],
+        ["ls", url],
+        ["cat", url],
+        ["tag", url, "a:1"],
+        ["tag", "a:1", url],
+        ["rm", url],
+        ["status", url],
+        ["abort", url],
+        ["reset", url],
+        ["--json", "fetch", url],
+        ["--json", "pull", url],
+        ["-v", "fetch", url],
+        [url],
+        ["help", url],
+    ]
+
+
+def readable(box):
+    """What others may read, if the directories let them."""
+    for root in (box.store, box.runtime, box.directory / "reports"):
+        for path in root.rglob("*"):
+            if path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+                yield path
+
+
+def listen(box, heard, ready):
+    """All events of ingestd, as they come."""
+    with Member(box.runtime) as member:
+        member.request("SUBSCRIBE", ref="")
+        ready.set()
+        while packet := member.receive():
+            heard.append(packet)
+
+
+def told(box):
+    """What the stages tell to whoever asks."""
+    for words in (["status"], ["status", "--json"], ["stats"], ["--json", "stats"], ["metrics"], ["doctor"], ["--json", "doctor"], ["images"]):
+        result = box.run("sluice", *words)
+        yield " ".join(words), result.stdout + result.stderr
+
+
+@pytest.fixture
+def served(bad):
+    bad.on("/file", badserver.whole(DATA))
+    bad.on("/forbidden", lambda x: x.answer(403))
+    bad.on("/missing", lambda x: x.answer(404))
+    bad.on("/redirected", lambda x: x.answer(302, headers={"Location": f"/file?X-Sig={SECRET}"}))
+    bad.on("/nowhere", lambda x: x.answer(302, headers={"Location": f"http://u:{SECRET}@127.0.0.1:1/?X-Sig={SECRET}"}))
+    return bad
+
+
+@pytest.mark.parametrize("form", forms(type("", (), {"address": "h"})), ids=lambda form: form.replace(" ", "-"))
+def test_no_secret_is_shown(box, served, form):
+    url = forms(served)[form]
+    box.configure("[fetchd]\nmax_retries = 0\nretry_delay = 1ms\n")
+    shown, heard, ready = {}, [], threading.Event()
+    with box.up("-v"):
+        listener = threading.Thread(target=listen, args=(box, heard, ready))
+        listener.start()
+        assert ready.wait(20)
+        for words in commands(url):
+            result = box.run("sluice", *words)
+            shown[" ".join(words).replace(url, "URL")] = result.stdout + result.stderr
+        shown |= told(box)
+    listener.join()
+    shown |= {str(path): path.read_bytes().decode(errors="replace") for path in readable(box) if "ingest" not in path.parts}
+    shown["log"] = box.logs()
+    shown["events"] = b"".join(heard).decode(errors="replace")
+    found = {where: [line for line in text.splitlines() if SECRET in line] for where, text in shown.items() if SECRET in text}
+    assert not found, json.dumps(found, indent=1)
+    assert shown["log"], "the log must say something"
+
+
+@pytest.mark.parametrize("form", ["whole", "missing", "a user", "no scheme", "another scheme", "too long"])
+def test_no_secret_is_shown_by_the_stages_by_hand(box, served, form):
+    url = forms(served)[form]
+    box.store.mkdir()
+    said = ""
+    for words in (["fetchd", "get", "--raw", url], ["fetchd", "get", "--raw", "--digest", url, url], ["commitd", "commit", url], ["ingestd", "offset", url + " "]):
+        said += box.run(*words).stderr
+    assert SECRET not in said, said
+
+
+def test_no_secret_in_the_configuration_is_shown(box, monkeypatch):
+    """A mirror, and a proxy, with a password."""
+    box.configure(f"[registry r.example]\nmirror = http://tester:{SECRET}@127.0.0.1:1?X={SECRET}\n")
+    for words in (["doctor"], ["pull", "r.example/a:1"]):
+        result = box.run("sluice", *words)
+        assert SECRET not in result.stdout + result.stderr
+    box.configure("[fetchd]\nmax_retries = 0\n")
+    monkeypatch.setenv("http_proxy", f"http://tester:{SECRET}@127.0.0.1:1")
+    for words in (["doctor"], ["-v", "fetch", "http://registry.invalid/x"]):
+        result = box.run("sluice", *words)
+        assert SECRET not in result.stdout + result.stderr
+    assert SECRET not in box.logs()

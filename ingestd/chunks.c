@@ -50,6 +50,10 @@ static void on_resolved(struct flow *f, struct transfer *t, const struct message
 	struct digest digest;
 	struct reason why;
 
+	if (!t->asks_digest) {
+		flow_fail(f, t, FAIL_BAD_DATA, "fetchd says what a tag names, and was not asked");
+		return;
+	}
 	hear(t);
 	transfer_note(t, NULL);
 	if (digest_parse(m->digest, &digest, &why) < 0) {
@@ -99,6 +103,7 @@ static void on_opened(struct flow *f, struct transfer *t, const struct message *
 	}
 	if (!learn(f, t, m))
 		return;
+	t->opened = true;
 	t->resolved = t->in->record.has_expected;
 	if (!verdict_space(t->in, &why)) {
 		flow_wait_for_space(f, t, why.text);
@@ -137,18 +142,26 @@ static void append(struct flow *f, struct transfer *t, struct span bytes)
 		flow_checkpoint_if_due(f, t, t->heard_ms);
 }
 
+/* Something before it was lost, or never said. */
+static void order_again(struct flow *f, struct transfer *t)
+{
+	count_add(COUNT_GAPS, 1);
+	log_debug("transfer '%s' has a gap at %" PRIu64, t->ref, t->in->offset);
+	flow_do(f, t, STEP_ORDER);
+}
+
 static void on_chunk(struct flow *f, struct transfer *t, const struct message *m)
 {
 	struct ingest *in = t->in;
 
 	hear(t);
 	count_add(COUNT_RECEIVED_BYTES, m->payload.len);
-	if (m->offset < in->offset) {
+	if (!t->opened) {
+		order_again(f, t);
+	} else if (m->offset < in->offset) {
 		count_add(COUNT_DUPLICATE_BYTES, m->payload.len);
 	} else if (m->offset > in->offset) {
-		count_add(COUNT_GAPS, 1);
-		log_debug("transfer '%s' has a gap at %" PRIu64, t->ref, in->offset);
-		flow_do(f, t, STEP_ORDER);
+		order_again(f, t);
 	} else if (in->record.size != SIZE_UNKNOWN && m->payload.len > in->record.size - in->offset) {
 		flow_fail(f, t, FAIL_BAD_DATA, "the server sent more bytes than the content has");
 	} else {
@@ -161,8 +174,12 @@ static void on_end(struct flow *f, struct transfer *t, const struct message *m)
 	struct ingest *in = t->in;
 
 	t->heard_ms = clock_mono_ms();
-	if (m->size > in->offset) {
-		flow_do(f, t, STEP_ORDER);
+	if (!t->opened || m->size > in->offset) {
+		order_again(f, t);
+		return;
+	}
+	if (m->size < in->offset) {
+		flow_start_over(f, t, FAIL_BAD_DATA, "the content ends before what came of it");
 		return;
 	}
 	if (in->record.size == SIZE_UNKNOWN)
@@ -181,21 +198,34 @@ static void on_fail(struct flow *f, struct transfer *t, const struct message *m)
 		flow_fail(f, t, m->fail_class == FAIL_NONE ? FAIL_AGAIN : (enum fail_class)m->fail_class, text);
 }
 
+static void log_beat(struct transfer *t, const char *text)
+{
+	const struct log_fields about = {.ref = t->ref, .bytes = t->in->offset};
+	uint64_t held_back;
+
+	if (text[0] == '\0' || !log_limit_pass(&t->beats, &held_back))
+		return;
+	log_with(LOG_LEVEL_INFO, &about, "transfer '%s' at %" PRIu64 ": %s", t->ref, t->in->offset, text);
+}
+
+/* However often it comes, it is told no oftener than progress is; the last one is told when the next comes. */
 static void on_beat(struct flow *f, struct transfer *t, const struct message *m)
 {
 	char text[TEXT_MAX + 1];
-	bool is_news = m->until_s != t->until_s;
+	uint64_t now_ms = clock_mono_ms();
 
 	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
-	t->heard_ms = clock_mono_ms();
+	if (m->until_s != t->until_s || strcmp(text, t->note ? t->note : "") != 0) {
+		transfer_note(t, text);
+		t->is_unsaid = true;
+	}
+	t->heard_ms = now_ms;
 	t->until_s = m->until_s;
-	is_news = is_news || strcmp(text, t->note ? t->note : "") != 0;
-	if (!is_news)
+	if (!t->is_unsaid || now_ms - t->beat_ms < EVENT_EVERY_MS)
 		return;
-	transfer_note(t, text);
-	if (text[0] != '\0')
-		log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
-			 "transfer '%s' at %" PRIu64 ": %s", t->ref, t->in->offset, text);
+	t->is_unsaid = false;
+	t->beat_ms = now_ms;
+	log_beat(t, text);
 	events_publish(f->events, t);
 }
 

@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pipe from fetchd: the bytes, and what happens to them on the network.
+ * The pipe from fetchd: the bytes, and what happens to them on the network. fetchd talks to strangers, so it is taken
+ * for one: what it says counts for the transfer that it has an order for, under the current attempt, and only if it
+ * answers something.
+ *
+ *   message    taken                                           else
+ *   RESOLVED   if the order asked what a tag names             the transfer fails
+ *   OPENED     at our offset, as far as it contradicts         ordered again; from zero, once, or the transfer fails
+ *              nothing that was asked for or is known
+ *   CHUNK      behind an OPENED, at our offset, within the     below: dropped; above: ordered again; beyond the size:
+ *              size                                            the transfer fails
+ *   END        behind an OPENED, at our offset                 above: ordered again; below: from zero, once
+ *   FAIL       always                                          -
+ *   BEAT       always; told no oftener than progress is        -
+ *   any of     of a transfer that has no order, or under       dropped; fetchd is told to stop
+ *   these      another attempt
+ *   HELLO      always                                          -
+ *   COUNTS     of the fetchd that said HELLO last              not told to anybody
+ *   others     never                                           refused, counted
  */
 #ifndef SLUICE_INGESTD_CHUNKS_H
 #define SLUICE_INGESTD_CHUNKS_H

@@ -57,6 +57,7 @@ static void next_attempt(struct flow *f, struct transfer *t)
 	if (f->attempt < record->attempt)
 		f->attempt = record->attempt;
 	record->attempt = ++f->attempt;
+	t->asks_digest = t->opened = t->is_unsaid = false;
 }
 
 static void call_off(struct flow *f, struct transfer *t)

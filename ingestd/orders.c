@@ -10,12 +10,13 @@ struct orders {
 	struct link *link;
 };
 
-/* A tag may name another manifest now than at an earlier request. */
+/* A tag may name another manifest now than at an earlier request; a digest that was asked for stays what it is. */
 static bool is_to_be_resolved(const struct transfer *t)
 {
 	struct source source;
+	struct digest pinned;
 
-	return !t->resolved && !t->has_asked_digest &&
+	return !t->resolved && !t->has_asked_digest && digest_parse(span_str(t->ref), &pinned, NULL) < 0 &&
 	       source_parse(span_str(t->in->record.source), &source, NULL) == 0 && source.kind == SOURCE_MANIFEST &&
 	       !source.reference.has_digest;
 }
@@ -25,7 +26,9 @@ static int send_order(struct orders *o, struct transfer *t)
 	char expected[DIGEST_TEXT_SIZE] = "";
 	const struct record *record = &t->in->record;
 
-	if (record->has_expected && !is_to_be_resolved(t))
+	bool asks_digest = is_to_be_resolved(t);
+
+	if (record->has_expected && !asks_digest)
 		digest_format(&record->expected, expected);
 	struct message m = {
 	    .type = MSG_FETCH,
@@ -39,9 +42,11 @@ static int send_order(struct orders *o, struct transfer *t)
 	    .restarts = (uint8_t)(record->restarts < UINT8_MAX ? record->restarts : UINT8_MAX),
 	};
 	int r = link_send(o->link, &m);
-	if (r == 0)
-		transfer_enter(t, PHASE_ORDERED);
-	return r;
+	if (r < 0)
+		return r;
+	t->asks_digest = t->asks_digest || asks_digest;
+	transfer_enter(t, PHASE_ORDERED);
+	return 0;
 }
 
 void orders_flush(struct orders *o)

@@ -33,21 +33,24 @@ static void queue_up(struct flow *f, struct transfer *t)
 		flow_do(f, t, STEP_CLOSE);
 }
 
+/* Nobody may have content brought from elsewhere under a ref that others use for what is there. */
 static int check_get(const struct message *get, struct digest *ret_expected, struct reason *why)
 {
-	struct source source;
+	const struct digest *expected = get->expected.len > 0 ? ret_expected : NULL;
+	char ref[REF_MAX + 1];
 	struct digest of_ref;
 
-	if (ref_check(get->ref, why) < 0 || source_parse(get->source, &source, why) < 0)
+	if (ref_check(get->ref, why) < 0 || (expected && digest_parse(get->expected, ret_expected, why) < 0) ||
+	    ref_of_source(get->source, expected, ref, why) < 0)
 		return -EINVAL;
-	if (get->expected.len > 0 && digest_parse(get->expected, ret_expected, why) < 0)
-		return -EINVAL;
-	if (digest_parse(get->ref, &of_ref, NULL) == 0 &&
-	    (get->expected.len == 0 || !digest_eq(&of_ref, ret_expected))) {
-		reason_set(why, "the ref '%.*s' and the expected digest disagree", SPAN_ARG(get->ref));
+	if (!expected && digest_parse(get->ref, &of_ref, NULL) == 0) {
+		reason_set(why, "the ref '%.*s' is a digest, and none is expected", SPAN_ARG(get->ref));
 		return -EINVAL;
 	}
-	return 0;
+	if (span_eq(get->ref, span_str(ref)))
+		return 0;
+	reason_set(why, "the ref '%.*s' is not that of the source, which is '%s'", SPAN_ARG(get->ref), ref);
+	return -EINVAL;
 }
 
 /* Content from 'ingestd put' that turns out to be wrong may have to be fetched after all. */

@@ -115,6 +115,22 @@ static void log_resumption(const struct transfer *t)
 			 in->offset, in->rehashed_now);
 }
 
+/*
+ * What an earlier release took, or a hand wrote: the record names a source whose content has another ref, and nobody
+ * who requests this ref wants that. The next request brings the right one.
+ */
+static bool is_from_elsewhere(const struct transfer *t)
+{
+	const struct record *record = &t->in->record;
+	char ref[REF_MAX + 1];
+	struct digest d;
+	bool is_pinned = digest_parse(span_str(t->ref), &d, NULL) == 0;
+
+	return record->source[0] != '\0' &&
+	       (ref_of_source(span_str(record->source), is_pinned ? &d : NULL, ref, NULL) < 0 ||
+		strcmp(ref, t->ref) != 0);
+}
+
 void start_transfer(struct flow *f, struct transfer *t)
 {
 	struct reason why = {""};
@@ -132,6 +148,11 @@ void start_transfer(struct flow *f, struct transfer *t)
 	transfer_apply_asked(t);
 	if (!was_open)
 		log_resumption(t);
+	if (is_from_elsewhere(t)) {
+		(void)ingest_truncate(t->in);
+		flow_fail(f, t, FAIL_USAGE, "its record names a source that is not that of its ref");
+		return;
+	}
 	r = drop_unverifiable(t);
 	if (r < 0)
 		flow_trouble(f, t, r, "truncate");

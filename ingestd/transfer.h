@@ -43,6 +43,7 @@
 #ifndef SLUICE_INGESTD_TRANSFER_H
 #define SLUICE_INGESTD_TRANSFER_H
 
+#include "common/base/log.h"
 #include "common/wire/message.h"
 #include "ingestd/disk/sync.h"
 
@@ -99,6 +100,11 @@ struct transfer {
 	uint64_t asked_size; /* SIZE_UNKNOWN if the request did not say */
 	char *asked_source;  /* owned; until the record has it, then NULL */
 
+	/* Of the attempt in hand: what fetchd may say depends on it (chunks.h). */
+	bool asks_digest; /* its order asks what a tag names */
+	bool opened;      /* fetchd has said what there is */
+	bool is_unsaid;   /* a BEAT told what is not published yet */
+
 	/* Since it was started last. */
 	bool resolved;                 /* a manifest by tag: what the tag names is known */
 	bool rolled_back;              /* a write or a sync has failed once */
@@ -111,7 +117,9 @@ struct transfer {
 	uint64_t job_ms;       /* when the job was submitted; monotonic, as are those below */
 	uint64_t heard_ms;     /* the last message of the peer that works on it, or what was sent to it */
 	uint64_t checkpoint_ms;
-	uint64_t event_ms; /* when progress was last published, at which offset, how fast it was */
+	uint64_t beat_ms;       /* when it was last published what fetchd waits for */
+	struct log_limit beats; /* of lines about that */
+	uint64_t event_ms;      /* when progress was last published, at which offset, how fast it was */
 	uint64_t event_offset;
 	uint64_t rate;
 

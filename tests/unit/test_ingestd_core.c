@@ -17,7 +17,7 @@
 #include "ingestd/recover.h"
 #include "ingestd/turn.h"
 
-#define SOURCE      "https://example.test/blob"
+#define SOURCE      REF
 #define PIECE       4000u
 #define TURN_MS     10u
 #define TURNS_MAX   100000u
@@ -339,6 +339,139 @@ static void test_ingestd_stops(void **state)
 	assert_done();
 }
 
+/* ── what nobody asked ── */
+
+#define OTHER "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+/* fetchd hears what there is to hear. */
+static void hear_orders(void)
+{
+	struct message m;
+
+	for (unsigned i = 0; i < 5; i++) {
+		loop_turn(loop, false);
+		while (stand_in_pipe_take(PIPE_ORDERS, &m))
+			;
+	}
+}
+
+/* Request `ref` and let its order go out. */
+static struct transfer *order(const char *ref, const char *source, const char *expected)
+{
+	const struct message m = {.type = MSG_GET,
+				  .ref = span_str(ref),
+				  .source = span_str(source),
+				  .expected = span_str(expected),
+				  .size = SIZE_UNKNOWN};
+	struct transfer *t;
+	uint64_t size;
+	enum fail_class class;
+	struct reason why;
+
+	hear_orders();
+	assert_int_equal(queue_get(&flow, &m, &t, &size, &class, &why), 0);
+	hear_orders();
+	assert_non_null(t);
+	assert_int_equal(t->phase, PHASE_ORDERED);
+	return t;
+}
+
+/* fetchd says something of it, under the current attempt. */
+static void say(const struct transfer *t, struct message m)
+{
+	m.ref = span_str(t->ref);
+	m.attempt = t->in->record.attempt;
+	stand_in_pipe_put(PIPE_CHUNKS, &m);
+	loop_turn(loop, false);
+}
+
+/* What a tag names is fetchd's to say, and nothing else: whoever wants a digest gets that, before and after a restart. */
+static void test_a_digest_that_nobody_asked_for(void **state)
+{
+	char wanted[DIGEST_TEXT_SIZE];
+	const struct message resolved = {.type = MSG_RESOLVED, .digest = span_str(OTHER)};
+	(void)state;
+	digest_format(&content_digest, wanted);
+	const struct {
+		const char *ref, *source, *expected;
+	} rows[] = {
+	    {wanted, SOURCE, wanted},
+	    {wanted, "manifest://example.test/a:1", wanted},
+	    {SOURCE, SOURCE, NULL},
+	};
+	for (unsigned is_new = 0; is_new < 2; is_new++)
+		for (size_t i = 0; i < LEN(rows); i++) {
+			struct transfer *t = order(rows[i].ref, rows[i].source, rows[i].expected);
+			if (is_new) {
+				ingestd_end();
+				ingestd_start();
+				say_hello(PIPE_CHUNKS, 501, incarnation - 1);
+				hear_orders();
+				t = transfers_find(&transfers, span_str(rows[i].ref));
+			}
+			say(t, resolved);
+			assert_int_equal(t->phase, PHASE_FAILED);
+			assert_int_equal(t->fail_class, FAIL_BAD_DATA);
+			order(rows[i].ref, rows[i].source, rows[i].expected);
+			assert_int_equal(t->in->record.has_expected, rows[i].expected != NULL);
+			if (rows[i].expected)
+				assert_true(digest_eq(&t->in->record.expected, &content_digest));
+			flow_halt(&flow, t, STEP_REMOVE);
+		}
+}
+
+/* A tag's digest is asked for, and its answer is taken once more after a HELLO; a later order asks for that digest. */
+static void test_a_digest_that_was_asked_for(void **state)
+{
+	const struct message resolved = {.type = MSG_RESOLVED, .digest = span_str(OTHER)};
+	(void)state;
+	struct transfer *t = order("manifest://example.test/a:1", "manifest://example.test/a:1", NULL);
+	say_hello(PIPE_CHUNKS, 503, incarnation);
+	loop_turn(loop, false);
+	say(t, resolved);
+	assert_true(t->in->record.has_expected && t->resolved);
+	loop_turn(loop, false);
+	assert_int_equal(t->phase, PHASE_ORDERED);
+	say(t, resolved);
+	assert_int_equal(t->phase, PHASE_FAILED);
+}
+
+/* Bytes and ends count behind an OPENED of this attempt; what was lost is ordered again. */
+static void test_bytes_that_nothing_opened(void **state)
+{
+	const struct message end = {.type = MSG_END, .size = 0};
+	(void)state;
+	struct transfer *t = order(SOURCE, SOURCE, NULL);
+	uint64_t attempt = t->in->record.attempt;
+	say(t, end);
+	assert_true(t->in->record.attempt > attempt);
+	loop_turn(loop, false);
+	assert_int_equal(t->phase, PHASE_ORDERED);
+	attempt = t->in->record.attempt;
+	fetchd = (struct fetchd){.attempt = attempt, .runs = true};
+	send_piece();
+	loop_turn(loop, false);
+	assert_int_equal(t->in->offset, 0);
+	assert_true(t->in->record.attempt > attempt);
+}
+
+/* An end before what came already: nothing of it can be believed. */
+static void test_an_end_before_what_came(void **state)
+{
+	const struct message end = {.type = MSG_END, .size = 1}, opened = {.type = MSG_OPENED, .size = SIZE_UNKNOWN};
+	(void)state;
+	struct transfer *t = order(SOURCE, SOURCE, NULL);
+	say(t, opened);
+	fetchd = (struct fetchd){.attempt = t->in->record.attempt, .runs = true};
+	send_piece();
+	loop_turn(loop, false);
+	assert_int_equal(t->in->offset, PIECE);
+	say(t, end);
+	assert_int_equal(t->in->offset, 0);
+	assert_int_equal(t->in->record.restarts, 1);
+	assert_int_equal(t->in->record.size, SIZE_UNKNOWN);
+}
+
 #define SCENE(f) cmocka_unit_test_setup_teardown(f, scene_set_up, scene_tear_down)
 
 int main(void)
@@ -354,6 +487,10 @@ int main(void)
 	    SCENE(test_the_machine_starts_anew),
 	    SCENE(test_ingestd_starts_anew_at_any_turn),
 	    SCENE(test_ingestd_stops),
+	    SCENE(test_a_digest_that_nobody_asked_for),
+	    SCENE(test_a_digest_that_was_asked_for),
+	    SCENE(test_bytes_that_nothing_opened),
+	    SCENE(test_an_end_before_what_came),
 	};
 	return cmocka_run_group_tests_name("ingestd core", tests, NULL, NULL);
 }

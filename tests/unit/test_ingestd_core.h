@@ -22,6 +22,7 @@
 
 #define PATIENCE_MS 20000
 #define SOURCE      "https://example.test/file"
+#define URL(name)   "https://example.test/" name /* without an expected digest, a ref and its source */
 
 static struct loop *loop;
 static struct settings settings;

@@ -17,7 +17,7 @@ static int flow_set_up(void **state)
 
 static struct transfer *get_content(void)
 {
-	return get("r", SOURCE, wanted, sizeof(content));
+	return get(wanted, SOURCE, wanted, sizeof(content));
 }
 
 static void start_checkpoint(struct transfer *t)
@@ -71,9 +71,9 @@ static void test_space_is_reserved_before_the_order(void **state)
 {
 	struct stat st;
 	(void)state;
-	struct transfer *little = get("little", SOURCE, NULL, (1u << 20) - 1);
+	struct transfer *little = get(URL("little"), URL("little"), NULL, (1u << 20) - 1);
 	assert_phase(little, PHASE_ORDER_DUE);
-	struct transfer *much = get("much", SOURCE, NULL, 1u << 20);
+	struct transfer *much = get(URL("much"), URL("much"), NULL, 1u << 20);
 	uint64_t orders = much->in->record.orders;
 	assert_phase(much, PHASE_RESERVING);
 	finish_job(much);
@@ -86,9 +86,9 @@ static void test_space_is_reserved_before_the_order(void **state)
 static void test_what_cannot_fit_waits(void **state)
 {
 	(void)state;
-	struct transfer *t = get("r", SOURCE, NULL, UINT64_C(1) << 60);
+	struct transfer *t = get(URL("r"), URL("r"), NULL, UINT64_C(1) << 60);
 	assert_phase(t, PHASE_FOR_SPACE);
-	assert_non_null(strstr(t->note, "'r' needs 1.0 EiB more"));
+	assert_non_null(strstr(t->note, "'" URL("r") "' needs 1.0 EiB more"));
 	assert_int_equal(t->in->record.orders, 0);
 }
 
@@ -113,7 +113,7 @@ static void test_wrong_bytes_start_over_once(void **state)
 	assert_int_equal(t->fail_class, FAIL_BAD_DATA);
 	assert_non_null(strstr(t->note, wanted));
 	assert_int_equal(t->offset, 0);
-	assert_int_equal(peek("r"), 0);
+	assert_int_equal(peek(wanted), 0);
 }
 
 /* A new request has a new try. */
@@ -178,7 +178,7 @@ static void test_a_later_step_replaces_the_one_that_waits(void **state)
 	finish_job(t);
 	assert_phase(t, PHASE_HALTED);
 	assert_null(t->in);
-	assert_int_equal(peek("r"), 1000);
+	assert_int_equal(peek(wanted), 1000);
 }
 
 static void test_an_error_rolls_back_once(void **state)
@@ -198,7 +198,7 @@ static void test_an_error_rolls_back_once(void **state)
 	assert_int_equal(t->fail_class, FAIL_IO);
 	assert_non_null(strstr(t->note, "cannot write to '"));
 	assert_non_null(strstr(t->note, "Input/output error"));
-	assert_int_equal(peek("r"), 1000);
+	assert_int_equal(peek(wanted), 1000);
 }
 
 static void test_a_failed_sync_rolls_back(void **state)
@@ -232,7 +232,7 @@ static void test_a_failed_sync_before_a_close(void **state)
 	finish_job(t);
 	assert_phase(t, PHASE_FAILED);
 	assert_null(t->in);
-	assert_int_equal(peek("r"), 1000);
+	assert_int_equal(peek(wanted), 1000);
 }
 
 /* And is removed all the same, if that is what comes. */
@@ -251,7 +251,7 @@ static void test_a_failed_sync_before_a_removal(void **state)
 static void test_a_full_disk_is_waited_out(void **state)
 {
 	(void)state;
-	struct transfer *t = get_content(), *other = get("other", SOURCE, NULL, 100);
+	struct transfer *t = get_content(), *other = get(URL("other"), URL("other"), NULL, 100);
 	append(t->in, 0, 1000);
 	flow_trouble(&flow, t, -ENOSPC, "write to");
 	assert_phase(t, PHASE_FOR_SPACE);
@@ -295,7 +295,7 @@ static void test_suspended_it_is_durable(void **state)
 	assert_null(t->in);
 	transfer_check(t);
 	home.boot_id[0]++; /* the machine has started anew: only what is durable counts */
-	struct ingest *in = open_ref("r");
+	struct ingest *in = open_ref(wanted);
 	assert_prefix(in, 1000);
 	ingest_close(in);
 }
@@ -339,7 +339,7 @@ static void test_a_tag_whose_content_is_stored(void **state)
 {
 	(void)state;
 	store_content();
-	struct transfer *t = get("r", SOURCE, NULL, SIZE_UNKNOWN);
+	struct transfer *t = get(URL("r"), URL("r"), NULL, SIZE_UNKNOWN);
 	t->in->record.expected = content_digest;
 	t->in->record.has_expected = true;
 	flow_do(&flow, t, STEP_RESOLVED);
@@ -358,7 +358,7 @@ static void test_a_tag_whose_content_is_being_committed(void **state)
 	finish_job(first);
 	assert_phase(first, PHASE_SEAL_DUE);
 	store_content();
-	struct transfer *t = get("tag", SOURCE, NULL, SIZE_UNKNOWN);
+	struct transfer *t = get(URL("tag"), URL("tag"), NULL, SIZE_UNKNOWN);
 	t->in->record.expected = content_digest;
 	t->in->record.has_expected = true;
 	uint64_t orders = t->in->record.orders;
@@ -378,7 +378,7 @@ static void test_attempts_only_grow(void **state)
 	t = get_content();
 	assert_true(t->in->record.attempt > attempt);
 	attempt = t->in->record.attempt;
-	struct transfer *other = get("other", SOURCE, NULL, 100);
+	struct transfer *other = get(URL("other"), URL("other"), NULL, 100);
 	assert_true(other->in->record.attempt > attempt);
 }
 

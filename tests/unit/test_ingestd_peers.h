@@ -13,7 +13,7 @@
 /* Wire */
 #include "common/wire/stage.h"
 
-#define REF "blob"
+#define REF "https://example.test/blob"
 
 /* ── fetchd ── */
 

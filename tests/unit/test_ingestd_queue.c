@@ -11,7 +11,7 @@
 
 static struct transfer *get_any(const char *ref)
 {
-	return get(ref, SOURCE, NULL, SIZE_UNKNOWN);
+	return get(ref, ref, NULL, SIZE_UNKNOWN);
 }
 
 static char *id_of(const char *ref)
@@ -42,12 +42,12 @@ static void store_blob(const char *text, char ret_digest[static DIGEST_TEXT_SIZE
 static void test_new_ones_start_up_to_the_limit(void **state)
 {
 	(void)state;
-	struct transfer *a = get_any("a"), *b = get_any("b"), *c = get_any("c");
+	struct transfer *a = get_any(URL("a")), *b = get_any(URL("b")), *c = get_any(URL("c"));
 	assert_phase(a, PHASE_ORDER_DUE);
 	assert_phase(b, PHASE_ORDER_DUE);
 	assert_phase(c, PHASE_QUEUED);
 	assert_null(c->in);
-	assert_true(unit_exists(&dir, id_of("c"))); /* it survives us, although it has not started */
+	assert_true(unit_exists(&dir, id_of(URL("c")))); /* it survives us, although it has not started */
 	flow_halt(&flow, a, STEP_REMOVE);
 	assert_true(flow.start_due);
 	queue_run(&flow);
@@ -58,12 +58,12 @@ static void test_turns_are_in_the_order_of_requests(void **state)
 {
 	(void)state;
 	settings.max_active = 1;
-	struct transfer *first = get_any("first"), *z = get_any("z"), *a = get_any("a");
+	struct transfer *first = get_any(URL("first")), *z = get_any(URL("z")), *a = get_any(URL("a"));
 	flow_fail(&flow, first, FAIL_AGAIN, "for now");
 	queue_run(&flow);
 	assert_phase(z, PHASE_ORDER_DUE);
 	assert_phase(a, PHASE_QUEUED);
-	assert_ptr_equal(get_any("first"), first); /* again, and last */
+	assert_ptr_equal(get_any(URL("first")), first); /* again, and last */
 	flow_halt(&flow, z, STEP_REMOVE);
 	queue_run(&flow);
 	assert_phase(a, PHASE_ORDER_DUE);
@@ -76,15 +76,15 @@ static void test_a_job_holds_the_queue(void **state)
 {
 	(void)state;
 	settings.checkpoint_bytes = 1;
-	struct transfer *a = get_any("a");
+	struct transfer *a = get_any(URL("a"));
 	append(a->in, 0, 1);
 	flow_checkpoint_if_due(&flow, a, clock_mono_ms());
 	assert_true(transfer_is_busy(a));
 	flow_fail(&flow, a, FAIL_AGAIN, "for now");
-	assert_ptr_equal(get_any("a"), a);
+	assert_ptr_equal(get_any(URL("a")), a);
 	assert_phase(a, PHASE_QUEUED);
 	assert_int_equal(a->after, STEP_CLOSE);
-	struct transfer *b = get_any("b");
+	struct transfer *b = get_any(URL("b"));
 	assert_phase(b, PHASE_QUEUED);
 	flow.start_due = false;
 	finish_job(a);
@@ -99,11 +99,11 @@ static void test_a_job_holds_the_queue(void **state)
 static void test_a_second_request_joins(void **state)
 {
 	(void)state;
-	struct transfer *t = get("r", SOURCE, NULL, 100);
+	struct transfer *t = get(URL("r"), URL("r"), NULL, 100);
 	uint64_t orders = t->in->record.orders;
-	assert_ptr_equal(get("r", "https://example.test/other", NULL, 200), t);
+	assert_ptr_equal(get(URL("r"), URL("r"), NULL, 200), t);
 	assert_int_equal(t->in->record.orders, orders);
-	assert_string_equal(t->in->record.source, SOURCE);
+	assert_string_equal(t->in->record.source, URL("r"));
 	assert_int_equal(t->in->record.size, 100);
 }
 
@@ -111,10 +111,10 @@ static void test_a_second_request_joins(void **state)
 static void test_a_second_request_brings_a_source(void **state)
 {
 	(void)state;
-	struct transfer *t = get_any("r");
+	struct transfer *t = get_any(URL("r"));
 	t->in->record.source[0] = '\0';
-	assert_ptr_equal(get_any("r"), t);
-	assert_string_equal(t->in->record.source, SOURCE);
+	assert_ptr_equal(get_any(URL("r")), t);
+	assert_string_equal(t->in->record.source, URL("r"));
 }
 
 /* With what the new request says; its bytes count only if something tells that they belong to the content. */
@@ -122,16 +122,16 @@ static void test_a_failed_one_is_resumed(void **state)
 {
 	(void)state;
 	for (unsigned with_validator = 0; with_validator < 2; with_validator++) {
-		struct transfer *t = get("r", SOURCE, NULL, 100);
+		struct transfer *t = get(URL("r"), URL("r"), NULL, 100);
 		append(t->in, 0, 5);
 		(void)snprintf(t->in->record.validator, VALIDATOR_MAX, "%s", with_validator ? "\"v\"" : "");
 		flow_fail(&flow, t, FAIL_DENIED, "no");
 		assert_phase(t, PHASE_FAILED);
 		assert_null(t->in);
 		assert_int_equal(t->fail_class, FAIL_DENIED);
-		assert_ptr_equal(get("r", "https://example.test/other", NULL, 99), t);
+		assert_ptr_equal(get(URL("r"), URL("r"), NULL, 99), t);
 		assert_phase(t, PHASE_ORDER_DUE);
-		assert_string_equal(t->in->record.source, "https://example.test/other");
+		assert_string_equal(t->in->record.source, URL("r"));
 		assert_int_equal(t->in->record.size, 99);
 		assert_int_equal(t->fail_class, FAIL_NONE);
 		assert_int_equal(t->in->offset, with_validator ? 5 : 0);
@@ -143,11 +143,14 @@ static void test_what_is_stored_is_not_requested(void **state)
 {
 	char digest[DIGEST_TEXT_SIZE];
 	(void)state;
-	struct transfer *left = get("left", SOURCE, NULL, SIZE_UNKNOWN);
+	struct digest d;
+	digest_of(HASH_SHA256, "content", strlen("content"), &d);
+	digest_format(&d, digest);
+	struct transfer *left = get(digest, SOURCE, digest, SIZE_UNKNOWN);
 	flow_fail(&flow, left, FAIL_AGAIN, "for now");
 	store_blob("content", digest);
 	const struct message m = {
-	    .ref = span_str("left"), .source = span_str(SOURCE), .expected = span_str(digest), .size = SIZE_UNKNOWN};
+	    .ref = span_str(digest), .source = span_str(SOURCE), .expected = span_str(digest), .size = SIZE_UNKNOWN};
 	struct transfer *t = left;
 	uint64_t size = 0;
 	enum fail_class class;
@@ -156,7 +159,7 @@ static void test_what_is_stored_is_not_requested(void **state)
 	assert_null(t);
 	assert_int_equal(size, strlen("content"));
 	assert_int_equal(transfers.len, 0); /* nor is anything left of an earlier try */
-	assert_false(unit_exists(&dir, id_of("left")));
+	assert_false(unit_exists(&dir, id_of(digest)));
 }
 
 static void test_requests_that_cannot_be(void **state)
@@ -171,6 +174,20 @@ static void test_requests_that_cannot_be(void **state)
 	    {"no digest", "r", SOURCE, "sha256:1"},
 	    {"a ref that is another digest", DIGEST_A, SOURCE, DIGEST_B},
 	    {"a ref that is a digest, and none is expected", DIGEST_A, SOURCE, ""},
+	    {"a ref that is a digest, of a source with it, and none is expected", DIGEST_A,
+	     "blob://good.test/a@" DIGEST_A, ""},
+	    {"a ref for whatever somebody brings", "r", SOURCE, ""},
+	    {"a ref of another URL", URL("good"), URL("evil"), ""},
+	    {"a ref of another query", "https://example.test/file?0000000000000000",
+	     "https://example.test/file?token=1", ""},
+	    {"a ref that has the query", "https://example.test/file?token=1", "https://example.test/file?token=1", ""},
+	    {"a ref of another registry", "manifest://good.test/a:1", "manifest://evil.test/a:1", ""},
+	    {"a ref of another tag", "manifest://good.test/a:1", "manifest://good.test/a:2", ""},
+	    {"a ref of a tag, and a URL", "manifest://good.test/a:1", URL("evil"), ""},
+	    {"a ref of a tag, and a digest", "manifest://good.test/a:1", "manifest://good.test/a:1", DIGEST_A},
+	    {"a ref of a URL, and a digest", SOURCE, SOURCE, DIGEST_A},
+	    {"a source with another digest", DIGEST_A, "blob://good.test/a@" DIGEST_B, DIGEST_A},
+	    {"a manifest with another digest", DIGEST_A, "manifest://good.test/a@" DIGEST_B, DIGEST_A},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -189,12 +206,36 @@ static void test_requests_that_cannot_be(void **state)
 	}
 }
 
+/* A record of another release may say so: what it holds is of no use, and the next request brings the right source. */
+static void test_a_record_with_another_source(void **state)
+{
+	(void)state;
+	for (unsigned is_complete = 0; is_complete < 2; is_complete++) {
+		struct ingest *in = open_ref("manifest://good.test/a:1");
+		(void)snprintf(in->record.source, SOURCE_MAX, "manifest://evil.test/a:1");
+		append(in, 0, 100);
+		in->record.size = is_complete ? 100 : 200;
+		assert_int_equal(ingest_note(in), 0);
+		ingest_close(in);
+		struct transfer *t = transfers_add(&transfers, &flow, span_str("manifest://good.test/a:1"));
+		assert_non_null(t);
+		queue_run(&flow);
+		assert_phase(t, PHASE_FAILED);
+		assert_int_equal(t->fail_class, FAIL_USAGE);
+		assert_ptr_equal(get_any("manifest://good.test/a:1"), t);
+		assert_phase(t, PHASE_ORDER_DUE);
+		assert_string_equal(t->in->record.source, t->ref);
+		assert_int_equal(t->in->offset, 0);
+		flow_halt(&flow, t, STEP_REMOVE);
+	}
+}
+
 /* An ingest that another process has: a new request is refused, and leaves nothing. */
 static void test_a_locked_ingest(void **state)
 {
 	(void)state;
-	struct ingest *theirs = open_ref("r");
-	const struct message m = {.ref = span_str("r"), .source = span_str(SOURCE), .size = SIZE_UNKNOWN};
+	struct ingest *theirs = open_ref(URL("r"));
+	const struct message m = {.ref = span_str(URL("r")), .source = span_str(URL("r")), .size = SIZE_UNKNOWN};
 	struct transfer *t;
 	uint64_t size;
 	enum fail_class class;
@@ -203,19 +244,19 @@ static void test_a_locked_ingest(void **state)
 	assert_int_equal(class, FAIL_AGAIN);
 	assert_non_null(strstr(why.text, "locked by test"));
 	assert_int_equal(transfers.len, 0);
-	assert_int_equal(queue_abort(&flow, span_str("r"), &why), -EWOULDBLOCK);
+	assert_int_equal(queue_abort(&flow, span_str(URL("r")), &why), -EWOULDBLOCK);
 	ingest_close(theirs);
-	assert_phase(get_any("r"), PHASE_ORDER_DUE);
+	assert_phase(get_any(URL("r")), PHASE_ORDER_DUE);
 }
 
 /* One that was recovered and is locked by then waits for the lock, and starts when it can. */
 static void test_a_queued_one_waits_for_its_lock(void **state)
 {
 	(void)state;
-	struct ingest *theirs = open_ref("r");
-	struct transfer *t = transfers_add(&transfers, &flow, span_str("r"));
+	struct ingest *theirs = open_ref(URL("r"));
+	struct transfer *t = transfers_add(&transfers, &flow, span_str(URL("r")));
 	assert_non_null(t);
-	assert_int_equal(transfer_ask(t, span_str(SOURCE), NULL, SIZE_UNKNOWN), 0);
+	assert_int_equal(transfer_ask(t, span_str(URL("r")), NULL, SIZE_UNKNOWN), 0);
 	queue_run(&flow);
 	assert_phase(t, PHASE_FOR_LOCK);
 	assert_non_null(strstr(t->note, "locked by test"));
@@ -229,16 +270,16 @@ static void test_abort(void **state)
 {
 	struct reason why;
 	(void)state;
-	assert_int_equal(queue_abort(&flow, span_str("none"), &why), -ENOENT);
-	ingest_close(open_ref("left"));
-	assert_int_equal(queue_abort(&flow, span_str("left"), &why), 0); /* there, and no transfer */
-	assert_false(unit_exists(&dir, id_of("left")));
-	get_any("open");
-	assert_int_equal(queue_abort(&flow, span_str("open"), &why), 0);
-	flow_fail(&flow, get_any("closed"), FAIL_AGAIN, "for now");
-	assert_true(unit_exists(&dir, id_of("closed")));
-	assert_int_equal(queue_abort(&flow, span_str("closed"), &why), 0);
-	assert_false(unit_exists(&dir, id_of("closed")));
+	assert_int_equal(queue_abort(&flow, span_str(URL("none")), &why), -ENOENT);
+	ingest_close(open_ref(URL("left")));
+	assert_int_equal(queue_abort(&flow, span_str(URL("left")), &why), 0); /* there, and no transfer */
+	assert_false(unit_exists(&dir, id_of(URL("left"))));
+	get_any(URL("open"));
+	assert_int_equal(queue_abort(&flow, span_str(URL("open")), &why), 0);
+	flow_fail(&flow, get_any(URL("closed")), FAIL_AGAIN, "for now");
+	assert_true(unit_exists(&dir, id_of(URL("closed"))));
+	assert_int_equal(queue_abort(&flow, span_str(URL("closed")), &why), 0);
+	assert_false(unit_exists(&dir, id_of(URL("closed"))));
 	assert_int_equal(transfers.len, 0);
 }
 
@@ -248,51 +289,53 @@ static void test_abort_waits_for_the_job(void **state)
 	struct reason why;
 	(void)state;
 	settings.checkpoint_bytes = 1;
-	struct transfer *t = get_any("r");
+	struct transfer *t = get_any(URL("r"));
 	append(t->in, 0, 100);
 	flow_checkpoint_if_due(&flow, t, clock_mono_ms());
-	assert_int_equal(queue_abort(&flow, span_str("r"), &why), 0);
+	assert_int_equal(queue_abort(&flow, span_str(URL("r")), &why), 0);
 	assert_phase(t, PHASE_HALTED);
 	assert_int_equal(t->after, STEP_REMOVE);
-	assert_true(unit_exists(&dir, id_of("r")));
+	assert_true(unit_exists(&dir, id_of(URL("r"))));
 	finish_job(t);
 	assert_int_equal(transfers.len, 0);
-	assert_false(unit_exists(&dir, id_of("r")));
+	assert_false(unit_exists(&dir, id_of(URL("r"))));
 }
 
 static void test_reset(void **state)
 {
 	struct reason why;
 	(void)state;
-	assert_int_equal(queue_reset(&flow, span_str("none"), &why), -ENOENT);
-	struct transfer *t = get("r", SOURCE, NULL, sizeof(content));
+	assert_int_equal(queue_reset(&flow, span_str(URL("none")), &why), -ENOENT);
+	struct transfer *t = get(URL("r"), URL("r"), NULL, sizeof(content));
 	uint64_t attempt = t->in->record.attempt;
 	append(t->in, 0, 1000);
-	assert_int_equal(queue_reset(&flow, span_str("r"), &why), 0); /* under way: from zero, under a new attempt */
+	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why),
+			 0); /* under way: from zero, under a new attempt */
 	assert_phase(t, PHASE_ORDER_DUE);
 	assert_int_equal(t->in->offset, 0);
 	assert_true(t->in->record.attempt > attempt);
 	append(t->in, 0, 1000);
 	flow_fail(&flow, t, FAIL_AGAIN, "for now");
 	assert_int_equal(t->offset, 1000);
-	assert_int_equal(queue_reset(&flow, span_str("r"), &why), 0); /* at rest: it stays there, and has nothing */
+	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why),
+			 0); /* at rest: it stays there, and has nothing */
 	assert_phase(t, PHASE_FAILED);
 	assert_int_equal(t->offset, 0);
-	assert_int_equal(peek("r"), 0);
+	assert_int_equal(peek(URL("r")), 0);
 }
 
 static void test_reset_of_what_is_complete(void **state)
 {
 	struct reason why;
 	(void)state;
-	struct transfer *t = get("r", SOURCE, NULL, 1000);
+	struct transfer *t = get(URL("r"), URL("r"), NULL, 1000);
 	append(t->in, 0, 1000);
 	flow_do(&flow, t, STEP_COMPLETE);
 	assert_phase(t, PHASE_SEALING);
-	assert_int_equal(queue_reset(&flow, span_str("r"), &why), -EBUSY);
+	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why), -EBUSY);
 	finish_job(t);
 	assert_phase(t, PHASE_SEAL_DUE);
-	assert_int_equal(queue_reset(&flow, span_str("r"), &why), -EBUSY);
+	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why), -EBUSY);
 }
 
 /* It is remembered for those who request it by ref, and has nothing to remove or reset. */
@@ -301,16 +344,16 @@ static void test_a_committed_one(void **state)
 	struct reason why;
 	struct digest d;
 	(void)state;
-	struct transfer *t = get("r", SOURCE, NULL, SIZE_UNKNOWN);
+	struct transfer *t = get(URL("r"), URL("r"), NULL, SIZE_UNKNOWN);
 	digest_of(HASH_SHA256, "", 0, &d);
 	flow_committed(&flow, t, &d);
 	assert_phase(t, PHASE_COMMITTED);
-	assert_false(unit_exists(&dir, id_of("r")));
-	assert_int_equal(queue_reset(&flow, span_str("r"), &why), -ENOENT);
-	assert_ptr_equal(get_any("r"), t); /* by tag, it may be another content by now */
+	assert_false(unit_exists(&dir, id_of(URL("r"))));
+	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why), -ENOENT);
+	assert_ptr_equal(get_any(URL("r")), t); /* by tag, it may be another content by now */
 	assert_phase(t, PHASE_ORDER_DUE);
 	flow_committed(&flow, t, &d);
-	assert_int_equal(queue_abort(&flow, span_str("r"), &why), 0);
+	assert_int_equal(queue_abort(&flow, span_str(URL("r")), &why), 0);
 	assert_int_equal(transfers.len, 0);
 }
 
@@ -325,6 +368,7 @@ int main(void)
 	    CORE_TEST(test_a_failed_one_is_resumed),
 	    CORE_TEST(test_what_is_stored_is_not_requested),
 	    CORE_TEST(test_requests_that_cannot_be),
+	    CORE_TEST(test_a_record_with_another_source),
 	    CORE_TEST(test_a_locked_ingest),
 	    CORE_TEST(test_a_queued_one_waits_for_its_lock),
 	    CORE_TEST(test_abort),

@@ -20,7 +20,7 @@
 #include "ingestd/serve.h"
 #include "ingestd/settings.h"
 
-#define SOURCE      "https://example.test/blob"
+#define SOURCE      REF
 #define PIECE       32768u
 #define EVERY_BYTES 65536u /* a durable checkpoint */
 #define LEASE_MS    30000u

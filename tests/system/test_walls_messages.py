@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a compromised fetchd, and a member of the group, cannot do with messages: answer what was not asked, bring one
+source's content under another's ref, fill the log. docs/WALLS.md has the table.
+"""
+
+import contextlib
+
+import pytest
+
+import wire
+from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
+from peers import Fetchd, Member
+from servers import wait_for
+from stages import BAD_DATA
+
+GOOD, EVIL = b"what was asked for", b"what was not"
+FAILED, COMMITTED = 6, 4
+URL = "https://registry.invalid/blob"
+
+
+@contextlib.contextmanager
+def without_fetchd(box, *options):
+    """ingestd and commitd, and nobody yet who fetches."""
+    box.store.mkdir(exist_ok=True)
+    with open(box.up_log, "ab") as log:
+        stages = [box.popen("ingestd", *options, stdout=log, stderr=log)]
+        wait_for("the store", lambda: (box.store / "ingest").exists())
+        stages.append(box.popen("commitd", stdout=log, stderr=log))
+        for name in ("ingestd/ctl", "commitd/ctl", "fetch/chunks", "seal/receipts"):
+            wait_for(name, lambda: (box.runtime / name).exists())
+        yield
+    for stage in stages:
+        stage.terminate()
+        box.finish(stage, want=0)
+
+
+def ended(member, ref):
+    """The RECORD of a transfer that is over."""
+    return wait_for(f"the end of {ref}", lambda: (r := member.status(ref)).get("state") in (FAILED, COMMITTED) and r)
+
+
+@pytest.mark.parametrize("source", [URL, "manifest://registry.invalid/app:1"])
+def test_resolved_does_not_override_a_pinned_digest(box, source):
+    """Somebody asks for one digest. fetchd says that it is another one, which is stored, or which it brings."""
+    wanted, other = digest_of(GOOD), digest_of(EVIL)
+    with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as member:
+        url = "https://registry.invalid/other"
+        member.get(other, url, other)
+        fetchd.serve(fetchd.order(other), EVIL)
+        assert ended(member, other)["state"] == COMMITTED
+        member.get(wanted, source, wanted)
+        order = fetchd.order(wanted)
+        assert order["expected"] == wanted
+        fetchd.answer(order, "RESOLVED", digest=other, media_type="x/y")
+        record = ended(member, wanted)
+        assert (record["state"], record["fail_class"]) == (FAILED, 4), record
+        member.get(wanted, source, wanted)
+        order = fetchd.order(wanted, order["attempt"])
+        assert order["expected"] == wanted
+        fetchd.serve(order, GOOD)
+        record = ended(member, wanted)
+        assert (record["state"], record["digest"]) == (COMMITTED, wanted)
+    assert box.blob(wanted).read_bytes() == GOOD
+
+
+def test_resolved_does_not_override_a_pinned_digest_after_a_restart(box):
+    """A new ingestd has only the record, and knows from the ref what was asked for."""
+    wanted, other = digest_of(GOOD), digest_of(EVIL)
+    with without_fetchd(box), Member(box.runtime) as member:
+        member.get(wanted, "manifest://registry.invalid/app:1", wanted)
+    with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as member:
+        order = fetchd.order(wanted)
+        assert order["expected"] == wanted
+        fetchd.answer(order, "RESOLVED", digest=other)
+        assert ended(member, wanted)["state"] == FAILED
+    assert not box.blob(other).exists()
+
+
+def test_resolved_of_another_fetch_ends_the_command(box):
+    """What a person sees of it: the command ends and says why, and does not loop."""
+    wanted, other = digest_of(GOOD), digest_of(EVIL)
+    with without_fetchd(box), Fetchd(box.runtime) as fetchd:
+        fetch = box.popen("sluice", "fetch", URL, "--digest", wanted)
+        fetchd.answer(fetchd.order(wanted), "RESOLVED", digest=other)
+        said = box.finish(fetch, want=BAD_DATA).stderr
+    assert "was not asked" in said
+
+
+def test_ref_of_another_source(box):
+    """A member asks for evil's content under good's ref: refused, and the pull of good gets what good has."""
+    config, layer = config_blob(), b"layer"
+    manifest = manifest_blob(config, [descriptor(layer, LAYER)])
+    ref, evil = "manifest://good.invalid/app:1", "manifest://evil.invalid/app:1"
+    blobs = {digest_of(data): data for data in (config, layer, manifest)}
+    with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as member:
+        kind, answer = member.get(ref, evil)
+        assert (kind, answer["fail_class"]) == ("ERROR", 9), answer
+        assert "'manifest://evil.invalid/app:1'" in answer["text"]
+        assert member.request("STATUS", ref=ref)[0] == "ERROR"
+        pull = box.popen("sluice", "pull", "good.invalid/app:1")
+        order = fetchd.order(ref)
+        assert order["source"] == ref
+        fetchd.answer(order, "RESOLVED", digest=digest_of(manifest), media_type=MANIFEST)
+        for _ in range(3):
+            kind, order = fetchd.hear()
+            while kind != "FETCH":
+                kind, order = fetchd.hear()
+            fetchd.serve(order, blobs[order["expected"]])
+        box.finish(pull, want=0)
+    assert box.blob(digest_of(manifest)).read_bytes() == manifest
+
+
+def test_beats_do_not_fill_the_log(box):
+    """Each of them says something else. The log has a line of it now and then, and events come no oftener than progress."""
+    count = 20_000
+    with without_fetchd(box, "--log-level", "debug"), Fetchd(box.runtime) as fetchd, Member(box.runtime) as member:
+        member.get(URL, URL)
+        order = fetchd.order(URL)
+        with Member(box.runtime) as listener:
+            listener.request("SUBSCRIBE", ref="")
+            before = box.up_log.stat().st_size
+            for number in range(count):
+                fetchd.answer(order, "BEAT", until=number, text=f"{number} " + "x" * 400)
+            fetchd.answer(order, "FAIL", fail_class=1, text="enough")
+            heard = 0
+            while wire.parse(listener.receive())[1]["text"] != "enough":
+                heard += 1
+        grown = box.up_log.stat().st_size - before
+    assert grown < 100_000 and heard < count / 20, (grown, heard)

@@ -15,14 +15,23 @@
 #include "common/base/escape.h"
 #include "common/base/journal.h"
 
-#define LIMIT_MS      1000
-#define REPEATED_ROOM 48 /* bytes; " (repeated 18446744073709551615 times)" and more */
+#define LIMIT_MS   1000
+#define COUNT_ROOM 48 /* bytes; " (repeated 18446744073709551615 times)" and more */
+#define BUDGETS    64 /* formats that are told apart; more of them share */
+#define MS_A_LINE  (1000u / LOG_LINES_A_SECOND)
 
 /* A line: its fields for the journal, and its message, which is all that stderr gets. */
 struct line {
 	enum log_level level;
 	struct journal_entry fields;
 	char text[LOG_LINE_MAX];
+};
+
+/* How much one place in the code may still write. */
+struct budget {
+	const char *format;
+	uint64_t free_ms; /* all of it is there again then; each line puts that off */
+	uint64_t held_back;
 };
 
 static struct {
@@ -33,6 +42,7 @@ static struct {
 	unsigned last;        /* which of them; without fields before the first line */
 	uint64_t repeats;     /* of the last line, not told yet */
 	uint64_t told_ms;     /* when it was written, or its repeats were told */
+	struct budget budgets[BUDGETS];
 } the_log = {.program = "", .level = LOG_LEVEL_NOTICE};
 
 const char *const log_level_names[] = {"error", "warning", "notice", "info", "debug", NULL};
@@ -45,6 +55,7 @@ void log_init(const char *program)
 	if (!at_exit)
 		at_exit = atexit(log_flush) == 0;
 	the_log.lines[the_log.last].fields.len = 0; /* nothing is its repetition */
+	memset(the_log.budgets, 0, sizeof(the_log.budgets));
 	the_log.program = program;
 	the_log.level = LOG_LEVEL_NOTICE;
 	the_log.journal = journal_has_stderr();
@@ -112,8 +123,8 @@ void log_flush(void)
 	if (the_log.repeats == 0)
 		return;
 	int saved = errno;
-	(void)snprintf(text, sizeof text, "%.*s (repeated %" PRIu64 " time%s)", LOG_LINE_MAX - REPEATED_ROOM,
-		       line->text, the_log.repeats, the_log.repeats == 1 ? "" : "s");
+	(void)snprintf(text, sizeof text, "%.*s (repeated %" PRIu64 " time%s)", LOG_LINE_MAX - COUNT_ROOM, line->text,
+		       the_log.repeats, the_log.repeats == 1 ? "" : "s");
 	line_write(line, the_log.repeats, text);
 	the_log.repeats = 0;
 	errno = saved;
@@ -131,6 +142,43 @@ static bool line_is(const struct line *a, const struct line *b)
 	       strcmp(a->text, b->text) == 0;
 }
 
+/* The format's, or one that is shared. */
+static struct budget *budget_of(const char *format)
+{
+	for (size_t i = 0; i < BUDGETS - 1; i++) {
+		struct budget *b = &the_log.budgets[i];
+		if (b->format && b->format != format)
+			continue;
+		b->format = format;
+		return b;
+	}
+	return &the_log.budgets[BUDGETS - 1];
+}
+
+/* Whether there is a line left. */
+static bool budget_take(struct budget *b)
+{
+	uint64_t now_ms = clock_mono_ms();
+	if (b->free_ms < now_ms)
+		b->free_ms = now_ms;
+	if (b->free_ms - now_ms > (LOG_BURST - 1) * MS_A_LINE) {
+		b->held_back++;
+		return false;
+	}
+	b->free_ms += MS_A_LINE;
+	return true;
+}
+
+static void add_held_back(char text[static LOG_LINE_MAX], struct budget *b)
+{
+	size_t at = strlen(text), last = LOG_LINE_MAX - COUNT_ROOM;
+	if (b->held_back == 0)
+		return;
+	at = at < last ? at : last;
+	(void)snprintf(text + at, LOG_LINE_MAX - at, " (%" PRIu64 " more not shown)", b->held_back);
+	b->held_back = 0;
+}
+
 static void write_or_count(enum log_level level, const struct log_fields *fields, const char *format, va_list args)
 {
 	struct line *line = &the_log.lines[1 - the_log.last];
@@ -143,7 +191,11 @@ static void write_or_count(enum log_level level, const struct log_fields *fields
 		log_flush_due();
 		return;
 	}
+	struct budget *budget = budget_of(format);
+	if (level < LOG_LEVEL_DEBUG && !budget_take(budget))
+		return;
 	log_flush();
+	add_held_back(line->text, budget);
 	line_write(line, 0, line->text);
 	the_log.last = 1 - the_log.last;
 }

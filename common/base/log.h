@@ -8,6 +8,10 @@
  * A line that is the same as the one before, fields and all, is counted and not written. Its count is told, as
  * "TEXT (repeated N times)" with the fields of the line and REPEATED=N, before the next other line, when LOG_REPEAT_MS
  * have passed, and at the end of the process. For one thread: that of the loop.
+ *
+ * Whoever can make a program say something can make it say that very often, each time with other words. So from one
+ * place in the code (one format) come LOG_BURST lines at once and then LOG_LINES_A_SECOND; how many were left out is
+ * told with the next that is not: "TEXT (N more not shown)". Lines at debug level are for who watches, and all written.
  */
 #ifndef SLUICE_BASE_LOG_H
 #define SLUICE_BASE_LOG_H
@@ -23,8 +27,10 @@ enum log_level { /* the numbers are those of syslog(3) */
 		 LOG_LEVEL_DEBUG = 7,
 };
 
-#define LOG_LINE_MAX  2048   /* bytes; longer lines are cut */
-#define LOG_REPEAT_MS 30000u /* how long a count is kept back */
+#define LOG_LINE_MAX       2048   /* bytes; longer lines are cut */
+#define LOG_REPEAT_MS      30000u /* how long a count is kept back */
+#define LOG_BURST          4000u
+#define LOG_LINES_A_SECOND 20u
 
 /* Borrow `program` for the life of the process, at whose end log_flush() is called. Level starts at LOG_LEVEL_NOTICE.
  */

@@ -302,6 +302,61 @@ static void test_long_line(void **state)
 	}
 }
 
+/* One place in the code has so many lines, each another one; other places have theirs meanwhile. */
+static void test_budget(void **state)
+{
+	char text[128];
+	(void)state;
+	clock_fake_mono_ms(1000);
+	for (unsigned i = 0; i < LOG_BURST + 7; i++) {
+		log_notice("flood %u", i);
+		if (i == LOG_BURST)
+			(void)captured(); /* the burst */
+	}
+	assert_string_equal(captured(), "");
+	log_notice("another %d", 1);
+	assert_string_equal(captured(), "prog: another 1\n");
+	clock_fake_mono_ms(1000 + 1000 / LOG_LINES_A_SECOND);
+	log_notice("flood %u", 1u);
+	log_notice("flood %u", 2u);
+	assert_string_equal(captured(), "prog: flood 1 (7 more not shown)\n");
+	clock_fake_mono_ms(1000 + 2000 * LOG_BURST);
+	for (unsigned i = 0; i < LOG_BURST; i++) {
+		(void)captured();
+		log_notice("flood %u", i);
+	}
+	(void)snprintf(text, sizeof(text), "prog: flood %u\n", LOG_BURST - 1);
+	assert_string_equal(captured(), text);
+}
+
+/* What is debugged is watched. */
+static void test_no_budget_of_debug_lines(void **state)
+{
+	char text[128];
+	(void)state;
+	clock_fake_mono_ms(1000);
+	log_set_level(LOG_LEVEL_DEBUG);
+	for (unsigned i = 0; i <= LOG_BURST; i++) {
+		(void)captured();
+		log_debug("flood %u", i);
+	}
+	(void)snprintf(text, sizeof(text), "prog: flood %u\n", LOG_BURST);
+	assert_string_equal(captured(), text);
+}
+
+/* Formats that have no place in the table share one, and none is without. */
+static void test_many_budgets(void **state)
+{
+	static char formats[200][16];
+	(void)state;
+	clock_fake_mono_ms(1000);
+	for (size_t i = 0; i < LEN(formats); i++) {
+		(void)snprintf(formats[i], sizeof(formats[i]), "f%zu", i);
+		log_at(LOG_LEVEL_NOTICE, formats[i], 0);
+		assert_non_null(strstr(captured(), formats[i]));
+	}
+}
+
 static void test_limit(void **state)
 {
 	(void)state;
@@ -336,6 +391,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_repeats_in_the_journal, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_repeats_of_a_long_line, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_budget, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_no_budget_of_debug_lines, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_many_budgets, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

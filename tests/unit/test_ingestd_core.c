@@ -448,7 +448,7 @@ static void test_bytes_that_nothing_opened(void **state)
 	loop_turn(loop, false);
 	assert_int_equal(t->phase, PHASE_ORDERED);
 	attempt = t->in->record.attempt;
-	fetchd = (struct fetchd){.attempt = attempt, .runs = true};
+	fetchd = (struct fetchd){.piece = PIECE, .attempt = attempt, .runs = true};
 	send_piece();
 	loop_turn(loop, false);
 	assert_int_equal(t->in->offset, 0);
@@ -462,7 +462,7 @@ static void test_an_end_before_what_came(void **state)
 	(void)state;
 	struct transfer *t = order(SOURCE, SOURCE, NULL);
 	say(t, opened);
-	fetchd = (struct fetchd){.attempt = t->in->record.attempt, .runs = true};
+	fetchd = (struct fetchd){.piece = PIECE, .attempt = t->in->record.attempt, .runs = true};
 	send_piece();
 	loop_turn(loop, false);
 	assert_int_equal(t->in->offset, PIECE);

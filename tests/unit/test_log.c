@@ -307,7 +307,7 @@ static void test_budget(void **state)
 {
 	char text[128];
 	(void)state;
-	clock_fake_mono_ms(1000);
+	stand_in_clock_set(1000);
 	for (unsigned i = 0; i < LOG_BURST + 7; i++) {
 		log_notice("flood %u", i);
 		if (i == LOG_BURST)
@@ -316,11 +316,11 @@ static void test_budget(void **state)
 	assert_string_equal(captured(), "");
 	log_notice("another %d", 1);
 	assert_string_equal(captured(), "prog: another 1\n");
-	clock_fake_mono_ms(1000 + 1000 / LOG_LINES_A_SECOND);
+	stand_in_clock_set(1000 + 1000 / LOG_LINES_A_SECOND);
 	log_notice("flood %u", 1u);
 	log_notice("flood %u", 2u);
 	assert_string_equal(captured(), "prog: flood 1 (7 more not shown)\n");
-	clock_fake_mono_ms(1000 + 2000 * LOG_BURST);
+	stand_in_clock_set(1000 + 2000 * LOG_BURST);
 	for (unsigned i = 0; i < LOG_BURST; i++) {
 		(void)captured();
 		log_notice("flood %u", i);
@@ -334,7 +334,7 @@ static void test_no_budget_of_debug_lines(void **state)
 {
 	char text[128];
 	(void)state;
-	clock_fake_mono_ms(1000);
+	stand_in_clock_set(1000);
 	log_set_level(LOG_LEVEL_DEBUG);
 	for (unsigned i = 0; i <= LOG_BURST; i++) {
 		(void)captured();
@@ -349,7 +349,7 @@ static void test_many_budgets(void **state)
 {
 	static char formats[200][16];
 	(void)state;
-	clock_fake_mono_ms(1000);
+	stand_in_clock_set(1000);
 	for (size_t i = 0; i < LEN(formats); i++) {
 		(void)snprintf(formats[i], sizeof(formats[i]), "f%zu", i);
 		log_at(LOG_LEVEL_NOTICE, formats[i], 0);

@@ -327,6 +327,12 @@ static enum step remove_all(struct flow *f, struct transfer *t)
 {
 	remove_ingest(t);
 	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = t->ref}, "transfer '%s' is removed", t->ref);
+	if (t->phase != PHASE_COMMITTED) { /* whoever waits for it has to hear of it */
+		t->fail_class = FAIL_AGAIN;
+		transfer_note(t, "aborted");
+		transfer_enter(t, PHASE_FAILED);
+		events_publish(f->events, t);
+	}
 	transfers_remove(f->transfers, t);
 	f->start_due = true;
 	return STEP_NONE;

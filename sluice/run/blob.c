@@ -16,6 +16,7 @@ static const enum blob_state next_state[][OPEN_STATES] = {
     [BLOB_HEARD_IDLE] = {BLOB_LOST, BLOB_LOST, BLOB_LOST, BLOB_LOST},
     [BLOB_HEARD_COMMITTED] = {BLOB_LOST, BLOB_LOST, BLOB_LOST, BLOB_LOST},
     [BLOB_HEARD_UNKNOWN] = {BLOB_FAILED, BLOB_FAILED, BLOB_LOST, BLOB_FAILED},
+    [BLOB_HEARD_PROGRESS] = {BLOB_NEW, BLOB_FOLLOWED, BLOB_ORPHANED, BLOB_LOST},
     [BLOB_HEARD_ENDED] = {BLOB_NEW, BLOB_FOLLOWED, BLOB_ORPHANED, BLOB_LOST},
     [BLOB_HEARD_RESTARTED] = {BLOB_NEW, BLOB_ORPHANED, BLOB_ORPHANED, BLOB_ORPHANED},
     [BLOB_HEARD_STORED] = {BLOB_STORED, BLOB_STORED, BLOB_STORED, BLOB_STORED},
@@ -46,15 +47,6 @@ enum blob_heard blob_heard_of(const struct message *answer, bool look)
 	return BLOB_HEARD_IN_HAND;
 }
 
-/* When to look at it again: soon after a request, then less and less often. */
-static void follow(struct blob *b, bool was_requested, uint64_t now_ms)
-{
-	uint64_t twice_ms = 2 * b->pause_ms;
-
-	b->pause_ms = was_requested ? BLOB_LOOK_MIN_MS : twice_ms < BLOB_LOOK_MAX_MS ? twice_ms : BLOB_LOOK_MAX_MS;
-	b->due_ms = now_ms + b->pause_ms;
-}
-
 /* After a COMMITTED that is not stored, or a name that vanished, wait for what is under way; otherwise do not wait. */
 static bool is_to_wait(const struct blob *b, enum blob_heard heard, bool was_requested)
 {
@@ -78,13 +70,16 @@ void blob_hear(struct blob *b, enum blob_heard heard, uint64_t now_ms)
 	if (heard == BLOB_HEARD_UNKNOWN && b->state == BLOB_FOLLOWED && b->digest != BLOB_DIGEST_GIVEN &&
 	    b->requests < BLOB_REQUESTS_BY_TAG)
 		next = BLOB_LOST;
-	if (heard == BLOB_HEARD_ENDED || heard == BLOB_HEARD_RESTARTED)
+	if (heard == BLOB_HEARD_PROGRESS)
+		;
+	else if (heard == BLOB_HEARD_ENDED || heard == BLOB_HEARD_RESTARTED)
 		b->due_ms = next == BLOB_LOST ? b->due_ms : now_ms;
 	else if (next == BLOB_FOLLOWED)
-		follow(b, was_requested, now_ms);
+		b->due_ms = BLOB_NOT_DUE;
 	else if (next == BLOB_LOST)
 		b->due_ms = is_to_wait(b, heard, was_requested) ? now_ms + again_ms(b) : now_ms;
 	b->state = next;
+	b->heard_ms = now_ms;
 }
 
 void blob_learn(struct blob *b, const struct message *record)

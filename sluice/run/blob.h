@@ -5,7 +5,8 @@
  *
  * state      meaning                                                    at `due_ms`
  * NEW        not requested yet                                          -
- * FOLLOWED   ingestd has it in hand                                     look at it: STATUS
+ * FOLLOWED   ingestd has it in hand                                     look at it: STATUS, once an event says that
+ *                                                                       it ended; until then it is not due
  * ORPHANED   the ingestd that had it is gone, its successor may know    look at it, now
  * LOST       ingestd does not have it in hand any more                  request it again: GET
  * STORED     whole and verified in the store; the caller is to be told  -
@@ -20,6 +21,7 @@
  * IDLE          LOST       LOST           LOST       LOST         until somebody requests it
  * COMMITTED     LOST       LOST           LOST       LOST         and yet it is not in the store
  * UNKNOWN       FAILED     FAILED [1]     LOST       FAILED       ingestd has no such transfer
+ * PROGRESS      NEW        FOLLOWED       ORPHANED   LOST         by an event; due as before
  * ENDED         NEW        FOLLOWED [2]   ORPHANED   LOST         by an event, which is a hint
  * RESTARTED     NEW        ORPHANED       ORPHANED   ORPHANED     there is another ingestd
  * STORED        STORED     STORED         STORED     STORED
@@ -43,8 +45,7 @@
 /* Wire */
 #include "common/wire/message.h"
 
-#define BLOB_LOOK_MIN_MS     50u /* at first: a small blob is there in no time */
-#define BLOB_LOOK_MAX_MS     500u
+#define BLOB_NOT_DUE         UINT64_MAX
 #define BLOB_AGAIN_STEP_MS   200u /* each request after the first: so much later */
 #define BLOB_AGAIN_MAX_MS    5000u
 #define BLOB_REQUESTS_BY_TAG 3u
@@ -66,6 +67,7 @@ enum blob_heard {
 	BLOB_HEARD_IDLE,
 	BLOB_HEARD_COMMITTED,
 	BLOB_HEARD_UNKNOWN,
+	BLOB_HEARD_PROGRESS,
 	BLOB_HEARD_ENDED,
 	BLOB_HEARD_RESTARTED,
 	BLOB_HEARD_STORED,
@@ -91,15 +93,15 @@ struct blob {
 	char *why;         /* owned; NULL unless FAILED */
 	bool arrived;      /* some of its bytes are kept, whether it was finished or not */
 	unsigned requests; /* how often ingestd was asked for it */
-	uint64_t due_ms;   /* see above; monotonic */
-	uint64_t pause_ms; /* between two looks */
+	uint64_t due_ms;   /* see above; monotonic, as is the next */
+	uint64_t heard_ms; /* when something was heard of it last */
 	size_t bar;        /* its number in the progress */
 };
 
 /* Whether it is in ingestd's hands, or is to be again: FOLLOWED, ORPHANED or LOST. */
 bool blob_is_open(const struct blob *b);
 
-/* What an answer to a GET, or with `look` to a STATUS, says. ENDED, RESTARTED and STORED never come from here. */
+/* What an answer to a GET, or with `look` to a STATUS, says. PROGRESS, ENDED, RESTARTED and STORED never come from here. */
 enum blob_heard blob_heard_of(const struct message *answer, bool look);
 
 /*

@@ -49,6 +49,7 @@ struct client {
 	struct client_options options;
 	struct ctl_client *ctl[STAGE_COMMITD + 1]; /* NULL: not connected */
 	struct ctl_client *events;
+	bool missed;          /* events, perhaps, since somebody was told */
 	uint64_t incarnation; /* ingestd's */
 	char **refs;          /* owned: the refs whose events we want */
 	size_t refs_len, refs_room;
@@ -118,13 +119,48 @@ static void let_go(struct client *c)
 {
 	ctl_disconnect(c->events);
 	c->events = NULL;
+	c->missed = true;
 }
 
+static void keep(struct client *c, const struct message *m)
+{
+	size_t len = message_head_size(m);
+	struct event *e = c->kept_len < KEPT_MAX ? malloc(sizeof(*e) + len) : NULL;
+
+	c->missed = c->missed || !e;
+	if (!e)
+		return;
+	e->len = message_encode_head(m, e->bytes);
+	STAILQ_INSERT_TAIL(&c->kept, e, link);
+	c->kept_len++;
+}
+
+/* Read a message of that connection, waiting up to `wait_ms` for it. An event is kept. 0 or -errno. */
+static int read_one(struct client *c, unsigned wait_ms, bool *ret_ok)
+{
+	struct message m;
+	int r = ctl_receive(c->events, wait_ms, &m);
+
+	if (r < 0)
+		return r;
+	if (m.type == MSG_RECORD)
+		keep(c, &m);
+	*ret_ok = m.type == MSG_OK;
+	return m.type == MSG_OK || m.type == MSG_RECORD ? 0 : -EPIPE;
+}
+
+/* When it has been answered, no event is missed any more. */
 static void subscribe(struct client *c, struct span ref)
 {
 	const struct message m = {.type = MSG_SUBSCRIBE, .ref = ref};
+	bool ok = false;
 
-	if (c->events && ctl_send(c->events, &m, ASK_MIN_MS) < 0)
+	if (!c->events)
+		return;
+	int r = ctl_send(c->events, &m, ASK_MIN_MS);
+	while (r == 0 && !ok)
+		r = read_one(c, ASK_MIN_MS, &ok);
+	if (r < 0)
 		let_go(c);
 }
 
@@ -133,34 +169,19 @@ static void connect_events(struct client *c)
 {
 	if (c->events || ctl_connect(c->options.runtime_dir, STAGE_INGESTD, &c->events) < 0)
 		return;
+	c->missed = c->missed || c->refs_len > 0;
 	for (size_t i = 0; c->events && i < c->refs_len; i++)
 		subscribe(c, span_str(c->refs[i]));
-}
-
-static void keep(struct client *c, const struct message *m)
-{
-	size_t len = message_head_size(m);
-	struct event *e = c->kept_len < KEPT_MAX ? malloc(sizeof(*e) + len) : NULL;
-
-	if (!e)
-		return;
-	e->len = message_encode_head(m, e->bytes);
-	STAILQ_INSERT_TAIL(&c->kept, e, link);
-	c->kept_len++;
 }
 
 /* Read what has arrived, so that many requests at once do not look like a client that does not read. */
 static void drain(struct client *c)
 {
-	struct message m;
+	bool ok;
 	int r = c->events ? 0 : -EAGAIN;
 
-	while (r == 0 && (r = ctl_receive(c->events, 0, &m)) == 0) {
-		if (m.type == MSG_RECORD)
-			keep(c, &m);
-		else if (m.type != MSG_OK)
-			r = -EPIPE;
-	}
+	while (r == 0)
+		r = read_one(c, 0, &ok);
 	if (r != -EAGAIN)
 		let_go(c);
 }
@@ -176,11 +197,9 @@ static void client_follow(struct client *c, struct span ref)
 		c->refs = refs;
 	if (!copy)
 		return;
-	bool was_connected = c->events != NULL;
-	c->refs[c->refs_len++] = copy;
 	connect_events(c);
-	if (was_connected)
-		subscribe(c, span_str(copy));
+	c->refs[c->refs_len++] = copy;
+	subscribe(c, span_str(copy));
 }
 
 /* ── asking until there is an answer ── */
@@ -287,9 +306,18 @@ int client_check_incarnation(struct client *c, bool *ret_changed, struct reason 
 
 	if (code != 0)
 		return code;
+	connect_events(c); /* so that what happens from here on is heard */
 	*ret_changed = incarnation != c->incarnation;
 	c->incarnation = incarnation;
 	return 0;
+}
+
+bool client_missed(struct client *c)
+{
+	bool missed = c->missed;
+
+	c->missed = false;
+	return missed;
 }
 
 int client_open(const struct client_options *options, struct client **ret_client, struct reason *why)

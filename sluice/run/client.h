@@ -56,6 +56,9 @@ int client_demand(struct client *c, enum stage_id stage, const struct message *r
  */
 int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why);
 
+/* Whether events may have been missed since the last call: their connection broke, or too many of them waited here. */
+bool client_missed(struct client *c);
+
 /* Wait up to `wait_ms` for an event about something requested by GET. True: `ret_event` holds until the next call. */
 bool client_event(struct client *c, unsigned wait_ms, struct message *ret_event);
 

@@ -26,7 +26,7 @@ struct wait {
 	size_t len, room;
 	size_t count[BLOB_STATES]; /* of the blobs in each state */
 	size_t next_new;           /* none before it is NEW */
-	uint64_t check_ms;         /* when to look whether ingestd is another one */
+	uint64_t look_ms;          /* when to look for an event that got lost */
 };
 
 int wait_new(struct client *c, struct layout *l, struct progress *p, const struct wait_hooks *hooks,
@@ -213,7 +213,6 @@ static int check_ingestd(struct wait *w, struct reason *why)
 	bool changed;
 	int code = client_check_incarnation(w->client, &changed, why);
 
-	w->check_ms = clock_mono_ms() + WAIT_CHECK_MS;
 	for (size_t i = 0; code == 0 && changed && i < w->next_new; i++)
 		if (blob_is_open(&w->blobs[i]))
 			hear(w, &w->blobs[i], BLOB_HEARD_RESTARTED);
@@ -320,17 +319,47 @@ static void take_event(struct wait *w, const struct message *m)
 		return;
 	show(w, &w->blobs[i], m);
 	/* It may be about an earlier transfer of the same ref, so its end is only a reason to look. */
-	if (m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED)
-		hear(w, &w->blobs[i], BLOB_HEARD_ENDED);
+	bool ended = m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED;
+	hear(w, &w->blobs[i], ended ? BLOB_HEARD_ENDED : BLOB_HEARD_PROGRESS);
+}
+
+/* Events may have been missed: any open blob may have ended, or ingestd be another one. */
+static int catch_up(struct wait *w, struct reason *why)
+{
+	int code = check_ingestd(w, why);
+
+	(void)client_missed(w->client); /* the connection is made anew, and nothing is missed from here on */
+	for (size_t i = 0; code == 0 && i < w->next_new; i++)
+		if (w->blobs[i].state == BLOB_FOLLOWED)
+			hear(w, &w->blobs[i], BLOB_HEARD_ENDED);
+	return code;
+}
+
+/*
+ * An event that got lost although its connection is whole would let us wait for ever. So once in a while the one of
+ * which nothing was heard for longest is looked at: one request, however many there are.
+ */
+static int look_for_lost_event(struct wait *w, uint64_t now_ms, struct reason *why)
+{
+	struct blob *b = NULL;
+
+	for (size_t i = 0; i < w->next_new; i++)
+		if (w->blobs[i].state == BLOB_FOLLOWED && (!b || w->blobs[i].heard_ms < b->heard_ms))
+			b = &w->blobs[i];
+	uint64_t silent_ms = b ? now_ms - b->heard_ms : 0;
+	w->look_ms = now_ms + (silent_ms < WAIT_LOOK_MS ? WAIT_LOOK_MS - silent_ms : WAIT_LOOK_MS);
+	return silent_ms >= WAIT_LOOK_MS ? look(w, b, why) : 0;
 }
 
 /* Repeat requests and checks that are due; return how long until the next. */
 static int attend(struct wait *w, unsigned *ret_wait_ms, struct reason *why)
 {
 	uint64_t now_ms = clock_mono_ms();
-	uint64_t next_ms = now_ms + WAIT_CHECK_MS;
-	int code = now_ms < w->check_ms ? 0 : check_ingestd(w, why);
+	uint64_t next_ms = now_ms + WAIT_LOOK_MS;
+	int code = client_missed(w->client) ? catch_up(w, why) : 0;
 
+	if (code == 0 && now_ms >= w->look_ms)
+		code = look_for_lost_event(w, now_ms, why);
 	for (size_t i = 0; code == 0 && i < w->next_new; i++) {
 		struct blob *b = &w->blobs[i];
 		if (!blob_is_open(b))
@@ -341,6 +370,8 @@ static int attend(struct wait *w, unsigned *ret_wait_ms, struct reason *why)
 		if (blob_is_open(b) && b->due_ms < next_ms)
 			next_ms = b->due_ms;
 	}
+	if (w->look_ms < next_ms)
+		next_ms = w->look_ms;
 	now_ms = clock_mono_ms();
 	*ret_wait_ms = next_ms > now_ms ? (unsigned)(next_ms - now_ms) : 0;
 	return code;

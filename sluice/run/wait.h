@@ -3,8 +3,10 @@
  * A set of blobs that a command wants stored (blob.h): requests each from ingestd, follows them, and tells the caller
  * of each that is stored. Content that is in the store already is requested too: its name may not be durable yet.
  *
- * At most WAIT_WINDOW blobs are open at a time. Events are hints; a blob is STORED when it is in the store, and FAILED
- * when an answer of ingestd says so, or it was aborted.
+ * At most WAIT_WINDOW blobs are open at a time. Events are hints: they say when to look, and a look is a STATUS. A blob
+ * is STORED when it is in the store, and FAILED when an answer of ingestd says so, or it was aborted. Nothing else is
+ * asked while transfers run, but for one STATUS each WAIT_LOOK_MS, of the blob of which nothing was heard for longest.
+ * If the connection of the events breaks, all are looked at when there is another.
  */
 #ifndef SLUICE_SLUICE_RUN_WAIT_H
 #define SLUICE_SLUICE_RUN_WAIT_H
@@ -19,7 +21,7 @@
 
 #define WAIT_WINDOW    256u
 #define WAIT_BLOBS_MAX 16384u /* of one command */
-#define WAIT_CHECK_MS  500u   /* how often to look whether ingestd is another one */
+#define WAIT_LOOK_MS   2000u  /* between two looks for an event that got lost */
 
 struct wait;
 

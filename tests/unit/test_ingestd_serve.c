@@ -344,12 +344,19 @@ static bool is_unknown(void)
 
 static void play_abort(void)
 {
+	struct message m;
+	enum transfer_state last = TRANSFER_QUEUED;
+
 	peers_connect();
+	assert_true(stand_in_ctl_ask(LISTENER, &(struct message){.type = MSG_SUBSCRIBE}));
 	request();
 	turn_until(is_half_there);
 	ask_ref(MSG_ABORT);
 	assert_int_equal(answer.type, MSG_OK);
 	turn_until(is_unknown);
+	while (stand_in_ctl_hear(LISTENER, &m))
+		last = (enum transfer_state)m.state;
+	assert_int_equal(last, TRANSFER_FAILED); /* whoever waits for it is told */
 	turn();
 	assert_true(fetchd.cancels > 0);
 	assert_false(ingest_is_there());

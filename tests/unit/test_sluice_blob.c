@@ -7,10 +7,9 @@
 /* The code under test */
 #include "sluice/run/blob.h"
 
-#define NOW      10000u
-#define OTHER    UINT64_C(777) /* due before; kept where nothing changes it */
-
-#define LOOK(ms) (NOW + (ms))
+#define NOW   10000u
+#define OTHER UINT64_C(777) /* due before; kept where nothing changes it */
+#define LATER (NOW + BLOB_AGAIN_STEP_MS)
 
 static const char *const state_names[BLOB_STATES] = {"new", "followed", "orphaned", "lost", "stored", "done", "failed"};
 
@@ -21,30 +20,35 @@ static const struct row {
 	enum blob_state next;
 	uint64_t due_ms;
 } rows[] = {
-    {BLOB_NEW, BLOB_HEARD_IN_HAND, BLOB_FOLLOWED, LOOK(BLOB_LOOK_MIN_MS)},
-    {BLOB_FOLLOWED, BLOB_HEARD_IN_HAND, BLOB_FOLLOWED, LOOK(2 * BLOB_LOOK_MIN_MS)},
-    {BLOB_ORPHANED, BLOB_HEARD_IN_HAND, BLOB_FOLLOWED, LOOK(2 * BLOB_LOOK_MIN_MS)},
-    {BLOB_LOST, BLOB_HEARD_IN_HAND, BLOB_FOLLOWED, LOOK(BLOB_LOOK_MIN_MS)},
+    {BLOB_NEW, BLOB_HEARD_IN_HAND, BLOB_FOLLOWED, BLOB_NOT_DUE},
+    {BLOB_FOLLOWED, BLOB_HEARD_IN_HAND, BLOB_FOLLOWED, BLOB_NOT_DUE},
+    {BLOB_ORPHANED, BLOB_HEARD_IN_HAND, BLOB_FOLLOWED, BLOB_NOT_DUE},
+    {BLOB_LOST, BLOB_HEARD_IN_HAND, BLOB_FOLLOWED, BLOB_NOT_DUE},
 
-    {BLOB_NEW, BLOB_HEARD_WAITING, BLOB_FOLLOWED, LOOK(BLOB_LOOK_MIN_MS)},
-    {BLOB_FOLLOWED, BLOB_HEARD_WAITING, BLOB_FOLLOWED, LOOK(2 * BLOB_LOOK_MIN_MS)},
+    {BLOB_NEW, BLOB_HEARD_WAITING, BLOB_FOLLOWED, BLOB_NOT_DUE},
+    {BLOB_FOLLOWED, BLOB_HEARD_WAITING, BLOB_FOLLOWED, BLOB_NOT_DUE},
     {BLOB_ORPHANED, BLOB_HEARD_WAITING, BLOB_LOST, NOW},
-    {BLOB_LOST, BLOB_HEARD_WAITING, BLOB_FOLLOWED, LOOK(BLOB_LOOK_MIN_MS)},
+    {BLOB_LOST, BLOB_HEARD_WAITING, BLOB_FOLLOWED, BLOB_NOT_DUE},
 
-    {BLOB_NEW, BLOB_HEARD_IDLE, BLOB_LOST, LOOK(BLOB_AGAIN_STEP_MS)},
+    {BLOB_NEW, BLOB_HEARD_IDLE, BLOB_LOST, LATER},
     {BLOB_FOLLOWED, BLOB_HEARD_IDLE, BLOB_LOST, NOW},
     {BLOB_ORPHANED, BLOB_HEARD_IDLE, BLOB_LOST, NOW},
-    {BLOB_LOST, BLOB_HEARD_IDLE, BLOB_LOST, LOOK(BLOB_AGAIN_STEP_MS)},
+    {BLOB_LOST, BLOB_HEARD_IDLE, BLOB_LOST, LATER},
 
-    {BLOB_NEW, BLOB_HEARD_COMMITTED, BLOB_LOST, LOOK(BLOB_AGAIN_STEP_MS)},
-    {BLOB_FOLLOWED, BLOB_HEARD_COMMITTED, BLOB_LOST, LOOK(BLOB_AGAIN_STEP_MS)},
-    {BLOB_ORPHANED, BLOB_HEARD_COMMITTED, BLOB_LOST, LOOK(BLOB_AGAIN_STEP_MS)},
-    {BLOB_LOST, BLOB_HEARD_COMMITTED, BLOB_LOST, LOOK(BLOB_AGAIN_STEP_MS)},
+    {BLOB_NEW, BLOB_HEARD_COMMITTED, BLOB_LOST, LATER},
+    {BLOB_FOLLOWED, BLOB_HEARD_COMMITTED, BLOB_LOST, LATER},
+    {BLOB_ORPHANED, BLOB_HEARD_COMMITTED, BLOB_LOST, LATER},
+    {BLOB_LOST, BLOB_HEARD_COMMITTED, BLOB_LOST, LATER},
 
     {BLOB_NEW, BLOB_HEARD_UNKNOWN, BLOB_FAILED, OTHER},
     {BLOB_FOLLOWED, BLOB_HEARD_UNKNOWN, BLOB_FAILED, OTHER},
     {BLOB_ORPHANED, BLOB_HEARD_UNKNOWN, BLOB_LOST, NOW},
     {BLOB_LOST, BLOB_HEARD_UNKNOWN, BLOB_FAILED, OTHER},
+
+    {BLOB_NEW, BLOB_HEARD_PROGRESS, BLOB_NEW, OTHER},
+    {BLOB_FOLLOWED, BLOB_HEARD_PROGRESS, BLOB_FOLLOWED, OTHER},
+    {BLOB_ORPHANED, BLOB_HEARD_PROGRESS, BLOB_ORPHANED, OTHER},
+    {BLOB_LOST, BLOB_HEARD_PROGRESS, BLOB_LOST, OTHER},
 
     {BLOB_NEW, BLOB_HEARD_ENDED, BLOB_NEW, NOW},
     {BLOB_FOLLOWED, BLOB_HEARD_ENDED, BLOB_FOLLOWED, NOW},
@@ -74,7 +78,6 @@ static struct blob blob_in(enum blob_state state)
 	    .digest = BLOB_DIGEST_GIVEN,
 	    .requests = 1,
 	    .due_ms = OTHER,
-	    .pause_ms = BLOB_LOOK_MIN_MS,
 	};
 }
 
@@ -86,26 +89,11 @@ static void test_all_that_is_heard(void **state)
 	{
 		struct blob b = blob_in(row->state);
 		blob_hear(&b, row->heard, NOW);
-		if (b.state != row->next || b.due_ms != row->due_ms)
+		if (b.state != row->next || b.due_ms != row->due_ms || b.heard_ms != NOW)
 			fail_msg("%s, heard %d: %s, due at %llu", state_names[row->state], (int)row->heard,
 				 state_names[b.state], (unsigned long long)b.due_ms);
 	}
 	assert_int_equal(LEN(rows), 4 * (BLOB_HEARD_FAILED + 1));
-}
-
-static void test_looks_less_and_less_often(void **state)
-{
-	static const uint64_t pauses_ms[] = {50, 100, 200, 400, 500, 500};
-	struct blob b = blob_in(BLOB_NEW);
-	(void)state;
-	for (size_t i = 0; i < LEN(pauses_ms); i++) {
-		blob_hear(&b, BLOB_HEARD_IN_HAND, NOW);
-		assert_int_equal(b.due_ms, NOW + pauses_ms[i]);
-	}
-	/* A request begins anew. */
-	b.state = BLOB_LOST;
-	blob_hear(&b, BLOB_HEARD_IN_HAND, NOW);
-	assert_int_equal(b.due_ms, NOW + BLOB_LOOK_MIN_MS);
 }
 
 static void test_requests_later_and_later(void **state)
@@ -195,9 +183,11 @@ static void test_learns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_all_that_is_heard),        cmocka_unit_test(test_looks_less_and_less_often),
-	    cmocka_unit_test(test_requests_later_and_later), cmocka_unit_test(test_vanished_by_tag),
-	    cmocka_unit_test(test_what_an_answer_says),      cmocka_unit_test(test_learns),
+	    cmocka_unit_test(test_all_that_is_heard),
+	    cmocka_unit_test(test_requests_later_and_later),
+	    cmocka_unit_test(test_vanished_by_tag),
+	    cmocka_unit_test(test_what_an_answer_says),
+	    cmocka_unit_test(test_learns),
 	};
 	return cmocka_run_group_tests_name("sluice blob", tests, NULL, NULL);
 }

@@ -38,10 +38,10 @@ static void on_describe(void *self, struct message *pong)
 	pong->text = span_str("store");
 }
 
-_Noreturn static void serve(void)
+_Noreturn static void serve(uint64_t incarnation)
 {
 	static const struct ctl_hooks hooks = {.request = on_request, .describe = on_describe};
-	struct stage_self selves[] = {{STAGE_INGESTD, 7, 1}, {STAGE_COMMITD, 8, 1}};
+	struct stage_self selves[] = {{STAGE_INGESTD, incarnation, 1}, {STAGE_COMMITD, 8, 1}};
 	struct ctl *ctls[2];
 	struct loop *loop;
 
@@ -60,6 +60,20 @@ _Noreturn static void serve(void)
 	_exit(0);
 }
 
+static pid_t stage_start(uint64_t incarnation)
+{
+	pid_t pid = fork();
+	if (pid == 0)
+		serve(incarnation);
+	return pid;
+}
+
+static void stage_kill(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void test_whose_store(void **state)
 {
 	char path[FILE_PATH_SIZE];
@@ -67,9 +81,7 @@ static void test_whose_store(void **state)
 	struct reason why = {""};
 	(void)state;
 	assert_int_equal(mkdirat(dir.fd, "store", 0755), 0);
-	pid_t stage = fork();
-	if (stage == 0)
-		serve();
+	pid_t stage = stage_start(7);
 	struct client_options how = {
 	    .runtime_dir = dir.path, .store = unit_path(&dir, "store", path), .patience_ms = CLIENT_PATIENCE_MS};
 	assert_int_equal(client_open(&how, &c, &why), 0);
@@ -91,8 +103,42 @@ static void test_whose_store(void **state)
 	how.store = "/somewhere/else";
 	assert_int_equal(client_open(&how, &c, &why), EX_CONFIG);
 	assert_non_null(strstr(why.text, "/somewhere/else"));
-	assert_int_equal(kill(stage, SIGKILL), 0);
-	assert_int_equal(waitpid(stage, NULL, 0), stage);
+	stage_kill(stage);
+}
+
+/* Whoever waits hears at once that its stage is gone, and from its successor what happens, without asking for it anew. */
+static void test_another_stage(void **state)
+{
+	const struct message get = {.type = MSG_GET, .ref = span_str("r"), .source = span_str("http://x/")};
+	const struct message status = {.type = MSG_STATUS, .ref = span_str("r")};
+	char path[FILE_PATH_SIZE];
+	struct client *c = NULL;
+	struct reason why = {""};
+	struct message m;
+	bool changed = false;
+	(void)state;
+	assert_int_equal(mkdirat(dir.fd, "store", 0755), 0);
+	pid_t stage = stage_start(7);
+	const struct client_options how = {
+	    .runtime_dir = dir.path, .store = unit_path(&dir, "store", path), .patience_ms = CLIENT_PATIENCE_MS};
+	assert_int_equal(client_open(&how, &c, &why), 0);
+	assert_int_equal(client_ask(c, STAGE_INGESTD, &get, &m, &why), 0);
+	assert_true(client_event(c, GUARD_S * 1000, &m));
+	assert_false(client_missed(c));
+	stage_kill(stage);
+	assert_false(client_event(c, GUARD_S * 1000, &m));
+	assert_true(client_missed(c));
+	assert_false(client_missed(c));
+	stage = stage_start(9);
+	assert_int_equal(client_check_incarnation(c, &changed, &why), 0);
+	assert_true(changed);
+	assert_true(client_missed(c)); /* between the two connections */
+	assert_int_equal(client_ask(c, STAGE_INGESTD, &status, &m, &why), 0);
+	assert_true(client_event(c, GUARD_S * 1000, &m));
+	assert_true(span_eq(m.ref, span_str("r")));
+	assert_false(client_missed(c));
+	client_close(c);
+	stage_kill(stage);
 }
 
 static void test_nobody_answers(void **state)
@@ -109,6 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_whose_store, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_another_stage, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_nobody_answers, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("sluice client", tests, NULL, NULL);

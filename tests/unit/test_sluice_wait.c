@@ -19,6 +19,8 @@
 #define CONTENT    "content"
 #define STEPS_MAX  8
 #define LOOP_GUARD 100000u /* calls of the client in one test */
+#define LOOKS      3
+#define NEWS_MS    1500u /* until it hears that it goes on */
 
 enum play {
 	PLAY_END,
@@ -36,6 +38,8 @@ enum play {
 	PLAY_TAKEN_OVER, /* FETCHING, and another incarnation from here on */
 	PLAY_RESUMED,    /* WAITING for something else, and another incarnation from here on */
 	PLAY_EVENT,      /* FETCHING, and an event at once that it is committed */
+	PLAY_NEWS,       /* FETCHING, and later an event that it goes on */
+	PLAY_MISSED,     /* FETCHING, and events may be missed from here on */
 	PLAY_SILENT,     /* no answer ever */
 };
 
@@ -51,7 +55,7 @@ struct step {
 		MSG_##type, PLAY_##what, from, to                                                                      \
 	}
 #define GET(what)            STEP(GET, what, 0, 600)
-#define LOOK(what)           STEP(STATUS, what, 0, 600)
+#define LOOK(what)           STEP(STATUS, what, WAIT_LOOK_MS, WAIT_LOOK_MS + 100) /* nothing was heard of it */
 #define GET_AFTER(what, ms)  STEP(GET, what, ms, (ms) + 5)
 #define LOOK_AFTER(what, ms) STEP(STATUS, what, ms, (ms) + 5)
 #define DONE                 BLOB_DONE, FAIL_NONE, NULL
@@ -66,8 +70,10 @@ static const struct row {
 	const char *text;
 } rows[] = {
     {"stored at once", false, {GET(STORE)}, DONE},
-    {"stored after a while", false, {GET(FETCHING), LOOK_AFTER(FETCHING, 50), LOOK_AFTER(STORE, 100)}, DONE},
-    {"an event makes it look at once", false, {GET(FETCHING), LOOK_AFTER(EVENT, 50), LOOK_AFTER(STORE, 0)}, DONE},
+    {"stored after a while, and no event said so", false, {GET(FETCHING), LOOK(FETCHING), LOOK(STORE)}, DONE},
+    {"an event makes it look at once", false, {GET(EVENT), LOOK_AFTER(EVENT, 0), LOOK_AFTER(STORE, 0)}, DONE},
+    {"what it hears of makes no look", false, {GET(NEWS), LOOK_AFTER(STORE, NEWS_MS + WAIT_LOOK_MS)}, DONE},
+    {"events may be missed: it looks at once", false, {GET(MISSED), LOOK_AFTER(FETCHING, 0), LOOK(STORE)}, DONE},
     {"stored and forgotten", false, {GET(FETCHING), LOOK(STORE_LOST)}, DONE},
     {"by tag", true, {GET(FETCHING), LOOK(STORE)}, DONE},
     {"by tag, and too late to hear its digest", true, {GET(FETCHING), LOOK(LOST), GET_AFTER(STORE, 200)}, DONE},
@@ -96,11 +102,11 @@ static const struct row {
     {"lost with its ingestd: requested again at once", false, {GET(FETCHING), LOOK(REBORN), GET_AFTER(STORE, 0)}, DONE},
     {"waits at another ingestd: requested again",
      false,
-     {GET(FETCHING), LOOK(RESUMED), LOOK(SPACE), LOOK(SPACE), LOOK(SPACE), GET_AFTER(STORE, 0)},
+     {GET(FETCHING), LOOK(RESUMED), LOOK_AFTER(SPACE, 0), GET_AFTER(STORE, 0)},
      DONE},
     {"resumed by another ingestd: not requested again",
      true,
-     {GET(FETCHING), LOOK(TAKEN_OVER), LOOK(FETCHING), LOOK(FETCHING), LOOK(FETCHING), LOOK(FETCHING), LOOK(STORE)},
+     {GET(TAKEN_OVER), LOOK_AFTER(FETCHING, 0), LOOK(STORE)},
      DONE},
 };
 
@@ -112,7 +118,10 @@ static struct stage {
 	size_t calls, gets, open, open_max;
 	uint64_t incarnation, seen_incarnation;
 	uint64_t now_ms, step_ms;
-	bool event_due;
+	bool event_due, missed;
+	size_t patient; /* so many looks it answers with FETCHING; and at which ones */
+	char looked_at[LOOKS][DIGEST_TEXT_SIZE];
+	uint64_t news_ms; /* when that event comes; 0: none */
 	char ref[REF_MAX + 1], digest[DIGEST_TEXT_SIZE], expected[DIGEST_TEXT_SIZE];
 	const char *fault; /* what the script did not foresee */
 } stage;
@@ -157,13 +166,19 @@ static struct message play(enum play what)
 		store_text(stage.digest, CONTENT);
 	if (what == PLAY_STORE_LONG)
 		store_text(stage.digest, CONTENT " and more");
-	if (what == PLAY_REBORN || what == PLAY_TAKEN_OVER || what == PLAY_RESUMED)
+	if (what == PLAY_REBORN || what == PLAY_TAKEN_OVER || what == PLAY_RESUMED) {
 		stage.incarnation++;
+		stage.missed = true;
+	}
 	stage.event_due = what == PLAY_EVENT;
+	stage.missed = stage.missed || what == PLAY_MISSED;
+	stage.news_ms = what == PLAY_NEWS ? stage.now_ms + NEWS_MS : 0;
 	switch (what) {
 	case PLAY_FETCHING:
 	case PLAY_TAKEN_OVER:
 	case PLAY_EVENT:
+	case PLAY_NEWS:
+	case PLAY_MISSED:
 		return record_of(TRANSFER_FETCHING, "");
 	case PLAY_STORE:
 	case PLAY_STORE_LONG:
@@ -194,7 +209,7 @@ static bool follows_script(const struct step *step, enum message_type sent)
 	return !stage.fault;
 }
 
-/* Without a script: every other blob is stored, the others are fetched for a moment. */
+/* Without a script: each is fetched in silence until it is looked at. */
 static struct message serve_all(const struct message *request)
 {
 	stage.gets += request->type == MSG_GET;
@@ -202,7 +217,15 @@ static struct message serve_all(const struct message *request)
 	stage.open_max = stage.open > stage.open_max ? stage.open : stage.open_max;
 	if (request->type == MSG_GET)
 		return record_of(TRANSFER_FETCHING, "");
+	if (stage.patient > 0) {
+		(void)snprintf(stage.looked_at[--stage.patient], DIGEST_TEXT_SIZE, "%.*s", DIGEST_TEXT_SIZE - 1,
+			       stage.ref);
+		return record_of(TRANSFER_FETCHING, "");
+	}
 	stage.open--;
+	if (stage.now_ms - stage.step_ms < WAIT_LOOK_MS)
+		stage.fault = "one look too soon after another";
+	stage.step_ms = stage.now_ms;
 	return error_of(FAIL_IO, "it is enough");
 }
 
@@ -235,8 +258,17 @@ int client_check_incarnation(struct client *c, bool *ret_changed, struct reason 
 	(void)c;
 	(void)why;
 	*ret_changed = stage.incarnation != stage.seen_incarnation;
+	stage.missed = *ret_changed; /* on the connection before this one */
 	stage.seen_incarnation = stage.incarnation;
 	return 0;
+}
+
+bool client_missed(struct client *c)
+{
+	bool missed = stage.missed;
+	(void)c;
+	stage.missed = false;
+	return missed;
 }
 
 /* Time passes here alone. */
@@ -247,6 +279,14 @@ bool client_event(struct client *c, unsigned wait_ms, struct message *ret_event)
 	if (stage.event_due) {
 		stage.event_due = false;
 		*ret_event = record_of(TRANSFER_COMMITTED, "");
+		return true;
+	}
+	if (stage.missed) /* a connection that breaks ends the wait */
+		return false;
+	if (stage.news_ms > 0 && stage.now_ms + wait_ms >= stage.news_ms) {
+		set_clock(stage.news_ms);
+		stage.news_ms = 0;
+		*ret_event = record_of(TRANSFER_FETCHING, "");
 		return true;
 	}
 	set_clock(stage.now_ms + wait_ms);
@@ -380,7 +420,23 @@ static void test_window(void **state)
 	assert_int_equal(wait_run(waiting, &why), 0);
 	assert_int_equal(stage.gets, 2 * WAIT_WINDOW + 1);
 	assert_int_equal(stage.open_max, WAIT_WINDOW);
+	assert_null(stage.fault); /* however many there are, one is looked at in a while */
 	assert_int_equal(wait_count(waiting, BLOB_FAILED), 2 * WAIT_WINDOW + 1);
+}
+
+/* The look that is an insurance goes to one after the other. */
+static void test_looks_in_turn(void **state)
+{
+	static const char *const texts[LOOKS] = {"a", "b", "c"};
+	struct reason why;
+	(void)state;
+	for (size_t i = 0; i < LOOKS; i++)
+		(void)want(texts[i], false);
+	stage.patient = LOOKS;
+	assert_int_equal(wait_run(waiting, &why), 0);
+	for (size_t i = 0; i < LOOKS; i++)
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(stage.looked_at[i], stage.looked_at[j]);
 }
 
 static void test_too_many(void **state)
@@ -469,6 +525,7 @@ int main(void)
 	    cmocka_unit_test(test_scripts),
 	    cmocka_unit_test_setup_teardown(test_stored_already, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_window, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_looks_in_turn, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_too_many, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_no_answer_ends_it, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_hook_ends_it, set_up, tear_down),

@@ -29,7 +29,8 @@
  *	registries.d, beside that file, and in it what ends in .conf
  *		More sections [registry HOST].
  *	--auth-file FILE, $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE,
- *	$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json, ~/.docker/config.json
+ *	$XDG_RUNTIME_DIR/containers/auth.json (else /run/containers/UID), $XDG_CONFIG_HOME/containers/auth.json (else
+ *	~/.config), $DOCKER_CONFIG/config.json (else ~/.docker)
  *		Credentials, read when a registry asks for some; docker-credential-NAME is run where one names it.
  *	RUNTIME/fetch/orders, RUNTIME/fetch/chunks
  *		The sockets, which ingestd binds.

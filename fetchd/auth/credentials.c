@@ -4,8 +4,10 @@
 /* System */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Base */
 #include "common/base/file.h"
@@ -164,6 +166,22 @@ static int bad_entry(const char *what, const char *host, struct reason *why)
 	return -EINVAL;
 }
 
+/* Line ends, which base64(1) makes and Go's decoder passes over, are left out. */
+static int take_auth(const char *auth, const char *host, struct credential *c, struct reason *why)
+{
+	struct buf text = BUF_INIT;
+	int r = 0;
+	for (size_t len; *auth != '\0' && r == 0; auth += len + strspn(auth + len, "\r\n")) {
+		len = strcspn(auth, "\r\n");
+		r = buf_append(&text, auth, len);
+	}
+	if (r == 0)
+		r = text.len > 0 && is_base64(text.data) ? fill(c, CREDENTIAL_BASIC, text.data)
+							 : bad_entry("base64", host, why);
+	buf_wipe(&text);
+	return r;
+}
+
 /* docker writes {"username": …, "password": …} in some versions, in place of "auth". */
 static int take_entry(const struct json_t *entry, const char *host, struct credential *c, struct reason *why)
 {
@@ -174,7 +192,7 @@ static int take_entry(const struct json_t *entry, const char *host, struct crede
 								 : bad_entry("identitytoken", host, why);
 	}
 	if (has_text(entry, "auth"))
-		return is_base64(auth) ? fill(c, CREDENTIAL_BASIC, auth) : bad_entry("base64", host, why);
+		return take_auth(auth, host, c, why);
 	return fill_pair(c, json_member_text(entry, "username"), json_member_text(entry, "password"));
 }
 
@@ -276,36 +294,61 @@ static int find_in(const char *path, const struct credential_search *s, struct c
 	return r;
 }
 
-/* The places, in their order: the value of `variable` and what lies below it. */
-static const struct {
-	const char *variable; /* NULL: auth_file */
-	const char *below;
-} places[] = {
-    {NULL, ""},
-    {"CREDENTIALS_DIRECTORY", "/sluice-auth.json"},
-    {"REGISTRY_AUTH_FILE", ""},
-    {"XDG_RUNTIME_DIR", "/containers/auth.json"},
-    {"HOME", "/.config/containers/auth.json"},
-    {"HOME", "/.docker/config.json"},
+enum place {
+	PLACE_CONFIGURED,
+	PLACE_SERVICE,
+	PLACE_GIVEN,
+	PLACE_RUNTIME,
+	PLACE_CONFIG,
+	PLACE_DOCKER,
+	PLACES,
 };
 
-/* A file whose name does not fit in a path cannot be there. */
-static int find_at(size_t place, const struct credential_search *s, struct credential *ret_credential,
+/* What lies below the value of `variable`; if that is not set, below the value of `otherwise`. */
+static const struct {
+	const char *variable, *below;
+	const char *otherwise, *below_that;
+} places[PLACES] = {
+    [PLACE_SERVICE] = {"CREDENTIALS_DIRECTORY", "/sluice-auth.json", NULL, NULL},
+    [PLACE_GIVEN] = {"REGISTRY_AUTH_FILE", "", NULL, NULL},
+    [PLACE_RUNTIME] = {"XDG_RUNTIME_DIR", "/containers/auth.json", NULL, NULL},
+    [PLACE_CONFIG] = {"XDG_CONFIG_HOME", "/containers/auth.json", "HOME", "/.config/containers/auth.json"},
+    [PLACE_DOCKER] = {"DOCKER_CONFIG", "/config.json", "HOME", "/.docker/config.json"},
+};
+
+static const char *variable_get(const char *name)
+{
+	const char *value = name ? getenv(name) : NULL;
+	return value && value[0] != '\0' ? value : NULL;
+}
+
+/* The path of a place, in `ret_path` of `room` bytes. False: it has none, or none that fits, and so no file. */
+static bool place_path(enum place place, const char *auth_file, char *ret_path, size_t room)
+{
+	const char *base = variable_get(places[place].variable), *other = variable_get(places[place].otherwise);
+	int n = -1;
+	if (place == PLACE_CONFIGURED)
+		n = auth_file && auth_file[0] != '\0' ? snprintf(ret_path, room, "%s", auth_file) : -1;
+	else if (base || other)
+		n = snprintf(ret_path, room, "%s%s", base ? base : other,
+			     base ? places[place].below : places[place].below_that);
+	else if (place == PLACE_RUNTIME)
+		n = snprintf(ret_path, room, "/run/containers/%u/auth.json", (unsigned)geteuid());
+	return n >= 0 && (size_t)n < room;
+}
+
+static int find_at(enum place place, const struct credential_search *s, struct credential *ret_credential,
 		   struct reason *why)
 {
 	char path[4096];
-	const char *base = places[place].variable ? getenv(places[place].variable) : s->auth_file;
-	if (!base || base[0] == '\0' ||
-	    (size_t)snprintf(path, sizeof(path), "%s%s", base, places[place].below) >= sizeof(path))
-		return -ENOENT;
-	return find_in(path, s, ret_credential, why);
+	return place_path(place, s->auth_file, path, sizeof(path)) ? find_in(path, s, ret_credential, why) : -ENOENT;
 }
 
 int credentials_find(struct credential_search *s, struct credential *ret_credential, struct reason *why)
 {
 	int r = -ENOENT;
-	while (r == -ENOENT && s->next < sizeof(places) / sizeof(places[0]))
-		r = find_at(s->next++, s, ret_credential, why);
+	while (r == -ENOENT && s->next < PLACES)
+		r = find_at((enum place)s->next++, s, ret_credential, why);
 	return r;
 }
 

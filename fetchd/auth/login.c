@@ -43,6 +43,7 @@ static enum login_verdict take(struct login *l, const struct pass_answer *a, str
 	l->generation = a->generation;
 	l->fresh = a->fresh;
 	l->anonymous = a->anonymous;
+	reason_set(&l->trouble, "%s", a->trouble ? a->trouble : "");
 	if (buf_append_str(&l->pass, a->authorization) < 0)
 		return fail(ret_failure, FAIL_AGAIN, LOGIN_RETRY, "out of memory");
 	return LOGIN_ASK;
@@ -83,7 +84,9 @@ static enum login_verdict refused(struct login *l, const struct pass_account *wh
 	struct reason text;
 	bool is_token = strncmp(l->pass.data, "Bearer", 6) == 0;
 	pass_drop(l->passes, l->generation);
-	if (l->anonymous)
+	if (l->anonymous && l->trouble.text[0] != '\0')
+		reason_set(&text, "%s: %s", why->text, l->trouble.text);
+	else if (l->anonymous)
 		reason_set(&text, "%s: " NO_CREDENTIALS, why->text, who->host, who->host);
 	else
 		reason_set(&text, "%s: %s '%s' %s refused", why->text,

@@ -24,6 +24,7 @@ struct login {
 	uint64_t generation;   /* of that pass */
 	bool fresh;            /* it was made after the last byte came */
 	bool anonymous;        /* and without credentials */
+	struct reason trouble; /* with credentials that could not be used, or empty */
 	bool shown;            /* in the last request */
 };
 

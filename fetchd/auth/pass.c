@@ -4,10 +4,12 @@
 /* System */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Base */
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/shown.h"
 
 /* Own */
@@ -36,6 +38,7 @@ struct pass {
 	uint64_t asked_ms;
 	uint64_t round; /* grows with each pass; who asks later waits for the next */
 	struct credential_search search;
+	struct reason trouble; /* with the first credentials that could not be used, or empty */
 	struct credential credential;
 	struct helper *helper;
 	struct token_run *token;
@@ -144,6 +147,7 @@ static void finish(struct pass *p)
 	}
 	p->answer.fresh = true;
 	p->answer.anonymous = p->anonymous;
+	p->answer.trouble = p->trouble.text;
 	if (p->answer.authorization)
 		p->answer.generation = p->generation = ++p->passes->generation;
 	else
@@ -161,8 +165,11 @@ static void fail(struct pass *p, enum fail_class class, bool retry, const char *
 static void add_hint(struct pass *p)
 {
 	struct reason *why = &p->answer.failure.why;
-	if (p->anonymous)
-		reason_set(why, "%s%s" NO_CREDENTIALS, why->text, why->text[0] != '\0' ? "; " : "", p->host, p->host);
+	const char *and = why->text[0] != '\0' ? "; " : "";
+	if (p->anonymous && p->trouble.text[0] != '\0')
+		reason_set(why, "%s%s%s", why->text, and, p->trouble.text);
+	else if (p->anonymous)
+		reason_set(why, "%s%s" NO_CREDENTIALS, why->text, and, p->host, p->host);
 }
 
 static void hold(struct pass *p, const char *scheme, const char *value, uint64_t life_ms)
@@ -261,46 +268,71 @@ static void use_credential(struct pass *p)
 	}
 }
 
+/* What is public needs no credentials: those that cannot be used are passed over, for the next place or for none. */
+static void pass_over(struct pass *p, const char *trouble)
+{
+	log_warning("%s; going on without these credentials for '%s'", trouble, p->host);
+	if (p->trouble.text[0] == '\0')
+		reason_set(&p->trouble, "%s", trouble);
+}
+
 static void find_credential(struct pass *p);
 
 static void on_helper(void *self, enum helper_end end, struct span output, const struct reason *why)
 {
 	struct pass *p = self;
 	struct reason inner = {"out of memory"};
+	char name[HELPER_NAME_MAX + 1];
 	p->helper = NULL;
 	int r = -ENOENT;
+	(void)snprintf(name, sizeof(name), "%s", p->credential.value.data);
 	credential_wipe(&p->credential);
 	if (end == HELPER_PRINTED)
 		r = credentials_parse_helper(output, &p->credential, &inner);
-	if (end == HELPER_FAILED)
-		fail(p, FAIL_DENIED, false, why->text);
-	else if (r == 0)
+	if (r == -EINVAL)
+		reason_set(&inner, "docker-credential-%s: %s", name, inner.text);
+	if (end == HELPER_FAILED || r == -EINVAL)
+		pass_over(p, end == HELPER_FAILED ? why->text : inner.text);
+	if (r == 0)
 		use_credential(p);
-	else if (r == -ENOENT)
-		find_credential(p);
+	else if (r == -ENOMEM)
+		fail(p, FAIL_AGAIN, true, inner.text);
 	else
-		fail(p, r == -ENOMEM ? FAIL_AGAIN : FAIL_DENIED, r == -ENOMEM, inner.text);
+		find_credential(p);
 	if (!p->making)
 		serve(p);
 }
 
+static int run_helper(struct pass *p, struct reason *why)
+{
+	const char *name = p->credential.value.data;
+	int r =
+	    helper_start(p->passes->loop, name, p->credential.server.data, HELPER_TIMEOUT_MS, on_helper, p, &p->helper);
+	if (r < 0)
+		reason_set(why, "cannot run docker-credential-%s: %s", name, strerror(-r));
+	return r;
+}
+
+/* From the next place on. */
 static void find_credential(struct pass *p)
 {
 	struct reason why = {"out of memory"};
-	int r = credentials_find(&p->search, &p->credential, &why);
-	if (r == -ENOENT)
-		credential_wipe(&p->credential);
-	if (r == 0 && p->credential.kind == CREDENTIAL_HELPER) {
-		r = helper_start(p->passes->loop, p->credential.value.data, p->credential.server.data,
-				 HELPER_TIMEOUT_MS, on_helper, p, &p->helper);
-		if (r == 0)
+	for (;;) {
+		int r = credentials_find(&p->search, &p->credential, &why);
+		bool is_helper = r == 0 && p->credential.kind == CREDENTIAL_HELPER;
+		if (is_helper && (r = run_helper(p, &why)) == 0)
 			return;
-		reason_set(&why, "cannot run docker-credential-%s: %s", p->credential.value.data, strerror(-r));
+		if (r < 0)
+			credential_wipe(&p->credential);
+		if (r == -ENOMEM)
+			fail(p, FAIL_AGAIN, true, why.text);
+		else if (r == 0 || r == -ENOENT)
+			use_credential(p);
+		else
+			pass_over(p, why.text);
+		if (r == 0 || r == -ENOENT || r == -ENOMEM)
+			return;
 	}
-	if (r == 0 || r == -ENOENT)
-		use_credential(p);
-	else
-		fail(p, r == -ENOMEM ? FAIL_AGAIN : FAIL_DENIED, r == -ENOMEM, why.text);
 }
 
 /* Afterwards it is being made, or its answer is there already. */
@@ -310,6 +342,7 @@ static void begin(struct pass *p)
 	const struct challenge *c = &p->challenge;
 	p->making = true;
 	p->answer = (struct pass_answer){0};
+	p->trouble.text[0] = '\0';
 	p->search = (struct credential_search){p->passes->settings->auth_file, p->host, p->name, 0};
 	if (!(c->schemes & (AUTH_BASIC | AUTH_BEARER))) {
 		reason_set(&why, "'%s' wants an authentication scheme that is not supported", p->host);
@@ -345,7 +378,11 @@ static int make_for(struct pass *p, struct pass_wait *w, struct pass_answer *ret
 static int give(const struct pass *p, struct pass_answer *ret_answer)
 {
 	*ret_answer = (struct pass_answer){
-	    .authorization = p->value.data, .generation = p->generation, .anonymous = p->anonymous};
+	    .authorization = p->value.data,
+	    .generation = p->generation,
+	    .anonymous = p->anonymous,
+	    .trouble = p->trouble.text,
+	};
 	return 1;
 }
 

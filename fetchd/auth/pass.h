@@ -44,8 +44,9 @@ struct pass_answer {
 	uint64_t generation;       /* of this one; never 0 */
 	bool fresh;                /* it was made for this caller */
 	bool anonymous;            /* no credentials were found to make it with */
-	bool retry;                /* without one: later may do */
-	struct failure failure;    /* without one; the status is the realm's, or 0 */
+	const char *trouble; /* with credentials that could not be used; borrowed for the call, NULL or empty: none */
+	bool retry;          /* without one: later may do */
+	struct failure failure; /* without one; the status is the realm's, or 0 */
 };
 
 /* A transfer's place in the line for a pass. All zero but `go` and `self`: idle. */

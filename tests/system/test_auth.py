@@ -26,7 +26,7 @@ QUICK = "[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n"
 @pytest.fixture(autouse=True)
 def nobodys_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "CREDENTIALS_DIRECTORY"):
+    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -372,9 +372,83 @@ def test_bad_helper(box, bad, monkeypatch, script):
     know(box, {"credHelpers": {bad.address: "tests"}})
     bad.on("/blob", guarded_by_password(BASIC))
     failed = box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, want=DENIED)
-    one_line(failed.stderr, bad.url("/blob"))
+    one_line(failed.stderr, bad.url("/blob"), "docker-credential-tests")
     assert SECRET not in failed.stderr
     nothing_leaked(box)
+
+
+def unreadable(box, monkeypatch):
+    path = box.directory / "auth.json"
+    path.mkdir()
+    box.configure(QUICK.replace("[fetchd]\n", f"[fetchd]\nauth_file = {path}\n"))
+    return str(path)
+
+
+def malformed(box, monkeypatch):
+    know(box, {"auths": "canary"})
+    (box.directory / "auth.json").write_text("{")
+    return str(box.directory / "auth.json")
+
+
+def bad_entry(box, monkeypatch):
+    know(box, {"credsStore": "../../canary"})
+    return str(box.directory / "auth.json")
+
+
+def no_such_program(box, monkeypatch):
+    """A file that the kernel cannot run."""
+    path = box.directory / "helpers" / "docker-credential-tests"
+    path.parent.mkdir()
+    path.write_text("canary")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+    know(box, {"credsStore": "tests"})
+    return "docker-credential-tests"
+
+
+def failing_helper(box, monkeypatch):
+    install_helper(box, monkeypatch, "echo canary; exit 1")
+    know(box, {"credsStore": "tests"})
+    return "docker-credential-tests"
+
+
+TROUBLES = [unreadable, malformed, bad_entry, no_such_program, failing_helper]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_public_content_needs_no_credentials(box, bad, monkeypatch, trouble):
+    """Those that cannot be used are passed over, and the log says which."""
+    subject = trouble(box, monkeypatch)
+    realm = Realm(bad)
+    with box.up("-v"):
+        box.sluice("pull", serve(bad, realm, [DATA]))
+    assert "Authorization" not in realm.asked()[0].headers
+    assert any(subject in line and "without these credentials" in line for line in box.logs().splitlines())
+    nothing_leaked(box)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_credentials_of_the_next_place(box, bad, monkeypatch, trouble):
+    trouble(box, monkeypatch)
+    home = box.directory / "docker"
+    home.mkdir()
+    (home / "config.json").write_text(json.dumps({"auths": {bad.address: {"auth": BASIC}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(home))
+    bad.on("/blob", guarded_by_password(BASIC))
+    box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+def test_trouble_with_credentials_is_the_reason(box, bad, monkeypatch, trouble, scheme):
+    """Where nobody may come in without credentials."""
+    subject = trouble(box, monkeypatch)
+    if scheme == "Bearer":
+        bad.on("/token", badserver.status(200, {}, b'{"token": "anybody"}'))
+    challenge = f'Bearer realm="{bad.url("/token")}",service="x"' if scheme == "Bearer" else 'Basic realm="x"'
+    bad.on("/blob", badserver.status(401, {"WWW-Authenticate": challenge}))
+    failed = box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, want=DENIED)
+    one_line(failed.stderr, bad.url("/blob"), subject)
 
 
 def test_slow_helper_delays_nobody(box, bad, monkeypatch):

@@ -35,6 +35,9 @@ static void test_parse(void **state)
 	    {AUTHS(OTHER("a.io/b") "," ENTRY("a.io")), "a.io", "bc", CREDENTIAL_BASIC, JOE},
 	    {AUTHS(OTHER("https://a.io") "," ENTRY("a.io")), "a.io", "x", CREDENTIAL_BASIC, JOE},
 	    {AUTHS(ENTRY("a.io") ",\"a.io/b\":{}"), "a.io", "b/c", CREDENTIAL_BASIC, JOE},
+	    {AUTHS("\"a.io\":{\"auth\":\"YW\\nI6\\r\\n\"}"), "a.io", "", CREDENTIAL_BASIC, "YWI6"},
+	    {AUTHS("\"a.io\":{\"auth\":\"\\n\"}"), "a.io", "", CREDENTIAL_NONE, ""},
+	    {AUTHS("\"a.io\":{\"auth\":\"YW I6\"}"), "a.io", "", CREDENTIAL_NONE, ""},
 	    {AUTHS("\"a.io\":{\"username\":\"joe\",\"password\":\"secret\"}"), "a.io", "", CREDENTIAL_BASIC, JOE},
 	    {AUTHS("\"a.io\":{\"username\":\"a\",\"password\":\"\"}"), "a.io", "", CREDENTIAL_BASIC, "YTo="},
 	    {AUTHS("\"a.io\":{\"username\":\"ab\",\"password\":\"\"}"), "a.io", "", CREDENTIAL_BASIC, "YWI6"},
@@ -192,6 +195,12 @@ static void test_find(void **state)
 	write_file(&d, "containers/auth.json", "three.io", "CCCC");
 	write_file(&d, ".config/containers/auth.json", "four.io", "DDDD");
 	write_file(&d, ".docker/config.json", "five.io", "EEEE");
+	assert_int_equal(mkdirat(d.fd, "config", 0700), 0);
+	assert_int_equal(mkdirat(d.fd, "config/containers", 0700), 0);
+	write_file(&d, "config/containers/auth.json", "six.io", "FFFF");
+	write_file(&d, "config/config.json", "seven.io", "GGGG");
+	assert_int_equal(unsetenv("XDG_CONFIG_HOME"), 0);
+	assert_int_equal(unsetenv("DOCKER_CONFIG"), 0);
 	assert_int_equal(setenv("REGISTRY_AUTH_FILE", unit_path(&d, "environment", path), 1), 0);
 	assert_int_equal(setenv("XDG_RUNTIME_DIR", d.path, 1), 0);
 	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", unit_path(&d, "secrets", path), 1), 0);
@@ -204,6 +213,14 @@ static void test_find(void **state)
 	assert_finds(path, "four.io", "DDDD");
 	assert_finds(path, "five.io", "EEEE");
 	assert_finds(path, "six.io", NULL);
+	assert_int_equal(setenv("XDG_CONFIG_HOME", unit_path(&d, "config", other), 1), 0);
+	assert_finds(path, "six.io", "FFFF");
+	assert_finds(path, "four.io", NULL);
+	assert_int_equal(setenv("DOCKER_CONFIG", other, 1), 0);
+	assert_finds(path, "seven.io", "GGGG");
+	assert_finds(path, "five.io", NULL);
+	assert_int_equal(setenv("XDG_CONFIG_HOME", "", 1), 0);
+	assert_finds(path, "four.io", "DDDD");
 	assert_finds(NULL, "one.io", NULL);
 	assert_finds(unit_path(&d, "missing", other), "two.io", "BBBB");
 	assert_int_equal(symlinkat("given", d.fd, "link"), 0);
@@ -213,6 +230,8 @@ static void test_find(void **state)
 	assert_int_equal(unsetenv("REGISTRY_AUTH_FILE"), 0);
 	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
 	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+	assert_int_equal(unsetenv("XDG_CONFIG_HOME"), 0);
+	assert_int_equal(unsetenv("DOCKER_CONFIG"), 0);
 	unit_dir_remove(&d);
 }
 

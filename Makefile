@@ -181,7 +181,7 @@ test: ## install what the tests need, and run all of them
 
 # ── gates ──
 
-GATES := format licence calls sizes layers circles manpages help exposure failpoints clang tidy
+GATES := format licence walls calls sizes layers circles manpages help exposure failpoints clang tidy
 
 .PHONY: gates
 gates: $(GATES:%=check-%)
@@ -194,11 +194,13 @@ check: ## test, test under sanitizers, and all the gates
 	@MAKE="$(MAKE)" MINUTES=$(CHECK_MINUTES) tests/lib/run-stages "build $(PARALLEL)" gates test check-san fuzz-replay fuzz-reach \
 	    $(CHAOS_SHORT) systemd-short release-short check-deb
 
-.PHONY: check-format check-licence check-calls check-sizes check-layers check-circles check-manpages check-help check-clang check-tidy check-san
+.PHONY: check-format check-licence check-walls check-calls check-sizes check-layers check-circles check-manpages check-help check-clang check-tidy check-san
 check-format: ## clang-format agrees
 	@tests/gates/format
 check-licence: ## each file says its licence where it begins
 	@tests/gates/licence
+check-walls: ## what docs/WALLS.md claims is shown by tests that exist
+	@tests/gates/walls
 check-calls: ## banned calls, and who alone may sync and rename
 	@tests/gates/calls
 check-sizes: ## functions to 60 lines; a look at files of more than 500, headers of more than 150

@@ -8,11 +8,12 @@ import contextlib
 
 import pytest
 
+import badserver
 import wire
 from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
 from peers import Fetchd, Member
 from servers import wait_for
-from stages import BAD_DATA
+from stages import AGAIN, BAD_DATA
 
 GOOD, EVIL = b"what was asked for", b"what was not"
 FAILED, COMMITTED = 6, 4
@@ -109,6 +110,27 @@ def test_ref_of_another_source(box):
             fetchd.serve(order, blobs[order["expected"]])
         box.finish(pull, want=0)
     assert box.blob(digest_of(manifest)).read_bytes() == manifest
+
+
+def test_member_sees_and_ends_the_transfers_of_others(box):
+    """There is no wall between members: what one asks for, another one lists, resets and aborts, and its asker hears of it."""
+    with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as other:
+        fetch = box.popen("sluice", "fetch", URL)
+        order = fetchd.order(URL)
+        assert other.request("NEXT")[1]["ref"] == URL
+        assert other.request("RESET", ref=URL)[0] == "RECORD"
+        assert fetchd.order(URL, order["attempt"])["offset"] == 0
+        assert other.request("ABORT", ref=URL)[0] == "OK"
+        said = box.finish(fetch, want=AGAIN).stderr
+    assert "aborted" in said
+
+
+def test_member_has_the_daemon_fetch_from_this_machine(box, bad):
+    """It is fetchd that connects, so what only this machine reaches is within reach of whoever may ask."""
+    bad.on("/inner", badserver.whole(GOOD))
+    with box.up(), Member(box.runtime) as member:
+        member.get(bad.url("/inner"), bad.url("/inner"))
+        assert ended(member, bad.url("/inner"))["state"] == COMMITTED
 
 
 def test_beats_do_not_fill_the_log(box):

@@ -129,10 +129,14 @@ static bool is_ended_by_close(const struct response *answer)
 	return answer->whole && !answer->has_length && !answer->chunked;
 }
 
-/* "... in chunked-encoding" (7.88), "chunk hex-length ..." and "invalid chunk size" (8.14). */
+/*
+ * "... in chunked-encoding" (7.88), "chunk hex-length ..." and "invalid chunk size" (8.14). 8.14 has a code of its own for a
+ * trailer over its limit, and calls it "out of memory in chunked-encoding" as 7.88 does.
+ */
 static bool has_broken_chunks(const struct curl_end *c)
 {
-	return c->code == CURLE_RECV_ERROR && c->answer->whole && c->answer->chunked && strstr(c->text, "chunk");
+	return (c->code == CURLE_RECV_ERROR || c->code == TOO_LARGE) && c->answer->whole && c->answer->chunked &&
+	       strstr(c->text, "chunk");
 }
 
 /* A line is over curl's own limit. Before 8.6 it says the same of memory. */

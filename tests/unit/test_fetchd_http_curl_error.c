@@ -88,6 +88,8 @@ static const struct {
     {CURLE_RECV_ERROR, "chunk hex-length char not a hex digit: 0x7a", 0, CHUNKED, HTTP_REFUSED, "chunks"}, /* 8.14 */
     {CURLE_RECV_ERROR, "chunk hex-length longer than 16", 0, CHUNKED, HTTP_REFUSED, "chunks"},             /* 8.14 */
     {CURLE_RECV_ERROR, "invalid chunk size: 'fffffffffffffff0'", 0, CHUNKED, HTTP_REFUSED, "chunks"},      /* 8.14 */
+    {CURLE_RECV_ERROR, "Out of memory in chunked-encoding", 0, CHUNKED, HTTP_REFUSED, "chunks"},
+    {(CURLcode)100, "out of memory in chunked-encoding", 0, CHUNKED, HTTP_REFUSED, "chunks"}, /* 8.14 */
     {CURLE_RECV_ERROR, "Recv failure: Connection reset by peer", ECONNRESET, CHUNKED, HTTP_BROKEN_OFF,
      "connection reset by peer"},
     {CURLE_BAD_CONTENT_ENCODING, "Unsolicited Transfer-Encoding (gzip) found", 0, HEAD_BEGUN, HTTP_REFUSED,

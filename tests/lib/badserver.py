@@ -104,6 +104,15 @@ class Exchange:
         self.raw(end)
         self.handler.wfile.flush()
 
+    def is_read(self):
+        """Whether the client has read all that was sent, or is gone."""
+        ends = [f":{port:04X}" for port in (self.handler.client_address[1], self.handler.connection.getsockname()[1])]
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table]
+        queues = {row[1][-5:] + row[2][-5:]: row[4].split(":") for row in rows}
+        unread, unsent = queues.get("".join(ends), "00")[1], queues.get("".join(ends[::-1]), "00")[0]
+        return int(unread, 16) == int(unsent, 16) == 0
+
     def hang_up(self):
         """An orderly end, whatever was promised."""
         self.handler.close_connection = True

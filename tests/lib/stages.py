@@ -40,7 +40,8 @@ def kill(pid, sig=signal.SIGKILL):
 
 
 def catches(pid, sig):
-    """Whether the process has a handler for the signal by now."""
+    """Whether the process has a handler for the signal by now. It must not have ended."""
+    assert alive(pid), f"process {pid} was to catch a signal and has ended"
     found = re.search(r"SigCgt:\s+([0-9a-f]+)", pathlib.Path(f"/proc/{pid}/status").read_text())
     return bool(int(found[1], 16) >> (sig - 1) & 1)
 
@@ -246,7 +247,14 @@ class Box:
 
     def answering(self, process):
         assert process.poll() is None, f"sluice up ended: {self.up_log.read_text()}"
-        return len(self.pids(*STAGES)) == 3 and self.answers("ingestd") and self.answers("commitd")
+        return all(map(self.serves, STAGES)) and self.answers("ingestd") and self.answers("commitd")
+
+    def serves(self, stage):
+        """The pid that has noted itself in the stage's lock: until then, others may take its place."""
+        with contextlib.suppress(FileNotFoundError):
+            noted = (self.runtime / stage / "lock").read_text().split()[1:2]
+            return next((pid for pid in self.pids(stage) if noted == [str(pid)]), None)
+        return None
 
     def answers(self, stage):
         """Whether the stage answers: its socket is there before it listens, and before its loop runs."""

@@ -110,9 +110,9 @@ def test_token_revoked_in_the_middle(box, bad):
 
 
 def test_token_is_renewed_before_its_end(box, bad):
-    """It lives for a second, and the server requests a pause of one: it is renewed without a 401."""
-    realm = Realm(bad, expires_in=1)
-    bad.on("/blob", realm.knock, realm.guard(badserver.status(503, {"Retry-After": "1"})), realm.guard(badserver.whole(DATA)))
+    """It lives for two seconds, and the server requests a pause of two: it is renewed without a 401."""
+    realm = Realm(bad, expires_in=2)
+    bad.on("/blob", realm.knock, realm.guard(badserver.status(503, {"Retry-After": "2"})), realm.guard(badserver.whole(DATA)))
     box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
     assert len(realm.asked()) == 2
     assert [r.headers.get("Authorization") for r in bad.asked("/blob")] == [
@@ -195,11 +195,12 @@ BAD_REALMS = {  # what it answers, our exit code, and how often it is asked
     "reset for ever": (badserver.cut_short(b"x" * 100, 0, reset=True), AGAIN, 3),
     "silent for ever": (badserver.silent(), AGAIN, 3),
 }
+SHORT = "connect_timeout = 1s\nstall_timeout = 1s\n"  # and enough for an answer that comes
 
 
 @pytest.mark.parametrize("answer, code, times", BAD_REALMS.values(), ids=BAD_REALMS)
 def test_bad_realm(box, bad, answer, code, times):
-    box.configure(QUICK + "connect_timeout = 200ms\nstall_timeout = 300ms\n")
+    box.configure(QUICK + (SHORT if answer == BAD_REALMS["silent for ever"][0] else ""))
     realm = Realm(bad)
     bad.on("/blob", realm.guard(badserver.whole(DATA)))
     bad.on("/token", answer)
@@ -210,7 +211,7 @@ def test_bad_realm(box, bad, answer, code, times):
 
 
 def test_trickling_realm_has_a_deadline(box, bad):
-    box.configure("[fetchd]\nmax_retries = 0\nconnect_timeout = 300ms\nstall_timeout = 700ms\n")
+    box.configure(f"[fetchd]\nmax_retries = 0\n{SHORT}")
 
     def trickle(x):
         x.head(200, {"Content-Length": 1000})

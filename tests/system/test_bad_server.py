@@ -40,7 +40,7 @@ auth_file = {auth}
 max_retries = {retries}
 retry_delay = 2ms
 [registry {slow}]
-stall_timeout = 500ms
+stall_timeout = 1s
 [registry {good}]
 stall_timeout = 1h
 min_speed = 0
@@ -230,7 +230,7 @@ class Rig:
     def look(self):
         self.look_at_blobs()
         assert all(alive(pid) for pid in self.pids.values()), "a stage has died"
-        wait_for("the descriptors to be no more than they were", self.has_closed_all, guard_s=3)
+        wait_for("the descriptors to be no more than they were", self.has_closed_all, guard_s=30)
         for name, pid in self.pids.items() if not SANITIZED else ():
             assert memory_peak(pid) < MEMORY_LIMIT, f"{name} had {memory_peak(pid) / MIB:.1f} MiB"
         for other in (self.elsewhere, self.good):

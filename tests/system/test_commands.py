@@ -158,8 +158,7 @@ def test_repeated_lines_of_the_log_are_counted(box):
 @pytest.mark.parametrize("program", STAGES)
 def test_second_instance_is_refused(box, program):
     with box.up():
-        pid, lock = box.stage(program), box.runtime / program / "lock"
-        wait_for("the first one to have the lock", lambda: lock.exists() and str(pid) in lock.read_text())
+        pid = box.serves(program)
         second = box.run(program)
         assert second.returncode == 75
         assert str(pid) in second.stderr
@@ -178,7 +177,7 @@ def test_stages_start_in_any_order(box, registry):
         daemons = []
         for program in order:
             daemons.append(box.popen(program))
-            box.stage(program)
+            wait_for(f"{program} to serve", lambda program=program: box.serves(program))
         box.sluice("pull", f"{registry.address}/small:1")
         for daemon in daemons:
             wait_for("signals to be caught", lambda: catches(daemon.pid, signal.SIGTERM))

@@ -181,7 +181,7 @@ def test_client_certificate(box, authority):
 
 
 def test_time_outs_of_one_registry(box, bad):
-    box.configure(f"{QUICK}stall_timeout = 1h\n[registry {bad.address}]\nstall_timeout = 1s\n")
+    box.configure(f"{QUICK}stall_timeout = 1h\n[registry {bad.address}]\nstall_timeout = 2s\n")
     bad.on("/blob", badserver.silent(), badserver.whole(DATA))
     fetch(box, bad)
 

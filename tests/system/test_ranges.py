@@ -128,11 +128,17 @@ def test_resumed_in_ranges(small, bad):
     """What broke off resumes at its offset, and from there on in ranges; there must be none before."""
     small.configure(f"{SMALL_RANGES}ranges = 1\n")
 
+    def broken_off(x):
+        """Settings count from the next request on."""
+        x.promise(DATA)
+        x.body(DATA[:MIB])
+        small.configure(SMALL_RANGES)
+        os.kill(small.stage("fetchd"), signal.SIGHUP)
+        wait_for("the settings to be read", lambda: "settings read again" in small.logs())
+        x.hang_up()
+
     def resumed(x):
         if x.start is not None and x.end == len(DATA):
-            small.configure(SMALL_RANGES)
-            os.kill(small.stage("fetchd"), signal.SIGHUP)
-            wait_for("the settings to be read", lambda: "settings read again" in small.logs())
             x.head(206, {"Content-Length": x.end - x.start, "Content-Range": f"bytes {x.start}-{x.end - 1}/{x.end}"})
             x.body(DATA[x.start : x.start + MIB])
             wait_for("two ranges", lambda: len(ranges_of(x.server)) >= 3)
@@ -140,11 +146,12 @@ def test_resumed_in_ranges(small, bad):
         else:
             badserver.whole(DATA)(x)
 
-    bad.on("/blob", badserver.cut_short(DATA, MIB), resumed)
+    bad.on("/blob", broken_off, resumed)
     fetch(small, bad)
     right(small)
     assert ranges_of(bad)[0] == (MIB, len(DATA))
     assert MIB + LEAD <= sorted(ranges_of(bad))[1][0] <= 2 * MIB + LEAD
+    assert [end for _, end in ranges_of(bad)].count(len(DATA)) == 2, "the resumed one, and the last range"
 
 
 def test_connections_per_host_are_kept(small, bad):

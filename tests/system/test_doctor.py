@@ -180,21 +180,18 @@ def open_box(request):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_user_outside_of_the_group(open_box):
     box = open_box
+    outsider = {"env": box.environment, "cwd": "/", "capture_output": True, "text": True, "user": 65534, "group": 65534,
+                "extra_groups": []}
     with box.up():
         os.chown(box.runtime, 0, 12)
         box.runtime.chmod(0o750)
-        said = subprocess.run(
-            [box.bindir / "sluice", "--json", "doctor"], env=box.environment, cwd="/", capture_output=True, text=True,
-            user=65534, group=65534, extra_groups=[],
-        )
-    entry = next(f for f in json.loads(said.stdout) if f["check"] == "runtime")
-    assert entry["state"] == "fail" and "adduser" in entry["advice"] and said.returncode == UNAVAILABLE
-    assert "stages" not in {f["check"] for f in json.loads(said.stdout)}, "this user cannot tell whether they run"
-    said = subprocess.run(
-        [box.bindir / "sluice", "fetch", "http://localhost:1/x"], env=box.environment, cwd="/", capture_output=True, text=True, user=65534,
-        group=65534, extra_groups=[],
-    )
-    assert said.returncode == CANNOT_CREATE and "sluice doctor" in said.stderr
+        said = subprocess.run([box.bindir / "sluice", "--json", "doctor"], **outsider)
+        fetch = subprocess.run([box.bindir / "sluice", "fetch", "http://localhost:1/x"], **outsider)
+    findings = {f["check"]: f for f in json.loads(said.stdout)}
+    assert findings["runtime"]["state"] == "fail" and "adduser" in findings["runtime"]["advice"]
+    assert said.returncode == UNAVAILABLE
+    assert "stages" not in findings, "this user cannot tell whether they run"
+    assert fetch.returncode == CANNOT_CREATE and "sluice doctor" in fetch.stderr
 
 
 class Impostor:

@@ -103,10 +103,15 @@ static int open_pipes(struct server *s)
 	    .self = s,
 	};
 	struct reason why;
-	int r = control_new(&control_env, &s->control, &why);
+	int r = seals_new(&seals_env, &s->seals);
+	if (r < 0) {
+		log_errno(r, "cannot open the pipes in '%s'", s->settings->runtime_dir);
+		return exit_code_of(r);
+	}
+	r = control_new(&control_env, &s->control, &why);
 	if (r < 0)
 		log_error("%s", why.text);
-	return r < 0 ? r : seals_new(&seals_env, &s->seals);
+	return exit_code_of(r);
 }
 
 static int on_start(void *self, struct loop *loop)
@@ -118,12 +123,13 @@ static int on_start(void *self, struct loop *loop)
 		return code;
 	stage_self_init(&s->identity, STAGE_COMMITD);
 	int r = workers_new(loop, 1, &s->committer);
-	if (r == 0)
-		r = open_pipes(s);
 	if (r < 0) {
-		(void)log_errno(r, "cannot serve in '%s'", s->settings->runtime_dir);
+		(void)log_errno(r, "cannot start a thread");
 		return exit_code_of(r);
 	}
+	code = open_pipes(s);
+	if (code != EX_OK)
+		return code;
 	log_info("serving the store '%s'", layout_path(s->layout));
 	return EX_OK;
 }

@@ -101,26 +101,29 @@ static int open_pipes_out(struct server *s)
 static int open_pipes_in(struct server *s)
 {
 	const char *dir = s->settings->runtime_dir;
-	struct reason why;
-	struct control_env env = {
-	    .loop = s->loop,
-	    .runtime_dir = dir,
-	    .who = &s->self,
-	    .flow = &s->flow,
-	    .refresh = refresh_counts,
-	    .self = s,
-	};
-
 	int r = chunks_new(s->loop, dir, s->self.incarnation, &s->flow, &s->chunks);
 	if (r == 0)
 		r = receipts_new(s->loop, dir, s->self.incarnation, &s->flow, &s->receipts);
-	env.chunks = s->chunks;
-	if (r < 0)
-		return r;
-	r = control_new(&env, &s->control, &why);
+	return r;
+}
+
+static int open_control(struct server *s)
+{
+	const struct control_env env = {
+	    .loop = s->loop,
+	    .runtime_dir = s->settings->runtime_dir,
+	    .who = &s->self,
+	    .flow = &s->flow,
+	    .chunks = s->chunks,
+	    .refresh = refresh_counts,
+	    .self = s,
+	};
+	struct reason why;
+	int r = control_new(&env, &s->control, &why);
+
 	if (r < 0)
 		log_error("%s", why.text);
-	return r;
+	return exit_code_of(r);
 }
 
 static int open_pipes(struct server *s)
@@ -135,7 +138,7 @@ static int open_pipes(struct server *s)
 	if (r == 0)
 		r = turn_new(s->loop, &s->flow, &s->turn);
 	if (r == 0)
-		return EX_OK;
+		return open_control(s);
 	log_errno(r, "cannot open the pipes in '%s'", s->settings->runtime_dir);
 	return exit_code_of(r);
 }

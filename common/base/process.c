@@ -34,6 +34,7 @@ void process_init(const char *program)
 	} while (fd >= 0 && fd <= STDERR_FILENO);
 	(void)close_fd(fd);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a write past RLIMIT_FSIZE is an error (EFBIG) like any other */
 	(void)umask(umask(0) & S_IWGRP ? 022 : 002);
 	log_init(program);
 }

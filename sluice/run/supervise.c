@@ -143,6 +143,7 @@ _Noreturn static void stage_become(const struct stage *st, pid_t supervisor)
 	if (getppid() != supervisor) /* it died before it could be noticed */
 		_exit(0);
 	(void)signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGXFSZ, SIG_DFL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	int null_fd = open("/dev/null", O_RDONLY);

@@ -2,6 +2,7 @@
 """Requests and events: who is told what, which versions are understood, and in whose directories the sockets lie."""
 
 import os
+import shutil
 import stat
 
 import pytest
@@ -11,7 +12,7 @@ import nano
 import wire
 from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
 from servers import wait_for
-from stages import OK, STAGES
+from stages import IO, OK, STAGES
 
 BLOBS = [b"first", b"second"]
 LATER = wire.VERSION + 1
@@ -123,3 +124,15 @@ def test_directory_that_others_may_write_in(box, stage, name):
     said = box.run(stage)
     assert said.returncode == 77 and "others can write in" in said.stderr, said.stderr
     assert len(said.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("stage", ["ingestd", "commitd"])
+def test_something_in_place_of_a_socket(box, stage):
+    """A dead one's socket is replaced; what cannot be is named, in one line, which is the one that sluice shows."""
+    box.store.mkdir()
+    (box.runtime / stage / "ctl").mkdir(parents=True)
+    box.runtime.chmod(0o750)
+    said = box.run(stage)
+    assert said.returncode == IO and len(said.stderr.splitlines()) == 1, said.stderr
+    assert f"cannot listen on '{box.runtime}/{stage}/ctl'" in said.stderr
+    shutil.rmtree(box.runtime)

@@ -18,7 +18,7 @@ import disks
 from conftest import MIB, boxed, settled
 from images import LAYER, MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
 from servers import wait_for
-from stages import AGAIN, OK, kill, one_line
+from stages import AGAIN, IO, OK, kill, one_line
 
 DATA = os.urandom(12 * MIB)
 DIGEST = digest_of(DATA)
@@ -304,3 +304,14 @@ def test_put_if_no_store_can_be_created(small_box):
     refused = put(box, DATA)
     assert refused.returncode == AGAIN
     one_line(refused.stderr, box.store, "No space left on device")
+
+
+def test_file_size_limit(box, bad):
+    """RLIMIT_FSIZE of whoever starts the stages: an error like any other, and no signal that kills ingestd again and again."""
+    data = os.urandom(3 * MIB)
+    bad.on("/large", badserver.whole(data))
+    box.prefix = ["prlimit", f"--fsize={MIB}"]
+    said = box.run("sluice", "fetch", bad.url("/large"), "--digest", digest_of(data), want=IO).stderr
+    assert "File too large" in said
+    box.prefix = []
+    box.sluice("fetch", bad.url("/large"), "--digest", digest_of(data))

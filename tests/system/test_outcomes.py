@@ -14,7 +14,7 @@ from stages import AGAIN, BAD_DATA, DENIED, NOT_FOUND, UNAVAILABLE, one_line
 
 DATA = os.urandom(50_000)
 DIGEST = digest_of(DATA)
-CONFIG = "[fetchd]\nmax_retries = 1\nretry_delay = 2ms\nretry_after_max = 2h\n[registry {}]\nstall_timeout = 300ms\n"
+CONFIG = "[fetchd]\nmax_retries = 1\nretry_delay = 2ms\nretry_after_max = 2h\n[registry {}]\n"
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,10 @@ def authority(tmp_path_factory):
 # Each begins what it needs: the URL, a server of its own, more configuration.
 
 
-def answers(behave):
-
+def answers(behave, more=""):
     def begin(bad, _):
         bad.on("/file", behave)
-        return bad.url("/file"), None, ""
+        return bad.url("/file"), None, more
 
     return begin
 
@@ -63,7 +62,7 @@ OUTCOMES = {  # how to come by it, the exit code, what the line says
                       "the server asks for a wait of 86400 s, and retry_after_max is 7200 s"),
     "500": (answers(badserver.status(500)), AGAIN, "500 Internal Server Error"),
     "503": (answers(badserver.status(503)), AGAIN, "503 Service Unavailable"),
-    "stall": (answers(badserver.silent(DATA, 100)), AGAIN, "no byte came for"),
+    "stall": (answers(badserver.silent(DATA, 100), "stall_timeout = 300ms\n"), AGAIN, "no byte came for"),
     "wrong digest": (answers(badserver.whole(DATA[:-1] + b"!")), BAD_DATA, "hashes to"),
     "wrong size": (answers(badserver.whole(DATA[:-1])), BAD_DATA, "bytes long, expected 50000"),
 }

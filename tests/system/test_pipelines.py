@@ -52,13 +52,8 @@ def pipelines():
 PIPELINES = pipelines()
 
 
-@pytest.fixture(scope="module")
-def ssh(tmp_path_factory):
-    """A directory with an `ssh` that reaches the host `there`, which is a real sshd on loopback, with keys of its own."""
-    place = tmp_path_factory.mktemp("ssh")
-    for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / name], check=True)
-    (place / "authorized").write_text((place / "user.pub").read_text())
+def start_sshd(place):
+    """On a port that was free when it was picked. None: somebody else was there first."""
     port = free_port()
     (place / "known").write_text(f"[127.0.0.1]:{port} {(place / 'host.pub').read_text()}")
     (place / "sshd_config").write_text(
@@ -70,13 +65,30 @@ def ssh(tmp_path_factory):
         f"Host there\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {place}/user\n  IdentitiesOnly yes\n"
         f"  UserKnownHostsFile {place}/known\n  StrictHostKeyChecking yes\n  SendEnv SLUICE_*\n"
     )
+    with open(place / "log", "wb") as log:
+        daemon = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", place / "sshd_config"], stderr=log)
+
+    def decided():
+        return daemon.poll() is not None or b"Server listening" in (place / "log").read_bytes()
+
+    wait_for("sshd to listen", decided)
+    return daemon if daemon.poll() is None else None
+
+
+@pytest.fixture(scope="module")
+def ssh(tmp_path_factory):
+    """A directory with an `ssh` that reaches the host `there`, which is a real sshd on loopback, with keys of its own."""
+    place = tmp_path_factory.mktemp("ssh")
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / name], check=True)
+    (place / "authorized").write_text((place / "user.pub").read_text())
     (place / "bin").mkdir()
     (place / "bin/ssh").write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {place}/ssh_config "$@"\n')
     (place / "bin/ssh").chmod(0o755)
     if os.geteuid() == 0:
         pathlib.Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it, and makes it only as a service
-    with open(place / "log", "wb") as log:
-        daemon = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", place / "sshd_config"], stderr=log)
+    daemon = next(filter(None, (start_sshd(place) for _ in range(5))), None)
+    assert daemon, (place / "log").read_text()
     try:
         def reachable():
             assert daemon.poll() is None, (place / "log").read_text()

@@ -18,8 +18,9 @@ enum fs_op {
 	FS_MOVE, /* rename */
 	FS_LINK,
 	FS_REMOVE,
-	FS_MAKE,  /* a file or a directory */
-	FS_SPACE, /* truncate or reserve */
+	FS_MAKE, /* a file or a directory */
+	FS_TRUNCATE,
+	FS_RESERVE,
 	FS_MODE,
 	FS_OPS
 };
@@ -77,8 +78,8 @@ FS_CALL(FS_MAKE, int, mkdir, (const char *path, mode_t mode), (path, mode))
 FS_CALL(FS_MAKE, int, mkdirat, (int dir_fd, const char *name, mode_t mode), (dir_fd, name, mode))
 FS_CALL(FS_WRITE, ssize_t, write, (int fd, const void *data, size_t len), (fd, data, len))
 FS_CALL(FS_WRITE, ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), (fd, data, len, at))
-FS_CALL(FS_SPACE, int, ftruncate, (int fd, off_t len), (fd, len))
-FS_CALL(FS_SPACE, int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
+FS_CALL(FS_TRUNCATE, int, ftruncate, (int fd, off_t len), (fd, len))
+FS_CALL(FS_RESERVE, int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
 FS_CALL(FS_MOVE, int, renameat, (int from_fd, const char *from, int to_fd, const char *to), (from_fd, from, to_fd, to))
 FS_CALL(FS_MOVE, int, renameat2, (int from_fd, const char *from, int to_fd, const char *to, unsigned flags),
 	(from_fd, from, to_fd, to, flags))

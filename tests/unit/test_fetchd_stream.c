@@ -25,7 +25,6 @@ struct scene {
 	struct throttle throttle;
 	struct stream stream;
 	struct want want;
-	bool goes_on;
 	struct stream_piece piece;
 	uint64_t wall;
 };
@@ -33,8 +32,7 @@ struct scene {
 static bool on_head(void *self, const struct response *r)
 {
 	struct scene *c = self;
-	c->goes_on = stream_head(&c->stream, r);
-	return c->goes_on;
+	return stream_head(&c->stream, r);
 }
 
 static enum body_answer on_body(void *self, const void *bytes, size_t len)
@@ -185,6 +183,30 @@ static void test_answers(void **state)
 	}
 }
 
+/* A body of no use is read, so that its connection can be used again; unless the server is wrong about what it sends. */
+static void test_connection_is_kept(void **state)
+{
+	static const struct {
+		const char *head;
+		bool goes_on;
+	} rows[] = {
+	    {"HTTP/1.1 200 OK\nContent-Length: 100", true}, {"HTTP/1.1 404 X\nContent-Length: 10", true},
+	    {"HTTP/1.1 503 X\nContent-Length: 10", true},   {"HTTP/1.1 200 OK\nContent-Encoding: gzip", false},
+	    {"HTTP/1.1 200 OK\nContent-Length: 99", false}, /* of another size */
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct scene c;
+		scene_make(&c, 0, 100);
+		struct exchange *x = scene_ask(&c, false);
+		if (stand_in_head(x, rows[i].head) != rows[i].goes_on)
+			fail_msg("%s", rows[i].head);
+		if (x->running)
+			stand_in_end(x, HTTP_WHOLE, "");
+		scene_remove(&c);
+	}
+}
+
 /* What the failure tells besides its class. */
 static void test_failure(void **state)
 {
@@ -328,10 +350,11 @@ static void test_for_ranges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_answers),       cmocka_unit_test(test_failure),
-	    cmocka_unit_test(test_unwanted),      cmocka_unit_test(test_capped),
-	    cmocka_unit_test(test_held_back),     cmocka_unit_test(test_broken_outlet),
-	    cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_for_ranges),
+	    cmocka_unit_test(test_answers),       cmocka_unit_test(test_connection_is_kept),
+	    cmocka_unit_test(test_failure),       cmocka_unit_test(test_unwanted),
+	    cmocka_unit_test(test_capped),        cmocka_unit_test(test_held_back),
+	    cmocka_unit_test(test_broken_outlet), cmocka_unit_test(test_out_of_memory),
+	    cmocka_unit_test(test_for_ranges),
 	};
 	return cmocka_run_group_tests_name("fetchd stream", tests, NULL, NULL);
 }

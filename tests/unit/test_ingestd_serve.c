@@ -2,7 +2,7 @@
 /*
  * ingestd whole, as it is put together in serve.c, on stand-ins for loop, clock, pipes, ctl, workers, chance and changes of
  * files. One process, no thread, no sleep. The test is its clients, fetchd and commitd, and sees nothing of it but what
- * they do and what is in the store.
+ * they do and what is in the store. Longer than 500 lines because one scene serves all of it.
  */
 
 /* Own */
@@ -12,6 +12,10 @@
 #include "tests/unit/stand_in_stage.h"
 #include "tests/unit/stand_in_workers.h"
 #include "tests/unit/test_ingestd_peers.h"
+
+/* System */
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 /* Wire */
 #include "common/wire/counters.h"
@@ -381,8 +385,11 @@ static void play_first_half(void)
 
 static void play_second_half(void)
 {
+	uint64_t since_ms = stand_in_loop.now_ms;
+
 	peers_connect();
 	finish();
+	assert_true(stand_in_loop.now_ms - since_ms < LEASE_MS); /* its orders are not taken for old ones */
 }
 
 /* It ends as it is; its successor has all that had arrived, and hashes nothing again. */
@@ -496,6 +503,31 @@ static void test_the_disk_is_full(void **state)
 	assert_int_equal(serve(play_full_disk), 0);
 }
 
+/* What of the space could be had is given back: the transfer waits, and others have use for it. */
+static void play_no_room(void)
+{
+	peers_connect();
+	ask(&(struct message){.type = MSG_GET, .ref = span_str(REF), .source = span_str(SOURCE), .size = 2u << 20});
+	stand_in_fs_fail(1u << FS_RESERVE, 1, ENOSPC);
+	unsigned truncated = stand_in_fs_made(1u << FS_TRUNCATE);
+	turn_until(is_waiting);
+	assert_true(stand_in_fs.fired);
+	assert_int_equal(stand_in_fs_made(1u << FS_TRUNCATE), truncated + 1);
+	assert_int_equal(fetchd.orders, 0);
+}
+
+/* tmpfs is not asked to reserve anything. */
+static void test_no_room_to_reserve(void **state)
+{
+	struct statfs fs;
+
+	(void)state;
+	assert_int_equal(fstatfs(dir.fd, &fs), 0);
+	if (fs.f_type == TMPFS_MAGIC)
+		skip();
+	assert_int_equal(serve(play_no_room), 0);
+}
+
 /* Whatever a client sees as failed it requests again, as people do. */
 static void play_until_done(void)
 {
@@ -561,6 +593,7 @@ int main(void)
 	    SCENE(test_stops),
 	    SCENE(test_a_sync_fails),
 	    SCENE(test_the_disk_is_full),
+	    SCENE(test_no_room_to_reserve),
 	    SCENE(test_any_operation_fails),
 	};
 	return cmocka_run_group_tests_name("ingestd serve", tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /*
  * What a waiting command sends, and what it makes of the answers. The stages are a script: one step for each GET and
  * STATUS in its order; the client is a stand-in that plays it, on a clock that moves only while the command waits.
+ * Longer than 500 lines because the script and who plays it are one.
  */
 
 /* Own */

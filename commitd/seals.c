@@ -273,7 +273,7 @@ static int open_parts(struct seals *s)
 	    .out = PIPE_RECEIPTS,
 	    .role = LINK_ANSWERS,
 	    .incarnation = s->env.identity->incarnation,
-	    .peer_name = "ingestd",
+	    .peer_name = stage_name(STAGE_INGESTD),
 	    .refused = COUNT_REFUSED_SEALS,
 	    .turn_max = RECEIVE_TURN_MAX,
 	    .hooks = &hooks,

@@ -13,6 +13,7 @@
 
 /* Wire */
 #include "common/wire/counters.h"
+#include "common/wire/stage.h"
 
 /* ingestd */
 #include "ingestd/verdict.h"
@@ -346,7 +347,7 @@ int chunks_new(struct loop *loop, const char *runtime_dir, uint64_t incarnation,
 	    .out = PIPE_ORDERS,
 	    .role = LINK_ANSWERS,
 	    .incarnation = incarnation,
-	    .peer_name = "fetchd",
+	    .peer_name = stage_name(STAGE_FETCHD),
 	    .refused = COUNT_REFUSED_CHUNKS,
 	    .turn_max = MESSAGES_A_TURN,
 	    .hooks = &hooks,

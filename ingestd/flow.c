@@ -26,7 +26,7 @@
 
 /* ── what steps are made of ── */
 
-void flow_log_error(const struct transfer *t, int r, const char *verb)
+static void log_failure(const struct transfer *t, int r, const char *verb)
 {
 	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "cannot %s '%s': %s", verb, t->ref,
 		 strerror(-r));
@@ -85,7 +85,7 @@ static enum step fail(struct flow *f, struct transfer *t, enum fail_class class,
 	reason_set(&record->why, "%s", text);
 	int r = ingest_note(t->in);
 	if (r < 0)
-		flow_log_error(t, r, "record the failure of");
+		log_failure(t, r, "record the failure of");
 	flow_enter(f, t, PHASE_FAILED);
 	count_add(COUNT_ENDED_FAILED, 1);
 	return STEP_CLOSE;
@@ -320,7 +320,7 @@ static void remove_ingest(struct transfer *t)
 
 	t->in = NULL;
 	if (r < 0)
-		flow_log_error(t, r, "remove the ingest of");
+		log_failure(t, r, "remove the ingest of");
 }
 
 static enum step remove_all(struct flow *f, struct transfer *t)
@@ -400,7 +400,7 @@ static enum step end_after_failure(struct transfer *t, int r, const char *verb, 
 	if (t->job.poisoned && is_kept) {
 		r = ingest_roll_back(t->in);
 		if (r < 0)
-			flow_log_error(t, r, "roll back");
+			log_failure(t, r, "roll back");
 	}
 	return is_kept ? STEP_CLOSE : after;
 }

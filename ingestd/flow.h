@@ -78,7 +78,4 @@ void flow_committed(struct flow *f, struct transfer *t, const struct digest *dig
 /* Whether all bytes are there, as far as their number is known. */
 bool flow_is_complete(const struct ingest *in);
 
-/* "cannot VERB 'REF': errno text", at error level. */
-void flow_log_error(const struct transfer *t, int r, const char *verb);
-
 #endif

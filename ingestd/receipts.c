@@ -12,6 +12,7 @@
 
 /* Wire */
 #include "common/wire/counters.h"
+#include "common/wire/stage.h"
 
 #define MESSAGES_A_TURN 256 /* then other events have their turn */
 
@@ -120,7 +121,7 @@ int receipts_new(struct loop *loop, const char *runtime_dir, uint64_t incarnatio
 	    .out = PIPE_SEALS,
 	    .role = LINK_CALLS,
 	    .incarnation = incarnation,
-	    .peer_name = "commitd",
+	    .peer_name = stage_name(STAGE_COMMITD),
 	    .refused = COUNT_REFUSED_RECEIPTS,
 	    .turn_max = MESSAGES_A_TURN,
 	    .hooks = &hooks,

@@ -151,11 +151,6 @@ void loop_io_stop(struct loop_io *w)
 		ev_io_stop(w->loop->ev, EV(ev_io, w));
 }
 
-bool loop_io_is_set(const struct loop_io *w)
-{
-	return w->loop && ev_is_active((const ev_io *)(const void *)w->storage.bytes);
-}
-
 /* ── threads ── */
 
 static void on_wake(struct ev_loop *ev, ev_async *w, int events)

@@ -90,7 +90,6 @@ void loop_io_init(struct loop_io *w, struct loop *l, void (*ready)(void *self, u
  */
 void loop_io_watch(struct loop_io *w, int fd, unsigned events);
 void loop_io_stop(struct loop_io *w);
-bool loop_io_is_set(const struct loop_io *w);
 
 /* ── wake: another thread has something for the loop ── */
 

@@ -132,11 +132,6 @@ void loop_io_stop(struct loop_io *w)
 		entry_stop(&w->loop->ios, ENTRY(w));
 }
 
-bool loop_io_is_set(const struct loop_io *w)
-{
-	return ((const struct entry *)(const void *)w->storage.bytes)->set;
-}
-
 void loop_hook_start(struct loop_hook *h, struct loop *l, void (*before_sleep)(void *self), void *self)
 {
 	*h = (struct loop_hook){.loop = l, .before_sleep = before_sleep, .self = self};

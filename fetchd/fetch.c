@@ -144,7 +144,7 @@ static void fill_request(void *self, uint64_t first, uint64_t last, struct http_
 	    .first = first,
 	    .last = last,
 	};
-	route_fill(&f->route, ret_ask);
+	route_fill(&f->route, f->env->settings, ret_ask);
 }
 
 /* The last byte that is wanted of the stream: before the parts that are there, or of the content. */
@@ -193,6 +193,8 @@ static bool on_head(void *self, const struct response *r)
 	turn_note_answer(&f->turn);
 	bool goes_on = stream_head(&f->stream, r);
 	bool takes = f->stream.state == STREAM_TAKING;
+	if (!takes && route_is_home(&f->route)) /* it may send us elsewhere, or to a realm */
+		route_note_home(&f->route, http_peer_zone(f->stream.exchange));
 	run(f, takes ? &step_open : &step_drain);
 	if (takes)
 		prepare_ranges(f);
@@ -265,7 +267,8 @@ static void on_pause_over(void *self)
 
 static struct pass_account account_of(const struct fetch *f)
 {
-	return (struct pass_account){.origin = &f->route.home, .host = f->route.host, .name = f->route.name};
+	return (struct pass_account){
+	    .origin = &f->route.home, .zone = f->route.home_zone, .host = f->route.host, .name = f->route.name};
 }
 
 static const struct step *after_login(struct fetch *f, enum login_verdict verdict)

@@ -9,9 +9,6 @@
 /* OCI */
 #include "common/oci/descriptor.h"
 
-/* Own */
-#include "fetchd/http/guard.h"
-
 #define DOCKER_HUB          "docker.io"
 #define DOCKER_HUB_REGISTRY "registry-1.docker.io"
 
@@ -151,6 +148,7 @@ int route_enter(struct route *r, const struct settings *s, const char *expected,
 		origin_format(&r->home, r->host);
 	else
 		memcpy(r->host, r->registry, sizeof(r->host));
+	r->home_zone = guard_host_zone(r->home.host);
 	r->at = r->home;
 	resolve(r, s);
 	return 0;
@@ -201,6 +199,15 @@ static bool fail(struct failure *f, enum fail_class class, const char *why)
 	return false;
 }
 
+static bool check_zone(enum guard_zone to, enum guard_zone nearest, struct failure *ret_failure)
+{
+	struct reason why;
+	if (to >= nearest)
+		return true;
+	reason_set(&why, "a redirect to %s is not followed%s", guard_zone_text(to), guard_zone_hint(to));
+	return fail(ret_failure, FAIL_BAD_DATA, why.text);
+}
+
 bool route_redirect(struct route *r, const struct settings *s, const char *location, struct failure *ret_failure)
 {
 	struct reason why = {"out of memory"};
@@ -219,9 +226,7 @@ bool route_redirect(struct route *r, const struct settings *s, const char *locat
 	r->url = next;
 	r->at = to;
 	resolve(r, s);
-	if (route_is_guarded(r) && guard_host_is_inner(to.host))
-		return fail(ret_failure, FAIL_BAD_DATA, "a redirect to this machine or its link is not followed");
-	return true;
+	return check_zone(guard_host_zone(to.host), route_nearest(r, s), ret_failure);
 }
 
 bool route_is_home(const struct route *r)
@@ -229,10 +234,18 @@ bool route_is_home(const struct route *r)
 	return origin_eq(&r->at, &r->home);
 }
 
-/* Unless the registry is there too. A private network is not guarded: registries there redirect to stores there. */
-bool route_is_guarded(const struct route *r)
+void route_note_home(struct route *r, enum guard_zone zone)
 {
-	return !route_is_home(r) && !guard_host_is_inner(r->home.host);
+	r->home_zone = zone;
+}
+
+enum guard_zone route_nearest(const struct route *r, const struct settings *s)
+{
+	if (route_is_home(r))
+		return ZONE_ANY;
+	char at[ORIGIN_TEXT_SIZE];
+	route_format_at(r, at);
+	return guard_nearest(r->home_zone, policy_knows(s, at, r->at.tls));
 }
 
 void route_format_at(const struct route *r, char ret_text[static ORIGIN_TEXT_SIZE])
@@ -240,10 +253,10 @@ void route_format_at(const struct route *r, char ret_text[static ORIGIN_TEXT_SIZ
 	origin_format(&r->at, ret_text);
 }
 
-void route_fill(const struct route *r, struct http_ask *ask)
+void route_fill(const struct route *r, const struct settings *s, struct http_ask *ask)
 {
 	ask->url = r->url.data;
 	ask->accept = route_accept(r->kind);
-	ask->guarded = route_is_guarded(r);
+	ask->nearest = route_nearest(r, s);
 	policy_fill(&r->policy_at, ask);
 }

@@ -40,8 +40,9 @@ struct route {
 	    host[ORIGIN_TEXT_SIZE]; /* whose configuration and credentials count: the mirror's own, or the registry's */
 	struct buf start_url;       /* each try begins here ... */
 	struct origin home;
-	struct policy policy; /* of `host` */
-	unsigned generation;  /* of the settings that the policies are of */
+	enum guard_zone home_zone; /* where it answered from; as good as unknown (ZONE_PUBLIC) before it has */
+	struct policy policy;      /* of `host` */
+	unsigned generation;       /* of the settings that the policies are of */
 
 	/* From route_restart() on. */
 	struct buf url; /* ... and is redirected to here */
@@ -105,13 +106,16 @@ bool route_refuse_range(struct route *r);
 /* Whether the next request goes to the site itself. */
 bool route_is_home(const struct route *r);
 
-/* Whether it goes to the target of a redirect: never an address that only this machine can reach (guard.h). */
-bool route_is_guarded(const struct route *r);
+/* The home answered from there. */
+void route_note_home(struct route *r, enum guard_zone zone);
+
+/* The nearest zone that the next request may go to: any for home itself, else as guard.h has it for redirects. */
+enum guard_zone route_nearest(const struct route *r, const struct settings *s);
 
 /* The text of `at`, for messages. */
 void route_format_at(const struct route *r, char ret_text[static ORIGIN_TEXT_SIZE]);
 
 /* URL, Accept, guard and policy of the next request; borrowed from the route. */
-void route_fill(const struct route *r, struct http_ask *ask);
+void route_fill(const struct route *r, const struct settings *s, struct http_ask *ask);
 
 #endif

@@ -21,6 +21,7 @@
 struct pass {
 	struct passes *passes;
 	struct origin origin;
+	enum guard_zone zone; /* where it answered from when it last asked for a login */
 	char *host;
 	char *name;
 	struct challenge challenge;
@@ -122,6 +123,7 @@ static struct pass *make_pass(struct passes *ps, const struct pass_account *who,
 		return NULL;
 	p->passes = ps;
 	p->origin = *who->origin;
+	p->zone = who->zone;
 	p->challenge = *c;
 	TAILQ_INIT(&p->line);
 	p->host = strdup(who->host);
@@ -231,6 +233,7 @@ static void ask_for_token(struct pass *p)
 	    .challenge = &p->challenge,
 	    .credential = &p->credential,
 	    .registry = &p->origin,
+	    .zone = p->zone,
 	    .name = p->name,
 	    .settings = p->passes->settings,
 	    .host = p->host,
@@ -431,8 +434,10 @@ int pass_login(struct passes *ps, const struct pass_account *who, const struct c
 	}
 	if (!found->making && found->value.len > 0 && found->generation != refused && clock_mono_ms() < found->end_ms)
 		return give(found, ret_answer);
-	if (!found->making)
+	if (!found->making) {
 		buf_wipe(&found->value);
+		found->zone = who->zone;
+	}
 	return make_for(found, w, ret_answer);
 }
 

@@ -17,6 +17,7 @@
 
 #include "fetchd/http/challenge.h"
 #include "fetchd/http/failure.h"
+#include "fetchd/http/guard.h"
 #include "fetchd/http/url.h"
 
 #define PASSES_MAX        128    /* the idle ones give way to new ones; a transfer waits for one at a time */
@@ -35,6 +36,7 @@ struct settings;
 /* Whose pass. Borrowed for the call. */
 struct pass_account {
 	const struct origin *origin; /* the only one that it is for */
+	enum guard_zone zone;        /* where that answered from, when it asked for a login */
 	const char *host;            /* as configuration and credentials call the registry */
 	const char *name;            /* of the repository, or empty */
 };

@@ -16,14 +16,13 @@
 
 /* Own */
 #include "fetchd/config/policy.h"
-#include "fetchd/http/guard.h"
 #include "fetchd/http/judge.h"
 #include "fetchd/http/syntax.h"
 
 #define CLIENT_ID "sluice"
 
-int token_check_realm(const char *realm, const struct origin *registry, struct origin *ret_realm, bool *ret_guarded,
-		      struct reason *why)
+int token_check_realm(const char *realm, const struct origin *registry, enum guard_zone zone, struct origin *ret_realm,
+		      enum guard_zone *ret_nearest, struct reason *why)
 {
 	struct reason inner = {"out of memory"};
 	struct origin at;
@@ -39,12 +38,14 @@ int token_check_realm(const char *realm, const struct origin *registry, struct o
 		reason_set(why, "the token realm '%s' has no TLS", at.host);
 		return -EINVAL;
 	}
-	if (!is_own && !is_at_home && guard_host_is_inner(at.host)) {
-		reason_set(why, "the token realm '%s' is this machine or its link", at.host);
+	enum guard_zone nearest = is_own ? ZONE_ANY : guard_nearest(zone, at.tls);
+	enum guard_zone to = guard_host_zone(at.host);
+	if (to < nearest) {
+		reason_set(why, "the token realm '%s' is %s", at.host, guard_zone_text(to));
 		return -EINVAL;
 	}
 	*ret_realm = at;
-	*ret_guarded = !is_own && !is_at_home;
+	*ret_nearest = nearest;
 	return 0;
 }
 
@@ -248,8 +249,8 @@ static void fill_policy(const struct token_ask *ask, const struct origin *realm,
 	request->timeout_ms = request->connect_timeout_ms + request->patience.stall_ms;
 }
 
-static int send_request(struct http *http, const struct token_ask *ask, const struct origin *realm, bool guarded,
-			struct token_run *run)
+static int send_request(struct http *http, const struct token_ask *ask, const struct origin *realm,
+			enum guard_zone nearest, struct token_run *run)
 {
 	struct buf url = BUF_INIT, form = BUF_INIT, basic = BUF_INIT;
 	struct policy policy;
@@ -261,7 +262,7 @@ static int send_request(struct http *http, const struct token_ask *ask, const st
 	    .accept = "application/json",
 	    .authorization = basic.data,
 	    .form = form.data,
-	    .guarded = guarded,
+	    .nearest = nearest,
 	    .fresh = true, /* requests are rare, so the connection would be closed before the next one */
 	    .last = SIZE_UNKNOWN,
 	};
@@ -278,8 +279,8 @@ int token_start(struct http *http, const struct token_ask *ask, token_done *done
 		struct token_run **ret_run, struct reason *why)
 {
 	struct origin realm;
-	bool guarded;
-	int r = token_check_realm(ask->challenge->realm, ask->registry, &realm, &guarded, why);
+	enum guard_zone nearest;
+	int r = token_check_realm(ask->challenge->realm, ask->registry, ask->zone, &realm, &nearest, why);
 	if (r < 0)
 		return r;
 	struct token_run *run = calloc(1, sizeof(*run));
@@ -290,7 +291,7 @@ int token_start(struct http *http, const struct token_ask *ask, token_done *done
 	origin_format(&realm, run->at);
 	r = buf_reserve(&run->body, TOKEN_ANSWER_MAX);
 	if (r == 0)
-		r = send_request(http, ask, &realm, guarded, run);
+		r = send_request(http, ask, &realm, nearest, run);
 	if (r < 0) {
 		run_free(run);
 		return r;

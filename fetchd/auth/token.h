@@ -23,11 +23,11 @@
 /* ── pure ── */
 
 /*
- * Whether a registry at `registry` may name this realm. `ret_realm` gets its origin; `ret_guarded`, whether its address
- * has to be looked at (guard.h). -EINVAL with a reason.
+ * Whether a registry at `registry`, which answered from `zone`, may name this realm. `ret_realm` gets its origin;
+ * `ret_nearest`, where it may be (guard.h). -EINVAL with a reason.
  */
-int token_check_realm(const char *realm, const struct origin *registry, struct origin *ret_realm, bool *ret_guarded,
-		      struct reason *why);
+int token_check_realm(const char *realm, const struct origin *registry, enum guard_zone zone, struct origin *ret_realm,
+		      enum guard_zone *ret_nearest, struct reason *why);
 
 /*
  * The URL of a GET, or with a `form` that of a POST and what to send. Without a scope in the challenge, it is to pull
@@ -48,7 +48,8 @@ struct token_ask {
 	const struct challenge *challenge;
 	const struct credential *credential; /* NONE, BASIC or IDENTITY */
 	const struct origin *registry;
-	const char *name; /* of the repository, or empty */
+	enum guard_zone zone; /* where it answered from */
+	const char *name;     /* of the repository, or empty */
 	const struct settings *settings;
 	const char *host; /* the registry's section; it counts for a realm that has none of its own */
 };

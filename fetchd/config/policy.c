@@ -51,6 +51,11 @@ void policy_fill(const struct policy *p, struct http_ask *ask)
 	ask->headers_len = p->headers.len;
 }
 
+bool policy_knows(const struct settings *s, const char *host, bool tls)
+{
+	return tls || registries_find(&s->registries, host) != &registry_unsaid;
+}
+
 const char *policy_mirror(const struct settings *s, const char *registry, size_t n)
 {
 	const struct registry_list *mirrors = &registries_find(&s->registries, registry)->mirrors;

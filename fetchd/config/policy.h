@@ -23,6 +23,12 @@ void policy_resolve(const struct settings *s, const char *host, struct policy *r
 /* Put TLS, time-outs, patience and headers into a request. They are borrowed from the policy. */
 void policy_fill(const struct policy *p, struct http_ask *ask);
 
+/*
+ * Whether something vouches for a host to which a server sent us: a certificate that is verified, or that a person gave it a
+ * section of its own.
+ */
+bool policy_knows(const struct settings *s, const char *host, bool tls);
+
 /* The nth mirror of a registry, or NULL: there are no more. Lives as long as the process. */
 const char *policy_mirror(const struct settings *s, const char *registry, size_t n);
 

@@ -4,48 +4,71 @@
 /* System */
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+
+/* Base */
+#include "common/base/cleanup.h"
 
 /* OCI */
 #include "common/oci/reference.h"
 
-/* Own */
-#include "fetchd/http/url.h"
-
-#define PROXY_PORT 1080 /* libcurl's default */
-
 struct block {
 	uint8_t address[16];
 	unsigned bits;
+	enum guard_zone zone;
 };
 
+/* The first that matches counts. Names: the IANA registries of special-purpose addresses. */
 static const struct block blocks4[] = {
-    {{127}, 8},                 /* loopback */
-    {{0}, 8},                   /* "this network": connects to this machine */
-    {{169, 254}, 16},           /* link-local, and the metadata of most clouds */
-    {{100, 100, 100, 200}, 32}, /* metadata of Alibaba Cloud */
-    {{192, 0, 0, 192}, 32},     /* metadata of Oracle Cloud */
-    {{168, 63, 129, 16}, 32},   /* the host agent of Azure */
+    {{169, 254, 169, 254}, 32, ZONE_METADATA}, /* most clouds */
+    {{169, 254, 170, 2}, 32, ZONE_METADATA},   /* tasks of Amazon ECS */
+    {{169, 254, 170, 23}, 32, ZONE_METADATA},  /* pods of Amazon EKS */
+    {{100, 100, 100, 200}, 32, ZONE_METADATA}, /* Alibaba Cloud */
+    {{192, 0, 0, 192}, 32, ZONE_METADATA},     /* Oracle Cloud */
+    {{168, 63, 129, 16}, 32, ZONE_METADATA},   /* the host agent of Azure */
+    {{127}, 8, ZONE_LOOPBACK},
+    {{0}, 8, ZONE_LOOPBACK},   /* "this network": connects to this machine */
+    {{224}, 3, ZONE_LOOPBACK}, /* multicast, reserved, broadcast */
+    {{169, 254}, 16, ZONE_LINK},
+    {{10}, 8, ZONE_PRIVATE},
+    {{172, 16}, 12, ZONE_PRIVATE},
+    {{192, 168}, 16, ZONE_PRIVATE},
+    {{100, 64}, 10, ZONE_PRIVATE},   /* carrier-grade NAT */
+    {{192, 0, 0}, 24, ZONE_PRIVATE}, /* protocol assignments */
+    {{198, 18}, 15, ZONE_PRIVATE},   /* benchmarks */
 };
 
 static const struct block blocks6[] = {
-    {{[15] = 1}, 128},                                      /* ::1 */
-    {{0}, 128},                                             /* :: */
-    {{0xfe, 0x80}, 10},                                     /* link-local */
-    {{0xfd, 0x00, 0x0e, 0xc2, [14] = 2, [15] = 0x54}, 128}, /* metadata of EC2, fd00:ec2::254 */
+    {{0xfd, 0x00, 0x0e, 0xc2}, 32, ZONE_METADATA},                            /* Amazon EC2 */
+    {{0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54}, 128, ZONE_METADATA}, /* Google Compute Engine */
+    {{0xfd, 0x00, 0x00, 0x42, [15] = 0x42}, 128, ZONE_METADATA},              /* Scaleway */
+    {{0}, 127, ZONE_LOOPBACK},                                                /* :: and ::1 */
+    {{0xff}, 8, ZONE_LOOPBACK},                                               /* multicast */
+    {{0xfe, 0x80}, 10, ZONE_LINK},
+    {{0xfe, 0xc0}, 10, ZONE_PRIVATE},                         /* site-local, of old */
+    {{0xfc}, 7, ZONE_PRIVATE},                                /* unique local */
+    {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, ZONE_PRIVATE}, /* translators of the local network */
 };
 
-/* What carries an IPv4 address, and where in it. */
+/* What carries an IPv4 address: where each byte of it is, all of them inverted where a NAT could else change them. */
 static const struct {
 	struct block block;
-	unsigned at;
+	uint8_t at[4];
+	bool inverted;
 } carriers[] = {
-    {{{[10] = 0xff, [11] = 0xff}, 96}, 12}, /* mapped */
-    {{{0}, 96}, 12},                        /* compatible, of old */
-    {{{0x00, 0x64, 0xff, 0x9b}, 96}, 12},   /* NAT64 */
-    {{{0x20, 0x02}, 16}, 2},                /* 6to4 */
+    {{{[10] = 0xff, [11] = 0xff}, 96, 0}, {12, 13, 14, 15}, false},           /* mapped */
+    {{{[8] = 0xff, [9] = 0xff}, 96, 0}, {12, 13, 14, 15}, false},             /* translated, RFC 2765 */
+    {{{0}, 96, 0}, {12, 13, 14, 15}, false},                                  /* compatible, of old */
+    {{{0x00, 0x64, 0xff, 0x9b}, 96, 0}, {12, 13, 14, 15}, false},             /* NAT64, RFC 6052 */
+    {{{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, 0}, {6, 7, 9, 10}, false},    /* RFC 8215, as a /48 */
+    {{{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, 0}, {7, 9, 10, 11}, false},   /* as a /56 */
+    {{{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, 0}, {9, 10, 11, 12}, false},  /* as a /64 */
+    {{{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, 0}, {12, 13, 14, 15}, false}, /* as a /96 */
+    {{{0x20, 0x02}, 16, 0}, {2, 3, 4, 5}, false},                             /* 6to4 */
+    {{{0x20, 0x01, 0x00, 0x00}, 32, 0}, {4, 5, 6, 7}, false},                 /* Teredo: its server */
+    {{{0x20, 0x01, 0x00, 0x00}, 32, 0}, {12, 13, 14, 15}, true},              /* and its client */
 };
 
 static bool in_block(const uint8_t *address, const struct block *b)
@@ -56,36 +79,96 @@ static bool in_block(const uint8_t *address, const struct block *b)
 	return rest == 0 || (address[whole] ^ b->address[whole]) >> (8 - rest) == 0;
 }
 
-static bool in_blocks(const uint8_t *address, const struct block *blocks, size_t len)
+static enum guard_zone zone_in(const uint8_t *address, const struct block *blocks, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		if (in_block(address, &blocks[i]))
-			return true;
-	return false;
+			return blocks[i].zone;
+	return ZONE_PUBLIC;
 }
 
-static bool is_inner4(const uint8_t *address)
+static enum guard_zone nearer(enum guard_zone a, enum guard_zone b)
 {
-	return in_blocks(address, blocks4, sizeof(blocks4) / sizeof(blocks4[0]));
+	return a < b ? a : b;
 }
 
-static bool is_inner6(const uint8_t *address)
+/* A socket can be bound to what this machine has, whether an interface or a route says so, and to nothing else. */
+static bool can_bind(const struct sockaddr *address, socklen_t len)
 {
-	if (in_blocks(address, blocks6, sizeof(blocks6) / sizeof(blocks6[0])))
-		return true;
-	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++)
-		if (in_block(address, &carriers[i].block) && is_inner4(address + carriers[i].at))
-			return true;
-	return false;
+	AUTO_FD fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return fd >= 0 && bind(fd, address, len) == 0;
 }
 
-bool guard_is_inner(const struct sockaddr *address)
+/* Where ip_nonlocal_bind lets it be bound to anything, the source of packets to itself tells: it is the same address. */
+static bool is_own_source(const struct sockaddr *address, socklen_t len)
+{
+	struct sockaddr_in6 to = {0}, own = {0};
+	socklen_t own_len = sizeof(own);
+	AUTO_FD fd = socket(address->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	memcpy(&to, address, len);
+	to.sin6_port = htons(9); /* both families have it there; nothing is sent */
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&to, len) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&own, &own_len) < 0)
+		return false;
+	own.sin6_port = 0;
+	return own_len == len && memcmp(&own, address, len) == 0;
+}
+
+static bool is_own(const struct sockaddr *address, const struct sockaddr *nobodys, socklen_t len)
+{
+	return can_bind(address, len) && (!can_bind(nobodys, len) || is_own_source(address, len));
+}
+
+static bool is_own4(const uint8_t *address)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET};
+	struct sockaddr_in nobodys = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)}; /* 192.0.2.1 */
+	memcpy(&at.sin_addr, address, sizeof(at.sin_addr));
+	return is_own((const void *)&at, (const void *)&nobodys, sizeof(at));
+}
+
+static bool is_own6(const uint8_t *address)
+{
+	struct sockaddr_in6 at = {.sin6_family = AF_INET6};
+	struct sockaddr_in6 nobodys = {.sin6_family = AF_INET6,
+				       .sin6_addr.s6_addr = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}}; /* 2001:db8::1 */
+	memcpy(&at.sin6_addr, address, sizeof(at.sin6_addr));
+	return is_own((const void *)&at, (const void *)&nobodys, sizeof(at));
+}
+
+static enum guard_zone zone4(const uint8_t *address)
+{
+	enum guard_zone zone = zone_in(address, blocks4, sizeof(blocks4) / sizeof(blocks4[0]));
+	return zone > ZONE_OWN && is_own4(address) ? ZONE_OWN : zone;
+}
+
+static enum guard_zone zone6(const uint8_t *address)
+{
+	static const uint8_t isatap[] = {0x00, 0x5e, 0xfe}, metadata4[] = {169, 254, 169, 254};
+	enum guard_zone zone = zone_in(address, blocks6, sizeof(blocks6) / sizeof(blocks6[0]));
+	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++) {
+		uint8_t inner[4];
+		if (!in_block(address, &carriers[i].block))
+			continue;
+		for (size_t j = 0; j < sizeof(inner); j++)
+			inner[j] = (uint8_t)(address[carriers[i].at[j]] ^ (carriers[i].inverted ? 0xff : 0));
+		zone = nearer(zone, zone4(inner));
+	}
+	if (memcmp(address + 9, isatap, sizeof(isatap)) == 0 && (address[8] & ~2) == 0)
+		zone = nearer(zone, zone4(address + 12));
+	/* Behind a prefix of whatever translator there may be; and so Oracle Cloud numbers its own, fd00:c1::a9fe:a9fe. */
+	if (memcmp(address + 12, metadata4, sizeof(metadata4)) == 0)
+		return ZONE_METADATA;
+	return zone > ZONE_OWN && is_own6(address) ? ZONE_OWN : zone;
+}
+
+enum guard_zone guard_zone(const struct sockaddr *address)
 {
 	if (address->sa_family == AF_INET)
-		return is_inner4((const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr);
+		return zone4((const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr);
 	if (address->sa_family == AF_INET6)
-		return is_inner6((const uint8_t *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
-	return true; /* no other kind is a registry's */
+		return zone6((const uint8_t *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+	return ZONE_LOOPBACK; /* no other kind is a registry's */
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -94,45 +177,47 @@ static bool ends_with(const char *text, const char *end)
 	return len >= end_len && strcasecmp(text + len - end_len, end) == 0;
 }
 
-bool guard_ip_is_inner(const char *ip)
+enum guard_zone guard_ip_zone(const char *ip)
 {
 	char bare[INET6_ADDRSTRLEN];
 	uint8_t address[16];
 	size_t len = strcspn(ip, "%"); /* a zone: "fe80::1%25eth0" */
 	if (len >= sizeof(bare))
-		return true;
+		return ZONE_LOOPBACK;
 	memcpy(bare, ip, len);
 	bare[len] = '\0';
 	if (inet_pton(AF_INET, bare, address) == 1)
-		return is_inner4(address);
-	return inet_pton(AF_INET6, bare, address) != 1 || is_inner6(address);
+		return zone4(address);
+	return inet_pton(AF_INET6, bare, address) == 1 ? zone6(address) : ZONE_LOOPBACK;
 }
 
-bool guard_host_is_inner(const char *host)
+enum guard_zone guard_host_zone(const char *host)
 {
 	char bare[INET6_ADDRSTRLEN + 64];
 	uint8_t address[4];
 	size_t len = strlen(host);
 	if (host_is_loopback(host) || ends_with(host, ".localhost") || ends_with(host, "localhost."))
-		return true;
+		return ZONE_LOOPBACK;
 	if (host[0] != '[')
-		return inet_pton(AF_INET, host, address) == 1 && is_inner4(address);
+		return inet_pton(AF_INET, host, address) == 1 ? zone4(address) : ZONE_PUBLIC;
 	if (len < 3 || len - 2 >= sizeof(bare))
-		return false;
+		return ZONE_LOOPBACK;
 	memcpy(bare, host + 1, len - 2);
 	bare[len - 2] = '\0';
-	return guard_ip_is_inner(bare);
+	return guard_ip_zone(bare);
 }
 
-uint16_t guard_proxy_port(bool tls)
+enum guard_zone guard_nearest(enum guard_zone from, bool is_known)
 {
-	/* Not HTTP_PROXY in capitals: a CGI's client could set it. */
-	static const char *const names[2][4] = {{"http_proxy", "all_proxy", "ALL_PROXY", NULL},
-						{"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}};
-	for (size_t i = 0; i < 4 && names[tls][i]; i++) {
-		const char *proxy = getenv(names[tls][i]);
-		if (proxy && proxy[0] != '\0')
-			return url_port(proxy, PROXY_PORT);
-	}
-	return 0;
+	return is_known && from == ZONE_PUBLIC ? ZONE_PRIVATE : from;
+}
+
+const char *guard_zone_text(enum guard_zone zone)
+{
+	return zone == ZONE_PRIVATE ? "a private network" : "this machine or its link";
+}
+
+const char *guard_zone_hint(enum guard_zone zone)
+{
+	return zone == ZONE_PRIVATE ? "; if that is right, give the host a section [registry HOST] in sluice.conf" : "";
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses to which a server must not send us: this machine and its link, including the cloud's metadata services. A
- * host's name proves little, so the address is checked when the socket is opened.
+ * How near an address is to this machine. A server may send us to an address that is as far away as its own, or farther,
+ * never to a nearer one. So no server elsewhere can make us contact what only this machine can reach: itself, its link, the
+ * cloud's metadata services, a private network.
+ *
+ * A host's name proves little, so the address is checked when the socket is opened, and again when the request is sent.
+ * IPv4 addresses count in every form in which IPv6 can carry them.
  */
 #ifndef SLUICE_FETCHD_HTTP_GUARD_H
 #define SLUICE_FETCHD_HTTP_GUARD_H
@@ -11,19 +15,39 @@
 
 struct sockaddr;
 
-/* Loopback, unspecified, link-local, or a known metadata address; also where IPv4 is mapped or embedded in IPv6. */
-bool guard_is_inner(const struct sockaddr *address);
+/* In the order of distance from this machine. */
+enum guard_zone {
+	ZONE_METADATA, /* a cloud's metadata service: no server may send us there */
+	ZONE_LOOPBACK, /* and unspecified, multicast and broadcast: not the address of another machine */
+	ZONE_OWN,      /* any other address that this machine has at the moment */
+	ZONE_LINK,     /* link-local */
+	ZONE_PRIVATE,  /* private networks, unique local, carrier-grade NAT, benchmarks, local translators */
+	ZONE_PUBLIC,
+};
 
-/* The same for an address as text: "127.0.0.1", "fe80::1%eth0". Text that is not an address counts as inner. */
-bool guard_ip_is_inner(const char *ip);
+#define ZONE_ANY ZONE_METADATA /* as the nearest allowed zone: the user named the host */
 
-/* The same of a host as it stands in a URL: an address literal ("127.0.0.1", "[::1]") or a name of this machine. */
-bool guard_host_is_inner(const char *host);
+/* Asks the kernel which addresses are this machine's; sends nothing. Other families than IPv4 and IPv6: ZONE_LOOPBACK. */
+enum guard_zone guard_zone(const struct sockaddr *address);
+
+/* The same for an address as text: "127.0.0.1", "fe80::1%eth0". Text that is not an address: ZONE_LOOPBACK. */
+enum guard_zone guard_ip_zone(const char *ip);
 
 /*
- * The port of the proxy that the environment names for http or https, 0 if none. A person put the proxy there, so
- * that it may be on this machine. Reads the environment as libcurl does.
+ * The same for a host in a URL: an address literal ("127.0.0.1", "[::1]") or a name of this machine. Other names prove
+ * nothing: ZONE_PUBLIC.
  */
-uint16_t guard_proxy_port(bool tls);
+enum guard_zone guard_host_zone(const char *host);
+
+/*
+ * The nearest zone that a server in `from` may send us to. `is_known`: the target's certificate is verified, or the user has
+ * configured the target. Then servers elsewhere may send us into a private network, because in many networks the names of
+ * public services lead there.
+ */
+enum guard_zone guard_nearest(enum guard_zone from, bool is_known);
+
+/* For messages: "this machine or its link"; and how to allow it, or "". */
+const char *guard_zone_text(enum guard_zone zone);
+const char *guard_zone_hint(enum guard_zone zone);
 
 #endif

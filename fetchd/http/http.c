@@ -2,14 +2,14 @@
 #include "fetchd/http/http.h"
 
 /* System */
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 /* Base */
@@ -19,7 +19,7 @@
 
 /* Own */
 #include "fetchd/http/curl_error.h"
-#include "fetchd/http/guard.h"
+#include "fetchd/http/proxy.h"
 
 #define RECEIVE_BUFFER       (128 * 1024L) /* bytes, for each running exchange; while it is paused up to twice that */
 #define SMALL_RECEIVE_BUFFER (32 * 1024L)
@@ -45,12 +45,14 @@ struct exchange {
 	struct patience patience;
 	bool connected;
 	bool paused;
-	bool refused; /* the head is */
-	bool stopped; /* a hook asked for it */
-	bool lost;    /* bytes, in a resume that failed */
-	bool guarded;
-	bool guard_held;     /* an address was refused */
-	uint16_t proxy_port; /* while guarded, 0 if there is none */
+	bool refused;              /* the head is */
+	bool stopped;              /* a hook asked for it */
+	bool lost;                 /* bytes, in a resume that failed */
+	enum guard_zone nearest;   /* that is allowed */
+	enum guard_zone held;      /* an address in this zone was refused; ZONE_PUBLIC: none was */
+	enum guard_zone host_zone; /* as the URL names the host */
+	bool proxied;
+	char peer[INET6_ADDRSTRLEN + IF_NAMESIZE]; /* the address that it is connected to */
 	char error[CURL_ERROR_SIZE];
 	struct buf form;            /* the body of a POST; wiped: it may be a password */
 	SLIST_ENTRY(exchange) link; /* among the spare ones */
@@ -160,20 +162,25 @@ static size_t on_body(char *data, size_t one, size_t len, void *self)
 	return x->paused ? CURL_WRITEFUNC_PAUSE : x->stopped ? 0 : len;
 }
 
-/* Whether the guard forbids to talk to this address. A person put the proxy where it is. */
-static bool is_held(struct exchange *x, int port, bool is_inner)
+static bool is_guarded(const struct exchange *x)
 {
-	bool held = x->guarded && is_inner && (x->proxy_port == 0 || x->proxy_port != port);
-	x->guard_held |= held;
-	return held;
+	return x->nearest != ZONE_ANY && !x->proxied; /* a person put the proxy where it is */
+}
+
+static bool is_held(struct exchange *x, enum guard_zone zone)
+{
+	if (zone >= x->nearest)
+		return false;
+	x->held = zone;
+	return true;
 }
 
 /* Like libcurl's own, but with the guard and close-on-exec. */
 static curl_socket_t open_socket(void *self, curlsocktype purpose, struct curl_sockaddr *to)
 {
-	const struct sockaddr_in *at = (const void *)&to->addr; /* both families have the port at the same place */
+	struct exchange *x = self;
 	(void)purpose;
-	if (is_held(self, ntohs(at->sin_port), guard_is_inner(&to->addr)))
+	if (is_guarded(x) && is_held(x, guard_zone(&to->addr)))
 		return CURL_SOCKET_BAD;
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
@@ -183,8 +190,10 @@ static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, in
 {
 	struct exchange *x = self;
 	(void)own_ip;
+	(void)peer_port;
 	(void)own_port;
-	if (is_held(x, peer_port, guard_ip_is_inner(peer_ip)))
+	(void)snprintf(x->peer, sizeof(x->peer), "%s", peer_ip);
+	if (is_guarded(x) && is_held(x, guard_ip_zone(peer_ip)))
 		return CURL_PREREQFUNC_ABORT;
 	x->connected = true;
 	patience_begin(&x->patience, clock_mono_ms());
@@ -205,8 +214,9 @@ static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_er
 		return HTTP_BROKEN_OFF; /* no answer on a reused connection: the server had closed it */
 	if (x->refused)
 		reason_set(ret_why, "%s", x->response.why.text);
-	else if (x->guard_held && (end == HTTP_NO_CONNECTION || code == CURLE_ABORTED_BY_CALLBACK))
-		reason_set(ret_why, "no server may send us to an address of this machine or its link");
+	else if (x->held != ZONE_PUBLIC && (end == HTTP_NO_CONNECTION || code == CURLE_ABORTED_BY_CALLBACK))
+		reason_set(ret_why, "no server may send us to an address of %s%s", guard_zone_text(x->held),
+			   guard_zone_hint(x->held));
 	else
 		return end;
 	return HTTP_REFUSED;
@@ -389,15 +399,27 @@ static bool set_method(struct exchange *x, const char *form, bool head)
 	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->form.data) == CURLE_OK;
 }
 
+/* An empty proxy is none, and an empty list of exceptions has none: libcurl does not look at the environment. */
+static bool set_proxy(struct exchange *x, const char *url)
+{
+	struct origin to;
+	if (origin_of(url, &to, NULL) < 0)
+		return false;
+	const char *proxy = proxy_of(&to);
+	x->proxied = proxy;
+	x->host_zone = proxy ? guard_host_zone(to.host) : ZONE_PUBLIC;
+	return curl_easy_setopt(x->easy, CURLOPT_PROXY, proxy ? proxy : "") == CURLE_OK &&
+	       curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "") == CURLE_OK;
+}
+
 static bool set_request(struct exchange *x, const struct http_ask *ask)
 {
 	CURL *e = x->easy;
-	x->guarded = ask->guarded;
-	x->proxy_port = ask->guarded ? guard_proxy_port(strncasecmp(ask->url, "https:", 6) == 0) : 0;
+	x->nearest = ask->nearest;
 	/* Refused while curl still holds a buffer from a failed try: that one will do. */
 	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, ask->one_of_many ? SMALL_RECEIVE_BUFFER : RECEIVE_BUFFER);
 	return add_headers(x, ask) == 0 && set_method(x, ask->form, ask->head) && set_tls(e, ask->tls) &&
-	       curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&
+	       set_proxy(x, ask->url) && curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ask->fresh ? 1L : 0L) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms) == CURLE_OK &&
@@ -412,7 +434,9 @@ int http_start(struct http *h, const struct http_ask *ask, const struct http_hoo
 		return -ENOMEM;
 	x->hooks = hooks;
 	x->self = self;
-	x->connected = x->paused = x->refused = x->stopped = x->lost = x->guard_held = false;
+	x->connected = x->paused = x->refused = x->stopped = x->lost = false;
+	x->held = ZONE_PUBLIC;
+	x->peer[0] = '\0';
 	x->error[0] = '\0';
 	x->patience = ask->patience;
 	response_init(&x->response, clock_wall_s());
@@ -441,6 +465,11 @@ void http_resume(struct exchange *x)
 void http_cancel(struct exchange *x)
 {
 	retire(x);
+}
+
+enum guard_zone http_peer_zone(const struct exchange *x)
+{
+	return x->proxied ? x->host_zone : guard_ip_zone(x->peer);
 }
 
 bool http_is_connected(const struct exchange *x)

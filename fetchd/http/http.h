@@ -12,6 +12,7 @@
 #define SLUICE_FETCHD_HTTP_HTTP_H
 
 #include "fetchd/http/failure.h"
+#include "fetchd/http/guard.h"
 #include "fetchd/http/patience.h"
 #include "fetchd/http/response.h"
 
@@ -58,7 +59,7 @@ struct http_ask {
 	uint64_t last;              /* inclusive; SIZE_UNKNOWN: open */
 	const char *form;           /* POST this, application/x-www-form-urlencoded; NULL: GET */
 	bool head;                  /* HEAD: there will be no body */
-	bool guarded;               /* connect to none of the addresses of guard.h, unless to a proxy */
+	enum guard_zone nearest;    /* connect to no address in a nearer zone, unless to a proxy */
 	bool one_of_many;           /* a small buffer will do */
 	bool fresh;                 /* on a new connection */
 	const struct http_tls *tls; /* NULL: the system's authorities */
@@ -82,6 +83,12 @@ void http_resume(struct exchange *x);
 
 /* End it without `done`. Not from within a hook of this exchange. */
 void http_cancel(struct exchange *x);
+
+/*
+ * In which zone the server is that the request went to. Behind a proxy that is as much as its host in the URL says. From
+ * `head` on.
+ */
+enum guard_zone http_peer_zone(const struct exchange *x);
 
 /* Whether the connection stands and the request is on its way or answered. */
 bool http_is_connected(const struct exchange *x);

@@ -124,17 +124,3 @@ int url_redirect(const char *base, const char *location, struct buf *ret_url, st
 	curl_url_cleanup(u);
 	return r;
 }
-
-uint16_t url_port(const char *url, uint16_t otherwise)
-{
-	uint64_t number = otherwise;
-	char *text = NULL;
-	CURLU *u = curl_url();
-	if (u && curl_url_set(u, CURLUPART_URL, url, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_PORT, &text, 0) == CURLUE_OK &&
-	    (opt_parse_number(OPT_COUNT, text, &number) < 0 || number > UINT16_MAX))
-		number = otherwise;
-	curl_free(text);
-	curl_url_cleanup(u);
-	return (uint16_t)number;
-}

@@ -36,7 +36,4 @@ void origin_format(const struct origin *o, char ret_text[static ORIGIN_TEXT_SIZE
  */
 int url_redirect(const char *base, const char *location, struct buf *ret_url, struct reason *why);
 
-/* The port that a URL names, whose scheme may be left out; `otherwise` if it names none that is valid. */
-uint16_t url_port(const char *url, uint16_t otherwise);
-
 #endif

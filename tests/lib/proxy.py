@@ -56,7 +56,8 @@ class Handler(socketserver.BaseRequestHandler):
             self.request.sendall(proxy.begin)
             while True:
                 self.request.sendall(proxy.endless)
-        host, port = (target if method == "CONNECT" else urllib.parse.urlsplit(target).netloc).rsplit(":", 1)
+        place = target if method == "CONNECT" else urllib.parse.urlsplit(target).netloc
+        host, port = proxy.names.get(place, place).rsplit(":", 1)
         with socket.create_connection((host, int(port))) as origin:
             if method == "CONNECT":
                 self.request.sendall(b"HTTP/1.1 200 Fine\r\n\r\n")
@@ -79,9 +80,13 @@ class Threads(socketserver.ThreadingTCPServer):
 
 
 class Proxy:
-    """`password`: "user:word" that is asked for. `begin`, `endless`: bytes that it says instead of an answer, the latter for ever."""
+    """
+    `password`: "user:word" that is asked for. `begin`, `endless`: bytes that it says instead of an answer, the
+    latter for ever. `names`: where hosts are that nobody else knows, {"host:port": "host:port"}.
+    """
 
-    def __init__(self, password=None, begin=b"", endless=b""):
+    def __init__(self, password=None, begin=b"", endless=b"", names=()):
+        self.names = dict(names)
         self.begin, self.endless = begin, endless
         self.wanted = "Basic " + base64.b64encode(password.encode()).decode() if password else None
         self.heads, self.lock = [], threading.Lock()

@@ -4,6 +4,7 @@
 import base64
 import json
 import os
+import socket
 
 import pytest
 
@@ -12,6 +13,7 @@ from authority import Authority
 from conftest import BINDIR, MIB
 from images import digest_of
 from proxy import Proxy
+from servers import own_address
 from stages import AGAIN, BAD_DATA, DENIED, OK, UNAVAILABLE, memory_peak, one_line
 
 DATA = os.urandom(300_000)
@@ -126,3 +128,90 @@ def test_proxy_that_does_not_end(box, bad, authority, monkeypatch, scheme, kind)
             one_line(failed.stderr, server.address)
             assert "/san/" in f"{BINDIR}/" or memory_peak(box.stage("fetchd")) < 16 * MIB
         assert proxy.heads and not server.requests
+
+
+# ── where a server elsewhere may send us: behind a proxy, any name is elsewhere ──
+
+
+def elsewhere(box, proxy, bad, monkeypatch, location):
+    """Fetch what a server elsewhere redirects."""
+    bad.on("/blob", badserver.status(307, {"Location": location}))
+    proxy.names["elsewhere.test:8080"] = bad.address
+    monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
+    box.configure("[fetchd]\nmax_retries = 1\nretry_delay = 10ms\n")
+    return box.run("sluice", "fetch", "http://elsewhere.test:8080/blob", "--digest", DIGEST)
+
+
+def in_hosts(box, address, name):
+    """Programs of the box find the name at this address, and no other."""
+    if os.geteuid():
+        pytest.skip("needs root, for a view of its own of /etc/hosts")
+    hosts = box.directory / "hosts"
+    hosts.write_text(f"{address} {name}\n")
+    box.prefix = ["unshare", "-m", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$0" "$@"']
+
+
+def refused(failed):
+    assert failed.returncode == BAD_DATA, failed.stderr
+    one_line(failed.stderr, "elsewhere.test", "this machine or its link")
+
+
+@pytest.mark.parametrize("name", [None, "inner.test"], ids=["by address", "by name"])
+def test_redirect_to_an_own_address(box, bad, monkeypatch, name):
+    """One that this machine has in a network is as much this machine as loopback is."""
+    host = own_address()
+    if not host or host.startswith("127."):
+        pytest.skip("this machine has no address but loopback")
+    if name:
+        in_hosts(box, host, name)
+    with badserver.BadServer(address=host) as own, Proxy() as proxy:
+        own.on("/blob", badserver.whole(DATA))
+        monkeypatch.setenv("no_proxy", name or host)
+        port = own.address.rpartition(":")[2]
+        refused(elsewhere(box, proxy, bad, monkeypatch, f"http://{name or host}:{port}/blob"))
+        assert own.connections == 0 and len(bad.requests) == 1
+
+
+def test_redirect_to_the_port_of_the_proxy(box, bad, monkeypatch):
+    """The proxy may be on this machine, and a redirect past it may not lead to its port there."""
+    in_hosts(box, "127.0.0.1", "inner.test")
+    with Proxy() as proxy:
+        monkeypatch.setenv("no_proxy", "inner.test")
+        refused(elsewhere(box, proxy, bad, monkeypatch, f"http://inner.test:{proxy.address.rpartition(':')[2]}/blob"))
+        assert len(proxy.heads) == 1 and len(bad.requests) == 1
+
+
+METADATA = ["fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "169.254.169.254", "64:ff9b:1::7f00:1", "64:ff9b::a9fe:a9fe",
+            "2001:0:5db8:d822::80ff:fffe"]
+
+
+@pytest.mark.parametrize("address", METADATA)
+def test_redirect_to_what_only_this_machine_reaches(box, bad, monkeypatch, address):
+    """A name of it does not help."""
+    in_hosts(box, address, "inner.test")
+    if ":" in address and not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    with Proxy() as proxy:
+        monkeypatch.setenv("no_proxy", "inner.test")
+        refused(elsewhere(box, proxy, bad, monkeypatch, "http://inner.test/blob"))
+
+
+def test_redirect_into_a_private_network(box, bad, monkeypatch):
+    """Not without TLS, unless somebody named the host."""
+    in_hosts(box, "10.255.255.1", "inner.test")
+    with Proxy() as proxy:
+        monkeypatch.setenv("no_proxy", "inner.test")
+        failed = elsewhere(box, proxy, bad, monkeypatch, "http://inner.test/blob")
+        assert failed.returncode == BAD_DATA, failed.stderr
+        one_line(failed.stderr, "elsewhere.test", "a private network", "[registry HOST]")
+
+
+def test_exceptions_as_other_tools_have_them(box, bad, monkeypatch):
+    """A port, a block of addresses, blanks; each keeps the proxy out."""
+    bad.on("/blob", badserver.whole(DATA))
+    with Proxy() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
+        for number, value in enumerate((bad.address, "127.0.0.0/8", " 10.0.0.0/8 , 127.0.0.1 ")):
+            monkeypatch.setenv("no_proxy", value)
+            box.run("fetchd", "get", "--raw", bad.url("/blob"), want=OK)
+            assert not proxy.heads, value

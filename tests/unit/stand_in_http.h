@@ -20,11 +20,13 @@ struct exchange {
 	void *self;
 	char url[256], authorization[64], if_range[64];
 	uint64_t first, last;
-	bool head, fresh, guarded;
+	bool head, fresh;
+	enum guard_zone nearest;
 	uint64_t min_speed;
 	struct response response;
 	bool running, paused, answered;
-	size_t progress; /* bytes that were taken, and wanted */
+	enum guard_zone peer; /* ZONE_PUBLIC unless a test says otherwise */
+	size_t progress;      /* bytes that were taken, and wanted */
 };
 
 struct http {
@@ -64,8 +66,9 @@ int http_start(struct http *h, const struct http_ask *ask, const struct http_hoo
 			       .last = ask->last,
 			       .head = ask->head,
 			       .fresh = ask->fresh,
-			       .guarded = ask->guarded,
+			       .nearest = ask->nearest,
 			       .min_speed = ask->patience.min_speed,
+			       .peer = ZONE_PUBLIC,
 			       .running = true};
 	(void)snprintf(x->url, sizeof(x->url), "%s", ask->url);
 	(void)snprintf(x->authorization, sizeof(x->authorization), "%s", ask->authorization ? ask->authorization : "");
@@ -83,6 +86,11 @@ void http_cancel(struct exchange *x)
 {
 	assert_true(x->running);
 	x->running = false;
+}
+
+enum guard_zone http_peer_zone(const struct exchange *x)
+{
+	return x->peer;
 }
 
 bool http_is_connected(const struct exchange *x)

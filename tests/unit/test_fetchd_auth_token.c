@@ -11,55 +11,57 @@ static void test_realm(void **state)
 {
 	static const struct {
 		const char *registry, *realm;
-		bool right, guarded;
+		bool right;
+		enum guard_zone nearest;
 	} rows[] = {
-	    {"https://reg.example", "https://auth.example/token", true, true},
-	    {"https://reg.example", "https://auth.example:8443/token?a=b", true, true},
-	    {"https://reg.example", "https://reg.example/token", true, false},
-	    {"https://reg.example", "https://reg.example:444/token", true, true},
-	    {"https://reg.example", "https://10.0.0.1/token", true, true},
-	    {"https://reg.example", "http://auth.example/token", false, false},
-	    {"https://reg.example", "http://reg.example/token", false, false},
-	    {"https://reg.example", "http://localhost/token", false, false},
-	    {"https://reg.example", "https://localhost/token", false, false},
-	    {"https://reg.example", "https://127.0.0.1/token", false, false},
-	    {"https://reg.example", "https://127.1/token", false, false},
-	    {"https://reg.example", "https://2130706433/token", false, false},
-	    {"https://reg.example", "https://0x7f000001/token", false, false},
-	    {"https://reg.example", "https://0177.0.0.1/token", false, false},
-	    {"https://reg.example", "https://[::1]/token", false, false},
-	    {"https://reg.example", "https://[::ffff:127.0.0.1]/token", false, false},
-	    {"https://reg.example", "https://169.254.169.254/latest/meta-data", false, false},
-	    {"https://reg.example", "https://[fd00:ec2::254]/", false, false},
-	    {"https://reg.example", "https://user@auth.example/token", false, false},
-	    {"https://reg.example", "https://user:word@auth.example/token", false, false},
-	    {"https://reg.example", "https://auth.example/token#x", false, false},
-	    {"https://reg.example", "file:///etc/passwd", false, false},
-	    {"https://reg.example", "ftp://auth.example/", false, false},
-	    {"https://reg.example", "/token", false, false},
-	    {"https://reg.example", "auth.example", false, false},
-	    {"https://reg.example", "", false, false},
-	    {"https://reg.example", "https://auth.example/a b", false, false},
-	    {"http://10.0.0.1:5000", "http://10.0.0.1:5000/token", true, false},
-	    {"http://10.0.0.1:5000", "http://10.0.0.1:5001/token", false, false},
-	    {"http://10.0.0.1:5000", "http://127.0.0.1:5001/token", false, false},
-	    {"http://10.0.0.1:5000", "https://auth.example/token", true, true},
-	    {"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", true, false},
-	    {"http://localhost:5000", "https://127.0.0.1:5001/token", true, false},
-	    {"http://localhost:5000", "http://[::1]/token", true, false},
-	    {"http://localhost:5000", "http://auth.example/token", false, false},
-	    {"https://localhost:5000", "http://localhost:5001/token", false, false},
-	    {"https://localhost:5000", "https://localhost:5001/token", true, false},
+	    {"https://reg.example", "https://auth.example/token", true, ZONE_PRIVATE},
+	    {"https://reg.example", "https://auth.example:8443/token?a=b", true, ZONE_PRIVATE},
+	    {"https://reg.example", "https://reg.example/token", true, ZONE_ANY},
+	    {"https://reg.example", "https://reg.example:444/token", true, ZONE_PRIVATE},
+	    {"https://reg.example", "https://10.255.0.1/token", true, ZONE_PRIVATE},
+	    {"https://reg.example", "http://auth.example/token", false, ZONE_ANY},
+	    {"https://reg.example", "http://reg.example/token", false, ZONE_ANY},
+	    {"https://reg.example", "http://localhost/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://localhost/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://127.0.0.1/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://127.1/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://2130706433/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://0x7f000001/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://0177.0.0.1/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://[::1]/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://[::ffff:127.0.0.1]/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://169.254.169.254/latest/meta-data", false, ZONE_ANY},
+	    {"https://reg.example", "https://[fd00:ec2::254]/", false, ZONE_ANY},
+	    {"https://reg.example", "https://user@auth.example/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://user:word@auth.example/token", false, ZONE_ANY},
+	    {"https://reg.example", "https://auth.example/token#x", false, ZONE_ANY},
+	    {"https://reg.example", "file:///etc/passwd", false, ZONE_ANY},
+	    {"https://reg.example", "ftp://auth.example/", false, ZONE_ANY},
+	    {"https://reg.example", "/token", false, ZONE_ANY},
+	    {"https://reg.example", "auth.example", false, ZONE_ANY},
+	    {"https://reg.example", "", false, ZONE_ANY},
+	    {"https://reg.example", "https://auth.example/a b", false, ZONE_ANY},
+	    {"http://10.255.0.1:5000", "http://10.255.0.1:5000/token", true, ZONE_ANY},
+	    {"http://10.255.0.1:5000", "http://10.255.0.1:5001/token", false, ZONE_ANY},
+	    {"http://10.255.0.1:5000", "http://127.0.0.1:5001/token", false, ZONE_ANY},
+	    {"http://10.255.0.1:5000", "https://auth.example/token", true, ZONE_PRIVATE},
+	    {"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", true, ZONE_LOOPBACK},
+	    {"http://localhost:5000", "https://127.0.0.1:5001/token", true, ZONE_LOOPBACK},
+	    {"http://localhost:5000", "http://[::1]/token", true, ZONE_LOOPBACK},
+	    {"http://localhost:5000", "http://auth.example/token", false, ZONE_ANY},
+	    {"https://localhost:5000", "http://localhost:5001/token", false, ZONE_ANY},
+	    {"https://localhost:5000", "https://localhost:5001/token", true, ZONE_LOOPBACK},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
 		struct origin registry, realm;
 		struct reason why = {""};
-		bool guarded = false;
+		enum guard_zone nearest = ZONE_ANY;
 		assert_int_equal(origin_of(rows[i].registry, &registry, &why), 0);
-		int r = token_check_realm(rows[i].realm, &registry, &realm, &guarded, &why);
-		if ((r == 0) != rows[i].right || guarded != rows[i].guarded)
-			fail_msg("%s of %s: %d %d", rows[i].realm, rows[i].registry, r, guarded);
+		int r =
+		    token_check_realm(rows[i].realm, &registry, guard_host_zone(registry.host), &realm, &nearest, &why);
+		if ((r == 0) != rows[i].right || nearest != rows[i].nearest)
+			fail_msg("%s of %s: %d %d", rows[i].realm, rows[i].registry, r, nearest);
 		assert_int_equal(r < 0, why.text[0] != '\0');
 	}
 }

@@ -327,7 +327,7 @@ static void test_whole_transfer(void **state)
 	for (size_t i = 0; i < LEN(want); i++) {
 		assert_string_equal(stand_in.all[i].url, want[i].url);
 		assert_int_equal(stand_in.all[i].first, want[i].first);
-		assert_int_equal(stand_in.all[i].guarded, strcmp(want[i].url, SOURCE) != 0);
+		assert_int_equal(stand_in.all[i].nearest, strcmp(want[i].url, SOURCE) != 0 ? ZONE_PRIVATE : ZONE_ANY);
 	}
 	finish(&c);
 }

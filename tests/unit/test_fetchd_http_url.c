@@ -113,26 +113,13 @@ static void test_redirect_limit(void **state)
 	buf_release(&url);
 }
 
-static void test_port(void **state)
-{
-	static const struct {
-		const char *url;
-		uint16_t want;
-	} rows[] = {
-	    {"http://proxy.io:3128", 3128}, {"proxy.io:3128", 3128}, {"http://u:p@proxy.io:81/", 81},
-	    {"socks5://proxy.io:9", 9},     {"http://proxy.io", 7},  {"proxy.io", 7},
-	    {"proxy.io:99999", 7},          {"http://[::1]:80", 80}, {"", 7},
-	};
-	(void)state;
-	for (size_t i = 0; i < LEN(rows); i++)
-		assert_int_equal(url_port(rows[i].url, 7), rows[i].want);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_origin),         cmocka_unit_test(test_origin_eq), cmocka_unit_test(test_redirect),
-	    cmocka_unit_test(test_redirect_limit), cmocka_unit_test(test_port),
+	    cmocka_unit_test(test_origin),
+	    cmocka_unit_test(test_origin_eq),
+	    cmocka_unit_test(test_redirect),
+	    cmocka_unit_test(test_redirect_limit),
 	};
 	return cmocka_run_group_tests_name("fetchd http url", tests, NULL, NULL);
 }

@@ -61,7 +61,8 @@ static int set_up(void **state)
 	unit_write_text(&d, "conf",
 			"[registry reg.io]\nmirror = http://m0.io:5000\nmirror = https://m1.io\nheader = X-Ours: 1\n"
 			"connections = 3\n[registry m0.io:5000]\nconnections = 2\n[registry cdn.io]\nmin_speed = 7\n"
-			"header = X-Cdn: 1\n[registry plain.io]\nplain_http = yes\n");
+			"header = X-Cdn: 1\n[registry plain.io]\nplain_http = yes\n"
+			"[registry named.io:5000]\nplain_http = yes\n[registry 10.255.0.2:5000]\nplain_http = yes\n");
 	(void)snprintf(words, sizeof(words), "--config=%s", unit_path(&d, "conf", path));
 	assert_int_equal(unit_settings(words, &s, &why), 0);
 	unit_dir_remove(&d);
@@ -105,7 +106,7 @@ static void test_sources(void **state)
 		assert_int_equal(r.by_tag, rows[i].by_tag);
 		assert_int_equal(r.sites_len, 1);
 		assert_true(route_is_home(&r));
-		assert_false(route_is_guarded(&r));
+		assert_int_equal(route_nearest(&r, &s), ZONE_ANY);
 		assert_false(route_next_site(&r));
 		assert_false(route_first_site(&r));
 		route_release(&r);
@@ -170,14 +171,14 @@ static void test_sites(void **state)
 	begin(&r, "manifest://reg.io/a:b", 0);
 	assert_string_equal(r.url.data, "http://m0.io:5000/v2/a/manifests/b");
 	assert_int_equal(r.policy.host.connections, 2);
-	route_fill(&r, &ask);
+	route_fill(&r, &s, &ask);
 	assert_int_equal(ask.headers_len, 0);
 	assert_true(route_next_site(&r) && route_next_site(&r));
 	assert_int_equal(route_enter(&r, &s, DIGEST, NULL), 0);
 	assert_int_equal(route_restart(&r, &s), 0);
 	assert_string_equal(r.url.data, "https://reg.io/v2/a/manifests/" DIGEST);
 	assert_int_equal(r.policy.host.connections, 3);
-	route_fill(&r, &ask);
+	route_fill(&r, &s, &ask);
 	assert_int_equal(ask.headers_len, 1);
 	assert_string_equal(ask.headers[0], "X-Ours: 1");
 	assert_string_equal(ask.url, r.url.data);
@@ -205,18 +206,26 @@ static void test_redirects(void **state)
 		const char *source, *location;
 		const char *at;  /* NULL: not followed */
 		const char *why; /* then */
-		bool home, guarded;
+		bool home;
+		enum guard_zone nearest;
 	} rows[] = {
-	    {"https://a.io/x", "/y", "a.io", NULL, true, false},
-	    {"https://a.io/x", "https://cdn.io/y", "cdn.io", NULL, false, true},
-	    {"https://a.io/x", "https://10.0.0.1/y", "10.0.0.1", NULL, false, true},
-	    {"http://localhost:5000/x", "http://127.0.0.1:9/y", "127.0.0.1:9", NULL, false, false},
-	    {"https://a.io/x", "http://a.io/y", NULL, "https to http", false, false},
-	    {"https://a.io/x", "https://127.0.0.1/y", NULL, "this machine", false, false},
-	    {"http://a.io/x", "http://169.254.169.254/", NULL, "this machine", false, false},
-	    {"http://a.io/x", "http://localhost/", NULL, "this machine", false, false},
-	    {"http://a.io/x", "file:///etc/passwd", NULL, "only http", false, false},
-	    {"http://a.io/x", "http://u:p@b.io/", NULL, "credentials", false, false},
+	    {"https://a.io/x", "/y", "a.io", NULL, true, ZONE_ANY},
+	    {"https://a.io/x", "https://cdn.io/y", "cdn.io", NULL, false, ZONE_PRIVATE},
+	    {"http://a.io/x", "http://other.io/y", "other.io", NULL, false, ZONE_PUBLIC},
+	    {"https://a.io/x", "https://10.255.0.1/y", "10.255.0.1", NULL, false, ZONE_PRIVATE},
+	    {"http://a.io/x", "http://10.255.0.1/y", NULL, "a private network", false, ZONE_ANY},
+	    {"http://a.io/x", "http://named.io:5000/y", "named.io:5000", NULL, false, ZONE_PRIVATE},
+	    {"http://a.io/x", "http://10.255.0.2:5000/y", "10.255.0.2:5000", NULL, false, ZONE_PRIVATE},
+	    {"http://10.255.0.9/x", "http://10.255.0.1/y", "10.255.0.1", NULL, false, ZONE_PRIVATE},
+	    {"http://10.255.0.9/x", "http://[fd00:ec2::23]/y", NULL, "this machine", false, ZONE_ANY},
+	    {"http://localhost:5000/x", "http://127.0.0.1:9/y", "127.0.0.1:9", NULL, false, ZONE_LOOPBACK},
+	    {"http://localhost:5000/x", "http://169.254.169.254/y", NULL, "this machine", false, ZONE_ANY},
+	    {"https://a.io/x", "http://a.io/y", NULL, "https to http", false, ZONE_ANY},
+	    {"https://a.io/x", "https://127.0.0.1/y", NULL, "this machine", false, ZONE_ANY},
+	    {"http://a.io/x", "http://169.254.169.254/", NULL, "this machine", false, ZONE_ANY},
+	    {"http://a.io/x", "http://localhost/", NULL, "this machine", false, ZONE_ANY},
+	    {"http://a.io/x", "file:///etc/passwd", NULL, "only http", false, ZONE_ANY},
+	    {"http://a.io/x", "http://u:p@b.io/", NULL, "credentials", false, ZONE_ANY},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -232,10 +241,33 @@ static void test_redirects(void **state)
 			route_format_at(&r, at);
 			assert_string_equal(at, rows[i].at);
 			assert_int_equal(route_is_home(&r), rows[i].home);
-			assert_int_equal(route_is_guarded(&r), rows[i].guarded);
+			assert_int_equal(route_nearest(&r, &s), rows[i].nearest);
 		}
 		route_release(&r);
 	}
+}
+
+/* What counts is where the home answered from, not how it is called; the next site is another home. */
+static void test_zone_of_home(void **state)
+{
+	struct failure failure = {0};
+	struct route r;
+	(void)state;
+	begin(&r, "http://a.io/x", 0);
+	route_note_home(&r, ZONE_PRIVATE);
+	assert_true(route_redirect(&r, &s, "http://10.255.0.1/y", &failure));
+	assert_int_equal(route_nearest(&r, &s), ZONE_PRIVATE);
+	assert_int_equal(route_restart(&r, &s), 0);
+	assert_false(route_redirect(&r, &s, "http://127.0.0.1/y", &failure));
+	assert_int_equal(route_restart(&r, &s), 0);
+	route_note_home(&r, ZONE_OWN);
+	assert_false(route_redirect(&r, &s, "http://127.0.0.1/y", &failure));
+	assert_int_equal(route_restart(&r, &s), 0);
+	route_note_home(&r, ZONE_LOOPBACK);
+	assert_true(route_redirect(&r, &s, "http://127.0.0.1/y", &failure));
+	assert_int_equal(route_enter(&r, &s, "", &failure.why), 0);
+	assert_int_equal(r.home_zone, ZONE_PUBLIC);
+	route_release(&r);
 }
 
 /* Where a registry sends us has a section of its own, or none; a new try begins at the registry again. */
@@ -247,12 +279,12 @@ static void test_policy_of_redirects(void **state)
 	(void)state;
 	begin(&r, "blob://reg.io/a@" DIGEST, 3); /* the registry comes first */
 	assert_true(route_redirect(&r, &s, "https://cdn.io/y", &failure));
-	route_fill(&r, &ask);
+	route_fill(&r, &s, &ask);
 	assert_int_equal(ask.patience.min_speed, 7);
 	assert_int_equal(ask.headers_len, 0); /* which are for who asks it by name */
 	assert_int_equal(route_restart(&r, &s), 0);
 	assert_true(route_is_home(&r));
-	route_fill(&r, &ask);
+	route_fill(&r, &s, &ask);
 	assert_int_equal(ask.headers_len, 1);
 	assert_int_equal(ask.patience.min_speed, 1024);
 	for (int i = 0; i < REDIRECTS_MAX; i++)
@@ -284,15 +316,11 @@ static void test_refresh(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_registry_url),
-	    cmocka_unit_test(test_accept),
-	    cmocka_unit_test(test_sources),
-	    cmocka_unit_test(test_bad_sources),
-	    cmocka_unit_test(test_order_of_sites),
-	    cmocka_unit_test(test_sites),
-	    cmocka_unit_test(test_refused_ranges),
-	    cmocka_unit_test(test_redirects),
-	    cmocka_unit_test(test_policy_of_redirects),
+	    cmocka_unit_test(test_registry_url),   cmocka_unit_test(test_accept),
+	    cmocka_unit_test(test_sources),        cmocka_unit_test(test_bad_sources),
+	    cmocka_unit_test(test_order_of_sites), cmocka_unit_test(test_sites),
+	    cmocka_unit_test(test_refused_ranges), cmocka_unit_test(test_redirects),
+	    cmocka_unit_test(test_zone_of_home),   cmocka_unit_test(test_policy_of_redirects),
 	    cmocka_unit_test(test_refresh),
 	};
 	return cmocka_run_group_tests_name("fetchd route", tests, set_up, NULL);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fetchd/http/proxy.h"
+
+/* System */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* Base */
+#include "common/base/opt.h"
+
+#define ENTRY_MAX 255 /* bytes: no name of a host is longer */
+
+/* The first variable that is set and not empty. */
+static const char *first_of(const char *const *names)
+{
+	for (; *names; names++) {
+		const char *value = getenv(*names);
+		if (value && value[0] != '\0')
+			return value;
+	}
+	return NULL;
+}
+
+/* An address without its brackets and zone. AF_UNSPEC: it is none. */
+static int parse_address(const char *text, uint8_t ret_address[static 16])
+{
+	char bare[ENTRY_MAX + 1];
+	size_t begin = text[0] == '[', len = strcspn(text + begin, "]%");
+	if (len >= sizeof(bare))
+		return AF_UNSPEC;
+	memcpy(bare, text + begin, len);
+	bare[len] = '\0';
+	if (inet_pton(AF_INET, bare, ret_address) == 1)
+		return AF_INET;
+	return inet_pton(AF_INET6, bare, ret_address) == 1 ? AF_INET6 : AF_UNSPEC;
+}
+
+static bool same_bits(const uint8_t *a, const uint8_t *b, uint64_t bits)
+{
+	size_t whole = bits / 8;
+	unsigned rest = bits % 8;
+	return memcmp(a, b, whole) == 0 && (rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0);
+}
+
+/* An address, or a block of them. */
+static bool is_in_block(char *entry, const char *host)
+{
+	uint8_t block[16], address[16];
+	uint64_t bits;
+	char *slash = strchr(entry, '/');
+	if (slash)
+		*slash = '\0';
+	int family = parse_address(entry, block);
+	uint64_t most = family == AF_INET ? 32 : 128;
+	bool right = family != AF_UNSPEC && parse_address(host, address) == family;
+	if (slash)
+		right = right && opt_parse_number(OPT_COUNT, slash + 1, &bits) == 0 && bits <= most;
+	else
+		bits = most;
+	return right && same_bits(block, address, bits);
+}
+
+/* "example.com" is above "a.example.com", and itself. */
+static bool is_below(const char *domain, const char *host)
+{
+	size_t domain_len = strlen(domain), len = strlen(host);
+	if (len > 0 && host[len - 1] == '.')
+		len--;
+	if (domain_len > 0 && domain[domain_len - 1] == '.')
+		domain_len--;
+	if (domain_len == 0 || len < domain_len || strncasecmp(host + len - domain_len, domain, domain_len) != 0)
+		return false;
+	return len == domain_len || host[len - domain_len - 1] == '.';
+}
+
+/* Take ":port" off. False: there is another than this one. An IPv6 address without brackets has no port. */
+static bool take_port(char *entry, uint16_t port)
+{
+	uint64_t number;
+	char *colon = strrchr(entry, ':');
+	if (!colon || strchr(entry, '/') || (entry[0] != '[' && strchr(entry, ':') != colon) || strchr(colon, ']'))
+		return true;
+	*colon = '\0';
+	return opt_parse_number(OPT_COUNT, colon + 1, &number) == 0 && number == port;
+}
+
+static bool names(char *entry, const struct origin *to)
+{
+	uint8_t address[16];
+	if (strcmp(entry, "*") == 0)
+		return true;
+	if (!take_port(entry, to->port))
+		return false;
+	if (is_in_block(entry, to->host))
+		return true;
+	if (parse_address(to->host, address) != AF_UNSPEC)
+		return false;
+	return is_below(entry + strspn(entry, entry[0] == '*' ? "*." : "."), to->host);
+}
+
+bool proxy_is_excepted(const char *list, const struct origin *to)
+{
+	static const char separators[] = ", \t";
+	char entry[ENTRY_MAX + 1];
+	for (list += strspn(list, separators); *list != '\0'; list += strspn(list, separators)) {
+		size_t len = strcspn(list, separators);
+		if (len < sizeof(entry)) {
+			memcpy(entry, list, len);
+			entry[len] = '\0';
+			if (names(entry, to))
+				return true;
+		}
+		list += len;
+	}
+	return false;
+}
+
+const char *proxy_of(const struct origin *to)
+{
+	/* Not HTTP_PROXY in capitals: a CGI's client could set it. */
+	static const char *const proxies[2][5] = {{"http_proxy", "all_proxy", "ALL_PROXY"},
+						  {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}};
+	static const char *const exceptions[] = {"no_proxy", "NO_PROXY", NULL};
+	const char *list = first_of(exceptions);
+	return list && proxy_is_excepted(list, to) ? NULL : first_of(proxies[to->tls]);
+}

@@ -131,12 +131,19 @@ static void note_progress(struct fetch *f)
 
 /* ── requests ── */
 
+/* After the configuration was read again: no request is made with what the former one gave. */
+static void refresh(struct fetch *f)
+{
+	if (route_refresh(&f->route, f->env->settings))
+		login_forget(&f->login);
+}
+
 /* For [first, last] of the content, where the transfer is led to now. What it points to is borrowed from `f`. */
 static void fill_request(void *self, uint64_t first, uint64_t last, struct http_ask *ret_ask)
 {
 	struct fetch *f = self;
 	const struct want *w = &f->want;
-	route_refresh(&f->route, f->env->settings);
+	refresh(f);
 	*ret_ask = (struct http_ask){
 	    .authorization = route_is_home(&f->route) ? login_value(&f->login) : NULL,
 	    /* If a digest decides in the end, another validator (of another mirror, say) is not a reason to restart. */
@@ -204,7 +211,7 @@ static bool on_head(void *self, const struct response *r)
 static enum body_answer on_body(void *self, const void *data, size_t len)
 {
 	struct fetch *f = self;
-	route_refresh(&f->route, f->env->settings);
+	refresh(f);
 	struct stream_piece piece =
 	    stream_body(&f->stream, &f->outlet, &f->throttle, &f->route.policy, ranges_wall(f->ranges), data, len);
 	if (piece.answer == BODY_PAUSE)
@@ -350,6 +357,7 @@ static const struct step *line_up(struct fetch *f)
 static const struct step *present(struct fetch *f)
 {
 	struct pass_account who = account_of(f);
+	refresh(f);
 	if (!route_is_home(&f->route))
 		return &step_ask;
 	return after_login(f, login_present(&f->login, &who, &f->failure));
@@ -539,7 +547,7 @@ static const struct step *advance(struct fetch *f)
 		       .good = stream_is_good(s),
 		       .flowing = stream_is_flowing(s) && f->turn.holding},
 	};
-	route_refresh(&f->route, f->env->settings);
+	refresh(f);
 	enum ranges_verdict verdict = ranges_advance(f->ranges, &view, &f->failure, &f->sink_error);
 	note_progress(f);
 	switch (verdict) {
@@ -652,7 +660,7 @@ static const struct step *retry(struct fetch *f)
 	uint64_t wait_ms;
 	if (ask_otherwise(f) || leave_mirror(f))
 		return &step_line_up;
-	route_refresh(&f->route, f->env->settings);
+	refresh(f);
 	struct retry_settings limits = limits_of(f);
 	turn_end(&f->turn);
 	f->sink_error = outlet_flush(&f->outlet);

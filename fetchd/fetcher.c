@@ -11,6 +11,12 @@ int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *se
 	return r < 0 ? r : passes_new(loop, f->http, settings, &f->passes);
 }
 
+int fetcher_forget(struct fetcher *f)
+{
+	passes_forget(f->passes);
+	return http_forget(f->http);
+}
+
 void fetcher_close(struct fetcher *f)
 {
 	passes_free(f->passes);

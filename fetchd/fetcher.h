@@ -26,6 +26,9 @@ struct fetcher {
 /* `f` is all zero; loop and settings are borrowed. 0 or -ENOMEM. */
 int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *settings);
 
+/* Keep nothing that was learned or made under the settings so far. 0, or -ENOMEM: connections may be kept. */
+int fetcher_forget(struct fetcher *f);
+
 /* All transfers are gone before. Fit for one of zeros or half-made. */
 void fetcher_close(struct fetcher *f);
 

@@ -119,10 +119,12 @@ static void resolve(struct route *r, const struct settings *s)
 		r->policy_at.headers.len = 0;
 }
 
-void route_refresh(struct route *r, const struct settings *s)
+bool route_refresh(struct route *r, const struct settings *s)
 {
-	if (r->generation != s->generation)
-		resolve(r, s);
+	if (r->generation == s->generation)
+		return false;
+	resolve(r, s);
+	return true;
 }
 
 /* A mirror is a registry with credentials of its own. */

@@ -85,8 +85,8 @@ int route_enter(struct route *r, const struct settings *s, const char *expected,
 /* A try begins where the site says, whatever it was redirected to before. 0 or -ENOMEM. */
 int route_restart(struct route *r, const struct settings *s);
 
-/* Resolve the policies again if the configuration was read again. Cheap otherwise. */
-void route_refresh(struct route *r, const struct settings *s);
+/* Resolve the policies again if the configuration was read again. True: it was. Cheap otherwise. */
+bool route_refresh(struct route *r, const struct settings *s);
 
 /* Follow a redirect. False, with `ret_failure`: its target is not allowed. */
 bool route_redirect(struct route *r, const struct settings *s, const char *location, struct failure *ret_failure);

@@ -45,21 +45,29 @@ static int on_start(void *self, struct loop *loop)
 	return exit_code_of(r);
 }
 
-/* Transfers that run continue; their next request is made under the new settings. */
+/*
+ * Running transfers continue; their next request is made under the new settings. Also where a mistake keeps the old ones,
+ * the files that they name may be others by now: authorities, certificates, credentials.
+ */
 static void on_reload(void *self)
 {
-	const struct server *s = self;
+	struct server *s = self;
 	struct reason why = {"out of memory"};
+	unsigned generation = s->settings->generation + 1;
 	AUTO_FREE struct settings *fresh = calloc(1, sizeof(*fresh));
-	if (!fresh || program_reread(s->call, fresh, &why) < 0) {
-		log_error("the old settings stay: %s", why.text);
-		return;
+	bool is_read = fresh && program_reread(s->call, fresh, &why) == 0;
+	if (is_read) {
+		*s->settings = *fresh;
+		serve_warn_of_skipped(s->settings);
 	}
-	fresh->generation = s->settings->generation + 1;
-	*s->settings = *fresh;
-	serve_warn_of_skipped(s->settings);
-	passes_forget(s->fetcher.passes);
-	log_notice("settings read again");
+	s->settings->generation = generation;
+	int r = fetcher_forget(&s->fetcher);
+	if (r < 0)
+		(void)log_errno(r, "cannot forget connections and certificate authorities: reload again");
+	if (is_read)
+		log_notice("settings read again");
+	else
+		log_error("the old settings stay: %s", why.text);
 }
 
 /* Nothing is kept here that would have to be saved. */

@@ -3,7 +3,6 @@
 
 /* System */
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
@@ -19,23 +18,23 @@
 
 /* Own */
 #include "fetchd/http/curl_error.h"
+#include "fetchd/http/pool.h"
 #include "fetchd/http/proxy.h"
 
 #define RECEIVE_BUFFER       (128 * 1024L) /* bytes, for each running exchange; while it is paused up to twice that */
 #define SMALL_RECEIVE_BUFFER (32 * 1024L)
-#define IDLE_CONNECTIONS     32L
 #define SPARE_EXCHANGES      8 /* kept for reuse: each has a curl handle */
 
 struct http {
 	struct loop *loop;
-	CURLM *multi;
-	struct loop_timer timer; /* curl's */
+	struct pool *pool; /* for new requests */
 	SLIST_HEAD(, exchange) spare;
 	unsigned spare_len;
 };
 
 struct exchange {
 	struct http *http;
+	struct pool *pool; /* where it runs, else NULL */
 	CURL *easy;
 	struct curl_slist *headers;
 	const struct http_hooks *hooks;
@@ -57,74 +56,6 @@ struct exchange {
 	struct buf form;            /* the body of a POST; wiped: it may be a password */
 	SLIST_ENTRY(exchange) link; /* among the spare ones */
 };
-
-/* What curl watches for us: one for each of its sockets. */
-struct watch {
-	struct loop_io io;
-	curl_socket_t socket;
-	struct http *http;
-};
-
-static void collect_ends(struct http *h);
-
-static void act(struct http *h, curl_socket_t socket, int what)
-{
-	int running;
-	(void)curl_multi_socket_action(h->multi, socket, what, &running);
-	collect_ends(h);
-}
-
-static void on_io(void *self, unsigned events)
-{
-	const struct watch *w = self; /* curl may take it away in the call */
-	act(w->http, w->socket,
-	    (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0));
-}
-
-static int on_socket(CURL *easy, curl_socket_t socket, int what, void *self, void *of_socket)
-{
-	struct http *h = self;
-	struct watch *w = of_socket;
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (w)
-			loop_io_stop(&w->io);
-		free(w);
-		return 0;
-	}
-	if (!w) {
-		w = calloc(1, sizeof(*w));
-		if (!w)
-			return -1;
-		w->http = h;
-		w->socket = socket;
-		loop_io_init(&w->io, h->loop, on_io, w);
-		(void)curl_multi_assign(h->multi, socket, w);
-	}
-	loop_io_watch(&w->io, socket, (what & CURL_POLL_IN ? LOOP_READ : 0) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0));
-	return 0;
-}
-
-static int set_timer(CURLM *multi, long timeout_ms, void *self)
-{
-	struct http *h = self;
-	(void)multi;
-	if (timeout_ms < 0)
-		loop_timer_stop(&h->timer);
-	else
-		loop_timer_set(&h->timer, (uint64_t)timeout_ms);
-	return 0;
-}
-
-static void on_timer(void *self)
-{
-	struct http *h = self;
-	long timeout_ms = -1;
-	act(h, CURL_SOCKET_TIMEOUT, 0);
-	/* A timer that was a hair early leaves curl's time as it was, and curl tells only changes. */
-	if (!loop_timer_is_set(&h->timer) && curl_multi_timeout(h->multi, &timeout_ms) == CURLM_OK)
-		(void)set_timer(h->multi, timeout_ms, h);
-}
 
 /* curl calls this with whole lines, those of trailers and interim answers included. */
 static size_t on_header(char *data, size_t one, size_t len, void *self)
@@ -242,12 +173,15 @@ static void exchange_free(struct exchange *x)
 static void retire(struct exchange *x)
 {
 	struct http *h = x->http;
+	bool is_old = x->pool && x->pool != h->pool;
 	loop_timer_stop(&x->stall);
-	(void)curl_multi_remove_handle(h->multi, x->easy);
+	if (x->pool)
+		pool_remove(x->pool, x->easy);
+	x->pool = NULL;
 	(void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
 	(void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, NULL);
 	drop_request(x);
-	if (h->spare_len >= SPARE_EXCHANGES) {
+	if (is_old || h->spare_len >= SPARE_EXCHANGES) {
 		exchange_free(x);
 		return;
 	}
@@ -263,19 +197,14 @@ static void finish(struct exchange *x, enum http_end end, int error, const struc
 	hooks->done(self, end, error, why);
 }
 
-static void collect_ends(struct http *h)
+static void on_ended(CURL *easy, CURLcode code)
 {
-	CURLMsg *message;
-	int left, error;
-	while ((message = curl_multi_info_read(h->multi, &left))) {
-		struct exchange *x = NULL;
-		struct reason why;
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&x);
-		enum http_end end = end_of(x, message->data.result, &error, &why);
-		finish(x, end, error, &why);
-	}
+	struct exchange *x = NULL;
+	struct reason why;
+	int error;
+	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&x);
+	enum http_end end = end_of(x, code, &error, &why);
+	finish(x, end, error, &why);
 }
 
 /* Not restarted with every byte: when it fires it checks the age of the last one. curl handles the time to connect. */
@@ -440,10 +369,11 @@ int http_start(struct http *h, const struct http_ask *ask, const struct http_hoo
 	x->error[0] = '\0';
 	x->patience = ask->patience;
 	response_init(&x->response, clock_wall_s());
-	if (!set_request(x, ask) || curl_multi_add_handle(h->multi, x->easy) != CURLM_OK) {
+	if (!set_request(x, ask) || !pool_add(h->pool, x->easy)) {
 		retire(x);
 		return -ENOMEM;
 	}
+	x->pool = h->pool;
 	loop_timer_set(&x->stall, patience_first_look(&x->patience));
 	*ret_exchange = x;
 	return 0;
@@ -483,19 +413,34 @@ int http_new(struct loop *loop, struct http **ret_http)
 	if (!h)
 		return -ENOMEM;
 	h->loop = loop;
-	loop_timer_init(&h->timer, loop, on_timer, h);
-	h->multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
-	if (!h->multi) {
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || pool_new(loop, on_ended, &h->pool) < 0) {
 		free(h);
 		return -ENOMEM;
 	}
-	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
 	*ret_http = h;
+	return 0;
+}
+
+static void free_spare(struct http *h)
+{
+	struct exchange *x;
+	while ((x = SLIST_FIRST(&h->spare))) {
+		SLIST_REMOVE_HEAD(&h->spare, link);
+		exchange_free(x);
+	}
+	h->spare_len = 0;
+}
+
+/* TLS sessions are kept in the spare handles or in the pool, depending on the version of libcurl. */
+int http_forget(struct http *h)
+{
+	struct pool *fresh;
+	int r = pool_new(h->loop, on_ended, &fresh);
+	if (r < 0)
+		return r;
+	free_spare(h);
+	pool_retire(h->pool);
+	h->pool = fresh;
 	return 0;
 }
 
@@ -503,13 +448,8 @@ void http_free(struct http *h)
 {
 	if (!h)
 		return;
-	struct exchange *x;
-	while ((x = SLIST_FIRST(&h->spare))) {
-		SLIST_REMOVE_HEAD(&h->spare, link);
-		exchange_free(x);
-	}
-	(void)curl_multi_cleanup(h->multi);
-	loop_timer_stop(&h->timer);
+	free_spare(h);
+	pool_retire(h->pool);
 	curl_global_cleanup();
 	free(h);
 }

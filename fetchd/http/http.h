@@ -2,8 +2,8 @@
 /*
  * HTTP exchanges by libcurl's multi interface on our loop: one request, one response, no decisions. Redirects,
  * credentials, ranges and retries are up to the caller. This header is a seam: it names no library, and a program may
- * be linked with another implementation. http.c alone makes requests by libcurl; url.c has its parser of URLs,
- * curl_error.c its errors.
+ * be linked with another implementation. http.c alone makes requests by libcurl; pool.c runs them on our loop, url.c
+ * has its parser of URLs, curl_error.c its errors.
  *
  * HTTP/1.1 only: pausing HTTP/2 streams has a trail of bugs around libcurl 7.88. No content encoding is asked for,
  * because offsets count the bytes of the content as it is.
@@ -70,6 +70,12 @@ struct http_ask {
 
 /* Borrows the loop. 0 or -ENOMEM. Once in a process. */
 int http_new(struct loop *loop, struct http **ret_http);
+
+/*
+ * Use nothing for new requests that was learned from earlier ones: connections, TLS sessions, certificate authorities, addresses
+ * of names. Running exchanges continue. 0, or -ENOMEM: nothing is forgotten.
+ */
+int http_forget(struct http *h);
 
 /* All exchanges are over or cancelled before. NULL is fine. */
 void http_free(struct http *h);

@@ -4,7 +4,10 @@
 import base64
 import json
 import os
+import shutil
+import signal
 import ssl
+import threading
 
 import pytest
 
@@ -12,8 +15,8 @@ import badserver
 from authority import Authority
 from conftest import settled
 from images import MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
-from servers import Registry, loopback_names, own_address
-from stages import BAD_DATA, CONFIG, UNAVAILABLE, one_line
+from servers import Registry, loopback_names, own_address, wait_for
+from stages import BAD_DATA, CONFIG, DENIED, NOT_FOUND, UNAVAILABLE, catches, one_line
 from tokens import Realm
 
 DATA = os.urandom(300_000)
@@ -178,6 +181,146 @@ def test_client_certificate(box, authority):
         assert not server.requests
         configure(box, (server.address, trust, f"client_cert = {certificate}", f"client_key = {key}"))
         fetch(box, server)
+
+
+# ── what a reload has to reach: all that was learned under the former configuration, or from files that it names ──
+
+
+def reload(box, told="settings read again"):
+    fetchd = box.stage("fetchd")
+    wait_for("fetchd to listen to signals", lambda: catches(fetchd, signal.SIGHUP))
+    before = box.logs().count(told)
+    os.kill(fetchd, signal.SIGHUP)
+    wait_for(f"fetchd to say '{told}'", lambda: box.logs().count(told) > before)
+
+
+def fetch_new(box, server, want=0):
+    """What is not stored yet."""
+    data = os.urandom(1000)
+    server.on("/new", badserver.whole(data))
+    return box.run("sluice", "fetch", server.url("/new"), "--digest", digest_of(data), want=want)
+
+
+TLS_VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
+
+
+@pytest.mark.parametrize("version", TLS_VERSIONS.values(), ids=TLS_VERSIONS)
+def test_reload_with_another_authority(box, authority, tmp_path, version):
+    """
+    The ca_file is replaced: what the former authority signed is not trusted any more, be it over a connection that stands or a
+    session that could be resumed; what the new one signed is.
+    """
+    trusted, other = tmp_path / "trusted.pem", Authority(tmp_path / "other")
+    shutil.copy(authority.certificate, trusted)
+    former, renewed = authority.context(), other.context()
+    former.maximum_version = version
+    with badserver.BadServer(tls=former) as server:
+        configure(box, (server.address, f"ca_file = {trusted}"))
+        with box.up():
+            fetch_new(box, server)
+            fetch_new(box, server)
+            assert server.connections == 1
+            shutil.copy(other.certificate, trusted)
+            reload(box)
+            one_line(fetch_new(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
+            assert len(server.requests) == 2
+            server.server.tls = renewed
+            fetch_new(box, server)
+
+
+def test_reload_without_the_authority(box, authority, tmp_path):
+    """The line is gone; or the file is, which is a mistake, and nevertheless nothing is trusted because of it."""
+    trusted = tmp_path / "trusted.pem"
+    shutil.copy(authority.certificate, trusted)
+    with badserver.BadServer(tls=authority.context()) as server:
+        configure(box, (server.address, f"ca_file = {trusted}"))
+        with box.up():
+            fetch_new(box, server)
+            trusted.unlink()
+            reload(box, told="the old settings stay")
+            one_line(fetch_new(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
+            shutil.copy(authority.certificate, trusted)
+            reload(box)
+            fetch_new(box, server)
+            fetch(box, server, want=NOT_FOUND, path="/none")  # so that the log does not fold two equal lines into one
+            configure(box, (server.address, "max_retries = 0"))
+            reload(box)
+            one_line(fetch_new(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
+
+
+def test_reload_with_another_client_certificate(box, authority, tmp_path):
+    """The files are replaced under their names, as a renewal does it."""
+    shown, seen = tmp_path / "shown.pem", []
+
+    def behave(x):
+        names = dict(field[0] for field in x.handler.connection.getpeercert()["subject"])
+        seen.append(names["commonName"])
+        badserver.whole(b"x" * len(seen))(x)
+
+    def show(name):
+        certificate, key = authority.issue(name)
+        shown.write_bytes(certificate.read_bytes() + key.read_bytes())
+
+    with badserver.BadServer(tls=authority.require(authority.context())) as server:
+        server.on("/blob", behave)
+        show("first")
+        configure(box, (server.address, f"ca_file = {authority.certificate}", f"client_cert = {shown}"))
+        with box.up():
+            for number, name in enumerate(("first", "second"), 1):
+                if number > 1:
+                    show(name)
+                    reload(box)
+                box.run("sluice", "fetch", server.url("/blob"), "--digest", digest_of(b"x" * number), want=0)
+        assert seen == ["first", "second"]
+
+
+def test_reload_in_mid_transfer(box, authority, tmp_path):
+    """What runs goes on over its connection; its next request goes by what was read."""
+    trusted, other = tmp_path / "trusted.pem", Authority(tmp_path / "other")
+    shutil.copy(authority.certificate, trusted)
+    half = len(DATA) // 2
+
+    def break_off(x):
+        x.rest(DATA, len(DATA), send=half, end=False)
+        x.handler.wfile.flush()
+        assert reloaded.wait(60)
+        x.hang_up()
+
+    reloaded = threading.Event()
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", break_off, badserver.whole(DATA))
+        configure(box, (server.address, f"ca_file = {trusted}"))
+        with box.up():
+            running = box.popen("sluice", "fetch", server.url("/blob"), "--digest", DIGEST)
+            wait_for("half of it", lambda: box.size(DIGEST) > half // 2)
+            shutil.copy(other.certificate, trusted)
+            reload(box)
+            server.server.tls = other.context()
+            reloaded.set()
+            box.finish(running, want=0)
+        assert [r.range for r in server.requests][0] == "" and len(server.requests) == 2
+
+
+def test_reload_without_the_credentials(box, bad):
+    """Neither a password nor a token that was made with it is used again."""
+    realm = Realm(bad)
+
+    def with_password(behaviour):
+        def behave(x):
+            (behaviour if x.headers.get("Authorization") == f"Basic {BASIC}" else badserver.status(401))(x)
+
+        return behave
+
+    bad.on(realm.path, with_password(realm.give))
+    bad.on("/blob", realm.guard(badserver.whole(DATA)))
+    bad.on("/other", realm.guard(badserver.whole(b"x")))
+    configure(box, auths=[bad.address])
+    with box.up():
+        fetch(box, bad)
+        (box.directory / "auth.json").write_text("{}")
+        reload(box)
+        box.run("sluice", "fetch", bad.url("/other"), "--digest", digest_of(b"x"), want=DENIED)
+    assert realm.made == 1 and not [r for r in bad.asked("/other") if "Authorization" in r.headers]
 
 
 def test_time_outs_of_one_registry(box, bad):

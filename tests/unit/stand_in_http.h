@@ -32,6 +32,7 @@ struct exchange {
 struct http {
 	struct exchange all[EXCHANGES_MAX];
 	size_t len;
+	unsigned forgotten; /* times */
 	bool out_of_memory; /* of the next request */
 };
 
@@ -49,6 +50,12 @@ void http_free(struct http *h)
 {
 	for (size_t i = 0; h && i < h->len; i++)
 		assert_false(h->all[i].running);
+}
+
+int http_forget(struct http *h)
+{
+	h->forgotten++;
+	return 0;
 }
 
 int http_start(struct http *h, const struct http_ask *ask, const struct http_hooks *hooks, void *self,

@@ -24,10 +24,10 @@ static void check_request(const struct challenge *c)
 	struct origin registry, realm;
 	struct reason why = {{0}};
 	struct buf url = BUF_INIT, form = BUF_INIT;
-	bool guarded;
+	enum guard_zone nearest;
 	FUZZ_CHECK(origin_of("https://registry.example", &registry, &why) == 0);
-	if (token_check_realm(c->realm, &registry, &realm, &guarded, &why) == 0) {
-		FUZZ_CHECK(realm.tls && (guarded || origin_eq(&realm, &registry)));
+	if (token_check_realm(c->realm, &registry, ZONE_PUBLIC, &realm, &nearest, &why) == 0) {
+		FUZZ_CHECK(realm.tls && (nearest == ZONE_PRIVATE || origin_eq(&realm, &registry)));
 		FUZZ_CHECK(token_request(c, "a/b", &none, &url, &form) == 0);
 		for (const char *p = url.data; *p; p++)
 			FUZZ_CHECK(*p > ' ' && *p <= '~' && *p != '#');

@@ -25,93 +25,94 @@ static enum guard_zone zone_of(const char *text)
 	return zone;
 }
 
+static const struct {
+	const char *address;
+	enum guard_zone zone;
+} addresses[] = {
+    {"127.0.0.1", ZONE_LOOPBACK},
+    {"127.255.255.254", ZONE_LOOPBACK},
+    {"126.255.255.255", ZONE_PUBLIC},
+    {"128.0.0.1", ZONE_PUBLIC},
+    {"0.0.0.0", ZONE_LOOPBACK},
+    {"0.1.2.3", ZONE_LOOPBACK},
+    {"1.0.0.0", ZONE_PUBLIC},
+    {"169.254.169.254", ZONE_METADATA},
+    {"169.254.170.2", ZONE_METADATA},
+    {"169.254.0.1", ZONE_LINK},
+    {"169.253.169.254", ZONE_PUBLIC},
+    {"169.255.0.1", ZONE_PUBLIC},
+    {"100.100.100.200", ZONE_METADATA},
+    {"100.100.100.201", ZONE_PRIVATE},
+    {"100.63.255.255", ZONE_PUBLIC},
+    {"100.128.0.0", ZONE_PUBLIC},
+    {"192.0.0.192", ZONE_METADATA},
+    {"192.0.1.0", ZONE_PUBLIC},
+    {"168.63.129.16", ZONE_METADATA},
+    {"10.255.0.1", ZONE_PRIVATE},
+    {"11.0.0.1", ZONE_PUBLIC},
+    {"172.15.255.255", ZONE_PUBLIC},
+    {"172.31.255.255", ZONE_PRIVATE},
+    {"172.32.0.0", ZONE_PUBLIC},
+    {"192.168.255.1", ZONE_PRIVATE},
+    {"192.169.0.1", ZONE_PUBLIC},
+    {"198.19.255.255", ZONE_PRIVATE},
+    {"223.255.255.255", ZONE_PUBLIC},
+    {"224.0.0.1", ZONE_LOOPBACK},
+    {"255.255.255.255", ZONE_LOOPBACK},
+    {"93.184.216.34", ZONE_PUBLIC},
+    {"::1", ZONE_LOOPBACK},
+    {"::", ZONE_LOOPBACK},
+    {"::2", ZONE_LOOPBACK}, /* 0.0.0.2, in the old form */
+    {"ff02::1", ZONE_LOOPBACK},
+    {"fe80::1", ZONE_LINK},
+    {"febf::1", ZONE_LINK},
+    {"fec0::1", ZONE_PRIVATE},
+    {"fc00::1", ZONE_PRIVATE},
+    {"fdff::1", ZONE_PRIVATE},
+    {"fbff::1", ZONE_PUBLIC},
+    {"fd00:ec2::254", ZONE_METADATA},
+    {"fd00:ec2::253", ZONE_METADATA},
+    {"fd00:ec2::23", ZONE_METADATA},
+    {"fd20:ce::254", ZONE_METADATA},
+    {"fd20:ce::253", ZONE_PRIVATE},
+    {"fd00:42::42", ZONE_METADATA},
+    {"fd00:c1::a9fe:a9fe", ZONE_METADATA},
+    {"2001:db8::a9fe:a9fe", ZONE_METADATA}, /* behind somebody's translator */
+    {"::ffff:127.0.0.1", ZONE_LOOPBACK},
+    {"::ffff:10.255.0.1", ZONE_PRIVATE},
+    {"::ffff:169.254.169.254", ZONE_METADATA},
+    {"::ffff:93.184.216.34", ZONE_PUBLIC},
+    {"::ffff:0:127.0.0.1", ZONE_LOOPBACK},
+    {"::127.0.0.1", ZONE_LOOPBACK},
+    {"64:ff9b::7f00:1", ZONE_LOOPBACK},
+    {"64:ff9b::aff:1", ZONE_PRIVATE},
+    {"64:ff9b::6464:64c8", ZONE_METADATA},
+    {"64:ff9b::5db8:d822", ZONE_PUBLIC},
+    {"64:ff9b:1::7f00:1", ZONE_LOOPBACK},
+    {"64:ff9b:1:7f00:0:100::", ZONE_LOOPBACK},
+    {"64:ff9b:1:007f:0:1::", ZONE_LOOPBACK},
+    {"64:ff9b:1::7f:0:100:0", ZONE_LOOPBACK},
+    {"64:ff9b:1::a9fe:1", ZONE_LOOPBACK}, /* as a /64 its bytes would be those of 0.0.0.0 */
+    {"64:ff9b:1:5db8:d8:2200:5db8:d822", ZONE_PRIVATE},
+    {"64:ff9b:2::7f00:1", ZONE_PUBLIC},
+    {"2002:7f00:1::", ZONE_LOOPBACK},
+    {"2002:aff:1::", ZONE_PRIVATE},
+    {"2002:5db8:d822::1", ZONE_PUBLIC},
+    {"2001:0:5db8:d822::80ff:fffe", ZONE_LOOPBACK}, /* Teredo, its client inverted */
+    {"2001:0:7f00:1::a247:27dd", ZONE_LOOPBACK},
+    {"2001:0:5db8:d822::a247:27dd", ZONE_PUBLIC},
+    {"2001:db8::5efe:127.0.0.1", ZONE_LOOPBACK}, /* ISATAP */
+    {"2001:db8::200:5efe:10.255.0.1", ZONE_PRIVATE},
+    {"2001:db8::1:5efe:127.0.0.1", ZONE_PUBLIC},
+    {"2001:db8::1", ZONE_PUBLIC},
+};
+
 static void test_addresses(void **state)
 {
-	static const struct {
-		const char *address;
-		enum guard_zone zone;
-	} rows[] = {
-	    {"127.0.0.1", ZONE_LOOPBACK},
-	    {"127.255.255.254", ZONE_LOOPBACK},
-	    {"126.255.255.255", ZONE_PUBLIC},
-	    {"128.0.0.1", ZONE_PUBLIC},
-	    {"0.0.0.0", ZONE_LOOPBACK},
-	    {"0.1.2.3", ZONE_LOOPBACK},
-	    {"1.0.0.0", ZONE_PUBLIC},
-	    {"169.254.169.254", ZONE_METADATA},
-	    {"169.254.170.2", ZONE_METADATA},
-	    {"169.254.0.1", ZONE_LINK},
-	    {"169.253.169.254", ZONE_PUBLIC},
-	    {"169.255.0.1", ZONE_PUBLIC},
-	    {"100.100.100.200", ZONE_METADATA},
-	    {"100.100.100.201", ZONE_PRIVATE},
-	    {"100.63.255.255", ZONE_PUBLIC},
-	    {"100.128.0.0", ZONE_PUBLIC},
-	    {"192.0.0.192", ZONE_METADATA},
-	    {"192.0.1.0", ZONE_PUBLIC},
-	    {"168.63.129.16", ZONE_METADATA},
-	    {"10.255.0.1", ZONE_PRIVATE},
-	    {"11.0.0.1", ZONE_PUBLIC},
-	    {"172.15.255.255", ZONE_PUBLIC},
-	    {"172.31.255.255", ZONE_PRIVATE},
-	    {"172.32.0.0", ZONE_PUBLIC},
-	    {"192.168.255.1", ZONE_PRIVATE},
-	    {"192.169.0.1", ZONE_PUBLIC},
-	    {"198.19.255.255", ZONE_PRIVATE},
-	    {"223.255.255.255", ZONE_PUBLIC},
-	    {"224.0.0.1", ZONE_LOOPBACK},
-	    {"255.255.255.255", ZONE_LOOPBACK},
-	    {"93.184.216.34", ZONE_PUBLIC},
-	    {"::1", ZONE_LOOPBACK},
-	    {"::", ZONE_LOOPBACK},
-	    {"::2", ZONE_LOOPBACK}, /* 0.0.0.2, in the old form */
-	    {"ff02::1", ZONE_LOOPBACK},
-	    {"fe80::1", ZONE_LINK},
-	    {"febf::1", ZONE_LINK},
-	    {"fec0::1", ZONE_PRIVATE},
-	    {"fc00::1", ZONE_PRIVATE},
-	    {"fdff::1", ZONE_PRIVATE},
-	    {"fbff::1", ZONE_PUBLIC},
-	    {"fd00:ec2::254", ZONE_METADATA},
-	    {"fd00:ec2::253", ZONE_METADATA},
-	    {"fd00:ec2::23", ZONE_METADATA},
-	    {"fd20:ce::254", ZONE_METADATA},
-	    {"fd20:ce::253", ZONE_PRIVATE},
-	    {"fd00:42::42", ZONE_METADATA},
-	    {"fd00:c1::a9fe:a9fe", ZONE_METADATA},
-	    {"2001:db8::a9fe:a9fe", ZONE_METADATA}, /* behind somebody's translator */
-	    {"::ffff:127.0.0.1", ZONE_LOOPBACK},
-	    {"::ffff:10.255.0.1", ZONE_PRIVATE},
-	    {"::ffff:169.254.169.254", ZONE_METADATA},
-	    {"::ffff:93.184.216.34", ZONE_PUBLIC},
-	    {"::ffff:0:127.0.0.1", ZONE_LOOPBACK},
-	    {"::127.0.0.1", ZONE_LOOPBACK},
-	    {"64:ff9b::7f00:1", ZONE_LOOPBACK},
-	    {"64:ff9b::aff:1", ZONE_PRIVATE},
-	    {"64:ff9b::6464:64c8", ZONE_METADATA},
-	    {"64:ff9b::5db8:d822", ZONE_PUBLIC},
-	    {"64:ff9b:1::7f00:1", ZONE_LOOPBACK},
-	    {"64:ff9b:1:7f00:0:100::", ZONE_LOOPBACK},
-	    {"64:ff9b:1:007f:0:1::", ZONE_LOOPBACK},
-	    {"64:ff9b:1::7f:0:100:0", ZONE_LOOPBACK},
-	    {"64:ff9b:1::a9fe:1", ZONE_LOOPBACK}, /* as a /64 its bytes would be those of 0.0.0.0 */
-	    {"64:ff9b:1:5db8:d8:2200:5db8:d822", ZONE_PRIVATE},
-	    {"64:ff9b:2::7f00:1", ZONE_PUBLIC},
-	    {"2002:7f00:1::", ZONE_LOOPBACK},
-	    {"2002:aff:1::", ZONE_PRIVATE},
-	    {"2002:5db8:d822::1", ZONE_PUBLIC},
-	    {"2001:0:5db8:d822::80ff:fffe", ZONE_LOOPBACK}, /* Teredo, its client inverted */
-	    {"2001:0:7f00:1::a247:27dd", ZONE_LOOPBACK},
-	    {"2001:0:5db8:d822::a247:27dd", ZONE_PUBLIC},
-	    {"2001:db8::5efe:127.0.0.1", ZONE_LOOPBACK}, /* ISATAP */
-	    {"2001:db8::200:5efe:10.255.0.1", ZONE_PRIVATE},
-	    {"2001:db8::1:5efe:127.0.0.1", ZONE_PUBLIC},
-	    {"2001:db8::1", ZONE_PUBLIC},
-	};
 	(void)state;
-	for (size_t i = 0; i < LEN(rows); i++)
-		if (zone_of(rows[i].address) != rows[i].zone)
-			fail_msg("%s: %d", rows[i].address, zone_of(rows[i].address));
+	for (size_t i = 0; i < LEN(addresses); i++)
+		if (zone_of(addresses[i].address) != addresses[i].zone)
+			fail_msg("%s: %d", addresses[i].address, zone_of(addresses[i].address));
 	struct sockaddr local = {.sa_family = AF_UNIX};
 	assert_int_equal(guard_zone(&local), ZONE_LOOPBACK);
 }

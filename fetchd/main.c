@@ -44,13 +44,20 @@
  *	ingestd(1), commitd(1), sluice(1)
  */
 
+/* System */
+#include <string.h>
+
 /* Own */
 #include "fetchd/config/settings.h"
+#include "fetchd/harden.h"
 #include "fetchd/serve.h"
 #include "fetchd/tool.h"
 
 static int begin(const struct call *call)
 {
+	int r = harden_memory();
+	if (r < 0)
+		log_warning("passwords may be in a core file of this process: %s", strerror(-r));
 	serve_warn_of_skipped(call->settings);
 	return 0;
 }

@@ -238,6 +238,8 @@ static void set_up(struct exchange *x)
 	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, x);
 	(void)curl_easy_setopt(e, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
+	(void)curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	(void)curl_easy_setopt(e, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	(void)curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	(void)curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
@@ -413,6 +415,7 @@ int http_new(struct loop *loop, struct http **ret_http)
 	if (!h)
 		return -ENOMEM;
 	h->loop = loop;
+	(void)unsetenv("SSLKEYLOGFILE"); /* libcurl would write there what TLS hides */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || pool_new(loop, on_ended, &h->pool) < 0) {
 		free(h);
 		return -ENOMEM;

@@ -8,6 +8,7 @@ import shutil
 import signal
 import ssl
 import threading
+import warnings
 
 import pytest
 
@@ -181,6 +182,36 @@ def test_client_certificate(box, authority):
         assert not server.requests
         configure(box, (server.address, trust, f"client_cert = {certificate}", f"client_key = {key}"))
         fetch(box, server)
+
+
+def test_old_tls_is_not_spoken(box, authority, monkeypatch):
+    """Also where OpenSSL's configuration allows it."""
+    openssl = box.directory / "openssl.cnf"
+    openssl.write_text("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n"
+                       "MinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n")
+    monkeypatch.setenv("OPENSSL_CONF", str(openssl))
+    context = authority.context()
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with badserver.BadServer(tls=context) as server:
+        server.on("/blob", badserver.whole(DATA))
+        configure(box, (server.address, f"ca_file = {authority.certificate}"))
+        one_line(fetch(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
+        assert not server.requests
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        fetch(box, server)
+
+
+def test_key_log_is_not_written(box, authority, monkeypatch):
+    keys = box.directory / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(keys))
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", badserver.whole(DATA))
+        configure(box, (server.address, f"ca_file = {authority.certificate}"))
+        fetch(box, server)
+    assert not keys.exists()
 
 
 # ── what a reload has to reach: all that was learned under the former configuration, or from files that it names ──

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import pathlib
+import re
 import secrets
 import subprocess
 
@@ -12,6 +13,7 @@ import pytest
 
 import badserver
 from images import digest_of
+from servers import wait_for
 from stages import OK
 
 DATA = os.urandom(1 << 20)
@@ -128,3 +130,36 @@ def test_the_look_around_sees(box, where):
         for path in (box.store / "x", box.up_log):
             path.unlink(missing_ok=True)
         box.store.rmdir()
+
+
+PEEKS = {
+    "environment": "open('/proc/{0}/environ', 'rb').read()",
+    "memory": "open('/proc/{0}/mem', 'rb')",
+    "descriptors": "__import__('os').listdir('/proc/{0}/fd')",
+    "ptrace": "c = __import__('ctypes'); r = c.CDLL(None, use_errno=True).ptrace(16, {0}, 0, 0); "
+              "assert r == 0, c.get_errno(); __import__('os').kill({0}, 18)",
+}
+
+
+def test_other_processes_of_the_user_see_nothing(box, bad):
+    """fetchd and one that could look run as the same user; what it sees of a process like any other it does not see of fetchd."""
+    if os.geteuid():
+        pytest.skip("needs root, to be another user")
+    box.directory.chmod(0o755)
+    box.prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    bad.on("/blob", badserver.silent())
+    fetchd = box.popen("fetchd", "get", "--raw", bad.url("/blob"))
+    wait_for("the request", lambda: bad.requests)
+    other = box.popen("/bin/sleep", "60")
+    wait_for("sleep to run as that user", lambda: os.stat(f"/proc/{other.pid}/mem").st_uid == 65534)
+
+    def sees(peek, pid):
+        return subprocess.run([*box.prefix, "/usr/bin/python3", "-c", peek.format(pid)], capture_output=True).returncode == 0
+
+    for name, peek in PEEKS.items():
+        assert sees(peek, other.pid), name
+        assert not sees(peek, fetchd.pid), name
+    limits = pathlib.Path(f"/proc/{fetchd.pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", limits)
+    other.kill()
+    fetchd.kill()

@@ -9,18 +9,24 @@
  *     file read-only, and only then sealed. So we refuse a file that is not 0444, and one that is not the very file of
  *     the seal (inode, time of change): it was not sealed. We do not sync the data here; our descriptor may miss an
  *     error that another one has consumed.
- *  2. The bytes hash to the digest: the sealer hashed what it wrote. If its record has a gap (a repaired checkpoint, a
- *     reboot), we read them back past the cache; that result holds only for a file of the same inode, size and times.
- *  3. The name is given without replacing anything, to a regular file with one link that was opened without following a
+ *  2. The ingest's own record has the digest and the size of the seal. A seal alone names nothing.
+ *  3. The file is first taken into a directory that nobody else may enter (custody.h), and compared there with the file
+ *     that we looked at: from then on nobody can exchange it.
+ *  4. The bytes hash to the digest: the sealer hashed what it wrote. If its record has a gap (a repaired checkpoint, a
+ *     reboot, a commitd that died), or on --verify always, we read them back there, past the cache; that result holds
+ *     only for a file of the same inode, size and times. A sealer can still change its own file later, through a
+ *     descriptor that it kept or by its mode: nothing here prevents that.
+ *  5. The name is given without replacing anything, to a regular file with one link that was opened without following a
  *     symbolic link. A name that is there already was given by this same procedure, so it is a success.
- *  4. The target directory is synced after the last move of a batch, before any is reported, on a descriptor opened
+ *  6. The target directory is synced after the last move of a batch, before any is reported, on a descriptor opened
  *     for this batch: had an earlier sync failed, a second one on that descriptor could lie. Should it fail, the names
  *     are taken back, so that the next attempt makes them, and syncs them, anew.
- *  5. The source directory is synced after the target: in no state after a cut is there neither name.
+ *  7. The directories that the file came through are synced after the target: in no state after a cut is there no name.
  *
  * It can be run again from any point. What an earlier run left decides where it resumes:
  *
  *   data there, no blob      nothing happened yet: from the start
+ *   data taken, no blob      died before the name: looked at again; read back, unless the seal has its inode
  *   data gone, blob there    died between move and receipt: the syncs are made (again), then done
  *   both, one file           died between link and unlink, where there is no renameat2: unlink, then the syncs
  *   both, two files          another ref brought the same content first: done; the sealer removes the data
@@ -39,7 +45,11 @@
 #include "common/base/file.h"
 #include "common/base/fs.h"
 
+/* Store */
+#include "common/store/record.h"
+
 /* Own */
+#include "commitd/custody.h"
 #include "commitd/readback.h"
 
 #define BLOB_MODE 0444
@@ -113,8 +123,9 @@ static bool same_file(const struct stat *a, const struct stat *b)
 
 static bool unchanged(const struct stat *a, const struct stat *b)
 {
-	return same_file(a, b) && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+	/* The change time too: the owner of a file can set the others. */
+	return same_file(a, b) && a->st_size == b->st_size && file_mtime_ns(a) == file_mtime_ns(b) &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 static bool is_sealed_file(const struct stat *st, uint64_t size)
@@ -135,24 +146,28 @@ static int target_dir(struct layout *l, struct targets *t, enum hash_alg alg, in
 	return 0;
 }
 
-/* Whether the blob's name and the ingest's data are the two links of one file. */
-static bool is_half_moved(const struct commit *c, const struct stat *blob)
+/* Whether `name` is another link of the file. */
+static bool is_link(int dir_fd, const char *name, const struct stat *file)
 {
-	struct stat data;
-	return c->dir_fd >= 0 && fstatat(c->dir_fd, INGEST_DATA, &data, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       same_file(blob, &data);
+	struct stat st;
+	return dir_fd >= 0 && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && same_file(file, &st);
 }
 
-static enum target look_at_target(struct layout *l, struct commit *c)
+/* Whether the blob's name and the ingest's data, where it was or where we had taken it, are two links of one file. */
+static bool is_half_moved(const struct layout *l, const struct commit *c, const struct stat *blob)
+{
+	return is_link(c->dir_fd, INGEST_DATA, blob) || is_link(layout_commit_fd(l), c->id, blob);
+}
+
+static enum target look_at_target(struct layout *l, struct commit *c, struct stat *ret_blob)
 {
 	AUTO_FD fd = -1;
-	struct stat st;
-	int r = layout_blob_open(l, &c->digest, &fd, &st);
+	int r = layout_blob_open(l, &c->digest, &fd, ret_blob);
 	if (r == -ENOENT)
 		return TARGET_ABSENT;
 	/* A second link elsewhere may be a backup; what matters is whether it is the ingest's data. */
-	if (r == 0 && is_sealed_file(&st, c->size))
-		return is_half_moved(c, &st) ? TARGET_HALF : TARGET_WHOLE;
+	if (r == 0 && is_sealed_file(ret_blob, c->size))
+		return is_half_moved(l, c, ret_blob) ? TARGET_HALF : TARGET_WHOLE;
 	if (r < 0 && r != -EINVAL && r != -ELOOP) {
 		reject_errno(c, r, "open", blob_path(l, &c->digest));
 		return TARGET_REFUSED;
@@ -163,13 +178,31 @@ static enum target look_at_target(struct layout *l, struct commit *c)
 	return TARGET_REFUSED;
 }
 
-/* Open the data and refuse what the sealer would not have left. */
-static int open_data(const struct layout *l, int dir_fd, struct commit *c, int *ret_fd, struct stat *ret_st)
+/* Refuse what the sealer would not have left. `path` is where the file lies. */
+static int check_data(struct commit *c, const struct stat *st, const char *path)
 {
-	AUTO_FD fd = -1;
-	struct stat st;
-	struct reason path = ingest_path(l, c, INGEST_DATA);
-	int r = file_open_at(dir_fd, INGEST_DATA, O_RDONLY, 0, &fd, &st);
+	if ((uint64_t)st->st_size != c->size) {
+		reason_set(&c->why, "'%s' has %lld bytes, its seal says %llu", path, (long long)st->st_size,
+			   (unsigned long long)c->size);
+		reject(c, FAIL_BAD_DATA);
+		return -EINVAL;
+	}
+	if (!is_sealed_file(st, c->size)) {
+		reason_set(&c->why, "'%s' is not sealed: its mode is %04o", path, (unsigned)st->st_mode & 07777);
+		reject(c, FAIL_MISSING);
+		return -EINVAL;
+	}
+	if (c->bound && c->ino != 0 && (c->ino != (uint64_t)st->st_ino || c->mtime_ns != file_mtime_ns(st))) {
+		reason_set(&c->why, "'%s' is not the file that was sealed", path);
+		reject(c, FAIL_MISSING);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What opening the data came to. -ENOENT: it is not there. Another -errno: the commit has been rejected. */
+static int judge_open(struct commit *c, int r, const struct stat *st, struct reason path)
+{
 	if (r == -ENOENT || r == -ESTALE)
 		return -ENOENT;
 	if (r == -ELOOP || r == -EINVAL) {
@@ -181,25 +214,24 @@ static int open_data(const struct layout *l, int dir_fd, struct commit *c, int *
 		reject_errno(c, r, "open", path);
 		return r;
 	}
-	if ((uint64_t)st.st_size != c->size) {
-		reason_set(&c->why, "'%s' has %lld bytes, its seal says %llu", path.text, (long long)st.st_size,
-			   (unsigned long long)c->size);
-		reject(c, FAIL_BAD_DATA);
-		return -EINVAL;
-	}
-	if (!is_sealed_file(&st, c->size)) {
-		reason_set(&c->why, "'%s' is not sealed: its mode is %04o", path.text, (unsigned)st.st_mode & 07777);
-		reject(c, FAIL_MISSING);
-		return -EINVAL;
-	}
-	if (c->bound && (c->ino != (uint64_t)st.st_ino || c->mtime_ns != file_mtime_ns(&st))) {
-		reason_set(&c->why, "'%s' is not the file that was sealed", path.text);
-		reject(c, FAIL_MISSING);
-		return -EINVAL;
-	}
-	*ret_fd = take_fd(&fd);
-	*ret_st = st;
-	return 0;
+	return check_data(c, st, path.text);
+}
+
+/* The data where the sealer left it. As above. */
+static int look_at_data(const struct layout *l, struct commit *c, struct stat *ret_st)
+{
+	AUTO_FD fd = -1;
+	int r = c->dir_fd < 0 ? -ENOENT : file_open_at(c->dir_fd, INGEST_DATA, O_RDONLY, 0, &fd, ret_st);
+	return judge_open(c, r, ret_st, ingest_path(l, c, INGEST_DATA));
+}
+
+/* What we have taken. As above. */
+static int open_taken(const struct layout *l, struct commit *c, int *ret_fd, struct stat *ret_st)
+{
+	struct reason path;
+	int r = custody_open(l, c->id, ret_fd, ret_st);
+	reason_set(&path, "%s/" LAYOUT_COMMIT "/%s", layout_path(l), c->id);
+	return judge_open(c, r, ret_st, path);
 }
 
 /* -ENOENT: it is not there. Another -errno: the commit has been rejected. */
@@ -229,7 +261,8 @@ static void name_found(struct commit *c)
 /* The data is not there. A 'commitd commit' may have named it since we looked for the blob. */
 static void data_missing(struct layout *l, struct commit *c)
 {
-	enum target t = look_at_target(l, c);
+	struct stat blob;
+	enum target t = look_at_target(l, c, &blob);
 	if (t == TARGET_WHOLE) {
 		name_found(c);
 	} else if (t != TARGET_REFUSED) {
@@ -238,12 +271,62 @@ static void data_missing(struct layout *l, struct commit *c)
 	}
 }
 
+/* Whether the ingest says of itself what the seal says of it. Else the commit is rejected. */
+static bool record_agrees(const struct layout *l, struct commit *c)
+{
+	struct record record;
+	struct reason why = {"its directory is gone"};
+	int r = c->dir_fd < 0 ? -ENOENT : record_load(c->dir_fd, c->id, &record, NULL, &why);
+	if (r == 0 && record.has_sealed && record.size == c->size && digest_eq(&record.sealed, &c->digest))
+		return true;
+	reason_set(&c->why, "'%s' does not bear out its seal: %s", ingest_path(l, c, "").text,
+		   r < 0 ? why.text : "its record says something else");
+	reject(c, FAIL_MISSING);
+	return false;
+}
+
+/* 0: the data is ours, and its record agrees. -ENOENT: it is not there. Another -errno: the commit has been rejected. */
+static int take_data(const struct layout *l, struct commit *c)
+{
+	struct stat st;
+	int r = look_at_data(l, c, &st);
+	if (r < 0)
+		return r;
+	if (!record_agrees(l, c))
+		return -EINVAL;
+	r = custody_take(l, c->id, c->dir_fd, &st);
+	if (r == -ESTALE) {
+		reason_set(&c->why, "'%s' was exchanged for another file", ingest_path(l, c, INGEST_DATA).text);
+		reject(c, FAIL_MISSING);
+	} else if (r < 0 && r != -ENOENT) {
+		reject_errno(c, r, "take", ingest_path(l, c, INGEST_DATA));
+	}
+	return r;
+}
+
+/* Have the data in custody, fit to be read back or named: what an earlier run took, or else from the ingest. As above. */
+static int have_data(const struct layout *l, struct commit *c, struct stat *ret_st)
+{
+	AUTO_FD fd = -1;
+	int r = custody_finish(l, c->id, c->dir_fd);
+	if (r < 0) {
+		reject_errno(c, r, "unlink", ingest_path(l, c, INGEST_DATA));
+		return r;
+	}
+	r = open_taken(l, c, &fd, ret_st);
+	if (r == 0 && !record_agrees(l, c))
+		return -EINVAL;
+	if (r != -ENOENT)
+		return r;
+	r = take_data(l, c);
+	return r < 0 ? r : open_taken(l, c, &fd, ret_st);
+}
+
 /* Whether the data may be named now. Otherwise the step says what is next. */
 static bool data_is_fit(struct layout *l, struct commit *c)
 {
-	AUTO_FD fd = -1;
 	struct stat st;
-	int r = c->dir_fd < 0 ? -ENOENT : open_data(l, c->dir_fd, c, &fd, &st);
+	int r = have_data(l, c, &st);
 	if (r == -ENOENT)
 		data_missing(l, c);
 	if (r < 0)
@@ -253,7 +336,7 @@ static bool data_is_fit(struct layout *l, struct commit *c)
 		reject(c, FAIL_MISSING);
 		return false;
 	}
-	if (c->read_back && !c->was_read) {
+	if ((c->read_back || (c->bound && c->ino == 0)) && !c->was_read) {
 		c->step = COMMIT_TO_READ;
 		return false;
 	}
@@ -264,7 +347,7 @@ static void move_data(struct layout *l, struct commit *c, int blobs_fd)
 {
 	char hex[DIGEST_TEXT_SIZE];
 	digest_format_hex(&c->digest, hex);
-	int r = durable_move_at(c->dir_fd, INGEST_DATA, blobs_fd, hex);
+	int r = durable_move_at(layout_commit_fd(l), c->id, blobs_fd, hex);
 	if (r == 0)
 		c->step = COMMIT_NAMED;
 	else if (r == -EEXIST || r == -ENOENT)
@@ -273,11 +356,16 @@ static void move_data(struct layout *l, struct commit *c, int blobs_fd)
 		reject_errno(c, r, "move to its name", ingest_path(l, c, INGEST_DATA));
 }
 
-/* An earlier run linked the blob and died before it unlinked the data. */
-static void finish_move(const struct layout *l, struct commit *c)
+/* An earlier run linked the blob and died before it unlinked the data; or a cut left one of the earlier names. */
+static void finish_move(const struct layout *l, struct commit *c, const struct stat *blob)
 {
-	if (FAILPOINT(NAME, "blob.finish", fs_unlinkat(c->dir_fd, INGEST_DATA, 0)) < 0)
-		reject_errno(c, -errno, "unlink", ingest_path(l, c, INGEST_DATA));
+	int r = 0;
+	if (is_link(c->dir_fd, INGEST_DATA, blob))
+		r = FAILPOINT(NAME, "blob.finish", fs_unlinkat(c->dir_fd, INGEST_DATA, 0)) < 0 ? -errno : 0;
+	if (r == 0 && is_link(layout_commit_fd(l), c->id, blob))
+		r = custody_drop(l, c->id);
+	if (r < 0)
+		reject_errno(c, r, "unlink", ingest_path(l, c, INGEST_DATA));
 	else
 		c->step = COMMIT_NAMED;
 }
@@ -285,6 +373,7 @@ static void finish_move(const struct layout *l, struct commit *c)
 /* From COMMIT_NEW to COMMIT_NAMED, COMMIT_TO_READ or COMMIT_REJECTED. */
 static void give_name(struct layout *l, struct targets *targets, struct commit *c)
 {
+	struct stat blob;
 	int blobs_fd = -1;
 	int r = target_dir(l, targets, c->digest.alg, &blobs_fd);
 	if (r < 0) {
@@ -294,12 +383,12 @@ static void give_name(struct layout *l, struct targets *targets, struct commit *
 	r = open_ingest(l, c, &c->dir_fd);
 	if (r < 0 && r != -ENOENT)
 		return;
-	switch (look_at_target(l, c)) {
+	switch (look_at_target(l, c, &blob)) {
 	case TARGET_WHOLE:
 		name_found(c);
 		break;
 	case TARGET_HALF:
-		finish_move(l, c);
+		finish_move(l, c, &blob);
 		break;
 	case TARGET_ABSENT:
 		if (data_is_fit(l, c))
@@ -308,6 +397,8 @@ static void give_name(struct layout *l, struct targets *targets, struct commit *
 	case TARGET_REFUSED:
 		break;
 	}
+	if (c->found || c->step == COMMIT_REJECTED)
+		custody_put_back(l, c->id);
 }
 
 /*
@@ -342,6 +433,18 @@ static void sync_target(const struct layout *l, int blobs_fd, enum hash_alg alg,
 			take_name_back(l, commits[i], blobs_fd, r);
 }
 
+/* The directory that the batch's files came through. */
+static void sync_custody(const struct layout *l, struct commit *const *commits, size_t len)
+{
+	bool any = false;
+	for (size_t i = 0; i < len; i++)
+		any = any || commits[i]->step == COMMIT_NAMED;
+	int r = any ? custody_sync(l) : 0;
+	for (size_t i = 0; r < 0 && i < len; i++)
+		if (commits[i]->step == COMMIT_NAMED)
+			reject_errno(commits[i], r, "sync the directory that took", ingest_path(l, commits[i], ""));
+}
+
 static void sync_source(const struct layout *l, struct commit *c)
 {
 	int r = c->dir_fd >= 0 ? FAILPOINT(SYNC, "blob.sync-source", durable_sync(c->dir_fd)) : 0;
@@ -359,6 +462,7 @@ void commit_batch(struct layout *l, struct commit *const *commits, size_t len)
 			give_name(l, &targets, commits[i]);
 	sync_target(l, targets.sha256_fd, HASH_SHA256, commits, len);
 	sync_target(l, targets.sha512_fd, HASH_SHA512, commits, len);
+	sync_custody(l, commits, len);
 	for (size_t i = 0; i < len; i++) {
 		if (commits[i]->step == COMMIT_NAMED)
 			sync_source(l, commits[i]);
@@ -386,19 +490,18 @@ static void judge(const struct layout *l, struct commit *c, const struct digest 
 
 void commit_read_back(const struct layout *l, struct commit *c, const atomic_bool *stop)
 {
-	AUTO_FD dir_fd = -1;
 	AUTO_FD fd = -1;
 	struct digest actual;
-	int r = open_ingest(l, c, &dir_fd);
-	if (r == 0)
-		r = open_data(l, dir_fd, c, &fd, &c->read_st);
+	int r = open_taken(l, c, &fd, &c->read_st);
 	if (r == -ENOENT)
 		c->step = COMMIT_NEW; /* moved or removed meanwhile: to be looked at from the start */
-	if (r < 0)
-		return;
-	r = readback_digest(fd, c->size, c->digest.alg, stop, &actual);
-	if (r == 0)
-		judge(l, c, &actual);
-	else if (r != -ECANCELED)
-		reject_errno(c, r, "read back", ingest_path(l, c, INGEST_DATA));
+	if (r == 0) {
+		r = readback_digest(fd, c->size, c->digest.alg, stop, &actual);
+		if (r == 0)
+			judge(l, c, &actual);
+		else if (r != -ECANCELED)
+			reject_errno(c, r, "read back", ingest_path(l, c, INGEST_DATA));
+	}
+	if (c->step == COMMIT_REJECTED)
+		custody_put_back(l, c->id);
 }

@@ -2,8 +2,9 @@
 /*
  * The commit: a sealed ingest gets its name under blobs/, durably. The argument why that holds stands in commit.c.
  *
- * Contract with the sealer: from SEALED until the receipt, the ingest's data belongs to commitd; nobody else writes,
- * replaces or unlinks it.
+ * Contract with the sealer: from SEALED until the receipt, the ingest's data belongs to commitd, which may have moved it
+ * away; nobody else writes, replaces or unlinks it. Its record says `sealed`, the digest and the size. After REJECTED
+ * the data is back, unless the ingest got other data meanwhile.
  */
 #ifndef SLUICE_COMMITD_COMMIT_H
 #define SLUICE_COMMITD_COMMIT_H
@@ -27,7 +28,7 @@ struct commit {
 	char id[INGEST_ID_SIZE]; /* the ingest's directory */
 	struct digest digest;
 	uint64_t size;
-	bool read_back; /* asked for, by the seal or by --verify */
+	bool read_back; /* asked for, by the seal or by --verify; or nothing else binds the file */
 	bool bound;     /* only this very file will do, as it was then: */
 	uint64_t ino, mtime_ns;
 	enum commit_step step;
@@ -45,7 +46,8 @@ void commit_init(struct commit *c, struct span ref, const struct digest *digest,
 
 /*
  * Accept only the file of that inode and time of change as the data: what was written there after the seal was not
- * sealed. An inode of 0 accepts none: the data had its name already.
+ * sealed. An inode of 0: the sealer has no data, because we named it or took it; if it is still to be named, it is read
+ * back.
  */
 void commit_bind(struct commit *c, uint64_t ino, uint64_t mtime_ns);
 

@@ -34,6 +34,8 @@
  *		written by commitd alone
  *	STORE/ingest/ID/data
  *		moved away from there
+ *	STORE/commit/ID
+ *		where it is until it has its name; nobody else may enter
  *	RUNTIME/seal/seals, RUNTIME/seal/receipts, RUNTIME/commitd/ctl
  *		the sockets that it binds
  *

@@ -18,6 +18,7 @@
 
 /* Own */
 #include "commitd/control.h"
+#include "commitd/custody.h"
 #include "commitd/seals.h"
 #include "common/store/storelock.h"
 
@@ -66,6 +67,7 @@ static int open_store(struct server *s)
 		log_error("%s", why.text);
 		return exit_code_of(r);
 	}
+	custody_recover(s->layout);
 	return EX_OK;
 }
 

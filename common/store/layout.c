@@ -23,6 +23,7 @@
 #define LAYOUT_FILE_MAX 4096
 #define DIR_MODE        0755
 #define FILE_MODE       0644
+#define PRIVATE_MODE    0700
 
 struct layout {
 	char *path;
@@ -30,6 +31,7 @@ struct layout {
 	ino_t ino;
 	int root;
 	int ingest;
+	int commit;
 	int blobs[2]; /* sha256, sha512; opened when they are first needed */
 };
 
@@ -118,8 +120,8 @@ static bool version_is_ours(const char *text)
 static bool name_is_ours(const char *name)
 {
 	static const char *const ours[] = {
-	    ".",          "..",          LAYOUT_FILE, LAYOUT_INDEX, "." LAYOUT_FILE ".new", "." LAYOUT_INDEX ".new",
-	    LAYOUT_BLOBS, LAYOUT_INGEST, "leases",    "lost+found",
+	    ".",          "..",          LAYOUT_FILE,   LAYOUT_INDEX, "." LAYOUT_FILE ".new", "." LAYOUT_INDEX ".new",
+	    LAYOUT_BLOBS, LAYOUT_INGEST, LAYOUT_COMMIT, "leases",     "lost+found",
 	};
 	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
 		if (strcmp(name, ours[i]) == 0)
@@ -190,6 +192,31 @@ static int make_blobs(struct layout *l, struct reason *why)
 	return r;
 }
 
+/*
+ * The directory in which only commitd can exchange one file for another. It is made so; one that others could enter, as
+ * after a copy of the store, is closed to them, and one of another user is nothing to rely on.
+ */
+static int make_commit(struct layout *l, struct reason *why)
+{
+	struct stat st;
+	int r = durable_mkdir_at(l->root, LAYOUT_COMMIT, PRIVATE_MODE);
+	if (r == 0)
+		r = dir_open_at(l->root, LAYOUT_COMMIT, false, &l->commit);
+	if (r == 0 && fstat(l->commit, &st) < 0)
+		r = -errno;
+	if (r < 0)
+		return fail(r, "create", l->path, LAYOUT_COMMIT, why);
+	if (st.st_uid != geteuid() && geteuid() != 0) {
+		reason_set(why,
+			   "'%s/" LAYOUT_COMMIT "' belongs to another user: remove it, or serve the store as its owner",
+			   l->path);
+		return -EPERM;
+	}
+	if ((st.st_mode & 07777 & ~(mode_t)S_ISGID) != PRIVATE_MODE && fs_fchmod(l->commit, PRIVATE_MODE) < 0)
+		return fail(-errno, "close to others", l->path, LAYOUT_COMMIT, why);
+	return 0;
+}
+
 static int make_file(const struct layout *l, const char *name, const char *text, struct reason *why)
 {
 	struct stat st;
@@ -211,6 +238,8 @@ static int store_make(struct layout *l, enum layout_role role, bool marked, stru
 		return make_dir(l, l->root, LAYOUT_INGEST, &l->ingest, why);
 	int r = make_blobs(l, why);
 	if (r == 0)
+		r = make_commit(l, why);
+	if (r == 0)
 		r = make_file(l, LAYOUT_INDEX, INDEX_TEXT, why);
 	if (r == 0)
 		r = make_file(l, LAYOUT_FILE, LAYOUT_TEXT, why);
@@ -230,21 +259,19 @@ static int mount_of(int fd, uint64_t *ret_mount)
  * Rename needs one mount, not only one file system. Whichever of ingestd and commitd comes second sees both
  * directories.
  */
-static int mount_check(struct layout *l, enum hash_alg alg, struct reason *why)
+static int mount_check(struct layout *l, int fd, const char *name, struct reason *why)
 {
-	uint64_t ingest, blobs;
-	int fd = layout_blobs_fd(l, alg);
+	uint64_t ingest, other;
 	if (l->ingest < 0 || fd < 0)
 		return 0;
 	int r = mount_of(l->ingest, &ingest);
 	if (r == 0)
-		r = mount_of(fd, &blobs);
+		r = mount_of(fd, &other);
 	if (r < 0)
 		return fail(r, "look at", l->path, "", why);
-	if (ingest == blobs)
+	if (ingest == other)
 		return 0;
-	reason_set(why, "'%s/" LAYOUT_INGEST "' and '%s/" LAYOUT_BLOBS "/%s' are on different mounts", l->path, l->path,
-		   hash_name(alg));
+	reason_set(why, "'%s/" LAYOUT_INGEST "' and '%s/%s' are on different mounts", l->path, l->path, name);
 	return -EXDEV;
 }
 
@@ -270,8 +297,10 @@ static int root_open(struct layout *l, const char *path, enum layout_role role, 
 
 int layout_check_mounts(struct layout *l, struct reason *why)
 {
-	int r = mount_check(l, HASH_SHA256, why);
-	return r < 0 ? r : mount_check(l, HASH_SHA512, why);
+	int r = mount_check(l, layout_blobs_fd(l, HASH_SHA256), LAYOUT_BLOBS "/sha256", why);
+	if (r == 0)
+		r = mount_check(l, layout_blobs_fd(l, HASH_SHA512), LAYOUT_BLOBS "/sha512", why);
+	return r < 0 ? r : mount_check(l, l->commit, LAYOUT_COMMIT, why);
 }
 
 static int layout_prepare(struct layout *l, const char *path, enum layout_role role, struct reason *why)
@@ -297,7 +326,7 @@ int layout_open(const char *path, enum layout_role role, struct layout **ret_lay
 	struct layout *l = malloc(sizeof *l);
 	if (!l)
 		return fail(-ENOMEM, "open", path, "", why);
-	*l = (struct layout){.root = -1, .ingest = -1, .blobs = {-1, -1}};
+	*l = (struct layout){.root = -1, .ingest = -1, .commit = -1, .blobs = {-1, -1}};
 	int r = layout_prepare(l, path, role, why);
 	if (r < 0) {
 		layout_free(l);
@@ -314,6 +343,7 @@ void layout_free(struct layout *l)
 	(void)close_fd(l->blobs[0]);
 	(void)close_fd(l->blobs[1]);
 	(void)close_fd(l->ingest);
+	(void)close_fd(l->commit);
 	(void)close_fd(l->root);
 	free(l->path);
 	free(l);
@@ -327,6 +357,11 @@ const char *layout_path(const struct layout *l)
 int layout_root_fd(const struct layout *l)
 {
 	return l->root;
+}
+
+int layout_commit_fd(const struct layout *l)
+{
+	return l->commit;
 }
 
 int layout_ingest_fd(const struct layout *l)

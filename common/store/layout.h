@@ -16,6 +16,7 @@
 #define LAYOUT_INDEX      "index.json"
 #define LAYOUT_BLOBS      "blobs"
 #define LAYOUT_INGEST     "ingest"
+#define LAYOUT_COMMIT     "commit" /* what commitd has taken to itself and not named yet; nobody else may enter */
 #define INGEST_TRANSFER   "transfer"
 #define INGEST_DATA       "data"
 #define INGEST_CHECKPOINT "checkpoint"
@@ -25,15 +26,15 @@
 enum layout_role {
 	LAYOUT_READER,    /* the store must be there */
 	LAYOUT_INGESTER,  /* makes the store and ingest/ */
-	LAYOUT_COMMITTER, /* makes the store, blobs/, oci-layout and index.json, durably */
+	LAYOUT_COMMITTER, /* makes the store, blobs/, commit/, oci-layout and index.json, durably */
 };
 
 struct layout;
 
 /*
  * Open a store. -ENOENT: no store there (readers); -EINVAL: something else is there (a directory with other things in
- * it, a layout of another version); -EXDEV: blobs/ and ingest/ are on different mounts, so that no rename between them
- * can work; or another -errno. Always with a reason that names the path. Blocks in fsync where it makes something.
+ * it, a layout of another version); -EXDEV: blobs/, commit/ and ingest/ are on different mounts, so that no rename
+ * between them can work; -EPERM: commit/ is another user's; or another -errno. Always with a reason that names the path. Blocks in fsync where it makes something.
  */
 int layout_open(const char *path, enum layout_role role, struct layout **ret_layout, struct reason *why);
 void layout_free(struct layout *l);
@@ -47,8 +48,9 @@ int layout_check_mounts(struct layout *l, struct reason *why);
 /* The absolute path, for messages. Borrowed. */
 const char *layout_path(const struct layout *l);
 
-/* Directory descriptors, borrowed; -1 where a reader's store does not have that directory. */
+/* Directory descriptors, borrowed; -1 where a reader's store does not have that directory. commit/: a committer's only. */
 int layout_root_fd(const struct layout *l);
+int layout_commit_fd(const struct layout *l);
 int layout_ingest_fd(const struct layout *l);
 int layout_blobs_fd(struct layout *l, enum hash_alg alg);
 

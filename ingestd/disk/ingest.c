@@ -95,10 +95,20 @@ static int drop_bytes(struct ingest *in)
 	return 0;
 }
 
-/* Its data had moved to blobs/, and the blob is missing or is not the one requested. */
+int ingest_open_data(struct ingest *in, int flags)
+{
+	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
+
+	/* Sealed, but not named: it is read-only, and its owner may undo that. */
+	if (r == -EACCES && fs_fchmodat(in->dir_fd, INGEST_DATA, 0644, AT_SYMLINK_NOFOLLOW) == 0)
+		r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
+	return r;
+}
+
+/* commitd had its data, and the blob is missing or not wanted. It may have put the data back. */
 static int begin_again(struct ingest *in)
 {
-	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_CREAT | O_APPEND, 0644, &in->data_fd, NULL);
+	int r = ingest_open_data(in, O_CREAT);
 	if (r == 0)
 		r = file_open_at(in->dir_fd, INGEST_CHECKPOINT, O_RDWR | O_CREAT, 0644, &in->checkpoint_fd, NULL);
 	if (r == 0)

@@ -97,6 +97,9 @@ void ingest_snapshot(const struct ingest *in, struct checkpoint *ret_checkpoint)
 /* What checkpoint_choose() needs to know about the data. */
 struct data_facts ingest_facts(const struct ingest *in, const struct stat *st);
 
+/* For ingest_open(): open the data for appending, also if it is sealed. `flags`: 0 or O_CREAT. 0 or -errno. */
+int ingest_open_data(struct ingest *in, int flags);
+
 /* For ingest_open(): make offset and digest agree with the data, from the slots (`use_live`: the live one too). */
 int ingest_resume(struct ingest *in, bool use_live);
 

@@ -90,17 +90,7 @@ static int open_record(struct ingest *in, struct span ref, struct reason *why)
 	return 0;
 }
 
-static int data_open(struct ingest *in, int flags)
-{
-	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
-
-	/* Sealed, but not named yet: it is read-only, and its owner may undo that. */
-	if (r == -EACCES && fs_fchmodat(in->dir_fd, INGEST_DATA, 0644, AT_SYMLINK_NOFOLLOW) == 0)
-		r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
-	return r;
-}
-
-/* An ingest that has a record does not need it. */
+/* An ingest that has a record can do without. */
 static int claim_records(const struct ingest *in)
 {
 	int r = ingest_claim_records(in);
@@ -157,14 +147,14 @@ static int drop_linked(struct ingest *in)
 static int open_data(struct ingest *in, struct reason *why)
 {
 	uint64_t size;
-	int r = data_open(in, 0);
+	int r = ingest_open_data(in, 0);
 
 	if ((r == -ENOENT || r == -EINVAL) && !in->record.has_sealed && is_named(in, &in->record, &size))
 		take_for_sealed(in, size);
 	if (r == -EINVAL && !in->record.has_sealed)
 		r = drop_linked(in);
 	if (r == -ENOENT && !in->record.has_sealed)
-		r = FAILPOINT(NAME, "data.make", data_open(in, O_CREAT));
+		r = FAILPOINT(NAME, "data.make", ingest_open_data(in, O_CREAT));
 	/* With a second link its move is under way, on a file system where commitd has to link and unlink. */
 	if ((r == -ENOENT || r == -EINVAL) && in->record.has_sealed) {
 		in->is_moved = true;

@@ -11,6 +11,7 @@ holds a lock, a socket or a file of either.
 
  - every name in blobs/ hashes to itself and has mode 0444
  - index.json is valid and names whole images only
+ - what commitd has taken and not named is sealed, and its ingest is there; nobody else may enter that directory
  - every ingest has an owner (a ref that it belongs to) and an age; it can resume from what is there, or says why it stopped
  - no slot vouches for bytes that are not there
  - no file, lock, descriptor or socket that no state explains
@@ -57,13 +58,14 @@ class Checker:
     def check(self):
         if not self.store.exists():
             return
-        known = {"oci-layout", "index.json", "blobs", "ingest", "leases"}
+        known = {"oci-layout", "index.json", "blobs", "ingest", "commit", "leases"}
         for entry in sorted(self.store.iterdir()):
             if entry.name not in known:
                 self.unexplained(entry)
         self.layout_file()
         self.blobs()
         self.names()
+        self.taken()
         self.ingests()
 
     def unexplained(self, path):
@@ -160,6 +162,26 @@ class Checker:
         for child in children:
             self.whole(child, subject, left_out)
 
+    # ── what commitd has taken ──
+
+    def taken(self):
+        root = self.store / "commit"
+        if not os.path.lexists(root):
+            return
+        if not root.is_dir() or stat.S_IMODE(root.lstat().st_mode) & 0o777 != 0o700:
+            self.wrong(root, "not a directory that its owner alone may enter")
+            return
+        for path in sorted(root.iterdir()):
+            transfer = self.store / "ingest" / path.name / "transfer"
+            if path.name == "lock":
+                continue
+            if not re.fullmatch(r"[0-9a-f]{64}", path.name) or not is_regular(path):
+                self.wrong(path, "not the data of an ingest")
+            elif stat.S_IMODE(path.lstat().st_mode) != 0o444:
+                self.wrong(path, f"taken with mode {stat.S_IMODE(path.lstat().st_mode):o}, not 444")
+            elif not is_regular(transfer) or "sealed" not in (last_record(transfer.read_text(errors="replace")) or {}):
+                self.unexplained(path)
+
     # ── ingests ──
 
     def ingests(self):
@@ -193,7 +215,9 @@ class Checker:
         if "failed" in keys and not keys.get("error"):
             self.wrong(path, "failed, and does not say why")
         data = directory / "data"
-        size = data.stat().st_size if "data" in files else None
+        if "data" not in files and is_regular(self.store / "commit" / directory.name):
+            data = self.store / "commit" / directory.name
+        size = data.stat().st_size if is_regular(data) else None
         if "size" in keys and size is not None and size > int(keys["size"]):
             self.wrong(data, f"{size} bytes, more than the {keys['size']} of the whole")
         if "sealed" in keys:

@@ -140,7 +140,8 @@ class Promises:
     def broken_ingest(self, store, ref):
         """The bytes below the durable slot are there and right, and the slot is not older than was promised."""
         directory = store / "ingest" / id_of(ref)
-        data = contents_or(directory / "data", b"")
+        taken = store / "commit" / id_of(ref)
+        data = contents_or(directory / "data", None) or contents_or(taken, b"")
         offset = durable_offset(contents_or(directory / "checkpoint", b""), id_of(ref))
         self.most_lost = max(self.most_lost, self.sent.get(ref, 0) - offset)
         if offset > len(data):

@@ -9,6 +9,7 @@
 
 /* The code under test */
 #include "commitd/commit.h"
+#include "commitd/custody.h"
 
 #define REF    "some/ref"
 #define TEXT   "the bytes"
@@ -39,6 +40,55 @@ static void scene_linked(const char *data, const char *blob, const char *victim)
 	(void)victim;
 	write_text(data, TEXT);
 	assert_int_equal(link(data, blob), 0);
+}
+
+/* Cut after it was taken, before it was named. */
+static void scene_taken(const char *data, const char *blob, const char *victim)
+{
+	char taken[PATH_SIZE];
+	(void)data;
+	(void)blob;
+	(void)victim;
+	taken_from(&st, REF, taken);
+	write_text(taken, TEXT);
+}
+
+/* Where there is no renameat2: cut between link and unlink, on the way into custody, or out of it. */
+static void scene_half_taken(const char *data, const char *blob, const char *victim)
+{
+	char taken[PATH_SIZE];
+	(void)blob;
+	(void)victim;
+	write_text(data, TEXT);
+	taken_from(&st, REF, taken);
+	assert_int_equal(link(data, taken), 0);
+}
+
+static void scene_half_named(const char *data, const char *blob, const char *victim)
+{
+	char taken[PATH_SIZE];
+	(void)data;
+	(void)victim;
+	write_text(blob, TEXT);
+	taken_from(&st, REF, taken);
+	assert_int_equal(link(blob, taken), 0);
+}
+
+/* Another ref brought it while we had ours. */
+static void scene_taken_and_named(const char *data, const char *blob, const char *victim)
+{
+	scene_taken(data, blob, victim);
+	write_text(blob, TEXT);
+}
+
+static void scene_taken_corrupt(const char *data, const char *blob, const char *victim)
+{
+	char taken[PATH_SIZE];
+	(void)data;
+	(void)blob;
+	(void)victim;
+	taken_from(&st, REF, taken);
+	write_text(taken, OTHER);
 }
 
 static void scene_both(const char *data, const char *blob, const char *victim)
@@ -199,6 +249,12 @@ static const struct row {
     {"cut after the move", scene_moved, false, COMMIT_DONE, FAIL_NONE, true, false},
     {"cut after the move, to be read back", scene_moved, true, COMMIT_DONE, FAIL_NONE, true, false},
     {"cut between link and unlink", scene_linked, false, COMMIT_DONE, FAIL_NONE, false, false},
+    {"cut after the taking", scene_taken, false, COMMIT_DONE, FAIL_NONE, false, false},
+    {"cut after the taking, to be read back", scene_taken, true, COMMIT_DONE, FAIL_NONE, false, false},
+    {"cut between link and unlink when taken", scene_half_taken, false, COMMIT_DONE, FAIL_NONE, false, false},
+    {"cut between link and unlink when named", scene_half_named, false, COMMIT_DONE, FAIL_NONE, false, false},
+    {"taken, and named by another ref", scene_taken_and_named, false, COMMIT_DONE, FAIL_NONE, true, true},
+    {"taken, wrong bytes, read back", scene_taken_corrupt, true, COMMIT_REJECTED, FAIL_BAD_DATA, false, true},
     {"named by another ref", scene_both, false, COMMIT_DONE, FAIL_NONE, true, true},
     {"named, and linked elsewhere", scene_both_backed_up, false, COMMIT_DONE, FAIL_NONE, true, true},
     {"cut after the sealer's removal", scene_no_ingest_moved, false, COMMIT_DONE, FAIL_NONE, true, false},
@@ -235,6 +291,13 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* The commit of an ingest that is noted as sealed. */
+static void begin(struct commit *c, const char *ref, const struct digest *d, uint64_t size, bool read_back)
+{
+	ingest_note_as_sealed(&st, ref, d, size);
+	commit_init(c, span_str(ref), d, size, read_back);
+}
+
 /* Go through a commit as the daemon does. */
 static void commit_through(struct commit *c)
 {
@@ -248,7 +311,7 @@ static void commit_through(struct commit *c)
 static void run_row(const struct row *row)
 {
 	struct digest d = digest_of_text(TEXT);
-	char data[PATH_SIZE], blob[PATH_SIZE], victim[PATH_SIZE];
+	char data[PATH_SIZE], blob[PATH_SIZE], taken[PATH_SIZE], victim[PATH_SIZE];
 	struct commit c;
 
 	ingest_make(&st, REF, NULL);
@@ -258,7 +321,7 @@ static void run_row(const struct row *row)
 	write_text(victim, VICTIM);
 	row->scene(data, blob, victim);
 
-	commit_init(&c, span_str(REF), &d, strlen(TEXT), row->read_back);
+	begin(&c, REF, &d, strlen(TEXT), row->read_back);
 	commit_through(&c);
 	assert_int_equal(c.step, row->step);
 	assert_int_equal(c.fail_class, row->fail_class);
@@ -268,9 +331,11 @@ static void run_row(const struct row *row)
 		assert_true(file_is(blob, TEXT));
 	else
 		assert_non_null(strstr(c.why.text, st.path));
+	taken_from(&st, REF, taken);
+	assert_false(exists(taken));
 
 	/* Again, as after a receipt that was lost. */
-	commit_init(&c, span_str(REF), &d, strlen(TEXT), row->read_back);
+	begin(&c, REF, &d, strlen(TEXT), row->read_back);
 	commit_through(&c);
 	assert_int_equal(c.step, row->step);
 	assert_int_equal(c.fail_class, row->fail_class);
@@ -304,7 +369,7 @@ static void test_mismatch_names_both_digests(void **state)
 	digest_format(&actual, actual_text);
 	blob_of(&st, &want, blob);
 	ingest_make(&st, REF, OTHER);
-	commit_init(&c, span_str(REF), &want, strlen(OTHER), true);
+	begin(&c, REF, &want, strlen(OTHER), true);
 	commit_through(&c);
 	assert_int_equal(c.fail_class, FAIL_BAD_DATA);
 	assert_non_null(strstr(c.why.text, want_text));
@@ -312,29 +377,160 @@ static void test_mismatch_names_both_digests(void **state)
 	assert_false(exists(blob));
 }
 
-/* Swapped between the read-back and the move: the result of reading holds for the file that was read only. */
-static void test_swap_after_read_back(void **state)
+/*
+ * What is put at the data's place while we read back is nothing to us: what was read has the name. And a file that its
+ * owner writes to meanwhile, through a descriptor that he kept, is not what was read, whatever times he gives it.
+ */
+static void test_swap_while_read_back(void **state)
 {
 	struct digest d = digest_of_text(TEXT);
-	char data[PATH_SIZE], blob[PATH_SIZE], aside[PATH_SIZE];
+	char data[PATH_SIZE], blob[PATH_SIZE];
 	struct commit c;
 	struct commit *batch[] = {&c};
 	(void)state;
 	ingest_make(&st, REF, TEXT);
 	ingest_data(&st, REF, data);
 	blob_of(&st, &d, blob);
-	commit_init(&c, span_str(REF), &d, strlen(TEXT), true);
+	begin(&c, REF, &d, strlen(TEXT), true);
 	commit_batch(st.layout, batch, 1);
 	assert_int_equal(c.step, COMMIT_TO_READ);
+	assert_false(exists(data));
+	write_text(data, OTHER);
 	commit_read_back(st.layout, &c, NULL);
 	assert_int_equal(c.step, COMMIT_NEW);
-	(void)snprintf(aside, sizeof(aside), "%.200s/aside", st.path);
-	write_text(aside, OTHER);
-	assert_int_equal(rename(aside, data), 0);
+	commit_batch(st.layout, batch, 1);
+	assert_int_equal(c.step, COMMIT_DONE);
+	assert_true(file_is(blob, TEXT));
+	assert_true(file_is(data, OTHER));
+}
+
+static void test_written_after_read_back(void **state)
+{
+	struct digest d = digest_of_text(TEXT);
+	char data[PATH_SIZE], blob[PATH_SIZE];
+	struct commit c;
+	struct commit *batch[] = {&c};
+	struct stat was, now;
+	(void)state;
+	ingest_make(&st, REF, TEXT);
+	ingest_data(&st, REF, data);
+	blob_of(&st, &d, blob);
+	assert_int_equal(chmod(data, 0644), 0);
+	AUTO_FD kept = open(data, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(fchmod(kept, 0444), 0);
+	assert_int_equal(fstat(kept, &was), 0);
+	begin(&c, REF, &d, strlen(TEXT), true);
+	commit_batch(st.layout, batch, 1);
+	commit_read_back(st.layout, &c, NULL);
+	assert_int_equal(c.step, COMMIT_NEW);
+	assert_int_equal(file_pwrite_all(kept, OTHER, strlen(OTHER), 0), 0);
+	do { /* the file system's clock ticks slowly */
+		assert_int_equal(futimens(kept, (struct timespec[]){was.st_atim, was.st_mtim}), 0);
+		assert_int_equal(fstat(kept, &now), 0);
+	} while (now.st_ctim.tv_sec == c.read_st.st_ctim.tv_sec && now.st_ctim.tv_nsec == c.read_st.st_ctim.tv_nsec);
 	commit_batch(st.layout, batch, 1);
 	assert_int_equal(c.step, COMMIT_REJECTED);
 	assert_int_equal(c.fail_class, FAIL_MISSING);
 	assert_false(exists(blob));
+	assert_true(file_is(data, OTHER));
+}
+
+/* A seal names nothing that the ingest does not say of itself. */
+static void test_record_bears_out_the_seal(void **state)
+{
+	struct digest d = digest_of_text(TEXT), other = digest_of_text(OTHER);
+	char dir[PATH_SIZE], data[PATH_SIZE], blob[PATH_SIZE], record[PATH_SIZE + 16];
+	(void)state;
+	ingest_make(&st, REF, TEXT);
+	ingest_dir(&st, REF, dir);
+	ingest_data(&st, REF, data);
+	(void)snprintf(record, sizeof(record), "%s/" INGEST_TRANSFER, dir);
+	for (unsigned i = 0; i < 4; i++) {
+		struct commit c;
+		if (i == 1)
+			write_text(record, "ref=" REF "\nsize=9\nend=1\n"); /* not sealed */
+		else if (i > 1)
+			ingest_note_as_sealed(&st, REF, i == 2 ? &other : &d, strlen(TEXT) + (i == 3));
+		print_message("  %s\n", (const char *[]){"none", "not sealed", "another digest", "another size"}[i]);
+		blob_of(&st, &d, blob);
+		commit_init(&c, span_str(REF), &d, strlen(TEXT), i == 0); /* not even if its bytes are right */
+		commit_through(&c);
+		assert_int_equal(c.step, COMMIT_REJECTED);
+		assert_int_equal(c.fail_class, FAIL_MISSING);
+		assert_false(exists(blob));
+		assert_true(file_is(data, TEXT));
+	}
+}
+
+/* The sealer has not seen the data since we took it, and cannot say which file it is: then the bytes have to. */
+static void test_taken_and_bound_to_nothing(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		bool is_taken;
+		enum commit_step want;
+	} files[] = {
+	    {"taken", TEXT, true, COMMIT_DONE},
+	    {"put back", TEXT, false, COMMIT_DONE},
+	    {"wrong", OTHER, true, COMMIT_REJECTED},
+	    {"wrong and put back", OTHER, false, COMMIT_REJECTED},
+	};
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct digest d = digest_of_text(TEXT);
+		char path[PATH_SIZE];
+		struct commit c;
+		print_message("  %s\n", files[i].name);
+		(void)setup(state);
+		ingest_make(&st, REF, NULL);
+		if (files[i].is_taken)
+			taken_from(&st, REF, path);
+		else
+			ingest_data(&st, REF, path);
+		write_text(path, files[i].text);
+		begin(&c, REF, &d, strlen(TEXT), false);
+		commit_bind(&c, 0, 0);
+		commit_through(&c);
+		assert_int_equal(c.step, files[i].want);
+		assert_int_equal(c.fail_class, files[i].want == COMMIT_DONE ? FAIL_NONE : FAIL_BAD_DATA);
+		assert_int_equal(c.was_read, files[i].want == COMMIT_DONE);
+		(void)teardown(state);
+	}
+}
+
+/* What a commitd that died had taken, when the next one starts. */
+static void test_recovered(void **state)
+{
+	static const struct {
+		const char *name;
+		scene *scene;
+		bool data_left;
+	} scenes[] = {
+	    {"taken", scene_taken, true},
+	    {"half taken", scene_half_taken, true},
+	    {"half named", scene_half_named, false},
+	};
+	char data[PATH_SIZE], blob[PATH_SIZE], taken[PATH_SIZE];
+	struct digest d = digest_of_text(TEXT);
+	for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++) {
+		print_message("  %s\n", scenes[i].name);
+		(void)setup(state);
+		ingest_make(&st, REF, NULL);
+		ingest_data(&st, REF, data);
+		blob_of(&st, &d, blob);
+		scenes[i].scene(data, blob, NULL);
+		taken_from(&st, REF, taken);
+		custody_recover(st.layout);
+		assert_false(exists(taken));
+		assert_int_equal(exists(data), scenes[i].data_left);
+		/* Of an ingest that is gone, it is of no use. */
+		if (scenes[i].data_left)
+			assert_int_equal(unlink(data), 0);
+		scene_no_ingest(data, blob, NULL);
+		scene_taken(data, blob, NULL);
+		custody_recover(st.layout);
+		assert_false(exists(taken));
+		(void)teardown(state);
+	}
 }
 
 static void test_read_back_stops(void **state)
@@ -345,7 +541,7 @@ static void test_read_back_stops(void **state)
 	struct commit *batch[] = {&c};
 	(void)state;
 	ingest_make(&st, REF, TEXT);
-	commit_init(&c, span_str(REF), &d, strlen(TEXT), true);
+	begin(&c, REF, &d, strlen(TEXT), true);
 	commit_batch(st.layout, batch, 1);
 	commit_read_back(st.layout, &c, &stop);
 	assert_int_equal(c.step, COMMIT_TO_READ);
@@ -365,7 +561,7 @@ static void test_sha512_large(void **state)
 	text[len] = '\0';
 	digest_of(HASH_SHA512, text, len, &d);
 	ingest_make(&st, REF, text);
-	commit_init(&c, span_str(REF), &d, len, true);
+	begin(&c, REF, &d, len, true);
 	commit_through(&c);
 	assert_int_equal(c.step, COMMIT_DONE);
 	assert_true(c.was_read);
@@ -398,7 +594,7 @@ static void test_batch(void **state)
 		(void)snprintf(text, sizeof(text), "text %02zu", i % 40); /* the last ten repeat the first ten */
 		struct digest d = digest_of_text(text);
 		ingest_make(&st, ref, i % 7 == 3 ? "wrong size" : text);
-		commit_init(&commits[i], span_str(ref), &d, strlen(text), i >= 10 && i < 40 && i % 11 == 5);
+		begin(&commits[i], ref, &d, strlen(text), i >= 10 && i < 40 && i % 11 == 5);
 		batch[i] = &commits[i];
 	}
 	commit_batch(st.layout, batch, 50);
@@ -428,12 +624,12 @@ static void test_no_ingest_directory(void **state)
 	struct commit c;
 	(void)state;
 	assert_int_equal(unlinkat(layout_root_fd(st.layout), LAYOUT_INGEST, AT_REMOVEDIR), 0);
-	commit_init(&c, span_str(REF), &d, strlen(TEXT), false);
+	begin(&c, REF, &d, strlen(TEXT), false);
 	commit_through(&c);
 	assert_int_equal(c.fail_class, FAIL_MISSING);
 	assert_int_equal(mkdirat(layout_root_fd(st.layout), LAYOUT_INGEST, 0755), 0);
 	ingest_make(&st, REF, TEXT);
-	commit_init(&c, span_str(REF), &d, strlen(TEXT), false);
+	begin(&c, REF, &d, strlen(TEXT), false);
 	commit_through(&c);
 	assert_int_equal(c.step, COMMIT_DONE);
 }
@@ -457,7 +653,7 @@ static void test_bound_to_the_sealed_file(void **state)
 	store_bind_seal(&st, REF, &seal);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		struct commit c;
-		commit_init(&c, span_str(REF), &d, strlen(TEXT), false);
+		begin(&c, REF, &d, strlen(TEXT), false);
 		commit_bind(&c, seal.ino + files[i].ino_off, seal.mtime_ns + files[i].mtime_off);
 		commit_through(&c);
 		assert_int_equal(c.step, files[i].want);
@@ -470,7 +666,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test_setup_teardown(test_mismatch_names_both_digests, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_swap_after_read_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_swap_while_read_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_written_after_read_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_record_bears_out_the_seal, setup, teardown),
+	    cmocka_unit_test(test_taken_and_bound_to_nothing),
+	    cmocka_unit_test(test_recovered),
 	    cmocka_unit_test_setup_teardown(test_read_back_stops, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sha512_large, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_batch, setup, teardown),

@@ -22,7 +22,7 @@ static inline void store_bind_seal(const struct store *s, const char *ref, struc
 	seal->mtime_ns = file_mtime_ns(&st);
 }
 
-/* The seal of `text` for the data that is there, as it should be. It looks into `ref` and `digest`. */
+/* The seal of `text` for the data that is there, as it should be, and noted. It looks into `ref` and `digest`. */
 static inline struct message store_seal(const struct store *s, const char *ref, const char *text, uint8_t provenance,
 					char digest[static DIGEST_TEXT_SIZE])
 {
@@ -34,6 +34,7 @@ static inline struct message store_seal(const struct store *s, const char *ref, 
 			       .size = strlen(text),
 			       .provenance = provenance};
 	store_bind_seal(s, ref, &seal);
+	ingest_note_as_sealed(s, ref, &d, seal.size);
 	return seal;
 }
 

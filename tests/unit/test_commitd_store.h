@@ -24,8 +24,9 @@
 /* Base */
 #include "common/base/file.h"
 
-/* OCI */
+/* Store */
 #include "common/store/layout.h"
+#include "common/store/record.h"
 
 #define PATH_SIZE 512
 
@@ -121,6 +122,34 @@ static inline void ingest_make(const struct store *s, const char *ref, const cha
 	ingest_data(s, ref, path);
 	if (text)
 		write_text(path, text);
+}
+
+/* What a sealer notes of an ingest before it seals it; nothing where the ingest is not there. */
+static inline void ingest_note_as_sealed(const struct store *s, const char *ref, const struct digest *d, uint64_t size)
+{
+	AUTO_BUF text = BUF_INIT;
+	struct record record;
+	char path[PATH_SIZE];
+	ingest_dir(s, ref, path);
+	if (!exists(path))
+		return;
+	record_init(&record);
+	(void)snprintf(record.ref, sizeof(record.ref), "%s", ref);
+	record.has_sealed = true;
+	record.sealed = *d;
+	record.size = size;
+	assert_int_equal(record_format(&record, &text), 0);
+	size_t len = strlen(path);
+	(void)snprintf(path + len, PATH_SIZE - len, "/" INGEST_TRANSFER);
+	write_file(path, text.data, text.len, 0600);
+}
+
+/* Where commitd keeps what it has taken from an ingest. */
+static inline void taken_from(const struct store *s, const char *ref, char ret_path[static PATH_SIZE])
+{
+	char id[INGEST_ID_SIZE];
+	layout_ingest_id(span_str(ref), id);
+	assert_true(snprintf(ret_path, PATH_SIZE, "%.200s/" LAYOUT_COMMIT "/%s", s->path, id) < PATH_SIZE);
 }
 
 /* A blob under its name, as an earlier commit left it. */

@@ -52,6 +52,7 @@ static struct commit run_commit(void)
 	struct digest d = digest_of_text(TEXT);
 	struct commit c, *batch = &c;
 
+	ingest_note_as_sealed(&st, REF, &d, strlen(TEXT));
 	commit_init(&c, span_str(REF), &d, strlen(TEXT), false);
 	commit_batch(st.layout, &batch, 1);
 	return c;

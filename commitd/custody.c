@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commitd/custody.h"
+
+/* System */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
+#include "common/base/durable.h"
+#include "common/base/failpoint.h"
+#include "common/base/file.h"
+#include "common/base/fs.h"
+#include "common/base/log.h"
+
+int custody_open(const struct layout *l, const char *id, int *ret_fd, struct stat *ret_st)
+{
+	return file_open_at(layout_commit_fd(l), id, O_RDONLY, 0, ret_fd, ret_st);
+}
+
+static int sync_record(int dir_fd)
+{
+	AUTO_FD fd = -1;
+	int r = file_open_at(dir_fd, INGEST_TRANSFER, O_RDONLY, 0, &fd, NULL);
+	return r < 0 ? r : FAILPOINT(SYNC, "custody.sync-record", durable_sync(fd));
+}
+
+static bool is_there(const struct layout *l, const char *id, struct stat *ret_st)
+{
+	return fstatat(layout_commit_fd(l), id, ret_st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int custody_finish(const struct layout *l, const char *id, int dir_fd)
+{
+	struct stat taken, data;
+	if (dir_fd < 0 || !is_there(l, id, &taken) || fstatat(dir_fd, INGEST_DATA, &data, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    taken.st_dev != data.st_dev || taken.st_ino != data.st_ino)
+		return 0;
+	return FAILPOINT(NAME, "custody.finish", fs_unlinkat(dir_fd, INGEST_DATA, 0)) < 0 ? -errno : 0;
+}
+
+int custody_take(const struct layout *l, const char *id, int dir_fd, const struct stat *want)
+{
+	struct stat st;
+	int r = sync_record(dir_fd);
+	if (r == 0)
+		r = FAILPOINT(NAME, "custody.take", durable_move_at(dir_fd, INGEST_DATA, layout_commit_fd(l), id));
+	if (r < 0)
+		return r;
+	/* Whatever it was when we looked: this is the first look that nobody can come between. */
+	if (fstatat(layout_commit_fd(l), id, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (st.st_dev == want->st_dev && st.st_ino == want->st_ino)
+		return 0;
+	custody_put_back(l, id);
+	return -ESTALE;
+}
+
+int custody_drop(const struct layout *l, const char *id)
+{
+	return FAILPOINT(NAME, "custody.drop", name_remove_at(layout_commit_fd(l), id));
+}
+
+static int open_ingest(const struct layout *l, const char *id, int *ret_fd)
+{
+	AUTO_FD ingest_fd = -1;
+	int r = dir_open_at(layout_root_fd(l), LAYOUT_INGEST, false, &ingest_fd);
+	return r < 0 ? r : dir_open_at(ingest_fd, id, false, ret_fd);
+}
+
+void custody_put_back(const struct layout *l, const char *id)
+{
+	AUTO_FD dir_fd = -1;
+	struct stat st;
+	if (!is_there(l, id, &st))
+		return;
+	int r = open_ingest(l, id, &dir_fd);
+	if (r == 0)
+		r = FAILPOINT(NAME, "custody.put-back", durable_move_at(layout_commit_fd(l), id, dir_fd, INGEST_DATA));
+	if (r == -ENOENT || r == -EEXIST)
+		r = custody_drop(l, id);
+	if (r < 0)
+		(void)log_errno(r, "cannot put '%s/" LAYOUT_COMMIT "/%s' back", layout_path(l), id);
+}
+
+int custody_sync(const struct layout *l)
+{
+	return FAILPOINT(SYNC, "custody.sync", durable_sync_dir(layout_commit_fd(l)));
+}
+
+/* What has a second name is half moved, from its ingest or into blobs/: there it is, and this name is the one too many. */
+static void recover_one(const struct layout *l, const char *id)
+{
+	struct stat st;
+	if (is_there(l, id, &st) && S_ISREG(st.st_mode) && st.st_nlink > 1) {
+		(void)custody_drop(l, id);
+		return;
+	}
+	log_notice("'%s/" LAYOUT_COMMIT "/%s' was taken and not named: back to its ingest, if that is there",
+		   layout_path(l), id);
+	custody_put_back(l, id);
+}
+
+void custody_recover(const struct layout *l)
+{
+	int fd = openat(layout_commit_fd(l), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_DIR dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	while (dir && (e = readdir(dir)))
+		if (strlen(e->d_name) == INGEST_ID_SIZE - 1)
+			recover_one(l, e->d_name);
+}

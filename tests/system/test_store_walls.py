@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The walls of a store, tried by other users: what an ingestd that somebody took over can make commitd name, and what
+somebody who may only read a store can do to those who serve it. As root, which is who can be any user.
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+import wire
+from conftest import BINDIR, TESTS
+from images import digest_of
+from stages import AGAIN, BAD_DATA, OK
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+
+INGESTD, COMMITD, STORE_GROUP, STRANGER = 64101, 64102, 64103, 64104  # of nobody, on any machine
+SEALS = 150
+SIZE = 64
+
+
+def as_user(uid, *words, groups=()):
+    more = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", *more, "--", *map(str, words)]
+
+
+class Store:
+    """A store as the units lay it out: commitd's, but for ingest/, where ingestd and commitd are one group."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.path = directory / "store"
+        self.commitd = directory / "commitd"
+        shutil.copy(BINDIR / "commitd", self.commitd)
+        self.path.mkdir(mode=0o755)
+        self.ingest = self.path / "ingest"
+        self.ingest.mkdir()
+        os.chown(self.path, COMMITD, COMMITD)
+        os.chown(self.ingest, INGESTD, STORE_GROUP)
+        self.ingest.chmod(0o2770)
+
+    def give(self, path, mode):
+        os.chown(path, INGESTD, STORE_GROUP)
+        path.chmod(mode)
+
+    def record(self, ref, digest):
+        path = self.ingest / id_of(ref) / "transfer"
+        path.write_text(f"ref={ref}\nsize={SIZE}\nsealed={digest}\nend=1\n")
+        self.give(path, 0o640)
+
+    def sealed(self, ref, data, noted=True, digest=None, **others):
+        """
+        An ingest with this data and perhaps other files, all read-only, of one length and time. Its seal, which says
+        `digest` if not the right one, as does the record.
+        """
+        directory = self.ingest / id_of(ref)
+        directory.mkdir()
+        self.give(directory, 0o2770)
+        for name, content in {"data": data, **others}.items():
+            (directory / name).write_bytes(content.ljust(SIZE))
+            self.give(directory / name, 0o444)
+            os.utime(directory / name, (1, 1))
+        digest = digest or digest_of(data.ljust(SIZE))
+        if noted:
+            self.record(ref, digest)
+        status = (directory / "data").stat()
+        return {"ref": ref, "digest": digest, "size": SIZE, "ino": status.st_ino, "mtime": status.st_mtime_ns}
+
+    def command(self, *words):
+        return as_user(COMMITD, self.commitd, "commit", "--store", self.path, *words, groups=[STORE_GROUP])
+
+    def commit(self, seals, *words):
+        """Run `commitd commit` as its user on these seals."""
+        return subprocess.run(self.command(*words), input=b"".join(map(frame, seals)), capture_output=True)
+
+    def wrong(self):
+        """The blobs that do not hash to their names."""
+        return [path.name for path in (self.path / "blobs/sha256").iterdir()
+                if hashlib.sha256(path.read_bytes()).hexdigest() != path.name]
+
+    def blobs(self):
+        return len(list((self.path / "blobs/sha256").iterdir()))
+
+
+def frame(seal):
+    message = wire.message("SEALED", **seal)
+    return struct.pack(">I", len(message)) + message
+
+
+def line_of(process):
+    line = process.stdout.readline()
+    assert line, "it has ended"
+    return line.decode().strip()
+
+
+def id_of(ref):
+    return hashlib.sha256(ref.encode()).hexdigest()
+
+
+@pytest.fixture
+def store():
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="slt-", dir="/dev/shm"))
+    directory.chmod(0o755)
+    try:
+        yield Store(directory)
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("words", [(), ("--verify", "always")], ids=["when-asked", "always"])
+def test_exchanged_between_look_and_name(store, words):
+    """Whatever is put in the data's place and when: what was looked at is what gets the name."""
+    marker = store.sealed("marker", b"marker")
+    assert store.commit([marker]).returncode == OK
+    seals = [store.sealed(f"ref/{number}", f"good {number}".encode(), evil=f"evil {number}".encode())
+             for number in range(SEALS)]
+    script = (TESTS / "lib/exchange.py").read_text()
+    ids = [id_of(seal["ref"]) for seal in seals]
+    attacker = as_user(INGESTD, sys.executable, "-c", script, store.ingest, *ids, groups=[STORE_GROUP])
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(attacker, stdout=subprocess.PIPE) as exchange, \
+            subprocess.Popen(store.command(*words), **streams) as commitd:
+        assert exchange.stdout.readline()
+        for seal in seals:
+            answers = []
+            while seal["digest"] not in answers:  # refused as often as it is exchanged when it is looked at
+                commitd.stdin.write(frame(seal) + frame(marker))
+                commitd.stdin.flush()
+                answers = list(iter(lambda: line_of(commitd), marker["digest"]))
+        commitd.stdin.close()
+    assert store.wrong() == []
+    assert store.blobs() == SEALS + 1
+
+
+WANTED = digest_of(b"wanted".ljust(SIZE))
+
+
+def test_seal_that_the_record_does_not_bear_out(store):
+    """A seal alone names nothing: neither without a record, nor with one that says something else."""
+    seal = store.sealed("some/ref", b"evil", noted=False, digest=WANTED)
+    assert store.commit([seal]).returncode == AGAIN
+    store.record("some/ref", digest_of(b"evil".ljust(SIZE)))
+    assert store.commit([seal]).returncode == AGAIN
+    assert store.blobs() == 0
+
+
+def test_record_that_lies_is_read_back(store):
+    """Who writes the data writes the record too. With --verify always it is the bytes that count."""
+    seal = store.sealed("some/ref", b"evil", digest=WANTED)
+    assert store.commit([seal], "--verify", "always").returncode == BAD_DATA
+    assert store.blobs() == 0
+
+
+def test_nobody_else_enters_what_was_taken(store):
+    assert store.commit([store.sealed("some/ref", b"data")]).returncode == OK
+    for user in (INGESTD, STRANGER):
+        listed = subprocess.run(as_user(user, "ls", store.path / "commit", groups=[STORE_GROUP]), capture_output=True)
+        assert b"Permission denied" in listed.stderr

@@ -141,7 +141,11 @@ static inline void ingest_note_as_sealed(const struct store *s, const char *ref,
 	assert_int_equal(record_format(&record, &text), 0);
 	size_t len = strlen(path);
 	(void)snprintf(path + len, PATH_SIZE - len, "/" INGEST_TRANSFER);
-	write_file(path, text.data, text.len, 0600);
+	/* By stdio: nothing that a stand-in counts, or lets fail. */
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	assert_int_equal(fwrite(text.data, 1, text.len, f), text.len);
+	assert_int_equal(fclose(f), 0);
 }
 
 /* Where commitd keeps what it has taken from an ingest. */

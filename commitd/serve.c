@@ -62,7 +62,7 @@ static int open_store(struct server *s)
 		log_error("%s", why.text);
 		return exit_code_of(r);
 	}
-	r = storelock_take(s->layout, &s->lock_fd, &why);
+	r = storelock_take(s->layout, LAYOUT_COMMITTER, "commitd", &s->lock_fd, &why);
 	if (r < 0) {
 		log_error("%s", why.text);
 		return exit_code_of(r);

@@ -101,7 +101,7 @@ void recover_all(struct flow *f)
 	while (dir && (entry = readdir(dir))) {
 		if (is_ingest_id(entry->d_name))
 			recover_one(f, entry->d_name);
-		else if (entry->d_name[0] != '.')
+		else if (entry->d_name[0] != '.' && strcmp(entry->d_name, INGEST_LOCK) != 0)
 			log_warning("'%s/" LAYOUT_INGEST "/%s' is not an ingest; left alone",
 				    layout_path(f->home->layout), entry->d_name);
 	}

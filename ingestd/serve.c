@@ -3,7 +3,6 @@
 
 /* System */
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/statvfs.h>
 #include <sysexits.h>
 
@@ -12,6 +11,9 @@
 #include "common/base/exit.h"
 #include "common/base/log.h"
 #include "common/base/workers.h"
+
+/* Store */
+#include "common/store/storelock.h"
 
 /* Wire */
 #include "common/wire/counters.h"
@@ -33,6 +35,7 @@ struct server {
 	struct loop *loop;
 	struct stage_self self;
 	struct ingest_home home;
+	int lock_fd;
 	struct transfers transfers;
 	struct flow flow;
 	struct turn *turn;
@@ -51,9 +54,10 @@ static int open_store(struct server *s)
 		log_error("%s", why.text);
 		return exit_code_of(r);
 	}
-	if (flock(layout_ingest_fd(s->home.layout), LOCK_EX | LOCK_NB) < 0) {
-		log_error("another ingestd serves the store '%s'", layout_path(s->home.layout));
-		return EX_TEMPFAIL;
+	r = storelock_take(s->home.layout, LAYOUT_INGESTER, s->home.program, &s->lock_fd, &why);
+	if (r < 0) {
+		log_error("%s", why.text);
+		return exit_code_of(r);
 	}
 	r = boot_id_read(s->settings->boot_id, s->home.boot_id);
 	if (r < 0) {
@@ -183,6 +187,7 @@ static void on_release(void *self)
 	seals_free(s->flow.seals);
 	events_free(s->flow.events);
 	layout_free(s->home.layout);
+	s->lock_fd = close_fd(s->lock_fd);
 }
 
 static void on_describe(void *self, struct reason *ret_text)
@@ -197,7 +202,7 @@ int serve_run(const struct settings *s)
 {
 	static const struct daemon_hooks hooks = {
 	    .start = on_start, .stop = on_stop, .release = on_release, .describe = on_describe};
-	struct server server = {.settings = s};
+	struct server server = {.settings = s, .lock_fd = -1};
 
 	return stage_run(STAGE_INGESTD, s->runtime_dir, &hooks, &server);
 }

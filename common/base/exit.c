@@ -29,6 +29,7 @@ int exit_code_of(int r)
 	case EINVAL:
 	case ELOOP:
 	case EXDEV:
+	case EOPNOTSUPP:
 		return EX_CONFIG;
 	case EBADMSG:
 		return EX_DATAERR;

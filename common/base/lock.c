@@ -69,7 +69,39 @@ static int lock_fd(int fd, int how)
 	do {
 		r = flock(fd, how) < 0 ? -errno : 0;
 	} while (r == -EINTR);
-	return r;
+	return r == -ENOSYS || r == -ENOLCK ? -EOPNOTSUPP : r;
+}
+
+static int open_again(int dir_fd, const char *name)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * We have the lock. On some network file systems flock(2) succeeds and does nothing: then a second description of the
+ * file gets it as well.
+ */
+static int exclusion_check(int dir_fd, const char *name, int fd)
+{
+	AUTO_FD again = open_again(dir_fd, name);
+	if (again < 0)
+		return again == -ENOENT ? LOCK_GONE : again;
+	int r = lock_fd(again, LOCK_EX | LOCK_NB);
+	if (r == -EWOULDBLOCK)
+		return 0;
+	return r == 0 && name_check(dir_fd, name, fd) == 0 ? -EOPNOTSUPP : r == 0 ? LOCK_GONE : r;
+}
+
+int lock_works_at(int dir_fd, const char *name)
+{
+	AUTO_FD fd = open_again(dir_fd, name);
+	if (fd < 0)
+		return fd;
+	int r = lock_fd(fd, LOCK_EX | LOCK_NB);
+	if (r == 0)
+		r = exclusion_check(dir_fd, name, fd);
+	return r == -EWOULDBLOCK || r == LOCK_GONE ? 0 : r; /* held, or replaced: by somebody whom it keeps out */
 }
 
 /* Lock exclusively, unless another process has: a lock that can be shared is only being tested. */
@@ -94,9 +126,13 @@ static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wai
 	AUTO_FD fd = -1;
 	/* A shared lock writes nothing, so that a process with read access only can take it. */
 	int flags = (mode == LOCK_SHARED ? O_RDONLY : O_RDWR) | O_CREAT;
-	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags, LOCK_MODE, &fd, NULL));
+	struct stat st;
+	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags, LOCK_MODE, &fd, &st));
 	if (r < 0)
 		return r == -ESTALE ? LOCK_GONE : r;
+	/* Made by an earlier version, or copied. If it is not ours we can only use it. */
+	if ((st.st_mode & 07777 & ~(mode_t)LOCK_MODE) && st.st_uid == geteuid())
+		(void)fs_fchmod(fd, LOCK_MODE);
 	int how = (mode == LOCK_EXCLUSIVE ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);
 	r = mode == LOCK_SERVE ? lock_fd_over_lookers(fd) : lock_fd(fd, how);
 	if (r == -EWOULDBLOCK) {
@@ -105,6 +141,8 @@ static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wai
 	}
 	if (r == 0)
 		r = name_check(dir_fd, name, fd);
+	if (r == 0 && mode != LOCK_SHARED)
+		r = exclusion_check(dir_fd, name, fd);
 	if (r == 0)
 		*ret_fd = take_fd(&fd);
 	return r;
@@ -139,6 +177,6 @@ int lock_wait_at(int dir_fd, const char *name, enum lock_mode mode, const char *
 
 bool lock_is_held_at(int dir_fd, const char *name)
 {
-	AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	AUTO_FD fd = open_again(dir_fd, name);
 	return fd >= 0 && lock_fd(fd, LOCK_SH | LOCK_NB) == -EWOULDBLOCK;
 }

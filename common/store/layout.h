@@ -20,8 +20,8 @@
 #define INGEST_TRANSFER   "transfer"
 #define INGEST_DATA       "data"
 #define INGEST_CHECKPOINT "checkpoint"
-#define INGEST_LOCK       "lock"
-#define INGEST_ID_SIZE    65 /* 64 hex digits of the ref's sha256, and a terminator */
+#define INGEST_LOCK       "lock" /* of an ingest; in ingest/ and commit/ themselves, of the store (storelock.h) */
+#define INGEST_ID_SIZE    65     /* 64 hex digits of the ref's sha256, and a terminator */
 
 enum layout_role {
 	LAYOUT_READER,    /* the store must be there */

@@ -2,60 +2,40 @@
 #include "common/store/storelock.h"
 
 /* System */
+#include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/sysmacros.h>
 
 /* Base */
-#include "common/base/cleanup.h"
-#include "common/base/file.h"
+#include "common/base/lock.h"
 
-static void file_cleanup(FILE **f)
+static int no_locks(const struct layout *l, struct reason *why)
 {
-	if (*f)
-		(void)fclose(*f);
+	reason_set(why,
+		   "file locks (flock) do nothing on the file system of '%s', so two sets of stages would spoil each "
+		   "other's transfers: put the store on a local disk, or mount it with locks",
+		   layout_path(l));
+	return -EOPNOTSUPP;
 }
 
-/*
- * Who holds a lock on the file, or 0: from lines like "1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF". A sandbox may
- * hide them.
- */
-static int holder_pid(const struct stat *st)
+int storelock_take(const struct layout *l, enum layout_role role, const char *program, int *ret_fd, struct reason *why)
 {
-	CLEANUP(file_cleanup) FILE *f = fopen("/proc/locks", "re");
-	char line[256];
-	while (f && fgets(line, sizeof(line), f)) {
-		int pid;
-		unsigned dev_major, dev_minor;
-		unsigned long long ino;
-		if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%llu", &pid, &dev_major, &dev_minor, &ino) == 4 &&
-		    ino == st->st_ino && makedev(dev_major, dev_minor) == st->st_dev && pid > 0)
-			return pid;
-	}
-	return 0;
+	struct reason holder;
+	assert(role != LAYOUT_READER);
+	bool is_ingester = role == LAYOUT_INGESTER;
+	int dir_fd = is_ingester ? layout_ingest_fd(l) : layout_commit_fd(l);
+	int r = lock_take_at(dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, program, ret_fd, &holder);
+	if (r == -EWOULDBLOCK)
+		reason_set(why, "the store '%s' is already served by %s", layout_path(l), holder.text);
+	else if (r == -EOPNOTSUPP)
+		return no_locks(l, why);
+	else if (r < 0)
+		reason_set(why, "cannot lock '%s/%s/" INGEST_LOCK "': %s", layout_path(l),
+			   is_ingester ? LAYOUT_INGEST : LAYOUT_COMMIT, strerror(-r));
+	return r;
 }
 
-int storelock_take(const struct layout *l, int *ret_fd, struct reason *why)
+int storelock_check(const struct layout *l, struct reason *why)
 {
-	AUTO_FD fd = -1;
-	struct stat st;
-	int r = dir_open_at(layout_root_fd(l), LAYOUT_BLOBS, false, &fd);
-	if (r == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
-		r = -errno;
-	if (r == -EWOULDBLOCK) {
-		int pid = fstat(fd, &st) == 0 ? holder_pid(&st) : 0;
-		if (pid > 0)
-			reason_set(why, "the store '%s' is already served by process %d", layout_path(l), pid);
-		else
-			reason_set(why, "the store '%s' is already served by another process", layout_path(l));
-		return r;
-	}
-	if (r < 0) {
-		reason_set(why, "cannot lock '%s/" LAYOUT_BLOBS "': %s", layout_path(l), strerror(-r));
-		return r;
-	}
-	*ret_fd = take_fd(&fd);
-	return 0;
+	return lock_works_at(layout_root_fd(l), LAYOUT_FILE) == -EOPNOTSUPP ? no_locks(l, why) : 0;
 }

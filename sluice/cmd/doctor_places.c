@@ -21,6 +21,7 @@
 
 /* Store */
 #include "common/store/layout.h"
+#include "common/store/storelock.h"
 
 /* Wire */
 #include "common/wire/stage.h"
@@ -126,12 +127,17 @@ static void check_layout(const struct context *ctx, bool served, struct findings
 	if (r == 0)
 		r = layout_check_mounts(l, &why);
 	if (r == 0)
+		r = storelock_check(l, &why);
+	if (r == 0)
 		finding_report(f, FINDING_OK, "store", NULL, "'%s' is an image layout on one mount", path);
 	else if (r == -ENOENT && !served)
 		finding_report(f, FINDING_OK, "store", NULL, "'%s' does not exist yet: the first pull creates it",
 			       path);
 	else if (r == -EACCES)
 		report_no_entry(f, "store", path, EACCES);
+	else if (r == -EOPNOTSUPP)
+		finding_report(f, FINDING_FAIL, "store", "keep the store on a file system that has locks", "%s",
+			       why.text);
 	else if (r == -EXDEV)
 		finding_report(f, FINDING_FAIL, "store", "put the whole store on one mount", "%s", why.text);
 	else

@@ -183,7 +183,7 @@ class Rig(stages.Box):
         reports = self.sanitizer_reports()
         problems = invariants.problems_of(self.store, settled=True, runtime=self.runtime)
         problems += [f"{digest} is missing" for digest in digests if not self.blob(digest).exists()]
-        problems += [f"'{path}' is left over" for path in (self.store / "ingest").glob("*") if tidy]
+        problems += [f"'{path}' is left over" for path in (self.store / "ingest").glob("*") if tidy and path.name != "lock"]
         names = (self.store / "index.json").read_text()
         problems += [f"no name '{name}'" for name in (self.reference, "second") if f'"{name}"' not in names]
         if reports or problems:

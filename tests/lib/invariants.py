@@ -14,6 +14,7 @@ holds a lock, a socket or a file of either.
  - what commitd has taken and not named is sealed, and its ingest is there; nobody else may enter that directory
  - every ingest has an owner (a ref that it belongs to) and an age; it can resume from what is there, or says why it stopped
  - no slot vouches for bytes that are not there
+ - no lock can be opened by another user
  - no file, lock, descriptor or socket that no state explains
 """
 
@@ -67,6 +68,7 @@ class Checker:
         self.names()
         self.taken()
         self.ingests()
+        self.locks()
 
     def unexplained(self, path):
         if self.settled:
@@ -162,6 +164,13 @@ class Checker:
         for child in children:
             self.whole(child, subject, left_out)
 
+    # ── locks ──
+
+    def locks(self):
+        for path in (self.store / "commit/lock", self.store / "ingest/lock", *self.store.glob("ingest/*/lock")):
+            if is_regular(path) and stat.S_IMODE(path.lstat().st_mode) != 0o600:
+                self.wrong(path, f"mode {stat.S_IMODE(path.lstat().st_mode):o}: others can lock it")
+
     # ── what commitd has taken ──
 
     def taken(self):
@@ -187,6 +196,8 @@ class Checker:
     def ingests(self):
         root = self.store / "ingest"
         for directory in sorted(root.iterdir()) if root.exists() else []:
+            if directory.name == "lock":
+                continue
             if not directory.is_dir() or directory.is_symlink() or not re.fullmatch(r"[0-9a-f]{64}", directory.name):
                 self.unexplained(directory)
                 continue
@@ -298,7 +309,7 @@ def check_locks(store, runtime, problems):
     """Nothing runs, so every lock can be had. Those that we hold ourselves do not count."""
     store, runtime = pathlib.Path(store), pathlib.Path(runtime)
     holders = lock_holders()
-    for path in (store / "blobs", store / "ingest", *store.glob("ingest/*/lock"), *runtime.glob("*.lock"), *runtime.glob("*/lock"), runtime / "users"):
+    for path in (store / "commit/lock", store / "ingest/lock", *store.glob("ingest/*/lock"), *runtime.glob("*.lock"), *runtime.glob("*/lock"), runtime / "users"):
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except FileNotFoundError:

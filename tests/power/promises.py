@@ -119,7 +119,7 @@ class Promises:
     def broken(self, store):
         """What is wrong with a store after a cut, a line each."""
         stored = {f"sha256:{name}" for name in names_in(store / "blobs/sha256")}
-        ingests = names_in(store / "ingest")
+        ingests = names_in(store / "ingest") - {"lock"}
         problems = invariants.problems_of(store)
         problems += [f"{digest} was committed and is missing" for digest in self.blobs - stored]
         problems += self.broken_names(store)

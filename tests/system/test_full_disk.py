@@ -250,7 +250,7 @@ def test_a_name_on_a_full_disk_is_refused_and_the_old_ones_stay(small_box, regis
         refused = box.run("sluice", "tag", reference, "other:1", want=AGAIN)
         one_line(refused.stderr, f"{box.store}/index.json", "No space left on device")
         assert (box.store / "index.json").read_bytes() == index
-        assert sorted(os.listdir(box.store)) == ["blobs", "index.json", "ingest", "oci-layout"]
+        assert sorted(os.listdir(box.store)) == ["blobs", "commit", "index.json", "ingest", "oci-layout"]
         box.disk.drain()
         box.sluice("tag", reference, "other:1")
     settled(box)

@@ -62,7 +62,7 @@ def layer(store):
 
 
 def ingest(store):
-    return next((store / "ingest").iterdir())
+    return next(path for path in (store / "ingest").iterdir() if path.is_dir())
 
 
 def rewrite(path, data):

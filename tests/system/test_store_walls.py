@@ -15,6 +15,7 @@ import tempfile
 
 import pytest
 
+import badserver
 import wire
 from conftest import BINDIR, TESTS
 from images import digest_of
@@ -164,3 +165,20 @@ def test_nobody_else_enters_what_was_taken(store):
     for user in (INGESTD, STRANGER):
         listed = subprocess.run(as_user(user, "ls", store.path / "commit", groups=[STORE_GROUP]), capture_output=True)
         assert b"Permission denied" in listed.stderr
+
+
+def test_who_may_only_read_can_lock_nothing_that_counts(box, bad):
+    """In a store that everybody may read, and in its runtime directory, a stranger locks all that can be opened."""
+    box.directory.chmod(0o755)
+    bad.on("/one", badserver.whole(b"one"))
+    bad.on("/two", badserver.whole(b"two"))
+    box.sluice("fetch", bad.url("/one"))
+    box.gone()
+    script = (TESTS / "lib/lockall.py").read_text()
+    stranger = as_user(STRANGER, sys.executable, "-c", script, box.store, box.runtime)
+    with subprocess.Popen(stranger, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
+        assert int(locker.stdout.readline()) > 5  # the store, its directories and files
+        with box.up():
+            box.sluice("fetch", bad.url("/two"))
+        locker.stdin.close()
+    box.gone()

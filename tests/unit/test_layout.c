@@ -3,6 +3,7 @@
 
 /* Own */
 #include "tests/unit/unit.h"
+#include "tests/unit/unit_flock.h"
 
 /* System */
 #include <sched.h>
@@ -12,6 +13,7 @@
 /* The code under test */
 #include "common/base/cleanup.h"
 #include "common/store/layout.h"
+#include "common/store/storelock.h"
 
 #define OURS "{\"imageLayoutVersion\":\"1.0.0\"}"
 
@@ -365,6 +367,38 @@ static void test_mounts(void **state)
 	}
 }
 
+/* One of each kind, by files that nobody else can open. */
+static void test_store_locks(void **state)
+{
+	static const struct {
+		enum layout_role role;
+		const char *name;
+	} rows[] = {{LAYOUT_INGESTER, "store/ingest/lock"}, {LAYOUT_COMMITTER, "store/commit/lock"}};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct layout *l = open_as(rows[i].role);
+		AUTO_FD fd = -1, second = -1;
+		struct stat st;
+		struct reason why;
+		assert_int_equal(storelock_take(l, rows[i].role, "first", &fd, &why), 0);
+		assert_int_equal(storelock_take(l, rows[i].role, "second", &second, &why), -EWOULDBLOCK);
+		assert_non_null(strstr(why.text, "is already served by first "));
+		assert_int_equal(fstatat(dir.fd, rows[i].name, &st, AT_SYMLINK_NOFOLLOW), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+		layout_free(l);
+	}
+	struct layout *l = open_as(LAYOUT_COMMITTER);
+	AUTO_FD fd = -1;
+	struct reason why;
+	assert_int_equal(storelock_check(l, &why), 0);
+	flock_lies = true;
+	assert_int_equal(storelock_check(l, &why), -EOPNOTSUPP);
+	assert_int_equal(storelock_take(l, LAYOUT_COMMITTER, "third", &fd, &why), -EOPNOTSUPP);
+	assert_non_null(strstr(why.text, "put the store on a local disk"));
+	flock_lies = false;
+	layout_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +416,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_path_and_identity, setup, teardown),
 	    cmocka_unit_test(test_ingest_id),
 	    cmocka_unit_test_setup_teardown(test_mounts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_store_locks, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("layout", tests, NULL, NULL);
 }

@@ -3,15 +3,20 @@
 
 /* Own */
 #include "tests/unit/unit_dir.h"
+#include "tests/unit/unit_flock.h"
 
 /* System */
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <time.h>
 
 /* The code under test */
 #include "common/base/cleanup.h"
+#include "common/base/exit.h"
+#include "common/base/file.h"
+#include "common/base/fs.h"
 #include "common/base/lock.h"
 
 #define ROUNDS 300
@@ -239,6 +244,45 @@ static void test_looking_is_not_holding(void **state)
 	assert_int_equal(waitpid(looker, NULL, 0), looker);
 }
 
+/* Where flock(2) does nothing, or is not there, nobody takes a lock for one. */
+static void test_locks_that_lie(void **state)
+{
+	static const struct {
+		bool lies;
+		int error, want;
+	} rows[] = {
+	    {false, 0, 0},      {true, 0, -EOPNOTSUPP}, {false, ENOSYS, -EOPNOTSUPP}, {false, ENOLCK, -EOPNOTSUPP},
+	    {false, EIO, -EIO},
+	};
+	(void)state;
+	unit_write_text(&dir, "file", "text");
+	for (size_t i = 0; i < LEN(rows); i++) {
+		AUTO_FD exclusive = -1, serving = -1, waited = -1;
+		flock_lies = rows[i].lies;
+		flock_error = rows[i].error;
+		assert_int_equal(lock_take_at(dir.fd, "a", LOCK_EXCLUSIVE, "test", &exclusive, NULL), rows[i].want);
+		assert_int_equal(lock_take_at(dir.fd, "b", LOCK_SERVE, "test", &serving, NULL), rows[i].want);
+		assert_int_equal(lock_wait_at(dir.fd, "c", LOCK_EXCLUSIVE, "test", &waited), rows[i].want);
+		assert_int_equal(lock_works_at(dir.fd, "file"), rows[i].want);
+		flock_lies = false;
+		flock_error = 0;
+	}
+	assert_int_equal(exit_code_of(-EOPNOTSUPP), EX_CONFIG);
+}
+
+/* What an earlier version made so that others can open it, and so lock it, is closed to them. */
+static void test_closed_to_others(void **state)
+{
+	AUTO_FD fd = -1;
+	struct stat st;
+	(void)state;
+	unit_write_text(&dir, "wide", "");
+	assert_int_equal(fs_fchmodat(dir.fd, "wide", 0644, 0), 0);
+	assert_int_equal(lock_take_at(dir.fd, "wide", LOCK_EXCLUSIVE, "test", &fd, NULL), 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +296,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_is_held, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_looking_is_not_holding, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_race_of_unlinkers, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_locks_that_lie, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_closed_to_others, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("lock", tests, NULL, NULL);
 }

@@ -48,6 +48,13 @@ static enum fail_class store(struct layout *l, const struct names *n, struct rea
 {
 	AUTO_BUF text = BUF_INIT;
 	int r = names_format(n, &text);
+	if (r == -EFBIG) {
+		reason_set(why,
+			   "'%s/" LAYOUT_INDEX
+			   "' is full: it would be longer than %u bytes; remove names with 'sluice rm'",
+			   layout_path(l), NAMES_INDEX_MAX);
+		return FAIL_SPACE;
+	}
 	if (r == 0)
 		r = durable_replace_at(layout_root_fd(l), LAYOUT_INDEX, text.data, text.len, INDEX_MODE);
 	return r < 0 ? fail_errno(l, r, "write", why) : FAIL_NONE;

@@ -27,12 +27,14 @@
 #define LOOKERS_WAIT_MS 1
 
 /* The text is for people: a full disk must not prevent taking the lock, so failures are ignored. */
-static void holder_write(int fd, const char *program)
+static void holder_write(int dir_fd, const char *name, const char *program)
 {
 	char since[DATE_TEXT_SIZE], text[HOLDER_MAX];
+	AUTO_FD fd = -1;
 	date_format(clock_wall_s(), since);
 	int len = snprintf(text, sizeof text, "%.128s %d since %s\n", program, (int)getpid(), since);
-	if (len < 0)
+	/* On a descriptor of its own: one that is open for writing would keep the file system from being made read-only. */
+	if (len < 0 || file_open_at(dir_fd, name, O_WRONLY, 0, &fd, NULL) < 0)
 		return;
 	if (FAILPOINT(WRITE, "lock.write", file_pwrite_all(fd, text, (size_t)len, 0)) == 0 && fs_ftruncate(fd, len) < 0)
 		return;
@@ -88,7 +90,7 @@ static int exclusion_check(int dir_fd, const char *name, int fd)
 	if (again < 0)
 		return again == -ENOENT ? LOCK_GONE : again;
 	int r = lock_fd(again, LOCK_EX | LOCK_NB);
-	if (r == -EWOULDBLOCK)
+	if (r == -EWOULDBLOCK || r == -EBADF)
 		return 0;
 	return r == 0 && name_check(dir_fd, name, fd) == 0 ? -EOPNOTSUPP : r == 0 ? LOCK_GONE : r;
 }
@@ -119,22 +121,30 @@ static int lock_fd_over_lookers(int fd)
 	return r;
 }
 
+/* Open the lock, make it if it is not there, and lock it. Else as lock_once(). */
+static int open_and_lock(int dir_fd, const char *name, int flags, enum lock_mode mode, bool wait, int *ret_fd)
+{
+	struct stat st;
+	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags | O_CREAT, LOCK_MODE, ret_fd, &st));
+	if (r < 0)
+		return r == -ESTALE ? LOCK_GONE : r;
+	/* Made by an earlier version, or copied. If it is not ours we can only use it. */
+	if ((st.st_mode & 07777 & ~(mode_t)LOCK_MODE) && st.st_uid == geteuid())
+		(void)fs_fchmod(*ret_fd, LOCK_MODE);
+	int how = (mode == LOCK_EXCLUSIVE ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);
+	return mode == LOCK_SERVE ? lock_fd_over_lookers(*ret_fd) : lock_fd(*ret_fd, how);
+}
+
 /* One round. LOCK_GONE: the file went away under us, try again. */
 static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wait, int *ret_fd,
 		     struct reason *ret_holder)
 {
 	AUTO_FD fd = -1;
-	/* A shared lock writes nothing, so that a process with read access only can take it. */
-	int flags = (mode == LOCK_SHARED ? O_RDONLY : O_RDWR) | O_CREAT;
-	struct stat st;
-	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags, LOCK_MODE, &fd, &st));
-	if (r < 0)
-		return r == -ESTALE ? LOCK_GONE : r;
-	/* Made by an earlier version, or copied. If it is not ours we can only use it. */
-	if ((st.st_mode & 07777 & ~(mode_t)LOCK_MODE) && st.st_uid == geteuid())
-		(void)fs_fchmod(fd, LOCK_MODE);
-	int how = (mode == LOCK_EXCLUSIVE ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);
-	r = mode == LOCK_SERVE ? lock_fd_over_lookers(fd) : lock_fd(fd, how);
+	int r = open_and_lock(dir_fd, name, O_RDONLY, mode, wait, &fd);
+	if (r == -EBADF && mode != LOCK_SHARED) { /* NFS: an exclusive lock is for those who can write */
+		fd = close_fd(fd);
+		r = open_and_lock(dir_fd, name, O_RDWR, mode, wait, &fd);
+	}
 	if (r == -EWOULDBLOCK) {
 		holder_read(fd, ret_holder);
 		return name_check(dir_fd, name, fd) == LOCK_GONE ? LOCK_GONE : -EWOULDBLOCK;
@@ -159,7 +169,7 @@ static int lock_take(int dir_fd, const char *name, enum lock_mode mode, bool wai
 	if (r < 0)
 		return r;
 	if (mode != LOCK_SHARED)
-		holder_write(fd, program);
+		holder_write(dir_fd, name, program);
 	*ret_fd = fd;
 	return 0;
 }

@@ -96,8 +96,13 @@ static struct json_t *load_without_odd_escapes(struct span text, json_error_t *e
 
 int json_parse(struct span text, struct json_t **ret_value, struct reason *why)
 {
-	if (text.len > JSON_DOCUMENT_MAX) {
-		reason_set(why, "the JSON is longer than %u bytes", JSON_DOCUMENT_MAX);
+	return json_parse_long(text, JSON_DOCUMENT_MAX, ret_value, why);
+}
+
+int json_parse_long(struct span text, size_t max, struct json_t **ret_value, struct reason *why)
+{
+	if (text.len > max) {
+		reason_set(why, "the JSON is longer than %zu bytes", max);
 		return -EFBIG;
 	}
 	if (!depth_is_fine(text)) {

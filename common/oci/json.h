@@ -29,6 +29,9 @@ static inline void json_cleanup(struct json_t **value)
 /* -EINVAL with a reason (line and column), -EFBIG over JSON_DOCUMENT_MAX. The caller owns the value. */
 int json_parse(struct span text, struct json_t **ret_value, struct reason *why);
 
+/* The same with a limit of the caller's, in bytes. */
+int json_parse_long(struct span text, size_t max, struct json_t **ret_value, struct reason *why);
+
 /* Members of an object. NULL, or false, where it is absent or of another type. */
 struct json_t *json_member(const struct json_t *object, const char *key);
 const char *json_member_text(const struct json_t *object, const char *key);

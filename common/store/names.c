@@ -56,18 +56,25 @@ static int root_load(struct layout *l, struct names *n, struct reason *why)
 {
 	AUTO_BUF text = BUF_INIT;
 	struct reason detail = {{0}};
-	int r = file_load_at(layout_root_fd(l), LAYOUT_INDEX, JSON_DOCUMENT_MAX, &text);
+	int r = file_load_at(layout_root_fd(l), LAYOUT_INDEX, NAMES_INDEX_MAX, &text);
 	if (r == -ENOENT) {
 		r = root_make(n);
 		if (r < 0)
 			reason_set(why, "out of memory");
 		return r;
 	}
+	if (r == -EFBIG) {
+		reason_set(why,
+			   "'%s/" LAYOUT_INDEX
+			   "' is longer than %u bytes: another program wrote it, and has to remove names",
+			   layout_path(l), NAMES_INDEX_MAX);
+		return r;
+	}
 	if (r < 0) {
 		reason_set(why, "cannot read '%s/" LAYOUT_INDEX "': %s", layout_path(l), strerror(-r));
 		return r;
 	}
-	r = json_parse(buf_span(&text), &n->root, &detail);
+	r = json_parse_long(buf_span(&text), NAMES_INDEX_MAX, &n->root, &detail);
 	if (r < 0)
 		reason_set(why, "'%s/" LAYOUT_INDEX "': %s", layout_path(l), detail.text);
 	return r;
@@ -247,5 +254,11 @@ int names_remove(struct names *n, const char *name)
 
 int names_format(const struct names *n, struct buf *out)
 {
-	return json_format(n->root, out);
+	size_t before = out->len;
+	int r = json_format(n->root, out);
+	if (r == 0 && out->len - before > NAMES_INDEX_MAX) {
+		out->len = before;
+		return -EFBIG;
+	}
+	return r;
 }

@@ -9,11 +9,15 @@
 #include "common/oci/descriptor.h"
 #include "common/store/layout.h"
 
-#define NAME_MAX_BYTES 1024
+#define NAME_MAX_BYTES  1024
+#define NAMES_INDEX_MAX (16u << 20) /* bytes of index.json, whoever writes it; about 60,000 names */
 
 struct names;
 
-/* -EINVAL with a reason that names the file: not JSON, not an index. An absent file is an empty index. */
+/*
+ * -EINVAL with a reason that names the file: not JSON, not an index. -EFBIG: over NAMES_INDEX_MAX. An absent file is an
+ * empty index.
+ */
 int names_load(struct layout *l, struct names **ret_names, struct reason *why);
 void names_free(struct names *n);
 
@@ -45,7 +49,7 @@ bool name_is_valid(struct span name);
 int names_set(struct names *n, const char *name, const struct descriptor *d, const char *left_out);
 int names_remove(struct names *n, const char *name);
 
-/* Append the document to `out`. */
+/* Append the document to `out`. -EFBIG: it is longer than names_load() would read; `out` is as it was. -ENOMEM. */
 int names_format(const struct names *n, struct buf *out);
 
 #endif

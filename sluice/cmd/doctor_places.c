@@ -21,6 +21,7 @@
 
 /* Store */
 #include "common/store/layout.h"
+#include "common/store/names.h"
 #include "common/store/storelock.h"
 
 /* Wire */
@@ -36,6 +37,7 @@
 #define SPACE_WARN     (UINT64_C(1) << 30)
 #define INODES_FAIL    64
 #define INODES_WARN    1024
+#define INDEX_WARN     (NAMES_INDEX_MAX / 4 * 3)
 #define OUTPUT_MAX     1024
 #define SERVICE_CONFIG "/etc/sluice/sluice.conf" /* read by the units, if it exists */
 
@@ -117,6 +119,27 @@ void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings
 			       "'%s/%s' was left behind by a killed stage", path, left.text);
 }
 
+/* The list of names: readable, and with room for more. */
+static void check_names(struct layout *l, struct findings *f)
+{
+	struct names *n = NULL;
+	struct reason why;
+	struct stat st = {0};
+	char size[TEXT_PROSE_ROOM];
+
+	if (names_load(l, &n, &why) < 0) {
+		finding_report(f, FINDING_FAIL, "names", "restore the file, or remove it and pull again", "%s",
+			       why.text);
+		return;
+	}
+	names_free(n);
+	(void)fstatat(layout_root_fd(l), LAYOUT_INDEX, &st, AT_SYMLINK_NOFOLLOW);
+	text_size_prose((uint64_t)st.st_size, size);
+	if (st.st_size > INDEX_WARN)
+		finding_report(f, FINDING_WARN, "names", "remove names that nobody needs with 'sluice rm'",
+			       "'%s/" LAYOUT_INDEX "' has %s of the 16 MiB that it may have", layout_path(l), size);
+}
+
 static void check_layout(const struct context *ctx, bool served, struct findings *f)
 {
 	const char *path = ctx->places.store;
@@ -130,6 +153,8 @@ static void check_layout(const struct context *ctx, bool served, struct findings
 		r = storelock_check(l, &why);
 	if (r == 0)
 		finding_report(f, FINDING_OK, "store", NULL, "'%s' is an image layout on one mount", path);
+	if (r == 0)
+		check_names(l, f);
 	else if (r == -ENOENT && !served)
 		finding_report(f, FINDING_OK, "store", NULL, "'%s' does not exist yet: the first pull creates it",
 			       path);

@@ -161,10 +161,14 @@ def test_socket_without_a_name_is_reported(tmp_path):
 HOLD = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
 
 
+def make_lock(store):
+    (ingest(store) / "lock").touch(mode=0o600)
+
+
 @pytest.fixture
 def holder(store):
     """Another process that holds the lock of the ingest; unlinks nothing, and ends with the test."""
-    (ingest(store) / "lock").write_text("")
+    make_lock(store)
     command = [sys.executable, "-c", HOLD, ingest(store) / "lock"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
@@ -179,7 +183,7 @@ def test_held_lock_is_reported(store, tmp_path, holder):
 
 
 def test_our_own_lock_is_not(store, tmp_path):
-    (ingest(store) / "lock").write_text("")
+    make_lock(store)
     with open(ingest(store) / "lock") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         assert problems_of(store, settled=True, runtime=tmp_path / "run") == []

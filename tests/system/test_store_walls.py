@@ -5,6 +5,7 @@ somebody who may only read a store can do to those who serve it. As root, which 
 """
 
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -182,3 +183,32 @@ def test_who_may_only_read_can_lock_nothing_that_counts(box, bad):
             box.sluice("fetch", bad.url("/two"))
         locker.stdin.close()
     box.gone()
+
+
+NAMES_MAX = 16 << 20  # bytes of index.json
+
+
+def fill_index(box, size):
+    """An index.json of that many bytes, which ends in one long word; the names that it had stay."""
+    path = box.store / "index.json"
+    index = json.loads(path.read_bytes()) | {"x-padded": ""}
+    missing = size - len(json.dumps(index, separators=(",", ":")))
+    path.write_text(json.dumps(index | {"x-padded": "x" * missing}, separators=(",", ":")))
+    assert path.stat().st_size == size
+
+
+def test_names_fit_what_can_be_read(box, sample):
+    """A name that no longer fits is refused before anything is written, and all the rest goes on."""
+    box.sluice("pull", sample)
+    box.gone()
+    fill_index(box, 5 << 20)
+    box.sluice("tag", sample, "more:1")
+    assert "more:1" in box.sluice("images").stdout
+    fill_index(box, NAMES_MAX)
+    index = (box.store / "index.json").read_bytes()
+    refused = box.run("sluice", "tag", sample, "one-name-more:1", want=AGAIN)
+    assert "index.json' is full" in refused.stderr and "sluice rm" in refused.stderr
+    assert (box.store / "index.json").read_bytes() == index
+    assert "16 MiB" in box.run("sluice", "doctor").stdout
+    box.sluice("rm", "more:1")
+    box.sluice("tag", sample, "one:1")

@@ -220,6 +220,43 @@ static void test_valid(void **state)
 	assert_false(name_is_valid(span_of("a\0b", 3)));
 }
 
+/* An index of exactly `len` bytes, by one long annotation. */
+static char *index_of_length(size_t len)
+{
+	static const char head[] = HEAD "\"manifests\":[" NAMED("1", "old:1") "],\"x\":\"", tail[] = "\"}";
+	char *text = malloc(len + 1);
+	assert_non_null(text);
+	memset(text, 'x', len);
+	memcpy(text, head, sizeof(head) - 1);
+	memcpy(text + len - (sizeof(tail) - 1), tail, sizeof(tail));
+	return text;
+}
+
+/* What is written can be read again: the limit of both is one. */
+static void test_limit(void **state)
+{
+	AUTO_FREE char *at = index_of_length(NAMES_INDEX_MAX), *past = index_of_length(NAMES_INDEX_MAX + 1);
+	AUTO_BUF out = BUF_INIT;
+	struct names *n = load(at);
+	struct descriptor d;
+	struct reason why = {""};
+	(void)state;
+	assert_int_equal(names_format(n, &out), 0);
+	assert_int_equal(out.len, NAMES_INDEX_MAX);
+	assert_int_equal(names_find(n, "old:1", &d), 0);
+	assert_int_equal(names_set(n, "new:1", &d, NULL), 0);
+	assert_int_equal(names_format(n, &out), -EFBIG);
+	assert_int_equal(out.len, NAMES_INDEX_MAX);
+	assert_int_equal(names_remove(n, "new:1"), 0);
+	assert_int_equal(names_remove(n, "old:1"), 0);
+	buf_clear(&out);
+	assert_int_equal(names_format(n, &out), 0);
+	names_free(n);
+	unit_write_text(&dir, LAYOUT_INDEX, past);
+	assert_int_equal(names_load(layout, &n, &why), -EFBIG);
+	assert_non_null(strstr(why.text, "16777216 bytes"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +267,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_set_with_platform, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_left_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
 	    cmocka_unit_test(test_valid),
 	};
 	return cmocka_run_group_tests_name("names", tests, NULL, NULL);

@@ -176,7 +176,10 @@ static void say_state(struct progress *p, const struct bar *bar, struct said *sa
 		break;
 	case TRANSFER_WAITING:
 	case TRANSFER_FAILED:
-		(void)snprintf(text, sizeof(text), "%s: %s", transfer_state_name(bar->state), bar->text);
+		if (strncmp(bar->text, "waiting ", strlen("waiting ")) == 0) /* the state is in the words already */
+			(void)snprintf(text, sizeof(text), "%s", bar->text);
+		else
+			(void)snprintf(text, sizeof(text), "%s: %s", transfer_state_name(bar->state), bar->text);
 		break;
 	case TRANSFER_FETCHING:
 		if (!said->growing)

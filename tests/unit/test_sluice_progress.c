@@ -60,6 +60,7 @@ static void play_resumed(struct progress *p)
 
 	assert_int_equal(progress_add(p, DIGEST, 4 * MIB, &id), 0);
 	step(p, id, TRANSFER_FETCHING, MIB, "");
+	step(p, id, TRANSFER_WAITING, MIB, "waiting until noon");
 	step(p, id, TRANSFER_FAILED, MIB, "gone");
 }
 
@@ -73,6 +74,7 @@ static void test_plain_lines(void **state)
 				  "0123456789ab: done, 4.0MiB\n");
 	capture(PROGRESS_LINES, play_resumed, said, sizeof(said));
 	assert_string_equal(said, "0123456789ab: resumed at 1.0MiB of 4.0MiB\n"
+				  "0123456789ab: waiting until noon\n"
 				  "0123456789ab: failed: gone\n");
 	capture(PROGRESS_NONE, play_one, said, sizeof(said));
 	assert_string_equal(said, "");
@@ -88,6 +90,8 @@ static void test_json_lines(void **state)
 	assert_string_equal(said,
 			    "{\"event\":\"progress\",\"ref\":\"" DIGEST "\",\"state\":\"fetching\",\"offset\":1048576,"
 			    "\"total\":4194304,\"rate\":0}\n"
+			    "{\"event\":\"progress\",\"ref\":\"" DIGEST "\",\"state\":\"waiting\",\"offset\":1048576,"
+			    "\"total\":4194304,\"rate\":0,\"text\":\"waiting until noon\"}\n"
 			    "{\"event\":\"progress\",\"ref\":\"" DIGEST "\",\"state\":\"failed\",\"offset\":1048576,"
 			    "\"total\":4194304,\"rate\":0,\"text\":\"gone\"}\n");
 }

@@ -21,13 +21,15 @@ const char *route_accept(enum source_kind kind)
 				       : "*/*";
 }
 
-static int append_path(const struct source *s, struct buf *out)
+/* `below`: the path of a mirror, without slashes around it, or empty. */
+static int append_path(const struct source *s, struct span below, struct buf *out)
 {
 	const struct reference *ref = &s->reference;
 	char digest[DIGEST_TEXT_SIZE] = "";
 	if (ref->has_digest)
 		digest_format(&ref->digest, digest);
-	return buf_appendf(out, "/v2/%s/%s/%s", ref->name, s->kind == SOURCE_BLOB ? "blobs" : "manifests",
+	return buf_appendf(out, "/v2/%.*s%s%s/%s/%s", (int)below.len, (const char *)below.data,
+			   below.len > 0 ? "/" : "", ref->name, s->kind == SOURCE_BLOB ? "blobs" : "manifests",
 			   ref->has_digest ? digest : ref->tag);
 }
 
@@ -41,13 +43,39 @@ int route_registry_url(const struct source *s, enum plain_http plain, struct buf
 	bool http = plain == PLAIN_HTTP_YES || (plain == PLAIN_HTTP_UNSET && host_is_loopback(ref->host));
 	const char *host = strcmp(ref->host, DOCKER_HUB) == 0 ? DOCKER_HUB_REGISTRY : ref->host;
 	int r = buf_appendf(out, "%s://%s", http ? "http" : "https", host);
-	return r < 0 ? r : append_path(s, out);
+	return r < 0 ? r : append_path(s, span_str(""), out);
+}
+
+/* "/v2/proxy/" and "/proxy" are both "proxy": some documents give a mirror with the API's own path, some without. */
+static struct span path_of_mirror(const char *path)
+{
+	struct span below = span_str(path + strspn(path, "/"));
+	while (below.len > 0 && below.data[below.len - 1] == '/')
+		below.len--;
+	if (span_eq(below, span_str("v2")))
+		return span_str("");
+	if (below.len > 3 && memcmp(below.data, "v2/", 3) == 0)
+		return span_of(below.data + 3, below.len - 3);
+	return below;
+}
+
+/* As containerd says it to a mirror of several registries; what is not unreserved (RFC 3986, 2.3) is escaped. */
+static int append_registry(const char *registry, struct buf *out)
+{
+	int r = buf_append_str(out, "?ns=");
+	for (const char *p = registry; *p != '\0' && r == 0; p++)
+		r = buf_appendf(out, strchr(":[]", *p) ? "%%%02X" : "%c", (unsigned char)*p);
+	return r;
 }
 
 int route_mirror_url(const struct source *s, const char *mirror, struct buf *out)
 {
-	int r = buf_append_str(out, mirror);
-	return r < 0 ? r : append_path(s, out);
+	const char *host = strstr(mirror, "://");
+	size_t len = host ? (size_t)(host + 3 + strcspn(host + 3, "/") - mirror) : strlen(mirror);
+	int r = buf_append(out, mirror, len);
+	if (r == 0)
+		r = append_path(s, path_of_mirror(mirror + len), out);
+	return r < 0 ? r : append_registry(s->reference.host, out);
 }
 
 /* ── planning ── */

@@ -56,7 +56,10 @@ struct route {
 /* Appended to `out`. A SOURCE_URL is its own, without a fragment. 0 or -ENOMEM. */
 int route_registry_url(const struct source *s, enum plain_http plain, struct buf *out);
 
-/* The same at a mirror ("https://mirror.example:5000") of a manifest's or blob's registry. */
+/*
+ * The same at a mirror ("https://mirror.example:5000", "https://harbor.example/proxy") of a manifest's or blob's registry,
+ * which the query names: ?ns=docker.io.
+ */
 int route_mirror_url(const struct source *s, const char *mirror, struct buf *out);
 
 /* The Accept header's value for this kind of source. A manifest's ends with any type, for an index lists others, too. */

@@ -2,6 +2,7 @@
 #include "fetchd/config/registries.h"
 
 /* System */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -39,11 +40,28 @@ const struct registry_settings registry_unsaid = {
 	    .speed = {UNSAID, UNSAID, UNSAID, UNSAID}},
 };
 
+/* One spelling for a host: in lower case, without the port of https, and Docker Hub by the name that references have. */
+static void spell(const char *host, char ret_host[static REFERENCE_HOST_MAX + 1])
+{
+	static const char *const docker_hub[] = {"index.docker.io", "registry-1.docker.io", NULL};
+	static const char https[] = ":443";
+	size_t len = strnlen(host, REFERENCE_HOST_MAX), port_len = sizeof(https) - 1;
+	if (len > port_len && strcmp(host + len - port_len, https) == 0)
+		len -= port_len;
+	for (size_t i = 0; i < len; i++)
+		ret_host[i] = (char)tolower((unsigned char)host[i]);
+	ret_host[len] = '\0';
+	if (str_is_one_of(ret_host, docker_hub))
+		memcpy(ret_host, "docker.io", sizeof("docker.io"));
+}
+
 /* Where it is; `len`: nowhere. */
 static size_t find(const struct registries *rs, const char *host)
 {
+	char spelled[REFERENCE_HOST_MAX + 1];
 	size_t i = 0;
-	while (i < rs->len && strcmp(rs->all[i].host, host) != 0)
+	spell(host, spelled);
+	while (i < rs->len && strcmp(rs->all[i].host, spelled) != 0)
 		i++;
 	return i;
 }
@@ -54,12 +72,23 @@ const struct registry_settings *registries_find(const struct registries *rs, con
 	return i < rs->len ? &rs->all[i] : &registry_unsaid;
 }
 
+/* What the host of a reference may be made of; anything else would never match. */
+static bool host_is_valid(const char *host)
+{
+	static const char made_of[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+	return host[strspn(host, made_of)] == '\0';
+}
+
 static struct registry_settings *get(struct registries *rs, const char *host, struct reason *why)
 {
 	size_t i = find(rs, host), len = strlen(host);
 	if (i < rs->len)
 		return &rs->all[i];
-	if (rs->len == REGISTRIES_MAX || len == 0 || len > REFERENCE_HOST_MAX || strpbrk(host, "/ \t@")) {
+	if (strcmp(host, "*") == 0 || strcmp(host, "_default") == 0) {
+		reason_set(why, "[registry %s] matches no registry: each needs a section of its own", host);
+		return NULL;
+	}
+	if (rs->len == REGISTRIES_MAX || len == 0 || len > REFERENCE_HOST_MAX || !host_is_valid(host)) {
 		reason_set(why,
 			   rs->len == REGISTRIES_MAX ? "there are more than %d registries"
 						     : "the section must be [registry HOST] or [registry HOST:PORT]",
@@ -68,7 +97,7 @@ static struct registry_settings *get(struct registries *rs, const char *host, st
 	}
 	struct registry_settings *made = &rs->all[rs->len++];
 	*made = registry_unsaid;
-	memcpy(made->host, host, len + 1);
+	spell(host, made->host);
 	return made;
 }
 
@@ -90,15 +119,22 @@ static int list_add(const struct registries *rs, const char *host, const char *k
 	return r;
 }
 
-/* Scheme, host and port alone: the paths below a registry are not configurable. */
+/* What stands in the paths of repositories, so that nothing else in a URL can be said with it. */
+static bool path_is_plain(const char *path)
+{
+	static const char made_of[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
+	return path[strspn(path, made_of)] == '\0' && !strstr(path, "..") && !strstr(path, "//");
+}
+
+/* Scheme, host, port, and the path below which the mirror has the repositories. */
 static int check_mirror(const char *registry, const char *url, struct reason *why)
 {
 	struct origin origin;
 	struct reason inner = {"out of memory"};
 	const char *host = strstr(url, "://");
 	int r = origin_of(url, &origin, &inner);
-	if (r == 0 && (!host || host[3 + strcspn(host + 3, "/?#")] != '\0')) {
-		reason_set(&inner, "only scheme, host and port are allowed");
+	if (r == 0 && (!host || !path_is_plain(host + 3 + strcspn(host + 3, "/?#")))) {
+		reason_set(&inner, "only scheme, host, port and a plain path are allowed");
 		r = -EINVAL;
 	}
 	if (r < 0) {

@@ -5,6 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* Own */
+#include "fetchd/http/syntax.h"
+
 static const struct {
 	unsigned status;
 	const char *text;
@@ -57,6 +60,13 @@ static enum fail_class differing(const struct want *w)
 	return w->offset > 0 && w->expected[0] == '\0' ? FAIL_CHANGED : FAIL_BAD_DATA;
 }
 
+/* What portals, proxies and mirrors that want a login answer with, and no registry. */
+static bool is_page(const char *media_type)
+{
+	struct span type = span_str(media_type);
+	return syntax_is_word(type, "text/html") || syntax_is_word(type, "application/xhtml+xml");
+}
+
 /* The header names the digest of all the content; only one of the same algorithm can be compared. */
 static bool digest_contradicts(const struct response *r, const struct want *w)
 {
@@ -75,6 +85,8 @@ static enum verdict judge_body(const struct response *r, const struct want *w, u
 		return refuse(j, FAIL_BAD_DATA, "the server encoded the content without being asked to");
 	if (r->chunked && r->has_length)
 		return refuse(j, FAIL_BAD_DATA, "the answer has both a Content-Length and a chunked body");
+	if (w->parsed && is_page(r->media_type))
+		return refuse(j, FAIL_BAD_DATA, "the answer is a page (%s) and not a manifest", r->media_type);
 	if (digest_contradicts(r, w))
 		return refuse(j, FAIL_BAD_DATA, "the server announces digest %s, expected %s", r->digest, w->expected);
 	if (w->size != SIZE_UNKNOWN && size != SIZE_UNKNOWN && size != w->size)

@@ -14,7 +14,7 @@ import socketserver
 import struct
 import threading
 
-Request = collections.namedtuple("Request", "method path range headers")
+Request = collections.namedtuple("Request", "method path range headers ns")  # `ns`: which registry's mirror is asked
 
 PIECE = 16384  # bytes that are sent, and counted, at a time
 STOP_POLL_S = 0.02  # so late may it notice its end, of which there is one for nearly each test
@@ -202,8 +202,9 @@ class BadServer:
     def pick(self, exchange):
         exchange.server = self
         with self.lock:
+            path, _, ns = exchange.path.partition("?ns=")
             self.requests.append(
-                Request(exchange.method, exchange.path, exchange.headers.get("Range", ""), dict(exchange.headers))
+                Request(exchange.method, path, exchange.headers.get("Range", ""), dict(exchange.headers), ns)
             )
             behaviours = self.routes.get(exchange.path.partition("?")[0], [status(404)])
             return behaviours.pop(0) if len(behaviours) > 1 else behaviours[0]

@@ -9,7 +9,7 @@ import pytest
 
 import badserver
 from conftest import settled
-from images import digest_of
+from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
 from stages import CONFIG, NOT_FOUND, one_line
 
 DATA = os.urandom(1 << 20)
@@ -122,6 +122,56 @@ def test_the_registry_has_the_last_word(box, three):
     assert ranges(*three) == [[""], [""], [""]]
 
 
+@pytest.mark.parametrize("path", ["/v2/hub/proxy", "/hub/proxy", "/hub/proxy/"])
+def test_below_a_path(box, bad, path):
+    """As Harbor's proxy projects and ECR's pull-through caches have it."""
+    with badserver.BadServer() as mirror:
+        box.configure(f"{QUICK}[registry {bad.address}]\nmirror = {mirror.url(path)}\n")
+        mirror.on(PATH.replace("/v2/", "/v2/hub/proxy/"), badserver.whole(DATA))
+        assert get(box, bad).raw == DATA
+        assert not bad.requests
+
+
+def test_mirror_of_many_registries(box, three):
+    """It hears whose content is wanted; the registry itself is not asked for its own name."""
+    three[0].on(PATH, badserver.status(404))
+    three[1].on(PATH, badserver.status(404))
+    three[2].on(PATH, badserver.whole(DATA))
+    assert get(box, three[2]).raw == DATA
+    registry = three[2].address.replace(":", "%3A")
+    assert [[r.ns for r in server.requests] for server in three] == [[registry], [registry], [""]]
+
+
+HTML = b"<html>who are you?</html>"
+PORTALS = {
+    "html": badserver.status(200, {"Content-Type": "text/html; charset=utf-8"}, HTML),
+    "HTML": badserver.status(200, {"Content-Type": "Text/HTML"}, HTML),
+    "xhtml": badserver.status(200, {"Content-Type": "application/xhtml+xml"}, HTML),
+    "redirect to a page": badserver.status(302, {"Location": "/login"}),
+    "202": badserver.status(202),
+    "204": badserver.status(204),
+}
+
+
+@pytest.mark.parametrize("portal", PORTALS.values(), ids=PORTALS)
+def test_mirror_that_answers_with_a_page(box, bad, portal):
+    layer = b"layer"
+    config = config_blob()
+    manifest = manifest_blob(config, [descriptor(layer, LAYER)])
+    with badserver.BadServer() as mirror:
+        for path in ("1", digest_of(manifest)):
+            mirror.on(f"/v2/app/manifests/{path}", portal)
+            bad.on(f"/v2/app/manifests/{path}", badserver.whole(manifest, {"Content-Type": MANIFEST}))
+        mirror.on("/login", PORTALS["html"])
+        for blob in (config, layer):
+            mirror.on(f"/v2/app/blobs/{digest_of(blob)}", PORTALS["html"])
+            bad.on(f"/v2/app/blobs/{digest_of(blob)}", badserver.whole(blob))
+        box.configure(f"{QUICK}[registry {bad.address}]\nmirror = {mirror.url('')}\n")
+        box.sluice("pull", f"{bad.address}/app:1")
+        assert mirror.requests
+        settled(box)
+
+
 def test_each_has_credentials_of_its_own(box, three):
     words = [base64.b64encode(f"tester:canary-{n}".encode()).decode() for n in range(3)]
     auth = box.directory / "auth.json"
@@ -140,7 +190,7 @@ def test_through_the_three_processes(box, three):
     settled(box)
 
 
-@pytest.mark.parametrize("mirror", ["mirror.example", "https://mirror.example/path", "https://u:p@mirror.example", "ftp://x"])
+@pytest.mark.parametrize("mirror", ["mirror.example", "https://mirror.example/path?x=y", "https://mirror.example/../path", "https://u:p@mirror.example", "ftp://x"])
 def test_wrong_mirror(box, mirror):
     box.configure(f"[registry a.example]\nmirror = {mirror}\n")
     one_line(box.run("fetchd", "get", "--raw", "https://a.example/x", want=CONFIG).stderr, "a.example")

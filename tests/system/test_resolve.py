@@ -221,12 +221,18 @@ def test_schema_1_is_refused_clearly(box, bad):
     one_line(box.sluice("pull", reference, want=BAD_DATA).stderr, reference, "schema 1")
 
 
-@pytest.mark.parametrize("media_type", [INDEX, "text/html"])
+@pytest.mark.parametrize("media_type", [INDEX, "application/pdf"])
 def test_served_as_something_else(box, bad, media_type):
     """The Content-Type and the document's own word have to agree (CVE-2021-41190)."""
     layer = b"layer"
     reference = serve(bad, image(layer), layer, says(image(layer), media_type))
     one_line(box.sluice("pull", reference, want=BAD_DATA).stderr, reference, media_type, MANIFEST)
+
+
+def test_served_as_a_page(box, bad):
+    layer = b"layer"
+    reference = serve(bad, image(layer), layer, says(image(layer), "text/html"))
+    one_line(box.sluice("pull", reference, want=BAD_DATA).stderr, reference, "text/html", "not a manifest")
 
 
 def test_accepted_types(box, bad):

@@ -38,6 +38,34 @@ static void test_registry_url(void **state)
 	}
 }
 
+static void test_mirror_url(void **state)
+{
+	static const struct {
+		const char *source, *mirror, *want;
+	} rows[] = {
+	    {"manifest://docker.io/library/alpine:3.19", "https://m.io",
+	     "https://m.io/v2/library/alpine/manifests/3.19?ns=docker.io"},
+	    {"manifest://docker.io/library/alpine:3.19", "https://m.io:5000/",
+	     "https://m.io:5000/v2/library/alpine/manifests/3.19?ns=docker.io"},
+	    {"blob://localhost:5000/a@" DIGEST, "http://m.io/v2",
+	     "http://m.io/v2/a/blobs/" DIGEST "?ns=localhost%3A5000"},
+	    {"blob://[::1]:5000/a@" DIGEST, "http://m.io/v2/",
+	     "http://m.io/v2/a/blobs/" DIGEST "?ns=%5B%3A%3A1%5D%3A5000"},
+	    {"manifest://a.io/b/c:t", "https://m.io/v2/proxy", "https://m.io/v2/proxy/b/c/manifests/t?ns=a.io"},
+	    {"manifest://a.io/b/c:t", "https://m.io/proxy/a.io/", "https://m.io/v2/proxy/a.io/b/c/manifests/t?ns=a.io"},
+	    {"manifest://a.io/b/c:t", "https://m.io/v2x", "https://m.io/v2/v2x/b/c/manifests/t?ns=a.io"},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct source s;
+		struct buf url = BUF_INIT;
+		assert_int_equal(source_parse(span_str(rows[i].source), &s, NULL), 0);
+		assert_int_equal(route_mirror_url(&s, rows[i].mirror, &url), 0);
+		assert_string_equal(url.data, rows[i].want);
+		buf_release(&url);
+	}
+}
+
 static void test_accept(void **state)
 {
 	(void)state;
@@ -169,7 +197,7 @@ static void test_sites(void **state)
 	struct http_ask ask = {0};
 	(void)state;
 	begin(&r, "manifest://reg.io/a:b", 0);
-	assert_string_equal(r.url.data, "http://m0.io:5000/v2/a/manifests/b");
+	assert_string_equal(r.url.data, "http://m0.io:5000/v2/a/manifests/b?ns=reg.io");
 	assert_int_equal(r.policy.host.connections, 2);
 	route_fill(&r, &s, &ask);
 	assert_int_equal(ask.headers_len, 0);
@@ -316,11 +344,17 @@ static void test_refresh(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_registry_url),   cmocka_unit_test(test_accept),
-	    cmocka_unit_test(test_sources),        cmocka_unit_test(test_bad_sources),
-	    cmocka_unit_test(test_order_of_sites), cmocka_unit_test(test_sites),
-	    cmocka_unit_test(test_refused_ranges), cmocka_unit_test(test_redirects),
-	    cmocka_unit_test(test_zone_of_home),   cmocka_unit_test(test_policy_of_redirects),
+	    cmocka_unit_test(test_registry_url),
+	    cmocka_unit_test(test_mirror_url),
+	    cmocka_unit_test(test_accept),
+	    cmocka_unit_test(test_sources),
+	    cmocka_unit_test(test_bad_sources),
+	    cmocka_unit_test(test_order_of_sites),
+	    cmocka_unit_test(test_sites),
+	    cmocka_unit_test(test_refused_ranges),
+	    cmocka_unit_test(test_redirects),
+	    cmocka_unit_test(test_zone_of_home),
+	    cmocka_unit_test(test_policy_of_redirects),
 	    cmocka_unit_test(test_refresh),
 	};
 	return cmocka_run_group_tests_name("fetchd route", tests, set_up, NULL);

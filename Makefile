@@ -48,8 +48,8 @@ PKG_CONFIG       ?= pkg-config
 USES_common/base := libcrypto inih
 USES_common/oci  := jansson
 USES_common/wire := nanomsg
-USES_fetchd      := libcurl
-PKGS_fetchd      := libcurl nanomsg jansson inih
+USES_fetchd      := libcurl libseccomp
+PKGS_fetchd      := libcurl libseccomp nanomsg jansson inih
 PKGS_ingestd     := libcrypto nanomsg
 PKGS_commitd     := libcrypto nanomsg jansson
 PKGS_sluice      := libcrypto jansson
@@ -57,7 +57,7 @@ LIBS_fetchd      := -lev
 LIBS_ingestd     := -lev
 LIBS_commitd     := -lev
 LIBS_sluice      :=
-PKGS_ALL         := libcurl libcrypto nanomsg jansson inih
+PKGS_ALL         := libcurl libseccomp libcrypto nanomsg jansson inih
 
 # Large files, 64-bit inodes and times where a word has 32 bits, too.
 CPPFLAGS += -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64

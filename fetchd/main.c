@@ -58,6 +58,9 @@ static int begin(const struct call *call)
 	int r = harden_memory();
 	if (r < 0)
 		log_warning("passwords may be in a core file of this process: %s", strerror(-r));
+	r = harden_calls();
+	if (r < 0) /* the units have a filter of their own, which may not permit another one */
+		log_info("system calls are not restricted by fetchd itself: %s", strerror(-r));
 	serve_warn_of_skipped(call->settings);
 	return 0;
 }

@@ -79,5 +79,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		FUZZ_CHECK(r.total == want.total);
 		FUZZ_CHECK(want.unsatisfied || (r.first == want.first && r.last == want.last));
 	}
+	struct response before = r;
+	if (response_line(&r, span_str("\r\n")) == RESPONSE_WHOLE) { /* a trailer changes none of it */
+		FUZZ_CHECK(response_line(&r, span_str("Content-Range: bytes 1-2/3\r\n")) == RESPONSE_MORE);
+		FUZZ_CHECK(r.broken == before.broken && r.has_range == before.has_range);
+		FUZZ_CHECK(r.first == before.first && r.last == before.last && r.total == before.total);
+	}
 	return 0;
 }

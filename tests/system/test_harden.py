@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What fetchd gives up by itself, where no unit does it: tried by a credential helper, which is under the same filter."""
+
+import json
+import os
+import pathlib
+import re
+
+import badserver
+from conftest import BINDIR
+from images import digest_of
+from servers import wait_for
+from stages import OK
+
+DATA = b"behind a password"
+
+# Harmless where they are allowed; a filter comes before any other reason to fail.
+PROBE = """#!/usr/bin/python3
+import ctypes, json, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+room = (ctypes.c_char * 64)()
+calls = {
+    "ptrace": (0, 0, 0, 0), "process_vm_readv": (0, 0, 0, 0, 0, 0), "mount": (b"none", b"/does/not/exist", b"tmpfs", 0, 0),
+    "umount2": (b"/does/not/exist", 0), "chroot": (b"/does/not/exist",), "unshare": (0,), "setns": (-1, 0),
+    "name_to_handle_at": (-1, b"", room, room, 0), "personality": (-1,),
+}
+tried = {name: ctypes.get_errno() if getattr(libc, name)(*words) < 0 else 0 for name, words in calls.items()}
+with open(os.environ["PROBED"], "w") as out:
+    json.dump(tried, out)
+print(json.dumps({"ServerURL": "", "Username": "tester", "Secret": "canary-secret"}))
+"""
+EPERM = 1
+
+
+def test_calls_that_are_refused(box, bad, monkeypatch, tmp_path):
+    """The helper itself works: it starts, reads and writes files, and its password is used."""
+    helper, auth, probed = tmp_path / "docker-credential-probe", tmp_path / "auth.json", tmp_path / "probed"
+    helper.write_text(PROBE)
+    helper.chmod(0o755)
+    auth.write_text(json.dumps({"credHelpers": {bad.address: "probe"}}))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PROBED", str(probed))
+    box.configure(f"[fetchd]\nauth_file = {auth}\n")
+    bad.on("/blob", badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'}), badserver.whole(DATA))
+    box.run("sluice", "fetch", bad.url("/blob"), "--digest", digest_of(DATA), want=OK)
+    tried = json.loads(probed.read_text())
+    assert tried.pop("personality") != EPERM  # one that is not refused: the probe can tell
+    if "/san/" in f"{BINDIR}/":  # LeakSanitizer needs it
+        tried.pop("ptrace")
+    assert set(tried.values()) == {EPERM}, tried
+
+
+def test_filter_is_there_before_anything_is_requested(box, bad):
+    """And it is fetchd's alone: the programs that open no connection have none."""
+    bad.on("/blob", badserver.silent())
+    with box.up():
+        asking = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", digest_of(DATA))
+        wait_for("the request", lambda: bad.requests)
+        status = pathlib.Path(f"/proc/{box.stage('fetchd')}/status").read_text()
+        assert re.search(r"NoNewPrivs:\s+1\n", status) and re.search(r"Seccomp:\s+2\n", status), status
+        asking.kill()

@@ -318,9 +318,12 @@ static bool take(void *self, const struct message *m)
 static void on_hello(void *self, bool is_new)
 {
 	struct chunks *c = self;
+	struct transfers *ts = c->flow->transfers;
 
 	if (is_new)
 		log_info("fetchd said hello (%016" PRIx64 ")", link_peer(c->link));
+	for (size_t i = 0; is_new && i < ts->len; i++)
+		flow_doubt_size(c->flow, ts->by_ref[i], SIZE_UNKNOWN);
 	orders_renew(c->flow->orders);
 }
 

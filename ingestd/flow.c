@@ -482,6 +482,16 @@ void flow_wait_for_space(struct flow *f, struct transfer *t, const char *text)
 	flow_enter(f, t, PHASE_FOR_SPACE);
 }
 
+void flow_doubt_size(struct flow *f, struct transfer *t, uint64_t size)
+{
+	if (t->phase != PHASE_FOR_SPACE || !t->in || transfer_is_busy(t) || t->in->is_moved ||
+	    t->in->record.has_sealed || t->asked_size != SIZE_UNKNOWN)
+		return;
+	t->in->record.size = t->asked_size = size;
+	transfer_refresh(t);
+	flow_do(f, t, STEP_REQUEUE);
+}
+
 void flow_space_is_back(struct flow *f, struct transfer *t)
 {
 	if (t->in && !flow_is_complete(t->in))

@@ -63,6 +63,12 @@ void flow_start_over(struct flow *f, struct transfer *t, enum fail_class class, 
 /* Rest until there is space; the ingest is open, or could not be made. */
 void flow_wait_for_space(struct flow *f, struct transfer *t, const char *text);
 
+/*
+ * A transfer may wait for space only because of a size that nobody asked for and a server, or fetchd, has said. One that
+ * was not true would have it wait for ever, so it is asked for anew; `size` is what a new request says, or SIZE_UNKNOWN.
+ */
+void flow_doubt_size(struct flow *f, struct transfer *t, uint64_t size);
+
 /* There seems to be space again: reserve it, then queue the transfer. It has no job. */
 void flow_space_is_back(struct flow *f, struct transfer *t);
 

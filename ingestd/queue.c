@@ -99,6 +99,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 	bool was_there = t;
 	if (t && transfer_is_under_way(t)) {
 		adopt_source(t, get->source);
+		flow_doubt_size(f, t, get->size);
 		*ret_transfer = t;
 		return 0;
 	}

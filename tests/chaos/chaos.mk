@@ -46,12 +46,18 @@ syncs: build $(STRIKE) ## the order of writes, syncs and renames of a pull
 chaos: build $(STRIKE) $(BUILD)/chaos/warp.so ## kill at random, in bad weather: ROUNDS=N SEED=S
 	@$(CHAOS) tests/chaos/chaos --rounds $(ROUNDS) --seed $(SEED)
 
+.PHONY: hostile hostile-short
+hostile: build ## a hostile fetchd and a hostile member of the group say whatever they like: MINUTES=N SEED=S
+	@$(CHAOS) tests/chaos/hostile --seconds $$(($(if $(MINUTES),$(MINUTES),1) * 60)) --seed $(SEED)
+hostile-short: build
+	@$(CHAOS) tests/chaos/hostile --seconds 20 --seed $(SEED)
+
 .PHONY: mutants
 mutants: ## leave out one sync, check or order at a time; T=name for those whose name has it; STEP=N for every Nth
 	@tests/chaos/mutants --step $(STEP) "$(T)"
 
 # Short forms: the same cases each time.
-CHAOS_SHORT := syncs "crashpoints STEP=10" "failpoints STEP=25" "faults STEP=10" "chaos ROUNDS=4" power-short "mutants STEP=10"
+CHAOS_SHORT := syncs "crashpoints STEP=10" "failpoints STEP=25" "faults STEP=10" "chaos ROUNDS=4" power-short hostile-short "mutants STEP=10"
 .PHONY: chaos-short
 chaos-short:
 	@MAKE="$(MAKE)" tests/lib/run-stages $(CHAOS_SHORT)

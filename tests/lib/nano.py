@@ -31,8 +31,11 @@ class Socket:
     def __init__(self, protocol, timeout_s=20):
         self.number = checked(lib().nn_socket(AF_SP, protocol))
         for option in (RCVTIMEO, SNDTIMEO):
-            value = ctypes.c_int(int(timeout_s * 1000))
-            checked(lib().nn_setsockopt(self.number, SOL_SOCKET, option, ctypes.byref(value), ctypes.sizeof(value)))
+            self.wait_ms(option, int(timeout_s * 1000))
+
+    def wait_ms(self, option, wait_ms):
+        value = ctypes.c_int(wait_ms)
+        checked(lib().nn_setsockopt(self.number, SOL_SOCKET, option, ctypes.byref(value), ctypes.sizeof(value)))
 
     def connect(self, path):
         checked(lib().nn_connect(self.number, f"ipc://{path}".encode()))

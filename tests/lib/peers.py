@@ -46,6 +46,10 @@ class Fetchd:
                 self.say("HELLO", incarnation=self.incarnation, peer=self.peer)
                 return self
 
+    def orders_wait_ms(self, wait_ms):
+        """How long hear() waits from now on."""
+        self.orders.wait_ms(nano.RCVTIMEO, wait_ms)
+
     def order(self, ref, after=0):
         """The order for that ref, under a later attempt than `after`."""
         while True:

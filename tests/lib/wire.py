@@ -66,7 +66,7 @@ def message(kind, /, protocol=VERSION, **values):
         if field in NUMBERS:
             parts.append(value.to_bytes(NUMBERS[field], "big"))
             continue
-        value = value.encode() if isinstance(value, str) else value
+        value = value.encode(errors="surrogateescape") if isinstance(value, str) else value
         parts.append(value if field == "payload" else struct.pack(">H", len(value)) + value)
     assert not values, f"{kind} has no {', '.join(values)}"
     return b"".join(parts)
@@ -89,7 +89,7 @@ def parse(packet):
         values[field] = number
         if field not in NUMBERS:
             data, at = packet[at : at + number], at + number
-            values[field] = data if field == "counts" else data.decode()
+            values[field] = data if field == "counts" else data.decode(errors="surrogateescape")
     assert at == len(packet), packet
     return kind, values
 

@@ -472,6 +472,28 @@ static void test_an_end_before_what_came(void **state)
 	assert_int_equal(t->in->record.size, SIZE_UNKNOWN);
 }
 
+/* A size that only fetchd has said has nobody wait for space for ever: another fetchd, and another request, ask anew. */
+static void test_a_size_that_cannot_be(void **state)
+{
+	const struct message huge = {.type = MSG_OPENED, .size = INT64_MAX};
+	(void)state;
+	struct transfer *t = order(SOURCE, SOURCE, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		say(t, huge);
+		assert_int_equal(t->phase, PHASE_FOR_SPACE);
+		stand_in_pass(10 * 60 * 1000);
+		loop_turn(loop, false);
+		assert_int_equal(t->phase, PHASE_FOR_SPACE);
+		if (i == 0)
+			request();
+		else
+			say_hello(PIPE_CHUNKS, 507, incarnation);
+		hear_orders();
+		assert_int_equal(t->phase, PHASE_ORDERED);
+		assert_int_equal(t->in->record.size, SIZE_UNKNOWN);
+	}
+}
+
 #define SCENE(f) cmocka_unit_test_setup_teardown(f, scene_set_up, scene_tear_down)
 
 int main(void)
@@ -491,6 +513,7 @@ int main(void)
 	    SCENE(test_a_digest_that_was_asked_for),
 	    SCENE(test_bytes_that_nothing_opened),
 	    SCENE(test_an_end_before_what_came),
+	    SCENE(test_a_size_that_cannot_be),
 	};
 	return cmocka_run_group_tests_name("ingestd core", tests, NULL, NULL);
 }

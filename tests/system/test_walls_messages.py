@@ -114,13 +114,14 @@ def test_ref_of_another_source(box):
 
 def test_member_sees_and_ends_the_transfers_of_others(box):
     """There is no wall between members: what one asks for, another one lists, resets and aborts, and its asker hears of it."""
+    ref = digest_of(GOOD)
     with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as other:
-        fetch = box.popen("sluice", "fetch", URL)
-        order = fetchd.order(URL)
-        assert other.request("NEXT")[1]["ref"] == URL
-        assert other.request("RESET", ref=URL)[0] == "RECORD"
-        assert fetchd.order(URL, order["attempt"])["offset"] == 0
-        assert other.request("ABORT", ref=URL)[0] == "OK"
+        fetch = box.popen("sluice", "fetch", URL, "--digest", ref)
+        order = fetchd.order(ref)
+        assert other.request("NEXT")[1]["ref"] == ref
+        assert other.request("RESET", ref=ref)[0] == "RECORD"
+        assert fetchd.order(ref, order["attempt"])["offset"] == 0
+        assert other.request("ABORT", ref=ref)[0] == "OK"
         said = box.finish(fetch, want=AGAIN).stderr
     assert "aborted" in said
 

@@ -243,6 +243,7 @@ static enum verdict judge(const struct response *r, const struct want *w, struct
 		return refuse(j, FAIL_BAD_DATA, "%s", r->why.text);
 	switch (r->status) {
 	case 200:
+	case 203: /* by way of a proxy that changes headers; the bytes are checked as ever (RFC 9110, 15.3.4) */
 		return judge_whole(r, w, j);
 	case 206:
 		return judge_part(r, w, j);

@@ -93,17 +93,22 @@ static bool keep(struct span value, char *out, size_t room)
 	return true;
 }
 
+/* Also a list of the same number, which proxies make of two fields (RFC 9110, 8.6). */
 static void take_length(struct response *r, struct span value)
 {
 	uint64_t length;
-	if (!parse_number(value, &length)) {
-		broken(r, "the Content-Length is not a number");
-		return;
+	bool more = true;
+	while (more) {
+		more = value.len > 0 && memchr(value.data, ',', value.len);
+		if (!parse_number(syntax_trim(cut(&value, ',')), &length)) {
+			broken(r, "the Content-Length is not a number");
+			return;
+		}
+		if (r->has_length && r->length != length)
+			broken(r, "two different Content-Lengths");
+		r->has_length = true;
+		r->length = length;
 	}
-	if (r->has_length && r->length != length)
-		broken(r, "two different Content-Lengths");
-	r->has_length = true;
-	r->length = length;
 }
 
 static void take_transfer_encoding(struct response *r, struct span value)
@@ -177,9 +182,26 @@ static void take_type(struct response *r, struct span value)
 		r->media_type[0] = '\0';
 }
 
+/* Bytes beyond ASCII are escaped (RFC 3986, 2.5), as browsers and curl do. */
+static bool keep_location(struct span value, char *out, size_t room)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < value.len; i++) {
+		uint8_t c = value.data[i];
+		size_t len = c > '~' ? 3 : 1;
+		if (c < ' ' || c == 0x7f || len >= room - at) {
+			out[0] = '\0';
+			return false;
+		}
+		(void)snprintf(out + at, room - at, c > '~' ? "%%%02X" : "%c", c);
+		at += len;
+	}
+	return true;
+}
+
 static void take_location(struct response *r, struct span value)
 {
-	if (r->location[0] != '\0' || !keep(value, r->location, sizeof(r->location)))
+	if (r->location[0] != '\0' || !keep_location(value, r->location, sizeof(r->location)))
 		broken(r, "the Location makes no sense");
 }
 

@@ -73,7 +73,12 @@ static void test_length(void **state)
 	    {"Content-Length: 5\r\nContent-Length: 5", false, 5},
 	    {"Content-Length: 9223372036854775808", true, 0},
 	    {"Content-Length: 5\r\nContent-Length: 6", true, 0},
-	    {"Content-Length: 5, 5", true, 0},
+	    {"Content-Length: 5, 5", false, 5},
+	    {"Content-Length: 5,5 ,5", false, 5},
+	    {"Content-Length: 5, 6", true, 0},
+	    {"Content-Length: 5,", true, 0},
+	    {"Content-Length: ,5", true, 0},
+	    {"Content-Length: 5 5", true, 0},
 	    {"Content-Length: -1", true, 0},
 	    {"Content-Length: +1", true, 0},
 	    {"Content-Length: 0x10", true, 0},
@@ -206,10 +211,36 @@ static void test_texts(void **state)
 	feed_field(&r, "Content-Type: nothing\r\nDocker-Content-Digest: sha256:../../etc/passwd");
 	assert_string_equal(r.media_type, "");
 	assert_string_equal(r.digest, "");
+	feed_field(&r, "Location: /st\xc3\xb6re/%20 x");
+	assert_string_equal(r.location, "/st%C3%B6re/%20 x");
+	feed_field(&r, "Location: /\x7f");
+	assert_true(r.broken);
 	feed_field(&r, "Location: /a\r\nLocation: /b");
 	assert_true(r.broken);
 	feed_field(&r, "Location: /a\x01");
 	assert_true(r.broken);
+}
+
+/* A location of `len` bytes as it is kept, each of which is one or three bytes then. */
+static bool location_is_kept(size_t len, char byte)
+{
+	char line[sizeof("Location: ") + LOCATION_MAX + 2];
+	struct response r;
+	size_t at = (size_t)snprintf(line, sizeof(line), "Location: ");
+	memset(line + at, byte, len);
+	line[at + len] = '\0';
+	assert_int_equal(feed(&r, "HTTP/1.1 302 Found\r\n"), RESPONSE_MORE);
+	assert_int_equal(response_line(&r, span_str(line)), RESPONSE_MORE);
+	return !r.broken;
+}
+
+static void test_location_max(void **state)
+{
+	(void)state;
+	assert_true(location_is_kept(LOCATION_MAX, 'x'));
+	assert_false(location_is_kept(LOCATION_MAX + 1, 'x'));
+	assert_true(location_is_kept(LOCATION_MAX / 3, '\xe4'));
+	assert_false(location_is_kept(LOCATION_MAX / 3 + 1, '\xe4'));
 }
 
 static void test_codings(void **state)
@@ -305,10 +336,10 @@ static void test_trailers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_status),      cmocka_unit_test(test_length), cmocka_unit_test(test_range),
-	    cmocka_unit_test(test_validator),   cmocka_unit_test(test_texts),  cmocka_unit_test(test_codings),
-	    cmocka_unit_test(test_retry_after), cmocka_unit_test(test_auth),   cmocka_unit_test(test_limits),
-	    cmocka_unit_test(test_trailers),
+	    cmocka_unit_test(test_status),    cmocka_unit_test(test_length),      cmocka_unit_test(test_range),
+	    cmocka_unit_test(test_validator), cmocka_unit_test(test_texts),       cmocka_unit_test(test_location_max),
+	    cmocka_unit_test(test_codings),   cmocka_unit_test(test_retry_after), cmocka_unit_test(test_auth),
+	    cmocka_unit_test(test_limits),    cmocka_unit_test(test_trailers),
 	};
 	return cmocka_run_group_tests_name("fetchd http response", tests, NULL, NULL);
 }

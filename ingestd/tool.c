@@ -31,6 +31,7 @@
 struct put {
 	const struct settings *settings;
 	const char *ref;
+	char stream[REF_MAX + 1]; /* the ref of the frames; empty before the first */
 	struct layout *layout;
 	struct ingest_home home;
 	struct ingest *in;
@@ -160,6 +161,23 @@ static int cut_short(struct put *p)
 }
 
 /* Take what the sender knows, unless the command line overrides it. */
+/*
+ * Whether a frame is of other content than the one before it, or than what is wanted. `fetchd get` names a stream by
+ * where it comes from, so its first ref may be any but another digest.
+ */
+static bool is_foreign(struct put *p, const struct message *m)
+{
+	struct digest of;
+	bool is_other = p->stream[0] != '\0' ? !span_eq(m->ref, span_str(p->stream))
+					     : digest_parse(m->ref, &of, NULL) == 0 && p->in->record.has_expected &&
+						   !digest_eq(&of, &p->in->record.expected);
+	if (p->stream[0] == '\0')
+		(void)snprintf(p->stream, sizeof(p->stream), "%.*s", SPAN_ARG(m->ref));
+	if (is_other)
+		log_error("cannot put '%s': the input has frames of '%.*s'", p->ref, SPAN_ARG(m->ref));
+	return is_other;
+}
+
 static int on_opened(struct put *p, const struct message *m)
 {
 	struct record *record = &p->in->record;
@@ -223,6 +241,8 @@ static int put_frames(struct put *p)
 		} else if (got < 0) {
 			log_errno(got, "cannot read standard input for '%s'", p->ref);
 			code = EX_IOERR;
+		} else if (is_foreign(p, &m)) {
+			code = EX_DATAERR;
 		} else if (m.type == MSG_OPENED) {
 			code = on_opened(p, &m);
 		} else if (m.type == MSG_CHUNK) {

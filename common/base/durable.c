@@ -40,17 +40,15 @@ int durable_mkdir_at(int dir_fd, const char *name, mode_t mode)
 	return FAILPOINT(SYNC, "mkdir.sync", durable_sync_dir(dir_fd));
 }
 
-/* Write the temporary: whole, with its mode, on disk. */
+/* Write the temporary: whole, and on disk. */
 static int temporary_write(int dir_fd, const char *temporary, const void *data, size_t len, mode_t mode)
 {
 	AUTO_FD fd = -1;
 	int r = FAILPOINT(NAME, "replace.make",
-			  file_open_at(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, NULL));
+			  file_open_at(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL, mode, &fd, NULL));
 	if (r < 0)
 		return r;
 	r = FAILPOINT(WRITE, "replace.write", file_write_all(fd, data, len, NULL));
-	if (r == 0 && FAILPOINT(NAME, "replace.mode", fs_fchmod(fd, mode)) < 0)
-		r = -errno;
 	/* Before the rename: else a power cut could leave the new name with old or no bytes. */
 	return r == 0 ? FAILPOINT(SYNC, "replace.sync", durable_sync(fd)) : r;
 }

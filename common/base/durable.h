@@ -25,8 +25,8 @@ int durable_sync_dir(int dir_fd);
 int durable_mkdir_at(int dir_fd, const char *name, mode_t mode);
 
 /*
- * Replace the content of `name` in `dir_fd` in one step: temporary file, sync, rename, sync of the directory. After any
- * failure or cut the name holds the old content or the new, whole. 0: the new is durable.
+ * Replace the content of `name` in `dir_fd` in one step: temporary file (`mode` less the umask), sync, rename, sync of
+ * the directory. After any failure or cut the name holds the old content or the new, whole. 0: the new is durable.
  */
 int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode);
 

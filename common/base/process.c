@@ -35,7 +35,7 @@ void process_init(const char *program)
 	(void)close_fd(fd);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a write past RLIMIT_FSIZE is an error (EFBIG) like any other */
-	(void)umask(umask(0) & S_IWGRP ? 022 : 002);
+	(void)umask((umask(0) & 077) | S_IWOTH);
 	log_init(program);
 }
 

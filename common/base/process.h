@@ -9,9 +9,8 @@
 
 /*
  * What every program of ours does first: malloc settings that keep large messages out of mmap and all threads in one
- * arena, SIGPIPE and SIGXFSZ ignored, descriptors 0 to 2 open, umask 022, logging under `program`. Started under a umask
- * that lets the group write (systemd's UMask=0002), directories stay writable to it: so ingestd and commitd can share
- * them as two users.
+ * arena, SIGPIPE and SIGXFSZ ignored, descriptors 0 to 2 open, logging under `program`. The umask is the user's, but for
+ * two things: what we make we can use ourselves, and other users never write to it.
  */
 void process_init(const char *program);
 

@@ -95,6 +95,13 @@ static int drop_bytes(struct ingest *in)
 	return 0;
 }
 
+mode_t ingest_record_mode(const struct ingest *in)
+{
+	struct stat st;
+
+	return fstat(layout_ingest_fd(in->home->layout), &st) == 0 && (st.st_mode & S_ISGID) ? 0640 : 0600;
+}
+
 int ingest_open_data(struct ingest *in, int flags)
 {
 	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
@@ -237,7 +244,7 @@ static int note_afresh(struct ingest *in)
 
 	int r = record_format(&in->record, &text);
 	if (r == 0)
-		r = durable_replace_at(in->dir_fd, INGEST_TRANSFER, text.data, text.len, 0644);
+		r = durable_replace_at(in->dir_fd, INGEST_TRANSFER, text.data, text.len, ingest_record_mode(in));
 	if (r < 0)
 		return r;
 	in->record_len = text.len;

@@ -97,6 +97,12 @@ void ingest_snapshot(const struct ingest *in, struct checkpoint *ret_checkpoint)
 /* What checkpoint_choose() needs to know about the data. */
 struct data_facts ingest_facts(const struct ingest *in, const struct stat *st);
 
+/*
+ * The mode of the record: its source may be a signed URL, which is as good as a password. So nobody else reads it, but
+ * for the group where ingest/ is made for one (its set-group-ID bit), which is that of commitd.
+ */
+mode_t ingest_record_mode(const struct ingest *in);
+
 /* For ingest_open(): open the data for appending, also if it is sealed. `flags`: 0 or O_CREAT. 0 or -errno. */
 int ingest_open_data(struct ingest *in, int flags);
 

@@ -73,6 +73,8 @@ static void record_begin(struct record *t, struct span ref)
 static int open_record(struct ingest *in, struct span ref, struct reason *why)
 {
 	size_t whole = 0;
+	struct stat st;
+	mode_t mode = ingest_record_mode(in);
 
 	int r = record_load(in->dir_fd, in->id, &in->record, &whole, NULL);
 	if (r < 0 && r != -ENOENT && r != -EBADMSG && r != -EFBIG)
@@ -81,7 +83,10 @@ static int open_record(struct ingest *in, struct span ref, struct reason *why)
 		record_begin(&in->record, ref);
 	r = FAILPOINT(
 	    NAME, "record.make",
-	    file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, 0644, &in->record_fd, NULL));
+	    file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, mode, &in->record_fd, &st));
+	/* An earlier version let everybody read it. If that cannot be changed, it stays as it is. */
+	if (r == 0 && (st.st_mode & 07777 & ~mode))
+		(void)fs_fchmod(in->record_fd, mode);
 	if (r == 0 && FAILPOINT(NAME, "record.cut", fs_ftruncate(in->record_fd, (off_t)whole)) < 0)
 		r = -errno;
 	if (r < 0)

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import shutil
+import stat
 import struct
 import subprocess
 import sys
@@ -212,3 +213,39 @@ def test_names_fit_what_can_be_read(box, sample):
     assert "16 MiB" in box.run("sluice", "doctor").stdout
     box.sluice("rm", "more:1")
     box.sluice("tag", sample, "one:1")
+
+
+@pytest.mark.parametrize("mask, directory, file", [(0o022, 0o755, 0o644), (0o077, 0o700, 0o600), (0o027, 0o750, 0o640),
+                                                   (0o777, 0o700, 0o600), (0o000, 0o755, 0o644)], ids=oct)
+def test_no_wider_than_the_umask(box, bad, mask, directory, file):
+    """The store, what had to be made above it, and what is in it. Blobs are 0444, in directories that say who enters."""
+    bad.on("/one", badserver.whole(b"one"))
+    box.store = box.directory / "above/more/store"
+    box.finish(box.popen("sluice", "fetch", bad.url("/one"), umask=mask), want=OK)
+    box.gone()
+    assert all(stat.S_IMODE(path.stat().st_mode) == directory
+               for path in (box.store, *box.store.parents[:2], box.store / "blobs", box.store / "blobs/sha256"))
+    assert stat.S_IMODE((box.store / "index.json").stat().st_mode) == file
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (box.store / "blobs/sha256").iterdir()] == [0o444]
+
+
+def test_signed_urls_are_for_the_stage_alone(box, bad):
+    """The source of a transfer may be as good as a password: its record is read by nobody else, and goes with the ingest."""
+    bad.on("/signed", badserver.status(404))
+    box.finish(box.popen("sluice", "fetch", bad.url("/signed?X-Signature=secret"), umask=0o022))
+    box.gone()
+    (record,) = box.store.glob("ingest/*/transfer")
+    assert "secret" in record.read_text()
+    assert stat.S_IMODE(record.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("refs", [(digest_of(b"other"),) * 3, ("some/url", "some/url", "another/url"),
+                                  ("some/url", "another/url", "some/url")], ids=["digest", "end", "chunk"])
+def test_put_takes_no_frames_of_other_content(box, refs):
+    data, digest = b"data", digest_of(b"data")
+    opened, chunk, end = refs
+    frames = (wire.message("OPENED", ref=opened, size=len(data)), wire.message("CHUNK", ref=chunk, payload=data),
+              wire.message("END", ref=end, size=len(data)))
+    refused = box.run("ingestd", "put", "--digest", digest, digest, want=BAD_DATA,
+                      data=b"".join(struct.pack(">I", len(m)) + m for m in frames))
+    assert f"cannot put '{digest}'" in refused.stderr

@@ -223,10 +223,11 @@ static void test_process_init_opens_the_standard_descriptors(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* Two users of a group can share what they make, if they were started so; nobody else can write in any case. */
-static void test_process_init_keeps_the_groups_write_bit(void **state)
+/* What the user said holds, but that nobody else can write, and that we can use what we make. */
+static void test_process_init_keeps_the_umask(void **state)
 {
-	static const mode_t rows[][2] = {{0, 002}, {002, 002}, {022, 022}, {027, 022}, {077, 022}};
+	static const mode_t rows[][2] = {{0, 002},   {002, 002}, {007, 007},  {022, 022},
+					 {027, 027}, {077, 077}, {0777, 077}, {0700, 002}};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
 		int status;
@@ -253,7 +254,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_runtime_dir_length, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test(test_exit_codes),
 	    cmocka_unit_test(test_process_init_opens_the_standard_descriptors),
-	    cmocka_unit_test(test_process_init_keeps_the_groups_write_bit),
+	    cmocka_unit_test(test_process_init_keeps_the_umask),
 	};
 	return cmocka_run_group_tests_name("daemon", tests, NULL, NULL);
 }

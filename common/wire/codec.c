@@ -90,7 +90,7 @@ static const struct field fields[] = {
     [F_ATTEMPT] = NUMBER(attempt, 8, 0, UINT64_MAX),
     [F_SOURCE] = TEXT(source, 1, SOURCE_MAX),
     [F_OFFSET] = NUMBER(offset, 8, 0, INT64_MAX),
-    [F_SIZE] = NUMBER(size, 8, 0, UINT64_MAX),
+    [F_SIZE] = NUMBER(size, 8, 0, INT64_MAX), /* or SIZE_UNKNOWN */
     [F_EXPECTED] = TEXT(expected, 0, DIGEST_TEXT_MAX),
     [F_DIGEST] = TEXT(digest, 1, DIGEST_TEXT_MAX),
     [F_DIGEST_OR_NONE] = TEXT(digest, 0, DIGEST_TEXT_MAX),
@@ -259,11 +259,17 @@ size_t message_head_size(const struct message *m)
 	return size;
 }
 
+/* No file is as long as 2^63 bytes, and sums of sizes that are not fit 64 bits. */
+static bool is_in_bounds(const struct field *f, uint64_t value)
+{
+	return (value >= f->min && value <= f->max) || (f == &fields[F_SIZE] && value == SIZE_UNKNOWN);
+}
+
 static uint8_t *field_encode(const struct message *m, const struct field *f, uint8_t *out)
 {
 	if (f->kind == KIND_NUMBER) {
 		uint64_t value = number_get(m, f);
-		assert(value >= f->min && value <= f->max);
+		assert(is_in_bounds(f, value));
 		be_put(out, value, f->width);
 		return out + f->width;
 	}
@@ -298,7 +304,7 @@ static enum decode_verdict number_decode(struct span *rest, const struct field *
 	if (rest->len < f->width)
 		return DECODE_SHORT;
 	uint64_t value = be_get(rest->data, f->width);
-	if (value < f->min || value > f->max)
+	if (!is_in_bounds(f, value))
 		return DECODE_BOUNDS;
 	number_set(m, f, value);
 	*rest = span_of(rest->data + f->width, rest->len - f->width);

@@ -12,6 +12,7 @@
 /* A COUNTS of fetchd up to its numbers. */
 #define EIGHT           "\0\0\0\0\0\0\0\x01"
 #define COUNTS_HEAD     "SL\x01\x1b\x01" EIGHT EIGHT EIGHT "\0\x01v"
+#define END_HEAD        "SL\x02\x06\0\x01r\0\0\0\0\0\0\0\0"
 #define COUNTS_HEAD_LEN (5 + 24 + 3)
 
 /* One of each type with every field set; what a type does not have must come back empty. */
@@ -120,6 +121,8 @@ static void test_refused(void **state)
 	    {"type past the last", "SL\x02\x1d", 4, DECODE_TYPE},
 	    {"type 255", "SL\x01\xff", 4, DECODE_TYPE},
 	    {"incarnation 0", "SL\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, DECODE_BOUNDS},
+	    {"a size of 2^63", END_HEAD "\x80\0\0\0\0\0\0\0", 23, DECODE_BOUNDS},
+	    {"a size of 2^64 - 2", END_HEAD "\xff\xff\xff\xff\xff\xff\xff\xfe", 23, DECODE_BOUNDS},
 	    {"an empty ref", "SL\x01\x0d\0\0", 6, DECODE_BOUNDS},
 	    {"a ref of 1025 bytes", "SL\x01\x0d\x04\x01", 6, DECODE_BOUNDS},
 	    {"a ref of 65535 bytes", "SL\x01\x0d\xff\xff", 6, DECODE_BOUNDS},

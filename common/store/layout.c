@@ -120,8 +120,18 @@ static bool version_is_ours(const char *text)
 static bool name_is_ours(const char *name)
 {
 	static const char *const ours[] = {
-	    ".",          "..",          LAYOUT_FILE,   LAYOUT_INDEX, "." LAYOUT_FILE ".new", "." LAYOUT_INDEX ".new",
-	    LAYOUT_BLOBS, LAYOUT_INGEST, LAYOUT_COMMIT, "leases",     "lost+found",
+	    ".",
+	    "..",
+	    LAYOUT_FILE,
+	    LAYOUT_INDEX,
+	    "." LAYOUT_FILE ".new",
+	    "." LAYOUT_INDEX ".new",
+	    LAYOUT_BLOBS,
+	    LAYOUT_INGEST,
+	    LAYOUT_COMMIT,
+	    LAYOUT_RUN,
+	    "leases",
+	    "lost+found",
 	};
 	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
 		if (strcmp(name, ours[i]) == 0)

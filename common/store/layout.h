@@ -16,6 +16,7 @@
 #define LAYOUT_INDEX      "index.json"
 #define LAYOUT_BLOBS      "blobs"
 #define LAYOUT_INGEST     "ingest"
+#define LAYOUT_RUN        ".run"   /* the sockets of a user who has no other place for them */
 #define LAYOUT_COMMIT     "commit" /* what commitd has taken to itself and not named yet; nobody else may enter */
 #define INGEST_TRANSFER   "transfer"
 #define INGEST_DATA       "data"

@@ -4,12 +4,14 @@
 
 /* System */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 /* Base */
 #include "common/base/cleanup.h"
@@ -18,8 +20,11 @@
 #include "common/base/fs.h"
 #include "common/base/hasher.h"
 
+/* Store */
+#include "common/store/layout.h"
+
 #define RUNTIME_HEX_DIGITS 16
-#define TMP_DIR            "/tmp"
+#define STORE_MODE         0755
 
 void places_world_get(struct places_world *ret_world)
 {
@@ -28,6 +33,7 @@ void places_world_get(struct places_world *ret_world)
 	    .home = getenv("HOME"),
 	    .data_home = getenv("XDG_DATA_HOME"),
 	    .runtime_home = getenv("XDG_RUNTIME_DIR"),
+	    .run_user = PLACES_RUN_USER,
 	};
 }
 
@@ -56,26 +62,66 @@ int places_default_store(const struct places_world *world, char **ret_path)
 	return 0;
 }
 
+/* Whether only `uid` can make a name in that directory, and can do so now. */
+static bool is_ours_alone(const char *path, uid_t uid)
+{
+	struct stat st;
+
+	return is_absolute(path) && stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid &&
+	       !(st.st_mode & (S_IWGRP | S_IWOTH)) && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+/* "BASE/NAME" if BASE is ours alone, and that is not too long for sockets in it. */
+static bool take_base(const struct places_world *world, const char *base, const char *name,
+		      char ret_path[static RUNTIME_DIR_MAX + 1])
+{
+	return is_ours_alone(base, world->uid) &&
+	       snprintf(ret_path, RUNTIME_DIR_MAX + 1, "%s/%s", base, name) <= RUNTIME_DIR_MAX;
+}
+
+/* A store that is ours, or that the first pull makes. */
+static bool take_store(const struct places_world *world, const char *store, char ret_path[static RUNTIME_DIR_MAX + 1])
+{
+	struct stat st;
+	bool is_new = stat(store, &st) < 0 && errno == ENOENT;
+
+	return (is_new || is_ours_alone(store, world->uid)) &&
+	       snprintf(ret_path, RUNTIME_DIR_MAX + 1, "%s/" LAYOUT_RUN, store) <= RUNTIME_DIR_MAX;
+}
+
+/* Where nobody else can make the name first: no place in /tmp is like that. */
+static void derive_of_user(const struct places_world *world, const char *store, const char *hex,
+			   char ret_path[static RUNTIME_DIR_MAX + 1])
+{
+	char name[sizeof("sluice-") + RUNTIME_HEX_DIGITS], hidden[sizeof(".sluice-") + RUNTIME_HEX_DIGITS];
+	AUTO_FREE char *run = NULL, *state = NULL;
+
+	(void)snprintf(name, sizeof(name), "sluice-%s", hex);
+	(void)snprintf(hidden, sizeof(hidden), ".sluice-%s", hex);
+	if (asprintf(&run, "%s/%u", world->run_user, (unsigned)world->uid) < 0)
+		run = NULL;
+	if (asprintf(&state, "%s/.local/state", is_absolute(world->home) ? world->home : "") < 0)
+		state = NULL;
+	if (!take_base(world, world->runtime_home, name, ret_path) && !take_base(world, run, name, ret_path) &&
+	    !take_base(world, state, name, ret_path) && !take_base(world, world->home, hidden, ret_path) &&
+	    !take_store(world, store, ret_path)) /* only root could make that one: whoever wants it is told */
+		(void)snprintf(ret_path, RUNTIME_DIR_MAX + 1, "%s/%u/%s", world->run_user, (unsigned)world->uid, name);
+}
+
 void places_derive_runtime(const struct places_world *world, const char *store,
 			   char ret_path[static RUNTIME_DIR_MAX + 1], bool *ret_private)
 {
 	uint8_t digest[HASH_MAX_BYTES];
 	char hex[RUNTIME_HEX_DIGITS + 1];
-	int n = RUNTIME_DIR_MAX + 1;
+	bool is_default = world->uid == 0 && strcmp(store, PLACES_STORE_ROOT) == 0;
 
 	hash_bytes(HASH_SHA256, store, strlen(store), digest);
 	hex_encode(digest, RUNTIME_HEX_DIGITS / 2, hex);
-	*ret_private = true;
-	if (world->uid == 0) {
-		bool is_default = strcmp(store, PLACES_STORE_ROOT) == 0;
+	*ret_private = !is_default;
+	if (world->uid == 0)
 		(void)snprintf(ret_path, RUNTIME_DIR_MAX + 1, is_default ? "%s" : "%s-%s", PLACES_RUNTIME_ROOT, hex);
-		*ret_private = !is_default;
-		return;
-	}
-	if (is_absolute(world->runtime_home))
-		n = snprintf(ret_path, RUNTIME_DIR_MAX + 1, "%s/sluice-%s", world->runtime_home, hex);
-	if (n > RUNTIME_DIR_MAX)
-		(void)snprintf(ret_path, RUNTIME_DIR_MAX + 1, TMP_DIR "/sluice-%u-%s", (unsigned)world->uid, hex);
+	else
+		derive_of_user(world, store, hex, ret_path);
 }
 
 /* Cut the last component off `path` and put it before `tail`. -EINVAL for "..". */
@@ -195,23 +241,54 @@ void places_release(struct places *p)
 	p->store = NULL;
 }
 
+/* Make the store, in which the runtime directory is to be. What is there already is fine. 0 or -errno. */
+static int make_store(const char *store)
+{
+	AUTO_FREE char *path = strdup(store);
+
+	if (!path)
+		return -ENOMEM;
+	for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+		if (slash)
+			*slash = '\0';
+		if (fs_mkdir(path, STORE_MODE) < 0 && errno != EEXIST)
+			return -errno;
+		if (!slash)
+			return is_ours_alone(store, geteuid()) ? 0 : -EPERM;
+		*slash = '/';
+	}
+}
+
+static bool is_in_store(const struct places *p)
+{
+	size_t len = p->store ? strlen(p->store) : 0;
+
+	return p->private && len > 0 && strncmp(p->runtime, p->store, len) == 0 && p->runtime[len] == '/';
+}
+
+static int cannot_make(const struct places *p, int r, struct reason *why)
+{
+	reason_set(why, "cannot create the runtime directory '%s': %s%s", p->runtime, strerror(-r),
+		   p->private ? "; set XDG_RUNTIME_DIR to a directory of your own, or pass --runtime-dir DIR" : "");
+	return r == -ENOENT ? EX_CANTCREAT : exit_code_of(r);
+}
+
 int places_make_runtime(const struct places *p, int *ret_fd, bool *ret_made, struct reason *why)
 {
 	AUTO_FD fd = -1;
 	struct stat st;
+	int r = is_in_store(p) ? make_store(p->store) : 0;
+	if (r < 0)
+		return cannot_make(p, r, why);
 	bool made = FAILPOINT(NAME, "enter.runtime", fs_mkdir(p->runtime, p->private ? 0700 : 0750)) == 0;
 
-	if (!made && errno != EEXIST) {
-		int r = -errno;
-		reason_set(why, "cannot create the runtime directory '%s': %s", p->runtime, strerror(-r));
-		return exit_code_of(r);
-	}
-	int r = runtime_dir_make(p->runtime, &fd, why);
+	if (!made && errno != EEXIST)
+		return cannot_make(p, -errno, why);
+	r = runtime_dir_make(p->runtime, &fd, why);
 	if (r == -EACCES)
 		reason_set(why, "%s; see 'sluice doctor'", why->text);
 	if (r < 0)
 		return r == -ENAMETOOLONG ? EX_CONFIG : exit_code_of(r);
-	/* Anybody can create names in /tmp: a directory of another user may be a trap. */
 	if (p->private && (fstat(fd, &st) < 0 || st.st_uid != geteuid())) {
 		reason_set(why, "the runtime directory '%s' belongs to another user", p->runtime);
 		return EX_NOPERM;

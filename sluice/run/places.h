@@ -4,7 +4,8 @@
  *
  *   store      root: /var/lib/sluice; others: ${XDG_DATA_HOME:-~/.local/share}/sluice
  *   runtime    root's default store: /run/sluice; root's other stores: /run/sluice-HEX;
- *              others: $XDG_RUNTIME_DIR/sluice-HEX, else /tmp/sluice-UID-HEX
+ *              others: the first of these whose directory is theirs alone to write in, and short enough:
+ *              $XDG_RUNTIME_DIR/sluice-HEX, /run/user/UID/sluice-HEX, ~/.local/state/sluice-HEX, ~/.sluice-HEX, STORE/.run
  *
  * HEX is the beginning of the sha256 of the store's real path, so that all commands for one store meet at the same
  * sockets, whatever the length of its path: that of a socket is at most 107 characters.
@@ -22,6 +23,7 @@
 
 #define PLACES_STORE_ROOT   "/var/lib/sluice"
 #define PLACES_RUNTIME_ROOT "/run/sluice"
+#define PLACES_RUN_USER     "/run/user"
 
 /* What the defaults depend on. The strings are borrowed, NULL where they are not set. */
 struct places_world {
@@ -29,6 +31,7 @@ struct places_world {
 	const char *home;
 	const char *data_home;    /* XDG_DATA_HOME */
 	const char *runtime_home; /* XDG_RUNTIME_DIR */
+	const char *run_user;     /* where systemd makes one for each user who is logged in */
 };
 
 struct places {

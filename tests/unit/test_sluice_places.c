@@ -6,6 +6,7 @@
 
 /* System */
 #include <sysexits.h>
+#include <unistd.h>
 
 /* The code under test */
 #include "sluice/run/places.h"
@@ -39,47 +40,99 @@ static void test_default_store(void **state)
 	}
 }
 
-static const struct runtime_row {
-	const char *name;
-	struct places_world world;
-	const char *store;
-	const char *want; /* "HEX" stands for the digits */
+static const struct root_row {
+	const char *name, *store, *want; /* "HEX" stands for the digits */
 	bool private;
-} runtimes[] = {
-    {"root's default", {.uid = 0}, "/var/lib/sluice", "/run/sluice", false},
-    {"root's other", {.uid = 0, .runtime_home = "/run/user/0"}, "/srv/s", "/run/sluice-HEX", true},
-    {"user", {.uid = 1000, .runtime_home = "/run/user/1000"}, "/srv/s", "/run/user/1000/sluice-HEX", true},
-    {"user on root's default", {.uid = 1000}, "/var/lib/sluice", "/tmp/sluice-1000-HEX", true},
-    {"no runtime home", {.uid = 1000}, "/srv/s", "/tmp/sluice-1000-HEX", true},
-    {"relative runtime home", {.uid = 1000, .runtime_home = "run"}, "/srv/s", "/tmp/sluice-1000-HEX", true},
-    {"a runtime home too long for a socket",
-     {.uid = 1000, .runtime_home = "/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789"},
-     "/srv/s",
-     "/tmp/sluice-1000-HEX",
-     true},
+} roots[] = {
+    {"root's default", "/var/lib/sluice", "/run/sluice", false},
+    {"root's other", "/srv/s", "/run/sluice-HEX", true},
 };
 
-static void test_derived_runtime(void **state)
+static void assert_place(const char *name, const struct places_world *world, const char *store, const char *want,
+			 bool want_private)
 {
-	const struct runtime_row *row;
+	char path[RUNTIME_DIR_MAX + 1];
+	bool private;
+	places_derive_runtime(world, store, path, &private);
+	const char *hex = strstr(want, "HEX");
+	size_t head = hex ? (size_t)(hex - want) : strlen(want);
+	if (strncmp(path, want, head) != 0 || strlen(path) != head + (hex ? HEX_LEN : 0) || private != want_private)
+		fail_msg("%s: '%s', not '%s'", name, path, want);
+}
+
+static void test_runtime_of_root(void **state)
+{
+	const struct root_row *row;
 	(void)state;
-	for_each_row(row, runtimes)
-	{
-		char path[RUNTIME_DIR_MAX + 1];
-		bool private;
-		places_derive_runtime(&row->world, row->store, path, &private);
-		const char *hex = strstr(row->want, "HEX");
-		size_t head = hex ? (size_t)(hex - row->want) : strlen(row->want);
-		if (strncmp(path, row->want, head) != 0 || strlen(path) != head + (hex ? HEX_LEN : 0) ||
-		    private != row->private)
-			fail_msg("%s: '%s'", row->name, path);
+	for_each_row(row, roots)
+	    assert_place(row->name, &(struct places_world){.uid = 0, .runtime_home = "/run/user/0"}, row->store,
+			 row->want, row->private);
+}
+
+/* Each place that is not the user's alone is passed over: by owner, by mode, by length, or because it is not there. */
+static void test_runtime_of_a_user(void **state)
+{
+	static const struct {
+		const char *name, *xdg, *run_user, *home, *store, *want; /* below the directory; NULL: not set */
+		mode_t mode;                                             /* of "mine" */
+		bool is_others;                                          /* "mine" belongs to somebody else */
+	} rows[] = {
+	    {"XDG_RUNTIME_DIR", "mine", NULL, "home", "s", "mine/sluice-HEX", 0700, false},
+	    {"others may read it", "mine", NULL, "home", "s", "mine/sluice-HEX", 0755, false},
+	    {"others may write", "mine", NULL, "home", "s", "home/.sluice-HEX", 0777, false},
+	    {"the group may write", "mine", NULL, "home", "s", "home/.sluice-HEX", 0770, false},
+	    {"anybody may, but not remove", "mine", NULL, "home", "s", "home/.sluice-HEX", 01777, false},
+	    {"somebody else's", "mine", NULL, "home", "s", "home/.sluice-HEX", 0700, true},
+	    {"it is not there", "none", NULL, "home", "s", "home/.sluice-HEX", 0700, false},
+	    {"it is a file", "file", NULL, "home", "s", "home/.sluice-HEX", 0700, false},
+	    {"the user's of systemd", NULL, "users", "home", "s", "users/UID/sluice-HEX", 0700, false},
+	    {"a state directory", NULL, NULL, "state", "s", "state/.local/state/sluice-HEX", 0700, false},
+	    {"no home", NULL, NULL, NULL, "mine", "mine/.run", 0700, false},
+	    {"no home, and a new store", NULL, NULL, "none", "mine/new", "mine/new/.run", 0700, false},
+	    {"somebody else's store", NULL, NULL, NULL, "mine", "none/UID/sluice-HEX", 0700, true},
+	};
+	uid_t uid = geteuid() == 0 ? 1000 : geteuid();
+	struct unit_dir d;
+	char user[FILE_PATH_SIZE], number[32];
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* whose directories they are is a part of it */
+	unit_dir_make(&d);
+	(void)snprintf(number, sizeof(number), "%u", (unsigned)uid);
+	(void)snprintf(user, sizeof(user), "users/%s", number);
+	const char *const made[] = {"mine", "home", "users", user, "state", "state/.local", "state/.local/state"};
+	for (size_t i = 0; i < LEN(made); i++) {
+		assert_int_equal(mkdirat(d.fd, made[i], 0700), 0);
+		assert_int_equal(fchownat(d.fd, made[i], uid, uid, 0), 0);
 	}
+	unit_write_text(&d, "file", "x");
+	for (size_t i = 0; i < LEN(rows); i++) {
+		char xdg[FILE_PATH_SIZE], run_user[FILE_PATH_SIZE], home[FILE_PATH_SIZE], store[FILE_PATH_SIZE];
+		char below[128], want[FILE_PATH_SIZE];
+		const char *number_at = strstr(rows[i].want, "UID");
+		const struct places_world world = {
+		    .uid = uid,
+		    .runtime_home = rows[i].xdg ? unit_path(&d, rows[i].xdg, xdg) : NULL,
+		    .run_user = unit_path(&d, rows[i].run_user ? rows[i].run_user : "none", run_user),
+		    .home = rows[i].home ? unit_path(&d, rows[i].home, home) : NULL,
+		};
+		assert_int_equal(fchownat(d.fd, "mine", rows[i].is_others ? 1 : uid, uid, 0), 0);
+		assert_int_equal(fchmodat(d.fd, "mine", rows[i].mode, 0), 0);
+		if (number_at)
+			(void)snprintf(below, sizeof(below), "%.*s%s%s", (int)(number_at - rows[i].want), rows[i].want,
+				       number, number_at + 3);
+		else
+			(void)snprintf(below, sizeof(below), "%s", rows[i].want);
+		assert_place(rows[i].name, &world, unit_path(&d, rows[i].store, store), unit_path(&d, below, want),
+			     true);
+	}
+	unit_dir_remove(&d);
 }
 
 /* One store, one place; another store, another. */
 static void test_runtime_follows_the_store(void **state)
 {
-	static const struct places_world world = {.uid = 1000};
+	static const struct places_world world = {.uid = 0};
 	char first[RUNTIME_DIR_MAX + 1], again[RUNTIME_DIR_MAX + 1], other[RUNTIME_DIR_MAX + 1];
 	bool private;
 	(void)state;
@@ -177,7 +230,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_default_store),
-	    cmocka_unit_test(test_derived_runtime),
+	    cmocka_unit_test(test_runtime_of_root),
+	    cmocka_unit_test(test_runtime_of_a_user),
 	    cmocka_unit_test(test_runtime_follows_the_store),
 	    cmocka_unit_test(test_real_path),
 	    cmocka_unit_test(test_find),

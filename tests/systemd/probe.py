@@ -90,6 +90,9 @@ ACTS = {
     "list the store": lambda: os.listdir("/var/lib/sluice"),
     "read index.json": lambda: read("/var/lib/sluice/index.json"),
     "write below ingest": lambda: write("/var/lib/sluice/ingest/probe"),
+    "list what was taken": lambda: os.listdir("/var/lib/sluice/commit"),
+    "lock the store": lambda: read("/var/lib/sluice/commit/lock"),  # whoever can open it can lock it
+    "lock ingest": lambda: read("/var/lib/sluice/ingest/lock"),
     "write below blobs": lambda: write("/var/lib/sluice/blobs/sha256/probe"),
     "write in the store": lambda: write("/var/lib/sluice/probe"),
     "open an IPv4 socket": lambda: socket.socket(socket.AF_INET),
@@ -135,7 +138,7 @@ def outcome(act):
 def tries(path):
     """What to try there, told from its name alone: who cannot enter a directory cannot look at what is in it."""
     name = path.rsplit("/", 1)[1]
-    if name in ("lock", "holder", "users", "services"):
+    if name in ("lock", "holder", "services"):
         return {"open": read, "rename": rename}
     if name == "ctl":
         return {"connect": connect, "rename": rename}

@@ -59,12 +59,15 @@ OF_UNIT = {
         "list the store": OK,
         "write below ingest": OK,
         "write in the store": REFUSED,
+        "list what was taken": REFUSED,
+        "lock the store": REFUSED,
     },
     "commitd": {
         **NEVER, **NO_NETWORK,
         "list the store": OK,
         "write below ingest": OK,  # it takes data from there
         "write below blobs": OK,
+        "list what was taken": OK,
         "write in the store": OK,
     },
     "pull": {
@@ -72,6 +75,9 @@ OF_UNIT = {
         "list the store": OK,
         "write below ingest": REFUSED,
         "write in the store": REFUSED,
+        "list what was taken": REFUSED,
+        "lock the store": REFUSED,
+        "lock ingest": REFUSED,
     },
 }
 
@@ -79,7 +85,7 @@ FETCH = {"connect fetch/orders", "connect fetch/chunks"}
 SEAL = {"connect seal/seals", "connect seal/receipts"}
 ASK = {"connect ingestd/ctl", "connect commitd/ctl"}
 NOTES = {"open fetchd/holder", "open ingestd/holder", "open commitd/holder"}
-MARKS = {"open users", "open services"}
+MARKS = {"open services"}  # and nobody locks it
 
 # What each may do where the stages meet (probe.py has the words), and nothing else.
 MAY = {

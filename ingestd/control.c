@@ -43,18 +43,34 @@ static void answer_transfer(struct answer *a, struct transfer *t)
 	answer_error(a, FAIL_NOT_FOUND);
 }
 
-static void on_get(struct control *c, const struct message *request, struct answer *a)
+/* Whoever joins a transfer that is there does not add to it. */
+static bool has_too_many(struct control *c, uid_t uid, struct span ref)
+{
+	const struct transfers *ts = c->env.flow->transfers;
+
+	return ts->len >= TRANSFERS_A_USER && !transfers_find(ts, ref) &&
+	       transfers_of_user(ts, uid) >= TRANSFERS_A_USER;
+}
+
+static void on_get(struct control *c, uid_t uid, const struct message *request, struct answer *a)
 {
 	struct transfer *t;
 	uint64_t size;
 	enum fail_class class;
 
+	if (has_too_many(c, uid, request->ref)) {
+		reason_set(&a->why, "user %u has %d unfinished transfers: let some end, or abort some", (unsigned)uid,
+			   TRANSFERS_A_USER);
+		answer_error(a, FAIL_AGAIN);
+		return;
+	}
 	reason_set(&a->why, "out of memory");
-	if (queue_get(c->env.flow, request, &t, &size, &class, &a->why) < 0)
+	if (queue_get(c->env.flow, request, &t, &size, &class, &a->why) < 0) {
 		answer_error(a, class);
-	else if (t)
+	} else if (t) {
+		transfer_note_asker(t, uid);
 		answer_transfer(a, t);
-	else
+	} else {
 		a->m = (struct message){
 		    .type = MSG_RECORD,
 		    .ref = request->ref,
@@ -63,6 +79,7 @@ static void on_get(struct control *c, const struct message *request, struct answ
 		    .size = size,
 		    .digest = request->expected,
 		};
+	}
 }
 
 /* The next unfinished transfer: committed ones are remembered only for requests by ref. */
@@ -118,13 +135,13 @@ static void on_stats(struct control *c, const struct message *request, struct an
 	}
 }
 
-static void answer(struct control *c, const struct message *request, struct answer *a)
+static void answer(struct control *c, uid_t uid, const struct message *request, struct answer *a)
 {
 	const struct transfers *ts = c->env.flow->transfers;
 
 	switch (request->type) {
 	case MSG_GET:
-		on_get(c, request, a);
+		on_get(c, uid, request, a);
 		break;
 	case MSG_STATUS:
 		answer_transfer(a, transfers_find(ts, request->ref));
@@ -152,7 +169,7 @@ static void on_request(void *self, const struct ctl_asker *who, const struct mes
 	struct control *c = self;
 	struct answer a;
 
-	answer(c, request, &a);
+	answer(c, who->uid, request, &a);
 	ctl_answer(c->ctl, who->client, &a.m);
 }
 

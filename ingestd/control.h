@@ -7,6 +7,8 @@
 #include "ingestd/chunks.h"
 #include "ingestd/flow.h"
 
+#define TRANSFERS_A_USER 4096 /* that are not over: each has a directory and memory, also where it has no bytes */
+
 struct loop;
 struct control;
 

@@ -187,6 +187,14 @@ int transfer_ask(struct transfer *t, struct span source, const struct digest *ex
 	return 0;
 }
 
+void transfer_note_asker(struct transfer *t, uid_t uid)
+{
+	if (t->has_asker)
+		return;
+	t->has_asker = true;
+	t->asker = uid;
+}
+
 void transfer_apply_asked(struct transfer *t)
 {
 	struct record *record = &t->in->record;

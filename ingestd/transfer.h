@@ -43,6 +43,8 @@
 #ifndef SLUICE_INGESTD_TRANSFER_H
 #define SLUICE_INGESTD_TRANSFER_H
 
+#include <sys/types.h>
+
 #include "common/base/log.h"
 #include "common/wire/message.h"
 #include "ingestd/disk/sync.h"
@@ -93,6 +95,10 @@ struct transfer {
 	size_t *of_state;  /* the table's: how many transfers are in each state */
 	uint64_t turn;     /* the order of requests */
 	struct ingest *in; /* owned while open */
+
+	/* Who requested it first in this life of the daemon. */
+	bool has_asker;
+	uid_t asker;
 
 	/* The last request in this life of the daemon; survives Truncate(0). */
 	bool has_asked_digest;
@@ -171,6 +177,9 @@ void transfer_note(struct transfer *t, const char *text);
 
 /* Keep a request's parameters; `expected` may be NULL. 0 or -ENOMEM. */
 int transfer_ask(struct transfer *t, struct span source, const struct digest *expected, uint64_t size);
+
+/* Note who requests it, unless somebody has already: it counts as that user's. */
+void transfer_note_asker(struct transfer *t, uid_t uid);
 
 /* Put the size and the digest of the last request into the record of the open ingest. */
 void transfer_apply_asked(struct transfer *t);

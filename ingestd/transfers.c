@@ -67,6 +67,17 @@ struct transfer *transfers_add(struct transfers *ts, struct flow *flow, struct s
 	return t;
 }
 
+size_t transfers_of_user(const struct transfers *ts, uid_t uid)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < ts->len; i++) {
+		const struct transfer *t = ts->by_ref[i];
+		count += t->has_asker && t->asker == uid && t->phase != PHASE_COMMITTED;
+	}
+	return count;
+}
+
 void transfers_to_end(struct transfers *ts, struct transfer *t)
 {
 	t->turn = ++ts->turn;

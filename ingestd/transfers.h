@@ -25,6 +25,9 @@ struct transfer *transfers_after(const struct transfers *ts, struct span ref);
 /* A new transfer, QUEUED and last in turn. NULL when memory is out. The table owns it. */
 struct transfer *transfers_add(struct transfers *ts, struct flow *flow, struct span ref);
 
+/* How many transfers that are not over a user requested first. */
+size_t transfers_of_user(const struct transfers *ts, uid_t uid);
+
 /* Give the transfer the last turn. */
 void transfers_to_end(struct transfers *ts, struct transfer *t);
 

@@ -21,6 +21,7 @@
 #include "common/wire/counters.h"
 
 /* The code under test */
+#include "ingestd/control.h"
 #include "ingestd/serve.h"
 #include "ingestd/settings.h"
 
@@ -577,6 +578,37 @@ static void test_any_operation_fails(void **state)
 	assert_true(fired > 100);
 }
 
+/* A user has so many transfers that are not over, and no more; one of them may still be requested again. */
+static void play_a_share(void)
+{
+	char url[64];
+
+	for (unsigned i = 0; i <= TRANSFERS_A_USER; i++) {
+		(void)snprintf(url, sizeof(url), "https://example.test/%u", i);
+		ask(&(struct message){
+		    .type = MSG_GET, .ref = span_str(url), .source = span_str(url), .size = SIZE_UNKNOWN});
+		assert_int_equal(answer.type, i < TRANSFERS_A_USER ? MSG_RECORD : MSG_ERROR);
+	}
+	assert_int_equal(answer.fail_class, FAIL_AGAIN);
+	assert_non_null(strstr(answer.text, "unfinished transfers"));
+	const struct message again = {.type = MSG_GET,
+				      .ref = span_str("https://example.test/7"),
+				      .source = span_str("https://example.test/7"),
+				      .size = SIZE_UNKNOWN};
+	ask(&again);
+	assert_int_equal(answer.type, MSG_RECORD);
+	ask(&(struct message){.type = MSG_ABORT, .ref = span_str("https://example.test/8")});
+	assert_int_equal(answer.type, MSG_OK);
+	ask(&(struct message){.type = MSG_GET, .ref = span_str(url), .source = span_str(url), .size = SIZE_UNKNOWN});
+	assert_int_equal(answer.type, MSG_RECORD);
+}
+
+static void test_a_user_has_a_share(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_a_share), 0);
+}
+
 #define SCENE(f) cmocka_unit_test_setup_teardown(f, scene_set_up, scene_tear_down)
 
 int main(void)
@@ -595,6 +627,7 @@ int main(void)
 	    SCENE(test_the_disk_is_full),
 	    SCENE(test_no_room_to_reserve),
 	    SCENE(test_any_operation_fails),
+	    SCENE(test_a_user_has_a_share),
 	};
 	return cmocka_run_group_tests_name("ingestd serve", tests, NULL, NULL);
 }

@@ -91,7 +91,8 @@ def test_what_cannot_fit_is_reported_before_its_first_byte(small_box, bad, size)
         needs, free = re.search(r"needs (\S+ MiB) more; ([0-9.]+) MiB free on '.+'", said).groups()
         assert needs == mib(len(DATA) + BESIDE) and len(DATA) // 2 < float(free) * MIB < len(DATA)
         assert box.size(DIGEST) == 0
-        assert len(bad.asked("/blob")) == (0 if size else 1)
+        # A GET that is not answered in time is repeated, and has a size that only the server said learned anew.
+        assert len(bad.asked("/blob")) in ([0] if size else [1, 2])
         box.disk.drain()
         box.finish(fetch, want=OK)
     settled(box)

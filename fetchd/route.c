@@ -59,15 +59,6 @@ static struct span path_of_mirror(const char *path)
 	return below;
 }
 
-/* As containerd says it to a mirror of several registries; what is not unreserved (RFC 3986, 2.3) is escaped. */
-static int append_registry(const char *registry, struct buf *out)
-{
-	int r = buf_append_str(out, "?ns=");
-	for (const char *p = registry; *p != '\0' && r == 0; p++)
-		r = buf_appendf(out, strchr(":[]", *p) ? "%%%02X" : "%c", (unsigned char)*p);
-	return r;
-}
-
 int route_mirror_url(const struct source *s, const char *mirror, struct buf *out)
 {
 	const char *host = strstr(mirror, "://");
@@ -75,7 +66,9 @@ int route_mirror_url(const struct source *s, const char *mirror, struct buf *out
 	int r = buf_append(out, mirror, len);
 	if (r == 0)
 		r = append_path(s, path_of_mirror(mirror + len), out);
-	return r < 0 ? r : append_registry(s->reference.host, out);
+	if (r == 0)
+		r = buf_append_str(out, "?ns="); /* as containerd says it to a mirror of several registries */
+	return r < 0 ? r : url_append_escaped(span_str(s->reference.host), out);
 }
 
 /* ── planning ── */

@@ -2,7 +2,6 @@
 #include "fetchd/auth/token.h"
 
 /* System */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,24 +48,12 @@ int token_check_realm(const char *realm, const struct origin *registry, enum gua
 	return 0;
 }
 
-/* Everything but the unreserved characters of RFC 3986, 2.3, is encoded: nothing can end a value, or a line. */
-static int append_encoded(struct buf *out, struct span value)
-{
-	int r = 0;
-	for (size_t i = 0; i < value.len && r == 0; i++) {
-		uint8_t c = value.data[i];
-		bool plain = c < 0x80 && (isalnum(c) || (c != '\0' && strchr("-._~", c)));
-		r = plain ? buf_append(out, &c, 1) : buf_appendf(out, "%%%02X", c);
-	}
-	return r;
-}
-
 static int append_field(struct buf *out, char separator, const char *name, struct span value)
 {
 	int r = separator != '\0' ? buf_append(out, &separator, 1) : 0;
 	if (r == 0)
 		r = buf_appendf(out, "%s=", name);
-	return r < 0 ? r : append_encoded(out, value);
+	return r < 0 ? r : url_append_escaped(value, out);
 }
 
 /* Several scopes stand in a challenge with blanks between them, and in a query each for itself. */

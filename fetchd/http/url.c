@@ -124,3 +124,14 @@ int url_redirect(const char *base, const char *location, struct buf *ret_url, st
 	curl_url_cleanup(u);
 	return r;
 }
+
+int url_append_escaped(struct span value, struct buf *out)
+{
+	int r = 0;
+	for (size_t i = 0; i < value.len && r == 0; i++) {
+		uint8_t c = value.data[i];
+		bool plain = c < 0x80 && (isalnum(c) || (c != '\0' && strchr("-._~", c)));
+		r = plain ? buf_append(out, &c, 1) : buf_appendf(out, "%%%02X", c);
+	}
+	return r;
+}

@@ -36,4 +36,10 @@ void origin_format(const struct origin *o, char ret_text[static ORIGIN_TEXT_SIZE
  */
 int url_redirect(const char *base, const char *location, struct buf *ret_url, struct reason *why);
 
+/*
+ * Append `value` to a query or a form, with everything escaped but the unreserved characters (RFC 3986, 2.3): nothing in
+ * it can end a value, or a line. 0 or -ENOMEM.
+ */
+int url_append_escaped(struct span value, struct buf *out);
+
 #endif

@@ -9,7 +9,6 @@
 /* OCI */
 #include "common/oci/descriptor.h"
 
-#define DOCKER_HUB          "docker.io"
 #define DOCKER_HUB_REGISTRY "registry-1.docker.io"
 
 /* ── URLs ── */

@@ -12,7 +12,6 @@
 /* Base */
 #include "common/base/shown.h"
 
-#define DOCKER_HOST     "docker.io"
 #define DOCKER_OLD_HOST "index.docker.io"
 #define DOCKER_LIBRARY  "library/"
 #define DEFAULT_TAG     "latest"
@@ -175,12 +174,12 @@ static int host_take(struct span text, struct span *rest, struct reference *r, s
 	struct span after = *rest;
 	struct span first = split(&after, '/');
 	if (first.len == rest->len || !looks_like_host(first)) {
-		keep(span_str(DOCKER_HOST), r->host);
+		keep(span_str(DOCKER_HUB), r->host);
 		return 0;
 	}
 	if (!host_is_valid(first))
 		return refuse_host(text, first, why);
-	keep(span_eq(first, span_str(DOCKER_OLD_HOST)) ? span_str(DOCKER_HOST) : first, r->host);
+	keep(span_eq(first, span_str(DOCKER_OLD_HOST)) ? span_str(DOCKER_HUB) : first, r->host);
 	*rest = after;
 	return 0;
 }
@@ -188,7 +187,7 @@ static int host_take(struct span text, struct span *rest, struct reference *r, s
 static int name_take(struct span text, struct span name, struct reference *r, struct reason *why)
 {
 	bool short_name =
-	    strcmp(r->host, DOCKER_HOST) == 0 && (name.len == 0 || memchr(name.data, '/', name.len) == NULL);
+	    strcmp(r->host, DOCKER_HUB) == 0 && (name.len == 0 || memchr(name.data, '/', name.len) == NULL);
 	size_t prefix = short_name ? sizeof DOCKER_LIBRARY - 1 : 0;
 	if (!name_is_path(name))
 		return refuse(text,
@@ -238,6 +237,12 @@ void reference_format(const struct reference *r, char ret_text[static REFERENCE_
 		digest_format(&r->digest, digest);
 	(void)snprintf(ret_text, REFERENCE_TEXT_SIZE, "%s/%s%s%s%s%s", r->host, r->name, r->tag[0] != '\0' ? ":" : "",
 		       r->tag, r->has_digest ? "@" : "", digest);
+}
+
+bool host_is_docker_hub(struct span host)
+{
+	return span_eq(host, span_str(DOCKER_HUB)) || span_eq(host, span_str(DOCKER_OLD_HOST)) ||
+	       span_eq(host, span_str("registry-1.docker.io"));
 }
 
 bool host_is_loopback(const char *host)

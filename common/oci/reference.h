@@ -29,6 +29,10 @@ int reference_parse(struct span text, struct reference *ret_reference, struct re
 /* The full form, with host; what index.json calls the image. */
 void reference_format(const struct reference *r, char ret_text[static REFERENCE_TEXT_SIZE]);
 
+/* Docker Hub, as references have it; and whether a host is one of its names, by which people and files also call it. */
+#define DOCKER_HUB "docker.io"
+bool host_is_docker_hub(struct span host);
+
 /* Whether "host" or "host:port" is this machine: localhost, 127.0.0.0/8 in dotted form, [::1]. */
 bool host_is_loopback(const char *host);
 

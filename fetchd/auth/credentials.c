@@ -14,6 +14,7 @@
 
 /* OCI */
 #include "common/oci/json.h"
+#include "common/oci/reference.h"
 
 /* Own */
 #include "fetchd/http/syntax.h"
@@ -70,15 +71,6 @@ static int fill_pair(struct credential *c, const char *user, const char *passwor
 	return append_pair(&c->value, user, password);
 }
 
-static bool is_docker_hub(struct span host)
-{
-	static const char *const names[] = {"docker.io", "index.docker.io", "registry-1.docker.io"};
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (span_eq(host, span_str(names[i])))
-			return true;
-	return false;
-}
-
 /* The path of "a.io/v1/": docker wrote such keys once, and they mean the host. */
 static bool is_api_path(struct span path)
 {
@@ -107,7 +99,7 @@ static size_t key_fit(const char *key, const char *host, const char *name)
 		}
 	struct span theirs = span_of(key, strcspn(key, "/"));
 	struct span path = span_str(key + theirs.len + (key[theirs.len] == '/' ? 1 : 0));
-	if (!span_eq(theirs, span_str(host)) && !(is_docker_hub(theirs) && is_docker_hub(span_str(host))))
+	if (!span_eq(theirs, span_str(host)) && !(host_is_docker_hub(theirs) && host_is_docker_hub(span_str(host))))
 		return 0;
 	if (is_url || path.len == 0 || is_api_path(path))
 		return is_url ? 1 : 2;
@@ -220,7 +212,7 @@ static int choose(const struct json_t *root, const char *host, const char *name,
 		return take_entry(entry.value, host, c, why);
 	if (has_text(root, "credsStore"))
 		return take_helper(json_member_text(root, "credsStore"),
-				   is_docker_hub(span_str(host)) ? HELPER_FOR_DOCKER_HUB : host, c, why);
+				   host_is_docker_hub(span_str(host)) ? HELPER_FOR_DOCKER_HUB : host, c, why);
 	return -ENOENT;
 }
 

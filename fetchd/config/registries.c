@@ -43,7 +43,6 @@ const struct registry_settings registry_unsaid = {
 /* One spelling for a host: in lower case, without the port of https, and Docker Hub by the name that references have. */
 static void spell(const char *host, char ret_host[static REFERENCE_HOST_MAX + 1])
 {
-	static const char *const docker_hub[] = {"index.docker.io", "registry-1.docker.io", NULL};
 	static const char https[] = ":443";
 	size_t len = strnlen(host, REFERENCE_HOST_MAX), port_len = sizeof(https) - 1;
 	if (len > port_len && strcmp(host + len - port_len, https) == 0)
@@ -51,8 +50,8 @@ static void spell(const char *host, char ret_host[static REFERENCE_HOST_MAX + 1]
 	for (size_t i = 0; i < len; i++)
 		ret_host[i] = (char)tolower((unsigned char)host[i]);
 	ret_host[len] = '\0';
-	if (str_is_one_of(ret_host, docker_hub))
-		memcpy(ret_host, "docker.io", sizeof("docker.io"));
+	if (host_is_docker_hub(span_str(ret_host)))
+		memcpy(ret_host, DOCKER_HUB, sizeof(DOCKER_HUB));
 }
 
 /* Where it is; `len`: nowhere. */

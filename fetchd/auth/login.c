@@ -84,14 +84,13 @@ static enum login_verdict refused(struct login *l, const struct pass_account *wh
 	struct reason text;
 	bool is_token = strncmp(l->pass.data, "Bearer", 6) == 0;
 	pass_drop(l->passes, l->generation);
-	if (l->anonymous && l->trouble.text[0] != '\0')
-		reason_set(&text, "%s: %s", why->text, l->trouble.text);
-	else if (l->anonymous)
-		reason_set(&text, "%s: " NO_CREDENTIALS, why->text, who->host, who->host);
+	if (l->anonymous)
+		pass_explain_none(who->host, l->trouble.text, &text);
 	else
-		reason_set(&text, "%s: %s '%s' %s refused", why->text,
+		reason_set(&text, "%s '%s' %s refused",
 			   is_token ? "a token made with the credentials for" : "the credentials for", who->host,
 			   is_token ? "was" : "were");
+	reason_set(&text, "%s: %s", why->text, text.text);
 	return fail(ret_failure, FAIL_DENIED, LOGIN_REFUSED, text.text);
 }
 

@@ -164,14 +164,21 @@ static void fail(struct pass *p, enum fail_class class, bool retry, const char *
 	finish(p);
 }
 
+void pass_explain_none(const char *host, const char *trouble, struct reason *ret_text)
+{
+	if (trouble[0] != '\0')
+		reason_set(ret_text, "%s", trouble);
+	else
+		reason_set(ret_text, "no credentials for '%s': use 'podman login %s' or --auth-file", host, host);
+}
+
 static void add_hint(struct pass *p)
 {
-	struct reason *why = &p->answer.failure.why;
-	const char *and = why->text[0] != '\0' ? "; " : "";
-	if (p->anonymous && p->trouble.text[0] != '\0')
-		reason_set(why, "%s%s%s", why->text, and, p->trouble.text);
-	else if (p->anonymous)
-		reason_set(why, "%s%s" NO_CREDENTIALS, why->text, and, p->host, p->host);
+	struct reason *why = &p->answer.failure.why, hint;
+	if (!p->anonymous)
+		return;
+	pass_explain_none(p->host, p->trouble.text, &hint);
+	reason_set(why, "%s%s%s", why->text, why->text[0] != '\0' ? "; " : "", hint.text);
 }
 
 static void hold(struct pass *p, const char *scheme, const char *value, uint64_t life_ms)

@@ -24,9 +24,6 @@
 #define PASS_RENEW_MS     10000u /* renewed this long before it expires, or after four fifths of a short life */
 #define HELPER_TIMEOUT_MS 30000u
 
-/* For printf with the registry's name, twice. */
-#define NO_CREDENTIALS "no credentials for '%s': use 'podman login %s' or --auth-file"
-
 struct http;
 struct loop;
 struct pass;
@@ -88,6 +85,9 @@ void pass_drop(struct passes *ps, uint64_t generation);
 
 /* Leave the line. Idle is fine. */
 void pass_leave(struct pass_wait *w);
+
+/* Why there are no credentials for a registry: the trouble with those that there are, if any, or how to give some. */
+void pass_explain_none(const char *host, const char *trouble, struct reason *ret_text);
 
 /* What a waiting one waits for: "waiting for a token from 'auth.example'". */
 void pass_describe(const struct pass_wait *w, struct reason *ret_text);

@@ -71,13 +71,6 @@ const struct registry_settings *registries_find(const struct registries *rs, con
 	return i < rs->len ? &rs->all[i] : &registry_unsaid;
 }
 
-/* What the host of a reference may be made of; anything else would never match. */
-static bool host_is_valid(const char *host)
-{
-	static const char made_of[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
-	return host[strspn(host, made_of)] == '\0';
-}
-
 static struct registry_settings *get(struct registries *rs, const char *host, struct reason *why)
 {
 	size_t i = find(rs, host), len = strlen(host);
@@ -87,7 +80,7 @@ static struct registry_settings *get(struct registries *rs, const char *host, st
 		reason_set(why, "[registry %s] matches no registry: each needs a section of its own", host);
 		return NULL;
 	}
-	if (rs->len == REGISTRIES_MAX || len == 0 || len > REFERENCE_HOST_MAX || !host_is_valid(host)) {
+	if (rs->len == REGISTRIES_MAX || len == 0 || len > REFERENCE_HOST_MAX || strpbrk(host, "/ \t@*")) {
 		reason_set(why,
 			   rs->len == REGISTRIES_MAX ? "there are more than %d registries"
 						     : "the section must be [registry HOST] or [registry HOST:PORT]",

@@ -83,6 +83,15 @@ static void test_later_words_count(void **state)
 	assert_int_equal(unit_policy(&s, "b.io").plain_http, PLAIN_HTTP_UNSET);
 }
 
+/* The host of a plain URL may be none that a reference could have. */
+static void test_host_of_a_url(void **state)
+{
+	(void)state;
+	unit_write_text(&d, "conf", "[registry my_host.internal]\nplain_http = yes\n");
+	load_well();
+	assert_int_equal(registries_find(&s.registries, "my_host.internal")->plain_http, PLAIN_HTTP_YES);
+}
+
 /* A list is that of the last file that has one. */
 static void test_lists(void **state)
 {
@@ -197,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_later_words_count, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_host_of_a_url, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_mistakes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
 	};

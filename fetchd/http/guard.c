@@ -2,7 +2,6 @@
 #include "fetchd/http/guard.h"
 
 /* System */
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
@@ -13,6 +12,9 @@
 
 /* OCI */
 #include "common/oci/reference.h"
+
+/* Own */
+#include "fetchd/http/address.h"
 
 struct block {
 	uint8_t address[16];
@@ -71,18 +73,10 @@ static const struct {
     {{{0x20, 0x01, 0x00, 0x00}, 32, 0}, {12, 13, 14, 15}, true},              /* and its client */
 };
 
-static bool in_block(const uint8_t *address, const struct block *b)
-{
-	unsigned whole = b->bits / 8, rest = b->bits % 8;
-	if (memcmp(address, b->address, whole) != 0)
-		return false;
-	return rest == 0 || (address[whole] ^ b->address[whole]) >> (8 - rest) == 0;
-}
-
 static enum guard_zone zone_in(const uint8_t *address, const struct block *blocks, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (in_block(address, &blocks[i]))
+		if (address_in_block(address, blocks[i].address, blocks[i].bits))
 			return blocks[i].zone;
 	return ZONE_PUBLIC;
 }
@@ -148,7 +142,7 @@ static enum guard_zone zone6(const uint8_t *address)
 	enum guard_zone zone = zone_in(address, blocks6, sizeof(blocks6) / sizeof(blocks6[0]));
 	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++) {
 		uint8_t inner[4];
-		if (!in_block(address, &carriers[i].block))
+		if (!address_in_block(address, carriers[i].block.address, carriers[i].block.bits))
 			continue;
 		for (size_t j = 0; j < sizeof(inner); j++)
 			inner[j] = (uint8_t)(address[carriers[i].at[j]] ^ (carriers[i].inverted ? 0xff : 0));
@@ -179,32 +173,19 @@ static bool ends_with(const char *text, const char *end)
 
 enum guard_zone guard_ip_zone(const char *ip)
 {
-	char bare[INET6_ADDRSTRLEN];
 	uint8_t address[16];
-	size_t len = strcspn(ip, "%"); /* a zone: "fe80::1%25eth0" */
-	if (len >= sizeof(bare))
-		return ZONE_LOOPBACK;
-	memcpy(bare, ip, len);
-	bare[len] = '\0';
-	if (inet_pton(AF_INET, bare, address) == 1)
-		return zone4(address);
-	return inet_pton(AF_INET6, bare, address) == 1 ? zone6(address) : ZONE_LOOPBACK;
+	int family = address_parse(ip, address);
+	return family == AF_INET ? zone4(address) : family == AF_INET6 ? zone6(address) : ZONE_LOOPBACK;
 }
 
 enum guard_zone guard_host_zone(const char *host)
 {
-	char bare[INET6_ADDRSTRLEN + 64];
-	uint8_t address[4];
-	size_t len = strlen(host);
+	uint8_t address[16];
 	if (host_is_loopback(host) || ends_with(host, ".localhost") || ends_with(host, "localhost."))
 		return ZONE_LOOPBACK;
-	if (host[0] != '[')
-		return inet_pton(AF_INET, host, address) == 1 ? zone4(address) : ZONE_PUBLIC;
-	if (len < 3 || len - 2 >= sizeof(bare))
-		return ZONE_LOOPBACK;
-	memcpy(bare, host + 1, len - 2);
-	bare[len - 2] = '\0';
-	return guard_ip_zone(bare);
+	if (host[0] == '[')
+		return guard_ip_zone(host);
+	return address_parse(host, address) == AF_INET ? zone4(address) : ZONE_PUBLIC;
 }
 
 enum guard_zone guard_nearest(enum guard_zone from, bool is_known)

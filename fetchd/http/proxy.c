@@ -2,12 +2,15 @@
 #include "fetchd/http/proxy.h"
 
 /* System */
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 /* Base */
 #include "common/base/opt.h"
+
+/* Own */
+#include "fetchd/http/address.h"
 
 #define ENTRY_MAX 255 /* bytes: no name of a host is longer */
 
@@ -22,27 +25,6 @@ static const char *first_of(const char *const *names)
 	return NULL;
 }
 
-/* An address without its brackets and zone. AF_UNSPEC: it is none. */
-static int parse_address(const char *text, uint8_t ret_address[static 16])
-{
-	char bare[ENTRY_MAX + 1];
-	size_t begin = text[0] == '[', len = strcspn(text + begin, "]%");
-	if (len >= sizeof(bare))
-		return AF_UNSPEC;
-	memcpy(bare, text + begin, len);
-	bare[len] = '\0';
-	if (inet_pton(AF_INET, bare, ret_address) == 1)
-		return AF_INET;
-	return inet_pton(AF_INET6, bare, ret_address) == 1 ? AF_INET6 : AF_UNSPEC;
-}
-
-static bool same_bits(const uint8_t *a, const uint8_t *b, uint64_t bits)
-{
-	size_t whole = bits / 8;
-	unsigned rest = bits % 8;
-	return memcmp(a, b, whole) == 0 && (rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0);
-}
-
 /* An address, or a block of them. */
 static bool is_in_block(char *entry, const char *host)
 {
@@ -51,14 +33,14 @@ static bool is_in_block(char *entry, const char *host)
 	char *slash = strchr(entry, '/');
 	if (slash)
 		*slash = '\0';
-	int family = parse_address(entry, block);
+	int family = address_parse(entry, block);
 	uint64_t most = family == AF_INET ? 32 : 128;
-	bool right = family != AF_UNSPEC && parse_address(host, address) == family;
+	bool right = family != AF_UNSPEC && address_parse(host, address) == family;
 	if (slash)
 		right = right && opt_parse_number(OPT_COUNT, slash + 1, &bits) == 0 && bits <= most;
 	else
 		bits = most;
-	return right && same_bits(block, address, bits);
+	return right && address_in_block(address, block, (unsigned)bits);
 }
 
 /* "example.com" is above "a.example.com", and itself. */
@@ -94,7 +76,7 @@ static bool names(char *entry, const struct origin *to)
 		return false;
 	if (is_in_block(entry, to->host))
 		return true;
-	if (parse_address(to->host, address) != AF_UNSPEC)
+	if (address_parse(to->host, address) != AF_UNSPEC)
 		return false;
 	return is_below(entry + strspn(entry, entry[0] == '*' ? "*." : "."), to->host);
 }

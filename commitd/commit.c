@@ -116,15 +116,10 @@ static void reject_errno(struct commit *c, int r, const char *verb, struct reaso
 	c->error = -r;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 static bool unchanged(const struct stat *a, const struct stat *b)
 {
 	/* The change time too: the owner of a file can set the others. */
-	return same_file(a, b) && a->st_size == b->st_size && file_mtime_ns(a) == file_mtime_ns(b) &&
+	return file_same(a, b) && a->st_size == b->st_size && file_mtime_ns(a) == file_mtime_ns(b) &&
 	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
@@ -150,7 +145,7 @@ static int target_dir(struct layout *l, struct targets *t, enum hash_alg alg, in
 static bool is_link(int dir_fd, const char *name, const struct stat *file)
 {
 	struct stat st;
-	return dir_fd >= 0 && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && same_file(file, &st);
+	return dir_fd >= 0 && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && file_same(file, &st);
 }
 
 /* Whether the blob's name and the ingest's data, where it was or where we had taken it, are two links of one file. */

@@ -37,7 +37,7 @@ int custody_finish(const struct layout *l, const char *id, int dir_fd)
 {
 	struct stat taken, data;
 	if (dir_fd < 0 || !is_there(l, id, &taken) || fstatat(dir_fd, INGEST_DATA, &data, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    taken.st_dev != data.st_dev || taken.st_ino != data.st_ino)
+	    !file_same(&taken, &data))
 		return 0;
 	return FAILPOINT(NAME, "custody.finish", fs_unlinkat(dir_fd, INGEST_DATA, 0)) < 0 ? -errno : 0;
 }
@@ -53,7 +53,7 @@ int custody_take(const struct layout *l, const char *id, int dir_fd, const struc
 	/* Whatever it was when we looked: this is the first look that nobody can come between. */
 	if (fstatat(layout_commit_fd(l), id, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (st.st_dev == want->st_dev && st.st_ino == want->st_ino)
+	if (file_same(&st, want))
 		return 0;
 	custody_put_back(l, id);
 	return -ESTALE;

@@ -63,6 +63,12 @@ static inline uint64_t file_mtime_ns(const struct stat *st)
 	return (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st->st_mtim.tv_nsec;
 }
 
+/* Whether they are of one file: it may have several names. */
+static inline bool file_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno. */
 int file_space_left(int fd, uint64_t *ret_bytes);
 

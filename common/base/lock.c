@@ -61,7 +61,7 @@ static int name_check(int dir_fd, const char *name, int fd)
 		return -errno;
 	if (fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? LOCK_GONE : -errno;
-	return ours.st_dev == named.st_dev && ours.st_ino == named.st_ino ? 0 : LOCK_GONE;
+	return file_same(&ours, &named) ? 0 : LOCK_GONE;
 }
 
 static int lock_fd(int fd, int how)

@@ -121,7 +121,7 @@ static bool is_named(const struct ingest *in, const struct record *record, uint6
 	*ret_size = (uint64_t)blob.st_size;
 	if (fstatat(in->dir_fd, INGEST_DATA, &data, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT;
-	return blob.st_dev == data.st_dev && blob.st_ino == data.st_ino;
+	return file_same(&blob, &data);
 }
 
 /* As good as sealed: commitd finds the blob and finishes its move. */

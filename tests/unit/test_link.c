@@ -6,6 +6,7 @@
 
 /* Own */
 #include "tests/unit/unit_dir.h"
+#include "tests/unit/unit_turn.h"
 
 /* Base */
 #include "common/base/clock.h"
@@ -124,14 +125,7 @@ static int teardown(void **state)
 	return unit_dir_tear_down(state);
 }
 
-#define turn_until(condition)                                                                                          \
-	do {                                                                                                           \
-		uint64_t end_ms_ = clock_mono_ms() + PATIENCE_MS;                                                      \
-		while (!(condition) && clock_mono_ms() < end_ms_)                                                      \
-			loop_turn(loop, true);                                                                         \
-		if (!(condition))                                                                                      \
-			fail_msg("in vain: %s", #condition);                                                           \
-	} while (0)
+#define turn_until(condition) unit_turn_until(loop, true, PATIENCE_MS, condition)
 
 static void both_open(void)
 {

@@ -57,8 +57,8 @@ struct credential_search {
  * The same from the first file that has one, from the search's next on: `auth_file`,
  * $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json (if that is not
  * set, /run/containers/UID/auth.json), $XDG_CONFIG_HOME/containers/auth.json (~/.config), $DOCKER_CONFIG/config.json
- * (~/.docker). Called again it continues after that file. Files that are not
- * there are passed over; one that cannot be read or understood is -errno with a reason that names it. Reads the disk.
+ * (~/.docker). Called again it continues after that file. Files that are not there are passed over; one that cannot be
+ * read or understood is -errno with a reason that names it. Reads the disk.
  */
 int credentials_find(struct credential_search *s, struct credential *ret_credential, struct reason *why);
 

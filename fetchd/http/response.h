@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The head of an HTTP response, collected line by line, and the count of its trailers. Pure: no network, no clock.
- * Formats: RFC 9110 (8.6
- * Content-Length, 8.8 validators, 10.2.3 Retry-After, 11.6.1 WWW-Authenticate, 14.4 Content-Range), RFC 9112 (4 status
- * line, 6 body length); Docker-Content-Digest: OCI distribution spec.
+ * Formats: RFC 9110 (8.6 Content-Length, 8.8 validators, 10.2.3 Retry-After, 11.6.1 WWW-Authenticate, 14.4
+ * Content-Range), RFC 9112 (4 status line, 6 body length); Docker-Content-Digest: OCI distribution spec.
  */
 #ifndef SLUICE_FETCHD_HTTP_RESPONSE_H
 #define SLUICE_FETCHD_HTTP_RESPONSE_H

@@ -25,5 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	FUZZ_CHECK(strcmp(once, twice) == 0 && strcmp(r.host, back.host) == 0);
 	FUZZ_CHECK(r.tag[0] != '\0' || r.has_digest);
 	(void)host_is_loopback(r.host);
+	FUZZ_CHECK(host_is_docker_hub(span_str(r.host)) || strcmp(r.host, DOCKER_HUB) != 0);
 	return 0;
 }

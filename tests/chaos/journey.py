@@ -89,7 +89,7 @@ def travel(r, image, strikes=None):
     All of it once. Returns {step: exit codes of its tries}, where a step did not succeed at its first try; a journey
     that nothing happens to gives {}.
     """
-    image.serve([badserver.status(503)])
+    image.serve([badserver.status(503)], r.store)
     name_digest(image)
     image.server.on(HELD, held)
     r.arm(strikes)

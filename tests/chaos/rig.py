@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import pathlib
 import random
+import select
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,8 @@ import stages  # noqa: E402
 
 PATIENCE_S = int(os.environ.get("PATIENCE", "60"))  # a case takes a second; what takes this long is wedged
 LAYERS = (7, 64 << 10, (4608 << 10) + 1)  # bytes: less than a block, one chunk, several checkpoints
+PACE = 3 << 19  # bytes: more than is between two durable checkpoints
+PACE_PATIENCE_S = 2  # longer than a pause of fetchd's, so that a stage that died meanwhile goes on
 
 
 class Broken(Exception):
@@ -47,10 +50,47 @@ class SmallImage:
         self.reference = f"{server.address}/app:1"
         self.serve()
 
-    def serve(self, first=()):
-        """`first`: how each blob behaves before it behaves well."""
+    def serve(self, first=(), store=None):
+        """`first`: how each blob behaves before it behaves well. `store`: whose checkpoints the largest waits for."""
         served = {digest: [*first, badserver.whole(data)] for digest, data in self.blobs.items()}
+        if store:
+            largest = max(self.blobs, key=lambda digest: len(self.blobs[digest]))
+            served[largest][-1] = paced(self.blobs[largest], store)
         self.server.image("app", "1", self.manifest, images.MANIFEST, served)
+
+
+def durable_offset(store):
+    """How far the furthest ingest has come, by its durable checkpoints."""
+    found = [0]
+    for path in store.glob("ingest/*/checkpoint"):
+        with contextlib.suppress(FileNotFoundError):
+            found += invariants.durable_offsets(path)
+    return max(found)
+
+
+def paced(data, store):
+    """
+    A piece, and the next once some of it is durable: a fast client would have all of it before its first checkpoint.
+    A client that hangs up, or makes nothing durable, gets the rest.
+    """
+
+    def behave(x):
+        at, end = x.promise(data)
+        while end - at > PACE:
+            x.body(data[at : at + PACE])
+            at += PACE
+            deadline = time.monotonic() + PACE_PATIENCE_S
+            while durable_offset(store) <= at - PACE and not is_readable(x.handler.connection):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.001)
+        x.body(data[at:end])
+
+    return behave
+
+
+def is_readable(connection):
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 class Rig(stages.Box):
@@ -113,9 +153,22 @@ class Rig(stages.Box):
         with open(self.log, "ab") as log:
             return self.popen(*command, **{"stdout": log, "stderr": log, **options})
 
+    def begin_first(self, programs, begin):
+        """
+        Of these, the one that something is to happen to begins first, and makes the store if it is one that does: who
+        makes it else is a matter of time. Returns {program: process}.
+        """
+        struck = {name.partition(" ")[0] for name in self.strikes}
+        begun = {}
+        for program in sorted(programs, key=lambda program: program not in struck):
+            begun[program] = begin(program)
+            if program in struck - {"fetchd"}:
+                process = begun[program]
+                self.tend_until(lambda: self.store.exists() or process.poll() is not None, f"'{program}' before it makes a store")
+        return begun
+
     def up(self):
-        for name in stages.STAGES:
-            self.running[name] = self.begin(name)
+        self.running = self.begin_first(stages.STAGES, self.begin)
 
     def tend(self):
         """What a supervisor does. Returns whether something had ended."""
@@ -203,6 +256,7 @@ class Walker:
         self.server = badserver.BadServer()
         self.image = SmallImage(self.server)
         self.rig = Rig(bindir, strike, tempfile.mkdtemp(dir=area), self.image.reference)
+        self.image.serve(store=self.rig.store)
 
 
 walker = None

@@ -251,10 +251,8 @@ class Checker:
 
     def slots(self, directory, size):
         path = directory / "checkpoint"
-        content = path.read_bytes() if is_regular(path) else b""
-        for at in DURABLE_SLOTS:
-            offset = durable_offset(content[at : at + SLOT_BYTES], directory.name)
-            if offset is not None and offset > size:
+        for offset in durable_offsets(path) if is_regular(path) else ():
+            if offset > size:
                 self.wrong(path, f"vouches for {offset} bytes, of which {size} are there")
 
 
@@ -267,6 +265,13 @@ def last_record(text):
     """The keys of the last whole record, or None."""
     *whole, _ = text.split(RECORD_END)
     return dict(line.partition("=")[::2] for line in whole[-1].splitlines()) if whole else None
+
+
+def durable_offsets(checkpoint):
+    """How many bytes each durable slot that counts vouches for."""
+    content = checkpoint.read_bytes()
+    slots = [content[at : at + SLOT_BYTES] for at in DURABLE_SLOTS]
+    return [offset for slot in slots if (offset := durable_offset(slot, checkpoint.parent.name)) is not None]
 
 
 def durable_offset(slot, ingest):

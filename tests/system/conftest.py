@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the system tests share. BINDIR says which programs are tested (build/bin unless set), BIG_MIB how big the big blob
-is (1024 unless set; less for programs that a sanitizer slows down).
+Fixtures of the system tests. BINDIR sets the programs under test (default: build/bin), BIG_MIB the size of the big blob
+(default: 1024; less for programs that a sanitizer slows down).
 """
 
 import collections
@@ -39,7 +39,7 @@ Blob = collections.namedtuple("Blob", "digest size name tag")
 
 
 def pytest_configure(config):
-    """A directory for all workers with room for big blobs, in memory if there is enough of it."""
+    """A directory for all workers with room for big blobs; in memory if that is large enough."""
     config.addinivalue_line("markers", "heavy: moves a lot of bytes")
     if not hasattr(config, "workerinput"):
         place = servers.room_for(5 * BIG, "/dev/shm", tempfile.gettempdir())
@@ -53,14 +53,14 @@ def pytest_unconfigure(config):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
-    """Fixtures can see in item.passed whether the test did."""
+    """Set item.passed for fixtures."""
     outcome = yield
     if outcome.get_result().when == "call":
         item.passed = outcome.get_result().passed
 
 
 def shared(name, make):
-    """The directory that make(directory) fills: once, by the first worker that needs it."""
+    """A directory that the first worker to need it fills with make(directory)."""
     place = pathlib.Path(os.environ[AREA]) / name
     made = place.with_suffix(".new")
     with open(place.with_suffix(".lock"), "w") as lock:
@@ -75,7 +75,7 @@ def shared(name, make):
 
 @pytest.fixture(scope="session")
 def area(worker_id):
-    """A worker's own part of it."""
+    """This worker's part of the area."""
     directory = pathlib.Path(os.environ[AREA]) / worker_id
     directory.mkdir()
     return directory
@@ -88,7 +88,10 @@ def registry(area):
 
 
 def pushed(registry, name, push):
-    """Have in our registry what push(registry, directory) pushes: to another one, once, whose files are linked here."""
+    """
+    Fill this worker's registry with what push(registry, directory) pushes: once, to another registry, whose files are
+    then linked here.
+    """
 
     def make(place):
         with servers.Registry(place) as other:
@@ -101,7 +104,7 @@ def pushed(registry, name, push):
 
 @pytest.fixture(scope="session")
 def sample(registry):
-    """The image that `make run` pulls too."""
+    """The image that `make run` pulls."""
 
     def push(other, _):
         subprocess.run([TESTS / "lib/sample-image", f"{other.address}/sample:1"], check=True)
@@ -111,7 +114,7 @@ def sample(registry):
 
 
 def random_image(registry, name, size):
-    """An image `name`:1 of one random layer, which is also a blob by itself."""
+    """An image `name`:1 with one random layer, and that layer as a blob."""
 
     def push(other, place):
         path = place / "layer"
@@ -141,14 +144,14 @@ def rated(registry):
 
 @pytest.fixture(scope="session")
 def slow(registry, area):
-    """The registry's content at 50 MB/s a connection."""
+    """The registry's content at 50 MB/s per connection."""
     with servers.Nginx(area / "nginx-slow", rate="50m", registry=registry) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def paced(area):
-    """nginx that has one file, `digest` and `size`, at PACED bytes a second on each connection."""
+    """nginx that serves one file (`digest`, `size`) at PACED bytes per second and connection."""
     files = shared("paced", lambda place: (place / "digest").write_text(images.random_file(place / "blob", PACED_SIZE)))
     with servers.Nginx(area / "nginx-paced", files=files, paced=PACED) as server:
         server.digest, server.size = (files / "digest").read_text(), PACED_SIZE
@@ -162,7 +165,7 @@ def bad():
 
 
 def check_afterwards(box, passed):
-    """After every test: nothing of ours runs on, nothing is left over, the store is right, no sanitizer spoke."""
+    """After each test: no process or leftover remains, the store is valid, no sanitizer reported."""
     if passed:
         box.gone()
     box.kill_everything()
@@ -174,14 +177,14 @@ def check_afterwards(box, passed):
 
 @pytest.fixture
 def box(request):
-    """A store on disk, with our programs on it."""
+    """A store on disk, and our programs on it."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="slt-"))
     yield from boxed(request, directory)
 
 
 @pytest.fixture
 def big_box(request, area):
-    """The same where big blobs fit; a run-time directory has to have a short name."""
+    """The same in a place for big blobs. The path is short, for the sockets of the runtime directory."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="slt-", dir=area))
     yield from boxed(request, directory)
 
@@ -200,6 +203,6 @@ def boxed(request, directory, store=None):
 
 
 def settled(box):
-    """Assert that nothing half-made is left."""
+    """Assert that no ingest is left."""
     problems = invariants.problems_of(box.store, settled=True)
     assert not problems, "\n".join(problems)

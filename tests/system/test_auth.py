@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens and credentials: who is asked for them how often, and that no other host ever sees them."""
+"""Tokens and credentials: how often they are requested, and that no other host sees them."""
 
 import base64
 import json
@@ -24,21 +24,21 @@ QUICK = "[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n"
 
 
 @pytest.fixture(autouse=True)
-def nobodys_home(monkeypatch, tmp_path):
+def empty_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
 
 
-def know(box, document, config=QUICK):
-    """Give fetchd an auth.json."""
+def set_auth(box, document, config=QUICK):
+    """Give fetchd this auth.json."""
     path = box.directory / "auth.json"
     path.write_text(json.dumps(document))
     box.configure(config.replace("[fetchd]\n", f"[fetchd]\nauth_file = {path}\n"))
 
 
 def nothing_leaked(box, *secrets):
-    """No secret lies in the store, the runtime directory with its log, or a log of ours."""
+    """No secret is in the store, in the runtime directory with its log, or in a log."""
     for secret in ("canary", BASIC, *secrets):
         found = subprocess.run(["grep", "-r", "-l", "-e", secret, box.store, box.runtime], capture_output=True)
         assert found.stdout == b"", f"{secret} is in {found.stdout}"
@@ -46,7 +46,7 @@ def nothing_leaked(box, *secrets):
 
 
 def serve(bad, realm, layers, **changes):
-    """Image app:1 of `layers`, all of it behind the realm. `changes`: digest → behaviours."""
+    """Image app:1 of `layers`; every request needs a token of the realm. `changes`: digest → behaviours."""
     config = config_blob()
     manifest = manifest_blob(config, [descriptor(layer, LAYER) for layer in layers])
     manifest_type = {"Content-Type": MANIFEST}
@@ -64,20 +64,20 @@ def statuses_of_blobs(bad, realm):
 # ── tokens ──
 
 
-def test_one_token_for_all_of_a_pull(box, bad):
+def test_one_token_serves_a_whole_pull(box, bad):
     realm = Realm(bad)
     box.sluice("pull", serve(bad, realm, [os.urandom(1000) for _ in range(12)]))
     assert len(realm.asked()) == 1
     request = realm.asked()[0]
     assert request.method == "GET" and "Authorization" not in request.headers
     assert query_of(request) == [("service", "tests"), ("scope", "repository:app:pull")]
-    assert not statuses_of_blobs(bad, realm), "a blob was requested without the token in hand"
+    assert not statuses_of_blobs(bad, realm), "a blob was requested without the token"
     settled(box)
     nothing_leaked(box)
 
 
-def test_one_refresh_for_all_transfers(box, bad):
-    """The token is revoked while eight transfers begin."""
+def test_transfers_share_one_token_refresh(box, bad):
+    """The token is revoked while eight transfers start."""
     realm = Realm(bad)
     layers = [os.urandom(MIB) for _ in range(7)]
     reference = serve(bad, realm, layers)
@@ -95,7 +95,7 @@ def test_one_refresh_for_all_transfers(box, bad):
     settled(box)
 
 
-def test_token_revoked_in_the_middle(box, bad):
+def test_token_revoked_mid_transfer(box, bad):
     realm = Realm(bad)
 
     def cut_and_revoke(x):
@@ -109,8 +109,8 @@ def test_token_revoked_in_the_middle(box, bad):
     settled(box)
 
 
-def test_token_is_renewed_before_its_end(box, bad):
-    """It lives for two seconds, and the server requests a pause of two: it is renewed without a 401."""
+def test_token_is_renewed_before_it_expires(box, bad):
+    """It lives for two seconds and the server requests a pause of two. It is renewed without a 401."""
     realm = Realm(bad, expires_in=2)
     bad.on("/blob", realm.knock, realm.guard(badserver.status(503, {"Retry-After": "2"})), realm.guard(badserver.whole(DATA)))
     box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
@@ -120,9 +120,9 @@ def test_token_is_renewed_before_its_end(box, bad):
     ]
 
 
-def test_token_of_another_path_does_not_count(box, bad):
-    """One host, two paths that have nothing in common: the token of the first has expired when the second is requested."""
-    know(box, {"auths": {bad.address: {"auth": BASIC}}})
+def test_expired_token_of_another_path_is_not_renewed(box, bad):
+    """One host, two unrelated paths: the token of the first has expired when the second is requested."""
+    set_auth(box, {"auths": {bad.address: {"auth": BASIC}}})
     realm = Realm(bad, expires_in=1)
     bad.on("/first", realm.guard(badserver.whole(b"first")))
     bad.on("/blob", badserver.status(503, {"Retry-After": "1"}), guarded_by_password(BASIC))
@@ -139,7 +139,7 @@ def test_token_without_a_lifetime_is_kept(box, bad):
     assert len(realm.asked()) == 1
 
 
-def test_fresh_token_refused(box, bad):
+def test_refused_new_token_fails_the_pull(box, bad):
     box.configure(QUICK)
     realm = Realm(bad)
     bad.on("/blob", badserver.status(401, {"WWW-Authenticate": realm.challenge()}))
@@ -149,8 +149,8 @@ def test_fresh_token_refused(box, bad):
     nothing_leaked(box)
 
 
-def test_403_with_an_expired_token(box, bad):
-    """Some registries say 403: without the token they say what they want."""
+def test_403_renews_the_token(box, bad):
+    """Some registries answer 403 to an expired token, and send a challenge only to a request without one."""
     realm = Realm(bad)
 
     def forbid(x):
@@ -170,8 +170,8 @@ def test_failed_realm_is_retried(box, bad):
     assert len(realm.asked()) == 3
 
 
-def test_failures_are_not_kept(box, bad):
-    """A realm that refused once is asked again by the same fetchd."""
+def test_realm_failure_is_not_remembered(box, bad):
+    """After a refusal the same fetchd asks the realm again."""
     realm = Realm(bad, answers=[badserver.status(403)])
     bad.on("/blob", realm.guard(badserver.whole(DATA)))
     box.configure(QUICK)
@@ -182,7 +182,7 @@ def test_failures_are_not_kept(box, bad):
     assert len(realm.asked()) == 2
 
 
-BAD_REALMS = {  # what it answers, our exit code, and how often it is asked
+BAD_REALMS = {  # the answer, our exit code, how often it is asked
     "404": (badserver.status(404), DENIED, 1),
     "no JSON": (badserver.status(200, {}, b"<html>log in</html>"), BAD_DATA, 1),
     "no token": (badserver.status(200, {}, b'{"expires_in": 300}'), BAD_DATA, 1),
@@ -195,7 +195,7 @@ BAD_REALMS = {  # what it answers, our exit code, and how often it is asked
     "reset for ever": (badserver.cut_short(b"x" * 100, 0, reset=True), AGAIN, 3),
     "silent for ever": (badserver.silent(), AGAIN, 3),
 }
-SHORT = "connect_timeout = 1s\nstall_timeout = 1s\n"  # and enough for an answer that comes
+SHORT = "connect_timeout = 1s\nstall_timeout = 1s\n"  # long enough for a server that answers
 
 
 @pytest.mark.parametrize("answer, code, times", BAD_REALMS.values(), ids=BAD_REALMS)
@@ -225,8 +225,8 @@ def test_trickling_realm_has_a_deadline(box, bad):
     one_line(failed.stderr, "took too long")
 
 
-def test_realm_that_redirects(box, bad):
-    know(box, {"auths": {bad.address: {"auth": BASIC}}})
+def test_realm_redirect_is_refused(box, bad):
+    set_auth(box, {"auths": {bad.address: {"auth": BASIC}}})
     with badserver.BadServer() as other:
         realm = Realm(bad, answers=[badserver.status(307, {"Location": other.url("/token")})])
         bad.on("/blob", realm.guard(badserver.whole(DATA)))
@@ -249,7 +249,7 @@ BAD_CHALLENGES = {
 
 @pytest.mark.parametrize("challenge", BAD_CHALLENGES.values(), ids=BAD_CHALLENGES)
 def test_bad_challenge(box, bad, challenge):
-    know(box, {"auths": {bad.address: {"auth": BASIC}}})
+    set_auth(box, {"auths": {bad.address: {"auth": BASIC}}})
     realm = Realm(bad)
     bad.on("/blob", badserver.status(401, {"WWW-Authenticate": challenge.format(bad.address)}))
     failed = box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, want=DENIED)
@@ -258,15 +258,15 @@ def test_bad_challenge(box, bad, challenge):
 
 
 @pytest.mark.parametrize("realm", ["127.0.0.1", "localhost", "2130706433", "169.254.169.254", "[::1]", "a name"])
-def test_registry_elsewhere_does_not_send_us_here(box, realm):
-    """The registry is at an address that is not loopback, so that no realm may be."""
+def test_remote_registry_cannot_name_a_local_realm(box, realm):
+    """The registry's address is not loopback, so its realm may not be loopback either."""
     host = own_address()
     name = next(loopback_names(), None) if realm == "a name" else realm
     if not host or host.startswith("127.") or not name:
-        pytest.skip("this machine has no address, or no name for loopback, to try it with")
+        pytest.skip("this machine has no other address, or no other name for loopback")
     with badserver.BadServer(address=host) as registry, badserver.BadServer() as inner:
         port = inner.address.rpartition(":")[2]
-        know(box, {"auths": {registry.address: {"auth": BASIC}}}, f"{QUICK}[registry {registry.address}]\nplain_http = yes\n")
+        set_auth(box, {"auths": {registry.address: {"auth": BASIC}}}, f"{QUICK}[registry {registry.address}]\nplain_http = yes\n")
         registry.on("/v2/app/manifests/1",
                     badserver.status(401, {"WWW-Authenticate": f'Bearer realm="https://{name}:{port}/token"'}))
         failed = box.run("sluice", "pull", f"{registry.address}/app:1")
@@ -278,8 +278,8 @@ def test_registry_elsewhere_does_not_send_us_here(box, realm):
 # ── credentials ──
 
 
-def test_password_goes_to_the_realm_alone(box, bad):
-    know(box, {"auths": {bad.address: {"auth": BASIC}}})
+def test_password_goes_only_to_the_realm(box, bad):
+    set_auth(box, {"auths": {bad.address: {"auth": BASIC}}})
     realm = Realm(bad)
     box.sluice("pull", serve(bad, realm, [DATA]))
     assert [r.headers.get("Authorization") for r in realm.asked()] == [f"Basic {BASIC}"]
@@ -288,7 +288,7 @@ def test_password_goes_to_the_realm_alone(box, bad):
 
 
 def test_identity_token_is_posted(box, bad):
-    know(box, {"auths": {bad.address: {"auth": "dGVzdGVyOg==", "identitytoken": SECRET}}})
+    set_auth(box, {"auths": {bad.address: {"auth": "dGVzdGVyOg==", "identitytoken": SECRET}}})
     realm = Realm(bad)
     box.sluice("pull", serve(bad, realm, [DATA]))
     assert [(r.method, r.path) for r in realm.asked()] == [("POST", "/token")]
@@ -308,10 +308,10 @@ def guarded_by_password(expected):
     return behave
 
 
-def test_credentials_of_a_repository(box, bad):
-    """The longest key counts, and another repository of the same registry gets another password."""
+def test_longest_key_of_auth_json_wins(box, bad):
+    """Two repositories of one registry get different passwords."""
     other = base64.b64encode(b"tester:another").decode()
-    know(box, {"auths": {bad.address: {"auth": other}, f"{bad.address}/team/app": {"auth": BASIC}}})
+    set_auth(box, {"auths": {bad.address: {"auth": other}, f"{bad.address}/team/app": {"auth": BASIC}}})
     for name, expected in (("team/app", BASIC), ("team/other", other)):
         path = f"/v2/{name}/blobs/{DIGEST}"
         bad.on(path, guarded_by_password(expected))
@@ -321,7 +321,7 @@ def test_credentials_of_a_repository(box, bad):
 
 
 def install_helper(box, monkeypatch, script):
-    """docker-credential-tests on the PATH; its arguments and input are in the file that this returns."""
+    """Put docker-credential-tests on the PATH. It appends its arguments and input to the file returned."""
     directory = box.directory / "helpers"
     directory.mkdir()
     path = directory / "docker-credential-tests"
@@ -333,7 +333,7 @@ def install_helper(box, monkeypatch, script):
 
 def test_credential_helper(box, bad, monkeypatch):
     asked = install_helper(box, monkeypatch, f'echo \'{{"ServerURL":"x","Username":"tester","Secret":"{SECRET}"}}\'')
-    know(box, {"credHelpers": {bad.address: "tests"}})
+    set_auth(box, {"credHelpers": {bad.address: "tests"}})
     realm = Realm(bad)
     box.sluice("pull", serve(bad, realm, [os.urandom(1000) for _ in range(5)]))
     assert asked.read_text() == f"get {bad.address}\n"
@@ -343,17 +343,17 @@ def test_credential_helper(box, bad, monkeypatch):
 
 def test_credentials_store_with_an_identity(box, bad, monkeypatch):
     asked = install_helper(box, monkeypatch, f'echo \'{{"Username":"<token>","Secret":"{SECRET}"}}\'')
-    know(box, {"credsStore": "tests", "auths": {bad.address: {}}})
+    set_auth(box, {"credsStore": "tests", "auths": {bad.address: {}}})
     realm = Realm(bad)
     box.sluice("pull", serve(bad, realm, [DATA]))
     assert asked.read_text() == f"get {bad.address}\n"
     assert realm.forms[0]["refresh_token"] == SECRET
 
 
-def test_helper_that_knows_nothing(box, bad, monkeypatch):
-    """The search continues, and ends anonymously."""
+def test_helper_without_credentials_means_anonymous(box, bad, monkeypatch):
+    """The search goes on to the next place, and ends without credentials."""
     install_helper(box, monkeypatch, "echo 'credentials not found in native keychain'; exit 1")
-    know(box, {"credsStore": "tests"})
+    set_auth(box, {"credsStore": "tests"})
     realm = Realm(bad)
     box.sluice("pull", serve(bad, realm, [DATA]))
     assert "Authorization" not in realm.asked()[0].headers
@@ -370,7 +370,7 @@ BAD_HELPERS = {
 @pytest.mark.parametrize("script", BAD_HELPERS.values(), ids=BAD_HELPERS)
 def test_bad_helper(box, bad, monkeypatch, script):
     install_helper(box, monkeypatch, script)
-    know(box, {"credHelpers": {bad.address: "tests"}})
+    set_auth(box, {"credHelpers": {bad.address: "tests"}})
     bad.on("/blob", guarded_by_password(BASIC))
     failed = box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, want=DENIED)
     one_line(failed.stderr, bad.url("/blob"), "docker-credential-tests")
@@ -386,30 +386,30 @@ def unreadable(box, monkeypatch):
 
 
 def malformed(box, monkeypatch):
-    know(box, {"auths": "canary"})
+    set_auth(box, {"auths": "canary"})
     (box.directory / "auth.json").write_text("{")
     return str(box.directory / "auth.json")
 
 
 def bad_entry(box, monkeypatch):
-    know(box, {"credsStore": "../../canary"})
+    set_auth(box, {"credsStore": "../../canary"})
     return str(box.directory / "auth.json")
 
 
 def no_such_program(box, monkeypatch):
-    """A file that the kernel cannot run."""
+    """A helper that the kernel cannot execute."""
     path = box.directory / "helpers" / "docker-credential-tests"
     path.parent.mkdir()
     path.write_text("canary")
     path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
-    know(box, {"credsStore": "tests"})
+    set_auth(box, {"credsStore": "tests"})
     return "docker-credential-tests"
 
 
 def failing_helper(box, monkeypatch):
     install_helper(box, monkeypatch, "echo canary; exit 1")
-    know(box, {"credsStore": "tests"})
+    set_auth(box, {"credsStore": "tests"})
     return "docker-credential-tests"
 
 
@@ -418,7 +418,7 @@ TROUBLES = [unreadable, malformed, bad_entry, no_such_program, failing_helper]
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_public_content_needs_no_credentials(box, bad, monkeypatch, trouble):
-    """Those that cannot be used are passed over, and the log says which."""
+    """Unusable credentials are skipped, and the log names them."""
     subject = trouble(box, monkeypatch)
     realm = Realm(bad)
     with box.up("-v"):
@@ -429,7 +429,7 @@ def test_public_content_needs_no_credentials(box, bad, monkeypatch, trouble):
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_credentials_of_the_next_place(box, bad, monkeypatch, trouble):
+def test_next_place_is_searched_for_credentials(box, bad, monkeypatch, trouble):
     trouble(box, monkeypatch)
     home = box.directory / "docker"
     home.mkdir()
@@ -441,8 +441,8 @@ def test_credentials_of_the_next_place(box, bad, monkeypatch, trouble):
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
-def test_trouble_with_credentials_is_the_reason(box, bad, monkeypatch, trouble, scheme):
-    """Where nobody may come in without credentials."""
+def test_error_names_unusable_credentials(box, bad, monkeypatch, trouble, scheme):
+    """The server does not serve without credentials."""
     subject = trouble(box, monkeypatch)
     if scheme == "Bearer":
         bad.on("/token", badserver.status(200, {}, b'{"token": "anybody"}'))
@@ -452,12 +452,12 @@ def test_trouble_with_credentials_is_the_reason(box, bad, monkeypatch, trouble, 
     one_line(failed.stderr, bad.url("/blob"), subject)
 
 
-def test_slow_helper_delays_nobody(box, bad, monkeypatch):
-    """While it thinks, another transfer of the same fetchd runs from start to end."""
+def test_slow_helper_does_not_delay_other_transfers(box, bad, monkeypatch):
+    """While the helper runs, another transfer of the same fetchd starts and completes."""
     gate = box.directory / "gate"
     os.mkfifo(gate)
     install_helper(box, monkeypatch, f'cat {gate}; echo \'{{"Username":"tester","Secret":"{SECRET}"}}\'')
-    know(box, {"credHelpers": {bad.address: "tests"}})
+    set_auth(box, {"credHelpers": {bad.address: "tests"}})
     bad.on("/blob", guarded_by_password(BASIC))
     bad.on("/free", badserver.whole(b"free"))
     with box.up():
@@ -486,7 +486,7 @@ def test_registry_with_signed_tokens(box, bad, tmp_path, password):
     signer = Signer(tmp_path)
     bad.on("/token", signer.realm("tests", password=password))
     if password:
-        know(box, {"auths": {}})
+        set_auth(box, {"auths": {}})
     with Registry(tmp_path / "registry", token=(bad.url("/token"), signer.certificate)) as registry:
         access = [{"type": "repository", "name": "app", "actions": ["pull", "push"]}]
         header = {"Authorization": f"Bearer {signer.token('tests', 'tests', access)}"}
@@ -495,7 +495,7 @@ def test_registry_with_signed_tokens(box, bad, tmp_path, password):
         if password:
             failed = box.run("sluice", "pull", f"{registry.address}/app:1", want=DENIED)
             one_line(failed.stderr, registry.address, "no credentials")
-            know(box, {"auths": {registry.address: {"auth": BASIC}}})
+            set_auth(box, {"auths": {registry.address: {"auth": BASIC}}})
             box.gone()
         asked = len(bad.requests)
         box.sluice("pull", f"{registry.address}/app:1")

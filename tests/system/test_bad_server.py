@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Every case of badcases.py at all of its places at the same time: a realm that makes tokens, a manifest, a blob from its start, and
-the rest of one. One set of daemons serves all of them; after each case nothing is wrong, lost, leaked or left open in any of
-them, and the same command succeeds as soon as the server is right.
+Every case of badcases.py at all of its places at once: token realm, manifest, blob from its start, rest of a blob.
+One set of daemons serves all cases. After each case no content is wrong or lost, no secret has leaked, no descriptor is
+left open, and the same command succeeds as soon as the server behaves.
 """
 
 import base64
@@ -48,7 +48,7 @@ min_speed = 0
 
 
 class Companion:
-    """A transfer in progress all the time, a step for each answer of a bad server."""
+    """A transfer that is always in progress; it advances by a step at each answer of a bad server."""
 
     def __init__(self, box, server):
         self.box, self.server = box, server
@@ -68,7 +68,7 @@ class Companion:
         x.body(self.data[at:])
 
     def step(self):
-        """While a bad server has its turn, the next bytes of the companion still arrive."""
+        """The next bytes of the companion arrive although a bad server is at work."""
         with self.lock:
             self.steps += 1
             self.go.release()
@@ -108,7 +108,7 @@ class Rig:
         self.other = self.descriptors()
 
     def log_in(self, server):
-        """From now on fetchd has a pass for plain URLs there, whichever case comes first."""
+        """Let fetchd obtain its credentials for plain URLs there, whichever case comes first."""
         data = os.urandom(100)
         server.on("/first", self.locked(badserver.whole(data)))
         self.box.run(*self.fetch(server, data, "/first")[0], want=OK)
@@ -137,7 +137,7 @@ class Rig:
         return path, data, SIZE, *self.fetch(server, data, path)
 
     def at_rest(self, server, number):
-        """A run before has left the first part."""
+        """An earlier run has left the first part."""
         path, data, _, command, ref = self.at_blob(server, number)
         server.on(path, self.locked(lambda x: x.rest(data, SIZE, send=HALF) if x.start is None else x.answer(404)))
         self.box.run(*command, want=NOT_FOUND)
@@ -172,7 +172,7 @@ class Rig:
     # ── a case ──
 
     def play(self, case, number):
-        """At all places; failures at several of them are reported together."""
+        """Play it at all places and report the failures of all."""
         runs = {}
         for at, place in enumerate(PLACES):
             if place in case.wants:
@@ -189,7 +189,7 @@ class Rig:
         seen = []
 
         def behave(x):
-            if x.method == "HEAD" and place != HEAD:  # is right, and does not count
+            if x.method == "HEAD" and place != HEAD:  # answered correctly, and not counted
                 badserver.whole(scene.data)(x)
                 return
             seen.append(x)
@@ -214,7 +214,7 @@ class Rig:
             assert self.box.blob(scene.ref).read_bytes() == scene.data
 
     def heal(self, server, scene):
-        """The server is right at last, and what was there already is not sent again."""
+        """The server behaves now; bytes that are there already are not sent again."""
         seen = []
 
         def behave(x):
@@ -230,7 +230,7 @@ class Rig:
     def look(self):
         self.look_at_blobs()
         assert all(alive(pid) for pid in self.pids.values()), "a stage has died"
-        wait_for("the descriptors to be no more than they were", self.has_closed_all, guard_s=30)
+        wait_for("the number of descriptors to return to what it was", self.has_closed_all, guard_s=30)
         for name, pid in self.pids.items() if not SANITIZED else ():
             assert memory_peak(pid) < MEMORY_LIMIT, f"{name} had {memory_peak(pid) / MIB:.1f} MiB"
         for other in (self.elsewhere, self.good):
@@ -238,18 +238,18 @@ class Rig:
                 assert "canary" not in str(request) and BASIC not in str(request)
 
     def look_at_blobs(self):
-        """Those that are new since the last case; all that always holds of a store is checked in the end."""
+        """Check the blobs that are new since the last case. The invariants of the store are checked at the end."""
         for path in self.box.store.glob("blobs/*/*"):
             if path not in self.blobs:
                 assert digest_of(path.read_bytes(), path.parent.name).endswith(path.name), path
                 self.blobs.add(path)
 
     def descriptors(self):
-        """What each stage has open, but for TCP connections, which have a bound of their own."""
+        """Open descriptors of each stage, without TCP connections, which have their own limit."""
         return {name: self.open_files(pid) for name, pid in self.pids.items()}
 
     def has_closed_all(self):
-        """What was open at the beginning may have been on its way out."""
+        """What was open at the beginning may have been about to close."""
         return all(number <= self.other[name] for name, number in self.descriptors().items())
 
     def open_files(self, pid):

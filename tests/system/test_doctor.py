@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sluice doctor: what is right is said to be, and each check has a fault that it finds."""
+"""sluice doctor: a good installation passes, and each check finds its fault."""
 
 import contextlib
 import json
@@ -39,7 +39,7 @@ def doctor(box, *words):
     findings = Findings(box.run("sluice", "--json", *words, "doctor"))
     assert findings.code == (UNAVAILABLE if findings.failed() else OK)
     for finding in findings.all:
-        assert (finding["state"] == "ok") == ("advice" not in finding), "what is not ok comes with what to do"
+        assert (finding["state"] == "ok") == ("advice" not in finding), "a finding that is not ok has advice"
     return findings
 
 
@@ -58,10 +58,10 @@ def mounted(path, *options):
 def test_nothing_runs(box):
     findings = doctor(box)
     assert not findings.failed() and not findings.failed("warn")
-    assert not box.runtime.exists() and not box.store.exists(), "it makes nothing"
+    assert not box.runtime.exists() and not box.store.exists(), "doctor creates nothing"
 
 
-def test_all_is_well(box):
+def test_good_installation_passes(box):
     with box.up():
         wait_for("the pipes to connect", lambda: not doctor(box).failed())
         text = box.sluice("doctor").stdout
@@ -73,7 +73,7 @@ def test_all_is_well(box):
                       "writing", "space", "programs", "config"}
 
 
-def test_a_stage_is_missing(box):
+def test_missing_stage(box):
     running = [box.popen("ingestd"), box.popen("commitd")]
     wait_for("both to serve", lambda: doctor(box).failed() == {"fetchd", "pipes"})
     assert "not running" in doctor(box).text("fetchd")
@@ -82,7 +82,7 @@ def test_a_stage_is_missing(box):
         process.terminate()
 
 
-def test_stage_hangs(box):
+def test_hanging_stage(box):
     with box.up():
         pid = box.stage("commitd")
         os.kill(pid, signal.SIGSTOP)
@@ -90,12 +90,12 @@ def test_stage_hangs(box):
         os.kill(pid, signal.SIGCONT)
 
 
-def test_stranger_on_a_pipe(box):
+def test_second_process_on_a_pipe(box):
     with box.up(), nano.Socket(nano.PUSH).connect(box.runtime / "fetch/chunks"):
         wait_for("two on it", lambda: "2 processes are connected to 'chunks'" in doctor(box).text("pipes"))
 
 
-def test_directories_that_are_too_open(box):
+def test_directories_open_to_others(box):
     with box.up():
         wait_for("all of it", lambda: not doctor(box).failed())
         box.runtime.chmod(0o757)
@@ -110,7 +110,7 @@ def test_directories_that_are_too_open(box):
 
 def test_leftovers(box):
     with box.up() as up:
-        os.kill(up.pid, signal.SIGSTOP)  # it neither restarts them nor, by its death, lets them end in order
+        os.kill(up.pid, signal.SIGSTOP)  # so that it neither restarts them nor lets them end in order
         for name in STAGES:
             kill(box.stage(name))
         kill(up.pid)
@@ -134,7 +134,7 @@ def test_unreadable_configuration(box):
     assert findings.failed() == {"config"} and "many" in findings.text("config")
 
 
-def test_programs_of_two_versions(box):
+def test_programs_of_different_versions(box):
     copies = box.directory / "bin"
     copies.mkdir()
     for program in ("sluice", "ingestd", "commitd"):
@@ -168,7 +168,7 @@ def test_store_on_a_read_only_mount(box):
 
 @pytest.fixture
 def open_box(request):
-    """Programs and a store that every user can get at, wherever the real ones are."""
+    """Programs and a store that every user can reach, wherever the real ones are."""
     for box in boxed(request, pathlib.Path(tempfile.mkdtemp(prefix="slt-", dir="/tmp"))):
         box.directory.chmod(0o755)
         box.bindir = pathlib.Path(shutil.copytree(box.bindir, box.directory / "bin"))
@@ -178,7 +178,7 @@ def open_box(request):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_user_outside_of_the_group(open_box):
+def test_user_outside_the_group(open_box):
     box = open_box
     outsider = {"env": box.environment, "cwd": "/", "capture_output": True, "text": True, "user": 65534, "group": 65534,
                 "extra_groups": []}
@@ -190,12 +190,12 @@ def test_a_user_outside_of_the_group(open_box):
     findings = {f["check"]: f for f in json.loads(said.stdout)}
     assert findings["runtime"]["state"] == "fail" and "adduser" in findings["runtime"]["advice"]
     assert said.returncode == UNAVAILABLE
-    assert "stages" not in findings, "this user cannot tell whether they run"
+    assert "stages" not in findings, "this user cannot see whether they run"
     assert fetch.returncode == CANNOT_CREATE and "sluice doctor" in fetch.stderr
 
 
 class Impostor:
-    """Something on ingestd's ctl socket that is not as it should be."""
+    """A faulty stage on ingestd's ctl socket."""
 
     def __init__(self, box, version="0.1.0", talks=wire.VERSION, seconds=None, boot=""):
         (box.runtime / "ingestd").mkdir(parents=True, mode=0o750)
@@ -233,7 +233,7 @@ class Impostor:
         ("boot", {"boot": "0" * 32}, "0" * 32),
     ],
 )
-def test_a_stage_that_is_not_as_it_should_be(box, check, how, words):
+def test_faulty_stage(box, check, how, words):
     impostor = Impostor(box, **how)
     process = box.popen("sluice", "--json", "doctor")
     impostor.serve(process)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mirrors: in their order, and left for the next one at the same offset."""
+"""Mirrors are tried in order; the next one continues at the same offset."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def ranges(*servers):
 REST = f"bytes={HALF}-{len(DATA) - 1}"
 
 
-def test_the_first_serves_all(box, three):
+def test_first_mirror_serves_everything(box, three):
     three[0].on(PATH, badserver.whole(DATA))
     assert get(box, three[2]).raw == DATA
     assert ranges(*three) == [[""], [], []]
@@ -55,14 +55,14 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
-def test_the_next_one_takes_over(box, three, failure):
+def test_next_mirror_takes_over(box, three, failure):
     three[0].on(PATH, failure)
     three[1].on(PATH, badserver.whole(DATA))
     assert get(box, three[2]).raw == DATA
     assert ranges(*three) == [[""], [""], []]
 
 
-def test_in_the_middle_at_the_same_offset(box, three):
+def test_next_mirror_continues_at_the_same_offset(box, three):
     quarter = len(DATA) // 4
     three[0].on(PATH, badserver.cut_short(DATA, HALF))
     three[1].on(PATH, badserver.cut_short(DATA, quarter))
@@ -76,12 +76,12 @@ def refuses_ranges(code, data=DATA):
 
 
 def half_and_no_ranges(code):
-    """The first half; then nothing but all of it."""
+    """Send the first half; then serve only the whole blob."""
     return [badserver.cut_short(DATA, HALF), refuses_ranges(code)]
 
 
 @pytest.mark.parametrize("code", [400, 416])
-def test_the_next_one_may_serve_the_range(box, three, code):
+def test_refused_range_is_requested_from_the_next_mirror(box, three, code):
     three[0].on(PATH, badserver.cut_short(DATA, HALF))
     three[1].on(PATH, refuses_ranges(code))
     three[2].on(PATH, badserver.whole(DATA))
@@ -89,7 +89,7 @@ def test_the_next_one_may_serve_the_range(box, three, code):
     assert ranges(*three) == [[""], [REST], [REST]]
 
 
-def test_all_of_it_if_nobody_serves_the_range(box, three):
+def test_whole_blob_is_requested_if_nobody_serves_the_range(box, three):
     three[0].on(PATH, *half_and_no_ranges(416))
     three[1].on(PATH, refuses_ranges(416))
     three[2].on(PATH, refuses_ranges(400))
@@ -101,7 +101,7 @@ def test_all_of_it_if_nobody_serves_the_range(box, three):
         assert word in line, line
 
 
-def test_all_of_it_from_a_mirror_whose_registry_is_gone(box, three):
+def test_whole_blob_from_a_mirror_if_the_registry_is_down(box, three):
     three[0].on(PATH, *half_and_no_ranges(416))
     for server in three[1:]:
         server.on(PATH, badserver.status(503))
@@ -109,22 +109,22 @@ def test_all_of_it_from_a_mirror_whose_registry_is_gone(box, three):
     assert ranges(*three) == [["", REST, REST, ""], [REST, REST], [REST, REST]]
 
 
-def test_all_are_retried(box, three):
+def test_mirrors_and_registry_are_retried(box, three):
     for server in three:
         server.on(PATH, badserver.status(503), badserver.whole(DATA))
     assert get(box, three[2]).raw == DATA
     assert ranges(*three) == [["", ""], [""], [""]]
 
 
-def test_the_registry_has_the_last_word(box, three):
+def test_registry_is_asked_last(box, three):
     failed = get(box, three[2], want=NOT_FOUND)
     assert failed.stderr.count("from the mirror") == 2 and three[2].address in failed.stderr.splitlines()[-1]
     assert ranges(*three) == [[""], [""], [""]]
 
 
 @pytest.mark.parametrize("path", ["/v2/hub/proxy", "/hub/proxy", "/hub/proxy/"])
-def test_below_a_path(box, bad, path):
-    """As Harbor's proxy projects and ECR's pull-through caches have it."""
+def test_mirror_below_a_path(box, bad, path):
+    """As in Harbor's proxy projects and ECR's pull-through caches."""
     with badserver.BadServer() as mirror:
         box.configure(f"{QUICK}[registry {bad.address}]\nmirror = {mirror.url(path)}\n")
         mirror.on(PATH.replace("/v2/", "/v2/hub/proxy/"), badserver.whole(DATA))
@@ -132,8 +132,8 @@ def test_below_a_path(box, bad, path):
         assert not bad.requests
 
 
-def test_mirror_of_many_registries(box, three):
-    """It hears whose content is wanted; the registry itself is not asked for its own name."""
+def test_mirror_is_told_the_registry(box, three):
+    """Requests to a mirror have ?ns=REGISTRY. Requests to the registry do not."""
     three[0].on(PATH, badserver.status(404))
     three[1].on(PATH, badserver.status(404))
     three[2].on(PATH, badserver.whole(DATA))
@@ -154,7 +154,7 @@ PORTALS = {
 
 
 @pytest.mark.parametrize("portal", PORTALS.values(), ids=PORTALS)
-def test_mirror_that_answers_with_a_page(box, bad, portal):
+def test_mirror_that_answers_with_html_is_skipped(box, bad, portal):
     layer = b"layer"
     config = config_blob()
     manifest = manifest_blob(config, [descriptor(layer, LAYER)])
@@ -172,7 +172,7 @@ def test_mirror_that_answers_with_a_page(box, bad, portal):
         settled(box)
 
 
-def test_each_has_credentials_of_its_own(box, three):
+def test_each_mirror_has_its_own_credentials(box, three):
     words = [base64.b64encode(f"tester:canary-{n}".encode()).decode() for n in range(3)]
     auth = box.directory / "auth.json"
     auth.write_text(json.dumps({"auths": {s.address: {"auth": w} for s, w in zip(three, words)}}))
@@ -184,13 +184,13 @@ def test_each_has_credentials_of_its_own(box, three):
         assert [r.headers.get("Authorization") for r in server.requests] == [None, f"Basic {word}"]
 
 
-def test_through_the_three_processes(box, three):
+def test_pull_from_a_mirror(box, three):
     three[0].on("/v2/app/manifests/1", badserver.status(404))
     assert box.run("sluice", "pull", f"{three[2].address}/app:1", want=NOT_FOUND)
     settled(box)
 
 
 @pytest.mark.parametrize("mirror", ["mirror.example", "https://mirror.example/path?x=y", "https://mirror.example/../path", "https://u:p@mirror.example", "ftp://x"])
-def test_wrong_mirror(box, mirror):
+def test_invalid_mirror(box, mirror):
     box.configure(f"[registry a.example]\nmirror = {mirror}\n")
     one_line(box.run("fetchd", "get", "--raw", "https://a.example/x", want=CONFIG).stderr, "a.example")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS with a private authority, and that what is meant for one origin is seen at no other."""
+"""TLS with a private CA; credentials of one origin are not sent to another."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def planted_netrc(monkeypatch, tmp_path):
-    """A ~/.netrc that must not be used."""
+    """Plant a ~/.netrc that must not be used."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
@@ -61,7 +61,7 @@ def fetch(box, server, want=0, path="/blob"):
 # ── TLS ──
 
 
-def test_registry_with_a_private_authority(box, tmp_path, authority):
+def test_registry_with_a_private_ca(box, tmp_path, authority):
     """docker-registry with TLS and a password."""
     trust = ssl.create_default_context(cafile=authority.certificate)
     with Registry(tmp_path / "registry", password="canary-secret", tls=authority.issue("registry")) as registry:
@@ -89,8 +89,8 @@ def test_bad_certificate(box, authority, kind):
         assert not server.requests
 
 
-def test_self_signed_certificate(box, authority):
-    """Refused, unless it is the very one that the registry's section names."""
+def test_self_signed_certificate_is_refused_unless_configured(box, authority):
+    """Refused, unless the registry's section names this certificate."""
     pair = authority.self_signed("alone")
     with badserver.BadServer(tls=authority.context(pair=pair)) as server:
         server.on("/blob", badserver.whole(DATA))
@@ -111,7 +111,7 @@ CUT_HANDSHAKES = {
 
 
 class CutOff:
-    """In place of an ssl context: hears the client's first word, says `said`, and is gone."""
+    """Replaces an ssl context: reads the ClientHello, sends `said` and disconnects."""
 
     def __init__(self, said):
         self.said, self.heard = said, []
@@ -123,8 +123,8 @@ class CutOff:
 
 
 @pytest.mark.parametrize("said", CUT_HANDSHAKES.values(), ids=CUT_HANDSHAKES)
-def test_handshake_that_is_cut_off(box, said):
-    """It is retried, and never without TLS."""
+def test_interrupted_handshake_is_retried(box, said):
+    """And never without TLS."""
     tls = CutOff(said)
     with badserver.BadServer(tls=tls) as server:
         configure(box)
@@ -132,10 +132,10 @@ def test_handshake_that_is_cut_off(box, said):
         assert tls.heard == [b"\x16\x03\x01"] * 2 and not server.requests
 
 
-def test_body_that_ends_without_close_notify(box, authority):
+def test_body_without_close_notify_is_checked_by_digest(box, authority):
     """
-    Anybody on the way can end a connection. libcurl takes that for the end of a body of no length, close_notify or not;
-    the digest does not.
+    Anybody on the path can end a connection. libcurl accepts that as the end of a body without a length, even without
+    close_notify. The digest shows that the body is incomplete.
     """
     half = len(DATA) // 2
     with badserver.BadServer(tls=authority.context()) as server:
@@ -150,8 +150,8 @@ def test_body_that_ends_without_close_notify(box, authority):
     settled(box)
 
 
-def test_certificate_of_another_authority(box, authority, tmp_path):
-    """A ca_file stands in place of all others, and for one registry."""
+def test_ca_file_replaces_all_other_cas(box, authority, tmp_path):
+    """And does so for one registry only."""
     other = Authority(tmp_path / "other")
     with badserver.BadServer(tls=authority.context()) as server:
         server.on("/blob", badserver.whole(DATA))
@@ -160,7 +160,7 @@ def test_certificate_of_another_authority(box, authority, tmp_path):
         assert not server.requests
 
 
-def test_skipped_verification_is_loud(box, authority):
+def test_skipped_verification_is_logged(box, authority):
     with badserver.BadServer(tls=authority.context(expired=True)) as server:
         server.on("/blob", badserver.whole(DATA))
         configure(box, (server.address, "skip_verify = yes"))
@@ -168,7 +168,7 @@ def test_skipped_verification_is_loud(box, authority):
             fetch(box, server)
             fetch(box, server)
         told = [line for line in box.logs().splitlines() if "NOT VERIFIED" in line]
-        assert len(told) == 2 and all(server.address in line for line in told), "at the start, and at the one use"
+        assert len(told) == 2 and all(server.address in line for line in told), "once at start, once at first use"
 
 
 def test_client_certificate(box, authority):
@@ -184,8 +184,8 @@ def test_client_certificate(box, authority):
         fetch(box, server)
 
 
-def test_old_tls_is_not_spoken(box, authority, monkeypatch):
-    """Also where OpenSSL's configuration allows it."""
+def test_old_tls_is_refused(box, authority, monkeypatch):
+    """Even if OpenSSL's configuration allows it."""
     openssl = box.directory / "openssl.cnf"
     openssl.write_text("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n"
                        "MinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n")
@@ -214,7 +214,7 @@ def test_key_log_is_not_written(box, authority, monkeypatch):
     assert not keys.exists()
 
 
-# ── what a reload has to reach: all that was learned under the former configuration, or from files that it names ──
+# ── a reload reaches all state from the old configuration and from the files that it names ──
 
 
 def reload(box, told="settings read again"):
@@ -226,7 +226,7 @@ def reload(box, told="settings read again"):
 
 
 def fetch_new(box, server, want=0):
-    """What is not stored yet."""
+    """Fetch content that is not stored yet."""
     data = os.urandom(1000)
     server.on("/new", badserver.whole(data))
     return box.run("sluice", "fetch", server.url("/new"), "--digest", digest_of(data), want=want)
@@ -236,10 +236,10 @@ TLS_VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLS
 
 
 @pytest.mark.parametrize("version", TLS_VERSIONS.values(), ids=TLS_VERSIONS)
-def test_reload_with_another_authority(box, authority, tmp_path, version):
+def test_reload_with_another_ca(box, authority, tmp_path, version):
     """
-    The ca_file is replaced: what the former authority signed is not trusted any more, be it over a connection that stands or a
-    session that could be resumed; what the new one signed is.
+    The ca_file is replaced. Certificates of the old CA are no longer trusted, not even over an open connection or a
+    session that could be resumed. Certificates of the new CA are.
     """
     trusted, other = tmp_path / "trusted.pem", Authority(tmp_path / "other")
     shutil.copy(authority.certificate, trusted)
@@ -259,8 +259,8 @@ def test_reload_with_another_authority(box, authority, tmp_path, version):
             fetch_new(box, server)
 
 
-def test_reload_without_the_authority(box, authority, tmp_path):
-    """The line is gone; or the file is, which is a mistake, and nevertheless nothing is trusted because of it."""
+def test_reload_without_a_ca(box, authority, tmp_path):
+    """The ca_file is missing, which is an error; then its line is. In both cases the old CA is no longer trusted."""
     trusted = tmp_path / "trusted.pem"
     shutil.copy(authority.certificate, trusted)
     with badserver.BadServer(tls=authority.context()) as server:
@@ -273,14 +273,14 @@ def test_reload_without_the_authority(box, authority, tmp_path):
             shutil.copy(authority.certificate, trusted)
             reload(box)
             fetch_new(box, server)
-            fetch(box, server, want=NOT_FOUND, path="/none")  # so that the log does not fold two equal lines into one
+            fetch(box, server, want=NOT_FOUND, path="/none")  # keeps the log from folding two equal lines
             configure(box, (server.address, "max_retries = 0"))
             reload(box)
             one_line(fetch_new(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
 
 
 def test_reload_with_another_client_certificate(box, authority, tmp_path):
-    """The files are replaced under their names, as a renewal does it."""
+    """The files are replaced in place, as a renewal does."""
     shown, seen = tmp_path / "shown.pem", []
 
     def behave(x):
@@ -306,7 +306,7 @@ def test_reload_with_another_client_certificate(box, authority, tmp_path):
 
 
 def test_reload_in_mid_transfer(box, authority, tmp_path):
-    """What runs goes on over its connection; its next request goes by what was read."""
+    """A running request keeps its connection; the next request uses the new configuration."""
     trusted, other = tmp_path / "trusted.pem", Authority(tmp_path / "other")
     shutil.copy(authority.certificate, trusted)
     half = len(DATA) // 2
@@ -332,8 +332,8 @@ def test_reload_in_mid_transfer(box, authority, tmp_path):
         assert [r.range for r in server.requests][0] == "" and len(server.requests) == 2
 
 
-def test_reload_without_the_credentials(box, bad):
-    """Neither a password nor a token that was made with it is used again."""
+def test_reload_drops_credentials(box, bad):
+    """Neither the password nor a token obtained with it is used again."""
     realm = Realm(bad)
 
     def with_password(behaviour):
@@ -354,7 +354,7 @@ def test_reload_without_the_credentials(box, bad):
     assert realm.made == 1 and not [r for r in bad.asked("/other") if "Authorization" in r.headers]
 
 
-def test_time_outs_of_one_registry(box, bad):
+def test_timeouts_of_one_registry(box, bad):
     box.configure(f"{QUICK}stall_timeout = 1h\n[registry {bad.address}]\nstall_timeout = 2s\n")
     bad.on("/blob", badserver.silent(), badserver.whole(DATA))
     fetch(box, bad)
@@ -369,8 +369,8 @@ def test_wrong_configuration(box, line, subject):
     one_line(box.run("fetchd", "get", "--raw", "https://a.example/x", want=CONFIG).stderr, subject)
 
 
-def test_realm_behind_the_same_authority(box, authority):
-    """The registry's ca_file counts for its realm, which has no section of its own."""
+def test_ca_file_applies_to_the_realm(box, authority):
+    """The realm has no section of its own, so the registry's ca_file applies."""
     with badserver.BadServer(tls=authority.context()) as server, badserver.BadServer(tls=authority.context()) as other:
         realm = Realm(other)
         server.on("/blob", realm.guard(badserver.whole(DATA)))
@@ -383,7 +383,7 @@ def test_realm_behind_the_same_authority(box, authority):
 
 
 def elsewhere(server, authority, kind):
-    """(another server, the URL of /other there): another port, host or scheme than those of `server`."""
+    """(another server, the URL of /other there); its port, host or scheme differs from that of `server`."""
     other = badserver.BadServer(tls=authority.context() if kind == "scheme" else None)
     url = other.url("/other")
     if kind == "host":
@@ -394,7 +394,7 @@ def elsewhere(server, authority, kind):
 @pytest.mark.parametrize("kind", ["port", "host", "scheme"])
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("pass_kind", ["basic", "bearer"])
-def test_redirect_gets_no_credentials(box, bad, authority, pass_kind, code, kind):
+def test_redirect_drops_credentials(box, bad, authority, pass_kind, code, kind):
     other, url = elsewhere(bad, authority, kind)
     with other:
         realm = Realm(bad)
@@ -416,7 +416,7 @@ def test_redirect_gets_no_credentials(box, bad, authority, pass_kind, code, kind
 
 @pytest.fixture
 def outside(box):
-    """A server at an address of this machine that is not loopback, which stands for one in a private network."""
+    """A server at a non-loopback address of this machine; it plays a server in a private network."""
     host = own_address()
     if not host or host.startswith("127."):
         pytest.skip("this machine has no address but loopback")
@@ -428,8 +428,8 @@ INNER = ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0.0.0.0", "169.254.1
 
 
 @pytest.mark.parametrize("host", INNER)
-def test_redirect_to_an_inner_address(box, outside, host):
-    """Whoever is elsewhere does not send us to this machine, under whatever name; not a connection is made."""
+def test_redirect_to_a_local_address_is_refused(box, outside, host):
+    """A remote server cannot redirect to this machine, under any name. No connection is made."""
     name = next(loopback_names(), None) if host == "a name" else host
     if not name:
         pytest.skip("this machine has no name for loopback besides localhost")
@@ -443,8 +443,8 @@ def test_redirect_to_an_inner_address(box, outside, host):
         assert inner.connections == 0 and len(outside.requests) == 1
 
 
-def test_redirect_over_a_connection_that_stands(box, outside):
-    """It was opened for a user who named that host, and does not serve a redirect that leads there."""
+def test_redirect_does_not_reuse_a_local_connection(box, outside):
+    """The open connection was made for a user who named that host. It must not serve a redirect to it."""
     name = next(loopback_names(), None)
     if not name:
         pytest.skip("this machine has no name for loopback besides localhost")
@@ -461,7 +461,7 @@ def test_redirect_over_a_connection_that_stands(box, outside):
 
 
 def test_redirect_within_a_private_network(box, outside):
-    """A registry there with an object store there keeps working, and over one connection to the store."""
+    """Registry and object store are both in it. Redirects work, over one connection to the store."""
     with badserver.BadServer(address=outside.address.rpartition(":")[0]) as store:
         blobs = [os.urandom(1000) for _ in range(5)]
         with box.up():
@@ -472,8 +472,8 @@ def test_redirect_within_a_private_network(box, outside):
         assert len(store.requests) == 5 and store.connections == 1
 
 
-def test_asked_elsewhere_for_credentials(box, bad):
-    """Where we were sent asks for a password that we have, and gets none."""
+def test_redirect_target_cannot_request_credentials(box, bad):
+    """The target of a redirect requests a password that we have, and does not get it."""
     with badserver.BadServer() as other:
         realm = Realm(other)
         bad.on("/blob", badserver.status(307, {"Location": other.url("/other")}))
@@ -483,7 +483,7 @@ def test_asked_elsewhere_for_credentials(box, bad):
         assert all("Authorization" not in r.headers for r in other.requests) and not realm.asked()
 
 
-def test_redirect_from_https_to_http(box, bad, authority):
+def test_redirect_from_https_to_http_is_refused(box, bad, authority):
     with badserver.BadServer(tls=authority.context()) as server:
         server.on("/blob", badserver.status(302, {"Location": bad.url("/blob")}))
         configure(box, (server.address, f"ca_file = {authority.certificate}"))
@@ -498,8 +498,8 @@ def test_redirect_from_https_to_http(box, bad, authority):
 ])
 def test_foreign_urls_are_not_followed(box, bad, media_type, without):
     """
-    A layer's `urls` lead to a server that asks for a token (CVE-2020-15157): they are not followed, where the registry
-    does not have the layer (a foreign one is left out then) nor where it does.
+    The `urls` of a layer name a server that requests a token (CVE-2020-15157). They are not followed, whether the
+    registry has the layer or not. A foreign layer that it does not have is omitted.
     """
     with badserver.BadServer() as other:
         realm = Realm(bad)

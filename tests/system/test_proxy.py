@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proxies from the environment: what goes through them, what past them, and that no server hears what is for another."""
+"""Proxies from the environment: which requests use them, and that no server gets what is for another."""
 
 import base64
 import json
@@ -60,7 +60,7 @@ def test_http_through_a_proxy_with_a_password(box, bad, monkeypatch):
 
 
 def test_https_through_a_proxy_with_a_password(box, authority, monkeypatch):
-    """The proxy hears where to, and not with which password; the origin does not hear the proxy's."""
+    """The proxy gets the target but not its password. The origin does not get the proxy's password."""
     with badserver.BadServer(tls=authority.context()) as server, Proxy(PASSWORD) as proxy:
         configure(box, server, authority)
         monkeypatch.setenv("https_proxy", f"http://{PASSWORD}@{proxy.address}")
@@ -72,7 +72,7 @@ def test_https_through_a_proxy_with_a_password(box, authority, monkeypatch):
 
 
 def test_no_proxy(box, bad, monkeypatch):
-    """What goes past the proxy does not carry its password."""
+    """A direct request does not carry the proxy's password."""
     configure(box, bad)
     with Proxy(PASSWORD) as proxy:
         monkeypatch.setenv("http_proxy", f"http://{PASSWORD}@{proxy.address}")
@@ -83,7 +83,7 @@ def test_no_proxy(box, bad, monkeypatch):
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_proxy_that_does_not_know_us(box, bad, authority, monkeypatch, scheme):
+def test_proxy_refuses_the_password(box, bad, authority, monkeypatch, scheme):
     with badserver.BadServer(tls=authority.context()) as tls, Proxy(PASSWORD) as proxy:
         server = tls if scheme == "https" else bad
         configure(box, server, authority if scheme == "https" else None)
@@ -93,7 +93,7 @@ def test_proxy_that_does_not_know_us(box, bad, authority, monkeypatch, scheme):
         assert not server.requests and len(proxy.heads) == 1 and "canary" not in failed.stderr
 
 
-def test_proxy_that_is_not_there(box, bad, monkeypatch):
+def test_unreachable_proxy(box, bad, monkeypatch):
     configure(box, bad)
     with Proxy() as gone:
         address = gone.address
@@ -114,8 +114,8 @@ ENDLESS = {
 
 @pytest.mark.parametrize("kind", ENDLESS.values(), ids=ENDLESS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_proxy_that_does_not_end(box, bad, authority, monkeypatch, scheme, kind):
-    """Whatever it says for ever, to a CONNECT or in an origin's place, is bounded in time and memory."""
+def test_endless_proxy_answer_is_bounded(box, bad, authority, monkeypatch, scheme, kind):
+    """An endless answer, to CONNECT or to a plain request, is bounded in time and memory."""
     begin, endless = kind
     with badserver.BadServer(tls=authority.context()) as tls, Proxy(begin=begin, endless=endless) as proxy:
         server = tls if scheme == "https" else bad
@@ -131,11 +131,11 @@ def test_proxy_that_does_not_end(box, bad, authority, monkeypatch, scheme, kind)
         assert proxy.heads and not server.requests
 
 
-# ── where a server elsewhere may send us: behind a proxy, any name is elsewhere ──
+# ── where a remote server may redirect to; behind a proxy, every name is remote ──
 
 
 def elsewhere(box, proxy, bad, monkeypatch, location):
-    """Fetch what a server elsewhere redirects."""
+    """Fetch from a remote server that redirects."""
     bad.on("/blob", badserver.status(307, {"Location": location}))
     proxy.names["elsewhere.test:8080"] = bad.address
     monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
@@ -144,12 +144,12 @@ def elsewhere(box, proxy, bad, monkeypatch, location):
 
 
 def in_hosts(box, address, name):
-    """Programs of the box find the name at this address, and no other."""
+    """Make the name resolve to this address for programs of the box."""
     hosts = box.directory / "hosts"
     hosts.write_text(f"{address} {name}\n")
     box.prefix = ["unshare", "-m", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$0" "$@"']
     if subprocess.run([*box.prefix, "true"], capture_output=True).returncode:
-        pytest.skip("needs root and a mount of its own, for a view of its own of /etc/hosts")
+        pytest.skip("needs root and mounts, to replace /etc/hosts")
 
 
 def refused(failed):
@@ -158,8 +158,8 @@ def refused(failed):
 
 
 @pytest.mark.parametrize("name", [None, "inner.test"], ids=["by address", "by name"])
-def test_redirect_to_an_own_address(box, bad, monkeypatch, name):
-    """One that this machine has in a network is as much this machine as loopback is."""
+def test_redirect_to_an_address_of_this_machine_is_refused(box, bad, monkeypatch, name):
+    """An address of a network interface is treated like loopback."""
     host = own_address()
     if not host or host.startswith("127."):
         pytest.skip("this machine has no address but loopback")
@@ -173,8 +173,8 @@ def test_redirect_to_an_own_address(box, bad, monkeypatch, name):
         assert own.connections == 0 and len(bad.requests) == 1
 
 
-def test_redirect_to_the_port_of_the_proxy(box, bad, monkeypatch):
-    """The proxy may be on this machine, and a redirect past it may not lead to its port there."""
+def test_redirect_to_the_port_of_the_proxy_is_refused(box, bad, monkeypatch):
+    """The proxy may be on this machine. A redirect that bypasses it must not reach its port."""
     in_hosts(box, "127.0.0.1", "inner.test")
     with Proxy() as proxy:
         monkeypatch.setenv("no_proxy", "inner.test")
@@ -187,8 +187,8 @@ METADATA = ["fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "169.254.169.2
 
 
 @pytest.mark.parametrize("address", METADATA)
-def test_redirect_to_what_only_this_machine_reaches(box, bad, monkeypatch, address):
-    """A name of it does not help."""
+def test_redirect_to_a_metadata_service_is_refused(box, bad, monkeypatch, address):
+    """Through a name that resolves to it."""
     in_hosts(box, address, "inner.test")
     if ":" in address and not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
@@ -197,8 +197,8 @@ def test_redirect_to_what_only_this_machine_reaches(box, bad, monkeypatch, addre
         refused(elsewhere(box, proxy, bad, monkeypatch, "http://inner.test/blob"))
 
 
-def test_redirect_into_a_private_network(box, bad, monkeypatch):
-    """Not without TLS, unless somebody named the host."""
+def test_redirect_into_a_private_network_needs_tls(box, bad, monkeypatch):
+    """Or a section in the configuration that names the host."""
     in_hosts(box, "10.255.255.1", "inner.test")
     with Proxy() as proxy:
         monkeypatch.setenv("no_proxy", "inner.test")
@@ -207,8 +207,8 @@ def test_redirect_into_a_private_network(box, bad, monkeypatch):
         one_line(failed.stderr, "elsewhere.test", "a private network", "[registry HOST]")
 
 
-def test_exceptions_as_other_tools_have_them(box, bad, monkeypatch):
-    """A port, a block of addresses, blanks; each keeps the proxy out."""
+def test_no_proxy_takes_ports_blocks_and_blanks(box, bad, monkeypatch):
+    """As other tools do. Each of them bypasses the proxy."""
     bad.on("/blob", badserver.whole(DATA))
     with Proxy() as proxy:
         monkeypatch.setenv("http_proxy", f"http://{proxy.address}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""registries.d: what is said of single registries, and that it counts for them alone."""
+"""registries.d: settings of one registry apply to that registry only."""
 
 import os
 import signal
@@ -21,8 +21,8 @@ QUICK = "[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n"
 CANARY = "X-Canary: canary-header"
 
 
-def say(box, name, *lines):
-    """A file in registries.d."""
+def write_config(box, name, *lines):
+    """Write a file in registries.d."""
     directory = box.config.parent / "registries.d"
     directory.mkdir(exist_ok=True)
     (directory / name).write_text("".join(f"{line}\n" for line in lines))
@@ -48,24 +48,24 @@ def serve_image(bad, layers, behave=badserver.whole):
 
 
 def test_mistake_names_file_and_line(box):
-    path = say(box, "50-a.conf", "[registry a.example]", "ca_file = /does/not/exist")
+    path = write_config(box, "50-a.conf", "[registry a.example]", "ca_file = /does/not/exist")
     one_line(box.run("fetchd", "get", "--raw", "https://a.example/x", want=CONFIG).stderr, path, "line 2", "/does/not/exist")
 
 
 def test_files_are_reread(box, bad):
-    """Also one that was not there before; a mistake leaves the old settings as they were."""
+    """A new file, too. After an error the old settings stay."""
     box.configure(QUICK)
     bad.on("/blob", badserver.status(503), badserver.whole(DATA))
     bad.on("/other", badserver.status(503))
     with box.up():
         fetchd = box.stage("fetchd")
         wait_for("fetchd to listen to signals", lambda: catches(fetchd, signal.SIGHUP))
-        say(box, "10.conf", f"[registry {bad.address}]", "max_retries = 0", f"header = {CANARY}")
+        write_config(box, "10.conf", f"[registry {bad.address}]", "max_retries = 0", f"header = {CANARY}")
         os.kill(fetchd, signal.SIGHUP)
         wait_for("the settings to be read again", lambda: box.logs().count("settings read again") == 1)
         fetch(box, bad, want=AGAIN)
         assert len(bad.requests) == 1 and carriers(bad) == ["/blob"]
-        path = say(box, "20.conf", "[registry b.example]", "plain_http = perhaps")
+        path = write_config(box, "20.conf", "[registry b.example]", "plain_http = perhaps")
         os.kill(fetchd, signal.SIGHUP)
         wait_for("the mistake to be told", lambda: "the old settings stay" in box.logs())
         assert f"'{path}' line 2" in box.logs()
@@ -75,7 +75,7 @@ def test_files_are_reread(box, bad):
 
 def test_retries_of_one_registry(box, bad):
     box.configure("[fetchd]\nmax_retries = 0\n")
-    say(box, "a.conf", f"[registry {bad.address}]", "max_retries = 3", "retry_delay = 10ms", "retry_delay_max = 20ms")
+    write_config(box, "a.conf", f"[registry {bad.address}]", "max_retries = 3", "retry_delay = 10ms", "retry_delay_max = 20ms")
     bad.on("/blob", *[badserver.status(500)] * 3, badserver.whole(DATA))
     fetch(box, bad)
     with badserver.BadServer() as other:
@@ -84,9 +84,9 @@ def test_retries_of_one_registry(box, bad):
         assert len(other.requests) <= 1
 
 
-def test_connections_of_one_registry(box, bad):
-    """Never more than one at a time, although eight blobs are wanted at once."""
-    say(box, "a.conf", f"[registry {bad.address}]", "connections = 1")
+def test_connection_limit_of_one_registry(box, bad):
+    """Eight blobs are requested at once, over one connection."""
+    write_config(box, "a.conf", f"[registry {bad.address}]", "connections = 1")
     lock, now, most = threading.Lock(), [0], [0]
 
     def counted(data):
@@ -97,7 +97,7 @@ def test_connections_of_one_registry(box, bad):
             x.promise(data)
             x.body(data[:-1])
             with lock:
-                now[0] -= 1  # before the last byte is on its way, and a next request may be
+                now[0] -= 1  # before the last byte is sent, after which the next request may come
             x.body(data[-1:])
 
         return behave
@@ -111,14 +111,14 @@ def test_connections_of_one_registry(box, bad):
 
 
 def test_headers_stay_at_their_origin(box, bad):
-    """Not to where a redirect leads, not to a realm elsewhere, not to another registry."""
+    """They are not sent to the target of a redirect, to a realm on another host or to another registry."""
     with badserver.BadServer() as away, badserver.BadServer() as auth, badserver.BadServer() as third:
         realm = Realm(auth)
         reference = serve_image(bad, [DATA], lambda b: realm.guard(badserver.status(307, {"Location": away.url("/" + digest_of(b))})))
         for blob in (DATA, config_blob()):
             away.on("/" + digest_of(blob), badserver.whole(blob))
         third.on("/blob", badserver.whole(DATA))
-        say(box, "a.conf", f"[registry {bad.address}]", f"header = {CANARY}")
+        write_config(box, "a.conf", f"[registry {bad.address}]", f"header = {CANARY}")
         box.sluice("pull", reference)
         fetch(box, third)
         assert len(carriers(bad)) == len(bad.requests) and {r.method for r in bad.requests} == {"HEAD", "GET"}
@@ -129,20 +129,20 @@ def test_headers_stay_at_their_origin(box, bad):
         assert "canary-header" not in box.logs()
 
 
-def test_headers_of_where_we_are_sent_are_not_sent(box, bad):
-    """What is said of the other host is for those who ask it by name."""
+def test_redirect_target_gets_no_configured_headers(box, bad):
+    """The target has a section with headers. They are for users who name that host."""
     with badserver.BadServer() as away:
         bad.on("/blob", badserver.status(307, {"Location": away.url("/blob")}))
         away.on("/blob", badserver.whole(DATA))
-        say(box, "a.conf", f"[registry {away.address}]", f"header = {CANARY}")
+        write_config(box, "a.conf", f"[registry {away.address}]", f"header = {CANARY}")
         fetch(box, bad)
         assert len(away.requests) == 1 and not carriers(away)
 
 
-def test_headers_of_a_realm_at_the_same_origin(box, bad):
+def test_realm_at_the_same_origin_gets_the_headers(box, bad):
     realm = Realm(bad)
     bad.on("/blob", realm.guard(badserver.whole(DATA)))
-    say(box, "a.conf", f"[registry {bad.address}]", f"header = {CANARY}", "header = X-More: 2")
+    write_config(box, "a.conf", f"[registry {bad.address}]", f"header = {CANARY}", "header = X-More: 2")
     fetch(box, bad)
     assert len(carriers(bad)) == 3 and all(r.headers["X-More"] == "2" for r in bad.requests)
 
@@ -153,8 +153,8 @@ def test_each_mirror_has_its_own_headers(box, bad):
         mirror.on(source, badserver.status(404))
         bad.on(source, badserver.whole(DATA))
         box.configure(QUICK)
-        say(box, "a.conf", f"[registry {bad.address}]", f"mirror = {mirror.url('')}", "header = X-Of: registry")
-        say(box, "b.conf", f"[registry {mirror.address}]", "header = X-Of: mirror")
+        write_config(box, "a.conf", f"[registry {bad.address}]", f"mirror = {mirror.url('')}", "header = X-Of: registry")
+        write_config(box, "b.conf", f"[registry {mirror.address}]", "header = X-Of: mirror")
         box.run("fetchd", "get", "--raw", f"blob://{bad.address}/app@{DIGEST}", want=OK)
         assert [r.headers["X-Of"] for r in (*mirror.requests, *bad.requests)] == ["mirror", "registry"]
 
@@ -167,7 +167,7 @@ def three(box, bad):
     """Two mirrors and their registry."""
     with badserver.BadServer() as first, badserver.BadServer() as second:
         box.configure(QUICK)
-        say(box, "m.conf", f"[registry {bad.address}]", f"mirror = {first.url('')}", f"mirror = {second.url('')}")
+        write_config(box, "m.conf", f"[registry {bad.address}]", f"mirror = {first.url('')}", f"mirror = {second.url('')}")
         yield first, second, bad
 
 
@@ -176,7 +176,7 @@ def wrong(data):
 
 
 def test_wrong_bytes_are_fetched_elsewhere(box, three):
-    """The first mirror's content is wrong: the restart goes to the next."""
+    """The first mirror's content is wrong. The transfer restarts from the next."""
     first, second, registry = three
     reference = serve_image(registry, [DATA])
     path = f"/v2/app/blobs/{DIGEST}"
@@ -187,8 +187,8 @@ def test_wrong_bytes_are_fetched_elsewhere(box, three):
     settled(box)
 
 
-def test_wrong_bytes_of_two(box, three):
-    """Half of it came from each mirror, and it is unknown whose half is wrong: the registry is asked."""
+def test_wrong_bytes_of_two_mirrors_go_to_the_registry(box, three):
+    """Each mirror sent half, and either may be wrong, so the registry is asked."""
     first, second, registry = three
     reference = serve_image(registry, [DATA])
     path = f"/v2/app/blobs/{DIGEST}"
@@ -198,8 +198,8 @@ def test_wrong_bytes_of_two(box, three):
     assert [len(s.asked(path)) for s in three] == [1, 1, 1]
 
 
-def test_wrong_bytes_of_the_registry(box, three):
-    """A mirror that had failed has its turn before the registry's wrong bytes are taken again."""
+def test_wrong_bytes_of_the_registry_go_to_a_failed_mirror(box, three):
+    """A mirror that had failed is tried again before the registry."""
     first, second, registry = three
     reference = serve_image(registry, [DATA])
     path = f"/v2/app/blobs/{DIGEST}"
@@ -210,7 +210,7 @@ def test_wrong_bytes_of_the_registry(box, three):
     assert [len(s.asked(path)) for s in three] == [2, 1, 1]
 
 
-def test_wrong_bytes_everywhere(box, three):
+def test_wrong_bytes_from_all_fail(box, three):
     first, second, registry = three
     reference = serve_image(registry, [DATA])
     path = f"/v2/app/blobs/{DIGEST}"
@@ -220,8 +220,8 @@ def test_wrong_bytes_everywhere(box, three):
     assert [len(s.asked(path)) for s in three] == [1, 1, 0]
 
 
-def test_wrong_manifest_of_a_mirror(box, three):
-    """Its HEAD tells the right digest, and its GET brings something else."""
+def test_wrong_manifest_of_a_mirror_is_fetched_elsewhere(box, three):
+    """Its HEAD answers with the right digest, its GET with other content."""
     first, second, registry = three
     reference = serve_image(registry, [DATA])
     manifest = manifest_blob(config_blob(), [descriptor(DATA, LAYER)])
@@ -236,7 +236,7 @@ def test_wrong_manifest_of_a_mirror(box, three):
     settled(box)
 
 
-# ── waiting as long as a server wants ──
+# ── Retry-After ──
 
 
 def http_date(in_s):
@@ -267,7 +267,7 @@ def test_retry_after_is_waited_out(box, bad, form):
     ("3600", "3600 s"), ("1000000000", "at least 31536000 s"), ("99999999999999999999999", "at least 31536000 s"),
 ], ids=["an hour", "decades", "over all numbers"])
 def test_retry_after_beyond_the_limit(box, bad, status, asked, told):
-    say(box, "a.conf", f"[registry {bad.address}]", "retry_after_max = 5s")
+    write_config(box, "a.conf", f"[registry {bad.address}]", "retry_after_max = 5s")
     bad.on("/blob", badserver.status(status, {"Retry-After": asked}))
     one_line(fetch(box, bad, want=AGAIN).stderr, bad.address, status, told, "retry_after_max is 5 s")
     assert len(bad.requests) == 1
@@ -280,7 +280,7 @@ def test_invalid_retry_after(box, bad, asked):
     fetch(box, bad)
 
 
-def test_status_says_until_when(box, bad):
+def test_status_shows_the_end_of_a_wait(box, bad):
     bad.on("/blob", badserver.status(429, {"Retry-After": "500"}), badserver.whole(DATA))
     with box.up():
         waiting = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)

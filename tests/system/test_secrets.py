@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A password and a token, while a pull uses them: in no argv, no environment, no log, no file of ours."""
+"""A password and a token in use by a pull are in no argv, environment, log or file of ours."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ HALF = len(DATA) // 2
 
 
 def places(box):
-    """Everything of every process that others can see, and all that is written down: (place, bytes)."""
+    """What other users can see of every process, the store, the runtime directory and the log: (place, bytes)."""
     for entry in os.listdir("/proc"):
         for name in ("cmdline", "environ") if entry.isdigit() else ():
             yield pathlib.Path(f"/proc/{entry}/{name}")
@@ -44,7 +44,7 @@ def exposures(box, *words):
 
 
 class Watched:
-    """A registry whose every answer comes after a look around."""
+    """A registry that looks for secrets before each answer."""
 
     def __init__(self, box, bad):
         self.box, self.bad, self.seen, self.looks = box, bad, [], 0
@@ -107,8 +107,8 @@ def test_secrets_stay_secret(box, bad, monkeypatch, tell):
 
 
 @pytest.mark.parametrize("where", ["argv", "environment", "store", "log"])
-def test_the_look_around_sees(box, where):
-    """Each place that is looked at would have told."""
+def test_search_finds_planted_secrets(box, where):
+    """Every place that is searched can fail the test above."""
     word = secrets.token_hex(12)
     box.store.mkdir()
     process = None
@@ -121,7 +121,7 @@ def test_the_look_around_sees(box, where):
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                    env={**os.environ, **more}, bufsize=0)
         process.stdin.write(b"!")
-        assert process.stdout.read(1) == b"!", "it has come back from exec, so /proc shows what it was given"
+        assert process.stdout.read(1) == b"!", "exec has returned, so /proc shows the new arguments"
     try:
         assert exposures(box, word)
     finally:
@@ -141,10 +141,10 @@ PEEKS = {
 }
 
 
-def test_other_processes_of_the_user_see_nothing(box, bad):
-    """fetchd and one that could look run as the same user; what it sees of a process like any other it does not see of fetchd."""
+def test_other_processes_of_the_user_cannot_look_into_fetchd(box, bad):
+    """A process of the same user can look into an ordinary process, and not into fetchd."""
     if os.geteuid():
-        pytest.skip("needs root, to be another user")
+        pytest.skip("needs root, to become another user")
     box.directory.chmod(0o755)
     box.prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     bad.on("/blob", badserver.silent())

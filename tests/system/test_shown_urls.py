@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A URL with a secret in its query or before its host, given wherever somebody might give one: nothing that is printed,
-logged, published or answered shows it, nor do files that others may read.
+A URL with a secret in its query, fragment or user part is given to every command. No output, log, event, answer or file
+that others may read shows the secret.
 """
 
 import json
@@ -20,7 +20,7 @@ DIGEST = digest_of(DATA)
 
 
 def forms(bad):
-    """URLs by what is odd about them."""
+    """URLs by what is unusual about them."""
     at = bad.address
     return {
         "whole": f"http://{at}/file?X-Sig={SECRET}",
@@ -46,7 +46,7 @@ def forms(bad):
 
 
 def commands(url):
-    """What a person might do with it, and by mistake."""
+    """What a user might type, also by mistake."""
     return [
         ["fetch", url],
         ["fetch", url, "--digest", DIGEST],
@@ -74,7 +74,7 @@ def commands(url):
 
 
 def readable(box):
-    """What others may read, if the directories let them."""
+    """Files that others may read if the directories allow it."""
     for root in (box.store, box.runtime, box.directory / "reports"):
         for path in root.rglob("*"):
             if path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
@@ -82,7 +82,7 @@ def readable(box):
 
 
 def listen(box, heard, ready):
-    """All events of ingestd, as they come."""
+    """Collect all events of ingestd."""
     with Member(box.runtime) as member:
         member.request("SUBSCRIBE", ref="")
         ready.set()
@@ -91,7 +91,7 @@ def listen(box, heard, ready):
 
 
 def told(box):
-    """What the stages tell to whoever asks."""
+    """Answers of the stages to commands."""
     for words in (["status"], ["status", "--json"], ["stats"], ["--json", "stats"], ["metrics"], ["doctor"], ["--json", "doctor"], ["images"]):
         result = box.run("sluice", *words)
         yield " ".join(words), result.stdout + result.stderr
@@ -130,7 +130,7 @@ def test_no_secret_is_shown(box, served, form):
 
 
 @pytest.mark.parametrize("form", ["whole", "missing", "a user", "no scheme", "another scheme", "too long"])
-def test_no_secret_is_shown_by_the_stages_by_hand(box, served, form):
+def test_stages_in_a_pipeline_show_no_secret(box, served, form):
     url = forms(served)[form]
     box.store.mkdir()
     said = ""
@@ -140,7 +140,7 @@ def test_no_secret_is_shown_by_the_stages_by_hand(box, served, form):
 
 
 def test_no_secret_in_the_configuration_is_shown(box, monkeypatch):
-    """A mirror, and a proxy, with a password."""
+    """Of a mirror, and of a proxy."""
     box.configure(f"[registry r.example]\nmirror = http://tester:{SECRET}@127.0.0.1:1?X={SECRET}\n")
     for words in (["doctor"], ["pull", "r.example/a:1"]):
         result = box.run("sluice", *words)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a compromised fetchd, and a member of the group, cannot do with messages: answer what was not asked, bring one
-source's content under another's ref, fill the log. docs/WALLS.md has the table.
+Limits of a compromised fetchd, and of a member of the group: no answer to another request, no content of one source
+under the ref of another, no flooded log. docs/WALLS.md has the table.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from peers import Fetchd, Member
 from servers import wait_for
 from stages import AGAIN, BAD_DATA
 
-GOOD, EVIL = b"what was asked for", b"what was not"
+GOOD, EVIL = b"requested content", b"other content"
 FAILED, COMMITTED = 6, 4
 URL = "https://registry.invalid/blob"
 
 
 @contextlib.contextmanager
 def without_fetchd(box, *options):
-    """ingestd and commitd, and nobody yet who fetches."""
+    """ingestd and commitd, without fetchd."""
     box.store.mkdir(exist_ok=True)
     with open(box.up_log, "ab") as log:
         stages = [box.popen("ingestd", *options, stdout=log, stderr=log)]
@@ -37,13 +37,13 @@ def without_fetchd(box, *options):
 
 
 def ended(member, ref):
-    """The RECORD of a transfer that is over."""
+    """The RECORD of a transfer that has ended."""
     return wait_for(f"the end of {ref}", lambda: (r := member.status(ref)).get("state") in (FAILED, COMMITTED) and r)
 
 
 @pytest.mark.parametrize("source", [URL, "manifest://registry.invalid/app:1"])
 def test_resolved_does_not_override_a_pinned_digest(box, source):
-    """Somebody asks for one digest. fetchd says that it is another one, which is stored, or which it brings."""
+    """A user requests one digest. fetchd answers with another one, which is stored already."""
     wanted, other = digest_of(GOOD), digest_of(EVIL)
     with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as member:
         url = "https://registry.invalid/other"
@@ -65,8 +65,8 @@ def test_resolved_does_not_override_a_pinned_digest(box, source):
     assert box.blob(wanted).read_bytes() == GOOD
 
 
-def test_resolved_does_not_override_a_pinned_digest_after_a_restart(box):
-    """A new ingestd has only the record, and knows from the ref what was asked for."""
+def test_resolved_does_not_override_a_pinned_digest_after_restart(box):
+    """The new ingestd has only the record, and takes the requested digest from the ref."""
     wanted, other = digest_of(GOOD), digest_of(EVIL)
     with without_fetchd(box), Member(box.runtime) as member:
         member.get(wanted, "manifest://registry.invalid/app:1", wanted)
@@ -78,8 +78,8 @@ def test_resolved_does_not_override_a_pinned_digest_after_a_restart(box):
     assert not box.blob(other).exists()
 
 
-def test_resolved_of_another_fetch_ends_the_command(box):
-    """What a person sees of it: the command ends and says why, and does not loop."""
+def test_wrong_resolved_ends_the_command(box):
+    """The command ends and says why; it does not loop."""
     wanted, other = digest_of(GOOD), digest_of(EVIL)
     with without_fetchd(box), Fetchd(box.runtime) as fetchd:
         fetch = box.popen("sluice", "fetch", URL, "--digest", wanted)
@@ -88,8 +88,8 @@ def test_resolved_of_another_fetch_ends_the_command(box):
     assert "was not asked" in said
 
 
-def test_ref_of_another_source(box):
-    """A member asks for evil's content under good's ref: refused, and the pull of good gets what good has."""
+def test_ref_cannot_be_fetched_from_another_source(box):
+    """A member requests evil's content under good's ref. It is refused, and a pull from good gets good's content."""
     config, layer = config_blob(), b"layer"
     manifest = manifest_blob(config, [descriptor(layer, LAYER)])
     ref, evil = "manifest://good.invalid/app:1", "manifest://evil.invalid/app:1"
@@ -112,8 +112,8 @@ def test_ref_of_another_source(box):
     assert box.blob(digest_of(manifest)).read_bytes() == manifest
 
 
-def test_member_sees_and_ends_the_transfers_of_others(box):
-    """There is no wall between members: what one asks for, another one lists, resets and aborts, and its asker hears of it."""
+def test_member_can_list_reset_and_abort_transfers_of_others(box):
+    """There is no wall between members. Whoever requested the transfer is told."""
     ref = digest_of(GOOD)
     with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as other:
         fetch = box.popen("sluice", "fetch", URL, "--digest", ref)
@@ -126,8 +126,8 @@ def test_member_sees_and_ends_the_transfers_of_others(box):
     assert "aborted" in said
 
 
-def test_member_has_the_daemon_fetch_from_this_machine(box, bad):
-    """It is fetchd that connects, so what only this machine reaches is within reach of whoever may ask."""
+def test_member_can_fetch_from_this_machine(box, bad):
+    """fetchd connects, so every member reaches what this machine reaches."""
     bad.on("/inner", badserver.whole(GOOD))
     with box.up(), Member(box.runtime) as member:
         member.get(bad.url("/inner"), bad.url("/inner"))
@@ -135,7 +135,7 @@ def test_member_has_the_daemon_fetch_from_this_machine(box, bad):
 
 
 def test_beats_do_not_fill_the_log(box):
-    """Each of them says something else. The log has a line of it now and then, and events come no oftener than progress."""
+    """Each BEAT has another text. The log shows one now and then, and events come no more often than progress."""
     count = 20_000
     with without_fetchd(box, "--log-level", "debug"), Fetchd(box.runtime) as fetchd, Member(box.runtime) as member:
         member.get(URL, URL)

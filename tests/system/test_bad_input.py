@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bad input: each gets its exit code, one clear line that names what it is about, and leaves the store valid."""
+"""Bad input gets its exit code and one clear line with the subject, and leaves the store valid."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from stages import (
     AGAIN, BAD_DATA, CANNOT_CREATE, CONFIG as BAD_CONFIGURATION, NOT_FOUND, OK, UNAVAILABLE, USAGE, one_line,
 )
 
-DATA = random.Random(1).randbytes(100_000)  # the names of tests have its digest
+DATA = random.Random(1).randbytes(100_000)  # fixed, because names of tests have its digest
 DIGEST = digest_of(DATA)
 
 
 @pytest.fixture
 def quick(box, bad):
-    """A store with something good in it, and a fetchd that gives up soon."""
+    """A store with an image, and a fetchd that gives up soon."""
     box.configure("[fetchd]\nmax_retries = 1\nretry_delay = 10ms\n")
     bad.on("/good", badserver.whole(b"good"))
     box.run("sluice", "fetch", bad.url("/good"), "--digest", digest_of(b"good"), want=OK)
@@ -57,7 +57,7 @@ BAD_MANIFESTS = {
     "both manifest and index": json.dumps({
         "schemaVersion": 2, "manifests": [], "layers": [], "config": descriptor(config_blob(), CONFIG),
     }).encode(),
-    "digest that climbs": manifest_blob(
+    "digest with ..": manifest_blob(
         config_blob(), [{"mediaType": LAYER, "digest": "sha256:../../../../etc/passwd", "size": 1}]
     ),
     "negative size": manifest_blob(config_blob(), [{"mediaType": LAYER, "digest": DIGEST, "size": -1}]),
@@ -72,7 +72,7 @@ def test_bad_manifest(quick, bad, manifest):
     refused(quick, BAD_DATA, "sluice", "pull", f"{bad.address}/bad:1", subjects=[f"{bad.address}/bad:1"])
 
 
-def test_manifest_with_another_digest_than_announced(quick, bad):
+def test_manifest_with_a_wrong_digest(quick, bad):
     manifest = manifest_blob(config_blob(), [])
     announced = digest_of(b"another")
     headers = {"Content-Type": MANIFEST, "Docker-Content-Digest": announced}
@@ -167,7 +167,7 @@ GARBAGE = {
     "bytes of a blob": (DATA, BAD_DATA),
     "frame of no bytes": (b"\0\0\0\0", BAD_DATA),
     "message that ends before its frame": (b"\0\0\0\5SL\1\5x", BAD_DATA),
-    "half a length": (b"\0\0", AGAIN),  # as a killed fetchd leaves it
+    "half a length": (b"\0\0", AGAIN),  # as after a killed fetchd
     "half a frame": (b"\0\0\0\x40SL\1\5", AGAIN),
 }
 
@@ -223,7 +223,7 @@ def can_mount():
     return subprocess.run(probe, capture_output=True).returncode == 0
 
 
-@pytest.mark.skipif(not can_mount(), reason="needs a mount of its own")
+@pytest.mark.skipif(not can_mount(), reason="needs mounts")
 @pytest.mark.parametrize("words", [
     ["sluice", "fetch", "URL", "--digest", DIGEST], ["ingestd", "put", "--raw", "--digest", DIGEST, DIGEST],
 ], ids=["fetch", "put"])
@@ -240,7 +240,7 @@ def test_read_only_store(quick, bad, words):
     one_line(result.stderr.decode(), quick.store)
 
 
-def test_store_that_is_something_else(quick, bad):
+def test_directory_that_is_not_a_store_is_refused(quick, bad):
     (quick.directory / "other").mkdir()
     (quick.directory / "other/precious").write_text("keep me")
     result = quick.run("sluice", "--store", quick.directory / "other", "fetch", bad.url("/good"), "--digest",
@@ -264,9 +264,9 @@ def test_long_runtime_directory_is_refused(quick, bad):
 
 
 def test_blobs_on_another_mount(quick):
-    """Two mounts of one file system break rename: that is found out at the start and not at the first commit."""
+    """rename fails between two mounts of one file system. This is found at start, not at the first commit."""
     if not can_mount():
-        pytest.skip("needs a mount of its own")
+        pytest.skip("needs mounts")
     quick.gone()
     blobs = quick.store / "blobs"
     result = subprocess.run(

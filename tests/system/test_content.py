@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a content writer is expected to do: containerd's content suite, and what others got wrong."""
+"""What containerd's content suite expects of a content writer, and mistakes of other tools."""
 
 import os
 
@@ -18,8 +18,8 @@ def fetch(box, url, digest, *more, want=OK):
     return box.run("sluice", "fetch", url, "--digest", digest, *more, want=want)
 
 
-def test_two_pulls_of_one_layer_join(box, slow, medium):
-    """Ten clients, one transfer, which is one request without ranges."""
+def test_pulls_of_one_layer_share_a_transfer(box, slow, medium):
+    """Ten clients, one transfer, one request (without ranges)."""
     box.configure("[fetchd]\nranges = 1\n")
     slow.settle()
     before = len(slow.accesses())
@@ -34,7 +34,7 @@ def test_two_pulls_of_one_layer_join(box, slow, medium):
 
 
 def test_two_embedded_pulls_share_the_stages(box, slow, medium):
-    """The first one leaves early, and the stages stay for the second."""
+    """The first one is killed. The stages keep running for the second."""
     reference = f"{slow.address}/{medium.name}:{medium.tag}"
     first = box.popen("sluice", "pull", reference)
     assert box.wait_size(medium.digest, medium.size // 8, first)
@@ -49,7 +49,7 @@ def test_two_embedded_pulls_share_the_stages(box, slow, medium):
     settled(box)
 
 
-def test_killed_asker_does_not_stop_the_transfer_of_another(box, slow, medium):
+def test_killed_client_does_not_stop_the_transfer_of_another(box, slow, medium):
     reference = f"{slow.address}/{medium.name}:{medium.tag}"
     with box.up():
         first, second = (box.popen("sluice", "pull", reference) for _ in range(2))
@@ -82,8 +82,8 @@ def test_stored_content_is_not_fetched(box, bad):
     assert len(bad.asked("/blob")) == 1 and not bad.asked("/another")
 
 
-def test_existing_content_frees_another_ref(box):
-    """A commit of what is there already succeeds, and nothing of the second ingest is left."""
+def test_commit_of_stored_content_removes_the_ingest(box):
+    """A second ref with the same content is committed, and leaves no ingest."""
     for ref in (DIGEST, "another-ref"):
         sealed = box.run("ingestd", "put", "--raw", "--digest", DIGEST, ref, data=DATA, want=OK)
         assert box.run("commitd", "commit", data=sealed.raw, want=OK).stdout.strip() == DIGEST
@@ -92,14 +92,14 @@ def test_existing_content_frees_another_ref(box):
 
 
 def stalled(box, bad, size):
-    """`sluice up` inside; a transfer of DATA that has exactly `size` bytes and waits for more."""
+    """Under `sluice up`: start a transfer of DATA that has exactly `size` bytes and waits for more."""
     bad.on("/blob", badserver.silent(DATA, after=size), badserver.whole(DATA))
     fetching = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
     box.wait_size(DIGEST, size, fetching)
     return fetching
 
 
-def test_status_tells_where_it_is(box, bad):
+def test_status_shows_the_offset(box, bad):
     with box.up():
         fetching = stalled(box, bad, 3 * MIB)
         status = box.status(DIGEST)
@@ -124,8 +124,8 @@ def test_restart_keeps_offset_and_start_time(box, bad):
 
 
 @pytest.mark.parametrize("percent", [0, 10, 50, 90, 100])
-def test_reset_and_write_again(box, bad, percent):
-    """Truncate(0) at some offset; the ref stays, and the next asker gets the whole."""
+def test_reset_restarts_from_zero(box, bad, percent):
+    """Like Truncate(0) at some offset. The ref stays, and the next request fetches the whole blob."""
     bad.on("/blob", badserver.whole(DATA))
     size = len(DATA) * percent // 100
     box.run("ingestd", "put", "--raw", "--digest", DIGEST, "--size", len(DATA) + 1, DIGEST, data=DATA[:size])
@@ -144,12 +144,12 @@ def test_abort_drops_the_ingest(box, bad):
         assert box.run("sluice", "status", DIGEST).returncode == NOT_FOUND
         fetch(box, bad.url("/blob"), DIGEST)
         assert [r.range for r in bad.asked("/blob")] == ["", ""]
-    assert "silent" not in box.logs(), "the order after an abort was not heeded"
+    assert "silent" not in box.logs(), "the order after the abort was ignored"
     settled(box)
 
 
 def test_unfinished_pull_is_resumed_after_a_clean_stop(box, bad):
-    """SIGTERM leaves a checkpoint: nothing is fetched and nothing hashed again."""
+    """SIGTERM leaves a checkpoint. Nothing is fetched or hashed again."""
     with box.up():
         fetching = stalled(box, bad, 3 * MIB)
         kill(fetching.pid)
@@ -166,7 +166,7 @@ def flipped(data):
     return bytes([data[0] ^ 1]) + data[1:]
 
 
-def test_wrong_bytes_once_heal_in_one_run(box, bad):
+def test_wrong_bytes_once_are_recovered_in_one_run(box, bad):
     bad.on("/blob", badserver.whole(flipped(DATA)), badserver.whole(DATA))
     fetch(box, bad.url("/blob"), DIGEST)
     assert box.blob(DIGEST).read_bytes() == DATA
@@ -174,7 +174,7 @@ def test_wrong_bytes_once_heal_in_one_run(box, bad):
     settled(box)
 
 
-def test_wrong_bytes_for_ever_fail_and_do_not_wedge(box, bad):
+def test_wrong_bytes_forever_fail_and_do_not_wedge(box, bad):
     bad.on("/blob", badserver.whole(flipped(DATA)))
     failed = fetch(box, bad.url("/blob"), DIGEST, want=BAD_DATA)
     assert DIGEST in failed.stderr and digest_of(flipped(DATA)) in failed.stderr, failed.stderr
@@ -184,8 +184,8 @@ def test_wrong_bytes_for_ever_fail_and_do_not_wedge(box, bad):
     settled(box)
 
 
-def test_flipped_byte_in_a_partial_heals(box, bad):
-    """Somebody's hand, or a bad disk, while nothing runs: the running digest has seen other bytes than lie there."""
+def test_flipped_byte_in_a_partial_file_is_recovered(box, bad):
+    """The file changes while nothing runs, as on a bad disk, so it no longer matches the running digest."""
     with box.up():
         fetching = stalled(box, bad, 3 * MIB)
         kill(fetching.pid)
@@ -205,7 +205,7 @@ HALF_MADE = {
     "transfer without data": [("transfer", f"ref={DIGEST}\n".encode())],
     "empty checkpoint": [("transfer", f"ref={DIGEST}\n".encode()), ("data", DATA[:MIB]), ("checkpoint", b"")],
     "data without checkpoint": [("transfer", f"ref={DIGEST}\n".encode()), ("data", DATA[:MIB])],
-    "checkpoint of rubbish": [
+    "garbage in checkpoint": [
         ("transfer", f"ref={DIGEST}\n".encode()), ("data", DATA[:MIB]), ("checkpoint", os.urandom(9000)),
     ],
     "data longer than the whole": [("transfer", f"ref={DIGEST}\nsize={len(DATA)}\n".encode()), ("data", DATA + b"!")],
@@ -213,7 +213,7 @@ HALF_MADE = {
 
 
 @pytest.mark.parametrize("files", HALF_MADE.values(), ids=HALF_MADE)
-def test_half_made_ingest_does_not_wedge(box, bad, files):
+def test_incomplete_ingest_does_not_wedge(box, bad, files):
     box.ingest(DIGEST).mkdir(parents=True)
     for name, content in files:
         (box.ingest(DIGEST) / name).write_bytes(content)
@@ -224,7 +224,7 @@ def test_half_made_ingest_does_not_wedge(box, bad, files):
 
 
 def test_failed_pull_keeps_what_arrived(box, bad):
-    """One layer is not available; the other is there at the next try."""
+    """One layer is missing at first. The next pull does not fetch the other one again."""
     config, other = config_blob(), os.urandom(1000)
     layers = [{"mediaType": "application/octet-stream", "digest": digest_of(d), "size": len(d)} for d in (DATA, other)]
     manifest = manifest_blob(config, layers)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests and events: who is told what, which versions are understood, and in whose directories the sockets lie."""
+"""Requests and events: who receives what, which versions are accepted, and who owns the directories of the sockets."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ LATER = wire.VERSION + 1
 
 
 def text_of(error):
-    """What an ERROR says."""
+    """The text of an ERROR."""
     assert error[3] == wire.ERROR, error
     return error[7 : 7 + int.from_bytes(error[5:7], "big")].decode()
 
@@ -36,15 +36,15 @@ def subscribed(box, ref, stage="ingestd"):
 
 
 def test_events_are_filtered(box, bad):
-    """Who subscribed to one ref hears of that alone, whoever else fetches what."""
+    """A subscriber to one ref receives no events of other refs."""
     mine, other = map(digest_of, BLOBS)
     for data in BLOBS:
         bad.on(f"/{data.decode()}", badserver.whole(data))
-    with box.up(), subscribed(box, mine) as one, subscribed(box, "") as all_of_it:
+    with box.up(), subscribed(box, mine) as one, subscribed(box, "") as every:
         for data in BLOBS[::-1]:
             box.sluice("fetch", bad.url(f"/{data.decode()}"), "--digest", digest_of(data))
         assert ref_of(one.receive()) == mine
-        assert ref_of(all_of_it.receive()) == other
+        assert ref_of(every.receive()) == other
         one.socket.settimeout(0)
         while True:
             try:
@@ -53,8 +53,8 @@ def test_events_are_filtered(box, bad):
                 break
 
 
-def test_slow_client_is_dropped_and_told(box, bad):
-    """It does not read while more happens than all buffers take: it hears why it is let go, and nobody waited for it."""
+def test_slow_client_is_dropped_with_a_reason(box, bad):
+    """It does not read while more events arrive than the buffers hold. It is told why, and nobody waited for it."""
     layers = [b"%d" % i for i in range(600)]
     config = config_blob()
     manifest = manifest_blob(config, [descriptor(layer, LAYER) for layer in layers])
@@ -71,7 +71,7 @@ def test_slow_client_is_dropped_and_told(box, bad):
 
 @pytest.mark.parametrize("stage", ["ingestd", "commitd"])
 def test_versions(box, stage):
-    """A neighbouring version goes on, another one is refused by name; either way everybody else is served."""
+    """A client of a neighbouring version is served, one of another is refused by name. Others are not affected."""
     near = wire.message("PING", protocol=LATER, lowest=wire.VERSION, highest=LATER, version="9.9")
     far = wire.message("PING", protocol=LATER, lowest=LATER, highest=LATER + 2, version="9.9")
     with box.up():
@@ -88,8 +88,8 @@ def test_versions(box, stage):
         box.sluice("status")
 
 
-def test_stage_of_another_version(box):
-    """fetchd's place taken by one that talks a later protocol: it is told, and gets no order."""
+def test_stage_of_another_version_gets_no_order(box):
+    """A fetchd with a later protocol is told so."""
     box.store.mkdir()
     ingestd = box.popen("ingestd")
     wait_for("ingestd", lambda: (box.runtime / "fetch/chunks").exists())
@@ -109,7 +109,7 @@ def modes(box):
 
 def test_directories(box):
     with box.up():
-        wait_for("all of them", lambda: all((box.runtime / stage / "holder").exists() for stage in STAGES))
+        wait_for("all stages", lambda: all((box.runtime / stage / "holder").exists() for stage in STAGES))
         assert set(modes(box).values()) == {0o700}
         for stage in STAGES:
             assert stat.S_IMODE(os.stat(box.runtime / stage / "lock").st_mode) == 0o600
@@ -117,7 +117,7 @@ def test_directories(box):
 
 
 @pytest.mark.parametrize("stage, name", [("ingestd", "ingestd"), ("ingestd", "fetch"), ("commitd", "seal"), ("commitd", "commitd"), ("fetchd", "fetchd"), ("fetchd", ".")])
-def test_directory_that_others_may_write_in(box, stage, name):
+def test_directory_writable_by_others_is_refused(box, stage, name):
     box.store.mkdir()
     (box.runtime / name).mkdir(parents=True, exist_ok=True)
     (box.runtime / name).chmod(0o770)
@@ -127,8 +127,8 @@ def test_directory_that_others_may_write_in(box, stage, name):
 
 
 @pytest.mark.parametrize("stage", ["ingestd", "commitd"])
-def test_something_in_place_of_a_socket(box, stage):
-    """A dead one's socket is replaced; what cannot be is named, in one line, which is the one that sluice shows."""
+def test_directory_in_place_of_a_socket_is_named(box, stage):
+    """The error is one line, and sluice shows that line."""
     box.store.mkdir()
     (box.runtime / stage / "ctl").mkdir(parents=True)
     box.runtime.chmod(0o750)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Disks that are full, or would be: told before the first byte where that can be known, waited out otherwise, and nothing
-that was written is fetched again.
+Full disks. Content that cannot fit is reported before the first byte. If space runs out later, the transfer waits, and
+bytes that were written are not fetched again.
 """
 
 import os
@@ -25,7 +25,7 @@ DIGEST = digest_of(DATA)
 SMALL = os.urandom(100_000)
 SMALL_DIGEST = digest_of(SMALL)
 DISK = 32 * MIB
-BESIDE = 64 << 10  # what ingestd wants beside the content, for its records
+BESIDE = 64 << 10  # reserved by ingestd for its records, in addition to the content
 
 KINDS = {
     "tmpfs": lambda place: disks.tmpfs(place, DISK),
@@ -37,7 +37,7 @@ KINDS = {
 
 @pytest.fixture
 def small_box(request):
-    """A box whose store is on a small file system of its own, box.disk."""
+    """A box whose store is on a small file system, box.disk."""
     kind = request.param
     why = disks.why_not("tmpfs" if kind == "inodes" else kind)
     if why:
@@ -61,7 +61,7 @@ def fetching(box, bad, path="/blob", digest=DIGEST, *more):
 
 
 def wait_for_rest(box, ref=DIGEST):
-    """Until the transfer waits for space; what status says of it."""
+    """Wait until the transfer waits for space. Returns its status."""
     def resting():
         found = box.run("sluice", "--json", "status", ref)
         return found.returncode == OK and box.status(ref)["state"] == "waiting"
@@ -75,13 +75,13 @@ def mib(size):
 
 
 def starts(bad, path="/blob"):
-    """Where each request for the blob began."""
+    """The offset of each request for the blob."""
     return [int(r.range[6:].partition("-")[0]) if r.range else 0 for r in bad.asked(path)]
 
 
 @on("tmpfs", "ext4")
 @pytest.mark.parametrize("size", [("--size", len(DATA)), ()], ids=["known", "learned"])
-def test_what_cannot_fit_is_reported_before_its_first_byte(small_box, bad, size):
+def test_oversized_blob_is_reported_before_the_first_byte(small_box, bad, size):
     box = small_box
     bad.on("/blob", badserver.whole(DATA))
     with box.up():
@@ -91,7 +91,7 @@ def test_what_cannot_fit_is_reported_before_its_first_byte(small_box, bad, size)
         needs, free = re.search(r"needs (\S+ MiB) more; ([0-9.]+) MiB free on '.+'", said).groups()
         assert needs == mib(len(DATA) + BESIDE) and len(DATA) // 2 < float(free) * MIB < len(DATA)
         assert box.size(DIGEST) == 0
-        # A GET that is not answered in time is repeated, and has a size that only the server said learned anew.
+        # A client repeats a GET that is not answered in time. A size known only from the server is then learned again.
         assert len(bad.asked("/blob")) in ([0] if size else [1, 2])
         box.disk.drain()
         box.finish(fetch, want=OK)
@@ -99,7 +99,10 @@ def test_what_cannot_fit_is_reported_before_its_first_byte(small_box, bad, size)
 
 
 def begun(box, bad, with_length=True):
-    """A transfer that has 3 MiB of DATA when its disk gets full; then it gets some more. The asker, once it waits."""
+    """
+    A transfer has 3 MiB of DATA when its disk gets full, and then gets some more. Returns the client when the transfer
+    waits for space.
+    """
     gate = threading.Semaphore(0)
     bad.on("/blob", badserver.in_steps(DATA, (3 * MIB, 3 * MIB + 4000), gate, with_length), badserver.whole(DATA))
     fetch = fetching(box, bad)
@@ -112,21 +115,21 @@ def begun(box, bad, with_length=True):
 
 
 @on("tmpfs", "ext4")
-def test_space_that_vanishes_is_waited_for(small_box, bad):
-    """With its length known, ext4 has reserved the space: so there it is not known."""
+def test_transfer_waits_for_space(small_box, bad):
+    """On ext4 the size is unknown, because space for a known size is reserved."""
     box = small_box
     with box.up():
         fetch = begun(box, bad, with_length=box.disk.is_tmpfs)
         had = box.size(DIGEST)
         box.disk.drain()
         box.finish(fetch, want=OK)
-    assert starts(bad) == [0, had], "what was written is fetched again"
+    assert starts(bad) == [0, had], "bytes that were written are fetched again"
     assert box.blob(DIGEST).read_bytes() == DATA
     settled(box)
 
 
 @on("ext4")
-def test_space_that_is_reserved_does_not_vanish(small_box, bad):
+def test_reserved_space_is_kept(small_box, bad):
     box = small_box
     gate = threading.Semaphore(0)
     bad.on("/blob", badserver.in_steps(DATA, (3 * MIB, len(DATA)), gate))
@@ -144,8 +147,8 @@ def test_space_that_is_reserved_does_not_vanish(small_box, bad):
 
 @on("tmpfs", "ext4")
 @pytest.mark.parametrize("how", ["killed", "stopped"])
-def test_a_stage_that_ends_on_a_full_disk_loses_nothing(small_box, bad, how):
-    """The state of the digest has its space already, so that the bytes still count for the next ingestd."""
+def test_stage_that_ends_on_a_full_disk_loses_no_bytes(small_box, bad, how):
+    """The checkpoint has its space already, so the next ingestd can use the bytes."""
     box = small_box
     with box.up():
         fetch = begun(box, bad, with_length=box.disk.is_tmpfs)
@@ -157,12 +160,12 @@ def test_a_stage_that_ends_on_a_full_disk_loses_nothing(small_box, bad, how):
         assert wait_for_rest(box)["offset"] == had
         box.disk.drain()
         box.finish(fetching(box, bad), want=OK)
-    assert starts(bad)[:2] == [0, had], "what was written is fetched again"
+    assert starts(bad)[:2] == [0, had], "bytes that were written are fetched again"
     settled(box)
 
 
 @on("tmpfs", "ext4")
-def test_others_that_fit_continue(small_box, bad):
+def test_smaller_transfers_continue(small_box, bad):
     box = small_box
     bad.on("/blob", badserver.whole(DATA))
     bad.on("/small", badserver.whole(SMALL))
@@ -178,8 +181,8 @@ def test_others_that_fit_continue(small_box, bad):
 
 
 @on("inodes")
-def test_inodes_are_waited_for_too(small_box, bad):
-    """Too few of them to make the ingest with: nothing of it stays in the way of others."""
+def test_transfer_waits_for_inodes(small_box, bad):
+    """There are too few to create the ingest. Nothing of it is left behind."""
     box = small_box
     bad.on("/blob", badserver.whole(DATA))
     with box.up():
@@ -195,7 +198,7 @@ def test_inodes_are_waited_for_too(small_box, bad):
 
 @on("inodes")
 def test_many_layers_share_few_inodes(small_box, bad):
-    """Each needs five while it is on its way and one in the end: those that cannot begin wait for those that can."""
+    """Each needs five while it runs and one at the end. Transfers that cannot start wait for those that have."""
     box = small_box
     layers, gate = [os.urandom(1000) for _ in range(10)], threading.Event()
     config = config_blob()
@@ -206,15 +209,15 @@ def test_many_layers_share_few_inodes(small_box, bad):
     with box.up():
         box.disk.take_inodes(left=26)
         pull = box.popen("sluice", "pull", f"{bad.address}/few-inodes:1")
-        wait_for("one that cannot begin", lambda: "No space left on device" in box.logs())
+        wait_for("a transfer that cannot start", lambda: "No space left on device" in box.logs())
         gate.set()
         box.finish(pull, want=OK)
     settled(box)
 
 
 @on("btrfs")
-def test_full_quota_is_waited_out_without_asking_the_server(small_box, bad):
-    """statvfs(2) knows nothing of it, so it is tried: by reserving the space, each time a little later."""
+def test_transfer_waits_for_quota_without_requests(small_box, bad):
+    """statvfs(2) does not show a quota, so ingestd tries to reserve the space, at growing intervals."""
     box = small_box
     bad.on("/blob", badserver.whole(DATA))
     bad.on("/small", badserver.whole(SMALL))
@@ -230,7 +233,7 @@ def test_full_quota_is_waited_out_without_asking_the_server(small_box, bad):
         assert box.size(DIGEST) == 0
         box.disk.limit(None)
         box.finish(fetch, want=OK)
-    assert re.search(rf"{re.escape(said)} \(repeated \d+ times\)", box.logs()), "not counted"
+    assert re.search(rf"{re.escape(said)} \(repeated \d+ times\)", box.logs()), "repeated lines are not counted"
     assert starts(bad) == [0]
     settled(box)
 
@@ -239,7 +242,7 @@ def test_full_quota_is_waited_out_without_asking_the_server(small_box, bad):
 
 
 @on("tmpfs")
-def test_a_name_on_a_full_disk_is_refused_and_the_old_ones_stay(small_box, registry):
+def test_naming_on_a_full_disk_fails_and_keeps_old_names(small_box, registry):
     box = small_box
     pusher = Pusher(registry.address, "named")
     pusher.image("1", [pusher.blob_bytes(SMALL)])
@@ -265,7 +268,7 @@ def put(box, data, *words):
 
 
 @on("tmpfs", "ext4")
-def test_put_of_what_cannot_fit(small_box):
+def test_put_of_an_oversized_blob_is_refused(small_box):
     box = small_box
     box.disk.leave(len(DATA) - MIB)
     refused = put(box, DATA, "--size", len(DATA))
@@ -279,7 +282,7 @@ def test_put_of_what_cannot_fit(small_box):
 
 
 @on("tmpfs", "ext4")
-def test_put_on_a_disk_that_gets_full(small_box):
+def test_put_stops_when_the_disk_is_full(small_box):
     box = small_box
     box.disk.leave(len(DATA) - MIB)
     stopped = put(box, DATA)
@@ -296,7 +299,7 @@ def test_put_on_a_disk_that_gets_full(small_box):
 
 
 @on("tmpfs", "inodes")
-def test_put_if_no_store_can_be_created(small_box):
+def test_put_without_space_for_a_store(small_box):
     box = small_box
     if os.statvfs(box.disk.path).f_files:
         box.disk.take_inodes(left=0)
@@ -308,7 +311,7 @@ def test_put_if_no_store_can_be_created(small_box):
 
 
 def test_file_size_limit(box, bad):
-    """RLIMIT_FSIZE of whoever starts the stages: an error like any other, and no signal that kills ingestd again and again."""
+    """RLIMIT_FSIZE of the caller is an ordinary error. SIGXFSZ does not kill ingestd over and over."""
     data = os.urandom(3 * MIB)
     bad.on("/large", badserver.whole(data))
     box.prefix = ["prlimit", f"--fsize={MIB}"]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Raw garbage on each socket while a pull runs: bytes that are not a handshake, a frame or a message, or a message that has no
-business there, and a thousand connections. The stage answers, or dies and is restarted, and the pull continues: the
-content is right, and what had arrived before is not requested again.
+Raw garbage on each socket while a pull runs: invalid handshakes, frames and messages, valid messages of another pipe,
+and a thousand connections. The stage answers, or dies and is restarted. The pull continues, its content is right, and
+bytes that had arrived are not requested again.
 
-Who may come near these sockets is the business of tests/systemd.
+tests/systemd checks who can reach these sockets.
 """
 
 import collections
@@ -30,13 +30,13 @@ DATA = os.urandom(3 * MIB)
 DIGEST = digest_of(DATA)
 OTHER = digest_of(b"unrequested")
 SEED = 20260131
-CROWD = 1000  # connections; with those of the test itself below the usual limit of 1024 descriptors on our side
+CROWD = 1000  # connections; with the test's own descriptors below the usual limit of 1024
 
 Pipe = collections.namedtuple("Pipe", "stage file binder connects")
 
 
 def texts(ref):
-    """Messages about a ref, each under attempts that were never ordered, or that prove nothing."""
+    """Messages about a ref, under attempts that were never ordered or that prove nothing."""
     about = {"ref": ref, "attempt": 1 << 60}
     return {
         "fetch/orders": [wire.message("HELLO", incarnation=7)],
@@ -63,7 +63,7 @@ def texts(ref):
 
 
 def requests(ref):
-    """Requests that are no use, or of the other stage."""
+    """Requests without effect, or for the other stage."""
     return {
         "ingestd": [
             wire.message("GET", ref=OTHER, source="file:///etc/passwd", expected=OTHER, size=1),
@@ -86,7 +86,7 @@ def requests(ref):
 
 
 def orders(ref):
-    """What no ingestd would order."""
+    """Orders that no ingestd would send."""
     order = {"ref": ref, "attempt": 1, "size": wire.SIZE_UNKNOWN}
     sources = ("file:///etc/passwd", "gopher://x/", "http://", "blob://", "blob://x/../y@md5:1", "manifest://\u202e/a:1")
     return [
@@ -100,7 +100,7 @@ def orders(ref):
 
 
 def receipts(ref):
-    """What no commitd would send."""
+    """Receipts that no commitd would send."""
     return [
         wire.message("COMMITTED", ref=ref, digest=DIGEST),
         wire.message("REJECTED", ref=ref, digest=DIGEST, fail_class=4, text="\u202eno"),
@@ -117,16 +117,16 @@ PIPES = [
 ]
 
 
-def no_handshakes(noise):
-    """Pieces for a connection each: what comes instead of nanomsg's first bytes."""
+def bad_handshakes(noise):
+    """Pieces, for one connection each, in place of nanomsg's handshake."""
     good = wire.header(wire.PUSH)
     yield from ([], [b"\0"], [good[:4]], [good[:7]], [bytes(8)], [b"\xff" * 8], [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
     yield from ([wire.header(protocol)] for protocol in (0, 16, 49, 80, 81, 96, 65535))
     yield from ([noise.randbytes(noise.randrange(1, 4000))] for _ in range(10))
 
 
-def no_frames(pipe, message, step=1):
-    """The handshake, and then no frame: half a length, one that is huge, or a message that ends early."""
+def bad_frames(pipe, message, step=1):
+    """A handshake and an invalid frame: half a length, a huge length, or a message that ends early."""
     good = wire.header(pipe.connects)
     whole = wire.framed(message)
     yield from ([good, whole[:n]] for n in range(0, len(whole), step))
@@ -134,8 +134,8 @@ def no_frames(pipe, message, step=1):
     yield [good, wire.framed(b"")]
 
 
-def no_messages(pipe, noise, messages):
-    """Whole frames on one connection: messages that are cut at each byte, changed, lengthened, or have no business here."""
+def bad_messages(pipe, noise, messages):
+    """Whole frames on one connection: messages cut at each byte, changed, lengthened, or of another pipe."""
     pieces = [wire.header(pipe.connects)]
     for message in messages:
         step = max(1, len(message) // 200)
@@ -152,12 +152,12 @@ def no_messages(pipe, noise, messages):
 
 
 def deadly(pipe):
-    """What nanomsg asserts about: a frame of a kind that there is not."""
+    """A frame of an unknown kind, on which nanomsg asserts."""
     return [wire.header(pipe.connects), wire.framed(b"x", kind=7)]
 
 
 def answers(box, stage):
-    """The stage, or its successor, serves."""
+    """Wait until the stage, or its successor, answers."""
     wait_for(f"{stage} to answer", lambda: box.answers(stage))
 
 
@@ -166,7 +166,7 @@ def descriptors(pid):
 
 
 def crowd(box, pipe):
-    """Very many at once, half of them with a good handshake; all of them go again, and so do their descriptors."""
+    """Open CROWD connections, half of them with a valid handshake. When they end, their descriptors are closed."""
     pid = box.stage(pipe.stage)
     before = descriptors(pid)
     with contextlib.ExitStack() as stack:
@@ -174,13 +174,13 @@ def crowd(box, pipe):
             s = stack.enter_context(wire.dial(box.runtime / pipe.file))
             with contextlib.suppress(OSError):
                 s.send(wire.header(pipe.connects) if i % 2 else b"\0SP")
-        wait_for("many of them to be let in", lambda: descriptors(box.stage(pipe.stage)) > before + 100)
+        wait_for("many connections to be accepted", lambda: descriptors(box.stage(pipe.stage)) > before + 100)
     wait_for("the descriptors to be closed", lambda: descriptors(box.stage(pipe.stage)) < before + 20)
 
 
 @pytest.fixture
 def room():
-    """Descriptors for a crowd."""
+    """Raise the limit of descriptors for a crowd."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 2 * CROWD:
         pytest.skip(f"needs {2 * CROWD} descriptors, the limit is {hard}")
@@ -199,7 +199,7 @@ def say_all(box, pipe, connections):
 
 
 def refused(box, pipe):
-    """How many messages the stage says that it has refused there."""
+    """The number of refused messages on this pipe, from the stage's metrics."""
     for line in box.sluice("metrics").stdout.splitlines():
         if line.startswith("sluice_refused_messages_total") and f'pipe="{os.path.basename(pipe.file)}"' in line:
             return int(line.split()[-1])
@@ -216,9 +216,9 @@ def test_garbage_on_a_socket(box, bad, room, pipe):
         fetch = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
         assert box.wait_size(DIGEST, MIB, fetch)
         messages = texts(DIGEST)[pipe.file]
-        say_all(box, pipe, no_handshakes(noise))
-        say_all(box, pipe, no_frames(pipe, messages[0]))
-        say_all(box, pipe, no_messages(pipe, noise, messages))
+        say_all(box, pipe, bad_handshakes(noise))
+        say_all(box, pipe, bad_frames(pipe, messages[0]))
+        say_all(box, pipe, bad_messages(pipe, noise, messages))
         answers(box, pipe.stage)
         crowd(box, pipe)
         answers(box, pipe.stage)
@@ -226,7 +226,7 @@ def test_garbage_on_a_socket(box, bad, room, pipe):
             assert refused(box, pipe) >= 100
             old = box.stage(pipe.stage)
             wire.say(box.runtime / pipe.file, *deadly(pipe), until=wire.is_gone)
-            wait_for("it to die of that", lambda: old not in box.pids())
+            wait_for("the stage to abort", lambda: old not in box.pids())
             answers(box, pipe.stage)
         gate.release()
         box.finish(fetch, want=OK)
@@ -236,8 +236,8 @@ def test_garbage_on_a_socket(box, bad, room, pipe):
     settled(box)
 
 
-# Who connects where, and what is there instead of the stage that binds it. nanomsg may take a connection that ended in
-# the handshake for a good one; who connects renews it.
+# Which stage connects where, and to what in place of the stage that binds there. nanomsg may take a connection that
+# ended in the handshake for a good one; the connecting end renews it.
 IMPOSTORS = [
     Pipe("fetchd", "fetch/orders", wire.PULL, wire.PUSH),
     Pipe("fetchd", "fetch/chunks", wire.PUSH, wire.PULL),
@@ -248,19 +248,19 @@ IMPOSTORS = [
 
 @pytest.mark.parametrize("pipe", IMPOSTORS, ids=lambda pipe: f"{pipe.stage}-{pipe.file.replace('/', '-')}")
 def test_impostor_behind_a_socket(box, bad, pipe):
-    """Garbage from whoever has bound a socket before the stage whose it is; that one takes its place in the end."""
+    """An impostor binds a socket before its owner does, and sends garbage. Later the owner takes the socket back."""
     noise = random.Random(f"{SEED} {pipe.stage} {pipe.file}")
     hello = [wire.message("HELLO", incarnation=7)]
     messages = {"fetch/orders": orders, "seal/receipts": receipts}.get(pipe.file, lambda ref: hello)(DIGEST)
-    said = [*no_handshakes(noise), *no_frames(pipe, messages[0], 7), *no_messages(pipe, noise, messages)]
+    said = [*bad_handshakes(noise), *bad_frames(pipe, messages[0], 7), *bad_messages(pipe, noise, messages)]
     connections = [(pieces, wire.is_read if reads(pipe) else None) for pieces in said]
-    if reads(pipe):  # it may hang up by itself just then, to renew the connection
+    if reads(pipe):  # it may end the connection at that moment, to renew it
         connections += [(deadly(pipe), wire.is_gone)] * 50
     box.runtime.mkdir()
     with wire.Impostor(box.runtime / pipe.file, connections) as impostor:
         stage = box.popen(pipe.stage)
-        wait_for("all of it to be said", lambda: impostor.done.is_set() or stage.poll() is not None)
-        assert impostor.done.is_set() != reads(pipe), "it is still there, or not any more"
+        wait_for("the impostor to have sent everything", lambda: impostor.done.is_set() or stage.poll() is not None)
+        assert impostor.done.is_set() != reads(pipe), "an orderly stage has died, or a deadly frame did not kill it"
         if not reads(pipe):
             stage.terminate()
             box.finish(stage, want=OK)
@@ -270,22 +270,22 @@ def test_impostor_behind_a_socket(box, bad, pipe):
     settled(box)
 
 
-def test_receipt_for_what_is_not_stored(box, bad):
-    """The ingest would be removed for it: the blob is looked for first, and the seal is said again."""
+def test_receipt_for_a_missing_blob_is_refused(box, bad):
+    """A receipt removes the ingest. ingestd looks for the blob first, and sends the seal again."""
     gate = threading.Semaphore(0)
     bad.on("/blob", badserver.in_steps(DATA, (MIB, len(DATA)), gate))
     with box.up() as up:
         fetch = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
         assert box.wait_size(DIGEST, MIB, fetch)
-        os.kill(up.pid, signal.SIGSTOP)  # commitd is gone for as long as we take its place
+        os.kill(up.pid, signal.SIGSTOP)  # commitd stays dead while we take its place
         kill(box.stage("commitd"))
         gate.release()
         assert box.wait_sealed(DIGEST)
-        wait_for("the seal to be noted", lambda: b"sealed=" in (box.ingest(DIGEST) / "transfer").read_bytes())
+        wait_for("the seal to be recorded", lambda: b"sealed=" in (box.ingest(DIGEST) / "transfer").read_bytes())
         (box.runtime / "seal/receipts").unlink()
         with nano.Socket(nano.PUSH).bind(box.runtime / "seal/receipts") as forger:
             forger.send(wire.message("COMMITTED", ref=DIGEST, digest=DIGEST))
-            wait_for("it to be refused", lambda: "reports a blob as stored that is not" in box.logs())
+            wait_for("the receipt to be refused", lambda: "reports a blob as stored that is not" in box.logs())
         assert box.is_sealed(DIGEST)
         os.kill(up.pid, signal.SIGCONT)
         box.finish(fetch, want=OK)
@@ -297,7 +297,7 @@ def test_receipt_for_what_is_not_stored(box, bad):
 
 
 def packets(noise, messages):
-    """What is no message: cut, changed, lengthened, of another version, or noise."""
+    """Invalid messages: cut, changed, lengthened, of another version, or noise."""
     for message in messages:
         yield from (message[:n] for n in range(1, len(message), max(1, len(message) // 50)))
         yield message + b"\0"
@@ -311,20 +311,20 @@ def packets(noise, messages):
 
 
 def ctl_crowd(box, stage):
-    """Very many at once, of whom the oldest are let go; all descriptors are given back."""
+    """Open CROWD connections, of which the stage drops the oldest. When they end, their descriptors are closed."""
     before = descriptors(box.stage(stage))
     with contextlib.ExitStack() as stack:
         for _ in range(CROWD):
             with contextlib.suppress(BlockingIOError):
                 stack.enter_context(wire.Ctl(box.runtime / stage / "ctl"))
-        wait_for("many of them to be let in", lambda: descriptors(box.stage(stage)) > before + 100)
+        wait_for("many connections to be accepted", lambda: descriptors(box.stage(stage)) > before + 100)
         answers(box, stage)
     wait_for("the descriptors to be closed", lambda: descriptors(box.stage(stage)) < before + 20)
 
 
 @pytest.mark.parametrize("stage", ["ingestd", "commitd"])
 def test_garbage_on_ctl(box, bad, room, stage):
-    """It ends the connection that it came on, and nothing else: the stage does not even die of it."""
+    """It ends only the connection that it came on; the stage survives."""
     noise = random.Random(f"{SEED} {stage}")
     gate = threading.Semaphore(0)
     bad.on("/blob", badserver.in_steps(DATA, (MIB, len(DATA)), gate))

@@ -13,7 +13,7 @@ from stages import STAGES, memory_peak
 LIMIT = 16 * MIB
 HUGE = 4 * BIG
 
-pytestmark = pytest.mark.skipif("/san/" in f"{BINDIR}/", reason="sanitizers have memory of their own")
+pytestmark = pytest.mark.skipif("/san/" in f"{BINDIR}/", reason="sanitizers use memory of their own")
 
 
 def peaks(box):
@@ -33,7 +33,7 @@ def test_one_big_blob(big_box, registry, big):
 
 
 def test_ranges(box, paced):
-    """As many as there may be, with the window that belongs to them."""
+    """The maximum number of ranges, with the window that they need."""
     with box.up():
         box.sluice("fetch", f"http://{paced.address}/files/blob", "--digest", paced.digest)
         check(box)
@@ -50,7 +50,7 @@ def test_several_images_at_once(box, registry, sample):
 
 
 def test_four_times_the_big_blob(big_box, area):
-    """A file with holes, so that only the store needs room for it."""
+    """A sparse file, so that only the store needs room for it."""
     if not room_for(HUGE + BIG, str(area)):
         pytest.skip(f"no room for {HUGE} bytes")
     files = area / "files"

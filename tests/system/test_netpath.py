@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What happens to packets: loss, a slow link, delay, a hole, resets, a link that is down, a firewall that drops. Our
-programs and nginx are in two network namespaces. Each fault is shown to have happened; each pull finishes, and the
-server's log shows that nothing was sent twice but what was on its way. NET_HOLD_S says for how many seconds a fault stays; without it,
-until it was noticed.
+Faults of the network: loss, a slow link, delay, a black hole, resets, a link that is down, a firewall that drops
+packets. Our programs and nginx are in two network namespaces. Each fault is shown to have happened, and each pull
+finishes. The server's log shows that only bytes in flight were sent twice. NET_HOLD_S is the duration of a fault in
+seconds; without it, a fault lasts until it is noticed.
 """
 
 import os
@@ -22,11 +22,11 @@ from servers import wait_for
 
 DATA = os.urandom(16 * MIB)
 DIGEST = digest_of(DATA)
-LITTLE = 2 * MIB  # for where each byte takes its time
+LITTLE = 2 * MIB  # for slow links
 QUARTER = len(DATA) // 4
 HOLD_S = float(os.environ.get("NET_HOLD_S", "0"))
 STALL_S = 5 if HOLD_S else 1
-# What each connection that breaks may have on its way: the socket of nginx, the window, and a chunk in fetchd's hands.
+# What a broken connection may lose: the send buffer of nginx, the window, and a chunk in fetchd.
 IN_FLIGHT = 1 * MIB
 MISSING = Path.missing()
 
@@ -59,7 +59,7 @@ def configure(box, authority, stall_s=STALL_S, retries=1000):
 
 @pytest.fixture
 def serve(path, area, authority, request):
-    """A function that starts nginx with DATA, or the first `size` bytes of it, as /files/blob."""
+    """A function that starts nginx with the first `size` bytes of DATA as /files/blob."""
     directory = area / f"far-{request.node.name}"
     files = directory / "files"
     files.mkdir(parents=True)
@@ -81,7 +81,7 @@ def begin(box, server, data=DATA):
 
 
 def end(box, server, process, data=DATA):
-    """It succeeds. Returns (requests, bytes that were sent beyond those of the blob)."""
+    """Wait for success. Returns (requests, bytes sent beyond the size of the blob)."""
     box.finish(process, want=0)
     box.gone()
     server.settle()
@@ -92,7 +92,7 @@ def end(box, server, process, data=DATA):
 
 
 def hold(noticed):
-    """A fault lasts as long as requested, and at least until it was noticed."""
+    """Keep the fault for HOLD_S, and at least until it is noticed."""
     started = time.monotonic()
     wait_for("the fault to be noticed", noticed)
     time.sleep(max(0, started + HOLD_S - time.monotonic()))
@@ -100,8 +100,8 @@ def hold(noticed):
 
 def freeze(path, after=QUARTER):
     """
-    After this many bytes the server's packets are dropped, so that what follows hits the middle of the download,
-    however slow this machine is. path.rules("far") thaws it.
+    Drop the server's packets after this many bytes, so that the fault hits the middle of the download, however slow
+    this machine is. path.rules("far") ends it.
     """
     path.rules("far", f"tcp sport 443 quota over {after} bytes counter name hits drop")
 
@@ -111,7 +111,7 @@ def frozen(path):
 
 
 def begin_and_freeze(box, path, server):
-    """A download that hangs in its middle."""
+    """Start a download that hangs in the middle."""
     freeze(path)
     process = begin(box, server)
     frozen(path)
@@ -122,11 +122,11 @@ def was_tried_again(box, times=2):
     return lambda: box.logs().count("trying") >= times
 
 
-# ── what TCP makes good ──
+# ── faults that TCP corrects ──
 
 
 def test_loss(box, path, serve):
-    """Two packets of a hundred."""
+    """2 %."""
     server = serve()
     path.rules("far", "tcp sport 443 numgen random mod 1000 < 20 counter name hits drop")
     assert end(box, server, begin(box, server)) == (1, 0)
@@ -142,15 +142,15 @@ def test_slow_link(box, path, serve):
 
 
 def test_delay(box, path, serve):
-    """20 ms and up to 10 more or less, so that packets overtake each other."""
+    """20 ms ± 10 ms, so that packets overtake each other."""
     server, data = serve(size=LITTLE), DATA[:LITTLE]
     with path.delay(20, 10) as held:
         assert end(box, server, begin(box, server, data), data) == (1, 0)
         assert held() > 0
 
 
-def test_link_that_is_down_for_a_moment(box, path, serve, authority):
-    """Shorter than the stall time-out: the same connection continues."""
+def test_link_down_shorter_than_the_stall_timeout(box, path, serve, authority):
+    """The same connection continues."""
     configure(box, authority, stall_s=60)
     server = serve()
     process = begin_and_freeze(box, path, server)
@@ -162,18 +162,18 @@ def test_link_that_is_down_for_a_moment(box, path, serve, authority):
     assert end(box, server, process) == (1, 0)
 
 
-# ── what fetchd makes good ──
+# ── faults that fetchd recovers from ──
 
 
 def check(box, server, process):
-    """Every request but the first resumes where those before it stopped."""
+    """Every later request resumes where the last one stopped."""
     requests, twice = end(box, server, process)
     assert requests >= 2
     assert 0 <= twice <= IN_FLIGHT * (requests - 1), f"{twice} bytes were sent twice in {requests} requests"
 
 
-def test_hole(box, path, serve):
-    """A firewall that lets some megabytes through, and then nothing: only silence tells."""
+def test_black_hole(box, path, serve):
+    """A firewall passes some megabytes and then drops everything silently."""
     server = serve()
     process = begin_and_freeze(box, path, server)
     hold(was_tried_again(box))
@@ -181,8 +181,8 @@ def test_hole(box, path, serve):
     check(box, server, process)
 
 
-def test_resets(box, path, serve):
-    """Every connection is killed, three times."""
+def test_three_resets(box, path, serve):
+    """Every connection is reset, three times."""
     server = serve()
     freeze(path)
     process = begin(box, server)
@@ -195,7 +195,7 @@ def test_resets(box, path, serve):
 
 
 def test_firewall_drops_the_port(box, path, serve):
-    """The classic: port 443 is dropped in mid-download, both ways."""
+    """Port 443 is dropped in mid-download, in both directions."""
     server = serve()
     process = begin_and_freeze(box, path, server)
     path.rules("near", "tcp dport 443 counter name hits drop")
@@ -207,7 +207,7 @@ def test_firewall_drops_the_port(box, path, serve):
     check(box, server, process)
 
 
-def test_link_that_is_down(box, path, serve):
+def test_link_down(box, path, serve):
     server = serve()
     process = begin_and_freeze(box, path, server)
     path.link("down")

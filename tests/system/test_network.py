@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers that misbehave: what fetchd checks before it passes on a byte, and what it tries again."""
+"""Servers that misbehave: what fetchd checks before it passes on a byte, and what it retries."""
 
 import os
 
@@ -19,7 +19,7 @@ def fetch(box, bad, *more, want=OK):
     return box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, *more, want=want)
 
 
-HEALED = {  # what comes before a right answer, and how many requests it takes in all
+RECOVERED = {  # the answers before a good one
     "short body": [badserver.cut_short(DATA, HALF)],
     "reset": [badserver.cut_short(DATA, HALF, reset=True)],
     "three short bodies": [badserver.cut_short(DATA, MIB)] * 3,
@@ -30,8 +30,8 @@ HEALED = {  # what comes before a right answer, and how many requests it takes i
 }
 
 
-@pytest.mark.parametrize("behaviours", HEALED.values(), ids=HEALED)
-def test_healed_within_one_run(box, bad, behaviours):
+@pytest.mark.parametrize("behaviours", RECOVERED.values(), ids=RECOVERED)
+def test_failures_are_recovered_within_one_run(box, bad, behaviours):
     bad.on("/blob", *behaviours, badserver.whole(DATA))
     fetch(box, bad, "--size", len(DATA))
     assert box.blob(DIGEST).read_bytes() == DATA
@@ -56,8 +56,8 @@ def test_progress_refills_the_retries(box, bad):
 STEP = 64 << 10  # new bytes that give one retry back
 
 
-def test_the_worst_link_that_moves_finishes(box, bad):
-    """Each try brings as little as gives that try back, and there is one retry in all."""
+def test_worst_link_that_makes_progress_finishes(box, bad):
+    """There is one retry, and each try brings just enough bytes to earn it back."""
     data = DATA[: 40 * STEP + 1]
     box.configure("[fetchd]\nmax_retries = 1\nretry_delay = 1ms\n")
     bad.on("/blob", badserver.cut_short(data, STEP))
@@ -66,7 +66,7 @@ def test_the_worst_link_that_moves_finishes(box, bad):
     settled(box)
 
 
-BARELY = {  # what each answer brings: the behaviour, and how many requests it gets with two retries
+BARELY = {  # bytes of each answer: the behaviour, and the number of requests with two retries
     "single bytes": (badserver.cut_short(DATA, 1), 3),
     "half of what gives a retry back": (badserver.cut_short(DATA, STEP // 2), 5),
     "the same bytes": (lambda x: (x.head(200, {"Content-Length": len(DATA)}), x.body(DATA[:HALF]), x.hang_up()), 3),
@@ -74,7 +74,7 @@ BARELY = {  # what each answer brings: the behaviour, and how many requests it g
 
 
 @pytest.mark.parametrize("behaviour, requests", BARELY.values(), ids=BARELY)
-def test_a_server_that_brings_too_little_is_given_up(box, bad, behaviour, requests):
+def test_too_little_progress_is_given_up(box, bad, behaviour, requests):
     box.configure("[fetchd]\nmax_retries = 2\nretry_delay = 1ms\n")
     bad.on("/blob", behaviour)
     fetch(box, bad, want=AGAIN)
@@ -84,7 +84,7 @@ def test_a_server_that_brings_too_little_is_given_up(box, bad, behaviour, reques
     settled(box)
 
 
-def test_ranges_are_closed_and_encodings_unasked(box, bad):
+def test_ranges_are_closed_and_no_encoding_is_accepted(box, bad):
     bad.on("/blob", badserver.cut_short(DATA, HALF), badserver.whole(DATA))
     fetch(box, bad, "--size", len(DATA))
     assert bad.asked("/blob")[1].range == f"bytes={HALF}-{len(DATA) - 1}"
@@ -95,12 +95,12 @@ FAILED = {  # (behaviour, exit code)
     "404": (badserver.status(404), NOT_FOUND),
     "410": (badserver.status(410), NOT_FOUND),
     "500 for ever": (badserver.status(500), AGAIN),
-    "nothing but a reset": (badserver.cut_short(DATA, 0, reset=True), AGAIN),
+    "only a reset": (badserver.cut_short(DATA, 0, reset=True), AGAIN),
 }
 
 
 @pytest.mark.parametrize("behaviour, code", FAILED.values(), ids=FAILED)
-def test_failed_with_its_exit_code(box, bad, behaviour, code):
+def test_failure_has_its_exit_code(box, bad, behaviour, code):
     box.configure("[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n")
     bad.on("/blob", behaviour)
     failed = fetch(box, bad, want=code)
@@ -128,7 +128,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("answer", REFUSED.values(), ids=REFUSED)
 def test_wrong_part_is_refused(box, bad, answer):
-    """Not a byte of it is kept, nor one lost that was there."""
+    """None of its bytes are kept, and none that were there are lost."""
     bad.on("/blob", badserver.cut_short(DATA, HALF), answer)
     failed = fetch(box, bad, "--size", len(DATA), want=BAD_DATA)
     one_line(failed.stderr, bad.address)
@@ -139,8 +139,8 @@ def test_wrong_part_is_refused(box, bad, answer):
     settled(box)
 
 
-def test_endless_body_is_ended(box, bad):
-    """Whether the byte too many is seen before or after all that belong there have proved right."""
+def test_endless_body_is_cut_off(box, bad):
+    """Whether the excess byte is seen before or after the digest of the content has been verified."""
     bad.on("/blob", badserver.endless(DATA))
     ended = fetch(box, bad, "--size", len(DATA), want=None)
     assert ended.returncode in (OK, BAD_DATA), ended.stderr

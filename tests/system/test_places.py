@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a user's stages meet: never in a place that another user can make first. With real users, so it needs root."""
+"""A user's sockets are never in a directory that another user can create first. Needs root, to be two users."""
 
 import contextlib
 import os
@@ -16,14 +16,14 @@ from images import digest_of
 from stages import CANNOT_CREATE, OK
 
 USER, OTHER = 4711, 4712
-DATA = b"for whoever asks"
+DATA = b"public content"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be two users")
 
 
 @pytest.fixture
 def place():
-    """A directory that everybody may enter, with the programs in it; a home of each user."""
+    """A directory that everybody may enter, with the programs and a home for each user."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="slp-", dir="/tmp"))
     directory.chmod(0o755)
     shutil.copytree(BINDIR, directory / "bin")
@@ -36,7 +36,7 @@ def place():
 
 
 def squat(paths):
-    """Another user makes these first, as far as it can."""
+    """Another user tries to create these first."""
     script = "import os, sys\nfor p in sys.argv[1:]:\n    try: os.mkdir(p, 0o777)\n    except OSError: pass\n"
     subprocess.run(["/usr/bin/python3", "-c", script, *map(str, paths)], check=True, user=OTHER, group=OTHER, extra_groups=[])
 
@@ -52,8 +52,8 @@ def hex_of(store):
 
 
 @pytest.mark.parametrize("home", ["mine", "nowhere", "unset", "read-only"])
-def test_nobody_takes_the_place_of_a_user(place, bad, home):
-    """Without a runtime directory of its own: whatever name another user makes first, the command works."""
+def test_other_user_cannot_occupy_the_runtime_directory(place, bad, home):
+    """The user has no XDG_RUNTIME_DIR. The command works whatever names another user creates first."""
     bad.on("/file", badserver.whole(DATA))
     mine = place / str(USER)
     store = mine / "store"
@@ -68,19 +68,19 @@ def test_nobody_takes_the_place_of_a_user(place, bad, home):
         for path in squatted:
             with contextlib.suppress(FileNotFoundError):
                 path.rmdir()
-    assert not [path for path in (*mine.rglob(".run"), *mine.rglob(".sluice-*"))], "nothing is left of the stages"
+    assert not [path for path in (*mine.rglob(".run"), *mine.rglob(".sluice-*"))], "a runtime directory is left"
 
 
-def test_runtime_directory_of_another_user_is_passed_over(place, bad):
-    """As sudo leaves it in the environment."""
+def test_runtime_directory_of_another_user_is_skipped(place, bad):
+    """As sudo leaves in the environment."""
     bad.on("/file", badserver.whole(DATA))
     mine = place / str(USER)
     result = fetch(place, bad.url("/file"), {"HOME": str(mine), "XDG_RUNTIME_DIR": str(place / str(OTHER))}, "--store", str(mine / "store"))
     assert result.returncode == OK, result.stderr
 
 
-def test_store_that_others_may_replace(place, bad):
-    """No home, and a new store in a directory that anybody may write in: it is made first, and then only its owner writes there."""
+def test_new_store_in_a_shared_directory_is_private(place, bad):
+    """The user has no home. Only the owner can write in the new store. A directory of another user is refused."""
     bad.on("/file", badserver.whole(DATA))
     shared = place / "shared"
     shared.mkdir()

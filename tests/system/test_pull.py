@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pull a real image from a real registry, and let others read the store."""
+"""Pull a real image from a real registry, and read the store with other tools."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), p
 
 
 def stored(box):
-    """Digests of everything in the store."""
+    """Digests of all blobs in the store."""
     root = box.store / "blobs"
     return {f"{path.parent.name}:{path.name}" for path in root.glob("*/*")}
 
@@ -28,13 +28,13 @@ def document(box, digest):
 
 
 def needs(box, manifest_digest):
-    """A manifest and all that it lists."""
+    """A manifest and everything that it lists."""
     manifest = document(box, manifest_digest)
     return {manifest_digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
 
 
 def entry(box, name):
-    """The descriptor that index.json has for an image."""
+    """The image's descriptor in index.json."""
     index = json.loads((box.store / "index.json").read_bytes())
     found = [
         m for m in index["manifests"] if m.get("annotations", {}).get("org.opencontainers.image.ref.name") == name
@@ -51,7 +51,7 @@ def index_of(registry):
 
 @pytest.fixture(scope="module")
 def pulled(sample, tmp_path_factory):
-    """A store with the sample in it, for tests that only look."""
+    """A store with the sample, for tests that only read it."""
     box = Box(BINDIR, tmp_path_factory.mktemp("p"))
     box.sluice("pull", sample)
     box.gone()
@@ -93,7 +93,7 @@ def test_second_pull_fetches_no_blob(box, registry, sample):
     before = len(registry.accesses())
     box.sluice("pull", sample)
     registry.settle()
-    assert registry.accesses(since=before), "the second pull is to ask which manifest the tag names"
+    assert registry.accesses(since=before), "the second pull must resolve the tag"
     assert registry.blob_gets(since=before) == []
 
 
@@ -125,7 +125,7 @@ def test_no_blob_is_fetched_twice(box, registry, sample):
     assert len(gets) == len(set(gets))
 
 
-def test_tag_moves_when_the_registry_moves_it(box, registry):
+def test_tag_follows_the_registry(box, registry):
     pusher = Pusher(registry.address, "moving")
     reference = f"{registry.address}/moving:1"
     seen = []
@@ -155,7 +155,7 @@ def test_pull_with_a_password(box, area):
         assert found.stdout == b"", "a password is in the store or in a log"
 
 
-# ── others read the store ──
+# ── other tools read the store ──
 
 
 def tool(*command):

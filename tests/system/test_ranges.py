@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Big blobs in several ranges at once: which requests are sent, what a server that mishandles ranges costs, and what becomes
-of a range that breaks, hangs or is refused. The one stream with which a transfer begins hangs in each case
-until its ranges are where the case wants them.
+Big blobs in several ranges at once: which requests are sent, what a server that mishandles ranges costs, and how a
+range that breaks, hangs or is refused is recovered. A transfer begins with one stream; each case holds it until the
+ranges have reached the state under test.
 """
 
 import os
@@ -19,10 +19,10 @@ from servers import wait_for
 
 KIB = 1 << 10
 PART = 256 * KIB
-LEAD = 2 * PART  # the first range begins so far ahead of the stream
+LEAD = 2 * PART  # distance of the first range from the stream
 DATA = os.urandom(8 * MIB + 12345)
 DIGEST = digest_of(DATA)
-RANGE_TRIES = 4  # of one range, before the stream has its turn; what brings bytes does not count
+RANGE_TRIES = 4  # of one range without new bytes, before the stream takes over
 SMALL_RANGES = f"[fetchd]\nretry_delay = 10ms\nranges = 4\nrange_size = {PART}\nrange_min = 1M\n"
 
 
@@ -33,12 +33,12 @@ def ranges_of(bad, path="/blob"):
 
 
 def first_of(server, path="/blob"):
-    """Where the first range begins, and those after it each a PART later: LEAD ahead of what had arrived by then."""
+    """Start of the first range, LEAD ahead of the bytes that had arrived. Each further range starts a PART later."""
     return ranges_of(server, path)[0][0]
 
 
 def held(data, after, ready):
-    """All of it, but nothing behind `after` before `ready(server)`."""
+    """Serve the whole blob, but wait after `after` bytes until `ready(server)`."""
 
     def behave(x):
         x.head(200, {"Content-Length": len(data), "ETag": '"one"'})
@@ -50,7 +50,7 @@ def held(data, after, ready):
 
 
 def asked(count, path="/blob"):
-    """This many ranges were requested; the second only after a right answer to the first."""
+    """Whether this many ranges were requested. The second is requested only after a good answer to the first."""
     return lambda server: len(ranges_of(server, path)) >= count
 
 
@@ -64,13 +64,13 @@ def routed(stream, ranged):
 
 
 def once(bad_one, right):
-    """The first range request gets `bad_one`."""
+    """Answer the first range request with `bad_one`."""
     pending = [bad_one]
     return lambda x: (pending.pop() if pending else right)(x)
 
 
 def nth(n, bad_one, right):
-    """The nth range request gets `bad_one`."""
+    """Answer the nth range request with `bad_one`."""
     count = iter(range(1, 1 << 30))
     return lambda x: (bad_one if next(count) == n else right)(x)
 
@@ -90,25 +90,25 @@ def right(box):
     settled(box)
 
 
-# ── as it should be ──
+# ── servers that support ranges ──
 
 
 def test_ranges_join_without_gap_or_overlap(small, bad):
-    """A whole blob is requested without a range first; then come closed ranges, each byte once."""
+    """The first request has no range. Then come closed ranges, and each byte is requested once."""
     bad.on("/blob", routed(held(DATA, MIB, asked(2)), badserver.whole(DATA, {"ETag": '"one"'})))
     fetch(small, bad)
     right(small)
     assert [bool(r.range) for r in bad.asked("/blob")].index(True) == 1
     assert [r.range for r in bad.asked("/blob")].count("") == 1
     parts = sorted(ranges_of(bad))
-    assert LEAD <= parts[0][0] <= MIB + LEAD  # ahead of what had arrived of the MiB at the first range request
+    assert LEAD <= parts[0][0] <= MIB + LEAD  # up to 1 MiB had arrived at the first range request
     assert all(end == start for (_, end), (start, _) in zip(parts, parts[1:]))
     assert parts[-1][1] == len(DATA)
     assert all(end - start <= PART for start, end in parts)
 
 
-def test_small_blobs_are_left_alone(small, bad):
-    """Whatever the stream does: less than range_min is left."""
+def test_small_blobs_use_no_ranges(small, bad):
+    """However slow the stream is, because less than range_min is left."""
     small.configure(SMALL_RANGES.replace("range_min = 1M", "range_min = 8M"))
     data = DATA[: 8 * MIB - 1]
 
@@ -125,11 +125,11 @@ def test_small_blobs_are_left_alone(small, bad):
 
 
 def test_resumed_in_ranges(small, bad):
-    """What broke off resumes at its offset, and from there on in ranges; there must be none before."""
+    """A broken transfer resumes at its offset, and then uses ranges. It used none before."""
     small.configure(f"{SMALL_RANGES}ranges = 1\n")
 
     def broken_off(x):
-        """Settings count from the next request on."""
+        """New settings apply from the next request on."""
         x.promise(DATA)
         x.body(DATA[:MIB])
         small.configure(SMALL_RANGES)
@@ -151,11 +151,11 @@ def test_resumed_in_ranges(small, bad):
     right(small)
     assert ranges_of(bad)[0] == (MIB, len(DATA))
     assert MIB + LEAD <= sorted(ranges_of(bad))[1][0] <= 2 * MIB + LEAD
-    assert [end for _, end in ranges_of(bad)].count(len(DATA)) == 2, "the resumed one, and the last range"
+    assert [end for _, end in ranges_of(bad)].count(len(DATA)) == 2, "the resumed request and the last range"
 
 
-def test_connections_per_host_are_kept(small, bad):
-    """Two in all, and none that another transfer waits for: a range that is done gives its connection away."""
+def test_connections_per_host_are_limited(small, bad):
+    """Two in all. A range that is done hands its connection to another transfer that waits."""
     small.configure(SMALL_RANGES + "connections_per_host = 2\n")
     other = os.urandom(1000)
     running, most, lock = [0], [0], threading.Lock()
@@ -171,7 +171,7 @@ def test_connections_per_host_are_kept(small, bad):
         if first:
             wait_for("the other transfer", lambda: x.server.asked("/other") or x.server.released.is_set())
         with lock:
-            running[0] -= 1  # before the last byte is on its way, and a next request may be
+            running[0] -= 1  # before the last byte is sent, after which the next request may come
         badserver.whole(DATA if x.path == "/blob" else other)(x)
 
     bad.on("/blob", routed(held(DATA, MIB, asked(2)), counted))
@@ -185,7 +185,7 @@ def test_connections_per_host_are_kept(small, bad):
     right(small)
 
 
-# ── ranges that are mishandled ──
+# ── mishandled ranges ──
 
 
 def too_long(data):
@@ -213,7 +213,7 @@ MISHANDLED = {
     "206 of another total": badserver.wrong_total(DATA, len(DATA) + 1),
     "206 that is longer": too_long(DATA),
     "206 that is shorter": too_short(DATA),
-    "206 that does not say which": unsaid(DATA),
+    "206 without Content-Range": unsaid(DATA),
     "416": badserver.status(416, {"Content-Range": f"bytes */{len(DATA)}"}),
     "400": badserver.status(400),
 }
@@ -221,21 +221,21 @@ MISHANDLED = {
 
 @pytest.mark.parametrize("answer", MISHANDLED.values(), ids=MISHANDLED)
 def test_mishandled_ranges_cost_one_request(small, bad, answer):
-    """The stream continues to its end."""
+    """The stream continues to the end."""
     bad.on("/blob", routed(held(DATA, MIB, given_up(small)), answer))
     fetch(small, bad)
     assert [bool(r.range) for r in bad.asked("/blob")] == [False, True]
     right(small)
 
 
-def test_who_mishandles_ranges_is_remembered(small, bad):
+def test_host_that_mishandles_ranges_is_remembered(small, bad):
     bad.on("/blob", routed(held(DATA, MIB, given_up(small)), badserver.ignores_range(DATA)))
     other = DATA[::-1]
 
     def late(x):
         x.head(200, {"Content-Length": len(other)})
         x.body(other[:MIB])
-        x.server.released.wait(0.5)  # in which a range would be tried
+        x.server.released.wait(0.5)  # long enough for a range to be requested
         x.body(other[MIB:])
 
     bad.on("/other", late)
@@ -246,8 +246,8 @@ def test_who_mishandles_ranges_is_remembered(small, bad):
     right(small)
 
 
-def test_mishandled_later(small, bad):
-    """Nothing of what came rightly is lost: one stream resumes where the ranges stopped."""
+def test_range_mishandled_later_loses_no_bytes(small, bad):
+    """One stream resumes where the good ranges stopped."""
     bad.on("/blob", routed(held(DATA, MIB, asked(2)), lambda x: (
         badserver.ignores_range if x.start >= 4 * MIB and x.end != len(DATA) else badserver.whole)(DATA)(x)))
     fetch(small, bad)
@@ -255,15 +255,15 @@ def test_mishandled_later(small, bad):
     assert any(end == len(DATA) and 3 * MIB <= start < 4 * MIB + PART for start, end in ranges_of(bad)), ranges_of(bad)
 
 
-def test_parts_of_another_version_are_not_mixed(small, bad):
-    """Another ETag: another version, or a node that has its own. The stream has one version from start to end."""
+def test_ranges_of_another_version_are_not_used(small, bad):
+    """Another ETag means another version, or another node. The stream has one version from start to end."""
     bad.on("/blob", routed(held(DATA, MIB, given_up(small)), badserver.whole(DATA[::-1], {"ETag": '"two"'})))
     fetch(small, bad)
     right(small)
     assert len(bad.asked("/blob")) == 2
 
 
-# ── ranges that break ──
+# ── broken ranges ──
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["short body", "reset"])
@@ -274,14 +274,14 @@ def test_broken_range_resumes_where_it_stopped(small, bad, n, reset):
     fetch(small, bad)
     right(small)
     halves = [r for r in ranges_of(bad) if (r[0] - first_of(bad)) % PART == PART // 2]
-    assert reset or len(halves) == 1, ranges_of(bad)  # a reset may take with it what was not read yet
+    assert reset or len(halves) == 1, ranges_of(bad)  # a reset may discard bytes that were not read yet
     assert [r.range for r in bad.asked("/blob")].count("") == 1
 
 
 @pytest.mark.parametrize("brought", [0, PART // 3, PART // 2], ids=["nothing", "a third", "a chunk"])
 def test_range_that_never_works_falls_back_to_the_stream(small, bad, brought):
-    """Its budget is small; then the transfer's own rules count, at the first byte that is missing."""
-    small.configure(SMALL_RANGES.replace("10ms", "1ms"))  # before a partial chunk is passed on by its age
+    """Its budget of tries is small. Then the transfer's own rules apply, at the first missing byte."""
+    small.configure(SMALL_RANGES.replace("10ms", "1ms"))  # shorter than the age at which a partial chunk is passed on
     tries = []
 
     def ranged(x):
@@ -302,8 +302,8 @@ def test_range_that_never_works_falls_back_to_the_stream(small, bad, brought):
     assert [start for start, _ in ranges_of(bad)].count(tries[0]) == len(tries) + 1
 
 
-def test_the_stream_continues_behind_what_waits_for_the_pipe(small, bad):
-    """A range is refused while ingestd takes nothing: what came by the others goes first, and is not requested again."""
+def test_stream_resumes_behind_bytes_that_wait_for_the_pipe(small, bad):
+    """A range is refused while ingestd is stopped. The bytes of other ranges are delivered, not requested again."""
     stopped = threading.Event()
 
     def ranged(x):
@@ -321,7 +321,7 @@ def test_the_stream_continues_behind_what_waits_for_the_pipe(small, bad):
     with small.up():
         fetching = small.popen("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST)
         wait_for("ingestd to be stopped", stopped.is_set)
-        bad.released.wait(0.5)  # in which nothing must be requested
+        bad.released.wait(0.5)  # nothing must be requested in this time
         os.kill(small.stage("ingestd"), signal.SIGCONT)
         small.finish(fetching, want=0)
     right(small)
@@ -330,8 +330,8 @@ def test_the_stream_continues_behind_what_waits_for_the_pipe(small, bad):
 
 
 @pytest.mark.parametrize("which", ["the sixth", "the last"])
-def test_a_slow_range_is_opened_again(small, bad, which):
-    """No time-out ends it: the others are done and wait for it."""
+def test_slow_range_is_requested_again(small, bad, which):
+    """No timeout ends it. The other ranges are done and wait for it."""
     small.configure(SMALL_RANGES + "stall_timeout = 1h\nmin_speed = 0\n")
     halves = []
 
@@ -352,8 +352,8 @@ def test_a_slow_range_is_opened_again(small, bad, which):
     assert [r[0] for r in ranges_of(bad)].count(halves[0]) == 1, ranges_of(bad)
 
 
-def test_too_many_connections_for_the_server(small, bad):
-    """It takes two; whoever is refused leaves it at that, and no part is lost."""
+def test_server_that_limits_connections(small, bad):
+    """It allows two. A refused range is not requested over and over, and no part is lost."""
     running, lock, refused = [0], threading.Lock(), [0]
 
     def two_at_most(x):
@@ -380,8 +380,8 @@ def test_too_many_connections_for_the_server(small, bad):
 
 
 @pytest.mark.parametrize("code", [401, 403])
-def test_a_signed_url_that_expires_in_the_middle(small, bad, code):
-    """The ranges use the URL that the registry sent to, go back to the registry when it expires, and lose nothing."""
+def test_expired_signed_url_is_renewed(small, bad, code):
+    """Ranges use the target of the registry's redirect. When it expires they ask the registry, and lose no bytes."""
     signed, sent = [], []
 
     def registry(x):

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How fast bytes may come, and how fast they must: limits of the bandwidth, and what becomes of a trickle. A limit is a
-promise about the most: what was taken, less what a bucket holds at first, needs its time on any machine. No test says
-how little time something may take.
+Bandwidth limits and minimum speed. A limit is an upper bound: the bytes taken, less what a bucket holds at first, need
+their time on any machine. No test has an upper bound on time.
 """
 
 import os
@@ -20,8 +19,8 @@ KIB = 1 << 10
 DATA = os.urandom(MIB)
 DIGEST = digest_of(DATA)
 OTHER = DATA[::-1]
-BURST_S = 0.1  # a bucket holds what comes in this time
-PIECE = 16 * KIB  # and each connection may take one more
+BURST_S = 0.1  # a bucket holds the bytes of this time
+PIECE = 16 * KIB  # each connection may take one more
 
 
 def elsewhere(bad, path):
@@ -40,7 +39,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("limit, urls", LIMITS.values(), ids=LIMITS)
 def test_limits(box, bad, limit, urls):
-    """A megabyte a second, shared by all; and nothing is requested twice because of that."""
+    """1 MiB/s, shared by all. Nothing is requested twice because of the limit."""
     box.configure("[fetchd]\n" + limit.format(address=bad.address))
     paths = {"/one": DATA, "/other": OTHER}
     for path, data in paths.items():
@@ -59,8 +58,8 @@ def test_limits(box, bad, limit, urls):
     settled(box)
 
 
-def test_a_limit_holds_for_all_ranges_together(box, paced):
-    """More than a connection brings, and less than eight: there are ranges, and they share it."""
+def test_limit_applies_to_all_ranges_together(box, paced):
+    """The limit is more than one connection brings and less than eight do, so there are ranges, and they share it."""
     limit = 24 * MIB
     box.configure("[fetchd]\ntransfer_bandwidth = 24M\n")
     paced.settle()
@@ -74,13 +73,13 @@ def test_a_limit_holds_for_all_ranges_together(box, paced):
 
 
 def test_slow_transfer_does_not_delay_others(box, bad):
-    """A limit of one host holds up no other, and the transfer that is held up can be ended."""
+    """A host's limit does not delay another host, and the limited transfer can be aborted."""
     box.configure(f"[fetchd]\n[registry localhost:{bad.address.rpartition(':')[2]}]\nbandwidth = 16K\n")
     bad.on("/held", badserver.whole(DATA))
     bad.on("/free", badserver.whole(OTHER))
     with box.up():
         held = box.popen("sluice", "fetch", elsewhere(bad, "/held"), "--digest", DIGEST)
-        wait_for("it to be held up", lambda: box.size(DIGEST) > 0)
+        wait_for("the transfer to be limited", lambda: box.size(DIGEST) > 0)
         box.sluice("fetch", bad.url("/free"), "--digest", digest_of(OTHER))
         assert 0 < box.size(DIGEST) < MIB
         box.sluice("abort", DIGEST)
@@ -90,8 +89,8 @@ def test_slow_transfer_does_not_delay_others(box, bad):
 
 def test_paused_stream_is_neither_silent_nor_slow(box, bad):
     """
-    Each wait is longer than the time-out for a stall, which the server has for its answer too, and all of it is slower than
-    the least speed.
+    Each pause is longer than stall_timeout, which applies to the server's answer too, and the whole is slower than
+    min_speed.
     """
     data = DATA[: 48 * KIB]
     box.configure("[fetchd]\nstall_timeout = 1s\nmin_speed = 1M\nmin_speed_time = 1s\nbandwidth = 8K\n")
@@ -101,28 +100,28 @@ def test_paused_stream_is_neither_silent_nor_slow(box, bad):
     settled(box)
 
 
-# ── the least speed ──
+# ── minimum speed ──
 
 FIRST = 300 * KIB
 PATIENT = "stall_timeout = 1h\nmin_speed = 64K\nmin_speed_time = 1s\nretry_delay = 10ms\n"
 
 
 def trickle(x):
-    """A part of it at once, and then a byte now and then, for as long as the client listens: no silence, but no speed."""
+    """The first part at once, then a byte now and then while the client listens: not silent, but slow."""
     _, end = x.promise(DATA)
     x.body(DATA[:FIRST])
     for at in range(FIRST, end):
-        wait_for("what was sent to be read", lambda: x.is_read() or x.server.released.is_set())
+        wait_for("the client to read what was sent", lambda: x.is_read() or x.server.released.is_set())
         if x.server.released.wait(0.05):
             return
         x.server.trickled = at + 1
         x.body(DATA[at : at + 1])
 
 
-def went_on(request, server):
+def check_resumed(request, server):
     """
-    Asked for what is missing behind what the trickle brought. One byte may not have been read, and two sent to nobody before
-    that was noticed.
+    The request resumes behind the bytes of the trickle. One byte may be unread, and two may have been sent after the
+    client had hung up.
     """
     start = int(request.range.removeprefix("bytes=").partition("-")[0])
     assert request.range == f"bytes={start}-{MIB - 1}"
@@ -136,7 +135,7 @@ def test_trickle_is_dropped_and_requested_again(box, bad):
         box.sluice("fetch", bad.url("/blob"), "--digest", DIGEST)
     first, second = bad.requests
     assert first.range == ""
-    went_on(second, bad)
+    check_resumed(second, bad)
     assert "too slow: " in box.logs()
     settled(box)
 
@@ -150,11 +149,11 @@ def test_trickling_mirror_gives_way_to_the_next(box, bad):
         got = box.run("fetchd", "get", "--raw", "--digest", DIGEST, f"blob://{bad.address}/app@{DIGEST}", want=0)
         assert got.raw == DATA
         assert len(mirror.requests) == len(bad.requests) == 1
-        went_on(bad.requests[0], mirror)
+        check_resumed(bad.requests[0], mirror)
 
 
 def test_registry_has_its_own_minimum_speed(box, bad):
-    """0: as slow as it likes."""
+    """0 allows any speed."""
     box.configure(f"[fetchd]\nmin_speed = 1G\nmin_speed_time = 100ms\n[registry {bad.address}]\nmin_speed = 0\n")
 
     def slow(x):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people type besides pull."""
+"""Commands other than pull."""
 
 import json
 import os
@@ -21,7 +21,7 @@ CONTENT = b"a layer of text"
 
 @pytest.fixture
 def pulled(box, registry):
-    """A small image; box.reference is its name, box.manifest its manifest's digest."""
+    """A small image. box.reference is its name, box.manifest the digest of its manifest."""
     pusher = Pusher(registry.address, "small")
     box.manifest = pusher.image("1", [pusher.blob_bytes(CONTENT)])["digest"]
     box.reference = f"{registry.address}/small:1"
@@ -54,13 +54,13 @@ def test_tag_and_rm(pulled):
     assert names(pulled) == {pulled.reference: pulled.manifest, "mine:2": pulled.manifest}
     pulled.sluice("rm", pulled.reference)
     assert names(pulled) == {"mine:2": pulled.manifest}
-    assert pulled.blob(digest_of(CONTENT)).exists(), "only the name goes"
+    assert pulled.blob(digest_of(CONTENT)).exists(), "only the name is removed"
     assert pulled.run("sluice", "rm", pulled.reference).returncode == NOT_FOUND
     assert pulled.run("sluice", "tag", "nobody:1", "x:1").returncode == NOT_FOUND
     settled(pulled)
 
 
-def test_index_keeps_what_others_wrote(pulled):
+def test_index_keeps_entries_of_other_tools(pulled):
     path = pulled.store / "index.json"
     index = json.loads(path.read_bytes())
     index["annotations"] = {"org.example.note": "mine"}
@@ -80,7 +80,7 @@ def test_commands_on_an_empty_store(box):
 
 
 def test_status_without_commitd(box):
-    """Transfers are ingestd's: they can be looked at while commitd hangs or is down."""
+    """Transfers belong to ingestd, so they can be listed while commitd hangs or is down."""
     with box.up():
         os.kill(box.stage("commitd"), signal.SIGSTOP)
         assert box.sluice("status").stdout.startswith("REF")
@@ -88,8 +88,8 @@ def test_status_without_commitd(box):
         os.kill(box.stage("commitd"), signal.SIGCONT)
 
 
-def test_nothing_runs(box):
-    """What needs running stages says so, also where a runtime directory is left."""
+def test_commands_without_running_stages(box):
+    """Commands that need running stages say so, even if a runtime directory is left."""
     assert "ingestd: not running" in box.run("sluice", "stats", want=UNAVAILABLE).stderr
     box.runtime.mkdir(mode=0o750)
     assert "ingestd: not running" in box.run("sluice", "stats", want=UNAVAILABLE).stderr
@@ -105,7 +105,7 @@ def test_json_of_a_pull_is_json(box, registry, pulled):
         json.loads(line)
 
 
-def test_quiet_pull_says_the_digest_alone(pulled):
+def test_quiet_pull_prints_only_the_digest(pulled):
     again = pulled.sluice("-q", "pull", pulled.reference)
     assert again.stdout == f"{pulled.manifest}\n" and again.stderr == ""
 
@@ -127,7 +127,7 @@ def test_stage_stops_cleanly(box, program, sig):
 
 
 def test_repeated_lines_of_the_log_are_counted(box):
-    """Written once; how often it came again stands before what comes next, and at the end."""
+    """A repeated line is written once. The number of repeats is written before the next line, and at the end."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(box.directory / "notify"))
         manager.settimeout(GUARD_S)
@@ -186,7 +186,7 @@ def test_stages_start_in_any_order(box, registry):
 
 
 def test_pull_to_a_terminal_shows_progress(box, registry, medium):
-    """script(1) gives it a terminal."""
+    """script(1) provides the terminal."""
     command = f"{BINDIR}/sluice pull {registry.address}/{medium.name}:{medium.tag}"
     shown = subprocess.run(
         ["script", "-qec", command, "/dev/null"], env={**box.environment, "COLUMNS": "80"}, capture_output=True,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The completions: that what answers for all three shells knows whatever --help prints, and that each shell, at a terminal,
-offers what it says.
+Shell completions: the helper of all three shells knows everything that --help prints, and each shell offers its answers
+on a terminal.
 """
 
 import os
@@ -29,7 +29,7 @@ COMMAND = {"bash": ["bash", "-i"], "zsh": ["zsh", "-i"], "fish": ["fish", "-i"]}
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
-    """What `make install` gives."""
+    """The result of `make install`."""
     place = tmp_path_factory.mktemp("installed")
     subprocess.run(
         ["make", "-s", f"BUILD={os.path.relpath(BINDIR.parent, TESTS.parent)}", f"PREFIX={place}", f"SYSCONFDIR={place}/etc", "install"],
@@ -40,7 +40,7 @@ def prefix(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def complete(prefix):
-    """What may stand next, by the program that the shells ask."""
+    """The possible next words, from the program that the shells run."""
 
     def ask(*words, env=None):
         program, *rest = words
@@ -62,7 +62,7 @@ def help_of(prefix, program, verb=None):
 
 
 def options_in(text):
-    """All that is written like an option at the start of a line or between brackets."""
+    """Everything that looks like an option at the start of a line or in brackets."""
     rows = re.findall(r"^  +(?:(-\w), )?(--[\w-]+)", text, re.MULTILINE)
     usage = re.findall(r"\[(?:(-\w) \| )?(--[\w-]+)", text)
     return {word for pair in rows + usage for word in pair if word}
@@ -80,7 +80,7 @@ def verbs_of(prefix, program):
 
 
 @pytest.mark.parametrize("program", ["sluice", *STAGES])
-def test_all_that_help_prints(prefix, complete, program):
+def test_completion_knows_all_of_help(prefix, complete, program):
     said = help_of(prefix, program)
     verbs = verbs_of(prefix, program)
     assert len(verbs) >= (12 if program == "sluice" else 1)
@@ -97,8 +97,8 @@ def test_all_that_help_prints(prefix, complete, program):
 
 @pytest.fixture
 def filled(box, registry):
-    """A store with an image and with a transfer that waits for the rest of its bytes."""
-    box.waiting = digest_of(b"half of it")
+    """A store with an image, and with a transfer that waits for more bytes."""
+    box.waiting = digest_of(b"half a blob")
     box.run("ingestd", "put", "--raw", "--digest", box.waiting, box.waiting, data=b"half", want=AGAIN)
     pusher = Pusher(registry.address, "complete")
     box.stored = pusher.blob_bytes(b"a layer to complete")["digest"]
@@ -108,7 +108,7 @@ def filled(box, registry):
     return box
 
 
-def test_what_is_in_the_store(filled, complete):
+def test_names_in_the_store_are_completed(filled, complete):
     where = ("--store", str(filled.store))
     assert complete("sluice", *where, "status", "") == [filled.waiting]
     assert complete("sluice", "abort", *where, "x", "") == [filled.waiting]
@@ -133,13 +133,13 @@ def test_what_is_in_the_store(filled, complete):
     (("sluice", "no-such-command", ""), None),
     (("sluice", "fetch", "--size", ""), []),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else None)
-def test_values(complete, words, want):
+def test_values_are_completed(complete, words, want):
     assert complete(*words) == (complete("sluice", "") if want is None else want)
 
 
 @pytest.fixture(params=SHELLS)
 def shell(request, prefix, filled, tmp_path):
-    """A shell at a terminal, as it is after installing Sluice."""
+    """A shell on a terminal with Sluice installed."""
     name, text = RC[request.param]
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text)

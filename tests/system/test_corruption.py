@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What lies on disk is damaged while the stages are down: each file of an ingest in each state, and the store's own files,
-in each way. All of one state are in one store, and then everything is requested again. Never a wrong blob, never a
-wedge: it heals by itself, or is refused with a message that names the file and is free again after `sluice abort`.
+Files on disk are damaged while the stages are down, in every way: each file of an ingest in each state, and the store's
+own files. All cases of one state share a store, and then everything is requested again. There is never a wrong blob and
+never a wedge: the ingest recovers by itself, or is refused with a message that names the file until `sluice abort`.
 """
 
 import collections
@@ -55,7 +55,7 @@ def missing(path, _):
 
 
 def overwrite(path, content):
-    """In place, as a bad disk or a careless hand would: same inode, same mode."""
+    """In place, as a bad disk or a careless user would: same inode, same mode."""
     mode = stat.S_IMODE(path.stat().st_mode)
     path.chmod(0o644)
     with open(path, "r+b") as f:
@@ -90,7 +90,7 @@ NOT_OURS = {
     "directory": instead(lambda path, _: path.mkdir()),
     "device": instead(lambda path, _: os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))),
 }
-SWAP = "swap"  # with that of another ingest
+SWAP = "swap"  # with the same file of another ingest
 
 
 def can_make_devices(directory):
@@ -115,7 +115,7 @@ def all_cases():
         yield case_of(ITSELF, damage)
 
 
-# ── the states, each of all cases at once ──
+# ── the states; each prepares all cases at once ──
 
 
 def put(box, case, data, *more):
@@ -123,19 +123,19 @@ def put(box, case, data, *more):
 
 
 def fresh(box, bad, cases):
-    """A record, and no byte."""
+    """A record and no data."""
     for case in cases:
         put(box, case, b"")
 
 
 def live(box, bad, cases):
-    """Half of it, as far as the last write: there is no durable slot yet."""
+    """Half of the data, with a live slot and no durable slot."""
     for case in cases:
         put(box, case, case.data[:HAD])
 
 
 def durable(box, bad, cases):
-    """Half of it, of which a power cut leaves what a durable slot vouches for."""
+    """Half of the data, with a durable slot. After a power cut, only its bytes are valid."""
     for case in cases:
         put(box, case, case.data[:HAD], "--checkpoint-bytes", SLOT_EVERY)
     box.boot = "b007" * 8
@@ -147,7 +147,7 @@ def sealed(box, bad, cases):
 
 
 def failed(box, bad, cases):
-    """Under the daemons, which have given up on it."""
+    """A failed transfer, under the daemons."""
     for case in cases:
         bad.on(case.path, badserver.cut_short(case.data, HAD), badserver.status(404))
     with box.up():
@@ -185,13 +185,13 @@ def ask_all(box, bad, cases, want=None):
 
 
 def keeps_all(state, case):
-    """Damage that no byte depends on: what arrived is not requested again."""
+    """Whether the damage affects no byte, so that nothing is requested again."""
     on_lock = case.file == "lock" and case.damage in (*DAMAGES, SWAP)
     return state in ("live", "durable") and (on_lock or (case.file, case.damage) == ("transfer", "missing"))
 
 
 def heal(box, bad, state, cases):
-    """Ask for all of it; where that is refused, abort and ask again. Everything is there then, and right."""
+    """Fetch everything; abort and fetch again where that is refused. Then every blob is stored and correct."""
     for case in cases:
         bad.on(case.path, badserver.whole(case.data))
     had = {case: box.size(case.digest) for case in cases if keeps_all(state, case)}
@@ -213,13 +213,13 @@ def heal(box, bad, state, cases):
 
 
 def starts(requests):
-    """Where each one began."""
+    """The offset of each request."""
     return [int(request.range[len("bytes="):].partition("-")[0] or 0) for request in requests]
 
 
 @pytest.fixture
 def victim(box):
-    """What the links lead to, in a directory that holds nothing else."""
+    """The target of the links, in a directory of its own."""
     path = box.directory / "elsewhere" / "victim"
     path.parent.mkdir()
     path.write_bytes(VICTIM)
@@ -249,8 +249,8 @@ def test_devices_in_place_of_files(box, bad, victim):
     settled(box)
 
 
-def test_directory_that_holds_something(box, bad, victim):
-    """Nobody's files are removed but ours: abort says where they are, and once they are gone all is well."""
+def test_foreign_files_in_an_ingest_are_kept(box, bad, victim):
+    """Only our files are removed. abort says where the others are, and succeeds once they are gone."""
     cases = [case_of(file, "directory") for file in FILES]
     live(box, bad, cases)
     damage_all(box, cases, victim)
@@ -268,7 +268,7 @@ def test_directory_that_holds_something(box, bad, victim):
 
 
 def test_wrong_bytes_from_put(box, bad):
-    """There is nowhere to fetch them from, until they are requested by URL."""
+    """There is no source to fetch from until a fetch by URL."""
     data = os.urandom(400_000)
     digest = digest_of(data)
     box.run("ingestd", "put", "--raw", "--digest", digest, digest, data=data, want=OK)
@@ -278,7 +278,7 @@ def test_wrong_bytes_from_put(box, bad):
     path.chmod(0o444)
     bad.on("/file", badserver.whole(data))
     with box.up():
-        wait_for("it to wait to be fed", lambda: "fed by 'ingestd put'" in box.sluice("status").stdout)
+        wait_for("the transfer to wait for data", lambda: "fed by 'ingestd put'" in box.sluice("status").stdout)
         box.sluice("fetch", bad.url("/file"), "--digest", digest)
     assert box.blob(digest).read_bytes() == data
     assert "killed by signal" not in box.logs()
@@ -293,7 +293,7 @@ MANIFEST_DATA = manifest_blob(config_blob(), [descriptor(LAYER_DATA, LAYER)])
 
 @pytest.fixture
 def image(bad):
-    """The name of an image that can be pulled."""
+    """The name of an image to pull."""
     blobs = {digest_of(data): [badserver.whole(data)] for data in (config_blob(), LAYER_DATA)}
     bad.image("app", "1", MANIFEST_DATA, MANIFEST, blobs)
     bad.on(f"/v2/app/manifests/{digest_of(MANIFEST_DATA)}", badserver.whole(MANIFEST_DATA, {"Content-Type": MANIFEST}))
@@ -301,7 +301,7 @@ def image(bad):
 
 
 def pull_over(box, image, path, subjects, damage, victim):
-    """Pull over the damage: it heals, or is refused in one line that says what is wrong; without it all is well."""
+    """Pull over the damage. It is repaired, or refused in one line with the reason; then pull without it."""
     damage(path, victim)
     said = box.run("sluice", "pull", image)
     if said.returncode != OK:
@@ -320,7 +320,7 @@ def store_damages(directory):
 
 
 def test_damaged_store(box, image, victim):
-    """The index and the blobs are read on request, so the stages may keep running."""
+    """The index and the blobs are read for each request, so the stages may keep running."""
     digests = {"manifest": digest_of(MANIFEST_DATA), "config": digest_of(config_blob()), "layer": digest_of(LAYER_DATA)}
     places = {"index": (box.store / "index.json", ["index.json"])}
     for name, digest in digests.items():
@@ -331,14 +331,14 @@ def test_damaged_store(box, image, victim):
         for name, (path, subjects) in places.items():
             for word, damage in store_damages(box.directory).items():
                 if name in ("layer", "config") and word in ("flip", "garbage"):
-                    continue  # it is not read: what has a name in blobs/ is believed
+                    continue  # it is not read, because names in blobs/ are trusted
                 if pull_over(box, image, path, subjects, damage, victim) == OK:
                     healed.append((name, word))
     assert {(name, "missing") for name in places} <= set(healed)
 
 
 def test_damaged_layout_file(box, image, victim):
-    """It is read when a stage starts."""
+    """This file is read when a stage starts."""
     box.sluice("pull", image)
     box.gone()
     for damage in store_damages(box.directory).values():

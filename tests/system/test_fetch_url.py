@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files by URL alone: what identifies them while no digest does, and what comes of those that change on the way."""
+"""Files by URL without a digest: validators identify them, and files that change during the transfer are noticed."""
 
 import json
 import os
@@ -21,7 +21,7 @@ OLD = {"Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT", "Date": "Sat, 01 Jan 20
 YOUNG = {"Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT", "Date": "Sat, 01 Jan 2000 00:00:30 GMT"}
 ONE, TWO = {"ETag": '"one"'}, {"ETag": '"two"'}
 
-VALIDATORS = {  # the fields, and what If-Range says of them
+VALIDATORS = {  # header fields, and the If-Range that follows from them
     "strong ETag": (ONE, '"one"'),
     "both": ({**ONE, **OLD}, '"one"'),
     "old Last-Modified": (OLD, OLD["Last-Modified"]),
@@ -35,7 +35,7 @@ each_validator = pytest.mark.parametrize("fields, names", VALIDATORS.values(), i
 
 
 class Tally:
-    """Counts the bytes of the bodies that these behaviours send."""
+    """Counts the body bytes that these behaviours send."""
 
     def __init__(self, bad, *behaviours):
         self.exchanges = []
@@ -66,7 +66,7 @@ def half_and_silence(fields):
 
 
 def honest(data, fields):
-    """As RFC 9110 has it: a part only of what If-Range names."""
+    """As in RFC 9110: a part only if If-Range names this version."""
 
     def behave(x):
         if x.headers.get("If-Range") not in (None, *fields.values()):
@@ -85,7 +85,7 @@ def fetch(box, bad, *options, want=OK):
 
 
 def stored(box, data):
-    """It is there under the digest that it has, and nothing else is."""
+    """Assert that the store has this blob and no other."""
     assert box.blob(digest_of(data)).read_bytes() == data
     assert len(list(box.store.glob("blobs/*/*"))) == 1
     settled(box)
@@ -104,8 +104,8 @@ def test_digest_is_found_and_reported(box, bad):
 
 
 @each_validator
-def test_connection_breaks(box, bad, fields, names):
-    """With a strong validator nothing is sent twice; without one, all of it is."""
+def test_broken_connection_resumes_with_a_strong_validator(box, bad, fields, names):
+    """With a strong validator no byte is sent twice. Without one, the file is sent again."""
     box.configure(QUICK)
     tally = Tally(bad, half(fields), honest(DATA, fields))
     fetch(box, bad)
@@ -116,8 +116,8 @@ def test_connection_breaks(box, bad, fields, names):
 
 
 @each_validator
-def test_another_run(box, bad, fields, names):
-    """The same when all processes ended in between, and only the store knows."""
+def test_next_run_resumes_with_a_strong_validator(box, bad, fields, names):
+    """The same after all processes have ended, from the record in the store."""
     box.configure("[fetchd]\nmax_retries = 0\n")
     tally = Tally(bad, half(fields), honest(DATA, fields))
     one_line(fetch(box, bad, want=AGAIN).stderr, bad.url("/file"), "what arrived is kept")
@@ -136,7 +136,7 @@ def test_stage_is_killed(box, bad, stage, names):
     tally = Tally(bad, half_and_silence(fields), honest(DATA, fields))
     with box.up():
         process = box.popen("sluice", "-q", "fetch", bad.url("/file"))
-        wait_for("half of it to arrive", lambda: box.size(bad.url("/file")) == HALF)
+        wait_for("half to arrive", lambda: box.size(bad.url("/file")) == HALF)
         box.kill_stage(stage)
         box.finish(process, want=OK)
     stored(box, DATA)
@@ -145,8 +145,8 @@ def test_stage_is_killed(box, bad, stage, names):
 
 
 CHANGES = {
-    "200 of the new one": honest(OTHER, TWO),
-    "part of the new one": badserver.whole(OTHER, TWO),
+    "200 of the new file": honest(OTHER, TWO),
+    "part of the new file": badserver.whole(OTHER, TWO),
     "part without an ETag": badserver.whole(OTHER),
     "part with a weak ETag": badserver.whole(OTHER, {"ETag": 'W/"one"'}),
     "part of another length": badserver.whole(OTHER, ONE),
@@ -156,8 +156,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_content_changes_in_the_middle(box, bad, change):
-    """All of the new one, and never a mixture."""
+def test_changed_file_is_fetched_again(box, bad, change):
+    """The new file is fetched from its start, never a mixture."""
     box.configure(QUICK)
     bad.on("/file", half(ONE), change, badserver.whole(OTHER, TWO))
     fetch(box, bad)
@@ -165,8 +165,8 @@ def test_content_changes_in_the_middle(box, bad, change):
     assert ranges(bad) == ["", REST, ""]
 
 
-def test_content_that_keeps_changing(box, bad):
-    """One new start; then it must be requested again."""
+def test_file_that_keeps_changing_fails(box, bad):
+    """After one restart the user has to request it again."""
     box.configure(QUICK)
     versions = iter(range(1000))
 
@@ -182,8 +182,8 @@ def test_content_that_keeps_changing(box, bad):
     stored(box, DATA)
 
 
-def test_validator_of_bytes_that_never_came(box, bad):
-    """A head, and no byte of it: what comes then has a validator of its own."""
+def test_validator_without_bytes_is_forgotten(box, bad):
+    """A header arrived, but no byte of its body. The next answer brings its own validator."""
     box.configure(QUICK)
     bad.on("/file", lambda x: x.rest(OTHER, len(DATA), list(ONE.items()), send=0), half(TWO), honest(DATA, TWO))
     fetch(box, bad)
@@ -191,8 +191,8 @@ def test_validator_of_bytes_that_never_came(box, bad):
     assert ranges(bad) == ["", "", REST] and bad.asked("/file")[2].headers["If-Range"] == TWO["ETag"]
 
 
-def test_size_of_bytes_that_never_came(box, bad):
-    """A size from an earlier head does not count if the next run finds another."""
+def test_size_without_bytes_is_forgotten(box, bad):
+    """A size from an earlier header is not used if the next run finds another."""
     box.configure("[fetchd]\nmax_retries = 0\n")
     bad.on("/file", lambda x: x.rest(OTHER, len(OTHER), list(ONE.items()), send=0), badserver.whole(DATA, TWO))
     fetch(box, bad, want=AGAIN)
@@ -206,27 +206,27 @@ def test_size_is_checked(box, bad):
     fetch(box, bad, "--size", len(DATA))
 
 
-def test_two_who_want_the_same_share_it(box, bad):
+def test_fetches_of_one_url_share_a_transfer(box, bad):
     gate = threading.Semaphore(0)
     bad.on("/file", badserver.in_steps(DATA, (HALF, len(DATA)), gate))
     with box.up():
         processes = [box.popen("sluice", "-q", "fetch", bad.url("/file")) for _ in range(2)]
-        wait_for("half of it to arrive", lambda: box.size(bad.url("/file")) == HALF)
+        wait_for("half to arrive", lambda: box.size(bad.url("/file")) == HALF)
         wait_for("both to wait", lambda: all(p.poll() is None for p in processes))
         gate.release()
         for process in processes:
             assert box.finish(process, want=OK).stdout == f"{digest_of(DATA)}\n"
-    assert 1 <= len(bad.requests) <= 2  # the second one may have come when all was done
+    assert 1 <= len(bad.requests) <= 2  # the second may have come after the end of the first
 
 
-def test_query_stays_out_of_sight(box, bad):
-    """It may be a signature: it is sent, and no log and no status has it; another query is another transfer."""
+def test_query_is_not_shown(box, bad):
+    """A query may be a signature. It is sent, but not logged or shown. Another query means another transfer."""
     gate = threading.Semaphore(0)
     bad.on("/file", badserver.in_steps(DATA, (HALF, len(DATA)), gate))
     url = bad.url("/file?key=canary")
     with box.up("-v"):
         process = box.popen("sluice", "-q", "fetch", url)
-        wait_for("half of it to arrive", lambda: any(r["offset"] == HALF for r in box.json("status")))
+        wait_for("half to arrive", lambda: any(r["offset"] == HALF for r in box.json("status")))
         ref = box.json("status")[0]["ref"]
         assert ref.startswith(bad.url("/file?")) and len(ref) == len(bad.url("/file?")) + 16
         assert "canary" not in box.sluice("status").stdout + box.sluice("--json", "status").stdout
@@ -241,7 +241,7 @@ def test_query_stays_out_of_sight(box, bad):
 
 @pytest.fixture
 def files(area, box):
-    """Of nginx, a connection of which takes a second for this."""
+    """nginx, slow enough that one connection needs a second for this file."""
     directory = box.directory / "files"
     directory.mkdir()
     (directory / "file").write_bytes(DATA + OTHER)
@@ -255,7 +255,7 @@ def test_nginx_and_a_killed_stage(box, files, stage):
     url = f"http://{server.address}/files/file"
     with box.up():
         process = box.popen("sluice", "-q", "fetch", url)
-        wait_for("some of it to arrive", lambda: box.size(url) >= HALF)
+        wait_for("some bytes to arrive", lambda: box.size(url) >= HALF)
         box.kill_stage(stage)
         box.finish(process, want=OK)
     stored(box, DATA + OTHER)
@@ -269,7 +269,7 @@ def test_nginx_and_a_new_file(box, files):
     url = f"http://{server.address}/files/file"
     with box.up():
         process = box.popen("sluice", "-q", "fetch", url)
-        wait_for("some of it to arrive", lambda: box.size(url) >= HALF)
+        wait_for("some bytes to arrive", lambda: box.size(url) >= HALF)
         (path.parent / "new").write_bytes(OTHER)
         (path.parent / "new").rename(path)
         box.kill_stage("fetchd")
@@ -279,8 +279,8 @@ def test_nginx_and_a_new_file(box, files):
     assert [a.status for a in server.accesses()] == [200, 200, 200]
 
 
-def test_content_without_an_end(box, bad):
-    """What only the end of the connection ends may have been cut short anywhere, unless a digest says no."""
+def test_body_without_a_length_needs_a_digest(box, bad):
+    """A body that ends with the connection may have been cut short. Only a digest can tell."""
     box.configure(QUICK)
     bad.on("/file", lambda x: (x.head(200, {"Connection": "close"}), x.body(DATA), x.hang_up()))
     result = box.run("sluice", "fetch", bad.url("/file"), want=BAD_DATA)

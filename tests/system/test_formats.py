@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The formats, read by what their manual pages say: sluice-store(5), sluice-wire(7) and sluice.conf(5)."""
+"""Parse the formats as documented in sluice-store(5), sluice-wire(7) and sluice.conf(5)."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from stages import AGAIN, OK
 SOURCES = TESTS.parent
 DATA = bytes(range(256)) * 4096  # 1 MiB
 DIGEST = digest_of(DATA)
-FIRST = DATA[: 3 * 1000]  # no multiple of a block
+FIRST = DATA[: 3 * 1000]  # not a multiple of a block
 SLOT_BYTES = 512
 
 
@@ -26,20 +26,20 @@ def page(path):
 
 
 def rows(text, columns):
-    """The rows of tables: lines of fields with tabs between, T{ ... }T joined."""
+    """Rows of tables: lines of tab-separated fields; T{ ... }T is joined."""
     text = re.sub(r"T\{\n(.*?)\nT\}", lambda found: found[1].replace("\n", " "), text, flags=re.DOTALL)
     return [line.split("\t") for line in text.splitlines() if line.count("\t") == columns - 1]
 
 
 @pytest.fixture
 def waiting(box):
-    """An ingest that waits for the rest of its bytes."""
+    """An ingest that waits for more bytes."""
     box.run("ingestd", "put", "--raw", "--digest", DIGEST, "--size", len(DATA), DIGEST, data=FIRST, want=AGAIN)
     return box
 
 
 def slot_fields():
-    """{what it says: (at, bytes)} of a slot, and that they cover it."""
+    """{description: (offset, bytes)} of a slot. Asserts that they leave no gap."""
     found, at = {}, 0
     for where, length, what in rows(page("man/sluice-store.5"), 3):
         if where.isdigit() and length.isdigit():
@@ -93,7 +93,7 @@ def test_transfer(waiting):
 
 
 def wire():
-    """{type: (name, fields)} and {field: kind}, by sluice-wire(7)."""
+    """{type: (name, fields)} and {field: kind}, from sluice-wire(7)."""
     messages, kinds = {}, {}
     for first, second, third in rows(page("man/sluice-wire.7"), 3):
         if first.isdigit():
@@ -149,8 +149,8 @@ def test_frames(box, bad):
     assert box.run("commitd", "commit", data=seal, want=OK).stdout.strip() == DIGEST
 
 
-def test_messages_are_those_of_the_code():
-    """Every message of message.h, under its number, with as many fields as the codec's table has."""
+def test_page_has_all_messages():
+    """Every message of message.h, with its number and as many fields as in the codec's table."""
     messages, kinds = wire()
     numbers = re.findall(r"MSG_([A-Z_]+) =\s+(\d+),", page("common/wire/message.h"))
     assert {int(number): name for name, number in numbers} == {number: name for number, (name, _) in messages.items()}
@@ -161,14 +161,14 @@ def test_messages_are_those_of_the_code():
 
 
 def keys_of(section):
-    """What sluice.conf(5) says that a section may have."""
+    """The keys of a section in sluice.conf(5)."""
     text = page("man/sluice.conf.5").partition(f".SH {section}")[2].partition("\n.SH ")[0]
     heads = re.findall(r"^\.TP\n\.BR? (.*)$", text, re.MULTILINE)
     return {key for head in heads for key in re.findall(r"[a-z_]+", head)}
 
 
-def test_settings_are_those_of_the_code(box):
-    """sluice.conf(5) has every option that --help has for the file, and every key of a registry."""
+def test_page_has_all_settings(box):
+    """sluice.conf(5) has every option of --help that the file may set, and every key of a registry."""
     shown = re.findall(r"--([a-z-]+)", box.run("fetchd", "--help", want=OK).stdout.partition("--config")[0])
     assert keys_of("SECTION [fetchd]") == {option.replace("-", "_") for option in shown} - {"help"}
     code = page("fetchd/config/registries.c")

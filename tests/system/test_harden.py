@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What fetchd gives up by itself, where no unit does it: tried by a credential helper, which is under the same filter."""
+"""The system call filter of fetchd, without a unit's. A credential helper inherits it and tries the calls."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from stages import OK
 
 DATA = b"behind a password"
 
-# Harmless where they are allowed; a filter comes before any other reason to fail.
+# Harmless if they are allowed. A filter refuses them before they can fail otherwise.
 PROBE = """#!/usr/bin/python3
 import ctypes, json, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -32,8 +32,8 @@ print(json.dumps({"ServerURL": "", "Username": "tester", "Secret": "canary-secre
 EPERM = 1
 
 
-def test_calls_that_are_refused(box, bad, monkeypatch, tmp_path):
-    """The helper itself works: it starts, reads and writes files, and its password is used."""
+def test_filter_refuses_system_calls(box, bad, monkeypatch, tmp_path):
+    """The helper works nevertheless: it starts, reads and writes files, and its password is used."""
     helper, auth, probed = tmp_path / "docker-credential-probe", tmp_path / "auth.json", tmp_path / "probed"
     helper.write_text(PROBE)
     helper.chmod(0o755)
@@ -44,14 +44,14 @@ def test_calls_that_are_refused(box, bad, monkeypatch, tmp_path):
     bad.on("/blob", badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'}), badserver.whole(DATA))
     box.run("sluice", "fetch", bad.url("/blob"), "--digest", digest_of(DATA), want=OK)
     tried = json.loads(probed.read_text())
-    assert tried.pop("personality") != EPERM  # one that is not refused: the probe can tell
+    assert tried.pop("personality") != EPERM  # not filtered, so the probe can tell the difference
     if "/san/" in f"{BINDIR}/":  # LeakSanitizer needs it
         tried.pop("ptrace")
     assert set(tried.values()) == {EPERM}, tried
 
 
-def test_filter_is_there_before_anything_is_requested(box, bad):
-    """And it is fetchd's alone: the programs that open no connection have none."""
+def test_filter_is_active_before_the_first_request(box, bad):
+    """Only fetchd has one, because the other programs open no connection."""
     bad.on("/blob", badserver.silent())
     with box.up():
         asking = box.popen("sluice", "fetch", bad.url("/blob"), "--digest", digest_of(DATA))

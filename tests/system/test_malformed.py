@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Documents that are malformed, and text that is meant for a log or a terminal and not for us: from servers, in names, in
-URLs, in the store. One set of daemons for all; each is refused in one line, and none of it is ever seen raw.
+Malformed documents, and text that attacks logs and terminals: from servers, in names, in URLs, in the store. One set of
+daemons serves all cases. Each is refused in one line, and no control bytes are shown.
 """
 
 import json
@@ -37,7 +37,7 @@ MALFORMED = {
     "duplicate keys, one of them escaped": GOOD[:-1] + b', "\\u006cayers": []}',
     "deep": GOOD[:-1] + b', "x": ' + b'{"x":' * 50_000 + b"1" + b"}" * 50_000 + b"}",
     "deep lists": GOOD[:-1] + b', "x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
-    "bytes behind it": GOOD + b"x",
+    "trailing bytes": GOOD + b"x",
     "two documents": GOOD + GOOD,
     "byte order mark": b"\xef\xbb\xbf" + GOOD,
     "UTF-16": GOOD.decode().encode("utf-16"),
@@ -48,10 +48,10 @@ MALFORMED = {
     "size of 2^63": layer(size=1 << 63),
     "size of 2^64": layer(size=1 << 64),
     "size of 400 digits": layer(size=int("9" * 400)),
-    "size that is a float": layer(size=7.0),
+    "float size": layer(size=7.0),
     "size with an exponent": layer().replace(b'"size": 7', b'"size": 7e0'),
-    "size that is a text": layer(size="7"),
-    "size below zero": layer(size=-7),
+    "string size": layer(size="7"),
+    "negative size": layer(size=-7),
     "no size": layer(size=None),
     "not a number": layer().replace(b'"size": 7', b'"size": NaN'),
     "upper case digest": layer(digest="sha256:" + HEX.upper()),
@@ -61,19 +61,19 @@ MALFORMED = {
     "digest of the other length": layer(digest="sha512:" + HEX),
     "another algorithm": layer(digest="blake3:" + HEX),
     "two algorithms": layer(digest="sha256+b64:" + HEX),
-    "digest that climbs": layer(digest="sha256:../../../" + HEX[9:]),
+    "digest with ..": layer(digest="sha256:../../../" + HEX[9:]),
     "digest with a slash": layer(digest="sha256:" + HEX[:31] + "/" + HEX[32:]),
     "digest with NUL": layer(digest=DIGEST[:-1] + "\0"),
     "digest with a percent sign": layer(digest=DIGEST[:-3] + "%2f"),
     "digest of digits of another alphabet": layer(digest=DIGEST[:-1] + "\uff11"),
     "digest of 1 MiB": layer(digest="sha256:" + "a" * (1 << 20)),
-    "digest that is a number": layer(digest=7),
+    "numeric digest": layer(digest=7),
     "media type of 1 MiB": layer(mediaType="a/" + "b" * (1 << 20)),
-    "layers that are not a list": json.dumps(document() | {"layers": {}}).encode(),
-    "a layer that is none": json.dumps(document([None])).encode(),
+    "layers not a list": json.dumps(document() | {"layers": {}}).encode(),
+    "null layer": json.dumps(document([None])).encode(),
     "20,000 layers": json.dumps(document([{**descriptor(DATA, LAYER), "digest": f"sha256:{n:064x}"} for n in range(20_000)])).encode(),
     "one layer, two sizes": json.dumps(document([descriptor(DATA, LAYER), {**descriptor(DATA, LAYER), "size": 8}])).encode(),
-    "schema version of a text": GOOD.replace(b'"schemaVersion": 2', b'"schemaVersion": "2"'),
+    "string schema version": GOOD.replace(b'"schemaVersion": 2', b'"schemaVersion": "2"'),
     "no schema version": GOOD.replace(b'"schemaVersion": 2, ', b""),
     "both lists": json.dumps(document(manifests=[])).encode(),
 }
@@ -94,24 +94,24 @@ def test_malformed_manifests(box, bad):
                 wrong.append(f"{name}: {said.returncode}: {said.stderr[:500]}")
         assert not wrong, "\n".join(wrong)
         box.sluice("pull", f"{bad.address}/good:1")
-        assert set(box.pids("fetchd", "ingestd", "commitd")) == pids, "one of them died"
+        assert set(box.pids("fetchd", "ingestd", "commitd")) == pids, "a stage died"
     assert [entry["name"] for entry in box.json("images")] == [f"{bad.address}/good:1"]
     settled(box)
 
 
-# ── text that is not for us ──
+# ── injected text ──
 
-# A title, a colour, a line of its own, both directions, a control character of eight bits and one of C1.
+# A terminal title, a colour, a line break, text direction, an 8-bit control character and one of C1.
 EVIL = "x\x1b]0;owned\x07\x1b[31m\u202etxt\u2066\u061c\u200f\u009b31m\u2028y"
 EVIL_LINES = EVIL + "\r\nfetchd: forged\nsluice: forged"
 RAW = re.compile(
     rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xd8\x9c|^(fetchd|sluice): forged",
     re.MULTILINE,
 )
-OURS = re.compile(rb"\x1b\[(\d+A|[KJ]|\?25[hl]|\?7[hl])|\r")  # what the progress draws with
+OURS = re.compile(rb"\x1b\[(\d+A|[KJ]|\?25[hl]|\?7[hl])|\r")  # sequences of the progress display
 
 
-EVIL_HEADER = EVIL.encode().decode("latin-1")  # UTF-8 on the way; the end of a line would end the header
+EVIL_HEADER = EVIL.encode().decode("latin-1")  # UTF-8 on the wire; a line end would end the header
 
 
 def refusing(code, *names, **headers):
@@ -119,7 +119,7 @@ def refusing(code, *names, **headers):
 
 
 def errors(code):
-    """The distribution spec's way to say why not."""
+    """An error body as in the distribution spec."""
     body = json.dumps({"errors": [{"code": EVIL_LINES, "message": EVIL_LINES, "detail": EVIL_LINES}]}).encode()
     return badserver.status(code, {"Content-Type": "application/json"}, body)
 
@@ -166,7 +166,7 @@ WORDS = [
 
 
 def on_a_terminal(box, *words):
-    """What a command writes on a terminal."""
+    """The output of a command on a terminal."""
     ours, its = pty.openpty()
     process = box.popen("sluice", *words, stdout=its, stderr=its)
     os.close(its)
@@ -174,7 +174,7 @@ def on_a_terminal(box, *words):
     try:
         while piece := os.read(ours, 1 << 16):
             seen += piece
-    except OSError:  # the last one has closed it
+    except OSError:  # the last writer has closed the terminal
         pass
     os.close(ours)
     process.wait()
@@ -213,8 +213,8 @@ def test_injected_text(box, bad):
     is_clean("log", box.up_log.read_bytes())
 
 
-def test_names_that_others_wrote(box, bad):
-    """An index.json, and an image behind it, that no Sluice has made."""
+def test_injected_text_in_the_store(box, bad):
+    """An index.json and an image from another tool."""
     good = manifest_blob(config_blob(), [descriptor(DATA, LAYER)])
     bad.image("good", "1", good, MANIFEST, {digest_of(data): [badserver.whole(data)] for data in (config_blob(), DATA)})
     box.run("sluice", "pull", f"{bad.address}/good:1", want=OK)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every outcome has one clear line, for whoever asked and in `sluice status`: what, which host, until when."""
+"""Every outcome has one clear line, from the command and in `sluice status`: what, which host, until when."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
-# Each begins what it needs: the URL, a server of its own, more configuration.
+# Each returns a URL, the server that it started or None, and additional configuration.
 
 
 def answers(behave, more=""):
@@ -47,7 +47,7 @@ def tls(**how):
     return begin
 
 
-OUTCOMES = {  # how to come by it, the exit code, what the line says
+OUTCOMES = {  # how to cause it, the exit code, text of the line
     "no address": (lambda *_: ("http://no-such-host.invalid/file", None, ""), UNAVAILABLE, "does not resolve"),
     "refused": (refused, UNAVAILABLE, "nothing listens there, or a firewall blocks it"),
     "reset": (answers(badserver.cut_short(DATA, 0, reset=True)), AGAIN, "connection reset by peer"),
@@ -83,7 +83,7 @@ def test_outcome(box, bad, authority, begin, code, words):
         server.__exit__()
 
 
-def test_proxy_that_is_gone(box, monkeypatch):
+def test_unreachable_proxy(box, monkeypatch):
     with badserver.BadServer() as gone:
         monkeypatch.setenv("http_proxy", f"http://{gone.address}")
     box.configure(CONFIG.format("a.example"))
@@ -91,8 +91,8 @@ def test_proxy_that_is_gone(box, monkeypatch):
     one_line(failed.stderr, "a.example", "connect", gone.address.partition(":")[2])
 
 
-def test_wait_is_reported_with_its_end(box, bad):
-    """The server, what it said, and until when: while it lasts."""
+def test_status_shows_a_wait_and_its_end(box, bad):
+    """While the transfer waits: the server, its answer, and the end of the wait."""
     box.configure(CONFIG.format(bad.address))
     bad.on("/file", badserver.status(429, {"Retry-After": "3600"}))
     with box.up():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The worked pipelines of sluice-pipelines(7), as they stand there: each is killed in its middle, one program at a time and
-as a whole, and the same line, run again, resumes at the very byte and ends with the content stored.
+The pipelines of sluice-pipelines(7), word for word: each is killed in the middle, one program at a time and as a whole.
+Run again, the same line resumes at the exact byte and stores the content.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ DIGEST = digest_of(DATA)
 
 
 def text_of(lines):
-    """What a reader of the page sees of an example."""
+    """An example as a reader of the page sees it."""
     return "\n".join(lines).replace("\\-", "-")
 
 
@@ -53,7 +53,7 @@ PIPELINES = pipelines()
 
 
 def start_sshd(place):
-    """On a port that was free when it was picked. None: somebody else was there first."""
+    """On a port that was free when it was chosen. None: another process took it first."""
     port = free_port()
     (place / "known").write_text(f"[127.0.0.1]:{port} {(place / 'host.pub').read_text()}")
     (place / "sshd_config").write_text(
@@ -77,7 +77,7 @@ def start_sshd(place):
 
 @pytest.fixture(scope="module")
 def ssh(tmp_path_factory):
-    """A directory with an `ssh` that reaches the host `there`, which is a real sshd on loopback, with keys of its own."""
+    """A directory with an `ssh` that reaches the host `there`: a real sshd on loopback, with its own keys."""
     place = tmp_path_factory.mktemp("ssh")
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / name], check=True)
@@ -86,7 +86,7 @@ def ssh(tmp_path_factory):
     (place / "bin/ssh").write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {place}/ssh_config "$@"\n')
     (place / "bin/ssh").chmod(0o755)
     if os.geteuid() == 0:
-        pathlib.Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it, and makes it only as a service
+        pathlib.Path("/run/sshd").mkdir(exist_ok=True)  # sshd needs it, and creates it only as a service
     daemon = next(filter(None, (start_sshd(place) for _ in range(5))), None)
     assert daemon, (place / "log").read_text()
     try:
@@ -101,12 +101,12 @@ def ssh(tmp_path_factory):
         daemon.wait()
 
 
-class Hand:
-    """What a user of pipelines has: variables, two stores, a USB stick, another host."""
+class User:
+    """Variables, two stores, a USB stick and another host, for the pipelines."""
 
     def __init__(self, box, bad, ssh):
         self.box, self.bad = box, bad
-        self.place = box.directory / "hand"
+        self.place = box.directory / "user"
         self.stick = self.place / "stick"
         self.stick.mkdir(parents=True)
         self.one, self.two = self.place / "one", self.place / "two"
@@ -128,89 +128,89 @@ class Hand:
         assert line.returncode == 0, err
 
     def stores(self, title):
-        """Where it has to be in the end."""
+        """The stores that must have the content at the end."""
         if title == "From one store to another":
             return [self.two]
         named = [store for name, store in (("$ONE", self.one), ("$TWO", self.two)) if f'--store "{name}"' in PIPELINES[title]]
         return named or ([] if ">>" in PIPELINES[title] else [self.box.store])
 
     def arrived(self, title):
-        """How much is there, in whichever place has least of it."""
+        """Bytes that have arrived, in the place that has least."""
         places = [store / "ingest" / hashlib.sha256(DIGEST.encode()).hexdigest() / "data" for store in self.stores(title)]
         return min(path.stat().st_size if path.exists() else 0 for path in places or [self.stick / "file"])
 
     def starts(self):
-        """From which byte each request so far asked."""
+        """The offset of each request so far."""
         return [int(re.sub(r"bytes=(\d+)-.*", r"\1", request.range) or 0) for request in self.bad.asked("/file")]
 
 
 @pytest.fixture
-def hand(box, bad, ssh):
-    return Hand(box, bad, ssh)
+def user(box, bad, ssh):
+    return User(box, bad, ssh)
 
 
-def kill_in_the_middle(hand, title, names):
-    """Start it, and when all that the server sent has arrived, kill -9 its programs of these names, then the rest."""
-    asked = len(hand.starts())
-    line = hand.start(title)
-    wait_for(f"{title} to ask", lambda: len(hand.starts()) > asked)
-    wait_for(f"{title} to get a part", lambda: hand.arrived(title) >= hand.starts()[-1] + PART)
-    wait_for(f"{names} to run", lambda: set(hand.box.pids(*names).values()) == set(names))  # the last may still have to
-    victims = hand.box.pids(*names)
+def kill_in_the_middle(user, title, names):
+    """Start it. When all bytes that the server sent have arrived, kill -9 the named programs, then the rest."""
+    asked = len(user.starts())
+    line = user.start(title)
+    wait_for(f"{title} to ask", lambda: len(user.starts()) > asked)
+    wait_for(f"{title} to get a part", lambda: user.arrived(title) >= user.starts()[-1] + PART)
+    wait_for(f"{names} to run", lambda: set(user.box.pids(*names).values()) == set(names))  # the last may be starting
+    victims = user.box.pids(*names)
     kill(next(iter(victims)))
-    for pid in victims:  # those that did not end with it
+    for pid in victims:  # those that have not ended
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     os.killpg(line.pid, signal.SIGKILL)
     line.communicate()
-    wait_for("all of it to end", hand.box.none_left)  # on the other host, too
+    wait_for("all programs to end", user.box.none_left)  # on the other host, too
 
 
 NETWORK = [title for title in PIPELINES if '"$URL"' in PIPELINES[title] or "'$URL'" in PIPELINES[title]]
 
 
 @pytest.mark.parametrize("title", NETWORK)
-def test_killed_and_run_again(hand, title):
-    pipeline = PIPELINES[title].partition("\ncommitd commit")[0]  # without a line of its own, behind it
+def test_killed_and_run_again(user, title):
+    pipeline = PIPELINES[title].partition("\ncommitd commit")[0]  # without the separate line behind it
     victims = [name for name in STAGES if name in pipeline]
-    hand.bad.on("/file", *[in_parts(DATA, PART)] * (len(victims) + 1), whole(DATA))
+    user.bad.on("/file", *[in_parts(DATA, PART)] * (len(victims) + 1), whole(DATA))
     for name in victims:
-        kill_in_the_middle(hand, title, [name])
-    kill_in_the_middle(hand, title, victims)
-    hand.run(title)
-    check_stored(hand, title)
-    goes_on = title != "With another downloader"
-    assert hand.starts() == [PART * i if goes_on else 0 for i in range(len(victims) + 2)]
+        kill_in_the_middle(user, title, [name])
+    kill_in_the_middle(user, title, victims)
+    user.run(title)
+    check_stored(user, title)
+    resumes = title != "With another downloader"
+    assert user.starts() == [PART * i if resumes else 0 for i in range(len(victims) + 2)]
 
 
 @pytest.mark.parametrize("title", [title for title in PIPELINES if title not in NETWORK])
-def test_without_a_network(hand, title):
-    """What these read is there: it is cut short, in place of a kill."""
-    hand.bad.on("/file", whole(DATA))
-    stick = hand.stick / "file"
+def test_local_pipeline_resumes(user, title):
+    """These read local files, which are cut short in place of a kill."""
+    user.bad.on("/file", whole(DATA))
+    stick = user.stick / "file"
     stick.write_bytes(DATA[:PART])
     if title == "From one store to another":
-        hand.run("Into two stores at once")
-        shutil.rmtree(hand.two)
+        user.run("Into two stores at once")
+        shutil.rmtree(user.two)
     else:
-        line = hand.start(title)
+        line = user.start(title)
         line.communicate(timeout=120)
-        assert line.returncode != 0 and hand.arrived(title) == PART
+        assert line.returncode != 0 and user.arrived(title) == PART
         stick.write_bytes(DATA)
-    hand.run(title)
-    check_stored(hand, title)
+    user.run(title)
+    check_stored(user, title)
 
 
-def check_stored(hand, title):
-    for store in hand.stores(title):
+def check_stored(user, title):
+    for store in user.stores(title):
         blob = store / "blobs/sha256" / DIGEST[7:]
         assert blob.read_bytes() == DATA
         assert stat.S_IMODE(blob.stat().st_mode) == 0o444
         assert not [path for path in (store / "ingest").iterdir() if path.name != "lock"]
     if ">>" in PIPELINES[title]:
-        assert (hand.stick / "file").read_bytes() == DATA
+        assert (user.stick / "file").read_bytes() == DATA
 
 
-def test_the_page_has_them():
+def test_page_has_the_expected_pipelines():
     assert len(NETWORK) >= 7 and len(PIPELINES) >= 9
     assert {"ssh", "pv", "tee", "curl"} <= set(re.findall(r"\w+", " ".join(PIPELINES.values())))

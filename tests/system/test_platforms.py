@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which image of an index is pulled: containerd's rules, on an index that a registry keeps."""
+"""Which image of an index is pulled: containerd's rules, with an index in a registry."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from images import INDEX, MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
 from stages import NOT_FOUND, USAGE, one_line
 
-# In an order in which the first that would do is never the best one. (os, architecture, variant, os.version)
+# (os, architecture, variant, os.version), ordered so that the first suitable one is never the best.
 PLATFORMS = [
     ("unknown", "unknown", "", ""),
     ("linux", "386", "", ""),
@@ -50,7 +50,7 @@ CHOICES = [
 
 
 class Shelf:
-    """Images for platforms in one repository, and indexes of some of them."""
+    """Images for several platforms in one repository, and indexes of some of them."""
 
     def __init__(self, registry):
         self.pusher = Pusher(registry.address, "platforms")
@@ -78,12 +78,12 @@ def shelf(registry):
 
 
 def named(box, reference):
-    """The digest and platform that index.json has for a name."""
+    """Digest and platform of a name in index.json."""
     found = next(image for image in box.json("images") if image["name"] == reference)
     return found["digest"], found["platform"]
 
 
-def test_the_best_one_is_pulled(box, shelf):
+def test_best_platform_is_pulled(box, shelf):
     reference = shelf.index("all", shelf.entries)
     with box.up():
         for want, got in CHOICES:
@@ -93,8 +93,8 @@ def test_the_best_one_is_pulled(box, shelf):
             assert digest in {entry["digest"] for entry in shelf.entries}
 
 
-def test_what_runs_all_the_same(box, shelf):
-    """An older relative if there is nothing better."""
+def test_older_platform_is_a_fallback(box, shelf):
+    """An older variant is pulled if there is nothing better."""
     old = shelf.index("old", shelf.entries[:2] + shelf.entries[5:6])
     with box.up():
         for want, got in (("linux/amd64/v3", "linux/386"), ("linux/arm64", "linux/arm/v5"), ("linux/arm", "linux/arm/v5")):
@@ -115,5 +115,5 @@ def test_available_platforms_are_listed(box, shelf):
 
 
 @pytest.mark.parametrize("text", ["amd65", "linux/", "windows(10.0 1)", "windows()/amd64", "a/b/c/d"])
-def test_not_a_platform(box, text):
+def test_invalid_platform_is_refused(box, text):
     one_line(box.sluice("pull", "--platform", text, "localhost:1/x", want=USAGE).stderr, f"'{text}' is not a platform")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a tag names: requested by HEAD, so that a pull of what is stored costs no request that a registry counts."""
+"""Tags are resolved by HEAD, so that a pull of stored content costs no request that a registry counts."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def says(manifest, media_type=MANIFEST, **more):
 
 
 def serve(bad, manifest, layer, headers=None):
-    """app:1 is `manifest` from now on, as a registry would have it."""
+    """Serve `manifest` as app:1, as a registry does."""
     bad.on(TAG, badserver.whole(manifest, headers or says(manifest)))
     bad.on(path_of(manifest), badserver.whole(manifest, headers or says(manifest)))
     for blob in (CONFIG_BLOB, layer):
@@ -66,8 +66,8 @@ def test_pull_by_a_stored_digest_sends_no_request(box, bad):
     assert len(bad.requests) == asked and ("GET", TAG) not in manifests_asked(bad)
 
 
-def test_tag_that_moved(box, bad):
-    """Only what is new is fetched, and under its digest."""
+def test_moved_tag_fetches_only_new_blobs(box, bad):
+    """Only new blobs are fetched."""
     old, new = b"old", b"new"
     reference = serve(bad, image(old), old)
     box.sluice("pull", reference)
@@ -82,8 +82,8 @@ def test_tag_that_moved(box, bad):
     settled(box)
 
 
-def test_tag_that_moved_under_a_kept_part(box, bad):
-    """What is kept of the old manifest is dropped, and nothing mixed."""
+def test_moved_tag_drops_a_partial_manifest(box, bad):
+    """The bytes of the old manifest are not mixed with the new one."""
     old, new = b"old" * 1000, b"new" * 1000
     box.configure(QUICK)
     reference = serve(bad, image(old), old)
@@ -96,7 +96,7 @@ def test_tag_that_moved_under_a_kept_part(box, bad):
     settled(box)
 
 
-def test_kept_part_resumes(box, bad):
+def test_partial_manifest_resumes(box, bad):
     layer = b"layer" * 1000
     manifest = image(layer)
     box.configure(QUICK)
@@ -109,19 +109,19 @@ def test_kept_part_resumes(box, bad):
     settled(box)
 
 
-NO_WORD = {  # the answer to HEAD
+NO_DIGEST = {  # the answer to HEAD
     "no digest": badserver.status(200, {"Content-Type": MANIFEST}),
-    "no digest that could be one": badserver.status(200, {"Docker-Content-Digest": "sha256:12"}),
-    "no digest that we know": badserver.status(200, {"Docker-Content-Digest": "md5:d41d8cd98f00b204e9800998ecf8427e"}),
+    "invalid digest": badserver.status(200, {"Docker-Content-Digest": "sha256:12"}),
+    "unknown algorithm": badserver.status(200, {"Docker-Content-Digest": "md5:d41d8cd98f00b204e9800998ecf8427e"}),
     **{str(code): badserver.status(code) for code in (400, 403, 404, 405, 410, 429, 500, 501, 503)},
     "429 for an hour": badserver.status(429, {"Retry-After": "3600"}),
     "206": badserver.status(206),
 }
 
 
-@pytest.mark.parametrize("answer", NO_WORD.values(), ids=NO_WORD)
-def test_head_without_a_digest(box, bad, answer):
-    """Then a GET does."""
+@pytest.mark.parametrize("answer", NO_DIGEST.values(), ids=NO_DIGEST)
+def test_head_without_a_digest_is_followed_by_get(box, bad, answer):
+    """GET resolves the tag."""
     layer = b"layer"
     reference = serve(bad, image(layer), layer)
     bad.on(TAG, answer, badserver.whole(image(layer), {"Content-Type": MANIFEST}))
@@ -130,7 +130,7 @@ def test_head_without_a_digest(box, bad, answer):
     settled(box)
 
 
-def test_head_of_nothing(box, bad):
+def test_missing_tag(box, bad):
     one_line(box.sluice("pull", f"{bad.address}/app:1", want=NOT_FOUND).stderr, bad.address, "404")
     assert manifests_asked(bad) == [("HEAD", TAG), ("GET", TAG)]
 
@@ -143,7 +143,7 @@ def test_head_is_retried(box, bad):
     assert [m for m, _ in manifests_asked(bad)] == ["HEAD", "HEAD", "HEAD", "GET"]
 
 
-def test_get_is_retried_where_head_gave_nothing(box, bad):
+def test_get_is_retried_after_a_failed_head(box, bad):
     layer = b"layer"
     reference = serve(bad, image(layer), layer)
     box.configure("[fetchd]\nretry_delay = 10ms\n")
@@ -153,8 +153,8 @@ def test_get_is_retried_where_head_gave_nothing(box, bad):
 
 
 @pytest.mark.parametrize("code", [404, 410])
-def test_manifest_by_its_tag_alone(box, bad, code):
-    """HEAD tells its digest, and no request by the digest is answered."""
+def test_manifest_that_is_served_only_by_tag(box, bad, code):
+    """HEAD answers with the digest, but GET by digest fails."""
     layer = b"layer"
     manifest = image(layer)
     reference = serve(bad, manifest, layer)
@@ -165,8 +165,8 @@ def test_manifest_by_its_tag_alone(box, bad, code):
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
-def test_manifest_by_its_tag_alone_that_has_moved(box, bad, told):
-    """What the tag names by then has another digest: it is not taken for the one that was announced."""
+def test_moved_tag_is_noticed_if_served_only_by_tag(box, bad, told):
+    """The tag moves between HEAD and GET. The new manifest is not taken for the announced one."""
     old, new, layer = image(b"old"), image(b"new"), b"new"
     box.configure(QUICK)
     reference = serve(bad, new, layer)
@@ -174,7 +174,7 @@ def test_manifest_by_its_tag_alone_that_has_moved(box, bad, told):
     bad.on(path_of(old), badserver.status(404))
     if told:
         one_line(box.sluice("pull", reference, want=BAD_DATA).stderr, digest_of(old), digest_of(new))
-    else:  # its bytes tell, and the tag is asked again
+    else:  # the content shows it, and the tag is resolved again
         box.sluice("pull", reference)
         assert manifests_asked(bad)[2:] == [("GET", TAG), ("HEAD", TAG), ("GET", TAG)]
     assert not box.blob(digest_of(old)).exists()
@@ -200,8 +200,8 @@ def test_head_is_redirected(box, bad):
     assert [r.method for r in bad.asked("/elsewhere", "HEAD")] == ["HEAD"]
 
 
-def test_announced_digest_that_is_wrong(box, bad):
-    """Both digests are in the message, whatever the answer to the GET says of itself."""
+def test_wrong_digest_from_head_is_refused(box, bad):
+    """The message has both digests, whatever digest the answer to GET claims."""
     layer = b"layer"
     manifest, announced = image(layer), digest_of(b"another")
     box.configure(QUICK)
@@ -222,14 +222,14 @@ def test_schema_1_is_refused_clearly(box, bad):
 
 
 @pytest.mark.parametrize("media_type", [INDEX, "application/pdf"])
-def test_served_as_something_else(box, bad, media_type):
-    """The Content-Type and the document's own word have to agree (CVE-2021-41190)."""
+def test_content_type_must_match_the_document(box, bad, media_type):
+    """Content-Type and mediaType of the document must agree (CVE-2021-41190)."""
     layer = b"layer"
     reference = serve(bad, image(layer), layer, says(image(layer), media_type))
     one_line(box.sluice("pull", reference, want=BAD_DATA).stderr, reference, media_type, MANIFEST)
 
 
-def test_served_as_a_page(box, bad):
+def test_html_is_not_a_manifest(box, bad):
     layer = b"layer"
     reference = serve(bad, image(layer), layer, says(image(layer), "text/html"))
     one_line(box.sluice("pull", reference, want=BAD_DATA).stderr, reference, "text/html", "not a manifest")
@@ -245,8 +245,8 @@ def test_accepted_types(box, bad):
                                 "application/vnd.docker.distribution.manifest.list.v2+json"}
 
 
-def test_manifest_over_the_limit(box, bad):
-    """Refused by its length, and where that is not told, at the limit."""
+def test_oversized_manifest_is_refused(box, bad):
+    """By its Content-Length, or at the limit if it has none."""
     limit = 4 << 20
     box.configure(QUICK)
     long = badserver.status(200, {"Content-Type": MANIFEST}, b" " * (limit + 1))
@@ -284,17 +284,17 @@ def test_nested_indexes(box, bad, options):
     settled(box)
 
 
-def test_indexes_nested_too_deep(box, bad):
+def test_too_deeply_nested_indexes_are_refused(box, bad):
+    """One level more than allowed. The limit is the same for pulling and for naming."""
     layer = b"layer"
     serve(bad, image(layer), layer)
-    """One more than what is taken, which is as much for those who pull as for those who name."""
     one_line(box.sluice("pull", nested(bad, 5, image(layer)), want=BAD_DATA).stderr, "deep")
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told by HEAD", "not told"])
 @pytest.mark.parametrize("size", [1, 2])
-def test_index_that_contains_itself(box, bad, size, told):
-    """Only with a digest that is not its own, which ends the circle where it is found out: after one restart."""
+def test_index_cycle_ends(box, bad, size, told):
+    """A cycle needs a wrong digest. It ends where that is found, after one restart."""
     box.configure(QUICK)
     names = [digest_of(b"name %d" % n) for n in range(size)]
     circle = [json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
@@ -312,8 +312,8 @@ def test_index_that_contains_itself(box, bad, size, told):
 
 
 @pytest.mark.parametrize("first, second", [(MANIFEST, INDEX), (INDEX, MANIFEST)])
-def test_one_digest_under_two_types(box, bad, first, second):
-    """A manifest is not taken for an index because an index says so."""
+def test_one_digest_with_two_media_types_is_refused(box, bad, first, second):
+    """A manifest is not parsed as an index because another index says so."""
     layer = b"layer"
     serve(bad, image(layer), layer, {"Docker-Content-Digest": digest_of(image(layer))})
     index = json.dumps({"schemaVersion": 2, "mediaType": INDEX,
@@ -325,8 +325,8 @@ def test_one_digest_under_two_types(box, bad, first, second):
     box.gone()
 
 
-def test_wide_and_repeated_indexes_are_asked_once(box, bad):
-    """The same manifest 2,000 times in an index is one manifest."""
+def test_repeated_manifest_is_fetched_once(box, bad):
+    """An index lists the same manifest 2,000 times."""
     layer = b"layer"
     serve(bad, image(layer), layer)
     index = json.dumps({"schemaVersion": 2, "mediaType": INDEX,
@@ -337,7 +337,7 @@ def test_wide_and_repeated_indexes_are_asked_once(box, bad):
     assert len(bad.asked(path_of(image(layer)))) == 1
 
 
-VALIDATORS = {  # of the manifest, and whether what is kept of it counts when nothing else identifies it
+VALIDATORS = {  # of the manifest, and whether a partial one may resume if nothing else identifies it
     "strong ETag": ({"ETag": '"one"'}, True),
     "weak ETag": ({"ETag": 'W/"one"'}, False),
     "none": ({}, False),
@@ -347,8 +347,8 @@ VALIDATORS = {  # of the manifest, and whether what is kept of it counts when no
 
 
 @pytest.mark.parametrize("headers, counts", VALIDATORS.values(), ids=VALIDATORS)
-def test_validator_without_a_digest(box, bad, headers, counts):
-    """If-Range with a strong validator; with a weak one from the start, never a mixture."""
+def test_partial_manifest_without_a_digest_needs_a_strong_validator(box, bad, headers, counts):
+    """If-Range with a strong validator; with a weak one, a new start. Never a mixture."""
     layer = b"layer"
     manifest = image(layer)
     everything = {"Content-Type": MANIFEST, "Content-Length": len(manifest), **headers}

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Where a registry sends us for its bytes: stores whose signed URLs are over after a while, and edges of which some have
-other bytes.
+Targets of a registry's redirects: object stores whose signed URLs expire, and edges of which some serve other content.
 """
 
 import itertools
@@ -21,8 +20,8 @@ OTHER = os.urandom(len(DATA))
 DIGEST = digest_of(DATA)
 HALF = len(DATA) // 2
 PART = 256 << 10
-FOR_EVER = 1 << 30
-AWAY_RETRIES = 3  # as fetchd/fetch.c has it
+FOREVER = 1 << 30
+AWAY_RETRIES = 3  # as in fetchd/fetch.c
 QUICK = "[fetchd]\nretry_delay = 2ms\n"
 RANGES = f"{QUICK}ranges = 4\nrange_size = {PART}\nrange_min = 1M\n"
 
@@ -49,7 +48,7 @@ def right(box):
 
 
 def capped(x):
-    """A part of at most 1 MiB, which is asked on at once."""
+    """A part of at most 1 MiB; the client requests the next one at once."""
     end = min(x.start + MIB, len(DATA))
     x.part(DATA, says=f"bytes {x.start}-{end - 1}/{len(DATA)}", body=DATA[x.start : end])
 
@@ -59,8 +58,8 @@ def capped(x):
 
 class Signed:
     """
-    The registry sends for /blob to the store, each time by another URL. `lives`: how many requests each of them is good
-    for, the last number for all that follow; then it is refused with `status`.
+    The registry redirects /blob to the store, each time with another URL. `lives`: the number of requests that each URL
+    allows, the last number for all later URLs. Then the store answers `status`.
     """
 
     def __init__(self, registry, store, status, lives, *behaviours):
@@ -104,19 +103,19 @@ over = pytest.mark.parametrize("status", [400, 401, 403, 410])
 
 
 @over
-def test_url_that_expires_before_it_is_used(box, registry, store, status):
+def test_url_that_expires_before_use(box, registry, store, status):
     box.configure(QUICK)
-    signed = Signed(registry, store, status, [0, FOR_EVER], badserver.whole(DATA))
+    signed = Signed(registry, store, status, [0, FOREVER], badserver.whole(DATA))
     fetch(box, registry)
     right(box)
     assert signed.requests() == (2, 2) and signed.sent() == len(DATA)
 
 
 @over
-def test_url_that_expires_in_the_middle(box, registry, store, status):
-    """The next part of it is requested through the registry, and nothing twice."""
+def test_url_that_expires_mid_transfer(box, registry, store, status):
+    """The next part is requested from the registry, and no byte twice."""
     box.configure(f"{QUICK}ranges = 1\n")
-    signed = Signed(registry, store, status, [1, 1, FOR_EVER], badserver.cut_short(DATA, HALF), capped)
+    signed = Signed(registry, store, status, [1, 1, FOREVER], badserver.cut_short(DATA, HALF), capped)
     fetch(box, registry)
     right(box)
     assert signed.starts() == [None, HALF, HALF + MIB, HALF + MIB] and signed.refused() == 1
@@ -124,12 +123,12 @@ def test_url_that_expires_in_the_middle(box, registry, store, status):
 
 
 @over
-def test_url_that_expires_for_all_ranges(box, registry, store, status):
-    """What they have is kept, and the registry is asked once for all of them."""
+def test_url_that_expires_under_all_ranges(box, registry, store, status):
+    """Their bytes are kept, and the registry is asked once for all ranges."""
     box.configure(RANGES)
 
     def first_range():
-        """Where it begins, before which the stream ends: ahead of what had arrived by then."""
+        """Start of the first range, where the stream ends."""
         return min(x.start for x, _ in signed.seen if x.start is not None)
 
     def held(x):
@@ -138,18 +137,18 @@ def test_url_that_expires_for_all_ranges(box, registry, store, status):
         wait_for("a range to be refused", lambda: signed.refused() or x.server.released.is_set())
         x.body(DATA[MIB : first_range()])
 
-    signed = Signed(registry, store, status, [3, FOR_EVER], held, badserver.whole(DATA))
+    signed = Signed(registry, store, status, [3, FOREVER], held, badserver.whole(DATA))
     fetch(box, registry)
     right(box)
-    assert "in ranges" not in box.logs(), "nothing was wrong with the store's ranges"
+    assert "in ranges" not in box.logs(), "the store's ranges were given up"
     assert 2 * PART <= first_range() <= MIB + 2 * PART
-    assert len(registry.requests) in (2, 3), "the ranges came to their ends in one go, or in two"
+    assert len(registry.requests) in (2, 3), "the ranges needed one new URL, or two"
     assert all(x.end is None or x.start < x.end for x, _ in signed.seen)
     assert 0 <= signed.sent() - len(DATA) <= 4 * PART
 
 
 @over
-def test_url_that_is_never_good(box, registry, store, status):
+def test_url_that_is_always_expired(box, registry, store, status):
     box.configure(QUICK)
     signed = Signed(registry, store, status, [0], badserver.whole(DATA))
     failed = fetch(box, registry, want=DENIED)
@@ -157,8 +156,8 @@ def test_url_that_is_never_good(box, registry, store, status):
     assert signed.requests() == (1 + AWAY_RETRIES, 1 + AWAY_RETRIES) and signed.sent() == 0
 
 
-def test_store_that_refuses_every_range_with_400(box, registry, store):
-    """Which may be an expired URL; only a new one shows that it is the range that is refused."""
+def test_store_that_refuses_ranges_with_400(box, registry, store):
+    """400 may mean an expired URL. Only a new URL shows that it is the range that is refused."""
     box.configure(f"{QUICK}ranges = 1\n")
     asked = []
 
@@ -171,7 +170,7 @@ def test_store_that_refuses_every_range_with_400(box, registry, store):
         else:
             x.answer(400)
 
-    signed = Signed(registry, store, 403, [FOR_EVER], answer)
+    signed = Signed(registry, store, 403, [FOREVER], answer)
     fetch(box, registry)
     right(box)
     assert asked == [None, HALF, HALF, None] and signed.requests() == (3, 4)
@@ -181,7 +180,7 @@ def test_store_that_refuses_every_range_with_400(box, registry, store):
 
 
 class Edges:
-    """The registry sends for /blob to one edge after the other. An edge: (server, behaviour)."""
+    """The registry redirects /blob to one edge after the other. An edge: (server, behaviour)."""
 
     def __init__(self, registry, *edges):
         self.servers = [server for server, _ in edges]
@@ -195,15 +194,15 @@ class Edges:
 
 
 def halves(data):
-    """The first half of a request without a range, and then all of each request."""
+    """Send half the blob to a request without a range, and then everything that is requested."""
     return lambda x: (badserver.cut_short(data, HALF) if x.start is None else badserver.whole(data))(x)
 
 
 REST = f"bytes={HALF}"
 
 
-def test_edge_with_other_bytes(box, registry, store):
-    """Half from one, half from the other: the mixture is found out, and the second time one alone has it all."""
+def test_mixed_edges_are_recovered_from_one_edge(box, registry, store):
+    """Each edge sends half. The digest is wrong, and the second try uses one edge only."""
     box.configure(f"{QUICK}ranges = 1\n")
     with badserver.BadServer() as wrong:
         right_edge = lambda x: (badserver.cut_short(DATA, HALF) if len(store.requests) == 1 else badserver.whole(DATA))(x)
@@ -213,8 +212,8 @@ def test_edge_with_other_bytes(box, registry, store):
         assert edges.ranges() == [["", ""], [REST]] and len(registry.requests) == 3
 
 
-def test_edges_that_are_always_mixed(box, registry, store):
-    """One restart, then it fails with both digests; nothing is named, and later it can be had."""
+def test_edges_that_always_differ_fail(box, registry, store):
+    """After one restart the pull fails with both digests and names nothing. Later it can succeed."""
     box.configure(f"{QUICK}ranges = 1\n")
     with badserver.BadServer() as wrong:
         edges = Edges(registry, (store, halves(DATA)), (wrong, badserver.whole(OTHER)))

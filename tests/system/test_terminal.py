@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees: of a pull and of the status, on terminals of 80 and of 40 columns, and without one."""
+"""What a user sees of a pull and of status, on terminals of 80 and 40 columns, and without one."""
 
 import os
 import re
@@ -17,12 +17,12 @@ from stages import OK, catches
 from terminal import Terminal
 
 ROWS = 24
-SIZE = 96 << 10  # of a layer; what is held back is the second half
+SIZE = 96 << 10  # of a layer; its second half is held back
 AT_ONCE = 8
 WAITS = "the server answered 429"
 BLOB = re.compile(r"(manifest|[0-9a-f]{12}) +(pending|queued|fetching|sealed|done|waiting|failed|exists) *(.*)")
 NUMBERS = re.compile(r"(\[[=> ]*\])? *(\S+B)? *(\S+B/s)? *([0-9dhms]+)?")
-NOTE = re.compile("waiting for (ingestd|commitd)")  # of stages that take their time to start; it stays above the bars
+NOTE = re.compile("waiting for (ingestd|commitd)")  # while stages start; it stays above the bars
 TOTAL = re.compile(r"(\d+)(?: of |/)(\d+) (?:blobs, )?(\S+B)(?: of |/)([0-9.]+(?:B|.iB))(?:,? \S+B/s)?(?:,? [0-9dhms]+(?: left)?)?")
 
 
@@ -34,7 +34,7 @@ def human(size):
 
 
 def held(data, gate):
-    """Half of it, and the other half when the gate is open."""
+    """Send the first half, and the second when the gate is open."""
 
     def behave(x):
         start, end = x.promise(data)
@@ -47,7 +47,7 @@ def held(data, gate):
 
 
 class Image:
-    """An image of layers that hang in their middle until open()."""
+    """An image of layers that hang in the middle until open()."""
 
     def __init__(self, bad, layers):
         self.gate = threading.Event()
@@ -75,19 +75,19 @@ def image(request, box, bad):
 
 
 def on_screen(terminal, columns):
-    """The lines that are seen, of which none is wrapped or reaches the edge. Both looks are at one picture."""
-    def one_picture():
+    """The visible lines. Asserts that none is wrapped or reaches the edge, on one and the same screen."""
+    def same_screen():
         screen, joined = terminal.screen(), terminal.tmux("capture-pane", "-p", "-J")
         return terminal.screen() == screen and (screen, joined)
 
-    screen, joined = wait_for("a picture that stays for a moment", one_picture)
+    screen, joined = wait_for("a screen that does not change", same_screen)
     assert joined.split() == "\n".join(screen).split()
     assert all(len(line) < columns for line in screen), screen
     return screen
 
 
 def blobs_of(lines):
-    """{label: (state, rest)} of lines of progress, each of which is a right one."""
+    """{label: (state, rest)} of progress lines. Asserts that each line is valid."""
     found = [BLOB.fullmatch(line) for line in lines if not NOTE.fullmatch(line)]
     assert all(found), lines
     assert all(NUMBERS.fullmatch(line[3]) for line in found), lines
@@ -96,7 +96,7 @@ def blobs_of(lines):
 
 
 def is_so_far(screen, amount, count, total):
-    """Whether `count` lines say that amount, and the last one that total."""
+    """Whether `count` lines show that amount, and the last line that total."""
     found = TOTAL.fullmatch(screen[-1])
     return sum(amount in line for line in screen) == count and found is not None and found.groups() == total
 
@@ -113,7 +113,7 @@ def test_pull(box, image, columns):
     fits = image.blobs + 1 < ROWS - 1
     with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:
         want = ("2", str(image.blobs), human(halves), human(image.total))
-        wait_for("all that run to be half done, and what is small to be done", lambda: is_so_far(
+        wait_for("running layers to be half done, and small ones to be done", lambda: is_so_far(
             terminal.screen(), half, image.running, want))
         above, *lines, total = on_screen(terminal, columns)
         assert above == "above"
@@ -142,8 +142,8 @@ def test_pull(box, image, columns):
     settled(box)
 
 
-def test_pull_in_a_terminal_that_changes_its_size(box, bad):
-    """Narrower in mid-pull: lines that have wrapped are drawn over."""
+def test_pull_in_a_terminal_that_is_resized(box, bad):
+    """The terminal becomes narrower in mid-pull. Lines that have wrapped are drawn over."""
     image = Image(bad, 2)
     image.configure(box, bad)
     half = f"{human(SIZE // 2)}/{human(SIZE)}"
@@ -153,12 +153,12 @@ def test_pull_in_a_terminal_that_changes_its_size(box, bad):
         terminal.tmux("resize-window", "-x", "40", "-y", str(ROWS))
         image.gate.set()
         terminal.see("below")
-        *lines, total, below = on_screen(terminal, 40)  # tmux has moved what was above out of sight
+        *lines, total, below = on_screen(terminal, 40)  # tmux has scrolled the lines above out of sight
         assert below == "below" and len(blobs_of(lines)) == image.blobs and TOTAL.fullmatch(total)
 
 
 def test_pull_without_a_terminal(box, image):
-    """A line for each change, on stdout; no control bytes."""
+    """A line for each change on stdout, without control bytes."""
     image.gate.set()
     pulled = box.run("sluice", "pull", image.reference, want=OK)
     assert pulled.stderr == "" and not re.search(rb"[^\n\x20-\x7e]", pulled.raw)
@@ -172,7 +172,7 @@ def test_pull_without_a_terminal(box, image):
 
 
 @pytest.mark.parametrize("term", ["dumb", ""])
-def test_a_terminal_that_cannot_move_its_cursor(box, bad, term):
+def test_pull_on_a_dumb_terminal(box, bad, term):
     image = Image(bad, 1)
     image.configure(box, bad)
     image.gate.set()
@@ -188,7 +188,7 @@ def test_a_terminal_that_cannot_move_its_cursor(box, bad, term):
 
 
 def records_of(lines):
-    """{label: (state, rest)} below the heads of a table."""
+    """{label: (state, rest)} of the rows of a table."""
     heads, *rows = lines
     assert heads.startswith("REF"), lines
     return {row.split()[0]: tuple(row.split()[1:]) for row in rows if not row.startswith((" ", "and "))}
@@ -202,7 +202,7 @@ def test_status_watch(box, image, columns):
         with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:
             amount, layers = f"{human(SIZE // 2)}/{human(SIZE)}", len(image.layers)
             terminal.see(f"{image.running} of {layers} transfers under way")
-            wait_for("all that run to be half done", lambda: sum(
+            wait_for("running layers to be half done", lambda: sum(
                 amount in line for line in terminal.screen()) == image.running)
             lines = on_screen(terminal, columns)
             if lines[0] == "above":
@@ -211,7 +211,7 @@ def test_status_watch(box, image, columns):
             assert total.startswith(f"{image.running} of {layers} transfers under way")
             records = records_of([line for line in lines if line])
             moving = [name for name, row in records.items() if row[0] == "fetching" and row[1] == amount]
-            assert len(moving) == image.running and list(records)[:len(moving)] == moving, "what moves stands first"
+            assert len(moving) == image.running and list(records)[:len(moving)] == moving, "running transfers come first"
             more = re.fullmatch(r"and (\d+) more", lines[-1])
             assert len(records) + (int(more[1]) if more else 0) == layers
             assert bool(more) == (layers > ROWS)
@@ -220,16 +220,16 @@ def test_status_watch(box, image, columns):
             box.finish(pull, want=OK)
             terminal.see("0 of 0 transfers under way")
             empty = "0 of 0 transfers under way, 0B/s"
-            assert on_screen(terminal, columns)[-1] == empty, "what was below is gone"
+            assert on_screen(terminal, columns)[-1] == empty, "the lines below are erased"
             terminal.key("C-c")
             terminal.see("exit 0")
-            assert terminal.everything() == ["above", empty, "^Cexit 0"], "and nothing of it was scrolled away"
+            assert terminal.everything() == ["above", empty, "^Cexit 0"], "no line has scrolled away"
             assert terminal.tmux("display-message", "-p", "#{cursor_flag} #{cursor_x}") == "1 0\n"
 
 
 @pytest.mark.parametrize("columns", [80, 40, 200])
-def test_status_says_what_it_waits_for(box, bad, columns):
-    """Whole, whatever the width; and in columns that are there only as far as they fit."""
+def test_status_shows_what_a_transfer_waits_for(box, bad, columns):
+    """The reason is complete at any width. Columns that do not fit are omitted."""
     image = Image(bad, 1)
     image.configure(box, bad)
     layer = image.layers[0]
@@ -254,7 +254,7 @@ def test_status_says_what_it_waits_for(box, bad, columns):
 
 
 def test_status_watch_without_a_terminal(box, bad):
-    """Again when something has changed, and only then; without control bytes."""
+    """The table is printed again after each change, without control bytes."""
     image = Image(bad, 1)
     image.configure(box, bad)
     with box.up():
@@ -272,5 +272,5 @@ def test_status_watch_without_a_terminal(box, bad):
     text = (box.directory / "seen").read_text()
     assert not re.search(r"[^\n\x20-\x7e]", text)
     tables = text.split("REF")[1:]
-    assert all(a != b for a, b in zip(tables, tables[1:])), "the same twice"
+    assert all(a != b for a, b in zip(tables, tables[1:])), "an unchanged table was printed again"
     assert digest_of(image.layers[0]) in text, "the whole ref"

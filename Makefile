@@ -107,14 +107,16 @@ $(BUILD)/obj/lib$(1).a: $(BUILD)/obj/lib$(1).list $(2)
 endef
 $(eval $(call archive_rules,common,$(call objects_of,$(FLOORS))))
 
-# A program is its main.c and an archive of the rest of its folder, which the unit tests link too.
+# A program is its main.c and an archive of the rest of its folder, which the unit tests link too. It gets its name when it
+# is whole: tests that run meanwhile find the former one or the new one, and never a file that cannot be executed yet.
 define program_rules
 $(call archive_rules,$(1),$(filter-out %/$(1)/main.o,$(call objects_of,$(1))))
 
 $(BUILD)/bin/$(1): $(BUILD)/obj/$(1)/main.o $(FAILPOINT_OBJ) $(call stage_lib,$(1)) $(COMMON_LIB)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(call pkg_libs,$$(PKGS_$(1))) $$(LIBS_$(1)) -lpthread
+	$$(Q)$$(CC) $$(CFLAGS) $$(LINK) -o $(BUILD)/obj/$(1)/linked $$^ $$(call pkg_libs,$$(PKGS_$(1))) $$(LIBS_$(1)) -lpthread
+	@mv $(BUILD)/obj/$(1)/linked $$@
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 

@@ -32,6 +32,13 @@ def alive(pid):
     return text.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def descends_from(pid, ancestor):
+    """Whether `ancestor` is the process itself, its parent, its parent's parent, and so on."""
+    while pid not in (0, ancestor):
+        pid = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid == ancestor
+
+
 def kill(pid, sig=signal.SIGKILL):
     """Kill a process and see it gone: a fault that does not happen must not pass for one that was survived."""
     assert alive(pid), f"process {pid} was to be killed and is not there"
@@ -176,7 +183,10 @@ class Box:
     def program_of(self, pid):
         """The name of our program if process `pid` is one on our runtime directory."""
         with contextlib.suppress(OSError):
-            path = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+            try:
+                path = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+            except PermissionError:
+                return "fetchd" if self.is_our_fetchd(pid) else None
             place, name = os.path.split(path)
             if place != str(self.bindir) and not name.startswith("qemu-"):
                 return None  # as nearly all; the rest takes its time
@@ -187,6 +197,13 @@ class Box:
             if place == str(self.bindir) and str(self.directory).encode() in words and alive(pid):
                 return name
         return None
+
+    def is_our_fetchd(self, pid):
+        """For users other than root, who see only the name, the command line and the parents of fetchd."""
+        if pathlib.Path(f"/proc/{pid}/comm").read_text() != "fetchd\n" or not alive(pid):
+            return False
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        return str(self.directory).encode() in words or descends_from(int(pid), os.getpid())
 
     def stage(self, name):
         """The pid of a running stage: the one that holds its lock."""

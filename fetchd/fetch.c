@@ -31,7 +31,7 @@
 #include "common/base/random.h"
 
 /* OCI */
-#include "common/oci/json.h"
+#include "common/oci/source.h"
 
 /* Wire */
 #include "common/wire/counters.h"
@@ -329,8 +329,6 @@ static const struct step *plan(struct fetch *f)
 	if (r < 0)
 		return fail(f, r == -ENOMEM ? FAIL_AGAIN : FAIL_USAGE, &step_give_up, why.text);
 	w->parsed = f->route.kind == SOURCE_MANIFEST;
-	if (w->parsed)
-		w->size_max = JSON_DOCUMENT_MAX;
 	if (f->resolve)
 		return &step_line_up;
 	if (w->size != SIZE_UNKNOWN && w->offset == w->size)
@@ -759,7 +757,7 @@ static void take_order(struct fetch *f, const struct fetch_order *order)
 	f->pins_tags = order->resolve;
 	w->offset = f->retry.credited = order->offset;
 	w->size = order->size;
-	w->size_max = INT64_MAX;
+	w->size_max = source_size_max(order->source);
 	w->checked = order->checked || order->expected.len > 0;
 	(void)snprintf(w->expected, sizeof(w->expected), "%.*s", SPAN_ARG(order->expected));
 	(void)snprintf(w->validator, sizeof(w->validator), "%.*s", SPAN_ARG(order->validator));

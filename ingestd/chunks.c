@@ -79,6 +79,10 @@ static bool learn(struct flow *f, struct transfer *t, const struct message *m)
 {
 	struct reason why;
 
+	if (m->size != SIZE_UNKNOWN && !verdict_length(t->in, m->size, &why)) {
+		flow_start_over(f, t, FAIL_BAD_DATA, why.text);
+		return false;
+	}
 	switch (verdict_learn(t, m, &why)) {
 	case LEARN_OK:
 		return true;
@@ -154,6 +158,7 @@ static void order_again(struct flow *f, struct transfer *t)
 static void on_chunk(struct flow *f, struct transfer *t, const struct message *m)
 {
 	struct ingest *in = t->in;
+	struct reason why;
 
 	hear(t);
 	count_add(COUNT_RECEIVED_BYTES, m->payload.len);
@@ -165,6 +170,8 @@ static void on_chunk(struct flow *f, struct transfer *t, const struct message *m
 		order_again(f, t);
 	} else if (in->record.size != SIZE_UNKNOWN && m->payload.len > in->record.size - in->offset) {
 		flow_fail(f, t, FAIL_BAD_DATA, "the server sent more bytes than the content has");
+	} else if (!verdict_length(in, in->offset + m->payload.len, &why)) {
+		flow_start_over(f, t, FAIL_BAD_DATA, why.text);
 	} else {
 		append(f, t, m->payload);
 	}

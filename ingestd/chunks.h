@@ -10,6 +10,7 @@
  *              nothing that was asked for or is known
  *   CHUNK      behind an OPENED, at our offset, within the     below: dropped; above: ordered again; beyond the size:
  *              size                                            the transfer fails
+ *   both       within what a manifest may have                 from zero, once
  *   END        behind an OPENED, at our offset                 above: ordered again; below: from zero, once
  *   FAIL       always                                          -
  *   BEAT       always; told no oftener than progress is        -

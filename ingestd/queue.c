@@ -3,6 +3,7 @@
 
 /* System */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 /* Base */
@@ -60,6 +61,17 @@ static void adopt_source(struct transfer *t, struct span source)
 		(void)snprintf(t->in->record.source, sizeof(t->in->record.source), "%.*s", SPAN_ARG(source));
 }
 
+/* What no fetchd would bring is not begun. */
+static bool may_have_size(const struct message *get, struct reason *why)
+{
+	uint64_t max = source_size_max(get->source);
+
+	if (get->size == SIZE_UNKNOWN || get->size <= max)
+		return true;
+	reason_set(why, "the content has %" PRIu64 " bytes, the limit for a manifest is %" PRIu64, get->size, max);
+	return false;
+}
+
 /* The transfer of the ref, new or not; NULL when memory is out. */
 static struct transfer *take_up(struct flow *f, const struct message *get, const struct digest *expected)
 {
@@ -94,6 +106,9 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 	int r = check_get(get, &digest, why);
 	if (r < 0)
 		return r;
+	*ret_class = FAIL_BAD_DATA;
+	if (!may_have_size(get, why))
+		return -EFBIG;
 	/* First, because a name that its commit has not synced yet is no reason to say that the content is stored. */
 	struct transfer *t = transfers_find(f->transfers, get->ref);
 	bool was_there = t;

@@ -88,26 +88,7 @@ static int claim_space(struct put *p)
 	return io_failed(p, r, "reserve space for");
 }
 
-static int append(struct put *p, struct span bytes)
-{
-	struct ingest *in = p->in;
-	size_t accepted = 0;
-
-	if (in->record.size != SIZE_UNKNOWN && bytes.len > in->record.size - in->offset) {
-		log_error("cannot put '%s': the input is longer than the expected %" PRIu64 " bytes", p->ref,
-			  in->record.size);
-		return EX_DATAERR;
-	}
-	int r = ingest_append(in, bytes.data, bytes.len, &accepted);
-	if (r < 0)
-		return io_failed(p, r, "write to");
-	if (in->offset - in->durable_offset < p->settings->checkpoint_bytes &&
-	    clock_mono_ms() - p->checkpoint_ms < p->settings->checkpoint_interval_ms)
-		return EX_OK;
-	return checkpoint(p);
-}
-
-/* The content is complete but wrong: drop it, or the next run would fail the same way. */
+/* The content is wrong: drop it, or the next run would fail the same way. */
 static int drop(struct put *p, const char *why)
 {
 	int r = ingest_truncate(p->in);
@@ -116,6 +97,28 @@ static int drop(struct put *p, const char *why)
 		return io_failed(p, r, "truncate");
 	log_error("cannot put '%s': %s; the bytes were dropped", p->ref, why);
 	return EX_DATAERR;
+}
+
+static int append(struct put *p, struct span bytes)
+{
+	struct reason why;
+	struct ingest *in = p->in;
+	size_t accepted = 0;
+
+	if (in->record.size != SIZE_UNKNOWN && bytes.len > in->record.size - in->offset) {
+		log_error("cannot put '%s': the input is longer than the expected %" PRIu64 " bytes", p->ref,
+			  in->record.size);
+		return EX_DATAERR;
+	}
+	if (!verdict_length(in, in->offset + bytes.len, &why))
+		return drop(p, why.text);
+	int r = ingest_append(in, bytes.data, bytes.len, &accepted);
+	if (r < 0)
+		return io_failed(p, r, "write to");
+	if (in->offset - in->durable_offset < p->settings->checkpoint_bytes &&
+	    clock_mono_ms() - p->checkpoint_ms < p->settings->checkpoint_interval_ms)
+		return EX_OK;
+	return checkpoint(p);
 }
 
 static int print_seal(struct put *p)
@@ -160,7 +163,6 @@ static int cut_short(struct put *p)
 	return EX_TEMPFAIL;
 }
 
-/* Take what the sender knows, unless the command line overrides it. */
 /*
  * Whether a frame is of other content than the one before it, or than what is wanted. `fetchd get` names a stream by
  * where it comes from, so its first ref may be any but another digest.
@@ -178,15 +180,19 @@ static bool is_foreign(struct put *p, const struct message *m)
 	return is_other;
 }
 
+/* Take what the sender knows, unless the command line overrides it. */
 static int on_opened(struct put *p, const struct message *m)
 {
 	struct record *record = &p->in->record;
+	struct reason why;
 
 	if (m->size != SIZE_UNKNOWN && record->size != SIZE_UNKNOWN && m->size != record->size) {
 		log_error("cannot put '%s': the sender has %" PRIu64 " bytes; expected %" PRIu64, p->ref, m->size,
 			  record->size);
 		return EX_DATAERR;
 	}
+	if (m->size != SIZE_UNKNOWN && !verdict_length(p->in, m->size, &why))
+		return drop(p, why.text);
 	if (m->size != SIZE_UNKNOWN)
 		record->size = m->size;
 	if (!record->has_expected && digest_parse(m->digest, &record->expected, NULL) == 0 &&

@@ -45,6 +45,17 @@ bool verdict_space(const struct ingest *in, struct reason *why)
 	return false;
 }
 
+bool verdict_length(const struct ingest *in, uint64_t size, struct reason *why)
+{
+	const struct record *record = &in->record;
+	uint64_t max = source_size_max(span_str(record->source[0] != '\0' ? record->source : record->ref));
+
+	if (size <= max)
+		return true;
+	reason_set(why, "the content has more than %" PRIu64 " bytes, too many for a manifest", max);
+	return false;
+}
+
 bool verdict_room(const struct layout *l)
 {
 	struct statvfs st;

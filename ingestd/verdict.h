@@ -14,6 +14,12 @@ bool verdict_room(const struct layout *l);
 /* Whether a complete ingest is what was expected. False: `why` names both digests, or both sizes. */
 bool verdict_content(const struct ingest *in, struct reason *why);
 
+/*
+ * Whether so many bytes may come from the source of an ingest (source_size_max()); without one its ref tells. False:
+ * `why` has the limit.
+ */
+bool verdict_length(const struct ingest *in, uint64_t size, struct reason *why);
+
 enum learn {
 	LEARN_OK,      /* it is in the record now */
 	LEARN_CHANGED, /* the content at the source is not the one that the bytes so far came from */

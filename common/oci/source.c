@@ -9,6 +9,9 @@
 /* Base */
 #include "common/base/shown.h"
 
+/* OCI */
+#include "common/oci/json.h"
+
 static const char *const schemes[] = {
     [SOURCE_MANIFEST] = "manifest://",
     [SOURCE_BLOB] = "blob://",
@@ -106,6 +109,11 @@ int source_parse(struct span text, struct source *ret_source, struct reason *why
 	if (r == 0)
 		*ret_source = (struct source){.kind = SOURCE_URL, .url = text};
 	return r;
+}
+
+uint64_t source_size_max(struct span text)
+{
+	return begins_with(text, schemes[SOURCE_MANIFEST]) ? JSON_DOCUMENT_MAX : INT64_MAX;
 }
 
 int source_format(enum source_kind kind, const struct reference *r, const struct digest *d, struct buf *out)

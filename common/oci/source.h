@@ -35,6 +35,12 @@ struct source {
  */
 int source_parse(struct span text, struct source *ret_source, struct reason *why);
 
+/*
+ * The most bytes that content from a source may have: JSON_DOCUMENT_MAX for a manifest, which has to be parsed; INT64_MAX
+ * for anything else. Any text will do.
+ */
+uint64_t source_size_max(struct span text);
+
 /* Append the text of a manifest or blob source. `d` overrides the reference's tag and digest; NULL: as the reference
  * says. */
 int source_format(enum source_kind kind, const struct reference *r, const struct digest *d, struct buf *out);

@@ -8,12 +8,14 @@ The stages as Unix tools, in a pipeline:
 
 import collections
 import os
+import struct
 import subprocess
 import threading
 
 import pytest
 
 import badserver
+import wire
 from conftest import MIB, settled
 from images import digest_of
 from stages import AGAIN, BAD_DATA, OK, kill
@@ -230,6 +232,19 @@ def test_raw_bytes_that_end_early_are_kept(box):
     whole = put(box, data, "--digest", digest, "--size", len(data), digest)
     assert commit(box, whole.raw).stdout.strip() == digest
     settled(box)
+
+
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "frames"])
+def test_oversized_manifest_is_refused(box, raw):
+    """The ref says that it is one, and nobody could read it: nothing of it is kept."""
+    ref, limit = "manifest://h.io/a:1", 4 << 20
+    if raw:
+        long = put(box, b" " * (limit + 1), ref)
+    else:
+        opened = wire.message("OPENED", ref=ref, size=limit + 1)
+        long = box.run("ingestd", "put", ref, data=struct.pack(">I", len(opened)) + opened)
+    assert long.returncode == BAD_DATA and f"more than {limit} bytes" in long.stderr
+    assert box.size(ref) == 0
 
 
 def test_bytes_beyond_the_size_are_refused(box):

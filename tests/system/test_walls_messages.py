@@ -112,6 +112,58 @@ def test_ref_cannot_be_fetched_from_another_source(box):
     assert box.blob(digest_of(manifest)).read_bytes() == manifest
 
 
+LIMIT = 4 << 20
+MANIFEST_REF = "manifest://registry.invalid/app:1"
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, wire.SIZE_UNKNOWN], ids=["announced", "unannounced"])
+def test_oversized_manifest_from_fetchd_is_dropped(box, size):
+    """Whatever fetchd says or sends, ingestd keeps no manifest that nobody could read; the one that fits, it takes."""
+    fits = b" " * LIMIT
+    with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as member:
+        member.get(MANIFEST_REF, MANIFEST_REF)
+        order = {"attempt": 0}
+        for _ in range(2):  # as with all wrong bytes: once more from zero
+            order = fetchd.order(MANIFEST_REF, order["attempt"])
+            assert order["offset"] == 0
+            fetchd.answer(order, "OPENED", offset=0, size=size)
+            for at in range(0, LIMIT + 1, 256 << 10):
+                fetchd.answer(order, "CHUNK", offset=at, payload=b" " * (256 << 10))
+        record = ended(member, MANIFEST_REF)
+        assert (record["state"], record["fail_class"]) == (FAILED, 4), record
+        assert f"more than {LIMIT} bytes" in record["text"]
+        assert box.size(MANIFEST_REF) == 0
+        member.get(MANIFEST_REF, MANIFEST_REF)
+        fetchd.serve(fetchd.order(MANIFEST_REF, order["attempt"]), fits)
+        assert ended(member, MANIFEST_REF)["state"] == COMMITTED
+    assert box.blob(digest_of(fits)).stat().st_size == LIMIT
+
+
+def test_request_for_an_oversized_manifest_is_refused(box):
+    """A member is told at once, and nothing is made for it."""
+    with without_fetchd(box), Member(box.runtime) as member:
+        kind, answer = member.get(MANIFEST_REF, MANIFEST_REF, size=LIMIT + 1)
+        assert (kind, answer["fail_class"]) == ("ERROR", 4) and str(LIMIT) in answer["text"], answer
+        assert member.request("STATUS", ref=MANIFEST_REF)[0] == "ERROR"
+        assert member.get(MANIFEST_REF, MANIFEST_REF, size=LIMIT)[0] == "RECORD"
+
+
+def test_oversized_blob_is_not_used_as_a_manifest(box):
+    """It came as a blob. commitd does not name it, and the command does not read it."""
+    long = b" " * (LIMIT + 1)
+    digest = digest_of(long)
+    with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as member:
+        member.get(digest, URL, digest)
+        fetchd.serve(fetchd.order(digest), long)
+        assert ended(member, digest)["state"] == COMMITTED
+        with Member(box.runtime, "commitd") as namer:
+            values = {"digest": digest, "media_type": MANIFEST, "size": len(long), "platform": ""}
+            kind, answer = namer.request("SET_NAME", name="registry.invalid/app:1", **values)
+        assert (kind, answer["fail_class"]) == ("ERROR", 4) and "too many for a manifest" in answer["text"], answer
+        said = box.sluice("pull", f"registry.invalid/app@{digest}", want=BAD_DATA).stderr
+        assert "too many for a manifest" in said
+
+
 def test_member_can_list_reset_and_abort_transfers_of_others(box):
     """There is no wall between members. Whoever requested the transfer is told."""
     ref = digest_of(GOOD)

@@ -2,13 +2,17 @@
 /*
  * The core of ingestd, from GET to COMMITTED: queue, steps, links, chunks, receipts, turns and recovery on a real store,
  * linked to stand-ins for loop, clock, pipes and workers. One process, no thread, no sleep. The test is fetchd and
- * commitd; pipes lose what is in flight, and ingestd starts anew in the middle.
+ * commitd; pipes lose what is in flight, and ingestd starts anew in the middle. Longer than 500 lines because one scene
+ * serves all of it.
  */
 
 /* Own */
 #include "tests/unit/stand_in_loop.h"
 #include "tests/unit/stand_in_workers.h"
 #include "tests/unit/test_ingestd_peers.h"
+
+/* OCI */
+#include "common/oci/json.h"
 
 /* The code under test */
 #include "ingestd/chunks.h"
@@ -494,6 +498,52 @@ static void test_a_size_that_cannot_be(void **state)
 	}
 }
 
+static void say_zeros(const struct transfer *t, uint64_t offset, size_t len)
+{
+	const struct message m = {
+	    .type = MSG_CHUNK, .ref = span_str(t->ref), .attempt = t->in->record.attempt, .offset = offset};
+	struct chunk chunk;
+
+	assert_int_equal(pipe_chunk_new(&m, len, &chunk), 0);
+	memset(chunk.payload, 0, len);
+	chunk.payload_len = len;
+	assert_int_equal(pipe_chunk_send(&stand_in_pipes[PIPE_CHUNKS], &chunk), 0);
+	loop_turn(loop, false);
+}
+
+/* What is too long for a manifest is dropped as wrong, whether it was announced or not; what fits is taken. */
+static void test_oversized_manifest(void **state)
+{
+	static const char source[] = "manifest://example.test/app:1";
+	static const struct {
+		uint64_t offset, size;
+		size_t payload;
+		bool is_taken;
+	} rows[] = {
+	    {0, JSON_DOCUMENT_MAX, 0, true},
+	    {0, JSON_DOCUMENT_MAX + 1, 0, false},
+	    {0, INT64_MAX, 0, false},
+	    {JSON_DOCUMENT_MAX - 1, SIZE_UNKNOWN, 1, true},
+	    {JSON_DOCUMENT_MAX - 1, SIZE_UNKNOWN, 2, false},
+	    {JSON_DOCUMENT_MAX, SIZE_UNKNOWN, 1, false},
+	};
+	static const uint8_t zeros[JSON_DOCUMENT_MAX];
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		size_t accepted;
+		struct transfer *t = order(source, source, NULL);
+		assert_int_equal(ingest_append(t->in, zeros, rows[i].offset, &accepted), 0);
+		say(t, (struct message){.type = MSG_OPENED, .offset = rows[i].offset, .size = rows[i].size});
+		if (rows[i].payload > 0)
+			say_zeros(t, rows[i].offset, rows[i].payload);
+		assert_int_equal(t->in->record.restarts, rows[i].is_taken ? 0 : 1);
+		assert_int_equal(t->in->offset, rows[i].is_taken ? rows[i].offset + rows[i].payload : 0);
+		assert_int_equal(queue_abort(&flow, span_str(source), NULL), 0);
+		(void)stand_in_workers_run(flow.workers);
+		assert_null(transfers_find(&transfers, span_str(source)));
+	}
+}
+
 #define SCENE(f) cmocka_unit_test_setup_teardown(f, scene_set_up, scene_tear_down)
 
 int main(void)
@@ -514,6 +564,7 @@ int main(void)
 	    SCENE(test_bytes_that_nothing_opened),
 	    SCENE(test_an_end_before_what_came),
 	    SCENE(test_a_size_that_cannot_be),
+	    SCENE(test_oversized_manifest),
 	};
 	return cmocka_run_group_tests_name("ingestd core", tests, NULL, NULL);
 }

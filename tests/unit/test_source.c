@@ -5,6 +5,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
+#include "common/oci/json.h"
 #include "common/oci/source.h"
 
 #define D     "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -108,6 +109,24 @@ static void test_length(void **state)
 	assert_int_equal(source_parse(span_of(text, SOURCE_MAX + 1), &s, NULL), -EINVAL);
 }
 
+static void test_size_max(void **state)
+{
+	static const struct {
+		const char *source;
+		uint64_t want;
+	} rows[] = {
+	    {"manifest://h.io/a:t", JSON_DOCUMENT_MAX},
+	    {"manifest://h.io/a@" D, JSON_DOCUMENT_MAX},
+	    {"blob://h.io/a@" D, INT64_MAX},
+	    {"https://h.io/a", INT64_MAX},
+	    {"manifest:", INT64_MAX},
+	    {"", INT64_MAX},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++)
+		assert_int_equal(source_size_max(span_str(rows[i].source)), rows[i].want);
+}
+
 /* A digest given beside the reference overrides whatever that says. */
 static void test_format_with_digest(void **state)
 {
@@ -144,6 +163,7 @@ int main(void)
 	    cmocka_unit_test(test_taken),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_length),
+	    cmocka_unit_test(test_size_max),
 	    cmocka_unit_test(test_format_with_digest),
 	};
 	return cmocka_run_group_tests_name("source", tests, NULL, NULL);

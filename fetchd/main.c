@@ -23,11 +23,13 @@
  *	fetchd --help names them all with their defaults; those of the daemon may stand in a file too.
  *
  * FILES
- *	--config FILE, or SLUICE_CONFIG
+ *	--config FILE, or SLUICE_CONFIG, $XDG_CONFIG_HOME/sluice/sluice.conf (else ~/.config), /etc/sluice/sluice.conf
  *		Sections [fetchd], whose keys are the options with underscores, and [registry HOST] with what holds for
  *		that one alone; see fetchd(1) and registries.h.
  *	registries.d, beside that file, and in it what ends in .conf
  *		More sections [registry HOST].
+ *	certs.d of containers and docker, see config/certs.h
+ *		Certificates of single hosts.
  *	--auth-file FILE, $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE,
  *	$XDG_RUNTIME_DIR/containers/auth.json (else /run/containers/UID), $XDG_CONFIG_HOME/containers/auth.json (else
  *	~/.config), $DOCKER_CONFIG/config.json (else ~/.docker)
@@ -53,8 +55,21 @@
 #include "fetchd/serve.h"
 #include "fetchd/tool.h"
 
+/* Which files count. */
+static void tell_configuration(const struct settings *s)
+{
+	if (s->config)
+		log_info("the configuration is '%s'", s->config);
+	else
+		log_info("no configuration: defaults apply");
+	for (size_t i = 0; i < s->registries.len; i++)
+		if (s->registries.all[i].has_certs)
+			log_info("certificates for '%s' are in certs.d", s->registries.all[i].host);
+}
+
 static int begin(const struct call *call)
 {
+	tell_configuration(call->settings);
 	int r = harden_memory();
 	if (r < 0)
 		log_warning("passwords may be in a core file of this process: %s", strerror(-r));

@@ -136,18 +136,13 @@ int file_pread_full(int fd, void *data, size_t len, uint64_t offset, size_t *ret
 	return 0;
 }
 
-int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
+static int load(int fd, const struct stat *st, size_t max, struct buf *out)
 {
-	AUTO_FD fd = -1;
-	struct stat st = {0};
-	int r = file_open_read_at(dir_fd, name, &fd, &st);
-	if (r < 0)
-		return r;
-	if ((uint64_t)st.st_size > max)
+	if ((uint64_t)st->st_size > max)
 		return -EFBIG;
 	/* One byte more than its size, to notice a file that is growing. */
-	size_t room = (size_t)st.st_size + 1, len;
-	r = buf_reserve(out, room);
+	size_t room = (size_t)st->st_size + 1, len;
+	int r = buf_reserve(out, room);
 	if (r < 0)
 		return r;
 	r = file_read_full(fd, out->data + out->len, room, &len);
@@ -157,6 +152,23 @@ int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
 		out->len += len;
 	out->data[out->len] = '\0';
 	return r;
+}
+
+int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
+{
+	AUTO_FD fd = -1;
+	struct stat st = {0};
+	int r = file_open_read_at(dir_fd, name, &fd, &st);
+	return r < 0 ? r : load(fd, &st, max, out);
+}
+
+int file_load(const char *path, size_t max, struct buf *out)
+{
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st = {0};
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? load(fd, &st, max, out) : -EINVAL;
 }
 
 int name_remove_at(int dir_fd, const char *name)

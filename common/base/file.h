@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files and directories, relative to a directory descriptor and never through a symbolic link. What must reach the disk
+ * Files and directories, relative to a directory descriptor and, but for file_load(), never through a symbolic link. What must reach the disk
  * goes through durable.h instead.
  */
 #ifndef SLUICE_BASE_FILE_H
@@ -44,6 +44,9 @@ int file_pread_full(int fd, void *data, size_t len, uint64_t offset, size_t *ret
 
 /* Append the content of a small regular file to `out`. -EFBIG when it is over `max` bytes. */
 int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out);
+
+/* The same for a configuration file, which may be a symbolic link, as dotfiles and mounted secrets often are. */
+int file_load(const char *path, size_t max, struct buf *out);
 
 /*
  * Remove whatever has that name, without following it: a file, a link, a FIFO, an empty directory. -ENOTEMPTY: a

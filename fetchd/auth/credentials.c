@@ -2,11 +2,9 @@
 #include "fetchd/auth/credentials.h"
 
 /* System */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Base */
@@ -248,30 +246,12 @@ int credentials_parse_helper(struct span text, struct credential *ret_credential
 	return fill_pair(ret_credential, user, secret);
 }
 
-/* These files may be symbolic links, as dotfiles and mounted secrets often are. */
-static int load(const char *path, struct buf *out)
-{
-	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	if (st.st_size > (off_t)CREDENTIALS_FILE_MAX)
-		return -EFBIG;
-	size_t len = (size_t)st.st_size;
-	int r = buf_reserve(out, len);
-	if (r == 0)
-		r = file_read_full(fd, out->data, len, &out->len);
-	return r;
-}
-
 static int find_in(const char *path, const struct credential_search *s, struct credential *ret_credential,
 		   struct reason *why)
 {
 	struct buf text = BUF_INIT;
 	struct reason inner = {""};
-	int r = load(path, &text);
+	int r = file_load(path, CREDENTIALS_FILE_MAX, &text);
 	if (r == -ENOENT || r == -ENOTDIR) {
 		buf_wipe(&text);
 		return -ENOENT;

@@ -53,7 +53,7 @@ void policy_fill(const struct policy *p, struct http_ask *ask)
 
 bool policy_knows(const struct settings *s, const char *host, bool tls)
 {
-	return tls || registries_find(&s->registries, host) != &registry_unsaid;
+	return tls || registries_find(&s->registries, host)->is_named;
 }
 
 const char *policy_mirror(const struct settings *s, const char *registry, size_t n)

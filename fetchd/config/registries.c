@@ -93,6 +93,12 @@ static struct registry_settings *get(struct registries *rs, const char *host, st
 	return made;
 }
 
+struct registry_settings *registries_add(struct registries *rs, const char *host)
+{
+	struct reason why;
+	return get(rs, host, &why);
+}
+
 /* Append a value of a key that may be repeated. The first one of a file replaces those of an earlier file. */
 static int list_add(const struct registries *rs, const char *host, const char *key, const char *value,
 		    struct registry_list *list, size_t max, struct reason *why)
@@ -302,6 +308,7 @@ int registries_set(struct registries *rs, const char *host, const char *key, con
 	struct registry_settings *registry = get(rs, host, why);
 	if (!registry)
 		return -EINVAL;
+	registry->is_named = true;
 	if (strcmp(key, "mirror") == 0) {
 		int r = check_mirror(host, value, why);
 		return r < 0 ? r : list_add(rs, host, key, value, &registry->mirrors, MIRRORS_MAX, why);

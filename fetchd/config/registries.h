@@ -79,6 +79,8 @@ struct registry_settings {
 	struct host_settings own;
 	struct registry_list mirrors; /* "https://mirror.example:5000", in the order in which they are tried */
 	struct registry_list headers; /* "Name: value" */
+	bool is_named;                /* by a section; otherwise only certs.d has it */
+	bool has_certs;               /* a directory of certs.d was read */
 };
 
 /* The section of a host that has none. */
@@ -90,6 +92,9 @@ struct registries {
 	size_t len;
 	unsigned file; /* the one that is being read */
 };
+
+/* The section of a host, made if it has none. NULL: not a host, or there are too many. */
+struct registry_settings *registries_add(struct registries *rs, const char *host);
 
 /* Set one key of one section. -ENOENT: there is no such key; -EINVAL; both with a reason. Looks at the disk. */
 int registries_set(struct registries *rs, const char *host, const char *key, const char *value, struct reason *why);

@@ -3,10 +3,14 @@
 
 /* System */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 /* Base */
 #include "common/base/config.h"
+
+/* Own */
+#include "fetchd/config/certs.h"
 
 #define ROWS_IN_FILE 18 /* the first of settings_options may stand in the file, too */
 #define SECTION      "fetchd"
@@ -199,12 +203,9 @@ static int visit(void *self, const char *section, const char *key, const char *v
 	return host ? registries_set(&in->settings->registries, host, key, value, why) : 0;
 }
 
-int settings_read_file(void *settings, struct reason *why)
+static int read_config(struct settings *s, struct reason *why)
 {
-	struct settings *s = settings;
 	struct reading in = {.settings = s};
-	if (!s->config || s->config[0] == '\0')
-		return 0;
 	memcpy(in.rows, settings_options, ROWS_IN_FILE * sizeof(in.rows[0]));
 	int r = config_read(s->config, visit, &in, why);
 	if (r == 0)
@@ -212,4 +213,16 @@ int settings_read_file(void *settings, struct reason *why)
 	if (r == 0)
 		r = registries_check(&s->registries, why);
 	return r == -EINVAL || r == -ENOENT ? -EBADMSG : r;
+}
+
+int settings_read_file(void *settings, struct reason *why)
+{
+	static char found[PATH_MAX]; /* of all settings: the same place each time, or one that counts now */
+	struct settings *s = settings;
+	if (!s->config && config_find(found, sizeof(found)))
+		s->config = found;
+	int r = s->config ? read_config(s, why) : 0;
+	if (r == 0)
+		certs_read(&s->registries);
+	return r;
 }

@@ -19,7 +19,7 @@ struct settings {
 	struct host_settings all;
 	struct registries registries;
 
-	const char *config; /* NULL: none */
+	const char *config; /* NULL: none was named; then, once it is read: there is none */
 
 	/* Of `get`. */
 	uint64_t offset;
@@ -36,8 +36,8 @@ extern const struct opt settings_options[];
 extern const struct opt settings_get_options[];
 
 /*
- * For program.h: read the file that --config names, and registries.d beside it, into a struct settings. 0, or -errno
- * with a reason that names file and line. Reads the disk.
+ * For program.h: read the file that --config names, or else the one that config_find() does, registries.d beside it and
+ * certs.d into a struct settings. 0, or -errno with a reason that names file and line. Reads the disk.
  */
 int settings_read_file(void *settings, struct reason *why);
 

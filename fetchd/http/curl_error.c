@@ -60,6 +60,7 @@ static const struct {
     {"self-signed certificate", HTTP_NO_TLS,
      "TLS: the certificate is self-signed; to trust it set ca_file under [registry HOST] in sluice.conf"},
     {"subject name", HTTP_NO_TLS, "TLS: the certificate is for another host: check the host name"},
+    {"CA certificate blob", HTTP_NO_TLS, "TLS: certs.d has a *.crt for this host that is not a certificate in PEM"},
     {"alert certificate required", HTTP_NO_TLS,
      "TLS: the server wants a client certificate: set client_cert under [registry HOST] in sluice.conf"},
     {"wrong version number", HTTP_NO_TLS,

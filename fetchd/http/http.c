@@ -51,6 +51,7 @@ struct exchange {
 	enum guard_zone held;      /* an address in this zone was refused; ZONE_PUBLIC: none was */
 	enum guard_zone host_zone; /* as the URL names the host */
 	bool proxied;
+	const char *trouble;                       /* what TLS has to do without, or NULL */
 	char peer[INET6_ADDRSTRLEN + IF_NAMESIZE]; /* the address that it is connected to */
 	char error[CURL_ERROR_SIZE];
 	struct buf form;            /* the body of a POST; wiped: it may be a password */
@@ -139,6 +140,10 @@ static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_er
 	const struct curl_end over = {code, x->error, (int)os, x->connected, &x->response};
 	enum http_end end = curl_error_end(&over, ret_why);
 	*ret_error = curl_error_errno(&over);
+	bool unanswered =
+	    end == HTTP_BROKEN_OFF && x->response.lines == 0; /* as a server ends TLS 1.3 without a certificate */
+	if (x->trouble && (end == HTTP_NO_TLS || unanswered))
+		reason_set(ret_why, "TLS: %s", x->trouble);
 	if (x->stopped)
 		return HTTP_STOPPED;
 	if (end == HTTP_REFUSED && connects == 0 && x->response.lines == 0)
@@ -311,7 +316,11 @@ static bool set_tls(CURL *e, const struct http_tls *tls)
 	static const struct http_tls none;
 	const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
 	const struct http_tls *t = tls ? tls : &none;
-	return curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file ? t->ca_file : built->cainfo) == CURLE_OK &&
+	bool has_text = t->ca_besides && !t->ca_file;
+	struct curl_blob text = {
+	    .data = t->ca_besides, .len = has_text ? strlen(t->ca_besides) : 0, .flags = CURL_BLOB_COPY};
+	return curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, has_text ? &text : NULL) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file ? t->ca_file : built->cainfo) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_CAPATH, t->ca_file ? NULL : built->capath) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSLCERT, t->client_cert) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSLKEY, t->client_key ? t->client_key : t->client_cert) == CURLE_OK &&
@@ -370,6 +379,7 @@ int http_start(struct http *h, const struct http_ask *ask, const struct http_hoo
 	x->peer[0] = '\0';
 	x->error[0] = '\0';
 	x->patience = ask->patience;
+	x->trouble = ask->tls && strncmp(ask->url, "https:", strlen("https:")) == 0 ? ask->tls->trouble : NULL;
 	response_init(&x->response, clock_wall_s());
 	if (!set_request(x, ask) || !pool_add(h->pool, x->easy)) {
 		retire(x);

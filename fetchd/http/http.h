@@ -43,9 +43,11 @@ struct http_hooks {
 /* How TLS with a host is configured. */
 struct http_tls {
 	const char *ca_file;     /* PEM; NULL: the system's authorities */
+	char *ca_besides;        /* without ca_file: PEM, the text, of authorities besides the system's; or NULL */
 	const char *client_cert; /* PEM, or NULL */
 	const char *client_key;  /* PEM; NULL: it is in client_cert */
 	bool skip_verify;        /* accept any certificate */
+	const char *trouble; /* why a certificate cannot be used, for when TLS fails; lives as long as the process */
 };
 
 struct http_ask {

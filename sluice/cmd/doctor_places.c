@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 /* Base */
 #include "common/base/cleanup.h"
+#include "common/base/config.h"
 #include "common/base/file.h"
 
 /* Store */
@@ -33,13 +35,12 @@
 #include "sluice/run/supervise.h"
 #include "sluice/show/text.h"
 
-#define SPACE_FAIL     (UINT64_C(64) << 20) /* bytes */
-#define SPACE_WARN     (UINT64_C(1) << 30)
-#define INODES_FAIL    64
-#define INODES_WARN    1024
-#define INDEX_WARN     (NAMES_INDEX_MAX / 4 * 3)
-#define OUTPUT_MAX     1024
-#define SERVICE_CONFIG "/etc/sluice/sluice.conf" /* read by the units, if it exists */
+#define SPACE_FAIL  (UINT64_C(64) << 20) /* bytes */
+#define SPACE_WARN  (UINT64_C(1) << 30)
+#define INODES_FAIL 64
+#define INODES_WARN 1024
+#define INDEX_WARN  (NAMES_INDEX_MAX / 4 * 3)
+#define OUTPUT_MAX  1024
 
 /* Usually because the user is not in its group. */
 static void report_no_entry(struct findings *f, const char *check, const char *path, int error)
@@ -256,7 +257,7 @@ void doctor_check_programs(struct findings *f)
 {
 	bool all = true;
 
-	(void)unsetenv("SLUICE_CONFIG"); /* if it is broken, that is reported below */
+	(void)setenv("SLUICE_CONFIG", "/dev/null", 1); /* if the file is broken, that is reported below */
 	for (enum stage_id i = STAGE_FETCHD; i <= STAGE_COMMITD; i++) {
 		const char *name = stage_name(i);
 		const char *const args[] = {name, "--version", NULL};
@@ -279,12 +280,15 @@ void doctor_check_programs(struct findings *f)
 /* Let fetchd read it, as it will. */
 void doctor_check_config(const struct context *ctx, bool services, struct findings *f)
 {
+	char found[PATH_MAX];
 	const char *path = ctx->config;
 	struct reason text;
 
 	if (!path && services)
-		path = SERVICE_CONFIG;
-	if (!path || !*path) {
+		path = CONFIG_OF_MACHINE;
+	if (!path && config_find(found, sizeof(found)))
+		path = found;
+	if (!path) {
 		finding_report(f, FINDING_OK, "config", NULL, "none: defaults apply");
 		return;
 	}

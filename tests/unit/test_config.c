@@ -86,12 +86,41 @@ static void test_cannot_open(void **state)
 	assert_int_equal(config_read(dir.path, visit, NULL, &why), -EISDIR);
 }
 
+/* The user's file, wherever it is, before the machine's. */
+static void test_find(void **state)
+{
+	(void)state;
+	char path[FILE_PATH_SIZE], found[FILE_PATH_SIZE], want[FILE_PATH_SIZE];
+	const bool machine_has_one = access(CONFIG_OF_MACHINE, F_OK) == 0;
+	assert_int_equal(mkdirat(dir.fd, ".config", 0700), 0);
+	assert_int_equal(mkdirat(dir.fd, ".config/sluice", 0700), 0);
+	assert_int_equal(setenv("HOME", dir.path, 1), 0);
+	assert_int_equal(unsetenv("XDG_CONFIG_HOME"), 0);
+	assert_int_equal(config_find(found, sizeof(found)), machine_has_one);
+	unit_write_text(&dir, ".config/sluice/sluice.conf", "");
+	unit_path(&dir, ".config/sluice/sluice.conf", want);
+	assert_true(config_find(found, sizeof(found)));
+	assert_string_equal(found, want);
+
+	/* A relative XDG_CONFIG_HOME does not count; another one does, and then ~/.config does not. */
+	assert_int_equal(setenv("XDG_CONFIG_HOME", ".config", 1), 0);
+	assert_true(config_find(found, sizeof(found)));
+	assert_string_equal(found, want);
+	assert_int_equal(setenv("XDG_CONFIG_HOME", dir.path, 1), 0);
+	assert_int_equal(config_find(found, sizeof(found)), machine_has_one);
+	assert_int_equal(setenv("XDG_CONFIG_HOME", unit_path(&dir, ".config", path), 1), 0);
+	assert_true(config_find(found, sizeof(found)));
+	assert_string_equal(found, want);
+	assert_int_equal(config_find(found, strlen(want)), machine_has_one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_rows, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_nul, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_cannot_open, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_find, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fetchd/config/certs.h"
+
+/* System */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/base/reason.h"
+
+#define HOME_PLACE "/.config/containers/certs.d"
+
+/* One directory of a host. */
+struct reading {
+	struct registry_settings *registry;
+	const char *path;
+	struct buf authorities;
+	bool has_own_ca, has_own_client; /* the section names them: those here do not count */
+};
+
+/*
+ * Texts live as long as the process; the same text is kept once, so that a reload costs nothing unless something changed.
+ * NULL: out of memory.
+ */
+static char *keep(const char *text)
+{
+	static char **kept;
+	static size_t len;
+
+	for (size_t i = 0; i < len; i++)
+		if (strcmp(kept[i], text) == 0)
+			return kept[i];
+	char **grown = reallocarray(kept, len + 1, sizeof(*kept));
+	if (!grown)
+		return NULL;
+	kept = grown;
+	char *copy = strdup(text);
+	if (copy)
+		kept[len++] = copy;
+	return copy;
+}
+
+static void note(struct reading *in, const char *name, const char *what)
+{
+	struct reason why;
+
+	reason_set(&why, "cannot use '%s/%s': %s", in->path, name, what);
+	if (!in->registry->tls.trouble)
+		in->registry->tls.trouble = keep(why.text);
+}
+
+static bool ends_with(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), suffix_len = strlen(suffix);
+
+	return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
+/* Authorities are read now, into one text: libcurl takes one file, and several may be here. */
+static void take_authorities(struct reading *in, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (in->has_own_ca)
+		return;
+	if (snprintf(path, sizeof(path), "%s/%s", in->path, name) >= (int)sizeof(path)) {
+		note(in, name, strerror(ENAMETOOLONG));
+		return;
+	}
+	int r = in->authorities.len < CERTS_FILE_MAX
+		    ? file_load(path, CERTS_FILE_MAX - in->authorities.len, &in->authorities)
+		    : -EFBIG;
+	if (r == 0)
+		r = buf_append_str(&in->authorities, "\n");
+	if (r < 0)
+		note(in, name, strerror(-r));
+}
+
+/* `name` is NAME.cert or NAME.key: both must be there, and readable. The first pair counts. */
+static void take_client(struct reading *in, const char *name)
+{
+	static const char *const ends[] = {".cert", ".key"};
+	char paths[2][PATH_MAX];
+	int stem = (int)(strrchr(name, '.') - name);
+
+	if (in->has_own_client || in->registry->tls.client_cert)
+		return;
+	for (size_t i = 0; i < 2; i++) {
+		char other[NAME_MAX + 8];
+		(void)snprintf(other, sizeof(other), "%.*s%s", stem, name, ends[i]);
+		errno = ENAMETOOLONG;
+		if (snprintf(paths[i], sizeof(paths[i]), "%s/%s", in->path, other) >= (int)sizeof(paths[i]) ||
+		    access(paths[i], R_OK) < 0) {
+			note(in, other, strerror(errno));
+			return;
+		}
+	}
+	in->registry->tls.client_cert = keep(paths[0]);
+	in->registry->tls.client_key = keep(paths[1]);
+}
+
+static int is_visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static int compare(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void take_file(struct reading *in, const char *name)
+{
+	if (ends_with(name, ".crt"))
+		take_authorities(in, name);
+	else if (ends_with(name, ".cert") || ends_with(name, ".key"))
+		take_client(in, name);
+}
+
+static void read_host(struct registry_settings *registry, const char *path)
+{
+	struct reading in = {.registry = registry,
+			     .path = path,
+			     .has_own_ca = registry->tls.ca_file != NULL,
+			     .has_own_client = registry->tls.client_cert != NULL};
+	struct dirent **found = NULL;
+	int count = scandir(path, &found, is_visible, compare);
+
+	if (count < 0)
+		note(&in, "", strerror(errno));
+	for (int i = 0; i < count; i++) {
+		take_file(&in, found[i]->d_name);
+		free(found[i]);
+	}
+	free(found);
+	if (in.authorities.len > 0)
+		registry->tls.ca_besides = keep(in.authorities.data);
+	buf_release(&in.authorities);
+}
+
+/* A host that an earlier place has is read already. */
+static void read_place(struct registries *rs, const char *place)
+{
+	struct dirent **found = NULL;
+	int count = scandir(place, &found, is_visible, compare);
+
+	for (int i = 0; i < count; i++) {
+		char path[PATH_MAX];
+		struct registry_settings *registry = registries_add(rs, found[i]->d_name);
+		if (registry && !registry->has_certs &&
+		    snprintf(path, sizeof(path), "%s/%s", place, found[i]->d_name) < (int)sizeof(path)) {
+			registry->has_certs = true;
+			read_host(registry, path);
+		}
+		if (!registry)
+			log_info("'%s/%s' is left out: not a host, or too many registries", place, found[i]->d_name);
+		free(found[i]);
+	}
+	free(found);
+}
+
+void certs_read_from(struct registries *rs, const char *const *places, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		read_place(rs, places[i]);
+}
+
+void certs_read(struct registries *rs)
+{
+	char of_home[PATH_MAX];
+	const char *home = getenv("HOME");
+	const char *places[] = {of_home, "/etc/containers/certs.d", "/etc/docker/certs.d"};
+
+	bool has_home =
+	    home && home[0] == '/' && snprintf(of_home, sizeof(of_home), "%s" HOME_PLACE, home) < (int)sizeof(of_home);
+	certs_read_from(rs, places + !has_home, sizeof(places) / sizeof(places[0]) - !has_home);
+}

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where configuration and certificates are found if nobody names them."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+import badserver
+from authority import Authority
+from images import digest_of
+from stages import CONFIG, OK, UNAVAILABLE, one_line
+
+DATA = os.urandom(50_000)
+DIGEST = digest_of(DATA)
+
+
+@pytest.fixture
+def home(box, monkeypatch, tmp_path):
+    """A home directory, and nothing in the environment that names a configuration."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    box.config = ""
+    return tmp_path
+
+
+@pytest.fixture
+def quick(box, home):
+    """The same, and no patience with a server."""
+    box.config = box.directory / "sluice.conf"
+    box.configure("[fetchd]\nmax_retries = 1\nretry_delay = 10ms\n")
+    return home
+
+
+def configuration(directory, server, word):
+    """A configuration that shows in each request."""
+    (directory / "sluice").mkdir(parents=True)
+    path = directory / "sluice/sluice.conf"
+    path.write_text(f"[registry {server.address}]\nheader = X-Word: {word}\n")
+    return path
+
+
+def said(box, bad):
+    """The word of the configuration that counts, for a download by hand and for one with the stages."""
+    bad.on("/blob", badserver.whole(DATA))
+    box.run("fetchd", "get", "--raw", bad.url("/blob"), want=OK)
+    box.run("sluice", "fetch", bad.url("/blob"), want=OK)
+    words = {r.headers.get("X-Word") for r in bad.requests}
+    assert len(words) == 1
+    return words.pop()
+
+
+def test_config_home(box, home, bad):
+    configuration(home / ".config", bad, "home")
+    assert said(box, bad) == "home"
+
+
+def test_xdg_config_home_wins(box, home, bad, monkeypatch):
+    configuration(home / ".config", bad, "home")
+    path = configuration(home / "xdg", bad, "xdg")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "xdg"))
+    assert said(box, bad) == "xdg"
+    assert str(path) in box.run("fetchd", "get", "--log-level", "info", "--raw", bad.url("/blob"), want=OK).stderr
+    assert f"'{path}' is valid" in box.run("sluice", "doctor").stdout
+    path.write_text("[fetchd]\nmax_retries = many\n")
+    one_line(box.run("fetchd", "get", bad.url("/blob"), want=CONFIG).stderr, path, "line 2", "many")
+    doctor = box.run("sluice", "doctor").stdout
+    assert "many" in doctor and "all have version" in doctor
+
+
+def test_named_file_wins(box, home, bad):
+    configuration(home / ".config", bad, "home")
+    box.config = configuration(home / "named", bad, "named")
+    assert said(box, bad) == "named"
+    box.config = "/dev/null"
+    bad.requests.clear()
+    assert said(box, bad) is None
+
+
+def overlay_of_etc(box, directory):
+    """The programs of the box see these files besides those in /etc."""
+    work = box.directory / "work"
+    work.mkdir()
+    box.prefix = ["unshare", "-m", "sh", "-c", f"mount -t overlay -o lowerdir=/etc,upperdir={directory},workdir={work} none /etc "
+                  '&& exec "$0" "$@"']
+    if subprocess.run([*box.prefix, "true"], capture_output=True).returncode:
+        pytest.skip("needs root and an overlay of its own, for a view of its own of /etc")
+
+
+def test_file_of_the_machine(box, home, bad):
+    etc = box.directory / "etc"
+    configuration(etc, bad, "machine")
+    overlay_of_etc(box, etc)
+    assert said(box, bad) == "machine"
+    configuration(home / ".config", bad, "home")
+    bad.requests.clear()
+    assert said(box, bad) == "home"
+
+
+# ── certs.d ──
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def certs(directory, server, **files):
+    """certs.d/HOST:PORT with these files: suffix → original."""
+    place = directory / "certs.d" / server.address
+    place.mkdir(parents=True)
+    for suffix, original in files.items():
+        shutil.copy(original, place / f"registry.{suffix}")
+    return place
+
+
+def fetch(box, server, want=OK):
+    return box.run("sluice", "fetch", f"https://{server.address}/blob", "--digest", DIGEST, want=want)
+
+
+def test_authority_of_the_user(box, quick, authority):
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", badserver.whole(DATA))
+        one_line(fetch(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
+        box.gone()
+        certs(quick / ".config/containers", server, crt=authority.certificate)
+        fetch(box, server)
+
+
+def test_authority_that_cannot_be_read(box, quick, authority):
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", badserver.whole(DATA))
+        certs(quick / ".config/containers", server, crt=__file__)
+        one_line(fetch(box, server, want=UNAVAILABLE).stderr, server.address, "certs.d", "*.crt", "PEM")
+        assert not server.requests
+
+
+@pytest.mark.parametrize("place", ["containers", "docker"])
+def test_authority_of_the_machine(box, quick, authority, place):
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", badserver.whole(DATA))
+        certs(box.directory / "etc" / place, server, crt=authority.certificate)
+        overlay_of_etc(box, box.directory / "etc")
+        fetch(box, server)
+
+
+def test_client_certificate_of_the_user(box, quick, authority):
+    certificate, key = authority.issue("client")
+    with badserver.BadServer(tls=authority.require(authority.context())) as server:
+        server.on("/blob", badserver.whole(DATA))
+        place = certs(quick / ".config/containers", server, crt=authority.certificate, cert=certificate)
+        failed = fetch(box, server, want=None)  # how it ends with TLS 1.3 is a matter of time
+        assert failed.returncode != OK
+        one_line(failed.stderr, f"cannot use '{place}/registry.key': No such file or directory")
+        assert not server.requests
+        box.gone()
+        shutil.copy(key, place / "registry.key")
+        fetch(box, server)
+
+
+def test_section_wins_over_certs_d(box, quick, authority, tmp_path):
+    other = Authority(tmp_path / "other")
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", badserver.whole(DATA))
+        certs(quick / ".config/containers", server, crt=authority.certificate)
+        box.configure(f"[fetchd]\nmax_retries = 0\n[registry {server.address}]\nca_file = {other.certificate}\n")
+        one_line(fetch(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
+        assert not server.requests

@@ -25,7 +25,7 @@ uninstall-units:
 	rm -f "$(SYSUSERS_DEST)/sluice.conf" "$(TMPFILES_DEST)/sluice.conf"
 
 # A kill of each unit in the middle of a pull, and what each may not do: enough to see in make check that they work.
-SYSTEMD_SHORT := killed or forbidden or may
+SYSTEMD_SHORT := killed or sandbox
 
 .PHONY: check-exposure test-systemd systemd-short
 check-exposure: ## how exposed systemd finds the units: ingestd and commitd at most 0.4, fetchd 1.2

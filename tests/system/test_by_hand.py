@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The stages as Unix tools, in a pipeline:
+The stages as Unix tools in a pipeline:
 
     fetchd get --offset "$(ingestd offset R)" URL | ingestd put --digest D R | commitd commit
     curl -s URL | ingestd put --raw --digest D R | commitd commit
@@ -27,7 +27,7 @@ Line = collections.namedtuple("Line", "source put commit")
 
 
 def close(stream):
-    """In the shell, too, only the next program of a line has the reading end."""
+    """As in a shell, only the next program keeps the reading end."""
     stream.close()
 
 
@@ -68,13 +68,13 @@ class Curl:
 
 
 def finish_line(box, line):
-    """Wait for all three; what the last one printed, and the exit codes."""
+    """Wait for all three. Returns the output of the last one, and the exit codes."""
     done = [box.finish(process) for process in line]
     return done[2].stdout.strip(), [result.returncode for result in done], done
 
 
 @pytest.mark.parametrize("victim", ["source", "put"])
-def test_line_is_run_again_until_it_is_done(big_box, registry, big, victim):
+def test_killed_line_is_run_again_until_done(big_box, registry, big, victim):
     box = big_box
     source = Frames(box, registry.url(big.name, big.digest), big.digest)
     registry.settle()
@@ -102,7 +102,7 @@ TYPED = 'fetchd get --offset "$(ingestd offset "$R")" "$URL" | ingestd put --dig
 
 
 def type_line(box, ref, url):
-    """The line as it stands in the manual, in a shell: the three start at once, and `offset` beside `put`."""
+    """Run the line of the manual in a shell. All three programs start at once, `offset` at the same time as `put`."""
     words = {"PATH": f"{box.bindir}:{os.environ['PATH']}", "R": ref, "D": ref, "URL": url}
     shell = subprocess.Popen(
         ["bash", "-o", "pipefail", "-c", TYPED],
@@ -114,7 +114,7 @@ def type_line(box, ref, url):
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["new", "begun"])
 def test_typed_line(box, bad, is_new):
-    """What is killed is killed when all that the server gave this time has arrived: `offset` has ended long ago."""
+    """A program is killed when all bytes sent so far have arrived, so `offset` has ended."""
     victims = ["fetchd", "ingestd", "ingestd", "fetchd", "commitd"]
     data = os.urandom((len(victims) + 1) * MIB)
     gates = [threading.Event() for _ in victims]
@@ -127,7 +127,7 @@ def test_typed_line(box, bad, is_new):
         shell = type_line(box, ref, bad.url("/file"))
         assert box.wait_size(ref, (turn + 1) * MIB, shell)
         kill(box.stage(victim))
-        gates[turn].set()  # who writes into the broken pipe has to notice it
+        gates[turn].set()  # the writer must notice the broken pipe
         result = box.finish(shell)
         assert result.returncode != OK and result.stdout == ""
         said = [line for line in result.stderr.splitlines() if not line.startswith(("bash:", " "))]
@@ -140,7 +140,7 @@ def test_typed_line(box, bad, is_new):
 
 @pytest.mark.parametrize("victim", Line._fields)
 def test_raw_line_with_curl(big_box, registry, medium, victim):
-    """curl starts from the front each time, and only what is missing is written."""
+    """curl starts at offset 0 each time, and only missing bytes are written."""
     box = big_box
     source = Curl(box, registry.url(medium.name, medium.digest))
     line = start_line(box, medium, source)
@@ -155,7 +155,7 @@ def test_raw_line_with_curl(big_box, registry, medium, victim):
 
 
 def test_commit_is_killed(big_box, registry, medium):
-    """ingestd continues to the end, and its seal goes into a dead pipe; the same line seals again and fetches nothing."""
+    """ingestd finishes and writes its seal into a broken pipe. The same line seals again and fetches nothing."""
     box = big_box
     source = Frames(box, registry.url(medium.name, medium.digest), medium.digest)
     line = start_line(box, medium, source)
@@ -192,7 +192,7 @@ def test_put_and_commit(box, data, algorithm):
 
 
 def test_put_without_a_digest_learns_it(box):
-    data = b"nobody knows my name"
+    data = b"content without a digest"
     sealed = put(box, data, "some-ref")
     assert sealed.returncode == OK, sealed.stderr
     assert commit(box, sealed.raw).stdout.strip() == digest_of(data)
@@ -203,7 +203,7 @@ def test_offset_of_an_unknown_ref_is_zero(box):
     assert box.run("ingestd", "offset", digest_of(b"never seen"), want=OK).stdout == "0\n"
 
 
-def test_seals_of_many_in_one_stream(box):
+def test_seals_of_several_blobs_in_one_stream(box):
     contents = [b"one", b"two", b"three"]
     seals = b"".join(put(box, c, "--digest", digest_of(c), digest_of(c)).raw for c in contents)
     assert commit(box, seals).stdout.split() == [digest_of(c) for c in contents]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The event stream: what comes through it, and that no reader delays anybody."""
+"""The event stream: its content, and that no reader delays anybody."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ class Stream:
         wait_for("sluice to catch SIGINT", lambda: catches(self.process.pid, signal.SIGINT))
 
     def all(self, **want):
-        """The events so far that have these members."""
+        """The events so far with these members."""
         whole = self.path.read_text().rpartition("\n")[0]
         events = [json.loads(line) for line in whole.splitlines()]
         return [event for event in events if want.items() <= event.items()]
@@ -43,7 +43,7 @@ class Stream:
 
 @contextlib.contextmanager
 def following(box, *words):
-    """The stages, and a stream that is connected to both that publish."""
+    """The stages, and a stream that is connected to both publishers."""
     stream = Stream(box, *words)
     with box.up():
         for stage in ("ingestd", "commitd"):
@@ -59,7 +59,7 @@ def image(registry):
     return f"{registry.address}/events:1", manifest
 
 
-def test_a_pull_as_events(box, image):
+def test_events_of_a_pull(box, image):
     reference, manifest = image
     ref = digest_of(CONTENT)
     with following(box) as stream:
@@ -78,7 +78,7 @@ def test_a_pull_as_events(box, image):
     assert all(event["time"].endswith("Z") for event in stream.all())
 
 
-def test_it_outlives_the_stages(box, image):
+def test_stream_outlives_the_stages(box, image):
     reference, _ = image
     with following(box, "--json") as stream:
         for stage in ("ingestd", "commitd"):
@@ -91,7 +91,7 @@ def test_it_outlives_the_stages(box, image):
 
 
 def test_stalled_reader_delays_nobody(box, bad):
-    """More events than all buffers between the stages and a reader that does not read: what is too much is dropped."""
+    """The reader does not read, and there are more events than the buffers hold. The excess is dropped."""
     layers = [b"%d" % i for i in range(LAYERS)]
     config = config_blob()
     manifest = manifest_blob(config, [descriptor(layer, LAYER) for layer in layers])
@@ -104,11 +104,11 @@ def test_stalled_reader_delays_nobody(box, bad):
         box.sluice("tag", f"{bad.address}/many:1", "last:1")
         stream.wait(type="image", name="last:1")
         seen = len(stream.all(type="transfer", state="committed"))
-    assert 0 < seen < LAYERS, "the reader was to miss something, and not all"
+    assert 0 < seen < LAYERS, "the reader must miss some events, and not all"
 
 
-def test_ends_with_its_reader(box):
-    """Without an event that it could not write: `sluice events | head -1` ends when head does."""
+def test_stream_ends_with_its_reader(box):
+    """`sluice events | head -1` ends when head does, even without a further event to write."""
     process = box.popen("sluice", "events")
     wait_for("sluice to catch SIGINT", lambda: catches(process.pid, signal.SIGINT))
     process.stdout.close()

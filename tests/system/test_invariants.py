@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checker that all other tests trust: a right store passes, and each kind of damage is named."""
+"""lib/invariants.py, which all tests rely on: a valid store passes, and each kind of damage is reported."""
 
 import fcntl
 import hashlib
@@ -47,7 +47,7 @@ def store(tmp_path):
 
 
 def slot(offset, ingest_name):
-    """A durable one, as far as the checker looks."""
+    """A durable slot, as far as the checker reads it."""
     head = b"SLUICECP" + bytes(16) + offset.to_bytes(8, "big") + bytes(48) + bytes.fromhex(ingest_name)
     head = head.ljust(508, b"\0")
     return head + zlib.crc32(head).to_bytes(4, "big")
@@ -83,17 +83,17 @@ def edit_index(store, edit):
     path.write_text(json.dumps(document))
 
 
-DAMAGE = {  # what is done to a store, and a word of the complaint
+DAMAGE = {  # the damage to a store, and a piece of the report
     "flipped byte": (lambda s: rewrite(layer(s), b"A layer"), "hash to"),
     "cut blob": (lambda s: rewrite(layer(s), b"a lay"), "bytes, where"),
     "missing layer": (lambda s: layer(s).unlink(), "missing"),
     "writable blob": (lambda s: layer(s).chmod(0o644), "mode 644"),
     "second link": (lambda s: os.link(layer(s), s / "oci-layout.link"), "2 links"),
     "symbolic link": (lambda s: (s / "blobs/sha256" / ("0" * 64)).symlink_to(layer(s)), "not a regular file"),
-    "name that is not a digest": (lambda s: (s / "blobs/sha256/note").write_text(""), "not the name of a blob"),
+    "blob name that is not a digest": (lambda s: (s / "blobs/sha256/note").write_text(""), "not the name of a blob"),
     "unknown algorithm": (lambda s: (s / "blobs/md5").mkdir(), "no state explains it"),
-    "index that is no JSON": (lambda s: (s / "index.json").write_text("{"), "not readable"),
-    "index that is none": (lambda s: (s / "index.json").write_text("{}"), "not an image index"),
+    "index that is not JSON": (lambda s: (s / "index.json").write_text("{"), "not readable"),
+    "empty object as index": (lambda s: (s / "index.json").write_text("{}"), "not an image index"),
     "one name twice": (lambda s: edit_index(s, lambda entries: entries.append(entries[0])), "twice"),
     "wrong size in the index": (lambda s: edit_index(s, lambda entries: entries[0].update(size=1)), "says 1"),
     "layout of another version": (lambda s: (s / "oci-layout").write_text("{}"), "version"),
@@ -117,7 +117,7 @@ DAMAGE = {  # what is done to a store, and a word of the complaint
 }
 
 
-def test_right_store_passes(store):
+def test_valid_store_passes(store):
     assert problems_of(store, settled=True) == []
 
 
@@ -132,7 +132,7 @@ def test_damage_is_reported(store, damage, complaint):
     assert any(complaint in problem for problem in problems), problems
 
 
-def test_slot_that_is_torn_or_anothers_does_not_count(store):
+def test_torn_and_foreign_slots_are_ignored(store):
     for content in (slot(100, "0" * 64), slot(100, ingest(store).name)[:-1] + b"\0"):
         (ingest(store) / "checkpoint").write_bytes(bytes(4096) + content)
         assert problems_of(store, settled=True) == []
@@ -167,7 +167,7 @@ def make_lock(store):
 
 @pytest.fixture
 def holder(store):
-    """Another process that holds the lock of the ingest; unlinks nothing, and ends with the test."""
+    """Another process that holds the lock of the ingest until the end of the test."""
     make_lock(store)
     command = [sys.executable, "-c", HOLD, ingest(store) / "lock"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -182,7 +182,7 @@ def test_held_lock_is_reported(store, tmp_path, holder):
     assert f"locked by process {holder.pid}" in problems[0] and f"kept open by process {holder.pid}" in problems[1]
 
 
-def test_our_own_lock_is_not(store, tmp_path):
+def test_our_own_lock_is_not_reported(store, tmp_path):
     make_lock(store)
     with open(ingest(store) / "lock") as f:
         fcntl.flock(f, fcntl.LOCK_EX)

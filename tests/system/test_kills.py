@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-kill -9 of each process, at several offsets of one big blob, on progress and not on time. The server's access log proves
-how much was sent twice, `sluice status` how much was hashed again.
+kill -9 of each process at several offsets of a big blob, on progress and not on time. The server's access log shows how
+much was sent twice, `sluice status` how much was hashed again.
 """
 
 import os
@@ -13,12 +13,12 @@ from conftest import MIB, settled
 from stages import STAGES, kill
 
 POINTS = (0.05, 0.25, 0.5, 0.75)  # of the blob
-SENT_TWICE_FULL_SPEED = 16 * MIB  # a kill: all that was in flight, the kernel's socket buffers included
+SENT_TWICE_FULL_SPEED = 16 * MIB  # per kill: everything in flight, including the kernel's socket buffers
 SENT_TWICE_AT_50_MB_S = 4 * MIB
 HASHED_AGAIN = 1 * MIB
 
-# With ranges, a kill: their window, what the pipe had accepted and the peer had not received; and of each stream that gives way to
-# ranges what the server's kernel had taken from it (net.ipv4.tcp_wmem), which its log counts as sent.
+# With ranges, per kill: their window and what is in the pipe. Also, for each stream that is replaced by ranges, the
+# server's socket buffer (net.ipv4.tcp_wmem), which its log counts as sent.
 WINDOW = 8 * 384 << 10
 PIPE = 1 * MIB
 STREAM = 4 * MIB
@@ -27,7 +27,7 @@ VICTIMS = [(name,) for name in STAGES] + [STAGES]
 
 
 def kill_all(box, names):
-    """All of them before any successor is looked for."""
+    """Kill all of them before waiting for successors."""
     old = {name: box.stage(name) for name in names}
     for pid in old.values():
         kill(pid)
@@ -40,7 +40,7 @@ def sent(server, blob, since):
 
 
 def pull_through_kills(box, server, blob, victims, bound):
-    """One pull under `sluice up`, with the victims killed at each point; then the proofs."""
+    """One pull under `sluice up` with the victims killed at each point; then check the counts."""
     server.settle()
     before = len(server.accesses())
     with box.up():
@@ -69,16 +69,16 @@ def test_stages_killed_at_full_speed(big_box, registry, big, victims):
 @pytest.mark.parametrize("victims", VICTIMS, ids="+".join)
 def test_stages_killed_at_50_mb_s(big_box, slow, rated, victims):
     """
-    One stream: what nginx gives 50 MB/s is a request, and each has its first second's worth at once, so that ranges
-    would come as fast as without a limit. With ranges, see below.
+    One stream. nginx limits each request and sends its first second's bytes at once, so ranges would be as fast as
+    without a limit. For ranges, see below.
     """
     big_box.configure("[fetchd]\nretry_delay = 50ms\nranges = 1\n")
     pull_through_kills(big_box, slow, rated, victims, SENT_TWICE_AT_50_MB_S)
 
 
 @pytest.mark.parametrize("victims", VICTIMS, ids="+".join)
-def test_stages_killed_in_the_middle_of_ranges(box, paced, victims):
-    """Each successor resumes at its offset: with one stream, and ranges again."""
+def test_stages_killed_during_ranges(box, paced, victims):
+    """Each successor resumes at its offset, first with one stream and then with ranges."""
     points = (8 * MIB, 16 * MIB, 24 * MIB)
     paced.settle()
     before = len(paced.accesses())
@@ -96,9 +96,9 @@ def test_stages_killed_in_the_middle_of_ranges(box, paced, victims):
     streams = [a for a in accesses if a.range == "-" or a.range.endswith(f"-{paced.size - 1}")]
     sent_twice = sum(a.bytes for a in accesses) - paced.size
     print(f"{victims}: {kills} kills, {len(accesses)} requests, {sent_twice} bytes sent twice, {hashed_again} hashed again")
-    assert [a.range for a in accesses].count("-") == 1, "only the whole is requested without a range"
+    assert [a.range for a in accesses].count("-") == 1, "only the first request has no range"
     assert 0 <= sent_twice <= kills * (WINDOW + PIPE) + len(streams) * STREAM
-    assert len(streams) <= kills + 2, "the last range of the blob, and one stream for each start"
+    assert len(streams) <= kills + 2, "the last range, and one stream for each start"
     settled(box)
 
 
@@ -111,7 +111,7 @@ def test_sluice_killed_and_run_again(big_box, registry, big):
         assert box.wait_size(big.digest, int(big.size * point), pull), f"over before {point:.0%}"
         kill(pull.pid)
         box.finish(pull)
-        box.gone()  # no user of the stages is left
+        box.gone()  # no client uses the stages any more
     box.sluice("pull", f"{registry.address}/{big.name}:{big.tag}")
     registry.settle()
     assert 0 <= sent(registry, big, before) - big.size <= SENT_TWICE_FULL_SPEED * len(POINTS)
@@ -119,7 +119,7 @@ def test_sluice_killed_and_run_again(big_box, registry, big):
 
 
 def test_everything_killed_and_run_again(big_box, registry, big):
-    """The supervisor too: a power cut without the cut."""
+    """Including the supervisor."""
     box = big_box
     registry.settle()
     before = len(registry.accesses())
@@ -139,8 +139,8 @@ def test_everything_killed_and_run_again(big_box, registry, big):
 @pytest.mark.parametrize("victims", [("commitd",), ("ingestd",), STAGES], ids="+".join)
 def test_killed_between_seal_and_commit(box, registry, medium, victims):
     """
-    A stopped commitd holds the seal for as long as it takes to see that the data is whole and has no name. One stream:
-    what a stream had under way when ranges took over, on a slow machine, would be sent twice.
+    commitd is stopped until the data is seen to be whole and unnamed. One stream, because on a slow machine the bytes
+    in flight when ranges take over would be sent twice.
     """
     box.configure("[fetchd]\nranges = 1\n")
     registry.settle()
@@ -161,8 +161,8 @@ def test_killed_between_seal_and_commit(box, registry, medium, victims):
     settled(box)
 
 
-def test_killed_again_and_again_in_its_first_moments(box, registry, medium):
-    """A successor that dies while it recovers leaves nothing worse than it found."""
+def test_ingestd_killed_repeatedly_during_recovery(box, registry, medium):
+    """A successor that dies while it recovers does no damage."""
     with box.up():
         pull = box.popen("sluice", "pull", f"{registry.address}/{medium.name}:{medium.tag}")
         assert box.wait_size(medium.digest, medium.size // 3, pull)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-More than 4 GiB in one blob, by hand and over the network, with a kill on each side of 2 GiB and of 4 GiB: no size, offset
-or position is kept in 32 bits. Collected where LARGE is set: tests/release does, for machines whose words are shorter.
+A blob of more than 4 GiB, first with `put` and then over the network, with kills below and above 2 GiB and 4 GiB: no
+size or offset is kept in 32 bits. Collected if LARGE is set; tests/release sets it for 32-bit machines.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from stages import AGAIN, OK, kill
 GIB = 1 << 30
 SIZE = 4 * GIB + 96 * MIB
 BY_HAND = 4 * GIB + 32 * MIB  # the rest comes over the network
-PATIENCE_S = 900  # an emulator hashes 30 MB a second
+PATIENCE_S = 900  # an emulator hashes 30 MB/s
 
 
 @pytest.fixture
 def large(area):
-    """A file of zeros with its place written into each MiB, and its digest."""
+    """A file of zeros with its offset written into each MiB, and its digest."""
     path = area / "large-files/blob"
     path.parent.mkdir()
     running = hashlib.sha256()
@@ -37,7 +37,7 @@ def large(area):
 
 
 class Put:
-    """`ingestd put` of the first BY_HAND bytes; what it has of them it skips."""
+    """`ingestd put` of the first BY_HAND bytes. Bytes that it has are skipped."""
 
     def __init__(self, box, path, digest):
         self.box = box

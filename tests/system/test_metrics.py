@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stages count, as Prometheus and as people read it, against what really happened."""
+"""The stages' counters, as Prometheus and as users see them, compared with what happened."""
 
 import math
 import os
@@ -25,7 +25,7 @@ OF_HISTOGRAM = re.compile("_(bucket|sum|count)$")
 
 
 def check_format(text):
-    """The exposition format 0.0.4, exactly: more than its parsers ask for. Returns {sample: number}."""
+    """Check the exposition format 0.0.4, more strictly than parsers do. Returns {sample: number}."""
     samples, families, family, kind = {}, set(), None, None
     assert text.endswith("\n")
     lines = text[:-1].split("\n")
@@ -45,13 +45,13 @@ def check_format(text):
             assert found, f"no sample: {line}"
             assert (OF_HISTOGRAM.sub("", found[1]) if kind == "histogram" else found[1]) == family, line
             key = line.rpartition(" ")[0]
-            assert key not in samples, f"{key} is said twice"
+            assert key not in samples, f"{key} appears twice"
             samples[key] = float(found[3])
     return samples
 
 
 def check_histograms(text):
-    """By prometheus_client's own parser: buckets grow, the last one is +Inf and the count."""
+    """With prometheus_client's parser: buckets grow, and the last one is +Inf and equals the count."""
     histograms = 0
     for family in text_string_to_metric_families(text):
         series = {}
@@ -78,7 +78,7 @@ def metrics(box):
 
 
 def wait_metric(box, name, value):
-    """fetchd tells its numbers when they have changed, every two seconds at most."""
+    """fetchd sends changed counters at most every two seconds."""
     seen = []
 
     def reached():
@@ -98,7 +98,7 @@ def image(registry):
     return f"{registry.address}/metrics:1"
 
 
-def test_a_pull_in_numbers(box, image):
+def test_counters_of_a_pull(box, image):
     with box.up():
         box.sluice("pull", image)
         blobs = list(box.store.glob("blobs/sha256/*"))
@@ -129,7 +129,7 @@ def test_a_pull_in_numbers(box, image):
     assert [stage["up"] for stage in as_json["stages"]] == [True] * 3
 
 
-def test_retries_by_their_reason(box, bad):
+def test_retries_are_counted_by_reason(box, bad):
     data = os.urandom(3000)
     bad.on("/busy", badserver.status(503), badserver.status(429), badserver.whole(data))
     bad.on("/short", badserver.cut_short(data, 1000), badserver.cut_short(data, 1000, reset=True), badserver.whole(data))
@@ -148,18 +148,18 @@ def test_retries_by_their_reason(box, bad):
     assert now['sluice_ingestd_ended_total{outcome="failed"}'] == 1
 
 
-def test_restarts_as_their_peers_see_them(box, image):
+def test_restarts_are_counted_by_peers(box, image):
     saw = 'sluice_peer_restarts_total{{stage="{}",peer="{}"}}'.format
     with box.up("-v"):
         box.sluice("pull", image)
-        for stage in ("fetchd", "commitd"):  # which may have worked already, and their HELLO is still to come
-            wait_for(f"ingestd to have heard of {stage}", lambda stage=stage: f"ingestd: {stage} said hello" in box.logs())
+        for stage in ("fetchd", "commitd"):  # they may serve before their HELLO has arrived
+            wait_for(f"the HELLO of {stage}", lambda stage=stage: f"ingestd: {stage} said hello" in box.logs())
         for stage in ("fetchd", "commitd"):
             box.kill_stage(stage)
             wait_metric(box, saw("ingestd", stage), 1)
         for path in box.store.glob("blobs/sha256/*"):
             path.unlink()
-        box.sluice("pull", image)  # then all of them have heard of each other
+        box.sluice("pull", image)  # now all stages have exchanged HELLO
         box.kill_stage("ingestd")
         wait_metric(box, saw("fetchd", "ingestd"), 1)
         wait_metric(box, saw("commitd", "ingestd"), 1)
@@ -171,14 +171,14 @@ def test_refused_messages(box):
         with nano.Socket(nano.PUSH).connect(box.runtime / "fetch/chunks") as chunks:
             chunks.send(b"GET / HTTP/1.1")
             wait_metric(box, 'sluice_refused_messages_total{stage="ingestd",pipe="chunks"}', 1)
-            wait_metric(box, 'sluice_pipe_peers{pipe="chunks"}', 2)  # fetchd may still be on its way
+            wait_metric(box, 'sluice_pipe_peers{pipe="chunks"}', 2)  # fetchd may still be connecting
         with wire.Ctl(box.runtime / "commitd/ctl") as ctl:
             assert ctl.ask(b"SL\x02\x7f")[3] == wire.ERROR
         wait_metric(box, 'sluice_refused_messages_total{stage="commitd",pipe="commit.ctl"}', 1)
 
 
-def test_nobody_answers(box):
-    """A number that is not there is not 0."""
+def test_metrics_without_stages(box):
+    """An unknown number is absent, not 0."""
     now = metrics(box)
     assert now == {f'sluice_up{{stage="{stage}"}}': 0 for stage in STAGES}
     assert box.run("sluice", "stats", want=UNAVAILABLE).stdout == ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A real web server that protects itself: a number of requests a second and not one more (limit_req, 429), a number of bytes a
-second (limit_rate), and links that are good for a while (secure_link).
+A real web server with limits: requests per second (limit_req, 429), bytes per second (limit_rate), and links that
+expire (secure_link).
 """
 
 import base64
@@ -21,8 +21,8 @@ REQUESTS = 1 + 1 + 1 + LAYERS  # HEAD, manifest, config, layers
 DATA = os.urandom(5 * MIB)
 DIGEST = digest_of(DATA)
 RANGES = "[fetchd]\nretry_delay = 500ms\nranges = 4\nrange_size = 512K\nrange_min = 1M\n"
-LIFE_S = 2  # the stream comes to the parts ahead of it after three, and two are left to be requested
-# What a connection that is ended by us may have on its way: a second's worth at once, and what the kernel takes.
+LIFE_S = 2  # seconds; the stream reaches the ranges ahead of it after three, and two ranges are left then
+# What may be in flight on a connection that we end: one second's bytes, and the kernel's buffers.
 IN_FLIGHT = 1 * MIB
 
 
@@ -34,14 +34,14 @@ def many(registry):
 
 
 def counted(server):
-    """{status: requests}, once all connections have ended."""
+    """{status: requests}, after all connections have ended."""
     server.settle()
     return collections.Counter(access.status for access in server.accesses())
 
 
 @pytest.mark.parametrize("more", ["", "add_header Retry-After 1 always;"], ids=["without a time", "with Retry-After"])
 def test_too_many_requests(box, many, registry, tmp_path, more):
-    """Many transfers at once: most are sent away at first, all arrive, and the server is not stormed meanwhile."""
+    """Many transfers at once: most are refused at first, all arrive, and the server is not flooded with requests."""
     box.configure("[fetchd]\nretry_delay = 500ms\n")
     with Nginx(tmp_path / "nginx", registry=registry, http="limit_req_zone $binary_remote_addr zone=all:1m rate=20r/s;",
                server=f"limit_req zone=all; limit_req_status 429; {more}") as server:
@@ -53,8 +53,8 @@ def test_too_many_requests(box, many, registry, tmp_path, more):
     settled(box)
 
 
-def test_mirror_with_a_rate(box, registry, tmp_path):
-    """nginx as a mirror of docker-registry: it brings the blob, in ranges that do not overlap."""
+def test_rate_limited_mirror(box, registry, tmp_path):
+    """nginx is a mirror of docker-registry and serves the blob in ranges that do not overlap."""
     pusher = Pusher(registry.address, "rate")
     pusher.image("1", [pusher.blob_bytes(DATA)])
     with Nginx(tmp_path / "nginx", registry=registry, rate="512k") as mirror:
@@ -72,7 +72,7 @@ def test_mirror_with_a_rate(box, registry, tmp_path):
 
 
 class SignedLinks:
-    """A registry that sends for /blob to nginx: first by a link that is good for LIFE_S, then by ones that last."""
+    """A registry that redirects /blob to nginx: first by a link that lasts LIFE_S, then by links that do not expire."""
 
     RULES = """
         secure_link $arg_md5,$arg_expires;
@@ -96,7 +96,7 @@ class SignedLinks:
 
 
 def test_expiring_links(box, bad, tmp_path):
-    """In mid-transfer: the ranges that come too late are refused, and the registry gives a new link for the rest."""
+    """The link expires in mid-transfer. Late ranges are refused, and the registry issues a new link for the rest."""
     (tmp_path / "files").mkdir()
     (tmp_path / "files/blob").write_bytes(DATA)
     box.configure(RANGES)

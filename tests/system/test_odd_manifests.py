@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Manifests and indexes as tools and registries really write and serve them: valid, or harmless, and unusual."""
+"""Unusual manifests and indexes of real tools and registries, valid or harmless."""
 
 import json
 
@@ -33,7 +33,7 @@ def index(*entries):
 
 
 class App:
-    """app:1 at a registry; `listed`: {document: media type} that are served by their digest alone."""
+    """app:1 at a registry. `listed`: {document: media type} of documents that are served by digest only."""
 
     def __init__(self, box, bad, document, served, blobs=(), listed=None):
         self.box, self.bad, self.document, self.name = box, bad, document, f"{bad.address}/app:1"
@@ -48,7 +48,7 @@ class App:
         self.bad.on(f"/v2/app/manifests/{reference}", badserver.whole(document, headers))
 
     def pull(self, *options):
-        """Its name leads to it."""
+        """Pull, and assert that the name leads to the document."""
         said = self.box.sluice("pull", *options, self.name)
         assert [i["digest"] for i in self.box.json("images") if i["name"] == self.name] == [digest_of(self.document)]
         settled(self.box)
@@ -72,7 +72,7 @@ def test_no_layers(box, bad, layers):
                                     "text/plain; charset=utf-8"])
 @pytest.mark.parametrize("kind", ["manifest", "index"])
 def test_no_media_type(box, bad, kind, served):
-    """As helm writes it, and as a server of files serves it: it is what is in it."""
+    """As helm writes them and a file server serves them. The content decides what it is."""
     inner = text({k: v for k, v in json.loads(manifest()).items() if k != "mediaType"})
     outer = text({"schemaVersion": 2, "manifests": [{"digest": digest_of(inner), "size": len(inner), "platform": AMD64}]})
     if kind == "manifest":
@@ -90,8 +90,8 @@ def test_no_media_type(box, bad, kind, served):
     7,
 ])
 @pytest.mark.parametrize("options", [[], ["-a"]], ids=["one", "all"])
-def test_platform_in_odd_words(box, bad, platform, options):
-    """It is nobody's platform, and no reason not to pull the others."""
+def test_odd_platform_does_not_hinder_others(box, bad, platform, options):
+    """Nobody's platform matches it; other platforms can be pulled."""
     good, odd = manifest(annotations={"of": "good"}), manifest(annotations={"of": "odd"})
     both = index(descriptor(odd, MANIFEST, platform=platform), descriptor(good, MANIFEST, platform=AMD64))
     app = App(box, bad, both if options else good, MANIFEST, listed={good: MANIFEST, odd: MANIFEST})
@@ -108,8 +108,8 @@ def test_escapes_in_annotations(box, bad, value):
 
 
 @pytest.mark.parametrize("member", ["digest", "mediaType"])
-def test_escape_in_a_word_that_counts(box, bad, member):
-    """No cut at the NUL: what stands before it is not what was said."""
+def test_escaped_nul_in_a_descriptor_is_refused(box, bad, member):
+    """The value is not cut at the NUL."""
     layer = b"layer"
     said = descriptor(layer, LAYER)
     said[member] += "\0x"
@@ -117,8 +117,8 @@ def test_escape_in_a_word_that_counts(box, bad, member):
     box.sluice("pull", app.name, want=65)
 
 
-def test_listed_type_that_is_no_manifest(box, bad):
-    """A registry gives it to those alone who take its type."""
+def test_listed_artifact_of_another_type(box, bad):
+    """The registry serves it only to clients that accept its type."""
     artifact = text({"mediaType": "application/vnd.oci.artifact.manifest.v1+json", "blobs": []})
     media_type = json.loads(artifact)["mediaType"]
     good = manifest()
@@ -140,8 +140,8 @@ def windows(far, media_type, **more):
 
 
 @pytest.mark.parametrize("media_type", FOREIGN)
-def test_foreign_layer_that_is_elsewhere(box, bad, media_type):
-    """It is left out, the pull says so, and the entry in index.json as well."""
+def test_missing_foreign_layer_is_left_out(box, bad, media_type):
+    """The pull and the entry in index.json say so."""
     far = b"windows" * 100
     win = windows(far, media_type, urls=["https://elsewhere.example/layer"])
     lin = manifest(descriptor(b"linux", LAYER))
@@ -152,14 +152,14 @@ def test_foreign_layer_that_is_elsewhere(box, bad, media_type):
     one_line(said.stderr.splitlines()[-1], "left out", app.name, digest_of(far))
     assert app.entry()["annotations"]["vnd.sluice.left-out"] == digest_of(far)
 
-    # The next pull finds it, and then nothing is left out.
+    # The next pull finds it, and leaves nothing out.
     bad.on(f"/v2/app/blobs/{digest_of(far)}", badserver.whole(far))
     assert "left out" not in app.pull("-a").stderr
     assert "vnd.sluice.left-out" not in app.entry()["annotations"]
     assert box.blob(digest_of(far)).read_bytes() == far
 
 
-def test_left_out_for_a_program(box, bad):
+def test_left_out_layers_in_json(box, bad):
     far = b"far"
     app = App(box, bad, windows(far, FOREIGN[0], urls=["https://elsewhere.example/layer"]), MANIFEST, blobs=[b"top"])
     lines = [json.loads(line) for line in box.sluice("--json", "pull", app.name).stdout.splitlines()]
@@ -167,8 +167,8 @@ def test_left_out_for_a_program(box, bad):
 
 
 @pytest.mark.parametrize("why", ["ordinary type", "no urls", "ordinary elsewhere"])
-def test_layer_that_must_be_there(box, bad, why):
-    """Only what says itself that it is elsewhere may be left out, and only where all say so."""
+def test_other_missing_layers_fail_the_pull(box, bad, why):
+    """A layer is left out only if every descriptor has a foreign type and urls."""
     far, urls = b"far", {"urls": ["https://elsewhere.example/layer"]}
     layers = {
         "ordinary type": [descriptor(far, LAYER, **urls)],

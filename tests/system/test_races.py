@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Many at once on one store: pulls of the same layers, aborts and resets of what others wait for, two that want to serve it,
-tools beside the daemons. The loser gets a message; nothing is fetched twice that need not be, and what is there is right.
+Concurrent users of one store: pulls of the same layers, aborts and resets of transfers that others wait for, two sets
+of stages, tools beside the daemons. The loser gets a message, nothing is fetched twice without need, and content is
+right.
 """
 
 import os
@@ -28,7 +29,7 @@ SEEDS = (1, 2, 3)
 
 @pytest.fixture
 def image(bad):
-    """Two tags of one repository that share all layers but one; their blobs wait at `bad.gate` for the crowd."""
+    """Two tags of one repository that share all layers but one. Their blobs wait at `bad.gate` for all clients."""
     configs = [config_blob(), config_blob("arm64")]
     for data in (*configs, *LAYERS):
         bad.on(f"/v2/app/blobs/{digest_of(data)}", badserver.whole(data))
@@ -41,8 +42,8 @@ def image(bad):
 
 
 @pytest.mark.parametrize("daemons", [True, False], ids=["up", "embedded"])
-def test_many_pulls_of_one_layer(box, bad, image, daemons):
-    """`embedded`: the first starts the stages for all, and the last to leave stops them."""
+def test_concurrent_pulls_fetch_each_layer_once(box, bad, image, daemons):
+    """`embedded`: the first client starts the stages for all, the last one stops them."""
     def pull_all():
         crowd = [box.popen("sluice", "pull", f"{image}:{1 + n % 2}") for n in range(CROWD)]
         for process in crowd:
@@ -63,7 +64,7 @@ def test_many_pulls_of_one_layer(box, bad, image, daemons):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_abort_reset_and_fetch_together(box, bad, seed):
-    """In an order that follows from the seed, a few at a time, on a few refs; some are cut short on the way."""
+    """In an order that follows from the seed, a few at a time, on a few refs. Some bodies are cut short."""
     chance = random.Random(seed)
     contents = [random.Random(f"{seed} {n}").randbytes(400_000 + n) for n in range(3)]
     for n, data in enumerate(contents):
@@ -88,7 +89,7 @@ def test_abort_reset_and_fetch_together(box, bad, seed):
         for n, data in enumerate(contents):
             box.sluice("fetch", bad.url(f"/{n}"), "--digest", digest_of(data))
             assert box.blob(digest_of(data)).read_bytes() == data
-        assert box.pids("fetchd", "ingestd", "commitd") == pids, "one of them died"
+        assert box.pids("fetchd", "ingestd", "commitd") == pids, "a stage died"
         assert not invariants.kept_open(box.store, pids)
     settled(box)
 
@@ -100,7 +101,7 @@ def test_two_up_on_one_runtime_directory(box):
 
 
 def test_two_up_on_one_store(box, bad):
-    """With different runtime directories the stages find out, and the first continues undisturbed."""
+    """The runtime directories differ. The second stages notice and give up, and the first are not disturbed."""
     bad.on("/blob", badserver.whole(DATA))
     with box.up():
         told = box.directory / "second.log"
@@ -121,8 +122,8 @@ def put(box, *words, data=DATA, **options):
                      stdin=subprocess.PIPE, **options)
 
 
-def test_put_beside_a_daemon(box, bad):
-    """A request for what `put` writes is told who writes it; then it resumes from what is there."""
+def test_fetch_of_a_ref_that_put_writes(box, bad):
+    """A fetch is told that `put` holds the lock. Later it resumes behind the bytes of `put`."""
     bad.on("/blob", badserver.whole(DATA))
     with box.up():
         by_hand = put(box)
@@ -137,8 +138,8 @@ def test_put_beside_a_daemon(box, bad):
     settled(box)
 
 
-def test_put_of_what_a_daemon_fetches(box, bad):
-    """It says who has the lock, and disturbs nobody."""
+def test_put_to_a_ref_that_a_daemon_fetches(box, bad):
+    """It is told that ingestd holds the lock, and the fetch is not disturbed."""
     gate = threading.Semaphore(0)
     bad.on("/blob", badserver.in_steps(DATA, (MIB, len(DATA)), gate))
     with box.up():
@@ -154,7 +155,7 @@ def test_put_of_what_a_daemon_fetches(box, bad):
 
 
 def test_commit_beside_commitd(box, bad):
-    """Several name the same sealed blobs at the same time, tools and daemons; the second finds them named."""
+    """Tools and daemons name the same sealed blobs at the same time. The later ones find them named."""
     contents = [os.urandom(20_000 + n) for n in range(12)]
     with box.up():
         seals = b""
@@ -176,5 +177,5 @@ def test_commit_beside_commitd(box, bad):
             assert result.returncode == AGAIN or len(result.stdout.split()) == len(contents)
     for data in contents:
         assert box.blob(digest_of(data)).read_bytes() == data
-    assert not bad.asked("/absent"), "what was sealed is fetched again"
+    assert not bad.asked("/absent"), "a sealed blob was fetched again"
     settled(box)

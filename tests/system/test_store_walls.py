@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The walls of a store, tried by other users: what an ingestd that somebody took over can make commitd name, and what
-somebody who may only read a store can do to those who serve it. As root, which is who can be any user.
+The walls of a store, tried by other users: what a compromised ingestd can make commitd name, and what a reader of the
+store can do to its stages. Needs root, to become these users.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ from conftest import BINDIR, TESTS
 from images import digest_of
 from stages import AGAIN, BAD_DATA, OK
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
-INGESTD, COMMITD, STORE_GROUP, STRANGER = 64101, 64102, 64103, 64104  # of nobody, on any machine
+INGESTD, COMMITD, STORE_GROUP, STRANGER = 64101, 64102, 64103, 64104  # unused on any machine
 SEALS = 150
 SIZE = 64
 
@@ -36,7 +36,7 @@ def as_user(uid, *words, groups=()):
 
 
 class Store:
-    """A store as the units lay it out: commitd's, but for ingest/, where ingestd and commitd are one group."""
+    """A store as under the units: commitd's, except ingest/, which ingestd and commitd share by a group."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -61,8 +61,8 @@ class Store:
 
     def sealed(self, ref, data, noted=True, digest=None, **others):
         """
-        An ingest with this data and perhaps other files, all read-only, of one length and time. Its seal, which says
-        `digest` if not the right one, as does the record.
+        Make an ingest with this data and optional other files, all read-only, of the same length and time. Returns its
+        seal. Seal and record have `digest`, by default the right one.
         """
         directory = self.ingest / id_of(ref)
         directory.mkdir()
@@ -81,11 +81,11 @@ class Store:
         return as_user(COMMITD, self.commitd, "commit", "--store", self.path, *words, groups=[STORE_GROUP])
 
     def commit(self, seals, *words):
-        """Run `commitd commit` as its user on these seals."""
+        """Run `commitd commit` on these seals, as its user."""
         return subprocess.run(self.command(*words), input=b"".join(map(frame, seals)), capture_output=True)
 
     def wrong(self):
-        """The blobs that do not hash to their names."""
+        """Blobs that do not hash to their names."""
         return [path.name for path in (self.path / "blobs/sha256").iterdir()
                 if hashlib.sha256(path.read_bytes()).hexdigest() != path.name]
 
@@ -100,7 +100,7 @@ def frame(seal):
 
 def line_of(process):
     line = process.stdout.readline()
-    assert line, "it has ended"
+    assert line, "commitd has ended"
     return line.decode().strip()
 
 
@@ -119,8 +119,8 @@ def store():
 
 
 @pytest.mark.parametrize("words", [(), ("--verify", "always")], ids=["when-asked", "always"])
-def test_exchanged_between_look_and_name(store, words):
-    """Whatever is put in the data's place and when: what was looked at is what gets the name."""
+def test_data_exchanged_between_check_and_name_is_not_named(store, words):
+    """Whatever replaces the data, and whenever: only the file that was checked gets the name."""
     marker = store.sealed("marker", b"marker")
     assert store.commit([marker]).returncode == OK
     seals = [store.sealed(f"ref/{number}", f"good {number}".encode(), evil=f"evil {number}".encode())
@@ -134,7 +134,7 @@ def test_exchanged_between_look_and_name(store, words):
         assert exchange.stdout.readline()
         for seal in seals:
             answers = []
-            while seal["digest"] not in answers:  # refused as often as it is exchanged when it is looked at
+            while seal["digest"] not in answers:  # refused if it is exchanged at the moment of the check
                 commitd.stdin.write(frame(seal) + frame(marker))
                 commitd.stdin.flush()
                 answers = list(iter(lambda: line_of(commitd), marker["digest"]))
@@ -146,8 +146,8 @@ def test_exchanged_between_look_and_name(store, words):
 WANTED = digest_of(b"wanted".ljust(SIZE))
 
 
-def test_seal_that_the_record_does_not_bear_out(store):
-    """A seal alone names nothing: neither without a record, nor with one that says something else."""
+def test_seal_without_a_matching_record_is_refused(store):
+    """A seal names nothing without a record, or with a record of another digest."""
     seal = store.sealed("some/ref", b"evil", noted=False, digest=WANTED)
     assert store.commit([seal]).returncode == AGAIN
     store.record("some/ref", digest_of(b"evil".ljust(SIZE)))
@@ -155,22 +155,22 @@ def test_seal_that_the_record_does_not_bear_out(store):
     assert store.blobs() == 0
 
 
-def test_record_that_lies_is_read_back(store):
-    """Who writes the data writes the record too. With --verify always it is the bytes that count."""
+def test_verify_always_detects_a_wrong_record(store):
+    """ingestd writes both the data and the record. With --verify always commitd checks the bytes."""
     seal = store.sealed("some/ref", b"evil", digest=WANTED)
     assert store.commit([seal], "--verify", "always").returncode == BAD_DATA
     assert store.blobs() == 0
 
 
-def test_nobody_else_enters_what_was_taken(store):
+def test_only_commitd_can_enter_its_custody(store):
     assert store.commit([store.sealed("some/ref", b"data")]).returncode == OK
     for user in (INGESTD, STRANGER):
         listed = subprocess.run(as_user(user, "ls", store.path / "commit", groups=[STORE_GROUP]), capture_output=True)
         assert b"Permission denied" in listed.stderr
 
 
-def test_who_may_only_read_can_lock_nothing_that_counts(box, bad):
-    """In a store that everybody may read, and in its runtime directory, a stranger locks all that can be opened."""
+def test_reader_cannot_lock_the_store(box, bad):
+    """A stranger locks everything that it can open in a public store and its runtime directory. Stages still work."""
     box.directory.chmod(0o755)
     bad.on("/one", badserver.whole(b"one"))
     bad.on("/two", badserver.whole(b"two"))
@@ -190,7 +190,7 @@ NAMES_MAX = 16 << 20  # bytes of index.json
 
 
 def fill_index(box, size):
-    """An index.json of that many bytes, which ends in one long word; the names that it had stay."""
+    """Pad index.json to that many bytes and keep its names."""
     path = box.store / "index.json"
     index = json.loads(path.read_bytes()) | {"x-padded": ""}
     missing = size - len(json.dumps(index, separators=(",", ":")))
@@ -198,8 +198,8 @@ def fill_index(box, size):
     assert path.stat().st_size == size
 
 
-def test_names_fit_what_can_be_read(box, sample):
-    """A name that no longer fits is refused before anything is written, and all the rest goes on."""
+def test_name_beyond_the_limit_of_the_index_is_refused(box, sample):
+    """Nothing is written then, and other commands still work."""
     box.sluice("pull", sample)
     box.gone()
     fill_index(box, 5 << 20)
@@ -217,8 +217,8 @@ def test_names_fit_what_can_be_read(box, sample):
 
 @pytest.mark.parametrize("mask, directory, file", [(0o022, 0o755, 0o644), (0o077, 0o700, 0o600), (0o027, 0o750, 0o640),
                                                    (0o777, 0o700, 0o600), (0o000, 0o755, 0o644)], ids=oct)
-def test_no_wider_than_the_umask(box, bad, mask, directory, file):
-    """The store, what had to be made above it, and what is in it. Blobs are 0444, in directories that say who enters."""
+def test_modes_respect_the_umask(box, bad, mask, directory, file):
+    """Modes of the store, of directories created above it, and of files in it. Blobs are always 0444."""
     bad.on("/one", badserver.whole(b"one"))
     box.store = box.directory / "above/more/store"
     box.finish(box.popen("sluice", "fetch", bad.url("/one"), umask=mask), want=OK)
@@ -229,8 +229,8 @@ def test_no_wider_than_the_umask(box, bad, mask, directory, file):
     assert [stat.S_IMODE(path.stat().st_mode) for path in (box.store / "blobs/sha256").iterdir()] == [0o444]
 
 
-def test_signed_urls_are_for_the_stage_alone(box, bad):
-    """The source of a transfer may be as good as a password: its record is read by nobody else, and goes with the ingest."""
+def test_signed_urls_are_readable_only_by_the_stages(box, bad):
+    """The source of a transfer may be as secret as a password, so its record has mode 0600."""
     bad.on("/signed", badserver.status(404))
     box.finish(box.popen("sluice", "fetch", bad.url("/signed?X-Signature=secret"), umask=0o022))
     box.gone()
@@ -241,7 +241,7 @@ def test_signed_urls_are_for_the_stage_alone(box, bad):
 
 @pytest.mark.parametrize("refs", [(digest_of(b"other"),) * 3, ("some/url", "some/url", "another/url"),
                                   ("some/url", "another/url", "some/url")], ids=["digest", "end", "chunk"])
-def test_put_takes_no_frames_of_other_content(box, refs):
+def test_put_refuses_frames_of_another_ref(box, refs):
     data, digest = b"data", digest_of(b"data")
     opened, chunk, end = refs
     frames = (wire.message("OPENED", ref=opened, size=len(data)), wire.message("CHUNK", ref=chunk, payload=data),

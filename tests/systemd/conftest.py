@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The tests here share one machine: a Debian with systemd as process 1 and our units installed (lib/machine.py). They
-run in a network namespace of their own, with the servers on its loopback. BASE is the tree; BUILD says whose programs are
-installed by `make install`, unless DEB names a package that is installed in place of that.
+These tests share one machine: a Debian with systemd as process 1 and our units installed (lib/machine.py). They run in
+a network namespace of their own, with the servers on its loopback. BASE is the tree. `make install` installs the
+programs of BUILD, unless DEB names a package to install.
 """
 
 import collections
@@ -28,9 +28,9 @@ from machine import STORE, UNITS, Machine  # noqa: E402
 
 MIB = 1 << 20
 SIZE = 24 * MIB
-IN_FLIGHT = 4 * MIB  # a fault: what a process or a socket had in hand is sent again
+IN_FLIGHT = 4 * MIB  # per fault: bytes in a process or a socket are sent again
 HASHED_AGAIN = 1 * MIB
-IDLE = ("serving", "0 of 0 transfers under way")  # what `systemctl status` says of a stage without work
+IDLE = ("serving", "0 of 0 transfers under way")  # `systemctl status` of an idle stage
 BUILD = os.environ.get("BUILD", "build")
 BASE = os.environ["BASE"]
 DEB = os.environ.get("DEB")
@@ -61,7 +61,7 @@ def registry(area):
 
 
 class Gate:
-    """A server that sends a blob up to where the gate is, and waits there: so that there is a middle to strike at."""
+    """A server that sends a blob up to the gate and waits there, so that a test can strike in mid-transfer."""
 
     def __init__(self, data):
         self.data, self.sent, self.upto = data, 0, 0
@@ -85,7 +85,7 @@ class Gate:
 
 
 def one_stream(machine):
-    """No ranges: what a stream has under way when they take over from it is sent again, and blurs the counts here."""
+    """No ranges, because the bytes in flight when they take over are sent again and blur the counts."""
     unit = UNITS["fetchd"]
     installed = (machine.root / "usr/lib/systemd/system" / unit).read_text()
     start = re.search("^ExecStart=.*", installed, re.MULTILINE)[0]
@@ -96,7 +96,7 @@ def one_stream(machine):
 
 @pytest.fixture(scope="session")
 def booted(area):
-    """The machine, set up as docs/SERVICES.md says."""
+    """The machine, set up as in docs/SERVICES.md."""
     made = Machine(area / "machine", BASE)
     made.write("/usr/bin/probe", (TESTS / "systemd/probe.py").read_text(), 0o755)
     if not DEB:
@@ -117,7 +117,7 @@ def booted(area):
 
 @pytest.fixture
 def machine(booted, request):
-    """The machine, with all three serving; and afterwards, nothing wrong with its store."""
+    """The machine with all three stages serving. Checks its store afterwards."""
     request.node.passed = False
     for unit in UNITS.values():
         servers.wait_for(f"{unit} to serve", lambda unit=unit: booted.is_active(unit), guard_s=20)
@@ -135,13 +135,13 @@ def machine(booted, request):
 
 @pytest.fixture
 def blob(request):
-    """A fresh one for each test, which is also the one layer of an image."""
+    """A new blob for each test; it is also the only layer of an image."""
     data = os.urandom(SIZE)
     return Blob(images.digest_of(data), data, f"image{zlib.crc32(request.node.nodeid.encode()):x}")
 
 
 class Pull:
-    """One pull of a blob through a gate, and the counters afterwards."""
+    """A pull of a blob through a gate, and its counters."""
 
     def __init__(self, machine, server, blob):
         self.machine, self.server, self.blob = machine, server, blob
@@ -159,19 +159,19 @@ class Pull:
         self.process = self.machine.sluice_popen("pull", self.reference)
 
     def wait(self, part):
-        """Until so much has arrived; no more is sent before the next wait, or the end."""
+        """Wait until this part has arrived. No more is sent before the next wait, or end()."""
         size = int(len(self.blob.data) * part)
         self.gate.open(size)
         assert self.machine.box.wait_size(self.blob.digest, size, self.process), f"over before {part:.0%}"
 
     def resumes(self):
-        """How many bytes ingestd said that it hashed again, each time that it went on with the transfer on this boot."""
+        """The bytes hashed again at each resume of the transfer on this boot, from ingestd's log."""
         entries = self.machine.entries(f"REF={self.blob.digest}")
         found = (re.search(r"(\d+) bytes hashed again", entry["MESSAGE"]) for entry in entries)
         return [int(match[1]) for match in found if match]
 
     def end(self, sent_again=0, hashed_again=0):
-        """It succeeds, and no more bytes than these were sent or hashed more than once."""
+        """Wait for success. At most this many bytes were sent or hashed more than once."""
         size = len(self.blob.data)
         self.gate.open(size)
         self.machine.finish(self.process, want=0)

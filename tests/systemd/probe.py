@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """
-Try forbidden things, from inside a unit's sandbox or as some user, and print what came of each as JSON: "ok", or the
-name of the error.
+Try forbidden acts, inside a unit's sandbox or as some user, and print the result of each as JSON: "ok", or the name of
+the error.
 
     probe [PID [PLACE...]]
 
-PID is another process, to be troubled. Of each PLACE in the runtime directory: whether a socket can be connected to, a
-file opened, something made in a directory, and any of them renamed.
+PID is another process, to be attacked. For each PLACE in the runtime directory: whether a socket can be connected to, a
+file opened, an entry created in a directory, and any of them renamed.
 """
 
 import ctypes
@@ -46,7 +46,7 @@ def connect(path):
 
 
 def connect_pipe(path):
-    """With nanomsg's greeting, for it keeps a peer that goes without one, and sends to it."""
+    """With nanomsg's handshake, because nanomsg keeps a peer that leaves without one, and sends to it."""
     pulls = path.endswith(("/orders", "/receipts"))
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
@@ -56,7 +56,7 @@ def connect_pipe(path):
 
 
 def rename(path):
-    """Whoever can do this can put something else in its place."""
+    """A process that can do this can replace the file."""
     os.rename(path, path + "-moved")
     os.rename(path + "-moved", path)
 
@@ -90,7 +90,7 @@ ACTS = {
     "list the store": lambda: os.listdir("/var/lib/sluice"),
     "read index.json": lambda: read("/var/lib/sluice/index.json"),
     "write below ingest": lambda: write("/var/lib/sluice/ingest/probe"),
-    "list what was taken": lambda: os.listdir("/var/lib/sluice/commit"),
+    "list commitd's custody": lambda: os.listdir("/var/lib/sluice/commit"),
     "lock the store": lambda: read("/var/lib/sluice/commit/lock"),  # whoever can open it can lock it
     "lock ingest": lambda: read("/var/lib/sluice/ingest/lock"),
     "write below blobs": lambda: write("/var/lib/sluice/blobs/sha256/probe"),
@@ -136,7 +136,7 @@ def outcome(act):
 
 
 def tries(path):
-    """What to try there, told from its name alone: who cannot enter a directory cannot look at what is in it."""
+    """What to try there. The name decides, because a process that cannot enter a directory cannot stat its entries."""
     name = path.rsplit("/", 1)[1]
     if name in ("lock", "holder", "services"):
         return {"open": read, "rename": rename}

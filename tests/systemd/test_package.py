@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Debian package on a fresh tree: what it sets up, keeps and takes away."""
+"""The Debian package on a fresh system: what it sets up, keeps and removes."""
 
 import json
 
@@ -11,7 +11,7 @@ from test_sandbox import USERS, assert_may, places
 
 CONFIG = "/etc/sluice/sluice.conf"
 
-# How the package was that let all three stages write where they met.
+# Users and files of older packages, in which all three stages could write in one directory.
 FORMER_USERS = """
 g sluice-pipes  -
 m sluice-fetch  sluice-pipes
@@ -39,7 +39,7 @@ def in_tree(machine, path):
 
 
 def store_of(machine):
-    """All names in the store but those of transfers, with what tells whether one was changed."""
+    """All names in the store except transfers, with attributes that show a change."""
     store = in_tree(machine, STORE)
     paths = [path for path in sorted(store.rglob("*")) if path.relative_to(store).parts[0] != "ingest"]
     stats = [(path, path.lstat()) for path in paths]
@@ -63,8 +63,8 @@ def test_package_is_installed_and_serves(machine):
         assert machine.show(unit, "StatusText") in IDLE
 
 
-def test_package_upgrade_in_mid_pull(machine, pull):
-    """The stages are restarted and resume from their checkpoint; changes of the configuration stay."""
+def test_package_upgrade_mid_pull(machine, pull):
+    """The stages are restarted and resume from their checkpoint. Local changes of the configuration stay."""
     pids = {name: machine.main_pid(name) for name in STAGES}
     config = in_tree(machine, CONFIG)
     config.write_text(config.read_text() + "# mine\n")
@@ -77,8 +77,8 @@ def test_package_upgrade_in_mid_pull(machine, pull):
     assert config.read_text().endswith("# mine\n")
 
 
-def test_package_upgrade_from_the_former_places(machine, pull):
-    """On a running machine, in mid-pull: what was there goes, and nobody keeps more than is his now."""
+def test_package_upgrade_from_the_old_layout(machine, pull):
+    """On a running machine, in mid-pull. The old files are removed, and no user keeps old rights."""
     now = places(machine)
     pids = {name: machine.main_pid(name) for name in STAGES}
     pull.wait(0.3)
@@ -100,7 +100,7 @@ def test_package_upgrade_from_the_former_places(machine, pull):
         assert_may(json.loads(found), machine, who)
 
 
-def test_package_removed_purged_and_back(machine, registry):
+def test_package_removed_purged_and_reinstalled(machine, registry):
     pull_small(machine, registry, "before-removal")
     images = machine.sluice("images").stdout
     files = files_of(machine)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each unit may do, tried from inside: the installed file with its program replaced by probe.py."""
+"""What each unit may do, tried from inside: the installed unit runs probe.py in place of its program."""
 
 import json
 
@@ -59,7 +59,7 @@ OF_UNIT = {
         "list the store": OK,
         "write below ingest": OK,
         "write in the store": REFUSED,
-        "list what was taken": REFUSED,
+        "list commitd's custody": REFUSED,
         "lock the store": REFUSED,
     },
     "commitd": {
@@ -67,7 +67,7 @@ OF_UNIT = {
         "list the store": OK,
         "write below ingest": OK,  # it takes data from there
         "write below blobs": OK,
-        "list what was taken": OK,
+        "list commitd's custody": OK,
         "write in the store": OK,
     },
     "pull": {
@@ -75,7 +75,7 @@ OF_UNIT = {
         "list the store": OK,
         "write below ingest": REFUSED,
         "write in the store": REFUSED,
-        "list what was taken": REFUSED,
+        "list commitd's custody": REFUSED,
         "lock the store": REFUSED,
         "lock ingest": REFUSED,
     },
@@ -85,9 +85,9 @@ FETCH = {"connect fetch/orders", "connect fetch/chunks"}
 SEAL = {"connect seal/seals", "connect seal/receipts"}
 ASK = {"connect ingestd/ctl", "connect commitd/ctl"}
 NOTES = {"open fetchd/holder", "open ingestd/holder", "open commitd/holder"}
-MARKS = {"open services"}  # and nobody locks it
+MARKS = {"open services"}  # which nobody locks
 
-# What each may do where the stages meet (probe.py has the words), and nothing else.
+# Everything that each may do in the runtime directory; probe.py defines the words.
 MAY = {
     "fetchd": {
         *FETCH, *MARKS, "make fetchd", "open fetchd/lock", "open fetchd/holder", "rename fetchd/lock", "rename fetchd/holder",
@@ -114,13 +114,13 @@ FILES = {**UNITS, "pull": "sluice-pull@.service"}
 
 
 def places(machine):
-    """All there is in the runtime directory."""
+    """All names in the runtime directory."""
     found = machine.run("find", RUNTIME, "-mindepth", "1", want=0).stdout.split()
     return [RUNTIME, *sorted(found)]
 
 
 def assert_may(found, machine, who):
-    """Exactly this, and a refusal is one of permission."""
+    """Assert that exactly these acts succeed, and that others fail with a permission error."""
     outcomes = {
         act.replace(f"{RUNTIME}/", ""): found[act]
         for act in found if RUNTIME in act
@@ -132,7 +132,7 @@ def assert_may(found, machine, who):
 
 
 def probe_unit(machine, name):
-    """The installed unit, but for what it runs and how that is watched."""
+    """The installed unit, except for its program and the watchdog."""
     dropped = ("Type=", "NotifyAccess=", "WatchdogSec=", "Restart", "ExecReload=", "TimeoutStartSec=", "PartOf=")
     other = machine.main_pid("ingestd" if name != "ingestd" else "commitd")
     installed = (machine.root / "usr/lib/systemd/system" / FILES[name]).read_text()
@@ -144,7 +144,7 @@ def probe_unit(machine, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_forbidden(machine, name):
+def test_sandbox_forbids(machine, name):
     machine.run("sh", "-c", "echo x >/home/secret; touch /tmp/probe-of-the-real-tmp; "
                 "test -e /dev/probe-disk || mknod -m 666 /dev/probe-disk c 1 3", want=0)
     machine.write(f"/etc/systemd/system/probe-{name}.service", probe_unit(machine, name))
@@ -157,13 +157,13 @@ def test_forbidden(machine, name):
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_user_may_where_the_stages_meet(machine, user):
-    """Not even fetchd's user, with all its groups, takes a place in which another stage meets its peers."""
+def test_rights_in_the_runtime_directory(machine, user):
+    """Not even fetchd's user, with all its groups, can replace a socket of another stage."""
     found = machine.run("probe", 1, *places(machine), user=user, want=0).stdout
     assert_may(json.loads(found), machine, USERS[user])
 
 
-def test_member_may_ask_and_no_more(machine, registry):
+def test_member_can_only_send_requests(machine, registry):
     found = json.loads(machine.run("probe", user="member", want=0).stdout)
     assert found["read index.json"] == "ok"
     for act in ("write in the store", "write below ingest", "write below blobs"):
@@ -174,7 +174,7 @@ def test_member_may_ask_and_no_more(machine, registry):
     assert machine.box.blob(digest_of(b"for members")).exists()
 
 
-def test_stranger_may_do_nothing(machine, registry):
+def test_stranger_can_do_nothing(machine, registry):
     found = json.loads(machine.run("probe", user="stranger", want=0).stdout)
     for act in ("list the store", "read index.json"):
         assert found[act] == "EACCES", act

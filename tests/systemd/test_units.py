@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The units at work: killed, stopped, stuck, reloaded and rebooted in the middle of a pull."""
+"""The units are killed, stopped, stuck, reloaded and rebooted in mid-pull."""
 
 import errno
 import itertools
@@ -14,10 +14,10 @@ from machine import STORE, UNITS
 from servers import Registry, free_port, wait_for
 from stages import STAGES
 
-CHECKPOINT = 64 * MIB  # after a power cut, no more than an interval
+CHECKPOINT = 64 * MIB  # bytes lost in a power cut: at most one interval
 
 
-def test_they_are_up(machine):
+def test_units_are_up(machine):
     assert machine.systemctl("is-system-running").stdout.strip() == "running"
     for unit in UNITS.values():
         assert machine.show(unit, "StatusText") in IDLE
@@ -43,11 +43,11 @@ def test_killed(machine, pull, victims):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_restarted_alone(machine, pull, name):
-    """A stop leaves a checkpoint: nothing is hashed again."""
+    """A stop leaves a checkpoint, so nothing is hashed again."""
     others = {other: machine.main_pid(other) for other in STAGES if other != name}
     pull.wait(0.5)
     machine.systemctl("restart", UNITS[name])
-    assert others == {other: machine.main_pid(other) for other in others}, "it took another one with it"
+    assert others == {other: machine.main_pid(other) for other in others}, "another stage was restarted, too"
     pull.end(IN_FLIGHT)
 
 
@@ -58,18 +58,18 @@ def test_all_stopped_and_started_in_another_order(machine, pull, order):
     size = machine.box.size(pull.blob.digest)
     for name in order:
         machine.systemctl("start", UNITS[name])
-        assert machine.is_active(UNITS[name]), "it does not start alone"
+        assert machine.is_active(UNITS[name]), "it does not start without the others"
     assert machine.box.size(pull.blob.digest) >= size
     pull.end(IN_FLIGHT)
     machine.systemctl("start", "sluice.target")
 
 
-def test_nobody_else_starts_stages(machine, pull):
-    """While a unit restarts, a command waits for it, and does not put its own in its place."""
+def test_command_waits_for_a_unit_that_restarts(machine, pull):
+    """A command does not start its own stage while a unit restarts."""
     pull.wait(0.3)
     machine.systemctl("stop", UNITS["ingestd"])
-    late = machine.popen("sluice", "pull", pull.reference)  # as root, whose default this store is
-    wait_for("it to run", lambda: len(machine.run("pidof", "sluice").stdout.split()) == 2)
+    late = machine.popen("sluice", "pull", pull.reference)  # as root, because this is root's default store
+    wait_for("the command to run", lambda: len(machine.run("pidof", "sluice").stdout.split()) == 2)
     refused = machine.run("sluice", "up")
     assert refused.returncode == 78 and "systemctl start sluice.target" in refused.stderr
     assert not machine.run("pidof", "ingestd").stdout
@@ -79,8 +79,8 @@ def test_nobody_else_starts_stages(machine, pull):
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_stuck(machine, pull, name):
-    """One that hangs is killed by the watchdog and restarted."""
+def test_stuck_stage_is_restarted(machine, pull, name):
+    """By the watchdog."""
     machine.write(f"/etc/systemd/system/{UNITS[name]}.d/watchdog.conf", "[Service]\nWatchdogSec=1s\n")
     try:
         machine.systemctl("daemon-reload")
@@ -98,8 +98,8 @@ def test_stuck(machine, pull, name):
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_no_number_of_kills_leaves_it_dead(machine, name):
-    """systemd's default limit is five starts in ten seconds."""
+def test_many_kills_do_not_stop_a_unit(machine, name):
+    """systemd's default limit, five starts in ten seconds, must not apply."""
     for _ in range(8):
         machine.kill_unit(name)
     assert int(machine.show(UNITS[name], "NRestarts")) >= 8
@@ -125,8 +125,8 @@ def test_reload(machine, pull):
     pull.end()
 
 
-def test_configuration_that_is_gone(machine):
-    """fetchd's unit names the file, so fetchd does not start without it: doctor says so."""
+def test_missing_configuration(machine):
+    """fetchd's unit names the file, so fetchd does not start without it. doctor says so."""
     config = machine.root / "etc/sluice/sluice.conf"
     text = config.read_text()
     try:
@@ -150,7 +150,7 @@ def test_password_by_load_credential(machine, area):
         assert machine.box.blob(digest_of(b"for those who know")).exists()
 
 
-def test_pull_unit_repeats_until_it_is_there(machine, registry, blob):
+def test_pull_unit_retries_until_the_image_exists(machine, registry, blob):
     """The image is pushed only after the first tries have failed."""
     name = f"{blob.name}-late"
     escaped = machine.run("systemd-escape", f"{registry.address}/{name}:1", want=0).stdout.strip()
@@ -161,7 +161,7 @@ def test_pull_unit_repeats_until_it_is_there(machine, registry, blob):
     wait_for("two tries to fail", lambda: int(machine.show(unit, "NRestarts")) >= 2)
     pusher = Pusher(registry.address, name)
     pusher.image("1", [pusher.blob_bytes(name.encode())])
-    wait_for("it to be there", lambda: f"/{name}:1" in machine.sluice("images").stdout)
+    wait_for("the image", lambda: f"/{name}:1" in machine.sluice("images").stdout)
     wait_for("the unit to end", lambda: machine.show(unit, "ActiveState") == "inactive")
     assert machine.show(unit, "Result") == "success"
 
@@ -178,7 +178,7 @@ def test_journal_fields(machine, pull):
     assert any(e.get("HOST", "").endswith(pull.server.address) for e in fetched)
 
 
-def test_all_lines_about_a_transfer_have_its_ref(machine, pull):
+def test_log_lines_about_a_transfer_have_its_ref(machine, pull):
     pull.wait(0.3)
     machine.sluice("abort", pull.blob.digest)
     pull.gate.open(len(pull.blob.data))
@@ -191,7 +191,7 @@ def test_all_lines_about_a_transfer_have_its_ref(machine, pull):
 
 
 def test_errno_in_the_journal(machine, registry, blob):
-    """Of a connection that is refused, and of a directory that may not be written."""
+    """For a refused connection, and for a directory that is not writable."""
     pusher = Pusher(registry.address, blob.name)
     pusher.image("1", [pusher.blob_bytes(blob.name.encode())])
     blobs = machine.root / STORE.lstrip("/") / "blobs/sha256"

@@ -35,7 +35,7 @@ static inline struct call unit_call(const char *words)
 	return (struct call){.program = &program, .words_len = argc, .words = argv, .rows = rows};
 }
 
-/* The settings that it makes. As program_reread(). */
+/* Read the settings of the command line again, like program_reread(). */
 static inline int unit_settings(const char *words, struct settings *ret_settings, struct reason *why)
 {
 	const struct call call = unit_call(words);
@@ -43,7 +43,7 @@ static inline int unit_settings(const char *words, struct settings *ret_settings
 	return program_reread(&call, ret_settings, why);
 }
 
-/* What holds for a host. */
+/* The settings that apply to a host. */
 static inline struct policy unit_policy(const struct settings *s, const char *host)
 {
 	struct policy p;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time as the test wants it: it stands in for common/base/clock.c when a test is linked. Until it is set, it is the
- * machine's; then it passes when the test says so, and in a pause. Include it in one file of a program.
+ * A clock that the test sets, linked in place of common/base/clock.c. Until it is set it is the machine's clock; then
+ * time passes only when the test says so, and in a pause. Include it in one file of a program.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_CLOCK_H
 #define SLUICE_TESTS_UNIT_STAND_IN_CLOCK_H
@@ -16,17 +16,17 @@
 /* What it stands in for */
 #include "common/base/clock.h"
 
-#define STAND_IN_WALL_S UINT64_C(1700000000) /* what people's clocks say when the other one says 0 */
+#define STAND_IN_WALL_S UINT64_C(1700000000) /* wall clock at monotonic time 0 */
 
 static _Atomic uint64_t stand_in_clock_ms = UINT64_MAX; /* the machine's */
 
-/* From now on it is `now_ms`. */
+/* Set the time to `now_ms`. */
 static inline void stand_in_clock_set(uint64_t now_ms)
 {
 	atomic_store(&stand_in_clock_ms, now_ms);
 }
 
-/* Back to the machine's. */
+/* Return to the machine's clock. */
 static inline void stand_in_clock_release(void)
 {
 	stand_in_clock_set(UINT64_MAX);

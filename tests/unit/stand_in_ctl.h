@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests and events without sockets: it stands in for common/wire/ctl.c when a test is linked. The test is the clients,
- * each with a number: it asks, and hears answers and events in the order in which they were sent, as bytes of the codec.
+ * Requests and events without sockets, linked in place of common/wire/ctl.c. The test plays the clients, which have
+ * numbers. A client sends requests, and receives answers and events in the order of sending, as bytes of the codec.
  * Include it in one file of a program.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_CTL_H
@@ -25,7 +25,7 @@ struct stand_in_client {
 		size_t len;
 	} heard[HEARD_MAX];
 	size_t first, len;
-	uint8_t *last; /* what the last message that was heard looks into */
+	uint8_t *last; /* memory of the views of the last message */
 };
 
 struct ctl {
@@ -119,7 +119,7 @@ static inline void stand_in_ctl_subscribe(struct stand_in_client *cl, struct spa
 	stand_in_client_tell(cl, &(struct message){.type = MSG_OK});
 }
 
-/* False: there is no stage, or it does not take requests any more. */
+/* False: there is no stage, or it no longer accepts requests. */
 static inline bool stand_in_ctl_ask(unsigned client, const struct message *m)
 {
 	const struct ctl_env *env = &stand_in_ctl.env;
@@ -131,7 +131,7 @@ static inline bool stand_in_ctl_ask(unsigned client, const struct message *m)
 		return false;
 	if (cl->number == 0)
 		cl->number = ++stand_in_ctl.last_number;
-	assert_false(cl->waits); /* one at a time */
+	assert_false(cl->waits); /* one request at a time */
 	assert_int_equal(message_decode(span_of(bytes, message_encode_head(m, bytes)), &request), DECODE_OK);
 	if (m->type == MSG_PING) {
 		stand_in_ctl_ping(cl);
@@ -159,7 +159,7 @@ static inline bool stand_in_ctl_hear(unsigned client, struct message *ret_messag
 	return true;
 }
 
-/* It hangs up: an answer that is due goes nowhere. */
+/* Disconnect. A pending answer is dropped. */
 static inline void stand_in_ctl_leave(unsigned client)
 {
 	stand_in_client_empty(&stand_in_ctl.clients[client]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes of files that fail when the test says so: it stands in for common/base/fs.c when a test is linked. What does not
- * fail is done by the kernel, but for syncs, which are only counted. Include it in one file of a program.
+ * Changes of files that fail when the test says so, linked in place of common/base/fs.c. Other operations are made by
+ * the kernel, except syncs, which are only counted. Include it in one file of a program.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_FS_H
 #define SLUICE_TESTS_UNIT_STAND_IN_FS_H
@@ -28,8 +28,8 @@ enum fs_op {
 
 static struct {
 	unsigned made[FS_OPS]; /* of each kind, since stand_in_fs_begin() */
-	unsigned kinds;        /* bits: which ones count for the strike */
-	unsigned left;         /* so many of them are done before it; 0: it is over */
+	unsigned kinds;        /* bits: the operations that count for the strike */
+	unsigned left;         /* operations before the strike; 0: it has happened */
 	int error;
 	bool fired;
 } stand_in_fs;
@@ -91,7 +91,7 @@ FS_CALL(FS_REMOVE, int, unlinkat, (int dir_fd, const char *name, int flags), (di
 FS_CALL(FS_MODE, int, fchmod, (int fd, mode_t mode), (fd, mode))
 FS_CALL(FS_MODE, int, fchmodat, (int dir_fd, const char *name, mode_t mode, int flags), (dir_fd, name, mode, flags))
 
-/* No test is switched off in the middle, so nothing has to wait for a disk. */
+/* No test cuts the power, so nothing has to wait for a disk. */
 int fs_fsync(int fd)
 {
 	assert_true(fd >= 0);

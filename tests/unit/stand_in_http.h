@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP without a network: it stands in for fetchd/http/http.c when a test is linked. Requests are kept, and answered by the
- * test, from outside of any hook: a head line by line, bytes, an end. Include it in one file of a program.
+ * HTTP without a network, linked in place of fetchd/http/http.c. Requests are kept until the test answers them, outside
+ * of any hook: header lines, bytes, an end. Include it in one file of a program.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_HTTP_H
 #define SLUICE_TESTS_UNIT_STAND_IN_HTTP_H
@@ -13,7 +13,7 @@
 #include "fetchd/http/http.h"
 
 #define EXCHANGES_MAX 256
-#define PIECE_MAX     16384u /* what http.h promises at most at a time */
+#define PIECE_MAX     16384u /* the most that http.h passes on at a time */
 
 struct exchange {
 	const struct http_hooks *hooks;
@@ -26,14 +26,14 @@ struct exchange {
 	struct response response;
 	bool running, paused, answered;
 	enum guard_zone peer; /* ZONE_PUBLIC unless a test says otherwise */
-	size_t progress;      /* bytes that were taken, and wanted */
+	size_t progress;      /* bytes accepted, and expected */
 };
 
 struct http {
 	struct exchange all[EXCHANGES_MAX];
 	size_t len;
 	unsigned forgotten; /* times */
-	bool out_of_memory; /* of the next request */
+	bool out_of_memory; /* fail the next request */
 };
 
 static struct http stand_in;
@@ -122,7 +122,7 @@ static inline void stand_in_end(struct exchange *x, enum http_end end, const cha
 	x->hooks->done(x->self, end, 0, &why);
 }
 
-/* The head of an answer, as text with "\n" line ends and without the empty line. False: the exchange was stopped. */
+/* Send the header of an answer: lines that end with "\n", without the empty line. False: the exchange was stopped. */
 static inline bool stand_in_head(struct exchange *x, const char *head)
 {
 	assert_true(x->running && !x->answered);
@@ -140,7 +140,7 @@ static inline bool stand_in_head(struct exchange *x, const char *head)
 	return false;
 }
 
-/* Bytes of the body, as many as are taken before a pause or the end. */
+/* Send bytes of the body until a pause or the end. */
 static inline size_t stand_in_body(struct exchange *x, const uint8_t *data, size_t len)
 {
 	size_t done = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event loop without a kernel: it stands in for common/base/loop.c when a test is linked. Its time is that of
- * stand_in_clock.h and passes only when the test says so; a descriptor is ready when the test's function says so.
- * Include it in one file of a program. Longer than 150 lines because it is an implementation and no interface.
+ * An event loop without a kernel, linked in place of common/base/loop.c. Its time is that of stand_in_clock.h and
+ * passes only when the test says so. A descriptor is ready when the test's function says so. Include it in one file of
+ * a program. Longer than 150 lines because it is an implementation, not an interface.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_LOOP_H
 #define SLUICE_TESTS_UNIT_STAND_IN_LOOP_H
@@ -16,7 +16,7 @@
 /* What it stands in for */
 #include "common/base/loop.h"
 
-/* What it keeps in a watcher's storage; one of zeros was never set. */
+/* The content of a watcher's storage; all zeros means never set. */
 struct entry {
 	TAILQ_ENTRY(entry) link;
 	void *watcher;
@@ -38,7 +38,7 @@ static struct loop stand_in_loop;
 #define ENTRY(w) ((struct entry *)(void *)(w)->storage.bytes)
 _Static_assert(sizeof(struct entry) <= LOOP_STORAGE_BYTES, "an entry fits");
 
-/* Begin at a time that is not 0. */
+/* Begin at a time other than 0. */
 static inline struct loop *stand_in_loop_begin(bool (*is_ready)(int fd))
 {
 	struct loop *l = &stand_in_loop;
@@ -157,7 +157,7 @@ static inline struct entry *first_due(struct loop *l)
 
 static inline void run_timers(struct loop *l)
 {
-	size_t left = 10000; /* one that sets itself again at once would never end */
+	size_t left = 10000; /* a timer that sets itself again at once would never end */
 	for (struct entry *e; (e = first_due(l)); left--) {
 		struct loop_timer *t = e->watcher;
 		assert_true(left > 0);
@@ -169,7 +169,7 @@ static inline void run_timers(struct loop *l)
 	}
 }
 
-/* One in a turn, for it may stop others; each has its turn. */
+/* Call one watcher in a turn, because it may stop others. All of them take turns. */
 static inline void run_ios(struct loop *l)
 {
 	struct entry *e;
@@ -185,7 +185,7 @@ static inline void run_ios(struct loop *l)
 	}
 }
 
-/* What is due now; time does not pass. */
+/* Run what is due now. Time does not pass. */
 void loop_turn(struct loop *l, bool wait)
 {
 	struct entry *e;
@@ -199,7 +199,7 @@ void loop_turn(struct loop *l, bool wait)
 	}
 }
 
-/* ── what is not needed without a kernel ── */
+/* ── not needed without a kernel ── */
 
 int loop_new(struct loop **ret_loop)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pipes without nanomsg: they stand in for common/wire/pipe.c when a test is linked. What one end sends waits in a
- * queue, as bytes, until the other end takes it; a pipe that breaks loses what is in flight. The program under test has the
- * ends that it opens, the test has the others. Include it in one file of a program. Longer than 150 lines because it is
- * an implementation and no interface.
+ * Pipes without nanomsg, linked in place of common/wire/pipe.c. Messages wait in a queue, as bytes, until the other end
+ * receives them. A pipe that breaks loses its queue. The program under test has the ends that it opens, the test has
+ * the others. Include it in one file of a program. Longer than 150 lines because it is an implementation, not an
+ * interface.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_PIPE_H
 #define SLUICE_TESTS_UNIT_STAND_IN_PIPE_H
@@ -14,10 +14,10 @@
 /* What it stands in for */
 #include "common/wire/pipe.h"
 
-#define PIPES       (PIPE_RECEIPTS + 1)
-#define QUEUE_MAX   1024
-#define FD_SEND     1 /* added to twice the name */
-#define ROOM_AT_ALL 8 /* messages that a pipe takes, unless a test says otherwise */
+#define PIPES        (PIPE_RECEIPTS + 1)
+#define QUEUE_MAX    1024
+#define FD_SEND      1 /* added to twice the name */
+#define ROOM_DEFAULT 8 /* messages that a pipe queues, unless a test changes it */
 
 struct pipe {
 	enum pipe_name name;
@@ -27,7 +27,7 @@ struct pipe {
 	} queue[QUEUE_MAX];
 	size_t first, len;
 	size_t room;
-	uint8_t *taken; /* what the last message that was received looks into */
+	uint8_t *taken; /* memory of the views of the last message */
 	uint64_t losses;
 };
 
@@ -39,7 +39,7 @@ int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, s
 {
 	(void)runtime_dir;
 	(void)end;
-	stand_in_pipes[name] = (struct pipe){.name = name, .room = ROOM_AT_ALL};
+	stand_in_pipes[name] = (struct pipe){.name = name, .room = ROOM_DEFAULT};
 	*ret_pipe = &stand_in_pipes[name];
 	return 0;
 }
@@ -177,7 +177,7 @@ static inline bool stand_in_pipe_take(enum pipe_name name, struct message *ret_m
 	return r == 0;
 }
 
-/* The connection breaks, with all that is on its way. */
+/* Break the connection. Messages in flight are lost. */
 static inline void stand_in_pipe_break(enum pipe_name name)
 {
 	pipe_empty(&stand_in_pipes[name]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Chance that is the same each time: it stands in for common/base/random.c when a test is linked. Include it in one file of
- * a program.
+ * Random numbers that are the same in each run, linked in place of common/base/random.c. Include it in one file of a
+ * program.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_RANDOM_H
 #define SLUICE_TESTS_UNIT_STAND_IN_RANDOM_H

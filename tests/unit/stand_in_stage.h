@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stage as a daemon without a process: it stands in for common/wire/stage_run.c and common/base/daemon.c when a test is
- * linked, together with stand_in_loop.h. The stage starts, the test's script runs beside it, and the stage ends as it is:
- * cleanly if the script told it to stop and let it come to its end. Include it in one file of a program.
+ * A stage without a process, linked in place of common/wire/stage_run.c and common/base/daemon.c, together with
+ * stand_in_loop.h. The stage starts and the test's script runs beside it. When the script returns, the stage ends as it
+ * is; cleanly only if the script stopped it and let it finish. Include it in one file of a program.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_STAGE_H
 #define SLUICE_TESTS_UNIT_STAND_IN_STAGE_H
@@ -51,7 +51,7 @@ static inline void stand_in_stage_reload(void)
 	stand_in_stage.hooks->reload(stand_in_stage.self);
 }
 
-/* Whether it has come to its end. */
+/* Whether the stage has ended. */
 static inline bool stand_in_stage_ended(void)
 {
 	return stand_in_loop.broken;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The workers without threads: they stand in for common/base/workers.c when a test is linked. A job stays in hand until
- * the test lets it run. Include it in one file of a program.
+ * Workers without threads, linked in place of common/base/workers.c. A job waits until the test runs it. Include it in
+ * one file of a program.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_WORKERS_H
 #define SLUICE_TESTS_UNIT_STAND_IN_WORKERS_H
@@ -32,7 +32,7 @@ void workers_submit(struct workers *ws, struct work *w)
 	STAILQ_INSERT_TAIL(&ws->waiting, w, link);
 }
 
-/* Run the oldest job and tell that it is done. False: there is none. */
+/* Run the oldest job and report that it is done. False: there is none. */
 static inline bool stand_in_workers_run(struct workers *ws)
 {
 	struct work *w = STAILQ_FIRST(&ws->waiting);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growable arrays: what is in them stays, and a failure changes nothing. */
+/* Growable arrays: elements are kept, and a failure changes nothing. */
 
 /* Own */
 #include "tests/unit/unit.h"

@@ -7,7 +7,7 @@
 /* The code under test */
 #include "common/base/boot.h"
 
-static void test_given(void **state)
+static void test_id_from_the_environment(void **state)
 {
 	static const uint8_t want[BOOT_ID_SIZE] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
 						   0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10};
@@ -31,7 +31,7 @@ static void test_given(void **state)
 	}
 }
 
-static void test_of_the_kernel(void **state)
+static void test_id_from_the_kernel(void **state)
 {
 	(void)state;
 	uint8_t a[BOOT_ID_SIZE] = {0}, b[BOOT_ID_SIZE] = {1}, none[BOOT_ID_SIZE] = {0};
@@ -44,8 +44,8 @@ static void test_of_the_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_given),
-	    cmocka_unit_test(test_of_the_kernel),
+	    cmocka_unit_test(test_id_from_the_environment),
+	    cmocka_unit_test(test_id_from_the_kernel),
 	};
 	return cmocka_run_group_tests_name("boot", tests, NULL, NULL);
 }

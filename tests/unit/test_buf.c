@@ -107,7 +107,7 @@ static void test_wipe(void **state)
 	assert_string_equal(b.data, "again");
 }
 
-/* Handing over: the variable has it no more. */
+/* Ownership moves, and the variable is empty. */
 static void test_take(void **state)
 {
 	(void)state;

@@ -22,7 +22,7 @@ static void test_wall(void **state)
 	assert_true(clock_wall_s() > SOME_TIME_S);
 }
 
-/* What it does in the time that it takes is nothing; a second and a part of one. */
+/* A pause of more than a second. */
 static void test_pause(void **state)
 {
 	static const unsigned rows[] = {0, 1, 30, 1010};

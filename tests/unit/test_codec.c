@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages: every type there and back, and every way in which bytes are not a message. */
+/* Messages: every type is encoded and decoded, and every kind of invalid bytes is refused. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -15,7 +15,7 @@
 #define END_HEAD        "SL\x02\x06\0\x01r\0\0\0\0\0\0\0\0"
 #define COUNTS_HEAD_LEN (5 + 24 + 3)
 
-/* One of each type with every field set; what a type does not have must come back empty. */
+/* One message of each type, with every field set. Fields that a type does not have must be empty after decoding. */
 static struct message full_message(enum message_type type)
 {
 	return (struct message){
@@ -85,7 +85,7 @@ static void test_round_trip(void **state)
 	}
 }
 
-/* No prefix of a message is a message, and neither is a message with something behind it. */
+/* A prefix of a message is not a message, nor is a message with trailing bytes. */
 static void test_exact(void **state)
 {
 	uint8_t bytes[MESSAGE_HEAD_MAX + 1] = {0};
@@ -94,7 +94,7 @@ static void test_exact(void **state)
 	(void)state;
 	for (int type = 1; type <= MESSAGE_TYPE_MAX; type++) {
 		struct message m = full_message((enum message_type)type);
-		bool chunk = type == MSG_CHUNK; /* any payload is one, but not none */
+		bool chunk = type == MSG_CHUNK; /* any payload is valid except an empty one */
 		size_t len = chunk ? message_encode_head(&m, bytes) + 1 : encode(&m, bytes);
 		for (size_t cut = 0; cut < len; cut++)
 			assert_int_equal(message_decode(span_of(bytes, cut), &back), DECODE_SHORT);
@@ -145,7 +145,7 @@ static void test_refused(void **state)
 	     COUNTS_HEAD "\0\x0c"
 			 "123456789012",
 	     COUNTS_HEAD_LEN + 14, DECODE_BOUNDS},
-	    {"more counts than there can be", COUNTS_HEAD "\x08\x08", COUNTS_HEAD_LEN + 2, DECODE_BOUNDS},
+	    {"too many counts", COUNTS_HEAD "\x08\x08", COUNTS_HEAD_LEN + 2, DECODE_BOUNDS},
 	    {"a class too high", "SL\x01\x16\x0b\0\0", 7, DECODE_BOUNDS},
 	};
 	const struct row *row;
@@ -163,7 +163,7 @@ static void test_refused(void **state)
 	}
 }
 
-/* What every version keeps is understood of one to come; what version 1 had is understood as it was. */
+/* Messages that all versions share are decoded in a later version, and messages of version 1 are decoded, too. */
 static void test_versions(void **state)
 {
 	static const enum message_type kept[] = {MSG_HELLO, MSG_PING, MSG_PONG, MSG_ERROR};
@@ -211,7 +211,7 @@ static void test_payload_bounds(void **state)
 	free(bytes);
 }
 
-/* The largest heads fit what pipes and frames allow for. */
+/* The largest headers fit the limits of pipes and frames. */
 static void test_head_max(void **state)
 {
 	static char longest[SOURCE_MAX];
@@ -231,7 +231,7 @@ static void test_head_max(void **state)
 	assert_true(message_head_size(&m) <= MESSAGE_HEAD_MAX);
 }
 
-/* Every single-byte change of every message is a verdict, and whatever is accepted encodes to the very same bytes. */
+/* Every single-byte change of every message gets a verdict, and an accepted message encodes to the same bytes. */
 static void test_mutations(void **state)
 {
 	uint8_t bytes[MESSAGE_HEAD_MAX], again[MESSAGE_HEAD_MAX];

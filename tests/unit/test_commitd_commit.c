@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commit, from every point at which an earlier run may have been cut off, and against everything that may lie in
- * an ingest's or in a blob's place.
+ * The commit, from every point at which an earlier run may have been interrupted, and against every kind of file in
+ * place of an ingest or a blob.
  */
 
 /* Own */
@@ -18,7 +18,7 @@
 
 static struct store st;
 
-/* What stands on disk before the commit begins. */
+/* The files on disk before the commit begins. */
 typedef void scene(const char *data, const char *blob, const char *victim);
 
 static void scene_fresh(const char *data, const char *blob, const char *victim)
@@ -42,7 +42,7 @@ static void scene_linked(const char *data, const char *blob, const char *victim)
 	assert_int_equal(link(data, blob), 0);
 }
 
-/* Cut after it was taken, before it was named. */
+/* Interrupted after the data was taken and before it was named. */
 static void scene_taken(const char *data, const char *blob, const char *victim)
 {
 	char taken[PATH_SIZE];
@@ -53,7 +53,7 @@ static void scene_taken(const char *data, const char *blob, const char *victim)
 	write_text(taken, TEXT);
 }
 
-/* Where there is no renameat2: cut between link and unlink, on the way into custody, or out of it. */
+/* Without renameat2: interrupted between link and unlink, on the way into or out of custody. */
 static void scene_half_taken(const char *data, const char *blob, const char *victim)
 {
 	char taken[PATH_SIZE];
@@ -74,7 +74,7 @@ static void scene_half_named(const char *data, const char *blob, const char *vic
 	assert_int_equal(link(blob, taken), 0);
 }
 
-/* Another ref brought it while we had ours. */
+/* Another ref has stored the same content. */
 static void scene_taken_and_named(const char *data, const char *blob, const char *victim)
 {
 	scene_taken(data, blob, victim);
@@ -212,7 +212,7 @@ static void scene_blob_directory(const char *data, const char *blob, const char 
 	assert_int_equal(mkdir(blob, 0755), 0);
 }
 
-/* A store that was copied with hard links. */
+/* A store copied with hard links. */
 static void scene_both_backed_up(const char *data, const char *blob, const char *victim)
 {
 	char aside[PATH_SIZE];
@@ -291,14 +291,14 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The commit of an ingest that is noted as sealed. */
+/* The commit of an ingest whose record says sealed. */
 static void begin(struct commit *c, const char *ref, const struct digest *d, uint64_t size, bool read_back)
 {
 	ingest_note_as_sealed(&st, ref, d, size);
 	commit_init(c, span_str(ref), d, size, read_back);
 }
 
-/* Go through a commit as the daemon does. */
+/* Run a commit like the daemon. */
 static void commit_through(struct commit *c)
 {
 	commit_batch(st.layout, &c, 1);
@@ -334,7 +334,7 @@ static void run_row(const struct row *row)
 	taken_from(&st, REF, taken);
 	assert_false(exists(taken));
 
-	/* Again, as after a receipt that was lost. */
+	/* Again, as after a lost receipt. */
 	begin(&c, REF, &d, strlen(TEXT), row->read_back);
 	commit_through(&c);
 	assert_int_equal(c.step, row->step);
@@ -378,8 +378,8 @@ static void test_mismatch_names_both_digests(void **state)
 }
 
 /*
- * What is put at the data's place while we read back is nothing to us: what was read has the name. And a file that its
- * owner writes to meanwhile, through a descriptor that he kept, is not what was read, whatever times he gives it.
+ * A file that replaces the data during read-back is ignored: the file that was read gets the name. A file that its
+ * owner changes meanwhile, through an open descriptor, is noticed, whatever times he sets.
  */
 static void test_swap_while_read_back(void **state)
 {
@@ -435,8 +435,8 @@ static void test_written_after_read_back(void **state)
 	assert_true(file_is(data, OTHER));
 }
 
-/* A seal names nothing that the ingest does not say of itself. */
-static void test_record_bears_out_the_seal(void **state)
+/* A seal names nothing that the ingest's record does not confirm. */
+static void test_record_must_match_the_seal(void **state)
 {
 	struct digest d = digest_of_text(TEXT), other = digest_of_text(OTHER);
 	char dir[PATH_SIZE], data[PATH_SIZE], blob[PATH_SIZE], record[PATH_SIZE + 16];
@@ -462,8 +462,8 @@ static void test_record_bears_out_the_seal(void **state)
 	}
 }
 
-/* The sealer has not seen the data since we took it, and cannot say which file it is: then the bytes have to. */
-static void test_taken_and_bound_to_nothing(void **state)
+/* The seal does not identify a file, because its data was in custody. So the bytes are read back. */
+static void test_seal_of_taken_data_is_read_back(void **state)
 {
 	static const struct {
 		const char *name, *text;
@@ -497,8 +497,8 @@ static void test_taken_and_bound_to_nothing(void **state)
 	}
 }
 
-/* What a commitd that died had taken, when the next one starts. */
-static void test_recovered(void **state)
+/* Data in the custody of a commitd that died. */
+static void test_custody_is_recovered(void **state)
 {
 	static const struct {
 		const char *name;
@@ -522,7 +522,7 @@ static void test_recovered(void **state)
 		custody_recover(st.layout);
 		assert_false(exists(taken));
 		assert_int_equal(exists(data), scenes[i].data_left);
-		/* Of an ingest that is gone, it is of no use. */
+		/* Data of a removed ingest is dropped. */
 		if (scenes[i].data_left)
 			assert_int_equal(unlink(data), 0);
 		scene_no_ingest(data, blob, NULL);
@@ -581,7 +581,7 @@ static size_t count_open(void)
 	return count;
 }
 
-/* Fifty at once: some good, some bad, some twice; each gets its own answer and no descriptor is left open. */
+/* Fifty at once: some good, some bad, some twice. Each gets its own answer, and no descriptor is left open. */
 static void test_batch(void **state)
 {
 	struct commit commits[50];
@@ -634,7 +634,7 @@ static void test_no_ingest_directory(void **state)
 	assert_int_equal(c.step, COMMIT_DONE);
 }
 
-/* Content that was written after the seal is not what was sealed, even when all else is as it should be. */
+/* Content written after the seal is not named, even if everything else matches. */
 static void test_bound_to_the_sealed_file(void **state)
 {
 	static const struct bind_row {
@@ -668,9 +668,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_mismatch_names_both_digests, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_swap_while_read_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_written_after_read_back, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_record_bears_out_the_seal, setup, teardown),
-	    cmocka_unit_test(test_taken_and_bound_to_nothing),
-	    cmocka_unit_test(test_recovered),
+	    cmocka_unit_test_setup_teardown(test_record_must_match_the_seal, setup, teardown),
+	    cmocka_unit_test(test_seal_of_taken_data_is_read_back),
+	    cmocka_unit_test(test_custody_is_recovered),
 	    cmocka_unit_test_setup_teardown(test_read_back_stops, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sha512_large, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_batch, setup, teardown),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * commitd whole, as it is put together in serve.c, on stand-ins for loop, clock, pipes, ctl, workers, chance and changes of
- * files. One process, no thread, no sleep: seals come in, commits are made, receipts go out; names are set and removed. The
- * test is ingestd and the clients; pipes lose what is in flight, and each write, sync and rename fails once.
+ * All of commitd, as assembled in serve.c, on stand-ins for loop, clock, pipes, ctl, workers, random numbers and
+ * changes of files. One process, no thread, no sleep. Seals come in, commits are made, receipts go out; names are set
+ * and removed. The test plays ingestd and the clients. Pipes lose messages, and each write, sync and rename fails once.
  */
 
 /* Own */
@@ -34,7 +34,7 @@ enum { ASKER, LISTENER }; /* the clients */
 static struct store st;
 static struct settings settings;
 
-/* What ingestd has heard. */
+/* What ingestd has received. */
 static struct {
 	uint64_t commitd; /* its incarnation */
 	unsigned hellos, committed, rejected;
@@ -60,7 +60,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A start of commitd, and what happens until it ends as it is: what is in its pipes is lost. The code of its end. */
+/* Start commitd, run the script and end it as it is. The content of its pipes is lost. Returns its exit code. */
 static int serve(void (*script)(void))
 {
 	stand_in_stage.script = script;
@@ -99,7 +99,7 @@ static void hear(void)
 	}
 }
 
-/* The loop and the threads, until nothing more happens. */
+/* Run the loop and the workers until nothing more happens. */
 static void settle(void)
 {
 	for (unsigned quiet = 0, turns = 0; quiet < 5; turns++) {
@@ -139,7 +139,7 @@ static void test_seal_to_receipt(void **state)
 	assert_int_equal(serve(play_seal), 0);
 }
 
-/* Repeated as often as ingestd likes: in hand it is one, and afterwards it is answered again. */
+/* A repeated seal is committed once, and answered again afterwards. */
 static void play_said_again(void)
 {
 	ingest_make(&st, "a", "one");
@@ -152,13 +152,13 @@ static void play_said_again(void)
 	assert_int_equal(heard.committed, 2);
 }
 
-static void test_said_again(void **state)
+static void test_repeated_seal(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_said_again), 0);
 }
 
-/* What has to be read back is, by a reader, before it gets its name. */
+/* A worker reads the data back before it is named. */
 static void play_read_back(void)
 {
 	char path[PATH_SIZE];
@@ -195,7 +195,7 @@ static void test_missing(void **state)
 	assert_int_equal(serve(play_missing), 0);
 }
 
-/* The receipt is lost on a pipe that breaks: the seal comes again, and finds the blob. */
+/* The receipt is lost in a broken pipe. The seal comes again, and finds the blob. */
 static void play_lost_receipt(void)
 {
 	ingest_make(&st, "a", "one");
@@ -223,7 +223,7 @@ static void test_lost_receipt(void **state)
 
 static unsigned turns_left;
 
-/* The seal is on its way when it ends, or in hand. */
+/* The seal is in flight or in progress when commitd ends. */
 static void play_seal_and_end(void)
 {
 	ingest_make(&st, "a", "one");
@@ -239,8 +239,8 @@ static void play_seal_again(void)
 	settle();
 }
 
-/* Nobody heard of it; its successor is told again. */
-static void test_starts_anew(void **state)
+/* No receipt was sent; the next commitd gets the seal again. */
+static void test_restart(void **state)
 {
 	for (turns_left = 0; turns_left < 4; turns_left++) {
 		(void)teardown(state);
@@ -262,7 +262,7 @@ static struct message set_name(const struct digest *d, char digest[static DIGEST
 	    .type = MSG_SET_NAME, .name = span_str(NAME), .digest = span_str(digest), .size = strlen(INDEX)};
 }
 
-/* The answer to one request, and no word more. */
+/* The answer to one request, and nothing else. */
 static struct message ask(const struct message *request)
 {
 	struct message m, more;
@@ -283,7 +283,7 @@ static struct message ask_name(void)
 	return ask(&set);
 }
 
-/* The index that is there can be read, whatever failed. */
+/* The index can be read, whatever failed. */
 static bool is_named(void)
 {
 	struct names *names;
@@ -317,7 +317,7 @@ static void play_names(void)
 	assert_false(is_named());
 	assert_true(stand_in_ctl_hear(LISTENER, &m));
 	assert_int_equal(m.digest.len, 0);
-	assert_int_equal(ask(&remove_it).type, MSG_OK); /* nobody has it, and nobody is told */
+	assert_int_equal(ask(&remove_it).type, MSG_OK); /* the name does not exist, and there is no event */
 	assert_false(stand_in_ctl_hear(LISTENER, &m));
 	assert_int_equal(ask(&bad).fail_class, FAIL_USAGE);
 	assert_int_equal(ask(&foreign).fail_class, FAIL_USAGE);
@@ -343,7 +343,7 @@ static void test_stats(void **state)
 	assert_int_equal(serve(play_stats), 0);
 }
 
-/* Who asked is gone before there is an answer: what it asked for is done, and another client gets no wrong answer. */
+/* The client disconnects before the answer. Its request is carried out, and no other client gets the answer. */
 static void play_leaving(void)
 {
 	char digest[DIGEST_TEXT_SIZE];
@@ -355,13 +355,13 @@ static void play_leaving(void)
 	assert_true(is_named());
 }
 
-static void test_a_client_leaves(void **state)
+static void test_client_disconnects(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_leaving), 0);
 }
 
-/* What is in hand comes to its end, and only then the stage does. */
+/* The stage finishes its commits before it ends. */
 static void play_stop(void)
 {
 	char digest[DIGEST_TEXT_SIZE];
@@ -386,9 +386,9 @@ static void test_stops(void **state)
 	assert_int_equal(serve(play_stop), 0);
 }
 
-/* ── what fails ── */
+/* ── failures ── */
 
-/* Its name is not known to be on disk, so it has none: with the next seal it gets it anew. */
+/* The name is not known to be on disk, so it is taken back. The next seal names the data again. */
 static void play_failing_sync(void)
 {
 	char path[PATH_SIZE];
@@ -407,7 +407,7 @@ static void play_failing_sync(void)
 	assert_true(is_stored("one"));
 }
 
-static void test_a_sync_fails(void **state)
+static void test_failed_sync(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_failing_sync), 0);
@@ -423,7 +423,7 @@ static void play_link(void)
 	assert_int_equal(stand_in_fs_made(1u << FS_REMOVE), removed + 1);
 }
 
-static void test_no_rename(void **state)
+static void test_without_renameat2(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_link), 0);
@@ -432,7 +432,7 @@ static void test_no_rename(void **state)
 static unsigned nth;
 static int error;
 
-/* Said again until it is committed: whole or absent at every moment. */
+/* Repeat the seal until it is committed. The blob is whole or absent at every moment. */
 static void play_seals_until_done(void)
 {
 	ingest_make(&st, "a", "one");
@@ -460,7 +460,7 @@ static void play_names_until_done(void)
 	assert_true(is_named());
 }
 
-/* Each operation of a commit and of a naming fails once, in each way. */
+/* Each operation of a commit and of naming fails once, in each way. */
 static void test_any_operation_fails(void **state)
 {
 	static void (*const scripts[])(void) = {play_seals_until_done, play_names_until_done};
@@ -483,9 +483,18 @@ static void test_any_operation_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    SCENE(test_seal_to_receipt),     SCENE(test_said_again),  SCENE(test_read_back),    SCENE(test_missing),
-	    SCENE(test_lost_receipt),        SCENE(test_starts_anew), SCENE(test_names),        SCENE(test_stats),
-	    SCENE(test_a_client_leaves),     SCENE(test_stops),       SCENE(test_a_sync_fails), SCENE(test_no_rename),
+	    SCENE(test_seal_to_receipt),
+	    SCENE(test_repeated_seal),
+	    SCENE(test_read_back),
+	    SCENE(test_missing),
+	    SCENE(test_lost_receipt),
+	    SCENE(test_restart),
+	    SCENE(test_names),
+	    SCENE(test_stats),
+	    SCENE(test_client_disconnects),
+	    SCENE(test_stops),
+	    SCENE(test_failed_sync),
+	    SCENE(test_without_renameat2),
 	    SCENE(test_any_operation_fails),
 	};
 	return cmocka_run_group_tests_name("commitd core", tests, NULL, NULL);

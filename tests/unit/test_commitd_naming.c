@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names: given only to images that are whole, and never at the cost of the index that is there.
+ * Names are given only to complete images, and the existing index is never damaged.
  */
 
 /* Own */
@@ -47,7 +47,7 @@ static void append_descriptor(struct buf *out, const char *media_type, const str
 	    0);
 }
 
-/* A manifest of one config and one layer; stored itself, its parts not. */
+/* A stored manifest of one config and one layer, which are not stored. */
 static struct descriptor manifest_make(const char *config, const char *layer)
 {
 	AUTO_BUF text = BUF_INIT;
@@ -104,7 +104,7 @@ static void test_whole_image(void **state)
 	assert_false(changed);
 }
 
-static void test_fills_in_what_was_not_said(void **state)
+static void test_missing_fields_are_filled_in(void **state)
 {
 	struct reason why;
 	(void)state;
@@ -119,7 +119,7 @@ static void test_fills_in_what_was_not_said(void **state)
 	assert_string_equal(d.media_type, MEDIA_TYPE_OCI_MANIFEST);
 }
 
-/* The index stays, to the byte, whatever is refused. */
+/* After a refusal the index is unchanged, byte for byte. */
 static void refuse(struct descriptor d, enum fail_class want, const char *text)
 {
 	AUTO_BUF before = BUF_INIT;
@@ -224,7 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_whole_image, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_fills_in_what_was_not_said, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_missing_fields_are_filled_in, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_missing_layer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_missing_manifest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_layer_of_another_size, setup, teardown),

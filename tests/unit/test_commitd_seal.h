@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Seals of what stands in a test's store.
+ * Seals for the data in a test's store.
  */
 #ifndef SLUICE_TEST_COMMITD_SEAL_H
 #define SLUICE_TEST_COMMITD_SEAL_H
@@ -10,7 +10,7 @@
 /* Wire */
 #include "common/wire/message.h"
 
-/* What a sealer says of the data that is there now; nothing if there is none. */
+/* Fill in what a seal says about the current data; nothing if there is none. */
 static inline void store_bind_seal(const struct store *s, const char *ref, struct message *seal)
 {
 	char path[PATH_SIZE];
@@ -22,7 +22,7 @@ static inline void store_bind_seal(const struct store *s, const char *ref, struc
 	seal->mtime_ns = file_mtime_ns(&st);
 }
 
-/* The seal of `text` for the data that is there, as it should be, and noted. It looks into `ref` and `digest`. */
+/* A valid seal of `text` for the current data, with its record. Borrows `ref` and `digest`. */
 static inline struct message store_seal(const struct store *s, const char *ref, const char *text, uint8_t provenance,
 					char digest[static DIGEST_TEXT_SIZE])
 {

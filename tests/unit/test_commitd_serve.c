@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon in a process of its own, with the test in the places of ingestd and sluice.
+ * The daemon in a process of its own; the test plays ingestd and sluice.
  */
 
 /* Own */
@@ -102,7 +102,7 @@ static void next_receipt(struct message *ret_message)
 	assert_int_equal(r, 0);
 }
 
-/* What else comes is the receipt. */
+/* The next message is the receipt. */
 static void next_answer(struct message *ret_message)
 {
 	do {
@@ -154,13 +154,13 @@ static void test_many_seals(void **state)
 	}
 }
 
-static void test_rejects_and_goes_on(void **state)
+static void test_continues_after_a_rejection(void **state)
 {
 	struct message m;
 	(void)state;
 	ingest_make(&st, "bad", "abd");
 	ingest_make(&st, "good", "abc");
-	push(&(struct message){.type = MSG_OK}); /* not valid here: refused, no harm done */
+	push(&(struct message){.type = MSG_OK}); /* not valid here: refused, without effect */
 	push_seal("bad", "abc", PROVENANCE_REBOOTED);
 	push_seal("gone", "nothing", 0);
 	next_answer(&m);
@@ -175,7 +175,7 @@ static void test_rejects_and_goes_on(void **state)
 }
 
 /*
- * Far more than it accepts at once, and nobody reads the receipts until it accepts no more: none is lost or repeated.
+ * More seals than it accepts at once, and no receipt is read until it accepts no more. None is lost or repeated.
  */
 static void test_back_pressure(void **state)
 {
@@ -199,7 +199,7 @@ static void test_back_pressure(void **state)
 	}
 }
 
-/* Killed, started again, asked again: the blob is found. */
+/* Killed and restarted: the repeated seal finds the blob. */
 static void test_killed(void **state)
 {
 	struct message m;
@@ -211,7 +211,7 @@ static void test_killed(void **state)
 	assert_int_equal(kill(daemon_pid, SIGKILL), 0);
 	assert_int_equal(daemon_wait(daemon_pid), -SIGKILL);
 	daemon_pid = daemon_start(runtime_dir);
-	/* What was sent into the dying pipe is lost; its HELLO is what makes ingestd ask again. */
+	/* Messages in the broken pipe are lost. The HELLO of the new commitd makes ingestd send its seals again. */
 	do {
 		next_receipt(&m);
 		if (m.type == MSG_HELLO)
@@ -255,7 +255,7 @@ static void test_control(void **state)
 	assert_int_equal(m.type, MSG_OK);
 }
 
-static void test_names_and_tells(void **state)
+static void test_naming_is_published(void **state)
 {
 	static const char text[] = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
 				   "\"manifests\":[]}";
@@ -283,8 +283,8 @@ static void test_names_and_tells(void **state)
 	ctl_disconnect(deaf);
 }
 
-/* Neither by the same runtime directory nor by another is a store served twice. */
-static void test_one_a_store(void **state)
+/* A store is served once, whether the runtime directories are the same or not. */
+static void test_one_commitd_per_store(void **state)
 {
 	char other[PATH_SIZE];
 	struct message m;
@@ -304,12 +304,12 @@ int main(int argc, char **argv)
 	}
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_many_seals, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_rejects_and_goes_on, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_continues_after_a_rejection, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_back_pressure, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_control, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_names_and_tells, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_one_a_store, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_naming_is_published, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_one_commitd_per_store, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("commitd serve", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store in a temporary directory, and the things that stand in it before and after a commit.
+ * A store in a temporary directory, and its content before and after a commit.
  */
 #ifndef SLUICE_TEST_COMMITD_STORE_H
 #define SLUICE_TEST_COMMITD_STORE_H
@@ -113,7 +113,7 @@ static inline void blob_of(const struct store *s, const struct digest *d, char r
 	assert_true(snprintf(ret_path, PATH_SIZE, "%.200s/blobs/%s/%s", s->path, hash_name(d->alg), hex) < PATH_SIZE);
 }
 
-/* An ingest's directory, with its data as a sealer leaves it unless `text` is NULL. */
+/* Make an ingest's directory, with sealed data unless `text` is NULL. */
 static inline void ingest_make(const struct store *s, const char *ref, const char *text)
 {
 	char path[PATH_SIZE];
@@ -124,7 +124,7 @@ static inline void ingest_make(const struct store *s, const char *ref, const cha
 		write_text(path, text);
 }
 
-/* What a sealer notes of an ingest before it seals it; nothing where the ingest is not there. */
+/* Write an ingest's record as a sealer does; nothing if there is no ingest. */
 static inline void ingest_note_as_sealed(const struct store *s, const char *ref, const struct digest *d, uint64_t size)
 {
 	AUTO_BUF text = BUF_INIT;
@@ -141,14 +141,14 @@ static inline void ingest_note_as_sealed(const struct store *s, const char *ref,
 	assert_int_equal(record_format(&record, &text), 0);
 	size_t len = strlen(path);
 	(void)snprintf(path + len, PATH_SIZE - len, "/" INGEST_TRANSFER);
-	/* By stdio: nothing that a stand-in counts, or lets fail. */
+	/* Through stdio, which no stand-in counts or lets fail. */
 	FILE *f = fopen(path, "we");
 	assert_non_null(f);
 	assert_int_equal(fwrite(text.data, 1, text.len, f), text.len);
 	assert_int_equal(fclose(f), 0);
 }
 
-/* Where commitd keeps what it has taken from an ingest. */
+/* The path of data in commitd's custody. */
 static inline void taken_from(const struct store *s, const char *ref, char ret_path[static PATH_SIZE])
 {
 	char id[INGEST_ID_SIZE];
@@ -156,7 +156,7 @@ static inline void taken_from(const struct store *s, const char *ref, char ret_p
 	assert_true(snprintf(ret_path, PATH_SIZE, "%.200s/" LAYOUT_COMMIT "/%s", s->path, id) < PATH_SIZE);
 }
 
-/* A blob under its name, as an earlier commit left it. */
+/* Make a blob, as an earlier commit leaves it. */
 static inline struct digest blob_make(const struct store *s, const char *text)
 {
 	struct digest d = digest_of_text(text);

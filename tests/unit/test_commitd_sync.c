@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commits whose syncs fail: in a child, where a system call filter makes fsync(2) of a descriptor an I/O error. */
+/* Commits whose sync fails: in a child process, in which a system call filter lets fsync(2) of a descriptor fail. */
 
 /* Own */
 #include "tests/unit/test_commitd_store.h"
@@ -35,7 +35,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Of the directory of the blob: a batch opens it before anything else. The record of the ingest can be synced. */
+/* The descriptor of the blob's directory, which a batch opens first. The record of the ingest can be synced. */
 static bool fail_fsync(int fd)
 {
 	struct sock_filter code[] = {
@@ -61,7 +61,7 @@ static struct commit run_commit(void)
 	return c;
 }
 
-/* Exit codes tell what was wrong: no assertion of the parent's is left by a child. */
+/* The child reports with exit codes, because the parent's assertions do not work in it. */
 static int commit_without_syncs(void)
 {
 	int next = dup(layout_root_fd(st.layout));
@@ -71,7 +71,7 @@ static int commit_without_syncs(void)
 	return c.step != COMMIT_REJECTED ? 2 : c.fail_class != FAIL_IO ? 3 : 0;
 }
 
-/* A name that is not known durable does not stay; the next attempt gives it anew. */
+/* A name that is not known to be durable is taken back. The next attempt names the data again. */
 static void test_unsynced_name_is_taken_back(void **state)
 {
 	struct digest d = digest_of_text(TEXT);

@@ -53,7 +53,7 @@ static void add_message(const struct message *m)
 	(void)close(fd);
 }
 
-/* The seal of `text`, as it should be. */
+/* A valid seal of `text`. */
 static void add_seal(const char *ref, const char *text, uint8_t provenance)
 {
 	char digest[DIGEST_TEXT_SIZE];
@@ -117,7 +117,7 @@ static void test_one_bad_among_good(void **state)
 	assert_true(exists(dir));
 }
 
-static void test_held_ingest_is_left(void **state)
+static void test_locked_ingest_is_skipped(void **state)
 {
 	AUTO_FD dir_fd = -1;
 	AUTO_FD lock_fd = -1;
@@ -183,7 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_commits_and_prints, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_one_bad_among_good, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_held_ingest_is_left, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_locked_ingest_is_skipped, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_exit_codes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_other_messages, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_good_then_garbage, setup, teardown),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Configuration files: what is read, and that nothing in them is cut or skipped without a word. */
+/* Configuration files: what is read, and that nothing is cut or skipped silently. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
@@ -8,7 +8,7 @@
 #include "common/base/buf.h"
 #include "common/base/config.h"
 
-/* Write down what comes; a key called "bad" is refused. */
+/* Record each key; one called "bad" is refused. */
 static int visit(void *self, const char *section, const char *key, const char *value, struct reason *why)
 {
 	if (strcmp(key, "bad") == 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the stages count: the table is whole, every number finds its place again, durations their bucket. */
+/* Counters: the table is complete, every number is decoded to its place, and durations go to their bucket. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -13,7 +13,7 @@ static bool same_family(enum counter a, enum counter b)
 	return strcmp(counter_rows[a].name, counter_rows[b].name) == 0;
 }
 
-/* Each number has a row, but for the slots of a timer behind the first. */
+/* Each number has a row, except the later slots of a timer. */
 static void test_every_number_has_a_row(void **state)
 {
 	unsigned slots = 0;
@@ -63,8 +63,8 @@ static void test_stages_share_all(void **state)
 	assert_int_equal(next, COUNTERS);
 }
 
-/* Through the codec and back; another stage's numbers stay as they are, and so do those that were not sent. */
-static void test_there_and_back(void **state)
+/* Through the codec. Counters of other stages, and those that were not sent, keep their values. */
+static void test_round_trip(void **state)
 {
 	static uint64_t got[COUNTERS];
 	uint8_t counts[COUNTS_MAX], bytes[MESSAGE_HEAD_MAX];
@@ -93,7 +93,7 @@ static void test_there_and_back(void **state)
 	}
 }
 
-static void test_more_than_we_know(void **state)
+static void test_unknown_counters_are_ignored(void **state)
 {
 	static uint64_t got[COUNTERS];
 	static uint8_t many[COUNTS_MAX];
@@ -127,9 +127,12 @@ static void test_buckets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_number_has_a_row), cmocka_unit_test(test_families_agree),
-	    cmocka_unit_test(test_stages_share_all),       cmocka_unit_test(test_there_and_back),
-	    cmocka_unit_test(test_more_than_we_know),      cmocka_unit_test(test_buckets),
+	    cmocka_unit_test(test_every_number_has_a_row),
+	    cmocka_unit_test(test_families_agree),
+	    cmocka_unit_test(test_stages_share_all),
+	    cmocka_unit_test(test_round_trip),
+	    cmocka_unit_test(test_unknown_counters_are_ignored),
+	    cmocka_unit_test(test_buckets),
 	};
 	return cmocka_run_group_tests_name("counters", tests, NULL, NULL);
 }

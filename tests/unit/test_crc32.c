@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CRC-32 and the big-endian integers that stand beside it in records. */
+/* CRC-32, and the big-endian integers of records. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -24,7 +24,7 @@ static void test_vectors(void **state)
 		assert_int_equal(crc32_of(rows[i].text, strlen(rows[i].text)), rows[i].want);
 }
 
-/* What it is for: no single flipped bit goes unseen. */
+/* Every single flipped bit is detected. */
 static void test_every_bit(void **state)
 {
 	(void)state;

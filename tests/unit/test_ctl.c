@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stage's ctl socket: who is answered what, whose events go to whom, and that no client, whatever it does or does not
- * do, costs anybody but itself.
+ * A stage's ctl socket: which answers and events a client receives, and that no client can harm another, whatever it
+ * does or does not do.
  */
 
 /* Own */
@@ -118,7 +118,7 @@ static void publish(const char *ref)
 	ctl_publish(ctl, m.ref, &m);
 }
 
-/* It was told why, and is let go. */
+/* It was told why, and disconnected. */
 static void assert_dismissed(struct ctl_client *c, enum fail_class fail_class, const char *words)
 {
 	struct message m;
@@ -158,7 +158,7 @@ static void test_ping(void **state)
 	ctl_disconnect(c);
 }
 
-/* A client of a neighbouring version goes on; one without a version in common is refused by name. */
+/* A client of a neighbouring version is served. One without a common version is refused by name. */
 static void test_versions(void **state)
 {
 	struct ctl_client *near = client(), *far = client(), *old = client();
@@ -180,7 +180,7 @@ static void test_versions(void **state)
 	ctl_disconnect(near);
 }
 
-static void test_who_asks(void **state)
+static void test_peer_credentials(void **state)
 {
 	struct ctl_client *a = client(), *b = client();
 	const struct message request = status("about this");
@@ -195,7 +195,7 @@ static void test_who_asks(void **state)
 	ctl_disconnect(b);
 }
 
-/* The next request of a client is not read before the one in hand is answered; others are not put off. */
+/* A client's next request is read only after its current one is answered. Other clients are not delayed. */
 static void test_answer_later(void **state)
 {
 	struct ctl_client *a = client(), *b = client();
@@ -216,7 +216,7 @@ static void test_answer_later(void **state)
 	turn_until(seen.requests == 3);
 	assert_string_equal(seen.ref, "two");
 	assert_int_equal(ctl_receive(a, 0, &m), -EAGAIN);
-	/* Whoever is gone needs no answer. */
+	/* A client that has disconnected gets no answer. */
 	ctl_disconnect(a);
 	ctl_disconnect(b);
 	for (int i = 0; i < 10; i++)
@@ -287,7 +287,7 @@ static void test_too_many_subjects(void **state)
 	assert_dismissed(c, FAIL_USAGE, "too much");
 }
 
-/* One that does not read gets what was queued for it, then why it gets no more; nobody waits for it. */
+/* A client that does not read gets its queue, then the reason for its end. Nobody waits for it. */
 static void test_slow_client(void **state)
 {
 	struct ctl_client *slow = client(), *quick = client();
@@ -315,7 +315,7 @@ static void test_slow_client(void **state)
 	ctl_disconnect(quick);
 }
 
-/* ── those who are no clients ── */
+/* ── invalid clients ── */
 
 static int raw_connect(void)
 {
@@ -378,7 +378,7 @@ static void test_too_long(void **state)
 	ctl_disconnect(good);
 }
 
-/* The limit, and one past it: the one that was silent for longest goes, and one that listens stays. */
+/* The limit, and one past it: the client that was idle longest is dropped, a subscriber stays. */
 static void test_too_many_connections(void **state)
 {
 	static struct ctl_client *crowd[CTL_CLIENTS_MAX + 1];
@@ -411,7 +411,7 @@ static void test_too_many_connections(void **state)
 
 /* ── the place ── */
 
-static void test_place(void **state)
+static void test_socket_directory(void **state)
 {
 	struct reason why = {""};
 	struct ctl_client *c;
@@ -424,7 +424,7 @@ static void test_place(void **state)
 	ctl_free(ctl);
 	assert_false(unit_exists(&dir, "commitd/ctl"));
 	assert_int_equal(ctl_connect(dir.path, STAGE_COMMITD, &c), -ENOENT);
-	/* What a killed stage left is replaced. */
+	/* The socket of a killed stage is replaced. */
 	unit_write_text(&dir, "commitd/ctl", "");
 	assert_int_equal(ctl_connect(dir.path, STAGE_COMMITD, &c), -ECONNREFUSED);
 	assert_int_equal(serve(&why), 0);
@@ -433,7 +433,7 @@ static void test_place(void **state)
 	ctl_disconnect(c);
 	ctl_free(ctl);
 	ctl = NULL;
-	/* Others may write there: whoever did could take our place. */
+	/* Others can write there, and could replace the socket. */
 	assert_int_equal(fchmodat(dir.fd, "commitd", 0770, 0), 0);
 	assert_int_equal(serve(&why), -EPERM);
 	assert_non_null(strstr(why.text, "others can write"));
@@ -444,7 +444,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_ping, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_who_asks, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_peer_credentials, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_answer_later, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_events, setup, teardown),
@@ -453,7 +453,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_too_many_connections, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_place, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_socket_directory, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("ctl", tests, NULL, NULL);
 }

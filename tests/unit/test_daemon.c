@@ -15,7 +15,7 @@
 
 #define NOBODY 65534
 
-/* A daemon that writes down what happens to it, a letter each, into a pipe. */
+/* A daemon that writes a letter into a pipe for each event. */
 struct subject {
 	struct loop *loop;
 	int out;
@@ -85,7 +85,7 @@ static void expect(const struct child *c, char letter)
 	assert_int_equal(have, letter);
 }
 
-/* It ends with this code, after these notes. */
+/* Assert its exit code and its letters. */
 static void expect_end(const struct child *c, const char *notes, int code)
 {
 	char have[16] = "";
@@ -205,7 +205,7 @@ static void test_exit_codes(void **state)
 		assert_int_equal(exit_code_of(rows[i][0]), rows[i][1]);
 }
 
-/* Whoever starts us with stderr closed must not have a file of ours take its place. */
+/* If stderr is closed at start, none of our files may get its descriptor. */
 static void test_process_init_opens_the_standard_descriptors(void **state)
 {
 	(void)state;
@@ -223,7 +223,7 @@ static void test_process_init_opens_the_standard_descriptors(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* What the user said holds, but that nobody else can write, and that we can use what we make. */
+/* The user's umask applies, but others never get write access, and we can always use our own files. */
 static void test_process_init_keeps_the_umask(void **state)
 {
 	static const mode_t rows[][2] = {{0, 002},   {002, 002}, {007, 007},  {022, 022},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptors: what they must say, within which bounds, and that they come out as they went in. */
+/* Descriptors: required members, bounds, and the way back to JSON. */
 
 /* Own */
 #include "tests/unit/unit.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digests: their one form, and everything hostile that is not it (CVE-2024-3727). */
+/* Digests: the valid form, and hostile ones (CVE-2024-3727). */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -142,7 +142,7 @@ static void test_of(void **state)
 	digest_of(HASH_SHA256, "abc", 3, &d);
 	digest_format(&d, text);
 	assert_string_equal(text, ABC);
-	/* Asking a hasher leaves it as it was, at every prefix. */
+	/* Reading the digest does not change the hasher, at every prefix. */
 	assert_int_equal(hasher_new(HASH_SHA256, &h), 0);
 	for (size_t n = 0; n < 3; n++) {
 		digest_of_hasher(h, HASH_SHA256, &of_hasher);

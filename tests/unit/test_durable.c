@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is made durable: the visible part. That it outlives a power cut is for the tests that cut the power. */
+/* The visible effects of durable operations. tests/power shows that they survive a power cut. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
@@ -49,7 +49,7 @@ static void test_replace(void **state)
 	assert_int_equal(unit_count(&dir), 1);
 }
 
-/* A crash, or another program, left something under the temporary's name. */
+/* A file of the temporary's name is left from a crash or another program. */
 static void test_replace_with_leftovers(void **state)
 {
 	(void)state;
@@ -67,7 +67,7 @@ static void test_replace_with_leftovers(void **state)
 	assert_int_equal(unit_count(&dir), 2);
 }
 
-static void test_replace_that_fails(void **state)
+static void test_failed_replace(void **state)
 {
 	(void)state;
 	static char data[8192];
@@ -125,7 +125,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_mkdir, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_replace, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_replace_with_leftovers, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test_setup_teardown(test_replace_that_fails, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_failed_replace, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_replace_name_length, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_move, unit_dir_set_up, unit_dir_tear_down),
 	};

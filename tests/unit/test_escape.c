@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text that comes from anywhere, as one harmless line; and reasons, which are made of it. */
+/* Untrusted text becomes one harmless line; and reasons, which contain such text. */
 
 /* Own */
 #include "tests/unit/unit.h"

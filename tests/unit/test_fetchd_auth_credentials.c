@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Passwords: the files' forms, whose they are, which file wins, and nothing that could forge a header. */
+/* Passwords: the forms of the files, which entry and which file wins, and no text that could forge a header. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -68,7 +68,7 @@ static void test_parse(void **state)
 		assert_int_equal(c.kind, rows[i].kind);
 		assert_string_equal(c.value.data ? c.value.data : "", rows[i].want);
 		assert_int_equal(r == -EINVAL, why.text[0] != '\0');
-		assert_null(strstr(why.text, "secret")); /* no message repeats what it may not */
+		assert_null(strstr(why.text, "secret")); /* no message repeats a secret */
 		credential_wipe(&c);
 		assert_null(c.value.data);
 	}
@@ -109,7 +109,7 @@ static void test_parse_none(void **state)
 	}
 }
 
-/* What a helper is asked for: docker's own key for Docker Hub, else what the file calls the host. */
+/* The server that a helper is asked for: Docker's own key for Docker Hub, else the host as spelled in the file. */
 static void test_helper_servers(void **state)
 {
 	static const struct {
@@ -177,7 +177,7 @@ static void assert_finds(const char *auth_file, const char *host, const char *wa
 	credential_wipe(&c);
 }
 
-/* The first file that has the host wins, not the first that is there. */
+/* The first file with the host wins, not the first file that exists. */
 static void test_find(void **state)
 {
 	struct unit_dir d;
@@ -235,7 +235,7 @@ static void test_find(void **state)
 	unit_dir_remove(&d);
 }
 
-/* Called again, the search resumes after the file that it found. */
+/* A second call resumes the search after the file that was found. */
 static void test_find_resumes(void **state)
 {
 	struct unit_dir d;
@@ -266,7 +266,7 @@ static int find(const char *path, struct reason *why)
 	return r;
 }
 
-/* A file that exists and cannot be used is not skipped silently. */
+/* An unusable file is not skipped silently. */
 static void test_find_bad(void **state)
 {
 	struct unit_dir d;

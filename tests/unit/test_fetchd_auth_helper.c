@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Credential helpers: what they are told and what comes back, and that none outlives its time. */
+/* Credential helpers: their input and output, and that none runs longer than allowed. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -67,7 +67,7 @@ static void test_asks(void **state)
 	assert_string_equal(heard.output, "");
 }
 
-/* Nothing of ours is open in it, and no signal of it is blocked or ignored. A shell that waits for another program has more. */
+/* It inherits no descriptor, and no signal is blocked or ignored. A shell that waits for a program has more open. */
 static void test_inherits_nothing(void **state)
 {
 	int leaked = open("/dev/null", O_RDONLY); /* without O_CLOEXEC, as libraries do */
@@ -102,7 +102,7 @@ static void test_ends(void **state)
 	}
 }
 
-/* Its time is over: it is killed, with what it started. */
+/* On a timeout it is killed with its children. */
 static void test_timeout(void **state)
 {
 	(void)state;
@@ -115,7 +115,7 @@ static void test_timeout(void **state)
 	assert_int_equal(heard.end, HELPER_FAILED);
 }
 
-/* What it started may live on and hold its stdout: the answer is there when it has ended itself. */
+/* Its children may live on and keep its stdout open. The answer is complete when the helper itself has ended. */
 static void test_does_not_wait_for_others(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a transfer logs in: which pass it shows and when, and what follows from each refusal. */
+/* How a transfer logs in: which credentials it sends and when, and what follows from each refusal. */
 
 /* Own */
 #include "tests/unit/fetchd_settings.h"
@@ -21,7 +21,7 @@ struct scene {
 	struct passes *passes;
 	struct login login;
 	struct failure failure;
-	enum login_verdict verdict; /* of what was waited for */
+	enum login_verdict verdict; /* of the pending login */
 	unsigned heard;
 };
 
@@ -38,7 +38,7 @@ static bool never(int fd)
 	return false;
 }
 
-/* `auth`: what the file of credentials has for reg.io, or NULL: there is none. */
+/* `auth`: the entry for reg.io in the file of credentials, or NULL: there is none. */
 static void begin(struct scene *c, const char *auth)
 {
 	struct reason why;
@@ -84,7 +84,7 @@ static enum login_verdict challenged(struct scene *c, const char *text)
 #define BEARER "Bearer realm=\"https://auth.io/token\",scope=\"repository:app:pull\""
 #define USER   "\"auth\":\"dTpw\""
 
-/* No pass before anybody asks, then the password, which is not tried twice. */
+/* No credentials before a challenge, then the password, which is not tried twice. */
 static void test_password(void **state)
 {
 	struct scene c;
@@ -115,7 +115,7 @@ static void test_no_credentials(void **state)
 	finish(&c);
 }
 
-/* A token is made once; the next transfer of the repository shows it at once. */
+/* A token is requested once. The next transfer from the repository sends it at once. */
 static void test_token(void **state)
 {
 	static const char answer[] = "{\"token\":\"abc\",\"expires_in\":300}";
@@ -137,7 +137,7 @@ static void test_token(void **state)
 	assert_int_equal(login_present(&c.login, &who, &c.failure), LOGIN_ASK);
 	assert_string_equal(login_value(&c.login), "Bearer abc");
 
-	/* refused in mid-transfer: it was not made for us, so another one is worth a try */
+	/* refused in mid-transfer: another transfer had requested it, so a new one is worth a try */
 	login_note_request(&c.login, true);
 	login_progress(&c.login);
 	assert_int_equal(challenged(&c, BEARER), LOGIN_WAIT);
@@ -163,13 +163,13 @@ static void test_refused_token(void **state)
 	assert_int_equal(c.verdict, LOGIN_REFUSED);
 	assert_non_null(strstr(c.failure.why.text, "the credentials of 'reg.io'"));
 
-	/* a realm that may not be asked */
+	/* a realm that must not be used */
 	assert_int_equal(challenged(&c, "Bearer realm=\"http://auth.io/token\""), LOGIN_REFUSED);
 	assert_non_null(strstr(c.failure.why.text, "has no TLS"));
 	finish(&c);
 }
 
-/* Some registries say 403 of a token that has expired: without it they say what they want. */
+/* Some registries answer 403 to an expired token, and send a challenge only to a request without one. */
 static void test_forbidden(void **state)
 {
 	struct scene c;
@@ -180,7 +180,7 @@ static void test_forbidden(void **state)
 	assert_string_equal(c.failure.why.text, "403 Forbidden");
 	assert_int_equal(challenged(&c, BASIC), LOGIN_ASK);
 	login_note_request(&c.login, true);
-	assert_int_equal(login_forbidden(&c.login, &forbidden, &c.failure), LOGIN_REFUSED); /* it is fresh */
+	assert_int_equal(login_forbidden(&c.login, &forbidden, &c.failure), LOGIN_REFUSED); /* the token is new */
 	login_progress(&c.login);
 	assert_int_equal(login_forbidden(&c.login, &forbidden, &c.failure), LOGIN_ASK);
 	assert_null(login_value(&c.login));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokens: which realms are asked at all, with what, and what is believed of their answers. */
+/* Tokens: which realms are allowed, the request, and which answers are valid. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -80,7 +80,7 @@ static void assert_request(const struct challenge *c, const char *name, const st
 	buf_release(&have_form);
 }
 
-/* Nothing that a registry says can end a value or a line. */
+/* No text of a registry can end a value or a line. */
 static void test_request(void **state)
 {
 	static char identity_text[] = "id&=";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The token bucket: what passes over a time is what its rate brings, whatever the pieces and the waits. */
+/* The token bucket: over time its rate passes, whatever the pieces and the waits. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -7,7 +7,7 @@
 /* The code under test */
 #include "fetchd/bucket.h"
 
-/* Take pieces as fast as it lets us for a time: the bytes that passed. */
+/* Take pieces as fast as allowed for a time. Returns the bytes that passed. */
 static uint64_t pass(uint64_t rate, size_t piece, uint64_t for_ms)
 {
 	struct bucket b = {0};
@@ -52,7 +52,7 @@ static void test_no_limit(void **state)
 	(void)state;
 	bucket_take(&b, 1 << 30);
 	assert_int_equal(bucket_wait(&b, 1), 0);
-	/* A limit that comes later counts from then on, and goes at once. */
+	/* A later limit applies from then on, and can be removed at once. */
 	bucket_rate(&b, 1000, 1);
 	assert_int_equal(bucket_wait(&b, 1), 0);
 	bucket_take(&b, 10000);
@@ -61,7 +61,7 @@ static void test_no_limit(void **state)
 	assert_int_equal(bucket_wait(&b, 1), 0);
 }
 
-/* However long nobody came, only the burst is there; and the biggest numbers do not overflow. */
+/* After any idle time only the burst is available. The largest numbers do not overflow. */
 static void test_limits(void **state)
 {
 	struct bucket b = {0};

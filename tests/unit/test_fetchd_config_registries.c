@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is said of single registries: one file after the other, key by key, and every mistake with its file and line. */
+/* Sections of single registries: files are merged key by key, and every error names file and line. */
 
 /* System */
 #include <sys/stat.h>
@@ -52,7 +52,7 @@ static void load_badly(const char *file, unsigned at, const char *subject)
 		fail_msg("'%s' and '%s' are not in: %s", want, subject, why.text);
 }
 
-static void test_later_words_count(void **state)
+static void test_last_value_wins(void **state)
 {
 	(void)state;
 	unit_write_text(
@@ -76,14 +76,14 @@ static void test_later_words_count(void **state)
 	assert_int_equal(all.delay_ms, 1000);
 	assert_int_equal(all.after_max_ms, 600000);
 
-	/* read again: what is gone is gone */
+	/* read again: removed keys have their defaults again */
 	assert_int_equal(unlinkat(d.fd, "registries.d/20.conf", 0), 0);
 	load_well();
 	assert_int_equal(unit_policy(&s, "a.io").host.connections, 10);
 	assert_int_equal(unit_policy(&s, "b.io").plain_http, PLAIN_HTTP_UNSET);
 }
 
-/* The host of a plain URL may be none that a reference could have. */
+/* The host of a plain URL may be one that a reference cannot have. */
 static void test_host_of_a_url(void **state)
 {
 	(void)state;
@@ -92,7 +92,7 @@ static void test_host_of_a_url(void **state)
 	assert_int_equal(registries_find(&s.registries, "my_host.internal")->plain_http, PLAIN_HTTP_YES);
 }
 
-/* A list is that of the last file that has one. */
+/* The last file with a list wins. */
 static void test_lists(void **state)
 {
 	struct http_ask ask;
@@ -172,7 +172,7 @@ static void test_mistakes(void **state)
 	assert_non_null(strstr(why.text, "registries.d/y.conf"));
 }
 
-/* As many as may be, and one more. */
+/* The maximum, and one more. */
 static void test_limits(void **state)
 {
 	char text[REGISTRIES_MAX * 64] = "[registry a.io]\n";
@@ -204,7 +204,7 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_later_words_count, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_last_value_wins, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_host_of_a_url, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_mistakes, set_up, tear_down),

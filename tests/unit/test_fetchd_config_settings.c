@@ -75,7 +75,7 @@ static void test_file(void **state)
 	assert_int_equal(load_simply("--runtime-dir /mine"), 0);
 	assert_string_equal(s.runtime_dir, "/mine");
 
-	/* read again: what is no longer in the file has its default again */
+	/* read again: a key that was removed from the file has its default again */
 	unit_write_text(&d, "conf", "[fetchd]\nretry_delay = 50ms\n");
 	assert_int_equal(load_simply(""), 0);
 	assert_int_equal(s.all.retry.max, 8);
@@ -85,7 +85,7 @@ static void test_file(void **state)
 	unit_dir_remove(&d);
 }
 
-/* What is wrong on the command line is a usage error, what is wrong in the file is not. */
+/* An error on the command line is a usage error, an error in the file is not. */
 static void test_refusals(void **state)
 {
 	static const char *const lines[] = {
@@ -155,7 +155,7 @@ static void test_registry(void **state)
 	assert_int_equal(ask.connect_timeout_ms, 15000);
 	assert_ptr_equal(registries_find(&s.registries, "c.io"), &registry_unsaid);
 
-	/* What cannot be read, or is half there, is said at once. */
+	/* A file that is unreadable or missing its other half is reported at once. */
 	unit_write_text(&d, "conf", "[registry a.io]\nca_file = /does/not/exist\n");
 	assert_int_equal(load_simply(line), -EBADMSG);
 	(void)snprintf(text, sizeof(text), "[registry a.io]\nclient_key = %s\n", ca);
@@ -164,7 +164,7 @@ static void test_registry(void **state)
 	unit_dir_remove(&d);
 }
 
-/* Numbers that a registry's section says for itself, down to 0, and those that it leaves as they are for all. */
+/* Numbers that a registry's section sets, down to 0, and those that it inherits. */
 static void test_numbers(void **state)
 {
 	struct unit_dir d;

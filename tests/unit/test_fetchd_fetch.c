@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The core of fetchd, from FETCH to END: orders, link, transfers, routes, streams, ranges and the sink, linked to stand-ins
- * for HTTP, loop, clock and pipes. One process, no thread, no sleep: time passes when the test says so. Longer than 500
- * lines because one server and one ingestd serve all of the tests.
+ * The core of fetchd, from FETCH to END: orders, link, transfers, routes, streams, ranges and the sink, linked to
+ * stand-ins for HTTP, loop, clock and pipes. One process, no thread, no sleep: time passes when the test says so.
+ * Longer than 500 lines because one server and one ingestd serve all of the tests.
  */
 
 /* Own */
@@ -27,15 +27,15 @@
 #define DIGEST    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define SOURCE    "https://a.io/blob"
 
-/* ── a server: for each URL, what the next requests get; the last row stays ── */
+/* ── a server: for each URL, the answers to the next requests; the last row repeats ── */
 
 struct answer {
-	const char *head;  /* NULL: as is right, 200 or 206 with all that was asked for */
-	enum http_end end; /* HTTP_WHOLE: when all that is to be sent is sent */
-	bool silent;       /* no answer at all, and `end` at once */
+	const char *head;  /* NULL: correct, 200 or 206 with everything requested */
+	enum http_end end; /* HTTP_WHOLE: after everything is sent */
+	bool silent;       /* no answer, and `end` at once */
 	size_t send;       /* bytes; 0: all */
 	size_t a_turn;     /* bytes; 0: all at once */
-	bool stalls;       /* behind `send` bytes nothing more comes */
+	bool stalls;       /* after `send` bytes nothing more is sent */
 };
 
 struct place {
@@ -43,12 +43,12 @@ struct place {
 	const struct answer *rows;
 	size_t len;
 	size_t next;
-	/* For ranges that begin at `slow_at`, this one instead, once. */
+	/* Used once for a range that starts at `slow_at`. */
 	uint64_t slow_at;
 	const struct answer *slow;
 };
 
-/* What ingestd has, and where fetchd is. */
+/* State of ingestd and fetchd. */
 struct scene {
 	struct loop *loop;
 	struct settings settings;
@@ -68,8 +68,8 @@ struct scene {
 	uint8_t fail_class; /* of a FAIL, else FAIL_NONE */
 	uint16_t http_status;
 	char text[TEXT_MAX + 1];
-	bool is_full;     /* ingestd takes nothing */
-	uint64_t turn_ms; /* that pass in a turn */
+	bool is_full;     /* ingestd receives nothing */
+	uint64_t turn_ms; /* time per turn */
 };
 
 static uint8_t content[SIZE_MAX_];
@@ -221,7 +221,7 @@ static void order(struct scene *c, enum message_type type, const char *source)
 	"--ranges=1 --retry-delay=1s --retry-delay-max=8s --max-retries=4 --min-speed=0 --range-size=128K "            \
 	"--range-min=256K "
 
-/* `words` behind CONFIG; greeted. */
+/* Start fetchd with CONFIG and `words`, and exchange HELLO. */
 static void begin(struct scene *c, struct place *places, size_t len, uint64_t size, const char *words)
 {
 	struct reason why;
@@ -255,7 +255,7 @@ static void finish(struct scene *c)
 		.url = (address), .rows = (answers), .len = LEN(answers)                                               \
 	}
 
-/* The pages of the content, so that a byte at another place is seen. */
+/* Number the pages of the content, so that a misplaced byte is detected. */
 static int make_content(void **state)
 {
 	(void)state;
@@ -288,7 +288,7 @@ static void test_simple(void **state)
 	finish(&c);
 }
 
-/* Everything that may happen on the way, each time from where it stopped. */
+/* All kinds of interruptions; each time the transfer resumes where it stopped. */
 static void test_whole_transfer(void **state)
 {
 	static const struct answer registry[] = {
@@ -311,7 +311,7 @@ static void test_whole_transfer(void **state)
 	run(&c, 3000);
 	assert_fetched(&c);
 	assert_int_equal(c.opened, 1);
-	assert_true(c.waits >= 5); /* until when it waits is told */
+	assert_true(c.waits >= 5); /* the ends of waits are reported */
 	assert_true(c.loop->now_ms - start_ms >= 5000);
 	static const struct {
 		const char *url;
@@ -332,7 +332,7 @@ static void test_whole_transfer(void **state)
 	finish(&c);
 }
 
-/* How many requests there are for a server that breaks off each of them after so many bytes. */
+/* The number of requests to a server that breaks off each of them after this many bytes. */
 static void test_budget(void **state)
 {
 	static const struct {
@@ -392,7 +392,7 @@ static void test_failures(void **state)
 
 /* ── orders ── */
 
-/* A connection breaks with what is in flight; ingestd orders the rest again. */
+/* A connection breaks and loses chunks in flight. ingestd orders the rest again. */
 static void test_lost_in_flight(void **state)
 {
 	static const struct answer slow[] = {{.a_turn = 16 * KIB, .end = HTTP_WHOLE}};
@@ -421,7 +421,7 @@ static void test_lost_in_flight(void **state)
 	finish(&c);
 }
 
-/* What does not fit into the pipe waits, and the server is paused; nothing is lost or doubled. */
+/* Chunks that do not fit into the pipe wait, and the server is paused. Nothing is lost or duplicated. */
 static void test_full_pipe(void **state)
 {
 	static const struct answer right[] = {{.a_turn = 128 * KIB, .end = HTTP_WHOLE}};
@@ -460,7 +460,7 @@ static void test_cancel(void **state)
 
 #define RANGED "--ranges=4 "
 
-/* A slow stream, and ranges beside it that are fast: what is asked for joins, each byte once. */
+/* A slow stream with fast ranges beside it: together they request each byte once. */
 static void test_ranges(void **state)
 {
 	static const struct answer rows[] = {{.a_turn = 16 * KIB, .end = HTTP_WHOLE}, {.end = HTTP_WHOLE}};
@@ -484,7 +484,7 @@ static void test_ranges(void **state)
 	finish(&c);
 }
 
-/* One range stalls on a path where the others take no time at all: it is opened again from where it stopped. */
+/* One range stalls while the others are fast. It is requested again from where it stopped. */
 static void test_slow_range(void **state)
 {
 	static const struct answer rows[] = {{.a_turn = 16 * KIB, .end = HTTP_WHOLE}, {.end = HTTP_WHOLE}};
@@ -511,12 +511,12 @@ static void test_slow_range(void **state)
 	finish(&c);
 }
 
-/* Ranges are refused, break or mishandled behind the first ones: one stream takes over at the first byte that is missing. */
+/* Later ranges are refused, broken or mishandled. One stream takes over at the first missing byte. */
 static void test_ranges_that_end(void **state)
 {
 	static const struct {
 		struct answer answer;
-		unsigned retries; /* at least, that the transfer counted */
+		unsigned retries; /* at least, as counted by the transfer */
 	} rows[] = {
 	    {{.head = "HTTP/1.1 403 X"}, 0},
 	    {{.head = "HTTP/1.1 416 X"}, 0},
@@ -541,7 +541,7 @@ static void test_ranges_that_end(void **state)
 	}
 }
 
-/* A full pipe, a limit and a configuration that is read again, with ranges under way. */
+/* A full pipe, a limit and a reload while ranges run. */
 static void test_ranges_held_back(void **state)
 {
 	static const struct answer rows[] = {{.a_turn = 16 * KIB, .end = HTTP_WHOLE}, {.end = HTTP_WHOLE}};

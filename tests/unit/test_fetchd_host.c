@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Turns with a host: never more than the limit, in the order of the line, whoever leaves it. */
+/* Turns with a host: never more than the limit, in the order of the queue, whoever leaves it. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -35,7 +35,7 @@ static void origin_make(struct origin *o, unsigned n)
 	(void)snprintf(o->host, sizeof(o->host), "h%u.example", n);
 }
 
-static void test_line(void **state)
+static void test_queue(void **state)
 {
 	struct hosts *hs;
 	struct guest g[5];
@@ -49,7 +49,7 @@ static void test_line(void **state)
 	assert_int_equal(turn_begin(hs, &o, 2, &g[2].turn), 0);
 	assert_int_equal(turn_begin(hs, &o, 2, &g[3].turn), 0);
 	assert_int_equal(turn_begin(hs, &o, 2, &g[4].turn), 0);
-	turn_end(&g[3].turn); /* leaves the line from its middle */
+	turn_end(&g[3].turn); /* leaves the queue from the middle */
 	assert_string_equal(order, "");
 	turn_end(&g[0].turn);
 	assert_string_equal(order, "c");
@@ -58,7 +58,7 @@ static void test_line(void **state)
 	turn_end(&g[2].turn);
 	assert_string_equal(order, "ce");
 	assert_int_equal(turn_begin(hs, &o, 2, &g[0].turn), 0);
-	turn_end(&g[0].turn); /* leaves from its end */
+	turn_end(&g[0].turn); /* leaves the queue from the end */
 	turn_end(&g[1].turn);
 	turn_end(&g[4].turn);
 	assert_int_equal(turn_begin(hs, &o, 2, &g[0].turn), 1);
@@ -68,8 +68,8 @@ static void test_line(void **state)
 	hosts_free(hs);
 }
 
-/* A connection that is only welcome is not taken from anybody who waits. */
-static void test_welcome(void **state)
+/* An optional connection is not taken from anybody who waits. */
+static void test_optional_connection(void **state)
 {
 	struct hosts *hs;
 	struct guest g[4];
@@ -83,7 +83,7 @@ static void test_welcome(void **state)
 	assert_false(turn_try(hs, &o, 2, &g[2].turn));
 	assert_null(g[2].turn.host);
 	assert_int_equal(turn_begin(hs, &o, 2, &g[3].turn), 0);
-	/* More are allowed by now, but somebody was here before. */
+	/* More are allowed by now, but others came first. */
 	assert_false(turn_try(hs, &o, 3, &g[2].turn));
 	turn_end(&g[0].turn);
 	assert_string_equal(order, "d");
@@ -130,7 +130,7 @@ static void test_hosts_are_apart(void **state)
 	hosts_free(hs);
 }
 
-/* The table is full of hosts in use: no room. One that is idle gives way, and nothing of it stays. */
+/* A table full of hosts in use has no room. An idle host is replaced, with its state. */
 static void test_limit(void **state)
 {
 	static struct guest g[HOSTS_MAX + 1];
@@ -158,7 +158,7 @@ static void test_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_line),       cmocka_unit_test(test_welcome),
+	    cmocka_unit_test(test_queue),      cmocka_unit_test(test_optional_connection),
 	    cmocka_unit_test(test_ranges_off), cmocka_unit_test(test_hosts_are_apart),
 	    cmocka_unit_test(test_limit),
 	};

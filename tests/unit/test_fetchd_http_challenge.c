@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Challenges: what is read of them, and that a field is understood to its end or not at all. */
+/* Challenges: their values, and that a field is parsed completely or refused. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -79,7 +79,7 @@ static void test_refused(void **state)
 	assert_int_equal(c.schemes, AUTH_OTHER);
 }
 
-/* What an earlier field said stays, whatever a later one says. */
+/* The values of an earlier field stay, whatever a later one has. */
 static void test_fields_add_up(void **state)
 {
 	struct challenge c = {0}, same = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How each failure of an exchange is told apart, and told. */
+/* Failures of an exchange: how each is recognised and reported. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -7,12 +7,12 @@
 /* The code under test */
 #include "fetchd/http/curl_error.h"
 
-/* How far it had come. */
+/* The progress of the exchange. */
 enum stage {
 	NOT_SENT,
 	NO_ANSWER,
 	HEAD_BEGUN,
-	SIZED, /* the head is whole, and the body has a length */
+	SIZED, /* the header is complete, and the body has a length */
 	CHUNKED,
 	UNTIL_CLOSE,
 };
@@ -36,7 +36,7 @@ static void feed(struct response *r, const char *head)
 #define EOF_TEXT "OpenSSL SSL_read: error:0A000126:SSL routines::unexpected eof while reading, errno 0"
 #define TOO_LONG "a line of the head is too long"
 
-/* libcurl's and OpenSSL's own words: of 7.88 and 3.0 where nothing else is said. */
+/* Texts of libcurl 7.88 and OpenSSL 3.0, unless a row names another version. */
 static const struct {
 	CURLcode code;
 	const char *text;
@@ -82,7 +82,7 @@ static const struct {
     {CURLE_RECV_ERROR, "CONNECT tunnel failed, response 407", 0, NOT_SENT, HTTP_DENIED, "407"},
     {CURLE_RECV_ERROR, "CONNECT tunnel failed, response 502", 0, NOT_SENT, HTTP_NO_CONNECTION, "proxy"},
     {CURLE_OUT_OF_MEMORY, "", 0, NOT_SENT, HTTP_FAILED, "memory"},
-    /* The same answers, as one and the other version has them. */
+    /* The same answers in both versions. */
     {CURLE_RECV_ERROR, "Illegal or missing hexadecimal sequence in chunked-encoding", 0, CHUNKED, HTTP_REFUSED,
      "chunks"},
     {CURLE_RECV_ERROR, "chunk hex-length char not a hex digit: 0x7a", 0, CHUNKED, HTTP_REFUSED, "chunks"}, /* 8.14 */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses that a server may not send us to, in all the forms that they have. */
+/* Addresses that a redirect must not lead to, in all their forms. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -12,7 +12,7 @@
 /* The code under test */
 #include "fetchd/http/guard.h"
 
-/* The zone of an address as a socket has it; as text it is the same. */
+/* The zone of a socket address, which is also that of its text. */
 static enum guard_zone zone_of(const char *text)
 {
 	struct sockaddr_in a4 = {.sin_family = AF_INET};
@@ -77,7 +77,7 @@ static const struct {
     {"fd20:ce::253", ZONE_PRIVATE},
     {"fd00:42::42", ZONE_METADATA},
     {"fd00:c1::a9fe:a9fe", ZONE_METADATA},
-    {"2001:db8::a9fe:a9fe", ZONE_METADATA}, /* behind somebody's translator */
+    {"2001:db8::a9fe:a9fe", ZONE_METADATA}, /* through an unknown translator */
     {"::ffff:127.0.0.1", ZONE_LOOPBACK},
     {"::ffff:10.255.0.1", ZONE_PRIVATE},
     {"::ffff:169.254.169.254", ZONE_METADATA},
@@ -117,12 +117,12 @@ static void test_addresses(void **state)
 	assert_int_equal(guard_zone(&local), ZONE_LOOPBACK);
 }
 
-/* Whatever this machine is reached by, in each form, beside what is nearer. */
+/* All addresses of this machine, in each form. */
 static void test_own_addresses(void **state)
 {
 	struct ifaddrs *all = NULL;
 	(void)state;
-	if (getifaddrs(&all) < 0) /* where netlink is not to be had */
+	if (getifaddrs(&all) < 0) /* without netlink */
 		skip();
 	for (const struct ifaddrs *at = all; at; at = at->ifa_next) {
 		char mapped[INET6_ADDRSTRLEN + 8], text[INET6_ADDRSTRLEN];
@@ -161,7 +161,7 @@ static void test_hosts(void **state)
 			fail_msg("%s", rows[i].host);
 }
 
-/* As far out as the server is, or farther. */
+/* A redirect may lead as far out as the server is, or farther. */
 static void test_rule(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is done with each kind of answer: the rows of the design's table that come over HTTP. */
+/* The verdict on each kind of answer. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -16,14 +16,14 @@
 
 struct row {
 	const char *name;
-	/* What was asked for. */
+	/* The request. */
 	uint64_t offset, size;
 	const char *expected, *validator;
 	bool checked;
 	/* The answer. */
 	unsigned status;
 	const char *fields;
-	/* The judgement. */
+	/* The verdict. */
 	enum verdict verdict;
 	enum fail_class fail;
 	uint64_t skip, total, end;
@@ -57,7 +57,7 @@ static void judge(const struct row *row, const struct want *how, struct judgemen
 	response_judge(&r, &w, ret_judgement);
 }
 
-/* `how`: what else the want says. */
+/* `how`: further properties of the request. */
 static void check_rows_when(const struct row *rows, size_t rows_len, const struct want *how)
 {
 	for (size_t i = 0; i < rows_len; i++) {
@@ -112,7 +112,7 @@ static void test_whole(void **state)
 	check_rows(rows, LEN(rows));
 }
 
-/* 200 to a range: what is there already is skipped, if anything tells that it is the same. */
+/* 200 to a range: bytes that are there are skipped, if the content is known to be the same. */
 static void test_whole_to_range(void **state)
 {
 	static const struct row rows[] = {
@@ -148,7 +148,7 @@ static void test_part(void **state)
 	    {"star, too far", 4, 10, DIGEST, 0, false, 206, RANGE("4-10/*"), REFUSE(FAIL_BAD_DATA)},
 	    {"starts before", 4, 10, DIGEST, 0, false, 206, RANGE("3-9/10"), REFUSE(FAIL_BAD_DATA)},
 	    {"starts behind", 4, 10, DIGEST, 0, false, 206, RANGE("5-9/10"), REFUSE(FAIL_BAD_DATA)},
-	    {"all of it", 4, 10, DIGEST, 0, false, 206, RANGE("0-9/10"), REFUSE(FAIL_BAD_DATA)},
+	    {"the whole", 4, 10, DIGEST, 0, false, 206, RANGE("0-9/10"), REFUSE(FAIL_BAD_DATA)},
 	    {"other total", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/11"), REFUSE(FAIL_BAD_DATA)},
 	    {"other total, changed", 4, 10, 0, "\"a\"", false, 206, RANGE("4-9/11"), REFUSE(FAIL_CHANGED)},
 	    {"no range", 4, 10, DIGEST, 0, false, 206, "Content-Length: 6", REFUSE(FAIL_BAD_DATA)},
@@ -164,15 +164,15 @@ static void test_part(void **state)
 	    {"weak tag", 4, 10, 0, "\"a\"", false, 206, RANGE("4-9/10\nETag: W/\"a\""), REFUSE(FAIL_CHANGED)},
 	    {"no tag", 4, 10, 0, "\"a\"", false, 206, RANGE("4-9/10"), REFUSE(FAIL_CHANGED)},
 	    {"no tag, checked", 4, 10, 0, "\"a\"", true, 206, RANGE("4-9/10"), TAKE(0, 10, 10)},
-	    {"no date, which parts may leave out", 4, 10, 0, "Tue, 14 Nov 2023 22:12:00 GMT", false, 206,
-	     RANGE("4-9/10"), TAKE(0, 10, 10)},
+	    {"no date, which a 206 may omit", 4, 10, 0, "Tue, 14 Nov 2023 22:12:00 GMT", false, 206, RANGE("4-9/10"),
+	     TAKE(0, 10, 10)},
 	    {"overflow", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/18446744073709551616"), REFUSE(FAIL_BAD_DATA)},
 	};
 	(void)state;
 	check_rows(rows, LEN(rows));
 }
 
-/* 416 is reconciled with what is known of the size, and is "done" only where a digest will decide. */
+/* 416 is compared with the known size. It means "complete" only if a digest will be checked. */
 static void test_unsatisfied(void **state)
 {
 	static const struct row rows[] = {
@@ -194,7 +194,7 @@ static void test_unsatisfied(void **state)
 	check_rows(rows, LEN(rows));
 }
 
-/* After a range was refused all is asked for: what is there is skipped, and whoever refuses that, too, has no more. */
+/* After a refused range the whole is requested, and bytes that are there are skipped. A second refusal is final. */
 static void test_whole_after_range(void **state)
 {
 	static const struct row rows[] = {
@@ -235,7 +235,7 @@ static void test_status(void **state)
 	check_rows(rows, LEN(rows));
 }
 
-/* A signed URL whose time is over: the registry makes a new one. */
+/* A signed URL has expired: the registry issues a new one. */
 static void test_elsewhere(void **state)
 {
 	static const struct row rows[] = {
@@ -248,7 +248,7 @@ static void test_elsewhere(void **state)
 	check_rows_when(rows, LEN(rows), &(struct want){.elsewhere = true});
 }
 
-/* What a HEAD does not tell plainly is for a GET to tell. */
+/* An unclear answer to HEAD is followed by GET. */
 static void test_head(void **state)
 {
 	static const struct row rows[] = {

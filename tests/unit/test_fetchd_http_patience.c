@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Patience: silence and trickles are told from slow and live links, and only in time that counts. */
+/* Patience: silence and trickles are told from slow links, without the time of our own pauses. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -11,7 +11,7 @@
 
 static const struct patience plain = {.stall_ms = 30000, .min_speed = 1024, .min_speed_ms = 60000};
 
-/* `len` bytes every `every_ms`, looked at whenever it is due. When it was over, or 0 if not within an hour. */
+/* Receive `len` bytes every `every_ms`. Returns when patience ends, or 0 if not within an hour. */
 static uint64_t over_after(struct patience p, size_t len, uint64_t every_ms, struct reason *why)
 {
 	uint64_t due_ms, look_ms = START + patience_first_look(&p);
@@ -68,7 +68,7 @@ static void test_no_minimum(void **state)
 	assert_int_equal(patience_first_look(&p), 5000);
 }
 
-/* A pause of ours begins it anew, silence and speed alike. */
+/* Our own pause restarts both measurements. */
 static void test_paused(void **state)
 {
 	struct patience p = plain;
@@ -87,7 +87,7 @@ static void test_paused(void **state)
 	assert_true(patience_is_over(&p, START + 119000, &due_ms, &why));
 }
 
-/* What is no progress keeps nothing alive, and the words do not say that nothing came. */
+/* Bytes without progress do not extend patience, and the message does not claim that nothing came. */
 static void test_noise(void **state)
 {
 	struct patience p = plain;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which proxy a request goes through, by what the environment says. */
+/* Which proxy a request uses, according to the environment. */
 
 /* Own */
 #include "tests/unit/unit.h"

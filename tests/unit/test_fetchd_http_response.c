@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The head of a response: what is believed, what is passed over, what is refused. */
+/* The header of a response: what is accepted, ignored and refused. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -10,7 +10,7 @@
 #define NOW_S  1700000000u /* Tue, 14 Nov 2023 22:13:20 GMT */
 #define DIGEST "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-/* Feed a head, line by line as libcurl does; the answer to the last line. */
+/* Feed a header line by line, like libcurl. Returns the verdict on the last line. */
 static enum response_progress feed(struct response *r, const char *head)
 {
 	enum response_progress p = RESPONSE_MORE;
@@ -56,7 +56,7 @@ static void test_status(void **state)
 		assert_int_equal(r.broken, rows[i].broken);
 		if (!r.broken)
 			assert_int_equal(r.status, rows[i].status);
-		assert_string_equal(r.etag, ""); /* an interim response's fields are not the response's */
+		assert_string_equal(r.etag, ""); /* fields of an interim response do not apply to the final one */
 	}
 }
 
@@ -221,7 +221,7 @@ static void test_texts(void **state)
 	assert_true(r.broken);
 }
 
-/* A location of `len` bytes as it is kept, each of which is one or three bytes then. */
+/* A location of `len` bytes after escaping, which turns each byte into one or three. */
 static bool location_is_kept(size_t len, char byte)
 {
 	char line[sizeof("Location: ") + LOCATION_MAX + 2];
@@ -280,7 +280,7 @@ static void test_auth(void **state)
 	assert_int_equal(r.challenge.schemes, AUTH_OTHER);
 }
 
-/* A head that is at a limit is taken; one line or byte past it is refused, also over several interim responses. */
+/* A header at the limit is accepted; one line or byte more is refused, also over several interim responses. */
 static void test_limits(void **state)
 {
 	struct response r;
@@ -308,7 +308,7 @@ static void test_limits(void **state)
 	assert_int_equal(lines, RESPONSE_LINES_MAX + 1);
 }
 
-/* They count as what came before the body does, and change nothing that was said there. */
+/* Trailers count against the limits of the header, and change nothing in it. */
 static void test_trailers(void **state)
 {
 	char line[1024];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words of HTTP's fields: what belongs to one, and where it ends. */
+/* Tokens of HTTP fields: their characters and their ends. */
 
 /* Own */
 #include "tests/unit/unit.h"

@@ -97,7 +97,7 @@ static void test_redirect(void **state)
 	}
 }
 
-/* A URL of any length may come from a redirect; one past the limit is refused. */
+/* A redirect to a URL longer than the limit is refused. */
 static void test_redirect_limit(void **state)
 {
 	struct buf location = BUF_INIT, url = BUF_INIT;

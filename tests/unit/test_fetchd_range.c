@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One range: what each answer means, what becomes of its part, and what follows for the transfer. */
+/* One range: the meaning of each answer, the state of its part, and the effect on the transfer. */
 
 /* Own */
 #include "tests/unit/stand_in_clock.h"
@@ -16,7 +16,7 @@
 
 static uint8_t data[PART];
 
-/* A range and what it works with. */
+/* A range and its surroundings. */
 struct scene {
 	struct loop *loop;
 	struct http *http;
@@ -113,16 +113,16 @@ static bool answer_right(struct scene *c, struct exchange *x)
 #define RANGE   "Content-Range: bytes 1310720-1441791/2621440"
 #define PART_OK "HTTP/1.1 206 X\n" RANGE
 
-/* An answer, its end, and what follows. The group knows the version "one". */
+/* An answer, its end, and the expected result. The group has the version "one". */
 static const struct row {
 	const char *name;
 	const char *head; /* NULL: none */
 	size_t body;
-	enum http_end end; /* where the range did not stop it itself */
+	enum http_end end; /* unless the range stopped it itself */
 	enum range_verdict want;
 	enum range_answer answer;
 	enum part_state part;
-	const char *why; /* in it, where something went wrong */
+	const char *why; /* text of the reason after a failure */
 } answers[] = {
     {"whole", PART_OK, PART, HTTP_WHOLE, RANGE_DONE, RANGE_GOOD, PART_WHOLE, NULL},
     {"whole, of the same version", PART_OK "\nETag: \"one\"", PART, HTTP_WHOLE, RANGE_DONE, RANGE_GOOD, PART_WHOLE,
@@ -184,7 +184,7 @@ static void test_request(void **state)
 	assert_int_equal(x->last, START + PART - 1);
 	assert_false(x->fresh);
 
-	/* from where it stopped, on a new connection, not at once */
+	/* resumes where it stopped, on a new connection, after a delay */
 	assert_true(answer_right(&c, x));
 	assert_int_equal(stand_in_body(x, data, 1000), 1000);
 	stand_in_end(x, HTTP_BROKEN_OFF, "");
@@ -206,7 +206,7 @@ static enum range_verdict bring(struct scene *c, size_t len)
 	return range_settle(&c->range, 0);
 }
 
-/* Single bytes do not keep it alive; what gives a try back does. */
+/* Single bytes do not keep it alive; a full refill does. */
 static void test_budget(void **state)
 {
 	struct scene c;
@@ -215,7 +215,7 @@ static void test_budget(void **state)
 	for (unsigned i = 0; i < RANGE_RETRIES; i++)
 		assert_int_equal(bring(&c, 1), RANGE_AGAIN);
 	assert_int_equal(bring(&c, 1), RANGE_FAILED);
-	assert_int_equal(c.range.part->at, START + RANGE_RETRIES + 1); /* and what came stays */
+	assert_int_equal(c.range.part->at, START + RANGE_RETRIES + 1); /* and the bytes are kept */
 	assert_int_equal(c.range.failure.class, FAIL_AGAIN);
 	scene_remove(&c);
 
@@ -227,7 +227,7 @@ static void test_budget(void **state)
 	scene_remove(&c);
 }
 
-static void test_more_than_asked_for(void **state)
+static void test_more_than_requested(void **state)
 {
 	struct scene c;
 	(void)state;
@@ -242,7 +242,9 @@ static void test_more_than_asked_for(void **state)
 	scene_remove(&c);
 }
 
-/* The stream comes by while the answer is awaited: nothing of it is taken, unless there is no stream. */
+/*
+ * The stream reaches the part while the range waits for its answer. The answer is not used, unless the stream is gone.
+ */
 static void test_overtaken(void **state)
 {
 	struct scene c;
@@ -262,7 +264,7 @@ static void test_overtaken(void **state)
 	scene_remove(&c);
 }
 
-/* The turn is given back with the exchange, whichever way it ends. */
+/* The turn is returned with the exchange, however that ends. */
 static void test_turn(void **state)
 {
 	struct scene c;
@@ -311,7 +313,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_answers),   cmocka_unit_test(test_request),
-	    cmocka_unit_test(test_budget),    cmocka_unit_test(test_more_than_asked_for),
+	    cmocka_unit_test(test_budget),    cmocka_unit_test(test_more_than_requested),
 	    cmocka_unit_test(test_overtaken), cmocka_unit_test(test_turn),
 	    cmocka_unit_test(test_held_back),
 	};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When to try again: the bounds of each wait, the budget, and what a server may ask for. */
+/* Retries: the bounds of each wait, the budget, and Retry-After. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -9,7 +9,7 @@
 
 static const struct retry_settings limits = {.max = 4, .delay_ms = 1000, .delay_max_ms = 5000, .after_max_ms = 600000};
 
-/* Full jitter: from nothing to a bound that doubles up to the maximum. */
+/* Full jitter: from 0 to a bound that doubles up to the maximum. */
 static void test_windows(void **state)
 {
 	static const uint64_t want_max_ms[] = {1000, 2000, 4000, 5000};
@@ -38,7 +38,7 @@ static void test_middle(void **state)
 
 #define REFILL ((uint64_t)RETRY_REFILL_BYTES)
 
-/* What one step of progress gives back. */
+/* The retries that one step of progress gives back. */
 static void test_progress(void **state)
 {
 	static const struct {
@@ -51,7 +51,7 @@ static void test_progress(void **state)
 	    {4, 0, 2 * REFILL - 1, 3, REFILL},
 	    {4, 0, 2 * REFILL, 2, 2 * REFILL},
 	    {4, 0, 100 * REFILL + 5, 0, 100 * REFILL},
-	    {0, 0, REFILL, 0, REFILL}, /* nothing is saved up */
+	    {0, 0, REFILL, 0, REFILL}, /* progress is not saved up */
 	    {4, 1000, REFILL, 4, 1000},
 	    {4, 1000, 1000 + REFILL, 3, 1000 + REFILL},
 	    {4, REFILL, 10, 4, REFILL}, /* sent again */
@@ -67,7 +67,7 @@ static void test_progress(void **state)
 	}
 }
 
-/* How many requests a server gets that breaks off each of them after so many new bytes of a megabyte. */
+/* Requests to a server that breaks off each of them after this many new bytes, for 1 MB. */
 static void test_requests(void **state)
 {
 	static const struct {
@@ -113,7 +113,7 @@ static void test_retry_after(void **state)
 		assert_true(retry_failure(&b, &limits, rows[i].asked_ms, UINT32_MAX, &wait_ms));
 		assert_int_equal(wait_ms, rows[i].want_min_ms + limits.delay_ms);
 	}
-	/* Never cut short: what is too long is not waited for at all. */
+	/* A wait is never shortened; if it is too long, there is no retry. */
 	struct retry b = {0};
 	uint64_t wait_ms = 77;
 	assert_false(retry_failure(&b, &limits, 600001, 0, &wait_ms));

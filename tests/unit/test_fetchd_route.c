@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way to a source: who is asked in which order, under which URL, and where redirects lead. */
+/* The route to a source: the order of sites, their URLs, and where redirects lead. */
 
 /* Own */
 #include "tests/unit/fetchd_settings.h"
@@ -78,7 +78,7 @@ static void test_accept(void **state)
 
 static struct settings s;
 
-/* A registry with two mirrors, one of which has a section of its own; and what else is not as by default. */
+/* A registry with two mirrors, one of which has its own section, and other settings that differ from the defaults. */
 static int set_up(void **state)
 {
 	struct unit_dir d;
@@ -158,7 +158,7 @@ static void test_bad_sources(void **state)
 	}
 }
 
-/* The mirrors, then the registry; whoever is suspected comes last. */
+/* The mirrors, then the registry. A suspect comes last. */
 static void test_order_of_sites(void **state)
 {
 	static const struct {
@@ -190,7 +190,7 @@ static void test_order_of_sites(void **state)
 	}
 }
 
-/* What is configured for each site; a tag that was resolved is asked for by its digest. */
+/* Each site has its own settings. A resolved tag is requested by digest. */
 static void test_sites(void **state)
 {
 	struct route r;
@@ -213,7 +213,7 @@ static void test_sites(void **state)
 	route_release(&r);
 }
 
-/* A range is refused: another site may serve it, each once. */
+/* After a refused range each other site is asked once. */
 static void test_refused_ranges(void **state)
 {
 	struct route r;
@@ -275,7 +275,7 @@ static void test_redirects(void **state)
 	}
 }
 
-/* What counts is where the home answered from, not how it is called; the next site is another home. */
+/* The zone is that of the address that answered, not of the name. The next site has its own. */
 static void test_zone_of_home(void **state)
 {
 	struct failure failure = {0};
@@ -298,7 +298,7 @@ static void test_zone_of_home(void **state)
 	route_release(&r);
 }
 
-/* Where a registry sends us has a section of its own, or none; a new try begins at the registry again. */
+/* The target of a redirect has its own section, or none. A new try begins at the registry. */
 static void test_policy_of_redirects(void **state)
 {
 	struct route r;
@@ -309,7 +309,7 @@ static void test_policy_of_redirects(void **state)
 	assert_true(route_redirect(&r, &s, "https://cdn.io/y", &failure));
 	route_fill(&r, &s, &ask);
 	assert_int_equal(ask.patience.min_speed, 7);
-	assert_int_equal(ask.headers_len, 0); /* which are for who asks it by name */
+	assert_int_equal(ask.headers_len, 0); /* they are for users who name that host */
 	assert_int_equal(route_restart(&r, &s), 0);
 	assert_true(route_is_home(&r));
 	route_fill(&r, &s, &ask);
@@ -322,7 +322,7 @@ static void test_policy_of_redirects(void **state)
 	route_release(&r);
 }
 
-/* A configuration that was read again counts from the next look on. */
+/* A reloaded configuration applies from the next refresh on. */
 static void test_refresh(void **state)
 {
 	struct settings *other = calloc(1, sizeof(*other));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fetchd whole, as it is put together in serve.c, on stand-ins for HTTP, loop, clock, pipes and chance: it calls, takes
- * orders, tells its counts, reads its configuration again, stops. What a transfer may meet is in test_fetchd_fetch.c.
+ * All of fetchd, as assembled in serve.c, on stand-ins for HTTP, loop, clock, pipes and random numbers: it connects,
+ * takes orders, sends its counters, reloads, stops. test_fetchd_fetch.c has the failures of transfers.
  */
 
 /* Own */
@@ -33,7 +33,7 @@ static struct call call;
 static char words[FILE_PATH_SIZE];
 static uint8_t content[SIZE];
 
-/* What ingestd has. */
+/* State of ingestd. */
 static struct {
 	uint64_t self, attempt, offset;
 	unsigned hellos, counts;
@@ -109,7 +109,7 @@ static void hear(const struct message *m)
 	}
 }
 
-/* What is asked for, a piece in a turn. */
+/* Serve the request, a piece per turn. */
 static void answer(struct exchange *x, size_t *sent)
 {
 	char head[128];
@@ -191,7 +191,7 @@ static void finish(void)
 	assert_int_equal(got.offset, SIZE);
 }
 
-/* ── what has to be so ── */
+/* ── tests ── */
 
 static void play_transfer(void)
 {
@@ -202,7 +202,7 @@ static void play_transfer(void)
 	assert_int_equal(stand_in.len, 1);
 	for (unsigned i = 0; i < 2 * COUNTS_EVERY_MS / TURN_MS; i++)
 		turn();
-	assert_true(got.counts > counts); /* nobody asks for them */
+	assert_true(got.counts > counts); /* sent without a request */
 }
 
 static void test_transfer(void **state)
@@ -211,7 +211,7 @@ static void test_transfer(void **state)
 	assert_int_equal(serve(play_transfer), 0);
 }
 
-/* The new limit holds for the transfer that runs; a file that cannot be read changes nothing. */
+/* The new limit applies to the running transfer. An unreadable file changes nothing. */
 static void play_reload(void)
 {
 	turn_until(is_greeted);
@@ -235,7 +235,7 @@ static void test_reload(void **state)
 	assert_int_equal(serve(play_reload), 0);
 }
 
-/* Another ingestd: what the former one ordered is dropped, and its successor's order goes on where that has got to. */
+/* After a new ingestd, the old one's order is dropped, and the new order resumes where that had stopped. */
 static void play_new_ingestd(void)
 {
 	turn_until(is_greeted);
@@ -260,7 +260,7 @@ static void test_another_ingestd(void **state)
 	assert_int_equal(serve(play_new_ingestd), 0);
 }
 
-/* Nothing has to be kept: it ends at once, and asks nobody for anything any more. */
+/* It ends at once and sends no more requests, because it has nothing to save. */
 static void play_stop(void)
 {
 	turn_until(is_greeted);
@@ -278,7 +278,7 @@ static void test_stops(void **state)
 		assert_false(stand_in.all[i].running);
 }
 
-/* It starts, ends and starts again: the next one knows nothing of the orders of the former. */
+/* A restarted fetchd does not know the orders of the old one. */
 static void play_again(void)
 {
 	got.hellos = got.counts = 0;
@@ -287,7 +287,7 @@ static void play_again(void)
 	finish();
 }
 
-static void test_starts_anew(void **state)
+static void test_restart(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_stop), 0);
@@ -302,8 +302,8 @@ static void test_starts_anew(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    SCENE(test_transfer), SCENE(test_reload),      SCENE(test_another_ingestd),
-	    SCENE(test_stops),    SCENE(test_starts_anew),
+	    SCENE(test_transfer), SCENE(test_reload),  SCENE(test_another_ingestd),
+	    SCENE(test_stops),    SCENE(test_restart),
 	};
 	return cmocka_run_group_tests_name("fetchd serve", tests, NULL, NULL);
 }

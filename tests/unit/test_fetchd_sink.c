@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sink: nothing is lost, doubled or reordered, whatever the pipe takes and when. */
+/* The sink: nothing is lost, duplicated or reordered, whatever the pipe accepts and when. */
 
 /* System */
 #include <signal.h>
@@ -57,7 +57,7 @@ static void ends_remove(struct ends *e)
 	unit_dir_remove(&e->dir);
 }
 
-/* Every byte tells where it belongs, in a pattern that no power of two repeats. */
+/* Every byte depends on its offset, with a period that is not a power of two. */
 static uint8_t byte_at(uint64_t offset)
 {
 	return (uint8_t)(offset % 251);
@@ -94,7 +94,7 @@ static void take(struct reading *in, const struct message *m)
 	in->offset += m->payload.len;
 }
 
-/* Receive what is there, waiting a little for the pipe's own thread. */
+/* Receive everything that has arrived, after a short wait for the pipe's own thread. */
 static void receive(struct ends *e, struct reading *in, unsigned messages)
 {
 	struct message m;
@@ -112,8 +112,8 @@ static void receive(struct ends *e, struct reading *in, unsigned messages)
 }
 
 /*
- * A reader that stops and goes, pieces of many sizes, flushes at odd moments: also of a chunk that is not full into a
- * pipe that takes nothing, which must not take bytes any more.
+ * A reader that stops and continues, pieces of many sizes, flushes at odd moments: also of a partial chunk into a full
+ * pipe, after which the chunk must not grow.
  */
 static void test_back_pressure(void **state)
 {
@@ -155,7 +155,7 @@ static void test_back_pressure(void **state)
 	ends_remove(&e);
 }
 
-/* Nobody is there yet: all is kept, in its order, and one BEAT of two. */
+/* No peer yet: everything is kept in order, and only the later of two BEATs. */
 static void test_kept(void **state)
 {
 	struct ends e;
@@ -165,7 +165,7 @@ static void test_kept(void **state)
 	(void)state;
 	ends_make(&e);
 	pipe_close(e.pull);
-	(void)usleep(50000); /* until the other end has seen that */
+	(void)usleep(50000); /* until the other end has noticed */
 	assert_int_equal(outlet_say(&e.outlet, &opened), 0);
 	assert_int_equal(put(&e.outlet, 5), 0);
 	assert_int_equal(outlet_say(&e.outlet, &beat), 0);
@@ -186,7 +186,7 @@ static void test_kept(void **state)
 	ends_remove(&e);
 }
 
-/* A chunk that does not fill goes out when it is old enough. */
+/* A partial chunk is sent when it is old enough. */
 static void test_age(void **state)
 {
 	struct ends e;
@@ -247,7 +247,7 @@ static void test_descriptor(void **state)
 	}
 }
 
-/* A reader that went away is an error at once, and no chunk is leaked. */
+/* A reader that has gone is an error at once, and no chunk leaks. */
 static void test_broken_descriptor(void **state)
 {
 	struct outlet o = {.ref = span_str(REF), .attempt = 7};

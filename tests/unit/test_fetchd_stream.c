@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stream: which state each event leads to, which bytes it takes, and what follows when it is over. */
+/* The stream: the state after each event, the bytes that it takes, and the result at its end. */
 
 /* Own */
 #include "tests/unit/stand_in_http.h"
@@ -12,7 +12,7 @@
 
 static uint8_t data[2 << 20];
 
-/* A stream and what it works with: an outlet into a file. */
+/* A stream with an outlet into a file. */
 struct scene {
 	struct loop *loop;
 	struct http *http;
@@ -101,14 +101,14 @@ static enum stream_verdict scene_settle(struct scene *c, struct failure *ret_fai
 
 #define PART "HTTP/1.1 206 OK\nContent-Range: bytes 40-99/100\nContent-Length: 60"
 
-/* An answer from its head to its end, and what follows. */
+/* An answer from header to end, and the expected result. */
 struct row {
 	const char *name;
 	uint64_t offset, size, wall;
 	bool head_only;
 	const char *head; /* NULL: none */
 	size_t body;
-	enum http_end end; /* where the stream did not stop it itself */
+	enum http_end end; /* unless the stream stopped it itself */
 	enum stream_verdict want;
 	enum fail_class class;
 	uint64_t want_offset;
@@ -119,13 +119,13 @@ static const struct row answers[] = {
     {"the rest", 40, 100, 0, false, PART, 60, HTTP_WHOLE, STREAM_ALL, 0, 100},
     {"all for a range", 40, 100, 0, false, "HTTP/1.1 200 OK\nContent-Length: 100", 100, HTTP_WHOLE, STREAM_ALL, 0, 100},
     {"no length", 0, SIZE_UNKNOWN, 0, false, "HTTP/1.1 200 OK", 70, HTTP_WHOLE, STREAM_ALL, 0, 70},
-    {"no length, and too short for what is known", 0, 100, 0, false, "HTTP/1.1 200 OK", 70, HTTP_WHOLE, STREAM_RETRY,
+    {"no length, shorter than the known size", 0, 100, 0, false, "HTTP/1.1 200 OK", 70, HTTP_WHOLE, STREAM_RETRY,
      FAIL_AGAIN, 70},
-    {"not even what is there", 40, SIZE_UNKNOWN, 0, false, "HTTP/1.1 200 OK", 30, HTTP_WHOLE, STREAM_RETRY, FAIL_AGAIN,
-     40},
+    {"shorter than what arrived", 40, SIZE_UNKNOWN, 0, false, "HTTP/1.1 200 OK", 30, HTTP_WHOLE, STREAM_RETRY,
+     FAIL_AGAIN, 40},
     {"short", 0, 100, 0, false, "HTTP/1.1 200 OK\nContent-Length: 100", 10, HTTP_BROKEN_OFF, STREAM_RETRY, FAIL_AGAIN,
      10},
-    {"broken off behind all", 0, 100, 0, false, "HTTP/1.1 200 OK\nContent-Length: 100", 100, HTTP_BROKEN_OFF,
+    {"broken off after the end", 0, 100, 0, false, "HTTP/1.1 200 OK\nContent-Length: 100", 100, HTTP_BROKEN_OFF,
      STREAM_ALL, 0, 100},
     {"stalled", 40, 100, 0, false, PART, 10, HTTP_STALLED, STREAM_RETRY, FAIL_AGAIN, 50},
     {"broken framing", 0, 100, 0, false, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked", 10, HTTP_REFUSED,
@@ -183,7 +183,7 @@ static void test_answers(void **state)
 	}
 }
 
-/* A body of no use is read, so that its connection can be used again; unless the server is wrong about what it sends. */
+/* An unwanted body is read, so that its connection can be used again, unless the answer is faulty. */
 static void test_connection_is_kept(void **state)
 {
 	static const struct {
@@ -207,7 +207,7 @@ static void test_connection_is_kept(void **state)
 	}
 }
 
-/* What the failure tells besides its class. */
+/* Details of the failure. */
 static void test_failure(void **state)
 {
 	struct scene c;
@@ -223,7 +223,7 @@ static void test_failure(void **state)
 	assert_int_equal(failure.retry_after_ms, 7000);
 	assert_string_equal(failure.why.text, "503 Service Unavailable");
 
-	/* the next request knows nothing of it */
+	/* the next request starts without it */
 	x = scene_ask(&c, false);
 	stand_in_end(x, HTTP_BROKEN_OFF, "closed");
 	assert_int_equal(scene_settle(&c, &failure), STREAM_RETRY);
@@ -234,7 +234,7 @@ static void test_failure(void **state)
 	scene_remove(&c);
 }
 
-/* A body that nobody wants is read to keep the connection, but only so much of it. */
+/* An unwanted body is read to keep the connection, up to a limit. */
 static void test_unwanted(void **state)
 {
 	struct scene c;
@@ -254,7 +254,7 @@ static void test_unwanted(void **state)
 	scene_remove(&c);
 }
 
-/* A server that caps its ranges is asked for the next at once if it brought enough, and else counts as one that failed. */
+/* If a server shortens a range, the next one is requested at once if it sent enough, else it counts as a failure. */
 static void test_capped(void **state)
 {
 	static const struct {
@@ -281,7 +281,7 @@ static void test_capped(void **state)
 	}
 }
 
-/* What it takes is paused by a limit, and not lost. */
+/* A limit pauses the stream and loses no bytes. */
 static void test_held_back(void **state)
 {
 	struct scene c;
@@ -290,7 +290,7 @@ static void test_held_back(void **state)
 	c.policy.bandwidth = 1000;
 	struct exchange *x = scene_ask(&c, false);
 	assert_true(stand_in_head(x, "HTTP/1.1 200 OK"));
-	assert_int_equal(stand_in_body(x, data, 3 * PIECE_MAX), PIECE_MAX); /* a debt is waited for afterwards */
+	assert_int_equal(stand_in_body(x, data, 3 * PIECE_MAX), PIECE_MAX); /* the debt is paid by waiting afterwards */
 	assert_true(x->paused);
 	assert_true(throttle_is_paused(&c.throttle));
 	assert_int_equal(c.outlet.offset, PIECE_MAX);
@@ -298,7 +298,7 @@ static void test_held_back(void **state)
 	scene_remove(&c);
 }
 
-/* A reader that went away. */
+/* The reader has gone. */
 static void test_broken_outlet(void **state)
 {
 	struct scene c;
@@ -325,7 +325,7 @@ static void test_out_of_memory(void **state)
 	scene_remove(&c);
 }
 
-/* Which answer counts as good, and as flowing, for the ranges beside it. */
+/* Which answers are good, and flowing, for the ranges beside the stream. */
 static void test_for_ranges(void **state)
 {
 	struct scene c;
@@ -336,7 +336,7 @@ static void test_for_ranges(void **state)
 	assert_false(stream_is_good(&c.stream));
 	assert_true(stand_in_head(x, "HTTP/1.1 200 OK\nContent-Length: 100"));
 	assert_true(stream_is_good(&c.stream));
-	assert_false(stream_is_flowing(&c.stream)); /* what is there already comes first */
+	assert_false(stream_is_flowing(&c.stream)); /* bytes that are there already are skipped first */
 	assert_int_equal(stand_in_body(x, data, 40), 40);
 	assert_true(stream_is_flowing(&c.stream));
 	stand_in_end(x, HTTP_BROKEN_OFF, "");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The window: parts filled in any order are passed on in theirs, with bounded memory, and nothing lost or doubled. */
+/* The window: parts filled in any order are passed on in order, with bounded memory. Nothing is lost or duplicated. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -90,7 +90,7 @@ static void test_order(void **state)
 	assert_ptr_equal(window_at(e.window, b->start), b);
 	assert_ptr_equal(window_at(e.window, b->start - 1), a);
 	assert_null(window_at(e.window, c->end));
-	/* The head: a full chunk goes, what does not fill one stays until it is to be flushed or the part is whole. */
+	/* The first part: a full chunk is sent, a partial one waits for a flush or the end of the part. */
 	put(&e, a, PART + 10);
 	assert_int_equal(part_pass_on(e.window, a, false), 0);
 	assert_int_equal(a->start, 1000 + PART);
@@ -107,7 +107,7 @@ static void test_order(void **state)
 	ends_remove(&e);
 }
 
-/* Never more than the parts are long, over all windows; the last part ends where the content does. */
+/* Never more than the parts hold, over all windows. The last part ends with the content. */
 static void test_room(void **state)
 {
 	struct ends e;
@@ -136,7 +136,7 @@ static void test_room(void **state)
 	ends_remove(&e);
 }
 
-/* What a stream may stop at: a part that is there or on its way, and not one that was only asked for. */
+/* A stream may stop at a part that has arrived or is arriving, not at one that was only requested. */
 static void test_next_good(void **state)
 {
 	struct ends e;
@@ -163,8 +163,7 @@ static void test_next_good(void **state)
 }
 
 /*
- * A pipe that takes nothing: the chunk that was offered takes no more bytes, and there is room for all of the part
- * behind it.
+ * With a full pipe the offered chunk does not grow, and there is room for the whole part behind it.
  */
 static void test_full_pipe(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files and directories: what is opened, what is refused and left alone, reads and writes to the last byte. */
+/* Files and directories: what is opened or refused, and complete reads and writes. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
@@ -25,7 +25,7 @@ static void socket_make(const char *name)
 	assert_int_equal(close(fd), 0);
 }
 
-/* A victim that must stay as it is, and everything that an attacker could put where we open. */
+/* A victim that must not change, and everything that an attacker could put at the path that we open. */
 static void scene_make(void)
 {
 	unit_write_text(&dir, "victim", "victim");
@@ -108,7 +108,7 @@ static void test_dir_open(void **state)
 	assert_int_equal(none, -1);
 }
 
-static void test_write_all_counts_what_was_taken(void **state)
+static void test_write_all_counts_written_bytes(void **state)
 {
 	(void)state;
 	static uint8_t data[8192];
@@ -243,7 +243,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_open_for_reading_with_links, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_open_closes_on_exec, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_dir_open, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test_setup_teardown(test_write_all_counts_what_was_taken, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_write_all_counts_written_bytes, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_read_and_write_at, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_read_full_from_a_pipe, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_load, unit_dir_set_up, unit_dir_tear_down),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames over a pipe: whole, cut off anywhere, and what is not a frame. */
+/* Frames over a pipe: whole, cut off anywhere, and invalid. */
 
 /* Own */
 #include "tests/unit/unit.h"

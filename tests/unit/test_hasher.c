@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digests against published vectors, and their states: saved anywhere, restored, they go on as if nothing had been. */
+/* Digests against published vectors, and states that are saved and restored anywhere. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -67,7 +67,7 @@ static void test_vectors(void **state)
 			hasher_update(h, vectors[i].unit, strlen(vectors[i].unit));
 		digest_hex(h, vectors[i].alg, hex);
 		assert_string_equal(hex, vectors[i].want);
-		/* Asking has changed nothing, and starting over forgets. */
+		/* Reading the digest changes nothing, and a reset forgets everything. */
 		digest_hex(h, vectors[i].alg, hex);
 		assert_string_equal(hex, vectors[i].want);
 		hasher_reset(h);
@@ -85,7 +85,7 @@ static void test_sizes(void **state)
 	hasher_free(NULL);
 }
 
-/* What is not in a whole block waits in the state. */
+/* An incomplete block is kept in the state. */
 static size_t block_size(enum hash_alg alg)
 {
 	return alg == HASH_SHA256 ? 64 : 128;
@@ -107,7 +107,7 @@ static void split_check(enum hash_alg alg, size_t split, const uint8_t want[stat
 	assert_memory_equal(saved.partial, bytes + split - partial, partial);
 	assert_memory_equal(saved.partial + partial, nothing, HASH_BLOCK_MAX - partial);
 
-	/* Into one that has seen other things; it saves the same, and continues the same. */
+	/* Restore into a used hasher: it saves the same state and continues the same. */
 	hasher_update(second, "something else", 14);
 	assert_int_equal(hasher_restore(second, &saved), 0);
 	hasher_save(second, &again);
@@ -180,7 +180,7 @@ static void test_large_totals(void **state)
 	}
 }
 
-/* Past 512 MiB for real: a state saved there is the same as one that came there without a stop. */
+/* Past 512 MiB: a hasher restored from a state continues like one that was never stopped. */
 static void test_past_512_mib(void **state)
 {
 	static uint8_t block[1 << 20];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The core of ingestd, from GET to COMMITTED: queue, steps, links, chunks, receipts, turns and recovery on a real store,
- * linked to stand-ins for loop, clock, pipes and workers. One process, no thread, no sleep. The test is fetchd and
- * commitd; pipes lose what is in flight, and ingestd starts anew in the middle. Longer than 500 lines because one scene
- * serves all of it.
+ * The core of ingestd, from GET to COMMITTED: queue, steps, links, chunks, receipts, turns and recovery on a real
+ * store, linked to stand-ins for loop, clock, pipes and workers. One process, no thread, no sleep. The test plays
+ * fetchd and commitd. Pipes lose messages in flight, and ingestd restarts in the middle. Longer than 500 lines because
+ * all tests share one scene.
  */
 
 /* Own */
@@ -56,7 +56,7 @@ static void ingestd_start(void)
 	recover_all(&flow);
 }
 
-/* It ends as it is: nothing is flushed, and what is in its pipes is lost. */
+/* End it like a kill: nothing is flushed, and the content of its pipes is lost. */
 static void ingestd_end(void)
 {
 	workers_free(flow.workers);
@@ -108,7 +108,7 @@ static struct transfer *the_transfer(void)
 	return transfers_find(&transfers, span_str(REF));
 }
 
-/* All have a turn; a job takes one. */
+/* One turn for each part; a job takes a turn. */
 static void turn(void)
 {
 	loop_turn(loop, false);
@@ -146,7 +146,7 @@ static bool is_sealed(void)
 	return the_transfer()->phase == PHASE_SEAL_SENT;
 }
 
-/* The blob is there, byte for byte, and nothing of the ingest. */
+/* The blob is stored, byte for byte, and no ingest is left. */
 static void assert_done(void)
 {
 	static uint8_t got[sizeof(content) + 1];
@@ -179,8 +179,8 @@ static void test_from_get_to_committed(void **state)
 	assert_int_equal(commitd.seals, 1);
 }
 
-/* fetchd sends the chunks again that were lost, and nothing that had arrived. */
-static void test_chunks_in_flight_are_lost(void **state)
+/* fetchd sends the lost chunks again, and no others. */
+static void test_lost_chunks_are_sent_again(void **state)
 {
 	(void)state;
 	request();
@@ -192,11 +192,11 @@ static void test_chunks_in_flight_are_lost(void **state)
 	assert_done();
 	assert_int_equal(fetchd.orders, 2);
 	assert_true(fetchd.sent >= sizeof(content) + lost);
-	assert_true(fetchd.sent <= sizeof(content) + lost + ROOM_AT_ALL * PIECE);
+	assert_true(fetchd.sent <= sizeof(content) + lost + ROOM_DEFAULT * PIECE);
 }
 
-/* The order is lost, and fetchd says HELLO since its connection is new: the same order goes again. */
-static void test_an_order_is_lost_and_fetchd_says_so(void **state)
+/* The order is lost with the connection. After the HELLO of the new connection it is sent again. */
+static void test_lost_order_is_sent_again_after_hello(void **state)
 {
 	(void)state;
 	loop_turn(loop, false);
@@ -211,8 +211,8 @@ static void test_an_order_is_lost_and_fetchd_says_so(void **state)
 	assert_int_equal(fetchd.orders, 1);
 }
 
-/* Nobody says so: after the lease the order goes anew. */
-static void test_an_order_is_lost_in_silence(void **state)
+/* Without a HELLO, the order is sent again when the lease expires. */
+static void test_lost_order_is_sent_again_after_the_lease(void **state)
 {
 	(void)state;
 	turn();
@@ -228,7 +228,7 @@ static void test_an_order_is_lost_in_silence(void **state)
 	assert_int_equal(fetchd.sent, sizeof(content));
 }
 
-static void test_the_seal_is_lost(void **state)
+static void test_lost_seal_is_sent_again(void **state)
 {
 	(void)state;
 	request();
@@ -237,13 +237,13 @@ static void test_the_seal_is_lost(void **state)
 	turn();
 	assert_int_equal(commitd.seals, 1);
 	commitd.is_mute = false;
-	commitd_starts(503); /* a new one, which has nothing of what the former had */
+	commitd_starts(503); /* a new commitd without the state of the old one */
 	assert_done();
 	assert_int_equal(commitd.seals, 2);
 }
 
-/* The blob has its name by then, and its ingest no data any more. */
-static void test_the_receipt_is_lost(void **state)
+/* The blob has its name then, and the ingest has no data. */
+static void test_lost_receipt_is_requested_again(void **state)
 {
 	(void)state;
 	request();
@@ -255,12 +255,12 @@ static void test_the_receipt_is_lost(void **state)
 	ingestd_start();
 	commitd_starts(502);
 	assert_done();
-	assert_true(commitd.seals >= 2); /* once more for the HELLO */
+	assert_true(commitd.seals >= 2); /* sent again after the HELLO */
 	assert_int_equal(fetchd.orders, 1);
 }
 
-/* It resumes from its size: only what was in flight comes again, and nothing is hashed again. */
-static void test_ingestd_starts_anew(void **state)
+/* The transfer resumes at its size. Only bytes in flight are sent again, and nothing is hashed again. */
+static void test_restart_of_ingestd(void **state)
 {
 	(void)state;
 	request();
@@ -277,8 +277,8 @@ static void test_ingestd_starts_anew(void **state)
 	assert_int_equal(fetchd.sent, sizeof(content) + in_flight);
 }
 
-/* The machine starts anew: what is durable counts, and what came later is fetched again. */
-static void test_the_machine_starts_anew(void **state)
+/* After a reboot the transfer resumes at its durable checkpoint. */
+static void test_reboot(void **state)
 {
 	(void)state;
 	request();
@@ -296,8 +296,8 @@ static void test_the_machine_starts_anew(void **state)
 	assert_int_equal(fetchd.sent, sizeof(content) + sent - durable);
 }
 
-/* At every few turns from the request on: each time it ends well, and no more than what was in flight comes twice. */
-static void test_ingestd_starts_anew_at_any_turn(void **state)
+/* Restart after every few turns. The transfer always succeeds, and only bytes in flight are sent twice. */
+static void test_restart_of_ingestd_at_any_turn(void **state)
 {
 	bool was_done = false;
 	for (unsigned at = 1; !was_done; at += STRIDE) {
@@ -314,11 +314,11 @@ static void test_ingestd_starts_anew_at_any_turn(void **state)
 			say_hello(PIPE_RECEIPTS, 502, incarnation - 1);
 		}
 		assert_done();
-		assert_true(fetchd.sent <= sizeof(content) + (ROOM_AT_ALL + 1) * PIECE);
+		assert_true(fetchd.sent <= sizeof(content) + (ROOM_DEFAULT + 1) * PIECE);
 	}
 }
 
-/* A stop makes durable all that is there, and the loop ends when it is. */
+/* A stop makes all received bytes durable, and then ends the loop. */
 static void test_ingestd_stops(void **state)
 {
 	(void)state;
@@ -343,11 +343,11 @@ static void test_ingestd_stops(void **state)
 	assert_done();
 }
 
-/* ── what nobody asked ── */
+/* ── messages that were not requested ── */
 
 #define OTHER "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-/* fetchd hears what there is to hear. */
+/* fetchd receives all pending messages. */
 static void hear_orders(void)
 {
 	struct message m;
@@ -359,7 +359,7 @@ static void hear_orders(void)
 	}
 }
 
-/* Request `ref` and let its order go out. */
+/* Request `ref` and send its order. */
 static struct transfer *order(const char *ref, const char *source, const char *expected)
 {
 	const struct message m = {.type = MSG_GET,
@@ -380,7 +380,7 @@ static struct transfer *order(const char *ref, const char *source, const char *e
 	return t;
 }
 
-/* fetchd says something of it, under the current attempt. */
+/* fetchd sends a message about it, under the current attempt. */
 static void say(const struct transfer *t, struct message m)
 {
 	m.ref = span_str(t->ref);
@@ -389,8 +389,8 @@ static void say(const struct transfer *t, struct message m)
 	loop_turn(loop, false);
 }
 
-/* What a tag names is fetchd's to say, and nothing else: whoever wants a digest gets that, before and after a restart. */
-static void test_a_digest_that_nobody_asked_for(void **state)
+/* fetchd may resolve a tag, but cannot replace a requested digest, before or after a restart. */
+static void test_requested_digest_cannot_be_replaced(void **state)
 {
 	char wanted[DIGEST_TEXT_SIZE];
 	const struct message resolved = {.type = MSG_RESOLVED, .digest = span_str(OTHER)};
@@ -424,8 +424,8 @@ static void test_a_digest_that_nobody_asked_for(void **state)
 		}
 }
 
-/* A tag's digest is asked for, and its answer is taken once more after a HELLO; a later order asks for that digest. */
-static void test_a_digest_that_was_asked_for(void **state)
+/* The digest of a tag is accepted, also once more after a HELLO. A later order requests that digest. */
+static void test_resolved_digest_is_accepted(void **state)
 {
 	const struct message resolved = {.type = MSG_RESOLVED, .digest = span_str(OTHER)};
 	(void)state;
@@ -440,8 +440,8 @@ static void test_a_digest_that_was_asked_for(void **state)
 	assert_int_equal(t->phase, PHASE_FAILED);
 }
 
-/* Bytes and ends count behind an OPENED of this attempt; what was lost is ordered again. */
-static void test_bytes_that_nothing_opened(void **state)
+/* Bytes and ends are valid only after an OPENED of this attempt. Otherwise they are ordered again. */
+static void test_bytes_without_opened_are_refused(void **state)
 {
 	const struct message end = {.type = MSG_END, .size = 0};
 	(void)state;
@@ -459,8 +459,8 @@ static void test_bytes_that_nothing_opened(void **state)
 	assert_true(t->in->record.attempt > attempt);
 }
 
-/* An end before what came already: nothing of it can be believed. */
-static void test_an_end_before_what_came(void **state)
+/* An end below the offset invalidates all bytes. */
+static void test_end_below_the_offset_is_refused(void **state)
 {
 	const struct message end = {.type = MSG_END, .size = 1}, opened = {.type = MSG_OPENED, .size = SIZE_UNKNOWN};
 	(void)state;
@@ -476,8 +476,8 @@ static void test_an_end_before_what_came(void **state)
 	assert_int_equal(t->in->record.size, SIZE_UNKNOWN);
 }
 
-/* A size that only fetchd has said has nobody wait for space for ever: another fetchd, and another request, ask anew. */
-static void test_a_size_that_cannot_be(void **state)
+/* A false size from fetchd does not block a transfer for ever: a new fetchd, or a new request, learns it again. */
+static void test_impossible_size_is_learned_again(void **state)
 {
 	const struct message huge = {.type = MSG_OPENED, .size = INT64_MAX};
 	(void)state;
@@ -511,7 +511,7 @@ static void say_zeros(const struct transfer *t, uint64_t offset, size_t len)
 	loop_turn(loop, false);
 }
 
-/* What is too long for a manifest is dropped as wrong, whether it was announced or not; what fits is taken. */
+/* An oversized manifest is dropped, whether its size was announced or not; one that fits is accepted. */
 static void test_oversized_manifest(void **state)
 {
 	static const char source[] = "manifest://example.test/app:1";
@@ -550,20 +550,20 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    SCENE(test_from_get_to_committed),
-	    SCENE(test_chunks_in_flight_are_lost),
-	    SCENE(test_an_order_is_lost_and_fetchd_says_so),
-	    SCENE(test_an_order_is_lost_in_silence),
-	    SCENE(test_the_seal_is_lost),
-	    SCENE(test_the_receipt_is_lost),
-	    SCENE(test_ingestd_starts_anew),
-	    SCENE(test_the_machine_starts_anew),
-	    SCENE(test_ingestd_starts_anew_at_any_turn),
+	    SCENE(test_lost_chunks_are_sent_again),
+	    SCENE(test_lost_order_is_sent_again_after_hello),
+	    SCENE(test_lost_order_is_sent_again_after_the_lease),
+	    SCENE(test_lost_seal_is_sent_again),
+	    SCENE(test_lost_receipt_is_requested_again),
+	    SCENE(test_restart_of_ingestd),
+	    SCENE(test_reboot),
+	    SCENE(test_restart_of_ingestd_at_any_turn),
 	    SCENE(test_ingestd_stops),
-	    SCENE(test_a_digest_that_nobody_asked_for),
-	    SCENE(test_a_digest_that_was_asked_for),
-	    SCENE(test_bytes_that_nothing_opened),
-	    SCENE(test_an_end_before_what_came),
-	    SCENE(test_a_size_that_cannot_be),
+	    SCENE(test_requested_digest_cannot_be_replaced),
+	    SCENE(test_resolved_digest_is_accepted),
+	    SCENE(test_bytes_without_opened_are_refused),
+	    SCENE(test_end_below_the_offset_is_refused),
+	    SCENE(test_impossible_size_is_learned_again),
 	    SCENE(test_oversized_manifest),
 	};
 	return cmocka_run_group_tests_name("ingestd core", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The core of the daemon on a store in a temporary directory, without links to fetchd and commitd: an order or a seal
- * that is due stays due.
+ * The core of the daemon on a store in a temporary directory, without links to fetchd and commitd: pending orders and
+ * seals stay pending.
  */
 #ifndef SLUICE_TESTS_INGESTD_CORE_H
 #define SLUICE_TESTS_INGESTD_CORE_H
@@ -67,7 +67,7 @@ static inline int core_tear_down(void **state)
 	return tear_down(state);
 }
 
-/* GET, as sluice sends it. `digest` may be NULL. The transfer, which is there and whole; NULL: the content is stored. */
+/* GET, as sluice sends it. `digest` may be NULL. Returns the transfer, which is valid; NULL: the content is stored. */
 static inline struct transfer *get(const char *ref, const char *source, const char *digest, uint64_t size)
 {
 	const struct message m = {.type = MSG_GET,
@@ -87,11 +87,11 @@ static inline struct transfer *get(const char *ref, const char *source, const ch
 	return t;
 }
 
-/* Let the loop turn until the transfer's job is back. */
+/* Turn the loop until the transfer's job is done. */
 static inline void finish_job(const struct transfer *t)
 {
 	uint64_t until_ms = clock_mono_ms() + PATIENCE_MS;
-	char ref[REF_MAX + 1]; /* it may be gone then */
+	char ref[REF_MAX + 1]; /* the transfer may be gone then */
 
 	(void)snprintf(ref, sizeof(ref), "%s", t->ref);
 	while (transfers_find(&transfers, span_str(ref)) == t && transfer_is_busy(t)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A home for ingests in a temporary directory, some content for them, and what tests ask of them.
+ * A directory for ingests, content for them, and checks.
  */
 #ifndef SLUICE_TESTS_INGESTD_DISK_H
 #define SLUICE_TESTS_INGESTD_DISK_H
@@ -54,7 +54,7 @@ static inline struct ingest *open_ref(const char *ref)
 	return in;
 }
 
-/* Where ingest_open() would go on from. */
+/* The offset at which ingest_open() would resume. */
 static inline uint64_t peek(const char *ref)
 {
 	struct reason why = {""};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slots, and the choice of where to go on from. */
+/* Slots, and the choice of the offset to resume at. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -51,7 +51,7 @@ static void test_round_trip(void **state)
 	assert_memory_equal(&c, &back, sizeof(c));
 }
 
-/* One wrong bit anywhere and the slot does not count. */
+/* A slot with one wrong bit is ignored. */
 static void test_every_bit(void **state)
 {
 	uint8_t slot[SLOT_BYTES];
@@ -72,7 +72,7 @@ static void put(uint8_t *file, unsigned index, const struct checkpoint *c)
 	checkpoint_encode(c, file + index * (size_t)SLOT_STRIDE);
 }
 
-/* A file with a live slot at 10 MiB and durable ones at 8 and 4 MiB, and what is changed about it. */
+/* A file with a live slot at 10 MiB and durable ones at 8 and 4 MiB, and its changes. */
 static const struct choice {
 	const char *name;
 	uint64_t size;
@@ -82,10 +82,10 @@ static const struct choice {
 	uint64_t want_offset;
 	uint8_t want_provenance;
 } choices[] = {
-    {"as it was left", 10 * MIB, 123456789, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB, 0},
+    {"unchanged", 10 * MIB, 123456789, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB, 0},
     {"killed between append and slot", 10 * MIB + TAIL_MAX, 5, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB,
      PROVENANCE_MENDED},
-    {"more behind it than an append", 10 * MIB + TAIL_MAX + 1, 5, 0, 0, 0, 0, 0, 0, RESUME_CUT, 10 * MIB,
+    {"more behind the slot than one append", 10 * MIB + TAIL_MAX + 1, 5, 0, 0, 0, 0, 0, 0, RESUME_CUT, 10 * MIB,
      PROVENANCE_MENDED},
     {"touched", 10 * MIB, 5, 0, 0, 0, 0, 0, 0, RESUME_LIVE, 10 * MIB, PROVENANCE_MENDED},
     {"shorter than the live slot", 9 * MIB, 5, 0, 0, 0, 0, 0, 0, RESUME_DURABLE, 8 * MIB, PROVENANCE_MENDED},
@@ -134,7 +134,7 @@ static void test_choose(void **state)
 	}
 }
 
-/* A file that ends anywhere is a choice and never a read past its end. */
+/* A file that ends anywhere gets a choice, without a read past its end. */
 static void test_short_file(void **state)
 {
 	uint8_t whole[SLOT_FILE_BYTES] = {0};
@@ -154,8 +154,8 @@ static void test_short_file(void **state)
 	}
 }
 
-/* What sticks to an ingest stays with it over any number of restarts. */
-static void test_provenance_sticks(void **state)
+/* The provenance of an ingest survives any number of restarts. */
+static void test_provenance_is_kept(void **state)
 {
 	uint8_t file[SLOT_FILE_BYTES] = {0};
 	struct checkpoint live = sample(false, 3, MIB);
@@ -188,7 +188,7 @@ int main(void)
 	    cmocka_unit_test(test_every_bit),
 	    cmocka_unit_test(test_choose),
 	    cmocka_unit_test(test_short_file),
-	    cmocka_unit_test(test_provenance_sticks),
+	    cmocka_unit_test(test_provenance_is_kept),
 	    cmocka_unit_test(test_durable_slots_take_turns),
 	};
 	return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);

@@ -17,7 +17,7 @@ static void test_status_after_each_write(void **state)
 	for (size_t at = 0; at < 60000; at += 10000) {
 		append(in, at, at + 10000);
 		assert_prefix(in, at + 10000);
-		assert_prefix(in, at + 10000); /* asking does not disturb it */
+		assert_prefix(in, at + 10000); /* reading it changes nothing */
 	}
 	assert_true(in->record.started_s > 0);
 	ingest_close(in);
@@ -43,7 +43,7 @@ static void test_several_writers_at_once(void **state)
 	}
 }
 
-/* The second writer of a ref is told who holds it, and gets it when the first is done. */
+/* The second writer of a ref is told who holds the lock, and gets it after the first. */
 static void test_second_writer(void **state)
 {
 	struct ingest *in = open_ref("held"), *second;
@@ -111,7 +111,7 @@ static void test_six_bytes(void **state)
 	ingest_close(in);
 }
 
-/* Nothing at all is content too. */
+/* Empty content is valid. */
 static void test_empty(void **state)
 {
 	struct ingest *in = open_ref("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
@@ -122,7 +122,7 @@ static void test_empty(void **state)
 	ingest_close(in);
 }
 
-/* A wrong size or digest keeps the data and frees the ref; with the right ones it succeeds without another write. */
+/* After a wrong size or digest the data is kept and the ref is free. The right ones succeed without another write. */
 static void test_wrong_expectations_keep_the_data(void **state)
 {
 	struct ingest *in = open_ref("wrong");
@@ -163,7 +163,7 @@ static void test_sha512(void **state)
 	ingest_close(in);
 }
 
-/* The record is appended whole, and begun anew before it grows over its limit. */
+/* Each state is appended to the record, which is rewritten before it exceeds its limit. */
 static void test_record_stays_small(void **state)
 {
 	struct ingest *in = open_ref("record");
@@ -193,7 +193,7 @@ static void test_remove(void **state)
 	assert_int_equal(ingest_open(&home, span_str("removed"), INGEST_EXISTING, &in, &why), -ENOENT);
 }
 
-/* Each file of it in turn is something that ingest_open() refuses. */
+/* Replace each file in turn by something that ingest_open() refuses. */
 static void test_discard(void **state)
 {
 	static const char *const files[] = {INGEST_DATA, INGEST_CHECKPOINT, INGEST_TRANSFER, INGEST_LOCK};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ingests that are resumed: every half-made state that a kill, a power cut or another program can leave.
+ * Resumed ingests: every incomplete state that a kill, a power cut or another program can leave.
  */
 
 /* Own */
@@ -9,18 +9,18 @@
 /* Wire */
 #include "common/wire/message.h"
 
-/* Open it again; it resumes where ingest_peek() said. */
+/* Open it again. It resumes at the offset of ingest_peek(). */
 static struct ingest *reopen_ref(const char *ref)
 {
 	uint64_t offset = peek(ref);
 	struct ingest *in = open_ref(ref);
 
 	assert_int_equal(in->offset, offset);
-	assert_int_equal(peek(ref), offset); /* beside the one who has it open */
+	assert_int_equal(peek(ref), offset); /* while another process has it open */
 	return in;
 }
 
-/* Killed after the append and before the slot: the bytes are hashed again, and the blob is read back at the end. */
+/* Killed between append and slot: the bytes are hashed again, and the blob is read back at the end. */
 static void test_killed_between_append_and_slot(void **state)
 {
 	struct ingest *in = open_ref("killed");
@@ -59,7 +59,7 @@ static void test_foreign_bytes_are_cut_off(void **state)
 	ingest_close(in);
 }
 
-/* After a reboot size alone is no evidence: back to what was synced, and read back at the end. */
+/* After a reboot the size proves nothing: resume at the synced bytes, and read back at the end. */
 static void test_reboot(void **state)
 {
 	struct ingest *in = open_ref("reboot");
@@ -91,7 +91,7 @@ static void test_reboot_without_a_durable_slot(void **state)
 	home.boot_id[0] = 2;
 	in = reopen_ref("reboot");
 	assert_prefix(in, 0);
-	assert_int_equal(in->provenance, 0); /* nothing crossed it */
+	assert_int_equal(in->provenance, 0); /* no bytes from before the reboot */
 	ingest_close(in);
 }
 
@@ -111,8 +111,8 @@ static void test_data_shorter_than_its_durable_slot(void **state)
 }
 
 /*
- * After a failed sync the bytes since the last good one are gone, whatever the file says; and the record may be on disk
- * in part only, so it is written again, as another file.
+ * After a failed sync the bytes since the last good one are lost, whatever the file shows. The record may be incomplete
+ * on disk, so it is written again, as a new file.
  */
 static void test_roll_back(void **state)
 {
@@ -143,7 +143,7 @@ static void test_roll_back(void **state)
 	ingest_close(in);
 }
 
-/* No durable slot outlives the bytes that it vouched for. */
+/* Truncation also removes the durable slots. */
 static void test_truncate_drops_the_slots(void **state)
 {
 	struct ingest *in = open_ref("slots");
@@ -186,7 +186,7 @@ static void test_sealed(void **state)
 	in = reopen_ref("sealed"); /* commitd has renamed it, and the receipt was lost */
 	assert_true(in->is_moved);
 	assert_int_equal(in->offset, CONTENT_LEN);
-	assert_int_equal(ingest_truncate(in), 0); /* the blob is not there either: begin again */
+	assert_int_equal(ingest_truncate(in), 0); /* the blob does not exist either: start over */
 	assert_false(in->is_moved);
 	append(in, 0, CONTENT_LEN);
 	expect(in);
@@ -194,8 +194,8 @@ static void test_sealed(void **state)
 	ingest_close(in);
 }
 
-/* Every file of the directory missing, empty, or full of something else: never a wedge, never a wrong digest. */
-static void test_half_made(void **state)
+/* Each file of the directory missing, empty or full of garbage: never a wedge, never a wrong digest. */
+static void test_incomplete_ingest(void **state)
 {
 	static const char *const names[] = {INGEST_TRANSFER, INGEST_DATA, INGEST_CHECKPOINT, INGEST_LOCK};
 	enum { GONE, EMPTY, GARBAGE, WAYS };
@@ -223,7 +223,7 @@ static void test_half_made(void **state)
 		}
 }
 
-/* Somebody's symbolic link at `data` is refused, and what it points at is not touched. */
+/* A symbolic link at `data` is refused, and its target is not touched. */
 static void test_symlinks_are_refused(void **state)
 {
 	struct reason why;
@@ -241,7 +241,7 @@ static void test_symlinks_are_refused(void **state)
 	unit_assert_content(&dir, "victim", "precious");
 }
 
-/* Nothing is written through a second name that is no blob's; its slots do not count for what takes its place. */
+/* Nothing is written through a second name that is not a blob's. The slots do not apply to the new file. */
 static void test_foreign_second_name(void **state)
 {
 	struct ingest *in = open_ref("second");
@@ -265,7 +265,7 @@ static void test_foreign_second_name(void **state)
 	assert_int_equal(st.st_size, 100000);
 }
 
-/* A power cut in the middle of a commit: the blob has its name, and the record does not say `sealed`. */
+/* A power cut during a commit: the blob has its name, but the record does not say `sealed`. */
 static void test_named_and_not_sealed(void **state)
 {
 	char name[DIGEST_TEXT_SIZE], path[FILE_PATH_SIZE];
@@ -275,7 +275,7 @@ static void test_named_and_not_sealed(void **state)
 	(void)snprintf(path, sizeof(path), "store/blobs/sha256/%s", name);
 	assert_int_equal(mkdirat(dir.fd, "store/blobs", 0755), 0);
 	assert_int_equal(mkdirat(dir.fd, "store/blobs/sha256", 0755), 0);
-	for (int both = 0; both < 2; both++) { /* both names there, as btrfs may leave it */
+	for (int both = 0; both < 2; both++) { /* both names exist, as btrfs may leave them */
 		struct ingest *in = open_ref("named");
 		append(in, 0, CONTENT_LEN);
 		checkpoint(in);
@@ -304,7 +304,7 @@ int main(void)
 	    TEST(test_roll_back),
 	    TEST(test_truncate_drops_the_slots),
 	    TEST(test_sealed),
-	    TEST(test_half_made),
+	    TEST(test_incomplete_ingest),
 	    TEST(test_symlinks_are_refused),
 	    TEST(test_foreign_second_name),
 	    TEST(test_named_and_not_sealed),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes that the file accepts in part only. */
+/* Short writes. */
 
 /* Own */
 #include "tests/unit/test_ingestd_disk.h"
@@ -18,8 +18,8 @@ static void limit_files(rlim_t bytes)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* What was accepted is hashed and counts, and not a byte more; it resumes from there. */
-static void test_accepted_in_part(void **state)
+/* Exactly the accepted bytes are hashed and counted, and writing resumes behind them. */
+static void test_short_write(void **state)
 {
 	struct ingest *in = open_ref("short");
 	size_t accepted = 0;
@@ -45,7 +45,7 @@ static void test_accepted_in_part(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_accepted_in_part, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_short_write, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name("ingest-short", tests, NULL, NULL);
 }

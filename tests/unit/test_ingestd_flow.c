@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steps of a transfer: in order, with a job in hand, and when something fails.
+ * The steps of a transfer: in order, while a job runs, and after failures.
  */
 
 /* Own */
@@ -34,7 +34,7 @@ static void make_durable(struct transfer *t)
 	assert_int_equal(t->in->durable_offset, t->in->offset);
 }
 
-/* No sync of the data can succeed any more. */
+/* Let all syncs of the data fail. */
 static void break_syncs(struct transfer *t)
 {
 	int ends[2];
@@ -66,7 +66,7 @@ static void test_from_the_order_to_the_seal(void **state)
 	assert_int_equal(t->offset, sizeof(content));
 }
 
-/* If it is known how much is to come, space is reserved before anything is ordered; for little it is not. */
+/* Space for a known size is reserved before the order, unless the size is small. */
 static void test_space_is_reserved_before_the_order(void **state)
 {
 	struct stat st;
@@ -83,7 +83,7 @@ static void test_space_is_reserved_before_the_order(void **state)
 	assert_int_equal(st.st_size, 0);
 }
 
-static void test_what_cannot_fit_waits(void **state)
+static void test_oversized_transfer_waits_for_space(void **state)
 {
 	(void)state;
 	struct transfer *t = get(URL("r"), URL("r"), NULL, UINT64_C(1) << 60);
@@ -116,8 +116,8 @@ static void test_wrong_bytes_start_over_once(void **state)
 	assert_int_equal(peek(wanted), 0);
 }
 
-/* A new request has a new try. */
-static void test_a_request_gives_the_tries_back(void **state)
+/* A new request allows a new start. */
+static void test_request_resets_the_tries(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
@@ -131,7 +131,7 @@ static void test_a_request_gives_the_tries_back(void **state)
 	assert_phase(t, PHASE_ORDER_DUE);
 }
 
-static void test_a_step_waits_for_the_job(void **state)
+static void test_step_waits_for_the_job(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
@@ -149,8 +149,8 @@ static void test_a_step_waits_for_the_job(void **state)
 	assert_phase(t, PHASE_SEAL_DUE);
 }
 
-/* Ordering does not wait: nobody else uses what it writes. */
-static void test_an_order_does_not_wait(void **state)
+/* Ordering does not wait, because no job uses what it writes. */
+static void test_order_does_not_wait_for_the_job(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
@@ -164,7 +164,7 @@ static void test_an_order_does_not_wait(void **state)
 	assert_int_equal(t->in->record.orders, orders + 1);
 }
 
-static void test_a_later_step_replaces_the_one_that_waits(void **state)
+static void test_later_step_replaces_a_waiting_one(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
@@ -172,7 +172,7 @@ static void test_a_later_step_replaces_the_one_that_waits(void **state)
 	start_checkpoint(t);
 	flow_start_over(&flow, t, FAIL_CHANGED, "changed");
 	assert_phase(t, PHASE_HALTED);
-	assert_int_equal(t->state, TRANSFER_FETCHING); /* for others it is still that */
+	assert_int_equal(t->state, TRANSFER_FETCHING); /* clients still see this state */
 	flow_halt(&flow, t, STEP_SUSPEND);
 	assert_int_equal(t->after, STEP_SUSPEND);
 	finish_job(t);
@@ -181,7 +181,7 @@ static void test_a_later_step_replaces_the_one_that_waits(void **state)
 	assert_int_equal(peek(wanted), 1000);
 }
 
-static void test_an_error_rolls_back_once(void **state)
+static void test_error_rolls_back_once(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
@@ -201,7 +201,7 @@ static void test_an_error_rolls_back_once(void **state)
 	assert_int_equal(peek(wanted), 1000);
 }
 
-static void test_a_failed_sync_rolls_back(void **state)
+static void test_failed_sync_rolls_back(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
@@ -216,8 +216,8 @@ static void test_a_failed_sync_rolls_back(void **state)
 	assert_true(t->rolled_back);
 }
 
-/* What a sync did not take is not vouched for, although it is closed and not tried again. */
-static void test_a_failed_sync_before_a_close(void **state)
+/* Bytes of a failed sync are not trusted later, although the ingest is closed and the sync not repeated. */
+static void test_failed_sync_before_a_close(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
@@ -235,8 +235,8 @@ static void test_a_failed_sync_before_a_close(void **state)
 	assert_int_equal(peek(wanted), 1000);
 }
 
-/* And is removed all the same, if that is what comes. */
-static void test_a_failed_sync_before_a_removal(void **state)
+/* A removal succeeds nevertheless. */
+static void test_failed_sync_before_a_removal(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
@@ -248,7 +248,7 @@ static void test_a_failed_sync_before_a_removal(void **state)
 	assert_int_equal(transfers.len, 0);
 }
 
-static void test_a_full_disk_is_waited_out(void **state)
+static void test_full_disk_is_waited_out(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content(), *other = get(URL("other"), URL("other"), NULL, 100);
@@ -267,7 +267,7 @@ static void test_a_full_disk_is_waited_out(void **state)
 	assert_prefix(t->in, 1000);
 }
 
-/* Each try in vain doubles the pause; one that brought something ends that. */
+/* Each failed try doubles the pause; progress resets it. */
 static void test_pauses_between_tries_for_space(void **state)
 {
 	static const uint64_t pauses_ms[] = {500, 1000, 2000, 4000, 8000, 16000, 16000};
@@ -283,7 +283,7 @@ static void test_pauses_between_tries_for_space(void **state)
 	}
 }
 
-static void test_suspended_it_is_durable(void **state)
+static void test_suspended_transfer_is_durable(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
@@ -294,14 +294,14 @@ static void test_suspended_it_is_durable(void **state)
 	finish_job(t);
 	assert_null(t->in);
 	transfer_check(t);
-	home.boot_id[0]++; /* the machine has started anew: only what is durable counts */
+	home.boot_id[0]++; /* reboot: only durable bytes are valid */
 	struct ingest *in = open_ref(wanted);
 	assert_prefix(in, 1000);
 	ingest_close(in);
 }
 
-/* There is nobody to fetch it from: it rests, also when what was fed is wrong. */
-static void test_what_put_feeds(void **state)
+/* It has no source, so it rests, also after wrong content. */
+static void test_transfer_fed_by_put(void **state)
 {
 	(void)state;
 	struct ingest *in = open_ref("r");
@@ -314,7 +314,7 @@ static void test_what_put_feeds(void **state)
 	assert_phase(t, PHASE_IDLE);
 	assert_string_equal(t->note, "fed by 'ingestd put'");
 	in = open_ref("r");
-	in->record.size = 1000; /* complete, and not what is expected */
+	in->record.size = 1000; /* complete, but not the expected content */
 	assert_int_equal(ingest_note(in), 0);
 	ingest_close(in);
 	flow_enter(&flow, t, PHASE_QUEUED);
@@ -334,8 +334,8 @@ static void store_content(void)
 	unit_write(&dir, path, content, sizeof(content));
 }
 
-/* What the tag names is stored: done, and nothing is ordered. */
-static void test_a_tag_whose_content_is_stored(void **state)
+/* The tag's content is stored, so it is done without an order. */
+static void test_tag_of_stored_content(void **state)
 {
 	(void)state;
 	store_content();
@@ -348,8 +348,8 @@ static void test_a_tag_whose_content_is_stored(void **state)
 	assert_true(digest_eq(&t->digest, &content_digest));
 }
 
-/* A name that another transfer's commit may not have synced yet says nothing. */
-static void test_a_tag_whose_content_is_being_committed(void **state)
+/* A name is not trusted while another transfer's commit may not have synced it. */
+static void test_tag_of_content_being_committed(void **state)
 {
 	(void)state;
 	struct transfer *first = get_content();
@@ -367,7 +367,7 @@ static void test_a_tag_whose_content_is_being_committed(void **state)
 	assert_int_equal(t->in->record.orders, orders + 1);
 }
 
-/* Over all transfers: a ref that was aborted and is requested anew is not mistaken for what it was. */
+/* Over all transfers, so that a ref requested again after an abort is not mistaken for the old transfer. */
 static void test_attempts_only_grow(void **state)
 {
 	(void)state;
@@ -382,7 +382,7 @@ static void test_attempts_only_grow(void **state)
 	assert_true(other->in->record.attempt > attempt);
 }
 
-static void test_the_oldest_of_the_committed_is_forgotten(void **state)
+static void test_oldest_committed_transfer_is_forgotten(void **state)
 {
 	char ref[32];
 	(void)state;
@@ -404,24 +404,24 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    FLOW_TEST(test_from_the_order_to_the_seal),
 	    FLOW_TEST(test_space_is_reserved_before_the_order),
-	    FLOW_TEST(test_what_cannot_fit_waits),
+	    FLOW_TEST(test_oversized_transfer_waits_for_space),
 	    FLOW_TEST(test_wrong_bytes_start_over_once),
-	    FLOW_TEST(test_a_request_gives_the_tries_back),
-	    FLOW_TEST(test_a_step_waits_for_the_job),
-	    FLOW_TEST(test_an_order_does_not_wait),
-	    FLOW_TEST(test_a_later_step_replaces_the_one_that_waits),
-	    FLOW_TEST(test_an_error_rolls_back_once),
-	    FLOW_TEST(test_a_failed_sync_rolls_back),
-	    FLOW_TEST(test_a_failed_sync_before_a_close),
-	    FLOW_TEST(test_a_failed_sync_before_a_removal),
-	    FLOW_TEST(test_a_full_disk_is_waited_out),
+	    FLOW_TEST(test_request_resets_the_tries),
+	    FLOW_TEST(test_step_waits_for_the_job),
+	    FLOW_TEST(test_order_does_not_wait_for_the_job),
+	    FLOW_TEST(test_later_step_replaces_a_waiting_one),
+	    FLOW_TEST(test_error_rolls_back_once),
+	    FLOW_TEST(test_failed_sync_rolls_back),
+	    FLOW_TEST(test_failed_sync_before_a_close),
+	    FLOW_TEST(test_failed_sync_before_a_removal),
+	    FLOW_TEST(test_full_disk_is_waited_out),
 	    FLOW_TEST(test_pauses_between_tries_for_space),
-	    FLOW_TEST(test_suspended_it_is_durable),
-	    FLOW_TEST(test_what_put_feeds),
-	    FLOW_TEST(test_a_tag_whose_content_is_stored),
-	    FLOW_TEST(test_a_tag_whose_content_is_being_committed),
+	    FLOW_TEST(test_suspended_transfer_is_durable),
+	    FLOW_TEST(test_transfer_fed_by_put),
+	    FLOW_TEST(test_tag_of_stored_content),
+	    FLOW_TEST(test_tag_of_content_being_committed),
 	    FLOW_TEST(test_attempts_only_grow),
-	    FLOW_TEST(test_the_oldest_of_the_committed_is_forgotten),
+	    FLOW_TEST(test_oldest_committed_transfer_is_forgotten),
 	};
 	return cmocka_run_group_tests_name("ingestd flow", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Orders as fetchd gets them: what they say, when they go, and when they go again.
+ * Orders to fetchd: their content, when they are sent, and when they are sent again.
  */
 
 /* Own */
@@ -98,7 +98,7 @@ static void test_hello_goes_first(void **state)
 	assert_int_equal(m.type, MSG_FETCH);
 }
 
-static void test_what_an_order_says(void **state)
+static void test_fields_of_an_order(void **state)
 {
 	char want[DIGEST_TEXT_SIZE];
 	struct message m;
@@ -125,17 +125,17 @@ static void test_what_an_order_says(void **state)
 	assert_false(next(&m)); /* once */
 }
 
-/* A tag may name another manifest now: it is resolved anew, unless the request says what it wants. */
-static void test_a_tag_is_resolved_anew(void **state)
+/* A tag may have moved, so it is resolved again, unless the request has a digest. */
+static void test_tag_is_resolved_again(void **state)
 {
 	static const struct {
 		const char *name, *source;
 		bool resolved, asked, with_digest;
 	} rows[] = {
 	    {"a tag", "manifest://example.test/a:1", false, false, false},
-	    {"a tag that was resolved", "manifest://example.test/a:1", true, false, true},
-	    {"a tag with a digest asked for", "manifest://example.test/a:1", false, true, true},
-	    {"no manifest", "https://example.test/a", false, false, true},
+	    {"a resolved tag", "manifest://example.test/a:1", true, false, true},
+	    {"a tag with a requested digest", "manifest://example.test/a:1", false, true, true},
+	    {"not a manifest", "https://example.test/a", false, false, true},
 	};
 	struct message m;
 	(void)state;
@@ -153,14 +153,14 @@ static void test_a_tag_is_resolved_anew(void **state)
 	}
 }
 
-/* What the pipe does not take stays due, and goes when it does. */
-static void test_a_full_pipe(void **state)
+/* Orders stay pending while the pipe is full. */
+static void test_full_pipe(void **state)
 {
 	char ref[16];
 	struct message m;
 	unsigned got = 0;
 	(void)state;
-	for (unsigned i = 0; i < 3 * ROOM_AT_ALL; i++) {
+	for (unsigned i = 0; i < 3 * ROOM_DEFAULT; i++) {
 		(void)snprintf(ref, sizeof(ref), "r%u", i);
 		make_due(ref);
 	}
@@ -170,13 +170,13 @@ static void test_a_full_pipe(void **state)
 			got += m.type == MSG_FETCH;
 		loop_turn(&stand_in_loop, false);
 	}
-	assert_int_equal(got, 3 * ROOM_AT_ALL);
+	assert_int_equal(got, 3 * ROOM_DEFAULT);
 	for (size_t i = 0; i < table.len; i++)
 		assert_int_equal(table.by_ref[i]->phase, PHASE_ORDERED);
 }
 
-/* After a HELLO every order goes again as it was; nothing else does. */
-static void test_again_after_a_hello(void **state)
+/* After a HELLO every order is sent again, and nothing else. */
+static void test_orders_are_repeated_after_hello(void **state)
 {
 	struct message hello = {.type = MSG_HELLO, .incarnation = 9};
 	stage_introduce(&hello);
@@ -206,7 +206,7 @@ static void test_cancel(void **state)
 	assert_true(next(&m));
 	assert_int_equal(m.type, MSG_CANCEL);
 	assert_int_equal(m.attempt, 5);
-	orders_use(orders, NULL); /* without a link it is lost, and an order stays due */
+	orders_use(orders, NULL); /* without a link the cancel is lost, and an order stays pending */
 	orders_cancel(orders, span_str("r"), 6);
 	struct transfer *t = make_due("r");
 	orders_flush(orders);
@@ -219,9 +219,12 @@ static void test_cancel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    ORDERS_TEST(test_hello_goes_first),       ORDERS_TEST(test_what_an_order_says),
-	    ORDERS_TEST(test_a_tag_is_resolved_anew), ORDERS_TEST(test_a_full_pipe),
-	    ORDERS_TEST(test_again_after_a_hello),    ORDERS_TEST(test_cancel),
+	    ORDERS_TEST(test_hello_goes_first),
+	    ORDERS_TEST(test_fields_of_an_order),
+	    ORDERS_TEST(test_tag_is_resolved_again),
+	    ORDERS_TEST(test_full_pipe),
+	    ORDERS_TEST(test_orders_are_repeated_after_hello),
+	    ORDERS_TEST(test_cancel),
 	};
 	return cmocka_run_group_tests_name("ingestd orders", tests, NULL, NULL);
 }

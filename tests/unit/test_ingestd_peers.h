@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fetchd and commitd at the other ends of ingestd's pipes (stand_in_pipe.h): the one has `content` for REF, the other gives
- * what is sealed its name.
+ * fetchd and commitd at the other ends of ingestd's pipes (stand_in_pipe.h): fetchd serves `content` for REF, commitd
+ * names sealed data.
  */
 #ifndef SLUICE_TESTS_INGESTD_PEERS_H
 #define SLUICE_TESTS_INGESTD_PEERS_H
@@ -19,7 +19,7 @@
 
 static struct fetchd {
 	size_t piece;   /* bytes of a chunk */
-	uint64_t named; /* the ingestd that it heard of last */
+	uint64_t named; /* incarnation in the last HELLO of ingestd */
 	uint64_t attempt, offset;
 	bool runs, opened;
 	uint64_t sent; /* bytes, in all */
@@ -79,7 +79,7 @@ static inline void fetchd_turns(void)
 
 	while (stand_in_pipe_take(PIPE_ORDERS, &m))
 		fetchd_hears(&m);
-	if (!fetchd.runs || stand_in_pipes[PIPE_CHUNKS].len >= ROOM_AT_ALL)
+	if (!fetchd.runs || stand_in_pipes[PIPE_CHUNKS].len >= ROOM_DEFAULT)
 		return;
 	m = (struct message){.ref = span_str(REF), .attempt = fetchd.attempt, .size = sizeof(content)};
 	if (!fetchd.opened) {
@@ -104,10 +104,10 @@ static inline void fetchd_turns(void)
 static struct commitd {
 	uint64_t self;
 	unsigned seals;
-	bool is_mute; /* it takes seals and says nothing */
+	bool is_mute; /* it receives seals and sends nothing */
 } commitd;
 
-/* As commitd does: the data gets its name, once. */
+/* Name the data once, like commitd. */
 static inline void name_blob(void)
 {
 	char from[FILE_PATH_SIZE], to[FILE_PATH_SIZE], id[INGEST_ID_SIZE], hex[DIGEST_TEXT_SIZE];
@@ -148,7 +148,7 @@ static inline void commitd_starts(uint64_t self)
 	say_hello(PIPE_RECEIPTS, self, 0);
 }
 
-/* Both as new ones, with a store in which there is a place for blobs. */
+/* Reset both peers, and make the store's directory of blobs. */
 static inline void peers_begin(size_t piece)
 {
 	assert_int_equal(mkdirat(dir.fd, "store/blobs", 0755), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET, ABORT and RESET, and whose turn it is.
+ * GET, ABORT and RESET, and the order of turns.
  */
 
 /* Own */
@@ -24,7 +24,7 @@ static char *id_of(const char *ref)
 	return path;
 }
 
-/* Put content into the store as commitd does. */
+/* Put content into the store, like commitd. */
 static void store_blob(const char *text, char ret_digest[static DIGEST_TEXT_SIZE])
 {
 	char path[FILE_PATH_SIZE], hex[DIGEST_TEXT_SIZE];
@@ -47,7 +47,7 @@ static void test_new_ones_start_up_to_the_limit(void **state)
 	assert_phase(b, PHASE_ORDER_DUE);
 	assert_phase(c, PHASE_QUEUED);
 	assert_null(c->in);
-	assert_true(unit_exists(&dir, id_of(URL("c")))); /* it survives us, although it has not started */
+	assert_true(unit_exists(&dir, id_of(URL("c")))); /* it survives a restart, although it has not started */
 	flow_halt(&flow, a, STEP_REMOVE);
 	assert_true(flow.start_due);
 	queue_run(&flow);
@@ -63,7 +63,7 @@ static void test_turns_are_in_the_order_of_requests(void **state)
 	queue_run(&flow);
 	assert_phase(z, PHASE_ORDER_DUE);
 	assert_phase(a, PHASE_QUEUED);
-	assert_ptr_equal(get_any(URL("first")), first); /* again, and last */
+	assert_ptr_equal(get_any(URL("first")), first); /* requested again, so it comes last */
 	flow_halt(&flow, z, STEP_REMOVE);
 	queue_run(&flow);
 	assert_phase(a, PHASE_ORDER_DUE);
@@ -71,8 +71,8 @@ static void test_turns_are_in_the_order_of_requests(void **state)
 	assert_null(first->note);
 }
 
-/* The oldest has a job that closes it: nobody overtakes, and all goes on when it is back. */
-static void test_a_job_holds_the_queue(void **state)
+/* The oldest has a job that closes it. No other overtakes, and the queue moves on when the job is done. */
+static void test_job_holds_the_queue(void **state)
 {
 	(void)state;
 	settings.checkpoint_bytes = 1;
@@ -96,7 +96,7 @@ static void test_a_job_holds_the_queue(void **state)
 	assert_phase(b, PHASE_ORDER_DUE);
 }
 
-static void test_a_second_request_joins(void **state)
+static void test_second_request_joins(void **state)
 {
 	(void)state;
 	struct transfer *t = get(URL("r"), URL("r"), NULL, 100);
@@ -107,8 +107,8 @@ static void test_a_second_request_joins(void **state)
 	assert_int_equal(t->in->record.size, 100);
 }
 
-/* What 'ingestd put' fed has no source until somebody knows one. */
-static void test_a_second_request_brings_a_source(void **state)
+/* A transfer fed by 'ingestd put' has no source until a request names one. */
+static void test_second_request_adds_a_source(void **state)
 {
 	(void)state;
 	struct transfer *t = get_any(URL("r"));
@@ -117,8 +117,8 @@ static void test_a_second_request_brings_a_source(void **state)
 	assert_string_equal(t->in->record.source, URL("r"));
 }
 
-/* With what the new request says; its bytes count only if something tells that they belong to the content. */
-static void test_a_failed_one_is_resumed(void **state)
+/* With the fields of the new request. Its bytes are kept only if something proves that they belong to the content. */
+static void test_failed_transfer_is_resumed(void **state)
 {
 	(void)state;
 	for (unsigned with_validator = 0; with_validator < 2; with_validator++) {
@@ -139,7 +139,7 @@ static void test_a_failed_one_is_resumed(void **state)
 	}
 }
 
-static void test_what_is_stored_is_not_requested(void **state)
+static void test_stored_content_is_not_fetched(void **state)
 {
 	char digest[DIGEST_TEXT_SIZE];
 	(void)state;
@@ -158,11 +158,11 @@ static void test_what_is_stored_is_not_requested(void **state)
 	assert_int_equal(queue_get(&flow, &m, &t, &size, &class, &why), 0);
 	assert_null(t);
 	assert_int_equal(size, strlen("content"));
-	assert_int_equal(transfers.len, 0); /* nor is anything left of an earlier try */
+	assert_int_equal(transfers.len, 0); /* and nothing of an earlier try is left */
 	assert_false(unit_exists(&dir, id_of(digest)));
 }
 
-static void test_requests_that_cannot_be(void **state)
+static void test_invalid_requests_are_refused(void **state)
 {
 	static const struct {
 		const char *name, *ref, *source, *expected;
@@ -176,7 +176,7 @@ static void test_requests_that_cannot_be(void **state)
 	    {"a ref that is a digest, and none is expected", DIGEST_A, SOURCE, ""},
 	    {"a ref that is a digest, of a source with it, and none is expected", DIGEST_A,
 	     "blob://good.test/a@" DIGEST_A, ""},
-	    {"a ref for whatever somebody brings", "r", SOURCE, ""},
+	    {"an arbitrary ref without a digest", "r", SOURCE, ""},
 	    {"a ref of another URL", URL("good"), URL("evil"), ""},
 	    {"a ref of another query", "https://example.test/file?0000000000000000",
 	     "https://example.test/file?token=1", ""},
@@ -206,8 +206,8 @@ static void test_requests_that_cannot_be(void **state)
 	}
 }
 
-/* A record of another release may say so: what it holds is of no use, and the next request brings the right source. */
-static void test_a_record_with_another_source(void **state)
+/* As from another release. Its data is not used, and the next request has the right source. */
+static void test_record_with_another_source(void **state)
 {
 	(void)state;
 	for (unsigned is_complete = 0; is_complete < 2; is_complete++) {
@@ -230,8 +230,8 @@ static void test_a_record_with_another_source(void **state)
 	}
 }
 
-/* An ingest that another process has: a new request is refused, and leaves nothing. */
-static void test_a_locked_ingest(void **state)
+/* Another process holds the lock: a new request is refused, and leaves nothing. */
+static void test_locked_ingest(void **state)
 {
 	(void)state;
 	struct ingest *theirs = open_ref(URL("r"));
@@ -249,8 +249,8 @@ static void test_a_locked_ingest(void **state)
 	assert_phase(get_any(URL("r")), PHASE_ORDER_DUE);
 }
 
-/* One that was recovered and is locked by then waits for the lock, and starts when it can. */
-static void test_a_queued_one_waits_for_its_lock(void **state)
+/* A recovered transfer that is locked by another process waits for the lock. */
+static void test_recovered_transfer_waits_for_its_lock(void **state)
 {
 	(void)state;
 	struct ingest *theirs = open_ref(URL("r"));
@@ -272,7 +272,7 @@ static void test_abort(void **state)
 	(void)state;
 	assert_int_equal(queue_abort(&flow, span_str(URL("none")), &why), -ENOENT);
 	ingest_close(open_ref(URL("left")));
-	assert_int_equal(queue_abort(&flow, span_str(URL("left")), &why), 0); /* there, and no transfer */
+	assert_int_equal(queue_abort(&flow, span_str(URL("left")), &why), 0); /* an ingest without a transfer */
 	assert_false(unit_exists(&dir, id_of(URL("left"))));
 	get_any(URL("open"));
 	assert_int_equal(queue_abort(&flow, span_str(URL("open")), &why), 0);
@@ -283,7 +283,7 @@ static void test_abort(void **state)
 	assert_int_equal(transfers.len, 0);
 }
 
-/* With a job in hand the ingest goes when that is back. */
+/* The ingest is removed when its job is done. */
 static void test_abort_waits_for_the_job(void **state)
 {
 	struct reason why;
@@ -310,21 +310,20 @@ static void test_reset(void **state)
 	uint64_t attempt = t->in->record.attempt;
 	append(t->in, 0, 1000);
 	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why),
-			 0); /* under way: from zero, under a new attempt */
+			 0); /* active: restarts at 0, under a new attempt */
 	assert_phase(t, PHASE_ORDER_DUE);
 	assert_int_equal(t->in->offset, 0);
 	assert_true(t->in->record.attempt > attempt);
 	append(t->in, 0, 1000);
 	flow_fail(&flow, t, FAIL_AGAIN, "for now");
 	assert_int_equal(t->offset, 1000);
-	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why),
-			 0); /* at rest: it stays there, and has nothing */
+	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why), 0); /* idle: stays idle, without bytes */
 	assert_phase(t, PHASE_FAILED);
 	assert_int_equal(t->offset, 0);
 	assert_int_equal(peek(URL("r")), 0);
 }
 
-static void test_reset_of_what_is_complete(void **state)
+static void test_reset_of_a_complete_transfer(void **state)
 {
 	struct reason why;
 	(void)state;
@@ -338,8 +337,8 @@ static void test_reset_of_what_is_complete(void **state)
 	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why), -EBUSY);
 }
 
-/* It is remembered for those who request it by ref, and has nothing to remove or reset. */
-static void test_a_committed_one(void **state)
+/* It is remembered for later requests of its ref, and has nothing to abort or reset. */
+static void test_committed_transfer(void **state)
 {
 	struct reason why;
 	struct digest d;
@@ -350,7 +349,7 @@ static void test_a_committed_one(void **state)
 	assert_phase(t, PHASE_COMMITTED);
 	assert_false(unit_exists(&dir, id_of(URL("r"))));
 	assert_int_equal(queue_reset(&flow, span_str(URL("r")), &why), -ENOENT);
-	assert_ptr_equal(get_any(URL("r")), t); /* by tag, it may be another content by now */
+	assert_ptr_equal(get_any(URL("r")), t); /* a tag, which may have moved */
 	assert_phase(t, PHASE_ORDER_DUE);
 	flow_committed(&flow, t, &d);
 	assert_int_equal(queue_abort(&flow, span_str(URL("r")), &why), 0);
@@ -362,20 +361,20 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    CORE_TEST(test_new_ones_start_up_to_the_limit),
 	    CORE_TEST(test_turns_are_in_the_order_of_requests),
-	    CORE_TEST(test_a_job_holds_the_queue),
-	    CORE_TEST(test_a_second_request_joins),
-	    CORE_TEST(test_a_second_request_brings_a_source),
-	    CORE_TEST(test_a_failed_one_is_resumed),
-	    CORE_TEST(test_what_is_stored_is_not_requested),
-	    CORE_TEST(test_requests_that_cannot_be),
-	    CORE_TEST(test_a_record_with_another_source),
-	    CORE_TEST(test_a_locked_ingest),
-	    CORE_TEST(test_a_queued_one_waits_for_its_lock),
+	    CORE_TEST(test_job_holds_the_queue),
+	    CORE_TEST(test_second_request_joins),
+	    CORE_TEST(test_second_request_adds_a_source),
+	    CORE_TEST(test_failed_transfer_is_resumed),
+	    CORE_TEST(test_stored_content_is_not_fetched),
+	    CORE_TEST(test_invalid_requests_are_refused),
+	    CORE_TEST(test_record_with_another_source),
+	    CORE_TEST(test_locked_ingest),
+	    CORE_TEST(test_recovered_transfer_waits_for_its_lock),
 	    CORE_TEST(test_abort),
 	    CORE_TEST(test_abort_waits_for_the_job),
 	    CORE_TEST(test_reset),
-	    CORE_TEST(test_reset_of_what_is_complete),
-	    CORE_TEST(test_a_committed_one),
+	    CORE_TEST(test_reset_of_a_complete_transfer),
+	    CORE_TEST(test_committed_transfer),
 	};
 	return cmocka_run_group_tests_name("ingestd queue", tests, NULL, NULL);
 }

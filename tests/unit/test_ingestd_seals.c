@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Seals as commitd gets them: what they say, when they go, and when they go again.
+ * Seals to commitd: their content, when they are sent, and when they are sent again.
  */
 
 /* Own */
@@ -84,8 +84,8 @@ static bool next(struct message *ret_message)
 	return false;
 }
 
-/* The very file: its inode and the time of its last byte. */
-static void test_what_a_seal_says(void **state)
+/* A seal identifies the file by its inode and the time of its last write. */
+static void test_fields_of_a_seal(void **state)
 {
 	char want[DIGEST_TEXT_SIZE];
 	struct digest d;
@@ -110,8 +110,8 @@ static void test_what_a_seal_says(void **state)
 	assert_false(next(&m)); /* once */
 }
 
-/* Its data has moved to blobs/, and no file is named: commitd looks for the blob. */
-static void test_of_what_has_moved(void **state)
+/* The data has moved to blobs/, so the seal identifies no file, and commitd looks for the blob. */
+static void test_seal_of_moved_data(void **state)
 {
 	struct message m;
 	(void)state;
@@ -123,8 +123,8 @@ static void test_of_what_has_moved(void **state)
 	assert_int_equal(m.size, 1000);
 }
 
-/* After a HELLO every seal goes again; what is only being synced does not. */
-static void test_again_after_a_hello(void **state)
+/* After a HELLO every seal is sent again, except those still being synced. */
+static void test_seals_are_repeated_after_hello(void **state)
 {
 	struct message hello = {.type = MSG_HELLO, .incarnation = 9};
 	stage_introduce(&hello);
@@ -146,13 +146,13 @@ static void test_again_after_a_hello(void **state)
 	transfer_enter(sealing, PHASE_IDLE);
 }
 
-static void test_a_full_pipe(void **state)
+static void test_full_pipe(void **state)
 {
 	char ref[16];
 	struct message m;
 	unsigned got = 0;
 	(void)state;
-	for (unsigned i = 0; i < 3 * ROOM_AT_ALL; i++) {
+	for (unsigned i = 0; i < 3 * ROOM_DEFAULT; i++) {
 		(void)snprintf(ref, sizeof(ref), "r%u", i);
 		make_due(ref);
 	}
@@ -162,7 +162,7 @@ static void test_a_full_pipe(void **state)
 			got += m.type == MSG_SEALED;
 		loop_turn(&stand_in_loop, false);
 	}
-	assert_int_equal(got, 3 * ROOM_AT_ALL);
+	assert_int_equal(got, 3 * ROOM_DEFAULT);
 	for (size_t i = 0; i < table.len; i++)
 		assert_int_equal(table.by_ref[i]->phase, PHASE_SEAL_SENT);
 }
@@ -172,10 +172,10 @@ static void test_a_full_pipe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    SEALS_TEST(test_what_a_seal_says),
-	    SEALS_TEST(test_of_what_has_moved),
-	    SEALS_TEST(test_again_after_a_hello),
-	    SEALS_TEST(test_a_full_pipe),
+	    SEALS_TEST(test_fields_of_a_seal),
+	    SEALS_TEST(test_seal_of_moved_data),
+	    SEALS_TEST(test_seals_are_repeated_after_hello),
+	    SEALS_TEST(test_full_pipe),
 	};
 	return cmocka_run_group_tests_name("ingestd seals", tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ingestd whole, as it is put together in serve.c, on stand-ins for loop, clock, pipes, ctl, workers, chance and changes of
- * files. One process, no thread, no sleep. The test is its clients, fetchd and commitd, and sees nothing of it but what
- * they do and what is in the store. Longer than 500 lines because one scene serves all of it.
+ * All of ingestd, as assembled in serve.c, on stand-ins for loop, clock, pipes, ctl, workers, random numbers and
+ * changes of files. One process, no thread, no sleep. The test plays its clients, fetchd and commitd, and sees only
+ * what they see and the store. Longer than 500 lines because all tests share one scene.
  */
 
 /* Own */
@@ -37,9 +37,9 @@ enum { ASKER, LISTENER }; /* the clients */
 
 static const char *const boot_ids[BOOTS] = {"0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"};
 static struct settings settings;
-static unsigned asked; /* how often it was requested */
+static unsigned asked; /* number of requests */
 
-/* What the last answer to the asker was; and what it saw of the transfer then. */
+/* The last answer to the client, and the state of the transfer in it. */
 static struct {
 	enum message_type type;
 	enum transfer_state state;
@@ -76,7 +76,7 @@ static int scene_tear_down(void **state)
 	return tear_down(state);
 }
 
-/* A start of ingestd, its peers connected already, and what happens until it ends. The code of its end. */
+/* Run ingestd, with its peers connected, until it ends. Returns its exit code. */
 static int serve(void (*script)(void))
 {
 	stand_in_stage.script = script;
@@ -151,7 +151,7 @@ static bool is_waiting(void)
 	return answer.type == MSG_RECORD && answer.state == TRANSFER_WAITING;
 }
 
-/* Look at it each turn. */
+/* Request its status in each turn. */
 static void turn_until(bool (*is_so)(void))
 {
 	for (unsigned i = 0; ask_ref(MSG_STATUS), !is_so(); i++) {
@@ -197,7 +197,7 @@ static void finish(void)
 
 /* ── requests and events ── */
 
-/* What the listener has heard: each state once and in its order, and all about REF. */
+/* The listener has received each state once, in order, and only about REF. */
 static void assert_heard_all(void)
 {
 	static const enum transfer_state want[] = {TRANSFER_QUEUED, TRANSFER_FETCHING, TRANSFER_SEALED,
@@ -206,7 +206,7 @@ static void assert_heard_all(void)
 	size_t at = 0;
 
 	assert_true(stand_in_ctl_hear(LISTENER, &m));
-	assert_int_equal(m.type, MSG_OK); /* of its subscription */
+	assert_int_equal(m.type, MSG_OK); /* the answer to SUBSCRIBE */
 	while (stand_in_ctl_hear(LISTENER, &m)) {
 		assert_int_equal(m.type, MSG_RECORD);
 		assert_true(span_eq(m.ref, span_str(REF)));
@@ -270,11 +270,11 @@ static void play_questions(void)
 	ask(&stats);
 	assert_int_equal(answer.type, MSG_COUNTS);
 	finish();
-	ask(&next); /* what is committed is over */
+	ask(&next); /* a committed transfer is not listed */
 	assert_int_equal(answer.fail_class, FAIL_NOT_FOUND);
 }
 
-static void test_questions(void **state)
+static void test_queries(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_questions), 0);
@@ -301,7 +301,7 @@ static void test_ping(void **state)
 	assert_int_equal(serve(play_ping), 0);
 }
 
-/* Who asked is gone; the transfer is not. */
+/* The client disconnects, and the transfer continues. */
 static void play_leaving(void)
 {
 	peers_connect();
@@ -315,7 +315,7 @@ static void play_leaving(void)
 	assert_int_equal(fetchd.orders, 1);
 }
 
-static void test_a_client_leaves(void **state)
+static void test_client_disconnects(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_leaving), 0);
@@ -361,11 +361,11 @@ static void play_abort(void)
 	turn_until(is_unknown);
 	while (stand_in_ctl_hear(LISTENER, &m))
 		last = (enum transfer_state)m.state;
-	assert_int_equal(last, TRANSFER_FAILED); /* whoever waits for it is told */
+	assert_int_equal(last, TRANSFER_FAILED); /* waiting clients are told */
 	turn();
 	assert_true(fetchd.cancels > 0);
 	assert_false(ingest_is_there());
-	request(); /* anew, under a higher attempt than the one that was called off */
+	request(); /* under a higher attempt than the aborted one */
 	finish();
 }
 
@@ -390,23 +390,23 @@ static void play_second_half(void)
 
 	peers_connect();
 	finish();
-	assert_true(stand_in_loop.now_ms - since_ms < LEASE_MS); /* its orders are not taken for old ones */
+	assert_true(stand_in_loop.now_ms - since_ms < LEASE_MS); /* its orders are not mistaken for old ones */
 }
 
-/* It ends as it is; its successor has all that had arrived, and hashes nothing again. */
-static void test_starts_anew(void **state)
+/* Killed: the next ingestd has all bytes that had arrived, and hashes nothing again. */
+static void test_restart(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_first_half), 0);
 	uint64_t have = answer.offset;
 	assert_int_equal(serve(play_second_half), 0);
-	assert_true(fetchd.sent <= sizeof(content) + (ROOM_AT_ALL + 1) * PIECE);
+	assert_true(fetchd.sent <= sizeof(content) + (ROOM_DEFAULT + 1) * PIECE);
 	assert_true(fetchd.sent >= sizeof(content) && have > 0);
 	assert_int_equal(answer.rehashed, 0);
 }
 
-/* On another boot only what is durable counts. */
-static void test_the_machine_starts_anew(void **state)
+/* After a reboot only durable bytes are used. */
+static void test_reboot(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_first_half), 0);
@@ -426,7 +426,7 @@ static void play_stop(void)
 	}
 }
 
-/* A stop makes all of it durable: even another boot has it. */
+/* A stop makes all bytes durable, even for a reboot. */
 static void test_stops(void **state)
 {
 	(void)state;
@@ -438,11 +438,11 @@ static void test_stops(void **state)
 	assert_true(fetchd.sent - sent <= sizeof(content) - have);
 }
 
-/* ── what fails ── */
+/* ── failures ── */
 
 static int sync_error;
 
-/* The bytes that a failed sync was for count as lost: back to the last checkpoint, and on from there. */
+/* The bytes of a failed sync count as lost: the transfer resumes at the last checkpoint. */
 static void play_failing_sync(void)
 {
 	uint64_t had = 0;
@@ -465,7 +465,7 @@ static void play_failing_sync(void)
 	assert_int_equal(fetchd.orders, 2);
 }
 
-static void test_a_sync_fails(void **state)
+static void test_failed_sync(void **state)
 {
 	static const int errors[] = {EIO, ENOSPC};
 
@@ -477,7 +477,7 @@ static void test_a_sync_fails(void **state)
 	}
 }
 
-/* A full disk is waited out, and the clients are told. */
+/* The transfer waits for space, and the clients are told. */
 static void play_full_disk(void)
 {
 	struct message m;
@@ -495,16 +495,16 @@ static void play_full_disk(void)
 		told = told || (m.type == MSG_RECORD && m.state == TRANSFER_WAITING);
 	assert_true(told);
 	finish();
-	assert_true(fetchd.sent <= sizeof(content) + (ROOM_AT_ALL + 1) * PIECE);
+	assert_true(fetchd.sent <= sizeof(content) + (ROOM_DEFAULT + 1) * PIECE);
 }
 
-static void test_the_disk_is_full(void **state)
+static void test_full_disk(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_full_disk), 0);
 }
 
-/* What of the space could be had is given back: the transfer waits, and others have use for it. */
+/* A partial reservation is given back for others, and the transfer waits. */
 static void play_no_room(void)
 {
 	peers_connect();
@@ -517,8 +517,8 @@ static void play_no_room(void)
 	assert_int_equal(fetchd.orders, 0);
 }
 
-/* tmpfs is not asked to reserve anything. */
-static void test_no_room_to_reserve(void **state)
+/* Nothing is reserved on tmpfs. */
+static void test_partial_reservation_is_given_back(void **state)
 {
 	struct statfs fs;
 
@@ -529,7 +529,7 @@ static void test_no_room_to_reserve(void **state)
 	assert_int_equal(serve(play_no_room), 0);
 }
 
-/* Whatever a client sees as failed it requests again, as people do. */
+/* The client repeats its request after a failure, like a user. */
 static void play_until_done(void)
 {
 	peers_connect();
@@ -543,7 +543,7 @@ static void play_until_done(void)
 	assert_stored();
 }
 
-/* What could not be removed when it was committed is removed by the next ingestd. */
+/* An ingest that could not be removed after its commit is removed by the next ingestd. */
 static void play_cleaning(void)
 {
 	peers_connect();
@@ -553,7 +553,7 @@ static void play_cleaning(void)
 	}
 }
 
-/* Each operation of a whole transfer fails once, in each way: it ends well, after one more request at most. */
+/* Each operation of a transfer fails once, in each way. It succeeds after at most one more request. */
 static void test_any_operation_fails(void **state)
 {
 	static const int errors[] = {EIO, ENOSPC};
@@ -564,7 +564,7 @@ static void test_any_operation_fails(void **state)
 			(void)scene_tear_down(state);
 			(void)scene_set_up(state);
 			stand_in_fs_fail(FS_ALL, nth, errors[i]);
-			if (serve(play_until_done) != 0) { /* it did not even start */
+			if (serve(play_until_done) != 0) { /* it did not start */
 				assert_true(stand_in_fs.fired);
 				assert_int_equal(serve(play_until_done), 0);
 			}
@@ -578,7 +578,7 @@ static void test_any_operation_fails(void **state)
 	assert_true(fired > 100);
 }
 
-/* A user has so many transfers that are not over, and no more; one of them may still be requested again. */
+/* A user can have only so many unfinished transfers. An existing one can still be requested again. */
 static void play_a_share(void)
 {
 	char url[64];
@@ -603,7 +603,7 @@ static void play_a_share(void)
 	assert_int_equal(answer.type, MSG_RECORD);
 }
 
-static void test_a_user_has_a_share(void **state)
+static void test_transfers_of_a_user_are_limited(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_a_share), 0);
@@ -615,19 +615,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    SCENE(test_transfer),
-	    SCENE(test_questions),
+	    SCENE(test_queries),
 	    SCENE(test_ping),
-	    SCENE(test_a_client_leaves),
+	    SCENE(test_client_disconnects),
 	    SCENE(test_reset),
 	    SCENE(test_abort),
-	    SCENE(test_starts_anew),
-	    SCENE(test_the_machine_starts_anew),
+	    SCENE(test_restart),
+	    SCENE(test_reboot),
 	    SCENE(test_stops),
-	    SCENE(test_a_sync_fails),
-	    SCENE(test_the_disk_is_full),
-	    SCENE(test_no_room_to_reserve),
+	    SCENE(test_failed_sync),
+	    SCENE(test_full_disk),
+	    SCENE(test_partial_reservation_is_given_back),
 	    SCENE(test_any_operation_fails),
-	    SCENE(test_a_user_has_a_share),
+	    SCENE(test_transfers_of_a_user_are_limited),
 	};
 	return cmocka_run_group_tests_name("ingestd serve", tests, NULL, NULL);
 }

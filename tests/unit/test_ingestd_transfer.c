@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of the phases: what each shows, which ingest and which job go with it, and what may come after the job. What
- * the table forbids ends the program.
+ * The table of phases: the state that each shows, whether it has an ingest and a job, and the steps allowed after the
+ * job. A violation of the table ends the program.
  */
 
 /* Own */
@@ -52,7 +52,7 @@ static void take_job(struct transfer *t)
 	t->after = STEP_NONE;
 }
 
-/* In a child, which must end by the assertion and say nothing. */
+/* In a child, which must end by the assertion, silently. */
 static bool dies(void (*act)(void *arg), void *arg)
 {
 	int status;
@@ -73,8 +73,8 @@ static const struct phase_case {
 	const char *name;
 	enum phase phase;
 	enum transfer_state state; /* 0: as before */
-	bool open, closed;         /* which of both it may be at rest */
-	unsigned jobs;             /* bits of the jobs that it may have, but for none */
+	bool open, closed;         /* which of both are allowed without a job */
+	unsigned jobs;             /* bits of the jobs that it may have */
 } cases[] = {
     {"queued", PHASE_QUEUED, TRANSFER_QUEUED, true, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
     {"reserving", PHASE_RESERVING, TRANSFER_FETCHING, false, false, 1u << SYNC_RESERVE},
@@ -109,7 +109,7 @@ static void check(void *arg)
 	transfer_check(arg);
 }
 
-/* A state that nothing forbids: the phase is written over, as no caller may. */
+/* A valid state: the phase is overwritten, which no caller may do. */
 static void put_into(struct transfer *t, enum phase phase)
 {
 	take_job(t);
@@ -119,7 +119,7 @@ static void put_into(struct transfer *t, enum phase phase)
 	t->phase = phase;
 }
 
-static void test_what_a_phase_shows(void **state)
+static void test_state_of_each_phase(void **state)
 {
 	const struct phase_case *c;
 	struct transfer *t = add("r");
@@ -135,8 +135,8 @@ static void test_what_a_phase_shows(void **state)
 	}
 }
 
-/* With an ingest and without; with each job and without. */
-static void test_what_goes_with_a_phase(void **state)
+/* With and without an ingest; with each job and without. */
+static void test_ingest_and_job_of_each_phase(void **state)
 {
 	const struct phase_case *c;
 	struct transfer *t = add("r");
@@ -170,8 +170,8 @@ static void set_after(void *arg)
 #define STEP_BIT(s) (1u << (s))
 #define ENDING      (STEP_BIT(STEP_CLOSE) | STEP_BIT(STEP_SUSPEND) | STEP_BIT(STEP_REMOVE) | STEP_BIT(STEP_RESET))
 
-/* What may come after a job; never what belongs to another phase. */
-static void test_what_comes_after_a_job(void **state)
+/* The steps allowed after a job; never one of another phase. */
+static void test_steps_after_a_job(void **state)
 {
 	static const struct {
 		const char *name;
@@ -205,8 +205,8 @@ static void test_what_comes_after_a_job(void **state)
 	}
 }
 
-/* Called off, what was to come after the job is forgotten; what the next phase knows stays. */
-static void test_a_change_forgets_what_is_stale(void **state)
+/* A change of phase forgets the step after the job, unless the new phase allows it. */
+static void test_phase_change_forgets_a_stale_step(void **state)
 {
 	struct transfer *t = add("r");
 	(void)state;
@@ -226,7 +226,7 @@ static void test_a_change_forgets_what_is_stale(void **state)
 	assert_false(transfer_is_busy(t));
 }
 
-static void test_a_wait_for_fetchd_ends_with_the_order(void **state)
+static void test_wait_for_fetchd_ends_with_the_order(void **state)
 {
 	struct transfer_texts texts;
 	struct message m;
@@ -243,8 +243,8 @@ static void test_a_wait_for_fetchd_ends_with_the_order(void **state)
 	assert_int_equal(t->until_s, 0);
 }
 
-/* By ref in byte order, by turn, and how many are in each state. */
-static void test_the_table(void **state)
+/* By ref in byte order, by turn, and the number in each state. */
+static void test_table_of_transfers(void **state)
 {
 	struct transfer *b = add("b"), *a = add("a"), *ab = add("ab");
 	(void)state;
@@ -274,12 +274,12 @@ static void test_the_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TABLE_TEST(test_what_a_phase_shows),
-	    TABLE_TEST(test_what_goes_with_a_phase),
-	    TABLE_TEST(test_what_comes_after_a_job),
-	    TABLE_TEST(test_a_change_forgets_what_is_stale),
-	    TABLE_TEST(test_a_wait_for_fetchd_ends_with_the_order),
-	    TABLE_TEST(test_the_table),
+	    TABLE_TEST(test_state_of_each_phase),
+	    TABLE_TEST(test_ingest_and_job_of_each_phase),
+	    TABLE_TEST(test_steps_after_a_job),
+	    TABLE_TEST(test_phase_change_forgets_a_stale_step),
+	    TABLE_TEST(test_wait_for_fetchd_ends_with_the_order),
+	    TABLE_TEST(test_table_of_transfers),
 	};
 	return cmocka_run_group_tests_name("ingestd transfer", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of the two lower floors share: cmocka with what it needs before it, and a directory to make files in.
+ * cmocka with the headers that it needs, and a directory for files. Shared by the tests of the two lower floors.
  */
 #ifndef SLUICE_TESTS_UNIT_H
 #define SLUICE_TESTS_UNIT_H
@@ -31,8 +31,8 @@
 #define for_each_row(row, rows) for (size_t i_ = 0; i_ < LEN(rows) && ((row) = &(rows)[i_], true); i_++)
 
 /*
- * Whether an emulator runs this, as tests/release says: qemu-user has no system call filters, and its posix_spawn() does
- * not tell that there is nothing to execute.
+ * Whether an emulator runs this (tests/release): qemu-user has no system call filters, and its posix_spawn() does not
+ * report a missing program.
  */
 static inline bool unit_emulated(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For tests that each want an empty directory of their own: `dir`, made before and removed after.
+ * An empty directory `dir` for each test, created before and removed after it.
  */
 #ifndef SLUICE_TESTS_UNIT_DIR_H
 #define SLUICE_TESTS_UNIT_DIR_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file system whose locks lie, for the whole program that includes this: flock(2) as the test says. */
+/* Replaces flock(2) in the whole program that includes this, for file systems whose locks do not work. */
 #ifndef SLUICE_TEST_UNIT_FLOCK_H
 #define SLUICE_TEST_UNIT_FLOCK_H
 
@@ -9,10 +9,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static bool flock_lies; /* it succeeds and does nothing, as on some network file systems */
-static int flock_error; /* or it fails, as on others; 0: it works */
+static bool flock_lies; /* succeed and do nothing, as on some network file systems */
+static int flock_error; /* or fail, as on others; 0: work */
 
-/* In place of the C library's. */
+/* Replaces the C library's function. */
 int flock(int fd, int operation)
 {
 	if (flock_error) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Turning a loop until something holds; a test that turns it in vain fails and says for what. */
+/* Turn a loop until a condition holds. If it never does, the test fails and names the condition. */
 #ifndef SLUICE_UNIT_TURN_H
 #define SLUICE_UNIT_TURN_H
 

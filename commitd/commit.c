@@ -365,6 +365,15 @@ static void finish_move(const struct layout *l, struct commit *c, const struct s
 		c->step = COMMIT_NAMED;
 }
 
+/* Nothing is logged here, beside the loop. Where the content has its name, what stays in commit/ is in nobody's way. */
+static void put_back(const struct layout *l, struct commit *c)
+{
+	int r = custody_put_back(l, c->id);
+	if (r < 0 && c->step == COMMIT_REJECTED)
+		reason_set(&c->why, "%s; cannot put '%s' back: %s", c->why.text, ingest_path(l, c, INGEST_DATA).text,
+			   strerror(-r));
+}
+
 /* From COMMIT_NEW to COMMIT_NAMED, COMMIT_TO_READ or COMMIT_REJECTED. */
 static void give_name(struct layout *l, struct targets *targets, struct commit *c)
 {
@@ -393,7 +402,7 @@ static void give_name(struct layout *l, struct targets *targets, struct commit *
 		break;
 	}
 	if (c->found || c->step == COMMIT_REJECTED)
-		custody_put_back(l, c->id);
+		put_back(l, c);
 }
 
 /*
@@ -498,5 +507,5 @@ void commit_read_back(const struct layout *l, struct commit *c, const atomic_boo
 			reject_errno(c, r, "read back", ingest_path(l, c, INGEST_DATA));
 	}
 	if (c->step == COMMIT_REJECTED)
-		custody_put_back(l, c->id);
+		put_back(l, c);
 }

@@ -71,19 +71,18 @@ static int open_ingest(const struct layout *l, const char *id, int *ret_fd)
 	return r < 0 ? r : dir_open_at(ingest_fd, id, false, ret_fd);
 }
 
-void custody_put_back(const struct layout *l, const char *id)
+int custody_put_back(const struct layout *l, const char *id)
 {
 	AUTO_FD dir_fd = -1;
 	struct stat st;
 	if (!is_there(l, id, &st))
-		return;
+		return 0;
 	int r = open_ingest(l, id, &dir_fd);
 	if (r == 0)
 		r = FAILPOINT(NAME, "custody.put-back", durable_move_at(layout_commit_fd(l), id, dir_fd, INGEST_DATA));
 	if (r == -ENOENT || r == -EEXIST)
 		r = custody_drop(l, id);
-	if (r < 0)
-		(void)log_errno(r, "cannot put '%s/" LAYOUT_COMMIT "/%s' back", layout_path(l), id);
+	return r;
 }
 
 int custody_sync(const struct layout *l)
@@ -101,7 +100,9 @@ static void recover_one(const struct layout *l, const char *id)
 	}
 	log_notice("'%s/" LAYOUT_COMMIT "/%s' was taken and not named: back to its ingest, if that is there",
 		   layout_path(l), id);
-	custody_put_back(l, id);
+	int r = custody_put_back(l, id);
+	if (r < 0)
+		(void)log_errno(r, "cannot put '%s/" LAYOUT_COMMIT "/%s' back", layout_path(l), id);
 }
 
 void custody_recover(const struct layout *l)

@@ -32,9 +32,9 @@ int custody_finish(const struct layout *l, const char *id, int dir_fd);
 
 /*
  * Give back what was taken, if anything was. Where its ingest is gone or has other data, it is removed instead: it is
- * of no use to anybody. What fails leaves it where it is, for the next commit.
+ * of no use to anybody. 0, or -errno: it stays where it is, for the next commit. Any thread.
  */
-void custody_put_back(const struct layout *l, const char *id);
+int custody_put_back(const struct layout *l, const char *id);
 
 /* Remove what was taken: its content has its name. 0, also when nothing is there, or -errno. */
 int custody_drop(const struct layout *l, const char *id);

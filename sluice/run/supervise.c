@@ -35,6 +35,8 @@
 
 #define STAGES             (STAGE_COMMITD - STAGE_FETCHD + 1)
 #define STAGE_ARGS         12
+#define USERS_GONE         1u     /* what the thread that waits for the users' lock says: it has it */
+#define USERS_UNKNOWN      2u     /* it cannot wait */
 #define STOP_WAIT_MS       10000u /* for a stage after SIGTERM, then SIGKILL */
 #define LOCKED_PATIENCE_MS 15000u /* for a daemon of a former supervisor to release its lock */
 
@@ -55,9 +57,8 @@ struct supervisor {
 	int dir_fd;
 	struct stage stages[STAGES];
 	int signal_fd;
-	int idle_fd;  /* readable once the stages have no users; -1: never */
-	int users_fd; /* then, the users lock, exclusively */
-	bool idle;    /* users_fd is ours */
+	int idle_fd; /* readable once the waiting thread says something; -1: never */
+	bool idle;   /* the users' lock is ours */
 	bool stopping;
 	uint64_t kill_ms; /* when stopping: when to use SIGKILL */
 	uint64_t began_ms;
@@ -299,6 +300,14 @@ static void take_signals(struct supervisor *sv)
 	reap(sv);
 }
 
+/* Whether the waiting thread has the users' lock, as it says. */
+static bool is_alone(const struct supervisor *sv)
+{
+	uint64_t said = 0;
+
+	return read(sv->idle_fd, &said, sizeof(said)) == (ssize_t)sizeof(said) && said == USERS_GONE;
+}
+
 static void loop(struct supervisor *sv)
 {
 	while (!sv->stopping || any_runs(sv)) {
@@ -311,7 +320,7 @@ static void loop(struct supervisor *sv)
 		if (fds[0].revents)
 			take_signals(sv);
 		if (fds[1].revents && !sv->stopping) {
-			sv->idle = sv->users_fd >= 0;
+			sv->idle = is_alone(sv);
 			begin_stop(sv, 0);
 		}
 	}
@@ -320,12 +329,12 @@ static void loop(struct supervisor *sv)
 /* A thread of its own, since flock(2) waits and nothing else can tell when the last user leaves. */
 static void *wait_for_users(void *arg)
 {
-	struct supervisor *sv = arg;
-	uint64_t one = 1;
+	const struct supervisor *sv = arg;
+	int users_fd; /* open until the process ends, and so is the lock held */
 
-	if (lock_wait_at(sv->dir_fd, STAGES_USERS, LOCK_EXCLUSIVE, "sluice up", &sv->users_fd) < 0)
-		sv->users_fd = -1;
-	ssize_t n = write(sv->idle_fd, &one, sizeof(one));
+	int r = lock_wait_at(sv->dir_fd, STAGES_USERS, LOCK_EXCLUSIVE, "sluice up", &users_fd);
+	uint64_t says = r < 0 ? USERS_UNKNOWN : USERS_GONE;
+	ssize_t n = write(sv->idle_fd, &says, sizeof(says));
 	(void)n;
 	return NULL;
 }
@@ -375,7 +384,7 @@ static int set_up(struct supervisor *sv)
  */
 static void clean_up(struct supervisor *sv)
 {
-	int users_fd = sv->users_fd;
+	int users_fd;
 
 	if (sv->code != 0 && sv->options->until_idle)
 		return;
@@ -400,7 +409,6 @@ int supervise_run(const struct context *ctx, const struct supervise_options *opt
 	    .dir_fd = dir_fd,
 	    .signal_fd = -1,
 	    .idle_fd = -1,
-	    .users_fd = -1,
 	    .began_ms = clock_mono_ms(),
 	};
 	int r = set_up(&sv);

@@ -32,6 +32,13 @@ HARDEN  := -fPIE
 LINK    := -pie -Wl,--as-needed
 endif
 
+# TSAN=1 builds with the thread sanitizer; use a BUILD of its own.
+ifdef TSAN
+CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+HARDEN  := -fPIE
+LINK    := -pie -Wl,--as-needed
+endif
+
 # FAILPOINTS=1 builds programs that can be struck at named points (common/base/failpoint.h); use a BUILD of its own.
 ifdef FAILPOINTS
 FAILPOINT_OBJ   := $(BUILD)/obj/tests/lib/failpoint.o
@@ -131,6 +138,12 @@ $(BUILD)/tests/$(1): tests/unit/$(1).c $(call stage_lib,$(call program_of,$(1)))
 endef
 $(foreach t,$(UNIT_SRC:tests/unit/%.c=%),$(eval $(call unit_rules,$(t))))
 
+# For check-tsan.
+$(BUILD)/tests/race: $(BUILD)/obj/tests/lib/race.o $(COMMON_LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LINK) -o $@ $^ -lev -lpthread
+
 .PHONY: always
 always:
 
@@ -193,10 +206,10 @@ CHECK_MINUTES := 45
 .PHONY: check
 check: ## test, test under sanitizers, and all the gates
 	@tests/lib/packages build test check power systemd release deb
-	@MAKE="$(MAKE)" MINUTES=$(CHECK_MINUTES) tests/lib/run-stages "build $(PARALLEL)" gates test check-san fuzz-replay fuzz-reach \
+	@MAKE="$(MAKE)" MINUTES=$(CHECK_MINUTES) tests/lib/run-stages "build $(PARALLEL)" gates test check-san check-tsan fuzz-replay fuzz-reach \
 	    $(CHAOS_SHORT) systemd-short release-short check-deb
 
-.PHONY: check-format check-licence check-walls check-calls check-sizes check-layers check-circles check-manpages check-help check-clang check-tidy check-san
+.PHONY: check-format check-licence check-walls check-calls check-sizes check-layers check-circles check-manpages check-help check-clang check-tidy check-san check-tsan
 check-format: ## clang-format agrees
 	@tests/gates/format
 check-licence: ## each file says its licence where it begins
@@ -226,6 +239,14 @@ SAN_LEAVES_OUT := layout_file or kills or completions or memory or pipelines or 
     doctor
 check-san: ## the tests with the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory SAN=1 BUILD=$(SAN_BUILD) test T="not ($(SAN_LEAVES_OUT))"
+
+# What has worker threads: the units that start some, and the system tests that have most of them at work at once.
+TSAN_BUILD := build/tsan
+TSAN_UNITS := $(addprefix $(TSAN_BUILD)/tests/test_,workers loop ingestd_flow ingestd_queue)
+TSAN_T     := everything_at_once or races or killed_between or wrong_bytes or pulls_of_one_layer or pull_all
+check-tsan: ## the tests of what has threads with the thread sanitizer
+	@$(MAKE) --no-print-directory $(if $(Q),-s) $(PARALLEL) TSAN=1 BUILD=$(TSAN_BUILD) build $(TSAN_UNITS) $(TSAN_BUILD)/tests/race
+	@tests/gates/tsan $(TSAN_BUILD) "$(TSAN_T)" $(TSAN_UNITS)
 
 .PHONY: format
 format: ## let clang-format have its way

@@ -93,6 +93,7 @@ class Box:
             "ASAN_OPTIONS": sanitizer,
             "UBSAN_OPTIONS": sanitizer,
             "LSAN_OPTIONS": f"suppressions={pathlib.Path(__file__).with_name('leaks')}:print_suppressions=0",
+            "TSAN_OPTIONS": f"suppressions={pathlib.Path(__file__).with_name('races')}:log_path={self.reports}/san",
         }
 
     def configure(self, text):

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON: what the parser refuses, and that values come and go as they are. */
+/* JSON: what the parser refuses, and that values are kept exactly. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -82,7 +82,7 @@ static void test_odd_escapes(void **state)
 	    {"\"\\uDE00x\"", FFFD "x"},
 	    {"\"\\ud83d\\ud83d\\ude00\"", FFFD "\xf0\x9f\x98\x80"},
 	    {"\"\\ud83d\\ude00\\ude00\"", "\xf0\x9f\x98\x80" FFFD},
-	    {"\"\\\\u0000\\u0000\"", "\\u0000" FFFD}, /* a backslash that is one, and letters */
+	    {"\"\\\\u0000\\u0000\"", "\\u0000" FFFD}, /* an escaped backslash and letters */
 	    {"\"\\u00000\"", FFFD "0"},
 	};
 	(void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stores: made, found, refused, and what lies in them opened. */
+/* Stores: created, found or refused, and access to their content. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -91,7 +91,7 @@ static void test_made_with_parents(void **state)
 	assert_true(unit_exists(&dir, "c/d/store/oci-layout"));
 }
 
-/* What is there is left alone. */
+/* Existing files are not changed. */
 static void test_opened_again(void **state)
 {
 	(void)state;
@@ -106,8 +106,8 @@ static void test_opened_again(void **state)
 	unit_assert_content(&dir, "store/oci-layout", "{ \"imageLayoutVersion\" :\n\"1.9.0\" }");
 }
 
-/* Cut off at any point, creation resumes. */
-static void test_half_made(void **state)
+/* An interrupted creation resumes at any point. */
+static void test_interrupted_creation(void **state)
 {
 	static const char *const rows[][3] = {
 	    {NULL},
@@ -154,8 +154,8 @@ static void test_refused(void **state)
 	    {"a number", "store/oci-layout", "{\"imageLayoutVersion\":1.0}", -EINVAL, -EINVAL, "version 1"},
 	    {"empty mark", "store/oci-layout", "", -EINVAL, -EINVAL, "version 1"},
 	    {"no version", "store/oci-layout", "{}", -EINVAL, -EINVAL, "version 1"},
-	    {"something behind it", "store/oci-layout", OURS "x", -EINVAL, -EINVAL, "version 1"},
-	    {"something before it", "store/oci-layout", "x" OURS, -EINVAL, -EINVAL, "version 1"},
+	    {"trailing bytes", "store/oci-layout", OURS "x", -EINVAL, -EINVAL, "version 1"},
+	    {"leading bytes", "store/oci-layout", "x" OURS, -EINVAL, -EINVAL, "version 1"},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -209,7 +209,7 @@ static void test_long_mark(void **state)
 	assert_int_equal(layout_open(store, LAYOUT_READER, &l, &why), -EINVAL);
 }
 
-/* blobs/ is a link to elsewhere: nothing is made or read through it. */
+/* blobs/ is a symbolic link: nothing is created or read through it. */
 static void test_symlinks_inside(void **state)
 {
 	static const char *const rows[] = {"store/blobs", "store/ingest"};
@@ -227,8 +227,8 @@ static void test_symlinks_inside(void **state)
 	}
 }
 
-/* As skopeo makes one: no ingest/, no blobs/sha512. */
-static void test_store_of_others(void **state)
+/* As created by skopeo: no ingest/, no blobs/sha512. */
+static void test_store_of_another_tool(void **state)
 {
 	(void)state;
 	struct digest d;
@@ -243,7 +243,7 @@ static void test_store_of_others(void **state)
 	assert_true(layout_blobs_fd(l, HASH_SHA256) >= 0);
 	assert_int_equal(layout_blobs_fd(l, HASH_SHA512), -1);
 	assert_int_equal(layout_blob_size(l, &d, &size), -ENOENT);
-	/* It comes later, and is found. */
+	/* A directory that is created later is found. */
 	open_and_close(LAYOUT_COMMITTER);
 	assert_true(layout_blobs_fd(l, HASH_SHA512) >= 0);
 	layout_free(l);
@@ -334,7 +334,7 @@ static void test_ingest_id(void **state)
 	assert_string_equal(id, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-/* In a mount namespace of its own: `name` bound over itself, so that it is another mount of the same file system. */
+/* In a new mount namespace: bind `name` over itself, which makes another mount of the same file system. */
 static int open_with_mount(const char *name, enum layout_role role)
 {
 	char path[FILE_PATH_SIZE];
@@ -367,7 +367,7 @@ static void test_mounts(void **state)
 	}
 }
 
-/* One of each kind, by files that nobody else can open. */
+/* One lock of each kind, in files that nobody else can open. */
 static void test_store_locks(void **state)
 {
 	static const struct {
@@ -405,12 +405,12 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_made_in_either_order, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_made_with_parents, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_opened_again, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_half_made, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_interrupted_creation, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_not_a_directory, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_long_mark, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_symlinks_inside, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_store_of_others, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_store_of_another_tool, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_blobs, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_documents, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_path_and_identity, setup, teardown),

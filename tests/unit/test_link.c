@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two ends of a link in one process, over real pipes: they find each other whoever is first, again after each restart
- * and each broken connection, and nothing of a turn, a backlog or a refusal gets lost.
+ * Two ends of a link in one process, over real pipes. They connect whichever is first, and again after each restart and
+ * broken connection. Turns, backlog and refusals lose nothing.
  */
 
 /* Own */
@@ -22,8 +22,8 @@ struct end {
 	unsigned hellos, new_ones, flushes, lost, turns;
 	unsigned taken, taken_in_turn, most_in_turn;
 	unsigned due;      /* messages to send at the next flush */
-	unsigned pause_at; /* so many taken */
-	uint64_t last;     /* attempt of the last one that was taken */
+	unsigned pause_at; /* pause after this many */
+	uint64_t last;     /* attempt of the last one received */
 };
 
 static struct loop *loop;
@@ -131,13 +131,13 @@ static void both_open(void)
 {
 	end_open(&answerer, LINK_ANSWERS, 7);
 	end_open(&caller, LINK_CALLS, 5);
-	/* The end that answers need not be: it may have answered the caller's first HELLO, which named nobody yet. */
+	/* The answering end need not be: it may have answered the caller's first HELLO, which named nobody yet. */
 	turn_until(link_is_greeted(caller.link));
 	assert_int_equal(link_peer(caller.link), 7);
 	assert_int_equal(link_peer(answerer.link), 5);
 }
 
-static void test_they_find_each_other(void **state)
+static void test_ends_connect(void **state)
 {
 	(void)state;
 	both_open();
@@ -148,8 +148,8 @@ static void test_they_find_each_other(void **state)
 	assert_int_equal(link_peers_out(answerer.link), 1);
 }
 
-/* Neither waits for the other to be there first. */
-static void test_whoever_is_first(void **state)
+/* Either end may start first. */
+static void test_start_in_either_order(void **state)
 {
 	(void)state;
 	end_open(&caller, LINK_CALLS, 5);
@@ -171,7 +171,7 @@ static void test_a_new_caller(void **state)
 	assert_int_equal(link_restarts(answerer.link), 1);
 }
 
-/* The end that stayed notices the broken connection, calls, and meets the successor. */
+/* The remaining end notices the broken connection, calls, and connects to the new one. */
 static void test_a_new_answerer(void **state)
 {
 	(void)state;
@@ -186,7 +186,7 @@ static void test_a_new_answerer(void **state)
 	assert_int_equal(caller.lost, 1);
 }
 
-/* What is due when nobody is there goes out in its order when somebody is, behind the answer. */
+/* Messages without a peer are sent in order when it connects, after the answer. */
 static void test_backlog(void **state)
 {
 	(void)state;
@@ -217,7 +217,7 @@ static void test_pause(void **state)
 	turn_until(caller.taken == 30);
 }
 
-/* What is no message, and what this end does not take: counted, and the rest goes on. */
+/* Invalid and unexpected messages are counted, and the others are delivered. */
 static void test_refusals(void **state)
 {
 	const struct message wrong = {.type = MSG_OK}, other = {.type = MSG_STATUS, .ref = span_str("r")};
@@ -234,7 +234,7 @@ static void test_refusals(void **state)
 	assert_int_equal(counter_values[COUNT_REFUSED_ORDERS] - before, 3);
 }
 
-/* The other end has lost us, and says HELLO again: it is answered, although nothing is new. */
+/* The other end has lost the connection and sends HELLO again. It is answered. */
 static void test_hello_again(void **state)
 {
 	struct message hello = {.type = MSG_HELLO, .incarnation = 5, .peer = 7};
@@ -248,8 +248,8 @@ static void test_hello_again(void **state)
 	assert_true(answerer.flushes > 0);
 }
 
-/* Who was slow to answer answers each HELLO. What went out after the first answer is not said again at the others. */
-static void test_answers_that_come_late(void **state)
+/* A slow end answers each HELLO. Messages sent after the first answer are not sent again after the others. */
+static void test_late_answers(void **state)
 {
 	struct message hello = {.type = MSG_HELLO, .incarnation = 7, .peer = 5};
 	(void)state;
@@ -264,8 +264,8 @@ static void test_answers_that_come_late(void **state)
 	assert_int_equal(caller.hellos, hellos);
 }
 
-/* Connected is not greeted: what would be sent now would be due again with the answer, and be sent twice. */
-static void test_nothing_before_the_greeting(void **state)
+/* Nothing is sent before HELLO is answered, because it would be sent again after the answer. */
+static void test_nothing_is_sent_before_hello_is_answered(void **state)
 {
 	(void)state;
 	end_open(&answerer, LINK_ANSWERS, 7);
@@ -277,7 +277,7 @@ static void test_nothing_before_the_greeting(void **state)
 	assert_int_equal(caller.due, 1);
 	turn_until(answerer.taken == 1);
 	assert_true(link_is_greeted(caller.link));
-	assert_true(caller.hellos <= 2); /* the one of the start, unless the answer was the first, and the answer */
+	assert_true(caller.hellos <= 2); /* the one at start, unless the answer came first, and the answer */
 }
 
 static void say_hello(uint8_t lowest, uint8_t highest)
@@ -292,7 +292,7 @@ static void say_hello(uint8_t lowest, uint8_t highest)
 	assert_int_equal(link_send(caller.link, &hello), 0);
 }
 
-/* One that talks our version and others is a peer; one that does not is none, and hears which we talk. */
+/* An end that also speaks our version is a peer. Another one is refused, and told our version. */
 static void test_versions(void **state)
 {
 	uint64_t before = counter_values[COUNT_REFUSED_ORDERS];
@@ -321,16 +321,16 @@ static void test_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_they_find_each_other, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_whoever_is_first, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_ends_connect, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_start_in_either_order, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_new_caller, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_new_answerer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_backlog, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_pause, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_hello_again, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_answers_that_come_late, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_nothing_before_the_greeting, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_late_answers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_nothing_is_sent_before_hello_is_answered, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
 	};

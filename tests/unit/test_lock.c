@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Locks: who holds them, what happens when the holder dies or takes the file away. */
+/* Locks: who holds them, and what happens when the holder dies or unlinks the file. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
@@ -22,7 +22,7 @@
 #define ROUNDS 300
 #define RACERS 4
 
-/* A child that holds the lock until it is killed. Returns when it has it. */
+/* Start a child that holds the lock until it is killed. Returns when it has the lock. */
 static pid_t holder_start(enum lock_mode mode)
 {
 	int ends[2];
@@ -88,7 +88,7 @@ static void test_holder_is_named(void **state)
 	holder_kill(pid);
 }
 
-/* What the file says is not trusted to be a line of ours. */
+/* The content of the file is not trusted. */
 static void test_strange_content(void **state)
 {
 	(void)state;
@@ -129,7 +129,7 @@ static void test_refused(void **state)
 	unit_assert_content(&dir, "victim", "victim");
 }
 
-/* The directory itself is gone: an answer, not an endless loop. */
+/* The directory is gone: an error, not an endless loop. */
 static void test_no_directory(void **state)
 {
 	(void)state;
@@ -140,7 +140,7 @@ static void test_no_directory(void **state)
 	assert_int_equal(lock_take_at(sub, "lock", LOCK_EXCLUSIVE, "a", &none, NULL), -ENOENT);
 }
 
-/* A waiter that gets the lock of an unlinked file has nothing: it must take the new file's. */
+/* The lock of an unlinked file protects nothing, so a waiter must take the new file's. */
 static void test_wait_through_an_unlink(void **state)
 {
 	(void)state;
@@ -158,7 +158,7 @@ static void test_wait_through_an_unlink(void **state)
 			    ours.st_ino == named.st_ino;
 		_exit(same ? 0 : 1);
 	}
-	/* Until it sleeps in flock(2): then it has the old file open. */
+	/* Wait until it sleeps in flock(2) with the old file open. */
 	char path[64], want[16], line[256] = "";
 	(void)snprintf(want, sizeof(want), "%d ", SYS_flock);
 	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
@@ -175,7 +175,7 @@ static void test_wait_through_an_unlink(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* One racer's rounds: take, check that nobody else is inside, unlink, give back. Exit code 0: never two inside. */
+/* The rounds of one process: lock, check that nobody else is inside, unlink, unlock. Exit code 0: never two inside. */
 static int race(const char *inside)
 {
 	for (int i = 0; i < ROUNDS; i++) {
@@ -226,8 +226,8 @@ static void test_is_held(void **state)
 	}
 }
 
-/* A daemon that starts while a command checks for it serves all the same, after the check. */
-static void test_looking_is_not_holding(void **state)
+/* A daemon that starts while a command checks its lock serves after the check. */
+static void test_check_does_not_stop_a_start(void **state)
 {
 	const struct timespec instant = {.tv_nsec = 2000000};
 	AUTO_FD fd = -1;
@@ -244,8 +244,8 @@ static void test_looking_is_not_holding(void **state)
 	assert_int_equal(waitpid(looker, NULL, 0), looker);
 }
 
-/* Where flock(2) does nothing, or is not there, nobody takes a lock for one. */
-static void test_locks_that_lie(void **state)
+/* If flock(2) does nothing or is not supported, no lock is trusted. */
+static void test_unsupported_locks(void **state)
 {
 	static const struct {
 		bool lies;
@@ -270,7 +270,7 @@ static void test_locks_that_lie(void **state)
 	assert_int_equal(exit_code_of(-EOPNOTSUPP), EX_CONFIG);
 }
 
-/* What an earlier version made so that others can open it, and so lock it, is closed to them. */
+/* A lock file of an earlier version that others could open, and lock, is closed to them. */
 static void test_closed_to_others(void **state)
 {
 	AUTO_FD fd = -1;
@@ -294,9 +294,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_directory, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_wait_through_an_unlink, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_is_held, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test_setup_teardown(test_looking_is_not_holding, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_check_does_not_stop_a_start, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_race_of_unlinkers, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test_setup_teardown(test_locks_that_lie, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_unsupported_locks, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_closed_to_others, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("lock", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines: prefixes, levels, escaping, length, one write each, fields in the journal, the limit on how often. */
+/* Log lines: prefixes, levels, escaping, length, one write each, fields in the journal, the rate limit. */
 
 /* Own */
 #include "tests/unit/stand_in_clock.h"
@@ -16,7 +16,7 @@ static struct unit_dir dir;
 static int real_stderr;
 static char seen[8192];
 
-/* stderr is a file from here on. */
+/* Redirect stderr to a file. */
 static void capture_begin(void)
 {
 	unit_dir_make(&dir);
@@ -27,7 +27,7 @@ static void capture_begin(void)
 	assert_int_equal(close(fd), 0);
 }
 
-/* What has been written to it since. */
+/* The output since then. */
 static const char *captured(void)
 {
 	ssize_t n = pread(STDERR_FILENO, seen, sizeof(seen) - 1, 0);
@@ -91,7 +91,7 @@ static void test_errno(void **state)
 	assert_string_equal(captured(), "prog: cannot open 'x': No such file or directory\n");
 }
 
-/* From here on JOURNAL_STREAM names stderr, or its neighbour, and the journal listens in our directory, or does not. */
+/* Set JOURNAL_STREAM to stderr or to another file; the journal listens in our directory, or does not. */
 static void journal_begin(unsigned wrong, const char *path)
 {
 	char stream[64];
@@ -131,7 +131,7 @@ static void test_journal(void **state)
 	     "x",
 	     "PRIORITY=4\nSYSLOG_IDENTIFIER=prog\nREF=sha256:00\nDIGEST=sha256:01\nHOST=h:5000\n"
 	     "BYTES=18446744073709551615\nERRNO=5\nMESSAGE=x\n"},
-	    {{.host = "h\nPRIORITY=0"}, /* neither a value nor the text can begin a field */
+	    {{.host = "h\nPRIORITY=0"}, /* neither a value nor the text can start a field */
 	     "a\nPRIORITY=0\r\x1b",
 	     "PRIORITY=4\nSYSLOG_IDENTIFIER=prog\nHOST=h\\x0aPRIORITY=0\n"
 	     "MESSAGE=a\\x0aPRIORITY=0\\x0d\\x1b\n"},
@@ -152,7 +152,7 @@ static void test_journal(void **state)
 	assert_int_equal(close(journal), 0);
 }
 
-/* Values that fill an entry cut it short, at a whole field; the text of a line always fits beside a ref. */
+/* Values that fill an entry end it at a whole field. The text of a line always fits beside a ref. */
 static void test_journal_entry_is_bounded(void **state)
 {
 	static char longest[2 * JOURNAL_ENTRY_MAX];
@@ -167,7 +167,7 @@ static void test_journal_entry_is_bounded(void **state)
 	assert_ptr_equal(memchr(e.text, '\n', e.len), e.text + e.len - 1);
 }
 
-static void test_journal_is_away(void **state)
+static void test_absent_journal(void **state)
 {
 	(void)state;
 	journal_begin(0, "/nowhere/journal");
@@ -175,7 +175,7 @@ static void test_journal_is_away(void **state)
 	assert_string_equal(captured(), "<4>x\n");
 }
 
-static void test_journal_is_not_ours(void **state)
+static void test_journal_of_another_stream(void **state)
 {
 	(void)state;
 	journal_begin(1, "/nowhere/journal");
@@ -183,7 +183,7 @@ static void test_journal_is_not_ours(void **state)
 	assert_string_equal(captured(), "prog: x\n");
 }
 
-/* Each row is one call: a text, how often, and what is then on stderr. */
+/* Each row is one call: a text, the number of times, and the new output on stderr. */
 static void test_repeats(void **state)
 {
 	static const struct {
@@ -194,16 +194,16 @@ static void test_repeats(void **state)
 	} rows[] = {
 	    {0, "x", 1, "prog: x\n"},
 	    {1, "x", 57, ""},
-	    {2, "y", 1, "prog: x (repeated 57 times)\nprog: y\n"}, /* before what comes next */
+	    {2, "y", 1, "prog: x (repeated 57 times)\nprog: y\n"}, /* before the next line */
 	    {3, "y", 1, ""},
 	    {4, "x", 1, "prog: y (repeated 1 time)\nprog: x\n"},
 	    {LOG_REPEAT_MS + 3, "x", 3, ""},
-	    {LOG_REPEAT_MS + 4, "x", 1, "prog: x (repeated 4 times)\n"}, /* when its time is over */
-	    {LOG_REPEAT_MS + 5, "x", 1, ""},                             /* and the next count has a time of its own */
+	    {LOG_REPEAT_MS + 4, "x", 1, "prog: x (repeated 4 times)\n"}, /* when its time has passed */
+	    {LOG_REPEAT_MS + 5, "x", 1, ""},                             /* the next count has its own time */
 	    {2 * LOG_REPEAT_MS + 3, "x", 1, ""},
 	    {2 * LOG_REPEAT_MS + 4, "x", 1, "prog: x (repeated 3 times)\n"},
 	    {5 * LOG_REPEAT_MS, "x", 1, "prog: x (repeated 1 time)\n"},
-	    {5 * LOG_REPEAT_MS, "z", 1, "prog: z\n"}, /* nothing is told twice */
+	    {5 * LOG_REPEAT_MS, "z", 1, "prog: z\n"}, /* no count is written twice */
 	    {5 * LOG_REPEAT_MS, "", 1, "prog: \n"},
 	    {5 * LOG_REPEAT_MS, "", 1, ""},
 	};
@@ -216,7 +216,7 @@ static void test_repeats(void **state)
 	}
 }
 
-/* A count is told though no other line comes: by the loop when it is due, and at the end. */
+/* Without another line, a count is written by the loop when it is due, and at the end. */
 static void test_repeats_are_flushed(void **state)
 {
 	(void)state;
@@ -238,12 +238,12 @@ static void test_repeats_are_flushed(void **state)
 	log_flush();
 	assert_string_equal(captured(), "prog: x (repeated 1 time)\n");
 	log_error("x");
-	log_init("prog"); /* a new beginning */
+	log_init("prog"); /* start over */
 	log_error("x");
 	assert_string_equal(captured(), "prog: x (repeated 1 time)\nprog: x\n");
 }
 
-/* What differs in its level or in any field is another line; the count has the fields of the line. */
+/* A line of another level or field is a different line. The count has the fields of its line. */
 static void test_repeats_in_the_journal(void **state)
 {
 	static const struct log_fields rows[] = {{.ref = "r"},
@@ -274,7 +274,7 @@ static void test_repeats_in_the_journal(void **state)
 	assert_int_equal(close(journal), 0);
 }
 
-/* The count is seen however long the line is. */
+/* The count is visible however long the line is. */
 static void test_repeats_of_a_long_line(void **state)
 {
 	(void)state;
@@ -302,7 +302,7 @@ static void test_long_line(void **state)
 	}
 }
 
-/* One place in the code has so many lines, each another one; other places have theirs meanwhile. */
+/* The number of different lines from one place in the code is limited; other places are not affected. */
 static void test_budget(void **state)
 {
 	char text[128];
@@ -329,7 +329,7 @@ static void test_budget(void **state)
 	assert_string_equal(captured(), text);
 }
 
-/* What is debugged is watched. */
+/* Debug lines are not limited. */
 static void test_no_budget_of_debug_lines(void **state)
 {
 	char text[128];
@@ -344,7 +344,7 @@ static void test_no_budget_of_debug_lines(void **state)
 	assert_string_equal(captured(), text);
 }
 
-/* Formats that have no place in the table share one, and none is without. */
+/* Formats without a place in the table share one budget. */
 static void test_many_budgets(void **state)
 {
 	static char formats[200][16];
@@ -384,8 +384,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_errno, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
 	    cmocka_unit_test(test_journal_entry_is_bounded),
-	    cmocka_unit_test_setup_teardown(test_journal_is_away, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_journal_is_not_ours, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_absent_journal, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_journal_of_another_stream, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_repeats, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_repeats_are_flushed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_repeats_in_the_journal, setup, teardown),

@@ -58,7 +58,7 @@ static void test_timer_is_never_early(void **state)
 	(void)state;
 	loop_timer_init(&t, loop, end, NULL);
 	for (size_t i = 0; i < LEN(rows); i++) {
-		nap(5); /* which the loop does not know of */
+		nap(5); /* without the loop's knowledge */
 		uint64_t from_ms = clock_mono_ms();
 		loop_timer_set(&t, rows[i]);
 		assert_true(loop_timer_is_set(&t));
@@ -101,7 +101,7 @@ static void on_tick(void *self)
 		loop_timer_stop(&k->timer);
 }
 
-/* First, then at each interval; stopped from its own callback, after which nothing is watched and the loop returns. */
+/* First, then at each interval. It stops itself in its callback; then nothing is watched and the loop returns. */
 static void test_timer_every(void **state)
 {
 	struct ticker k = {.len = 0};
@@ -115,7 +115,7 @@ static void test_timer_every(void **state)
 	assert_true(k.at_ms[k.len - 1] - from_ms >= 30);
 }
 
-/* All that may be released without ever having been begun. */
+/* Everything may be stopped without having been started. */
 static void test_stop_what_was_not_started(void **state)
 {
 	struct loop_timer t = {0};
@@ -166,7 +166,7 @@ static void test_descriptors(void **state)
 	loop_turn(loop, false);
 	assert_int_equal(calls, 0);
 	assert_int_equal(write(ends[1], "x", 1), 1);
-	/* As long as it is so: level-triggered. */
+	/* Level-triggered. */
 	for (unsigned i = 1; i <= 3; i++) {
 		loop_turn(loop, true);
 		assert_int_equal(calls, i);
@@ -179,7 +179,7 @@ static void test_descriptors(void **state)
 	loop_turn(loop, true);
 	assert_int_equal(calls, 4);
 	assert_int_equal(w.events, LOOP_WRITE);
-	/* Another descriptor in place of the one before. */
+	/* Another descriptor in the same watcher. */
 	loop_io_watch(&w.io, ends[0], LOOP_READ);
 	loop_turn(loop, true);
 	assert_int_equal(w.events, LOOP_READ);
@@ -209,7 +209,7 @@ static void test_wake(void **state)
 	loop_run(loop);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(calls, 1);
-	/* Also one that was sent before the loop ran. */
+	/* A wake-up that was sent before the loop ran. */
 	loop_wake_send(&w);
 	loop_run(loop);
 	assert_int_equal(calls, 2);
@@ -243,7 +243,7 @@ static void drain(void *self)
 		loop_timer_set(&d->timer, 0);
 }
 
-/* What a callback put off is drained before the loop sleeps, and what the hook sets is due at once. */
+/* Work deferred by a callback runs before the loop sleeps, and a timer that the hook sets can be due at once. */
 static void test_hook(void **state)
 {
 	struct draining d = {0};

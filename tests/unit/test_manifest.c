@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Manifests and indexes: what they are, what they may not be at once (CVE-2021-41190), and the choice of a platform. */
+/* Manifests and indexes: how they are told apart (CVE-2021-41190), and the choice of a platform. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -57,7 +57,7 @@ static void test_taken(void **state)
 		assert_int_equal(m.kind, rows[i].kind);
 		assert_string_equal(m.media_type, rows[i].media_type);
 		assert_int_equal(m.entries_len, rows[i].entries);
-		/* The config first, then the layers in their order. */
+		/* The config first, then the layers in order. */
 		if (m.kind == MANIFEST_IMAGE && m.entries_len == 3) {
 			assert_int_equal(m.entries[0].digest.bytes[31], 0xec);
 			assert_int_equal(m.entries[1].digest.bytes[31], 0xe1);
@@ -73,7 +73,7 @@ static void test_refused(void **state)
 		const char *name, *text, *came_as;
 	} rows[] = {
 	    {"empty", "", NULL},
-	    {"no JSON", "x", NULL},
+	    {"not JSON", "x", NULL},
 	    {"array", "[]", NULL},
 	    {"neither", "{" V2 "}", NULL},
 	    {"both", "{" V2 "," LIST "," CONFIG "," LAYERS "}", NULL},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names in index.json: found, given, taken away, and whatever else stands there kept. */
+/* Names in index.json: find, set, remove, and keep everything else. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -220,7 +220,7 @@ static void test_valid(void **state)
 	assert_false(name_is_valid(span_of("a\0b", 3)));
 }
 
-/* An index of exactly `len` bytes, by one long annotation. */
+/* An index of exactly `len` bytes, with one long annotation. */
 static char *index_of_length(size_t len)
 {
 	static const char head[] = HEAD "\"manifests\":[" NAMED("1", "old:1") "],\"x\":\"", tail[] = "\"}";
@@ -232,7 +232,7 @@ static char *index_of_length(size_t len)
 	return text;
 }
 
-/* What is written can be read again: the limit of both is one. */
+/* Reading and writing have the same limit. */
 static void test_limit(void **state)
 {
 	AUTO_FREE char *at = index_of_length(NAMES_INDEX_MAX), *past = index_of_length(NAMES_INDEX_MAX + 1);

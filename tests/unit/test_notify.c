@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the service manager is told: over paths and abstract names, escaped, and by the daemon skeleton at each step. */
+/*
+ * Messages to the service manager: over paths and abstract names, escaped, and from the daemon skeleton at each step.
+ */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -23,7 +25,7 @@
 static struct unit_dir dir;
 static int manager; /* the socket that NOTIFY_SOCKET names */
 
-/* Listen as the manager does; `abstract` is without a file. */
+/* Listen like the manager; `abstract` means without a file. */
 static void listen_at(bool abstract)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -133,7 +135,7 @@ static void test_nobody_listens(void **state)
 	assert_string_equal(heard(0), "");
 }
 
-/* A manager that does not read must not hold us up. */
+/* A manager that does not read must not delay us. */
 static void test_manager_is_behind(void **state)
 {
 	int r = 0;
@@ -147,7 +149,7 @@ static void test_watchdog(void **state)
 {
 	static const struct {
 		const char *usec;
-		int pid; /* ours and so much; -1: not set */
+		int pid; /* added to our pid; -1: not set */
 		uint64_t want;
 	} rows[] = {
 	    {NULL, 0, 0}, {"30000000", 0, 30000000}, {"30000000", -1, 30000000}, {"30000000", 1, 0}, {"x", 0, 0},
@@ -243,7 +245,7 @@ static void test_failed_start_is_not_ready(void **state)
 	expect_exit(daemon_start(69), 69);
 }
 
-/* It is heard as long as the loop turns, and not while it hangs. */
+/* The watchdog is fed while the loop turns, and not while it hangs. */
 static void test_daemon_is_alive(void **state)
 {
 	(void)state;

@@ -199,7 +199,7 @@ static void test_choice(void **state)
 	assert_int_equal(s.colour, 2);
 }
 
-/* What is set from a file is copied: the file's line goes away. */
+/* Values from a file are copied, because the line is not kept. */
 static void test_set_copies(void **state)
 {
 	(void)state;

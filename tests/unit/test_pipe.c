@@ -56,10 +56,10 @@ static void test_send_receive(void **state)
 	assert_int_equal(pipe_receive_fd(push), -1);
 	pipe_close(pull);
 	pipe_close(push);
-	assert_false(unit_exists(&dir, "fetch/orders")); /* the socket goes with who bound it */
+	assert_false(unit_exists(&dir, "fetch/orders")); /* the binder removes its socket */
 }
 
-/* A connecting end that gives up its connection has a new one, whether or not there was one before. */
+/* A connecting end can renew its connection, whether or not it had one. */
 static void test_renew(void **state)
 {
 	struct pipe *push, *pull;
@@ -72,7 +72,7 @@ static void test_renew(void **state)
 	for (int i = 0; i < 3; i++) {
 		int r = -EAGAIN;
 		assert_int_equal(pipe_renew(pull), 0);
-		/* What goes out on the old connection is lost: said until it is heard. */
+		/* Messages on the old connection are lost, so repeat until one arrives. */
 		for (int tries = 0; r == -EAGAIN && tries < WAIT_MS / 10; tries++) {
 			(void)pipe_send(push, &hello);
 			(void)poll(NULL, 0, 10);
@@ -85,7 +85,7 @@ static void test_renew(void **state)
 	pipe_close(push);
 }
 
-/* Whole and partial chunks arrive as they were filled, without a copy on the way in. */
+/* Full and partial chunks arrive unchanged, without a copy when sent. */
 static void test_chunks(void **state)
 {
 	static const size_t lens[] = {1, 4095, CHUNK_PAYLOAD_MAX - 1, CHUNK_PAYLOAD_MAX};
@@ -114,7 +114,7 @@ static void test_chunks(void **state)
 	pipe_close(pull);
 }
 
-/* A binder that comes back is found again, also over the socket that its dead forerunner left. */
+/* A restarted binder is found again, and replaces the socket of its dead predecessor. */
 static void test_reconnect(void **state)
 {
 	struct pipe *push, *pull;
@@ -131,7 +131,7 @@ static void test_reconnect(void **state)
 		receive(pull, &m);
 		assert_int_equal(pipe_losses(push), i);
 		pipe_close(pull);
-		while (pipe_losses(push) == (uint64_t)i) /* nanomsg's own thread sees it, and nothing tells of that */
+		while (pipe_losses(push) == (uint64_t)i) /* nanomsg's own thread notices it, without an event */
 			(void)poll(NULL, 0, 1);
 	}
 	pipe_close(push);
@@ -161,7 +161,7 @@ static void test_bad_message(void **state)
 	pipe_close(pull);
 }
 
-/* The directory of a socket is made for us alone by who binds there; one where others may write is refused. */
+/* The binder creates the directory of its socket, for its user only. One that others can write in is refused. */
 static void test_directories(void **state)
 {
 	static const struct {
@@ -182,7 +182,7 @@ static void test_directories(void **state)
 		assert_int_equal(pipe_open(dir.path, rows[i].name, rows[i].other, &p), 0);
 		assert_true(pipe_connects(p));
 		pipe_close(p);
-		assert_false(unit_exists(&dir, rows[i].dir)); /* only by who binds in it */
+		assert_false(unit_exists(&dir, rows[i].dir)); /* only the binder creates it */
 		assert_int_equal(pipe_open(dir.path, rows[i].name, rows[i].binder, &p), 0);
 		assert_false(pipe_connects(p));
 		assert_int_equal(fstatat(dir.fd, rows[i].dir, &st, 0), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Platforms: one form for each, and which serves which. */
+/* Platforms: the canonical form, and which one runs which. */
 
 /* System */
 #include <inttypes.h>
@@ -31,7 +31,7 @@ static void test_taken(void **state)
 	    {"linux/arm/v6", "linux/arm/v6"},
 	    {"linux/armhf", "linux/arm/v7"},
 	    {"linux/armel", "linux/arm/v6"},
-	    {"linux/armhf/v6", "linux/arm/v7"}, /* the name says it */
+	    {"linux/armhf/v6", "linux/arm/v7"}, /* implied by the name */
 	    {"linux/armv6l", "linux/arm/v6"},
 	    {"linux/i686", "linux/386"},
 	    {"linux/i386/v1", "linux/386"},
@@ -105,10 +105,10 @@ static uint64_t rank(const char *want, const char *have)
 	return platform_rank(&w, &h);
 }
 
-/* The rows are those of containerd's platforms.Only, with the order that it tries them in. */
+/* The rows and their order are those of containerd's platforms.Only. */
 static const struct rank_row {
 	const char *want;
-	const char *better[14]; /* each serves, and better than the next */
+	const char *better[14]; /* suitable platforms, best first */
 	const char *none[9];
 } rank_rows[] = {
     {"linux/amd64",
@@ -140,7 +140,7 @@ static const struct rank_row {
      {"linux/arm64/v8.7", "linux/arm64/v9.2"}},
     {"linux/ppc64le/power9", {"linux/ppc64le/power9"}, {"linux/ppc64le/power10", "linux/ppc64le"}},
     {"linux/riscv64", {"linux/riscv64"}, {"linux/riscv64/rva23u64"}},
-    /* Before Server 2022 a version runs its own alone; whatever the revision. */
+    /* Before Server 2022 a version runs only its own images, of any revision. */
     {"windows(10.0.17763.100)/amd64",
      {"windows(10.0.17763.200)/amd64", "windows(10.0.17763.2)/amd64", "windows/amd64", "windows(10.0.17763)/386"},
      {"windows(10.0.17762)/amd64", "windows(10.0.14393)/amd64", "windows(10.0.20348)/amd64", "windows(6.0.17763)/amd64",
@@ -171,7 +171,7 @@ static void test_rank(void **state)
 	}
 }
 
-/* Without a version of Windows to compare, none is better than another: the first of an index is taken. */
+/* Without a Windows version to compare, all are equal, and the first of an index is chosen. */
 static void test_rank_of_any_version(void **state)
 {
 	(void)state;
@@ -181,7 +181,7 @@ static void test_rank_of_any_version(void **state)
 	assert_true(rank("windows(odd)/amd64", "windows(10.0.1)/amd64") == rank("windows(odd)/amd64", "windows/amd64"));
 }
 
-/* A document's parts stand for themselves: none of them can end another. */
+/* The parts come from a document, and none can change another. */
 static void test_of_parts(void **state)
 {
 	static const struct {
@@ -227,7 +227,7 @@ static void test_host(void **state)
 static void test_one_word(void **state)
 {
 	static const struct {
-		const char *word, *like; /* with a part that is the host's left out */
+		const char *word, *like; /* without a part that defaults to the host's */
 	} rows[] = {
 	    {"arm64", "linux/arm64"}, {"aarch64", "linux/arm64"},   {"armhf", "linux/arm/v7"},
 	    {"arm", "linux/arm/v7"},  {"RISCV64", "linux/riscv64"}, {"linux", "linux/"},

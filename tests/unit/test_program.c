@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The skeleton of a program: which verb runs with which settings, what is refused with which code, and what help says. */
+/* The program skeleton: which verb runs with which settings, exit codes of refusals, and help. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -108,7 +108,7 @@ static const struct program a_daemon = {
     .name = "subject", .options = options, VERBS(daemon_verbs), .read_file = read_file, .check = check, .end = end};
 static const struct program a_tool = {.name = "subject", .options = options, VERBS(tool_verbs)};
 
-/* Run a command line; what it prints to stdout and stderr goes to `ret_output`. */
+/* Run a command line, with its stdout and stderr in `ret_output`. */
 static int call(const struct program *p, const char *line, char ret_output[static OUTPUT_MAX])
 {
 	static char text[1024];

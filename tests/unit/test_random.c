@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chance. */
+/* Random numbers. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -9,7 +9,7 @@
 
 #define DRAWS 64 /* twice as many for the bits */
 
-/* Each bit is set in some and clear in some: that this fails by chance is less likely than that the machine does. */
+/* Each bit is set in some draws and clear in others. A failure by chance is less likely than a hardware error. */
 static void test_each_bit(void **state)
 {
 	uint64_t all64 = UINT64_MAX, any64 = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transfer files: read back whole however far an append got, and refused when they are not ours. */
+/* Transfer files: read back whole after any partial append, and refused if they are not ours. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -61,8 +61,8 @@ static void test_values(void **state)
 	assert_string_equal(t.why.text, "");
 }
 
-/* The last record counts, and takes nothing over from the one before it. */
-static void test_last_counts(void **state)
+/* The last record is used, without fields of an earlier one. */
+static void test_last_record_is_used(void **state)
 {
 	(void)state;
 	struct record t = parse(FULL "ref=" D "\ndigest=" D "\nattempt=8\n" END);
@@ -72,7 +72,7 @@ static void test_last_counts(void **state)
 	assert_string_equal(t.source, "");
 }
 
-/* An append that was cut off at any byte: the record before it counts. A first write: there is none. */
+/* After a partial append the record before it is used; after a partial first write there is none. */
 static void test_torn(void **state)
 {
 	static const char two[] = SMALL FULL;
@@ -91,7 +91,7 @@ static void test_torn(void **state)
 	}
 }
 
-/* The same with rubbish behind the tear, as a disk may leave it. */
+/* The same with garbage behind the tear, as a disk may leave it. */
 static void test_torn_with_zeros(void **state)
 {
 	static const char two[] = SMALL FULL;
@@ -208,7 +208,7 @@ static void test_limits(void **state)
 	assert_int_equal(t.failed, FAIL_MISSING);
 }
 
-/* An ingest directory with that file, or without one where `text` is NULL. */
+/* An ingest directory with that file, or without one if `text` is NULL. */
 static int load(struct unit_dir *dir, const char *id, const char *text, struct record *ret_record, size_t *ret_len)
 {
 	struct reason why = {""};
@@ -256,7 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_round_trip),
 	    cmocka_unit_test(test_values),
-	    cmocka_unit_test(test_last_counts),
+	    cmocka_unit_test(test_last_record_is_used),
 	    cmocka_unit_test(test_torn),
 	    cmocka_unit_test(test_torn_with_zeros),
 	    cmocka_unit_test(test_refused),

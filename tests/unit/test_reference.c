@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Image references: short and full forms, the limits of each part, and what is none. */
+/* Image references: short and full forms, the limits of each part, and invalid ones. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -53,7 +53,7 @@ static void test_taken(void **state)
 		assert_int_equal(r.has_digest, strchr(rows[i].text, '@') != NULL);
 		reference_format(&r, full);
 		assert_string_equal(full, rows[i].full);
-		/* The full form is one, and stays what it is. */
+		/* The full form is valid and does not change. */
 		assert_int_equal(reference_parse(span_str(full), &r, &why), 0);
 		reference_format(&r, full);
 		assert_string_equal(full, rows[i].full);
@@ -161,7 +161,7 @@ static void test_long_host(void **state)
 	}
 }
 
-/* library/ is put before a short name, and counts. */
+/* library/ is added to a short name, and counts towards the limit. */
 static void test_long_short_name(void **state)
 {
 	(void)state;

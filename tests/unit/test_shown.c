@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What people may see of a URL, and of what is nearly one. */
+/* The visible form of a URL, and of text that is almost one. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -50,7 +50,7 @@ static void test_shown(void **state)
 	}
 }
 
-static void test_long_ones_are_cut(void **state)
+static void test_long_text_is_cut(void **state)
 {
 	char got[SHOWN_SIZE], text[400];
 	(void)state;
@@ -77,7 +77,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_shown),
-	    cmocka_unit_test(test_long_ones_are_cut),
+	    cmocka_unit_test(test_long_text_is_cut),
 	};
 	return cmocka_run_group_tests_name("shown", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The line of a blob and that of all, at every width. */
+/* The line of a blob and the total line, at every width. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -42,9 +42,9 @@ static const struct row {
      "0123456789ab done     [======================]         64.0MiB"},
     {"empty and done", ITEM(.state = TRANSFER_COMMITTED, .total = 0), 79,
      "0123456789ab done     [======================]              0B"},
-    {"was there", ITEM(.state = TRANSFER_COMMITTED, .was_here = true, .total = MIB), 79,
+    {"stored already", ITEM(.state = TRANSFER_COMMITTED, .was_here = true, .total = MIB), 79,
      "0123456789ab exists   [======================]          1.0MiB"},
-    {"not asked for yet", {.label = "0123456789ab", .total = MIB}, 39, "0123456789ab pending        0B/1.0MiB"},
+    {"not requested yet", {.label = "0123456789ab", .total = MIB}, 39, "0123456789ab pending        0B/1.0MiB"},
     {"waiting", ITEM(.state = TRANSFER_WAITING, .total = MIB, .text = "for space: 5 GiB are missing"), 79,
      "0123456789ab waiting  for space: 5 GiB are missing"},
     {"waiting until", ITEM(.state = TRANSFER_WAITING, .total = MIB, .until_s = 1090, .text = "the server said so"), 79,
@@ -56,7 +56,7 @@ static const struct row {
      "0123456789ab fetching [====================> ] 1023MiB/1023MiB 1023MiB/s     1s"},
 };
 
-/* Trailing blanks do not show, and are not part of what is wanted. */
+/* Trailing blanks are ignored. */
 static void trim(struct buf *line)
 {
 	while (line->len > 0 && line->data[line->len - 1] == ' ')

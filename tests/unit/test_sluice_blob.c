@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is decided about one blob: each state with all that can be heard in it, and when it is due then. */
+/* The states of a blob: each with all possible answers and events, and the time of the next action. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -8,7 +8,7 @@
 #include "sluice/run/blob.h"
 
 #define NOW   10000u
-#define OTHER UINT64_C(777) /* due before; kept where nothing changes it */
+#define OTHER UINT64_C(777) /* the earlier due time, if it does not change */
 #define LATER (NOW + BLOB_AGAIN_STEP_MS)
 
 static const char *const state_names[BLOB_STATES] = {"new", "followed", "orphaned", "lost", "stored", "done", "failed"};
@@ -81,7 +81,7 @@ static struct blob blob_in(enum blob_state state)
 	};
 }
 
-static void test_all_that_is_heard(void **state)
+static void test_all_answers_and_events(void **state)
 {
 	const struct row *row;
 	(void)state;
@@ -96,7 +96,7 @@ static void test_all_that_is_heard(void **state)
 	assert_int_equal(LEN(rows), 4 * (BLOB_HEARD_FAILED + 1));
 }
 
-static void test_requests_later_and_later(void **state)
+static void test_growing_delays_between_requests(void **state)
 {
 	static const struct {
 		unsigned requests;
@@ -111,7 +111,7 @@ static void test_requests_later_and_later(void **state)
 	}
 }
 
-/* What vanishes before its digest is known may be stored under one that we did not hear. */
+/* A transfer that vanishes before its digest is known may be stored under a digest that we did not learn. */
 static void test_vanished_by_tag(void **state)
 {
 	(void)state;
@@ -125,7 +125,7 @@ static void test_vanished_by_tag(void **state)
 	}
 }
 
-static void test_what_an_answer_says(void **state)
+static void test_fields_of_an_answer(void **state)
 {
 	static const struct {
 		struct message answer;
@@ -173,7 +173,7 @@ static void test_learns(void **state)
 	assert_int_equal(b.digest, BLOB_DIGEST_LEARNED);
 	assert_true(digest_eq(&b.content.digest, &d));
 	assert_string_equal(b.content.media_type, "a/b");
-	/* One that was given is not replaced. */
+	/* A given digest is not replaced. */
 	b = (struct blob){.digest = BLOB_DIGEST_GIVEN};
 	blob_learn(&b, &m);
 	assert_int_equal(b.digest, BLOB_DIGEST_GIVEN);
@@ -183,10 +183,10 @@ static void test_learns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_all_that_is_heard),
-	    cmocka_unit_test(test_requests_later_and_later),
+	    cmocka_unit_test(test_all_answers_and_events),
+	    cmocka_unit_test(test_growing_delays_between_requests),
 	    cmocka_unit_test(test_vanished_by_tag),
-	    cmocka_unit_test(test_what_an_answer_says),
+	    cmocka_unit_test(test_fields_of_an_answer),
 	    cmocka_unit_test(test_learns),
 	};
 	return cmocka_run_group_tests_name("sluice blob", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whom a command takes for its stages. They are played by a child process. */
+/* How a command checks and follows its stages, which a child process plays. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
@@ -21,7 +21,7 @@ static void on_request(void *self, const struct ctl_asker *who, const struct mes
 {
 	struct ctl **ctl = self;
 	const struct message record = {.type = MSG_RECORD, .ref = m->ref, .state = TRANSFER_FETCHING};
-	/* An event about what nobody here asked for, and one about what was. */
+	/* An event of another ref, and one of a requested ref. */
 	const struct message other = {.type = MSG_RECORD, .ref = span_str("other"), .state = TRANSFER_FETCHING};
 	ctl_publish(*ctl, other.ref, &other);
 	ctl_publish(*ctl, record.ref, &record);
@@ -74,7 +74,7 @@ static void stage_kill(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-static void test_whose_store(void **state)
+static void test_stage_of_another_store(void **state)
 {
 	char path[FILE_PATH_SIZE];
 	struct client *c = NULL;
@@ -92,7 +92,7 @@ static void test_whose_store(void **state)
 	assert_int_equal(m.type, MSG_RECORD);
 	while (client_event(c, 100, &m))
 		continue;
-	/* Of what it asked for alone. */
+	/* Only events of the requested ref. */
 	assert_int_equal(client_ask(c, STAGE_INGESTD, &get, &m, &why), 0);
 	assert_true(client_event(c, GUARD_S * 1000, &m));
 	assert_true(span_eq(m.ref, span_str("r")));
@@ -106,8 +106,8 @@ static void test_whose_store(void **state)
 	stage_kill(stage);
 }
 
-/* Whoever waits hears at once that its stage is gone, and from its successor what happens, without asking for it anew. */
-static void test_another_stage(void **state)
+/* A waiting client is told at once that its stage is gone, and receives events of the next one without a request. */
+static void test_restarted_stage(void **state)
 {
 	const struct message get = {.type = MSG_GET, .ref = span_str("r"), .source = span_str("http://x/")};
 	const struct message status = {.type = MSG_STATUS, .ref = span_str("r")};
@@ -154,8 +154,8 @@ static void test_nobody_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_whose_store, unit_dir_set_up, unit_dir_tear_down),
-	    cmocka_unit_test_setup_teardown(test_another_stage, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_stage_of_another_store, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_restarted_stage, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_nobody_answers, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("sluice client", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Images in the store: their size, their platform, and which one a name means. */
+/* Images in the store: size, platform, and lookup by name. */
 
 /* Own */
 #include "tests/unit/unit.h"

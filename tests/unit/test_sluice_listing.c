@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of transfers as a file gets it, as a terminal shows it at every width, and as one that watches sees it. */
+/* The list of transfers: written to a file, shown on a terminal of every width, and watched. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -55,7 +55,7 @@ static void test_narrow(void **state)
 	assert_non_null(strstr(out.data, "cccccccccccc  fetching  16.0MiB/64.0MiB  8.0MiB/s   6s      1\n"));
 }
 
-/* No line is too wide, and no text is lost, at any width. */
+/* At every width, no line is too wide and no text is lost. */
 static void test_no_width_overflows(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the store and the runtime directory are, by default or as configured. */
+/* The places of the store and the runtime directory, by default or as configured. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -69,34 +69,36 @@ static void test_runtime_of_root(void **state)
 			 row->want, row->private);
 }
 
-/* Each place that is not the user's alone is passed over: by owner, by mode, by length, or because it is not there. */
+/*
+ * A place that is not private to the user is skipped: because of its owner, mode or length, or because it is missing.
+ */
 static void test_runtime_of_a_user(void **state)
 {
 	static const struct {
 		const char *name, *xdg, *run_user, *home, *store, *want; /* below the directory; NULL: not set */
 		mode_t mode;                                             /* of "mine" */
-		bool is_others;                                          /* "mine" belongs to somebody else */
+		bool is_others;                                          /* "mine" belongs to another user */
 	} rows[] = {
 	    {"XDG_RUNTIME_DIR", "mine", NULL, "home", "s", "mine/sluice-HEX", 0700, false},
-	    {"others may read it", "mine", NULL, "home", "s", "mine/sluice-HEX", 0755, false},
-	    {"others may write", "mine", NULL, "home", "s", "home/.sluice-HEX", 0777, false},
-	    {"the group may write", "mine", NULL, "home", "s", "home/.sluice-HEX", 0770, false},
-	    {"anybody may, but not remove", "mine", NULL, "home", "s", "home/.sluice-HEX", 01777, false},
-	    {"somebody else's", "mine", NULL, "home", "s", "home/.sluice-HEX", 0700, true},
-	    {"it is not there", "none", NULL, "home", "s", "home/.sluice-HEX", 0700, false},
-	    {"it is a file", "file", NULL, "home", "s", "home/.sluice-HEX", 0700, false},
-	    {"the user's of systemd", NULL, "users", "home", "s", "users/UID/sluice-HEX", 0700, false},
+	    {"others can read it", "mine", NULL, "home", "s", "mine/sluice-HEX", 0755, false},
+	    {"others can write", "mine", NULL, "home", "s", "home/.sluice-HEX", 0777, false},
+	    {"the group can write", "mine", NULL, "home", "s", "home/.sluice-HEX", 0770, false},
+	    {"sticky, anybody can write", "mine", NULL, "home", "s", "home/.sluice-HEX", 01777, false},
+	    {"another user's", "mine", NULL, "home", "s", "home/.sluice-HEX", 0700, true},
+	    {"missing", "none", NULL, "home", "s", "home/.sluice-HEX", 0700, false},
+	    {"a file", "file", NULL, "home", "s", "home/.sluice-HEX", 0700, false},
+	    {"systemd's directory of the user", NULL, "users", "home", "s", "users/UID/sluice-HEX", 0700, false},
 	    {"a state directory", NULL, NULL, "state", "s", "state/.local/state/sluice-HEX", 0700, false},
 	    {"no home", NULL, NULL, NULL, "mine", "mine/.run", 0700, false},
 	    {"no home, and a new store", NULL, NULL, "none", "mine/new", "mine/new/.run", 0700, false},
-	    {"somebody else's store", NULL, NULL, NULL, "mine", "none/UID/sluice-HEX", 0700, true},
+	    {"another user's store", NULL, NULL, NULL, "mine", "none/UID/sluice-HEX", 0700, true},
 	};
 	uid_t uid = geteuid() == 0 ? 1000 : geteuid();
 	struct unit_dir d;
 	char user[FILE_PATH_SIZE], number[32];
 	(void)state;
 	if (geteuid() != 0)
-		skip(); /* whose directories they are is a part of it */
+		skip(); /* needs to change owners */
 	unit_dir_make(&d);
 	(void)snprintf(number, sizeof(number), "%u", (unsigned)uid);
 	(void)snprintf(user, sizeof(user), "users/%s", number);
@@ -129,7 +131,7 @@ static void test_runtime_of_a_user(void **state)
 	unit_dir_remove(&d);
 }
 
-/* One store, one place; another store, another. */
+/* Each store has its own place. */
 static void test_runtime_follows_the_store(void **state)
 {
 	static const struct places_world world = {.uid = 0};
@@ -219,7 +221,7 @@ static void test_private_runtime_is_ours_alone(void **state)
 	assert_int_equal(places_make_runtime(&p, &fd, &made, &why), 0);
 	assert_false(made);
 	assert_int_equal(close(fd), 0);
-	/* A symbolic link, as anyone could plant it in /tmp. */
+	/* A symbolic link, as anyone could plant in /tmp. */
 	assert_int_equal(symlinkat("r", d.fd, "l"), 0);
 	(void)snprintf(p.runtime, sizeof(p.runtime), "%s/l", d.path);
 	assert_int_not_equal(places_make_runtime(&p, &fd, &made, &why), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is written of progress without a terminal. */
+/* Progress output without a terminal. */
 
 /* Own */
 #include "tests/unit/stand_in_clock.h"
@@ -10,7 +10,7 @@
 #define MIB    (UINT64_C(1) << 20)
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-/* What the calls of `play` write to stdout. */
+/* The output of the calls of `play` on stdout. */
 static void capture(enum progress_mode mode, void (*play)(struct progress *p), char *out, size_t room)
 {
 	struct progress *p;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Refs as people give them. */
+/* Refs as users type them. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -42,7 +42,7 @@ static void test_ref_meant(void **state)
 	}
 }
 
-static void test_long_ones(void **state)
+static void test_long_refs(void **state)
 {
 	char text[REF_MAX + 2], ref[REF_MAX + 1];
 	struct reason why;
@@ -59,7 +59,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_ref_meant),
-	    cmocka_unit_test(test_long_ones),
+	    cmocka_unit_test(test_long_refs),
 	};
 	return cmocka_run_group_tests_name("sluice ref", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which stages a runtime directory has, and what is swept out of it. */
+/* Which stages serve in a runtime directory, and which leftovers are removed from it. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -34,7 +34,7 @@ static void test_serve_and_sweep(void **state)
 	for (size_t i = 0; i < LEN(left); i++)
 		unit_write_text(&d, left[i], "");
 	stages_sweep(d.fd);
-	/* The sockets of a live daemon stay, and so does anything that is not ours. */
+	/* Sockets of a live daemon and foreign files are kept. */
 	assert_true(unit_exists(&d, "ingestd/lock") && unit_exists(&d, "fetch/orders") &&
 		    unit_exists(&d, "ingestd/ctl"));
 	assert_false(unit_exists(&d, "seal") || unit_exists(&d, "commitd") || unit_exists(&d, "log"));
@@ -44,14 +44,14 @@ static void test_serve_and_sweep(void **state)
 	stages_sweep(d.fd);
 	assert_int_equal(unit_count(&d), 1);
 
-	/* A supervisor serves before its stages do; a process that only shares its lock is not one. */
+	/* A supervisor serves before its stages do. A process that only shares its lock is not a supervisor. */
 	assert_int_equal(lock_take_at(d.fd, STAGES_UP_LOCK, LOCK_EXCLUSIVE, "test", &mine, NULL), 0);
 	assert_true(stages_serve(d.path));
 	assert_int_equal(flock(mine, LOCK_SH), 0);
 	assert_false(stages_serve(d.path));
 	assert_int_equal(close(mine), 0);
 
-	/* Where they are services, that alone does not mean that they run. */
+	/* Being services does not mean that the stages run. */
 	assert_false(stages_are_services(d.fd));
 	unit_write_text(&d, STAGES_SERVICES, "");
 	assert_true(stages_are_services(d.fd));

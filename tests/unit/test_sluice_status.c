@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What status tells of transfers by the store alone. */
+/* The status of transfers from the store, without a daemon. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
@@ -10,7 +10,7 @@
 /* The code under test */
 #include "sluice/show/status.h"
 
-/* An ingest directory with that record and so much data. */
+/* An ingest directory with that record and amount of data. */
 static void ingest(struct record *record, const char *ref, const char *data)
 {
 	char id[INGEST_ID_SIZE], name[FILE_PATH_SIZE];
@@ -63,7 +63,7 @@ static void test_status_without_a_daemon(void **state)
 	assert_int_equal(status_of_store(layout, span_str("ref:b"), &one, &why), 0);
 	assert_int_equal(status_of_store(layout, span_str("ref:c"), &one, &why), -ENOENT);
 
-	/* One whose record is damaged is left out of the list, and named when it is requested. */
+	/* A transfer with a damaged record is omitted from the list, and reported when it is requested by ref. */
 	ingest(&record, "ref:d", NULL);
 	layout_ingest_id(span_str("ref:d"), id);
 	(void)snprintf(name, sizeof(name), "ingest/%s/transfer", id);

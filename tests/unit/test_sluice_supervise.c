@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a stage is started again. */
+/* When a stage is restarted. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -18,7 +18,7 @@ static void test_respawn(void **state)
 		assert_int_equal(respawn_delay_ms(&r, now), want[i]);
 		r.started_ms = now;
 	}
-	/* One that lived long enough starts anew, at once. */
+	/* A stage that lived long enough is restarted at once. */
 	assert_int_equal(respawn_delay_ms(&r, now + RESPAWN_QUICK_MS), 0);
 	r.started_ms = now + RESPAWN_QUICK_MS;
 	assert_int_equal(respawn_delay_ms(&r, r.started_ms + 1), 0);

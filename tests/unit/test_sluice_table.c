@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Columns as wide as needed, and those that fit. */
+/* Column widths, and the columns that fit. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -23,7 +23,7 @@ static void test_table(void **state)
 	assert_string_equal(text, "A         LONG\nwide one  x     end\\x1b[31m\nb\n");
 }
 
-/* The columns that fit, the same ones in all rows. */
+/* The columns that fit are the same in all rows. */
 static void test_table_row(void **state)
 {
 	static const char *const cells[][3] = {{"A", "BB", "C"}, {"a\u00e9", "", "c"}, {"", "b", ""}};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers, labels and wrapped text as people read them. */
+/* Numbers, labels and wrapped text for users. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -80,10 +80,10 @@ static void test_wrap(void **state)
 	    {"aaa bbb", 8, 9, "  aaa\n  bbb\n"},
 	    {"aaa  bbb", 8, 9, "  aaa\n  bbb\n"},
 	    {"abcdefghij k", 8, 9, "  abcdef\n  ghij k\n"}, /* too long for any line */
-	    {"aaa bbb", 8, 1, "  aaa..\n"},                 /* and more */
+	    {"aaa bbb", 8, 1, "  aaa..\n"},                 /* cut */
 	    {"aaa bbb ccc", 8, 2, "  aaa\n  bbb..\n"},
 	    {"aaa bbb", 9, 1, "  aaa bbb\n"},
-	    {"\u00e9\u00e9\u00e9\u00e9", 8, 9, "  \u00e9\u00e9\u00e9\n  \u00e9\n"}, /* may be wide */
+	    {"\u00e9\u00e9\u00e9\u00e9", 8, 9, "  \u00e9\u00e9\u00e9\n  \u00e9\n"}, /* may be double width */
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a waiting command sends, and what it makes of the answers. The stages are a script: one step for each GET and
- * STATUS in its order; the client is a stand-in that plays it, on a clock that moves only while the command waits.
- * Longer than 500 lines because the script and who plays it are one.
+ * The requests of a waiting command, and how it handles the answers. The stages are a script with one step for each GET
+ * and STATUS in order. A stand-in for the client plays it, on a clock that moves only while the command waits. Longer
+ * than 500 lines because script and player belong together.
  */
 
 /* Own */
@@ -21,25 +21,25 @@
 #define STEPS_MAX  8
 #define LOOP_GUARD 100000u /* calls of the client in one test */
 #define LOOKS      3
-#define NEWS_MS    1500u /* until it hears that it goes on */
+#define NEWS_MS    1500u /* until an event reports progress */
 
 enum play {
 	PLAY_END,
 	PLAY_FETCHING,
-	PLAY_STORE,      /* COMMITTED, and it is */
-	PLAY_STORE_LONG, /* the same, but other bytes are stored */
-	PLAY_LIE,        /* COMMITTED, and nothing is stored */
-	PLAY_STORE_LOST, /* stored, and the transfer is not known any more */
+	PLAY_STORE,      /* COMMITTED, and stored */
+	PLAY_STORE_LONG, /* COMMITTED, but other bytes are stored */
+	PLAY_LIE,        /* COMMITTED, but nothing is stored */
+	PLAY_STORE_LOST, /* stored, and the transfer is forgotten */
 	PLAY_FAILED,
 	PLAY_UNASKED,    /* WAITING for a request */
 	PLAY_SPACE,      /* WAITING for something else */
 	PLAY_LOST,       /* not found */
 	PLAY_REFUSE,     /* ERROR, usage */
-	PLAY_REBORN,     /* not found, and another incarnation from here on */
-	PLAY_TAKEN_OVER, /* FETCHING, and another incarnation from here on */
-	PLAY_RESUMED,    /* WAITING for something else, and another incarnation from here on */
-	PLAY_EVENT,      /* FETCHING, and an event at once that it is committed */
-	PLAY_NEWS,       /* FETCHING, and later an event that it goes on */
+	PLAY_REBORN,     /* not found, and a new incarnation from here on */
+	PLAY_TAKEN_OVER, /* FETCHING, and a new incarnation from here on */
+	PLAY_RESUMED,    /* WAITING for something else, and a new incarnation from here on */
+	PLAY_EVENT,      /* FETCHING, and at once an event that it is committed */
+	PLAY_NEWS,       /* FETCHING, and later an event of progress */
 	PLAY_MISSED,     /* FETCHING, and events may be missed from here on */
 	PLAY_SILENT,     /* no answer ever */
 };
@@ -47,16 +47,16 @@ enum play {
 struct step {
 	enum message_type sent;
 	enum play play;
-	unsigned not_before_ms, not_after_ms; /* since the step before */
+	unsigned not_before_ms, not_after_ms; /* since the previous step */
 };
 
-/* At any time, or so many milliseconds after the step before. */
+/* At any time, or this many milliseconds after the previous step. */
 #define STEP(type, what, from, to)                                                                                     \
 	{                                                                                                              \
 		MSG_##type, PLAY_##what, from, to                                                                      \
 	}
 #define GET(what)            STEP(GET, what, 0, 600)
-#define LOOK(what)           STEP(STATUS, what, WAIT_LOOK_MS, WAIT_LOOK_MS + 100) /* nothing was heard of it */
+#define LOOK(what)           STEP(STATUS, what, WAIT_LOOK_MS, WAIT_LOOK_MS + 100) /* without an event */
 #define GET_AFTER(what, ms)  STEP(GET, what, ms, (ms) + 5)
 #define LOOK_AFTER(what, ms) STEP(STATUS, what, ms, (ms) + 5)
 #define DONE                 BLOB_DONE, FAIL_NONE, NULL
@@ -71,26 +71,26 @@ static const struct row {
 	const char *text;
 } rows[] = {
     {"stored at once", false, {GET(STORE)}, DONE},
-    {"stored after a while, and no event said so", false, {GET(FETCHING), LOOK(FETCHING), LOOK(STORE)}, DONE},
-    {"an event makes it look at once", false, {GET(EVENT), LOOK_AFTER(EVENT, 0), LOOK_AFTER(STORE, 0)}, DONE},
-    {"what it hears of makes no look", false, {GET(NEWS), LOOK_AFTER(STORE, NEWS_MS + WAIT_LOOK_MS)}, DONE},
-    {"events may be missed: it looks at once", false, {GET(MISSED), LOOK_AFTER(FETCHING, 0), LOOK(STORE)}, DONE},
+    {"stored after a while, without an event", false, {GET(FETCHING), LOOK(FETCHING), LOOK(STORE)}, DONE},
+    {"an event causes a look at once", false, {GET(EVENT), LOOK_AFTER(EVENT, 0), LOOK_AFTER(STORE, 0)}, DONE},
+    {"events of progress replace looks", false, {GET(NEWS), LOOK_AFTER(STORE, NEWS_MS + WAIT_LOOK_MS)}, DONE},
+    {"missed events cause a look at once", false, {GET(MISSED), LOOK_AFTER(FETCHING, 0), LOOK(STORE)}, DONE},
     {"stored and forgotten", false, {GET(FETCHING), LOOK(STORE_LOST)}, DONE},
     {"by tag", true, {GET(FETCHING), LOOK(STORE)}, DONE},
-    {"by tag, and too late to hear its digest", true, {GET(FETCHING), LOOK(LOST), GET_AFTER(STORE, 200)}, DONE},
-    {"by tag, and never available",
+    {"by tag, too late to learn its digest", true, {GET(FETCHING), LOOK(LOST), GET_AFTER(STORE, 200)}, DONE},
+    {"by tag, never available",
      true,
      {GET(FETCHING), LOOK(LOST), GET_AFTER(FETCHING, 200), LOOK(LOST), GET_AFTER(FETCHING, 400), LOOK(LOST)},
      FAILED(AGAIN, "aborted")},
-    {"committed, it says, and it is not: requested again",
+    {"reported as committed, but not stored: requested again",
      false,
      {GET(FETCHING), LOOK(LIE), GET_AFTER(STORE, 200)},
      DONE},
-    {"committed at once, and it is not: later and later",
+    {"always reported as committed, never stored: growing delays",
      false,
      {GET(LIE), GET_AFTER(LIE, 200), GET_AFTER(STORE, 400)},
      DONE},
-    {"of another size than it should be", false, {GET(STORE_LONG)}, FAILED(BAD_DATA, "expected 7")},
+    {"stored with a wrong size", false, {GET(STORE_LONG)}, FAILED(BAD_DATA, "expected 7")},
     {"failed", false, {GET(FETCHING), LOOK(FAILED)}, FAILED(NOT_FOUND, "no such")},
     {"refused", false, {GET(REFUSE)}, FAILED(USAGE, "not like this")},
     {"waits, then comes", false, {GET(SPACE), LOOK(SPACE), LOOK(STORE)}, DONE},
@@ -101,11 +101,11 @@ static const struct row {
      DONE},
     {"aborted", false, {GET(FETCHING), LOOK(LOST)}, FAILED(AGAIN, "aborted")},
     {"lost with its ingestd: requested again at once", false, {GET(FETCHING), LOOK(REBORN), GET_AFTER(STORE, 0)}, DONE},
-    {"waits at another ingestd: requested again",
+    {"waits at a new ingestd: requested again",
      false,
      {GET(FETCHING), LOOK(RESUMED), LOOK_AFTER(SPACE, 0), GET_AFTER(STORE, 0)},
      DONE},
-    {"resumed by another ingestd: not requested again",
+    {"resumed by a new ingestd: not requested again",
      true,
      {GET(TAKEN_OVER), LOOK_AFTER(FETCHING, 0), LOOK(STORE)},
      DONE},
@@ -120,11 +120,11 @@ static struct stage {
 	uint64_t incarnation, seen_incarnation;
 	uint64_t now_ms, step_ms;
 	bool event_due, missed;
-	size_t patient; /* so many looks it answers with FETCHING; and at which ones */
+	size_t patient; /* number of looks answered with FETCHING; and their blobs */
 	char looked_at[LOOKS][DIGEST_TEXT_SIZE];
-	uint64_t news_ms; /* when that event comes; 0: none */
+	uint64_t news_ms; /* time of the event; 0: none */
 	char ref[REF_MAX + 1], digest[DIGEST_TEXT_SIZE], expected[DIGEST_TEXT_SIZE];
-	const char *fault; /* what the script did not foresee */
+	const char *fault; /* first deviation from the script */
 } stage;
 
 static void set_clock(uint64_t now_ms)
@@ -210,7 +210,7 @@ static bool follows_script(const struct step *step, enum message_type sent)
 	return !stage.fault;
 }
 
-/* Without a script: each is fetched in silence until it is looked at. */
+/* Without a script: each blob is fetched without events until it is looked at. */
 static struct message serve_all(const struct message *request)
 {
 	stage.gets += request->type == MSG_GET;
@@ -272,7 +272,7 @@ bool client_missed(struct client *c)
 	return missed;
 }
 
-/* Time passes here alone. */
+/* Time passes only here. */
 bool client_event(struct client *c, unsigned wait_ms, struct message *ret_event)
 {
 	(void)c;
@@ -393,7 +393,7 @@ static void test_scripts(void **state)
 	}
 }
 
-/* One that is stored already is requested all the same: its name may not be durable yet. */
+/* A stored blob is requested nevertheless, because its name may not be durable yet. */
 static void test_stored_already(void **state)
 {
 	static const struct step steps[STEPS_MAX] = {GET(STORE)};
@@ -421,11 +421,11 @@ static void test_window(void **state)
 	assert_int_equal(wait_run(waiting, &why), 0);
 	assert_int_equal(stage.gets, 2 * WAIT_WINDOW + 1);
 	assert_int_equal(stage.open_max, WAIT_WINDOW);
-	assert_null(stage.fault); /* however many there are, one is looked at in a while */
+	assert_null(stage.fault); /* one look per interval, however many blobs there are */
 	assert_int_equal(wait_count(waiting, BLOB_FAILED), 2 * WAIT_WINDOW + 1);
 }
 
-/* The look that is an insurance goes to one after the other. */
+/* Periodic looks take turns. */
 static void test_looks_in_turn(void **state)
 {
 	static const char *const texts[LOOKS] = {"a", "b", "c"};
@@ -489,7 +489,7 @@ static int add_and_fail(void *self, struct wait *w, size_t number, struct reason
 	return 0;
 }
 
-/* The hook adds a blob, which moves the array, and finds each to be of no use. */
+/* The hook adds a blob, which moves the array, and fails each blob. */
 static void test_hook_adds_and_fails(void **state)
 {
 	static const struct step steps[STEPS_MAX] = {GET(STORE), GET(REFUSE)};
@@ -531,7 +531,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_answer_ends_it, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_hook_ends_it, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_hook_adds_and_fails, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_interrupted, set_up, tear_down), /* last: it cannot be taken back */
+	    cmocka_unit_test_setup_teardown(test_interrupted, set_up,
+					    tear_down), /* last, because an interrupt cannot be undone */
 	};
 	return cmocka_run_group_tests_name("sluice wait", tests, NULL, NULL);
 }

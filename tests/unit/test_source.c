@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sources: the three kinds, their one form, and what may not stand in an order or in a file. */
+/* Sources: the three kinds, their canonical form, and invalid ones. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -127,7 +127,7 @@ static void test_size_max(void **state)
 		assert_int_equal(source_size_max(span_str(rows[i].source)), rows[i].want);
 }
 
-/* A digest given beside the reference overrides whatever that says. */
+/* A separate digest replaces the tag or digest of the reference. */
 static void test_format_with_digest(void **state)
 {
 	static const struct {

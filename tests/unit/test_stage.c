@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stages' places: one of each, in directories that are its own, and found by those who look for it. */
+/* The stages' directories: one instance of each stage, private directories, and how a stage is found. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
@@ -56,7 +56,7 @@ static void test_claim(void **state)
 	(void)close(run);
 }
 
-/* Whoever can write in one of these directories could take the stage's place. */
+/* Anybody who can write in one of these directories could replace the stage. */
 static void test_wrong_directories(void **state)
 {
 	static const struct {
@@ -134,7 +134,7 @@ static void test_left_over_and_sweep(void **state)
 	assert_int_equal(stage_claim(dir.path, STAGE_COMMITD, &fd, NULL), 0);
 	unit_write_text(&dir, "seal/receipts", "");
 	unit_write_text(&dir, "commitd/ctl", "");
-	assert_false(stage_left_over(dir.fd, STAGE_COMMITD, &name)); /* it lives */
+	assert_false(stage_left_over(dir.fd, STAGE_COMMITD, &name)); /* it is running */
 	stage_sweep(dir.fd, STAGE_COMMITD);
 	assert_true(unit_exists(&dir, "seal/receipts") && unit_exists(&dir, "commitd/lock"));
 	(void)close(fd);
@@ -144,7 +144,7 @@ static void test_left_over_and_sweep(void **state)
 	assert_int_equal(unit_count(&dir), 0);
 }
 
-/* Of a fetchd whose lock we may not look at the note is what there is; of the others, that they take connections. */
+/* If its lock is not accessible, fetchd is found by its holder file, and the others by a connection. */
 static void test_runs_without_the_lock(void **state)
 {
 	struct sockaddr_un address;

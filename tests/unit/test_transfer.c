@@ -21,7 +21,7 @@ static void test_ref_check(void **state)
 	    {"manifest://h.io/a:t", 0},
 	    {"sha256", 0},
 	    {"md5:00", 0},
-	    {"../../etc/passwd", 0}, /* only its hash is ever a name */
+	    {"../../etc/passwd", 0}, /* only its hash is used as a file name */
 	    {"", -EINVAL},
 	    {" ", -EINVAL},
 	    {"a b", -EINVAL},
@@ -79,7 +79,7 @@ static void test_ref_of_source(void **state)
 	}
 }
 
-/* A ref is bounded, and still tells long URLs apart. */
+/* A ref is bounded, and long URLs still have different refs. */
 static void test_refs_of_long_urls(void **state)
 {
 	static const char scheme[] = "https://h/";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The walk over an image: each digest once, within bounds, and told of what cannot be entered. */
+/* The walk over an image: each digest once, within bounds, and faults are reported. */
 
 /* Own */
 #include "tests/unit/unit_dir.h"
@@ -12,7 +12,7 @@
 
 static struct layout *layout;
 
-/* What the walk came to. */
+/* What the walk visited. */
 struct trace {
 	char text[1024]; /* the first letters of the content, documents in capitals, and "!" for a fault */
 	size_t visits;
@@ -66,7 +66,7 @@ static void append(struct buf *out, const char *before, const struct descriptor 
 			 0);
 }
 
-/* A stored index of `len` entries, or, with `config`, a manifest of so many layers. */
+/* A stored index of `len` entries, or, with `config`, a manifest of `len` layers. */
 static struct descriptor store_document(const struct descriptor *config, const struct descriptor *entries, size_t len)
 {
 	AUTO_BUF text = BUF_INIT;
@@ -114,7 +114,7 @@ static int walk(struct descriptor root, struct trace *t)
 	return r;
 }
 
-/* Depth by letter: a root 'A', what it names 'B' or 'b', … */
+/* Letters show the depth: a root 'A', its entries 'B' or 'b', … */
 static void test_order(void **state)
 {
 	struct trace t = {.text = ""};
@@ -172,7 +172,7 @@ static void test_content_that_is_a_document_too(void **state)
 	entries[1] = image;
 	assert_int_equal(walk(store_document(NULL, entries, 2), &t), 0);
 	assert_string_equal(t.text, "Abc");
-	/* In an index, what has no media type is a document. */
+	/* In an index, an entry without a media type is a document. */
 	t = (struct trace){.text = ""};
 	image.media_type[0] = '\0';
 	assert_int_equal(walk(store_document(NULL, &image, 1), &t), 0);
@@ -236,7 +236,7 @@ static void test_depth(void **state)
 	assert_string_equal(t.text, "ABCDE!");
 }
 
-/* As many documents as a root may have, and one more. */
+/* The maximum number of documents, and one more. */
 static void test_documents_max(void **state)
 {
 	static struct descriptor entries[WALK_DOCUMENTS_MAX];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Worker threads: everything submitted is run and done, in order with one thread, and nothing is left behind. */
+/* Worker threads: every job runs and completes, in order with one thread. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -87,7 +87,7 @@ static void test_through_the_loop(void **state)
 	}
 }
 
-/* Freed with everything still under way: all is run and done first. */
+/* A pool that is freed first runs and completes all jobs. */
 static void test_free_waits(void **state)
 {
 	(void)state;

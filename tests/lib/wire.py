@@ -183,11 +183,11 @@ class Ctl:
 class Impostor:
     """
     Binds a socket in place of a stage and gives each who connects the next of `connections`: pieces, and until when.
-    `done` once all are given.
+    `given`: how many were; `done` once all are.
     """
 
     def __init__(self, path, connections):
-        self.connections = connections
+        self.connections, self.given = connections, 0
         self.done = threading.Event()
         self.path = pathlib.Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,15 @@ class Impostor:
             for pieces, until in self.connections:
                 with self.listener.accept()[0] as s:
                     utter(s, pieces, until)
+                self.given += 1
         self.done.set()
+
+    def wait(self, process):
+        """Until all are given, or the process has ended. Each connection may take as long as one wait may."""
+        while not self.done.is_set() and process.poll() is None:
+            before = self.given
+            wait_for(f"connection {before} of {len(self.connections)}",
+                     lambda: self.given > before or self.done.is_set() or process.poll() is not None)
 
     def __enter__(self):
         self.thread.start()

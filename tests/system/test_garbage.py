@@ -259,7 +259,7 @@ def test_impostor_behind_a_socket(box, bad, pipe):
     box.runtime.mkdir()
     with wire.Impostor(box.runtime / pipe.file, connections) as impostor:
         stage = box.popen(pipe.stage)
-        wait_for("the impostor to have sent everything", lambda: impostor.done.is_set() or stage.poll() is not None)
+        impostor.wait(stage)
         assert impostor.done.is_set() != reads(pipe), "an orderly stage has died, or a deadly frame did not kill it"
         if not reads(pipe):
             stage.terminate()

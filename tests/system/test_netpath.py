@@ -26,6 +26,7 @@ LITTLE = 2 * MIB  # for slow links
 QUARTER = len(DATA) // 4
 HOLD_S = float(os.environ.get("NET_HOLD_S", "0"))
 STALL_S = 5 if HOLD_S else 1
+NO_STALL_S = 60  # for faults that TCP corrects: they may take it longer than a short stall timeout
 # What a broken connection may lose: the send buffer of nginx, the window, and a chunk in fetchd.
 IN_FLIGHT = 1 * MIB
 MISSING = Path.missing()
@@ -125,24 +126,27 @@ def was_tried_again(box, times=2):
 # ── faults that TCP corrects ──
 
 
-def test_loss(box, path, serve):
+def test_loss(box, path, serve, authority):
     """2 %."""
+    configure(box, authority, stall_s=NO_STALL_S)
     server = serve()
     path.rules("far", "tcp sport 443 numgen random mod 1000 < 20 counter name hits drop")
     assert end(box, server, begin(box, server)) == (1, 0)
     assert path.hits("far") > 0
 
 
-def test_slow_link(box, path, serve):
+def test_slow_link(box, path, serve, authority):
     """20 Mbit/s."""
+    configure(box, authority, stall_s=NO_STALL_S)
     server, data = serve(size=LITTLE), DATA[:LITTLE]
     path.rate("20mbit")
     assert end(box, server, begin(box, server, data), data) == (1, 0)
     assert path.held_up() > 0
 
 
-def test_delay(box, path, serve):
+def test_delay(box, path, serve, authority):
     """20 ms ± 10 ms, so that packets overtake each other."""
+    configure(box, authority, stall_s=NO_STALL_S)
     server, data = serve(size=LITTLE), DATA[:LITTLE]
     with path.delay(20, 10) as held:
         assert end(box, server, begin(box, server, data), data) == (1, 0)
@@ -151,7 +155,7 @@ def test_delay(box, path, serve):
 
 def test_link_down_shorter_than_the_stall_timeout(box, path, serve, authority):
     """The same connection continues."""
-    configure(box, authority, stall_s=60)
+    configure(box, authority, stall_s=NO_STALL_S)
     server = serve()
     process = begin_and_freeze(box, path, server)
     path.link("down")

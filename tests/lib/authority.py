@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A private certificate authority, by the openssl command, and contexts for servers with its certificates."""
+"""A private CA, made with the openssl command, and TLS contexts for servers with its certificates."""
 
 import datetime
 import ssl
@@ -27,7 +27,7 @@ def openssl(*words):
 
 
 class Authority:
-    """Lives in `directory`; `certificate` is what those who trust it need."""
+    """A CA in `directory`. Clients that trust it need `certificate`."""
 
     def __init__(self, directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -39,13 +39,13 @@ class Authority:
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self.key, "-out", self.certificate)
 
     def issue(self, name, names=NAMES, expired=False):
-        """(certificate, key) for the names; good for two days, or until yesterday."""
+        """(certificate, key) for the names, valid for two days, or until yesterday."""
         key, request, extensions, certificate = (
             self.directory / f"{name}.{kind}" for kind in ("key", "csr", "ext", "pem")
         )
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", request)
         extensions.write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
-        # `openssl x509` of Debian 12 knows no dates, and that of Debian 13 takes no days below 1.
+        # `openssl x509` of Debian 12 has no dates, and that of Debian 13 accepts no days below 1.
         now = datetime.datetime.now(datetime.timezone.utc)
         start, end = (f"{now + datetime.timedelta(days=day):%Y%m%d%H%M%SZ}" for day in ((-2, -1) if expired else (-1, 2)))
         openssl("ca", "-batch", "-notext", "-config", self.config, "-cert", self.certificate, "-keyfile", self.key,
@@ -60,13 +60,13 @@ class Authority:
         return certificate, key
 
     def context(self, name="server", pair=None, **kind):
-        """For a server. It asks for no certificate of the client unless told so by require()."""
+        """For a server that requests no client certificate, unless require() is called."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*(pair or self.issue(name, **kind)))
         return context
 
     def require(self, context):
-        """Let only those in who have a certificate of this authority."""
+        """Accept only clients with a certificate of this CA."""
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(self.certificate)
         return context

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What servers do wrong: a row for each behaviour, with what has to come of it at each of the places where a server may do
-it. A behaviour answers an Exchange `x` in scene `c`: `c.data` is the right content, `c.digest` its digest, `c.other` another
-one under which it can be had, `c.away` a URL of another server that has it. tests/system/test_bad_server.py plays the rows.
+What servers do wrong: a row for each behaviour, with the outcome at each of the places where it may happen. A
+behaviour answers an Exchange `x` in scene `c`: `c.data` is the right content, `c.digest` its digest, `c.other` another
+digest that the server has, `c.away` a URL of another server with the content. tests/system/test_bad_server.py plays
+the rows.
 
-A row says how a command ends, what it says, how many requests of it there were and how many bytes went into bodies.
+A row has the exit code of the command, text of its message, the number of requests and the bytes sent in bodies.
 """
 
 import collections
@@ -18,8 +19,8 @@ TOKEN, MANIFEST, FRESH, RESUMED, HEAD = PLACES = ("token", "manifest", "fresh bl
 RETRIES = 2
 TRIES = 1 + RETRIES
 REDIRECTS_MAX = 8
-FEW = 20  # bytes; less than any content
-IN_FLIGHT = 64 << 20  # what sockets may have taken before the client hung up: Linux lets them grow to half of that
+FEW = 20  # bytes; shorter than any content
+IN_FLIGHT = 64 << 20  # what sockets may have accepted before the client hung up: twice Linux's maximum
 
 Want = collections.namedtuple("Want", "codes says requests sent")
 Case = collections.namedtuple("Case", "name behave wants once slow alone")
@@ -29,14 +30,14 @@ CASES = []
 
 def case(name, behave, *wants, once=False, slow=False, alone=False):
     """
-    A row. `wants`: dictionaries of places, later ones win. `once`: after that the server is right; else it stays so.
-    `slow`: on the server whose stall time-out is short. `alone`: at one place after the other, because they share a pass.
+    A row. `wants`: dictionaries of places, later ones win. `once`: the server behaves at the next request. `slow`: on
+    the server with a short stall_timeout. `alone`: at one place after the other, because they share credentials.
     """
     merged = {place: want for some in wants for place, want in some.items()}
     CASES.append(Case(name, behave, merged, once, slow, alone))
 
 
-# Amounts of bytes: a number or a range, of a scene.
+# Amounts of bytes in a scene: a number or a range.
 
 
 def rest(c):
@@ -51,11 +52,11 @@ def up_to(number):
     return lambda c: range(c.rest + number + 1)
 
 
-refused_early = up_to(0)  # the client hangs up on the head, and what has left by then is chance
+refused_early = up_to(0)  # the client hangs up after the header, and any part of the body may have been sent
 
 
 def at(*places):
-    """Make a function that gives each of these places the same Want."""
+    """A function that returns the same Want for each of these places."""
 
     def want(codes, *says, requests=1, sent=None):
         codes = codes if isinstance(codes, tuple) else (codes,)
@@ -91,10 +92,10 @@ def capped(x, c, limit=10_000):
     x.part(c.data, says=f"bytes {x.start}-{end - 1}/{len(c.data)}", body=c.data[x.start : end])
 
 
-def longer_than_it_says(x, c):
+def longer_than_its_range(x, c):
     where = ("Content-Range", f"bytes {x.start}-{x.start + 99}/{len(c.data)}")
     x.head(206, [where, ("Transfer-Encoding", "chunked")])
-    x.start = None  # the chunks are those of all the content
+    x.start = None  # chunks of the whole content
     x.raw(b"%x\r\n" % len(c.data))
     x.body(c.data)
     x.raw(b"\r\n0\r\n\r\n")
@@ -107,12 +108,12 @@ case("206 that starts early", moved(-1000), resumed(BAD_DATA, "instead of the on
 case("206 that starts late", moved(1000), resumed(BAD_DATA, "instead of the one at"))
 case("206 from the first byte on", moved(-(1 << 30)), resumed(BAD_DATA, "the part at 0", sent=up_to(IN_FLIGHT)))
 case("206 that ends early", capped, resumed(OK, requests=3))
-case("206 that ends behind the end", says("bytes {s}-{n}/{n}"), resumed(BAD_DATA, "makes no sense"))
-case("206 of more than it says", longer_than_it_says, resumed(BAD_DATA, "more than the", sent=up_to(IN_FLIGHT)))
+case("206 that ends past the end", says("bytes {s}-{n}/{n}"), resumed(BAD_DATA, "makes no sense"))
+case("206 longer than its range", longer_than_its_range, resumed(BAD_DATA, "more than the", sent=up_to(IN_FLIGHT)))
 case("206 of another length than its range", lambda x, c: x.part(c.data, body=c.data[x.start : -1]),
      resumed(BAD_DATA, "longer or shorter than announced"))
 case("206 of a longer whole", says("bytes {s}-{e}/9{n}"), resumed(BAD_DATA, "bytes long"))
-case("206 of a whole that is not known", says("bytes {s}-{e}/*"), resumed(OK))
+case("206 of unknown total", says("bytes {s}-{e}/*"), resumed(OK))
 case("206 without a range", says(""), resumed(BAD_DATA, "without saying which"))
 for text in ("items {s}-{e}/{n}", "bytes */{n}", "bytes {s}-{e}/18446744073709551617", "bytes -{e}/{n}", "bytes {e}-{s}/{n}",
              "bytes {s}-{e}", "bytes={s}-{e}/{n}", "bytes {s}-{e}/-{n}", "bytes +{s}-{e}/{n}"):
@@ -131,32 +132,32 @@ for text, number in (("where we are", "{s}"), ("below", "1"), ("past the end", "
 case("416", lambda x, c: x.answer(416), plain(BAD_DATA, "416", sent=nothing), resumed(BAD_DATA, "416", requests=2, sent=nothing))
 
 
-# ── ranges that lie within the content and are refused ──
+# ── valid ranges that are refused ──
 
 
-def all_of_it(c):
+def whole_size(c):
     return len(c.data)
 
 
 def no_ranges(code, then=lambda x, c: x.answer(200, c.data), says=""):
-    """`code` to every range; `then`: what comes to a request for all of it."""
+    """`code` to every range; `then` answers a request for the whole."""
     where = {"Content-Range": says} if says else {}
     return lambda x, c: then(x, c) if x.start is None else x.answer(
         code, headers={name: text.format(n=len(c.data)) for name, text in where.items()})
 
 
 for name, code, where in (("416", 416, ""), ("416 at the end", 416, "bytes */{n}"), ("400", 400, "")):
-    case(f"{name} to a range", no_ranges(code, says=where), resumed(OK, requests=2, sent=all_of_it))
-case("416 once", lambda x, c: x.answer(416), resumed(OK, requests=2, sent=all_of_it), once=True)
-case("416 to a range, and a part of all", no_ranges(416, lambda x, c: x.answer(
+    case(f"{name} to a range", no_ranges(code, says=where), resumed(OK, requests=2, sent=whole_size))
+case("416 once", lambda x, c: x.answer(416), resumed(OK, requests=2, sent=whole_size), once=True)
+case("416 to a range, then 206 for the whole", no_ranges(416, lambda x, c: x.answer(
     206, c.data, {"Content-Range": f"bytes 0-{len(c.data) - 1}/{len(c.data)}"})),
      resumed(BAD_DATA, "a part although all was requested", requests=2, sent=up_to(IN_FLIGHT)))
-case("416 to a range, and all of another length", no_ranges(416, lambda x, c: x.answer(200, c.data[:-1])),
+case("416 to a range, then another length", no_ranges(416, lambda x, c: x.answer(200, c.data[:-1])),
      resumed(BAD_DATA, "bytes long", requests=2, sent=up_to(IN_FLIGHT)))
-case("416 to a range, and all is gone", no_ranges(416, lambda x, c: x.answer(404)),
+case("416 to a range, then 404", no_ranges(416, lambda x, c: x.answer(404)),
      resumed(NOT_FOUND, "404", requests=2, sent=nothing))
-# Each try asks for the range first: it costs less than all that is there.
-case("416 to a range, and all breaks off in the part that is there", no_ranges(416, lambda x, c: x.rest(
+# Each try requests the range first, which costs less than the whole.
+case("416 to a range, then a break within the bytes that are there", no_ranges(416, lambda x, c: x.rest(
     c.data, len(c.data), send=FEW)), resumed(AGAIN, requests=2 * TRIES, sent=lambda c: TRIES * FEW))
 
 
@@ -170,8 +171,8 @@ def length(value):
 for text in ("-1", "many", "", "1e3", "0x10", "99999999999999999999", "12, 13", "+5"):
     case(f"Content-Length '{text}'", length(text), everywhere(BAD_DATA))
 case("two Content-Lengths", lambda x, c: x.rest(c.data, c.rest, [("Content-Length", c.rest + 1)]), everywhere(BAD_DATA))
-case("a list of the same Content-Length", lambda x, c: x.rest(c.data, f"{c.rest}, {c.rest}"), everywhere(OK))
-case("the same Content-Length twice", lambda x, c: x.rest(c.data, c.rest, [("Content-Length", c.rest)]), everywhere(OK))
+case("equal Content-Lengths in a list", lambda x, c: x.rest(c.data, f"{c.rest}, {c.rest}"), everywhere(OK))
+case("equal Content-Lengths in two fields", lambda x, c: x.rest(c.data, c.rest, [("Content-Length", c.rest)]), everywhere(OK))
 case("Content-Length over the size", lambda x, c: x.rest(c.data, c.rest + 100), fresh(BAD_DATA, "bytes long"),
      resumed(BAD_DATA, "longer or shorter"))
 case("Content-Length below the size", lambda x, c: x.rest(c.data, c.rest - 5), everywhere(BAD_DATA))
@@ -182,9 +183,9 @@ case("chunked", lambda x, c: x.chunks(c.data), everywhere(OK))
 case("chunks of one byte", lambda x, c: x.chunks(c.data[: x.end], size=1), at(TOKEN, MANIFEST)(OK))
 case("a chunk without a size", lambda x, c: x.chunks(c.data, end=b"zz\r\n", send=FEW),
      everywhere(BAD_DATA, sent=lambda c: FEW))
-case("a chunk that is too big", lambda x, c: x.chunks(c.data, end=b"fffffffffffffffff\r\n", send=FEW),
+case("oversized chunk", lambda x, c: x.chunks(c.data, end=b"fffffffffffffffff\r\n", send=FEW),
      everywhere(BAD_DATA, sent=lambda c: FEW))
-# The newer libcurl refuses the head, the older one leaves that to us.
+# The newer libcurl refuses the header, the older one leaves that to us.
 for text in ("identity", "chunked, identity", "chunked, chunked", "gzip", "x, chunked"):
     case(f"Transfer-Encoding '{text}'", lambda x, c, text=text: x.rest(c.data, headers=[("Transfer-Encoding", text)]),
          everywhere(BAD_DATA))
@@ -195,7 +196,7 @@ case("trailers", lambda x, c: x.chunks(c.data, end=b"0\r\nContent-Length: 5\r\nX
 
 
 def trailers(line):
-    """Behind all the content, and without an end."""
+    """Endless trailers after the whole content."""
 
     def behave(x, c):
         x.chunks(c.data, end=b"0\r\n")
@@ -205,19 +206,19 @@ def trailers(line):
     return behave
 
 
-# A blob whose every byte has arrived is there, whatever follows.
+# A blob is complete when all its bytes have arrived, whatever follows.
 for name, line in (("", b"X: y\r\n"), (", folded", b" y\r\n"), (" of 4,000 bytes", b"X: " + b"y" * 4000 + b"\r\n")):
     case(f"trailers for ever{name}", trailers(line), blobs(OK), at(TOKEN, MANIFEST)(BAD_DATA, "trailers", sent=rest))
 case("a trailer for ever", trailers(b"y"), blobs(OK), at(TOKEN, MANIFEST)(BAD_DATA, sent=rest))
 
 
-# ── breaking off ──
+# ── broken connections ──
 
 from_the_start = at(TOKEN, MANIFEST)
 
 
 def twice(c):
-    """A few bytes, and then all: anything but a blob starts over."""
+    """A few bytes and then all, because only blobs resume."""
     return c.rest + FEW
 
 
@@ -227,12 +228,12 @@ case("short body without a length", lambda x, c: x.rest(c.data, send=FEW), blobs
      from_the_start(BAD_DATA, sent=lambda c: FEW), once=True)
 case("short chunked body", lambda x, c: (x.chunks(c.data, end=b"", send=FEW), x.hang_up()),
      blobs(OK, requests=2), from_the_start(OK, requests=2, sent=twice), once=True)
-# New bytes give retries back, but not so few, and none that came before.
+# New bytes give retries back, but single bytes do not, and repeated bytes do not.
 case("single bytes for ever", lambda x, c: cut_short(c.data, 1)(x), blobs(AGAIN, requests=TRIES, sent=lambda c: TRIES))
 case("the same bytes for ever", lambda x, c: (x.head(200, {"Content-Length": len(c.data)}), x.body(c.data[:30_000]), x.hang_up()),
      blobs(AGAIN, requests=TRIES, sent=lambda c: TRIES * 30_000))
 case("no body", lambda x, c: x.rest(c.data, c.rest, send=0), everywhere(AGAIN, requests=TRIES, sent=nothing))
-# The first try may be on connections that were idle: libcurl tries up to five of those without a word to us.
+# The first try may use idle connections: libcurl silently tries up to five of them.
 SILENTLY = range(TRIES, TRIES + 6)
 case("no answer", lambda x, c: x.hang_up(), content(AGAIN, "without an answer", requests=SILENTLY, sent=nothing),
      token(AGAIN, "without an answer", requests=TRIES, sent=nothing))
@@ -251,7 +252,7 @@ case("silence in the middle", lambda x, c: (x.rest(c.data, c.rest, send=FEW, end
 
 
 def trickle(x, c):
-    """A kilobyte a second and less: slow, but alive."""
+    """At most 1 kB/s: slow, but making progress."""
     pieces = 8
     x.rest(c.data, c.rest, send=0, end=False)
     start = x.start or 0
@@ -261,20 +262,20 @@ def trickle(x, c):
         x.server.released.wait(0.1)
 
 
-def head_that_trickles(x, c):
-    """Byte by byte, and never a whole line."""
+def trickling_head(x, c):
+    """Byte by byte, never a whole line."""
     x.raw(b"HTTP/1.1 200 OK\r\nX: ")
     while not x.server.released.wait(0.05):
         x.raw(b"y")
 
 
-case("a head that trickles", head_that_trickles, content(AGAIN, "no byte came for", requests=TRIES, sent=nothing),
+case("trickling header line", trickling_head, content(AGAIN, "no byte came for", requests=TRIES, sent=nothing),
      token(AGAIN, requests=TRIES, sent=nothing), head(AGAIN, "no byte came for", requests=TRIES, sent=nothing), slow=True)
 case("trickle", trickle, blobs(OK), manifest(OK), slow=True)
 
 
 def trickles(begin, line):
-    """Whole lines, or bytes that nobody wants, each in time and without an end: `line` again and again."""
+    """`line` again and again, each in time: whole lines, or useless bytes."""
 
     def behave(x, c):
         begin(x, c)
@@ -284,20 +285,20 @@ def trickles(begin, line):
     return behave
 
 
-# What brings nothing nearer is no sign of life.
+# Bytes without progress do not count.
 OVERHEAD = "seconds, except overhead"
 for name, begin, line in (
-    ("a head whose lines trickle", lambda x, c: x.raw(b"HTTP/1.1 200 OK\r\n"), b"X: y\r\n"),
-    ("interim answers that trickle", lambda x, c: None, b"HTTP/1.1 102 Processing\r\n\r\n"),
+    ("trickling header lines", lambda x, c: x.raw(b"HTTP/1.1 200 OK\r\n"), b"X: y\r\n"),
+    ("trickling interim answers", lambda x, c: None, b"HTTP/1.1 102 Processing\r\n\r\n"),
 ):
     case(name, trickles(begin, line), content(AGAIN, OVERHEAD, requests=TRIES, sent=nothing),
          token(AGAIN, requests=TRIES, sent=nothing), head(AGAIN, OVERHEAD, requests=TRIES, sent=nothing), slow=True)
-case("trailers that trickle", trickles(lambda x, c: x.chunks(c.data, end=b"0\r\n"), b"X: y\r\n"), blobs(OK),
+case("trickling trailers", trickles(lambda x, c: x.chunks(c.data, end=b"0\r\n"), b"X: y\r\n"), blobs(OK),
      token(AGAIN, requests=TRIES, sent=lambda c: TRIES * c.rest),
-     manifest(AGAIN, requests=2, sent=lambda c: 2 * c.rest), slow=True)  # all of it came, and nothing proves that it did
-case("a redirect whose body trickles", trickles(lambda x, c: x.head(307, {"Location": c.away, "Content-Length": 60_000}), b"x"),
+     manifest(AGAIN, requests=2, sent=lambda c: 2 * c.rest), slow=True)  # everything came, but nothing proves it
+case("redirect with a trickling body", trickles(lambda x, c: x.head(307, {"Location": c.away, "Content-Length": 60_000}), b"x"),
      content(OK, sent=nothing), slow=True)
-case("a 404 whose body trickles", trickles(lambda x, c: x.head(404, {"Content-Length": 60_000}), b"x"),
+case("404 with a trickling body", trickles(lambda x, c: x.head(404, {"Content-Length": 60_000}), b"x"),
      content(NOT_FOUND, "404", sent=nothing), slow=True)
 
 
@@ -309,7 +310,7 @@ def chunk_extension(x, c):
 
 case("a chunk extension for ever", chunk_extension, at(TOKEN, FRESH, RESUMED)(
     AGAIN, requests=TRIES, sent=lambda c: TRIES * FEW),
-     manifest(AGAIN, requests=2, sent=lambda c: 2 * FEW), slow=True)  # some of it came, and nothing tells which
+     manifest(AGAIN, requests=2, sent=lambda c: 2 * FEW), slow=True)  # some bytes came, but it is unknown which
 
 
 def endless(x, c):
@@ -327,7 +328,7 @@ def endless_chunks(x, c):
 
 
 for name, behave in (("endless body", endless), ("endless chunks", endless_chunks)):
-    # Whether the byte too many is seen before or after all that belong there have proved right.
+    # The excess byte may be seen before or after the content has been verified.
     case(name, behave, token(BAD_DATA, "longer than", sent=up_to(IN_FLIGHT)),
          manifest(BAD_DATA, "more than the allowed 4194304 bytes", sent=up_to(IN_FLIGHT)),
          blobs((OK, BAD_DATA), sent=up_to(IN_FLIGHT)))
@@ -409,7 +410,7 @@ for text in ("-1", "soon", "1e9", "Thu, 01 Jan 1970 00:00:01 GMT", "Mon, 99 Foo 
          everywhere(OK, requests=2), once=True)
 
 
-# ── heads ──
+# ── headers ──
 
 
 def named(digest):
@@ -418,7 +419,7 @@ def named(digest):
 
 OTHER = "sha256:" + "0" * 64
 case("another Docker-Content-Digest", named(OTHER), blobs(BAD_DATA, OTHER), token(OK),
-     manifest(BAD_DATA, OTHER, requests=2, sent=lambda c: 2 * c.rest))  # known after the fact, and begun anew once
+     manifest(BAD_DATA, OTHER, requests=2, sent=lambda c: 2 * c.rest))  # found at the end, after which it starts over once
 for text in ("sha256:../../x", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:" + "A" * 64, "", "x" * 4000):
     case(f"Docker-Content-Digest '{text[:20]}'", named(text), everywhere(OK))
 case("another ETag", lambda x, c: x.rest(c.data, c.rest, [("ETag", '"changed"')]), everywhere(OK))
@@ -430,7 +431,7 @@ case("a field of 1 MiB", lambda x, c: x.rest(c.data, c.rest, [("X", "y" * (1 << 
 case("NUL in a field", lambda x, c: x.rest(c.data, c.rest, [("X", "a\0b")]), everywhere(BAD_DATA))
 case("a line without a colon", lambda x, c: x.rest(c.data, c.rest, [("X", "y\r\nnonsense")]),
      everywhere(BAD_DATA, "without colon"))
-case("a name that ends a line of the journal", lambda x, c: x.rest(c.data, c.rest, [("Content-Type", "a/b\x1b[31m")]), everywhere(OK))
+case("control bytes in a media type", lambda x, c: x.rest(c.data, c.rest, [("Content-Type", "a/b\x1b[31m")]), everywhere(OK))
 
 
 def interim(x, c):
@@ -444,12 +445,12 @@ case("an interim answer alone", lambda x, c: (x.raw(b"HTTP/1.1 100 Continue\r\n\
 case("one interim answer", lambda x, c: (x.raw(b"HTTP/1.1 103 Hints\r\nContent-Length: 3\r\n\r\n"), x.rest(c.data, c.rest)), everywhere(OK))
 for text in (b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", b"HTTP/1.1 20000000000000 OK\r\n\r\n", b"HTTP/1.1 OK\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n",
              b"\0" * 100 + b"\r\n\r\n", b"HTTP/2 200\r\nContent-Length: 0\r\n\r\n", b"\x16\x03\x01\x02\0\x01\0"):
-    # On a connection that had served before it may be the end of a former answer: asked once more, on a new one.
+    # On a reused connection it may be the end of an earlier answer, so the request is repeated on a new one.
     case(f"{text[:16]}", lambda x, c, text=text: (x.raw(text), x.hang_up()), token(BAD_DATA, sent=nothing),
          content(BAD_DATA, requests=range(1, 3), sent=nothing))
 
 
-# ── answers to HEAD, which are to tell a digest; what they do not is for a GET of the tag to tell, which is right ──
+# ── answers to HEAD; without a usable digest, a GET of the tag follows, which the server answers correctly ──
 
 
 def told(c):
@@ -457,7 +458,7 @@ def told(c):
 
 
 def known(x, c, *fields, body=b""):
-    """A body comes in one piece with the head: later it would be the answer to whatever is asked next."""
+    """A body is sent in one piece with the header; later it would be taken for the next answer."""
     x.head(200, [*told(c).items(), *fields], body)
 
 
@@ -482,7 +483,7 @@ case("HEAD redirects to itself", lambda x, c: x.answer(307, headers={"Location":
 case("HEAD redirects to a file", to("file:///etc/passwd"), by_get)
 case("HEAD without an answer", lambda x, c: x.hang_up(), head(AGAIN, "without an answer", requests=SILENTLY, sent=nothing))
 case("HEAD reset", lambda x, c: x.reset(), head(AGAIN, requests=SILENTLY, sent=nothing))
-case("HEAD and silence", lambda x, c: silent()(x), head(AGAIN, "no byte came for", requests=TRIES, sent=nothing), slow=True)
-case("HEAD and nonsense", lambda x, c: (x.raw(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n"), x.hang_up()),
+case("HEAD, then silence", lambda x, c: silent()(x), head(AGAIN, "no byte came for", requests=TRIES, sent=nothing), slow=True)
+case("HEAD, then nonsense", lambda x, c: (x.raw(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n"), x.hang_up()),
      head(BAD_DATA, requests=range(1, 3), sent=nothing))
 case("HEAD with 300 fields", lambda x, c: known(x, c, *[("X", n) for n in range(300)]), head(BAD_DATA, "too long", sent=nothing))

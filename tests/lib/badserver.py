@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A web server that misbehaves as told. A path gets a list of behaviours: the first request is answered by the first, and
-so on; the last one stays. A behaviour is a function of an Exchange; add one by writing one.
+A web server that misbehaves on demand. A path has a list of behaviours: each request is answered by the next one, and
+the last one repeats. A behaviour is a function of an Exchange.
 
     server.on("/blob", short_body(data, 1000), whole(data))
 """
@@ -14,10 +14,10 @@ import socketserver
 import struct
 import threading
 
-Request = collections.namedtuple("Request", "method path range headers ns")  # `ns`: which registry's mirror is asked
+Request = collections.namedtuple("Request", "method path range headers ns")  # `ns`: the registry for which a mirror is asked
 
-PIECE = 16384  # bytes that are sent, and counted, at a time
-STOP_POLL_S = 0.02  # so late may it notice its end, of which there is one for nearly each test
+PIECE = 16384  # bytes sent, and counted, at a time
+STOP_POLL_S = 0.02  # delay of a stop, which almost every test has
 
 
 class Exchange:
@@ -30,38 +30,38 @@ class Exchange:
         self.sent = 0  # bytes of bodies
 
     def range(self):
-        """What `bytes=N-M` asks for: (N, M + 1), M + 1 None when open; (None, None) without a range."""
+        """The range `bytes=N-M` as (N, M + 1); M + 1 is None if it is open; (None, None) without a range."""
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if not found:
             return None, None
         return int(found[1]), int(found[2]) + 1 if found[2] else None
 
     def wanted(self, data):
-        """Which of these bytes were asked for: (from, to)."""
+        """The requested bytes: (from, to)."""
         return self.start or 0, min(self.end or len(data), len(data))
 
     def promise(self, data):
-        """The right head for what was asked for. Returns that, as wanted() does."""
+        """Send the right header for the request. Returns wanted()."""
         start, end = self.wanted(data)
         where = {} if self.start is None else {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}
         self.head(200 if self.start is None else 206, {"Content-Length": end - start, **where})
         return start, end
 
     def head(self, status, headers, behind=b""):
-        """Status line and headers (a dict, or pairs), as they are: no Date, no Server, no help. `behind`: in one piece with it."""
+        """Send a status line and headers (a dict, or pairs) and nothing else. `behind`: bytes in the same piece."""
         pairs = headers.items() if isinstance(headers, dict) else headers
         lines = [f"HTTP/1.1 {status} Said So", *(f"{name}: {value}" for name, value in pairs)]
         self.raw(("\r\n".join(lines) + "\r\n\r\n").encode() + behind)
 
     def raw(self, data):
-        """Bytes that do not count as a body."""
+        """Send bytes that do not count as body."""
         self.handler.wfile.write(data)
 
     def body(self, data):
-        """Send bytes, and count them in `sent`; the client may be gone, which is its right."""
+        """Send bytes and count them in `sent`. The client may have gone."""
         for at in range(0, len(data) if self.method != "HEAD" else 0, PIECE):
             piece = data[at : at + PIECE]
-            self.sent += len(piece)  # before the client can have them and look here
+            self.sent += len(piece)  # before the client can have them
             self.handler.wfile.write(piece)
         self.handler.wfile.flush()
 
@@ -70,7 +70,7 @@ class Exchange:
         self.body(data)
 
     def part(self, data, says=None, body=None, headers=None):
-        """The 206 that was asked for. `says`: another Content-Range, "" for none; `body`: other bytes."""
+        """The requested 206. `says`: another Content-Range, "" for none; `body`: other bytes."""
         start, end = self.wanted(data)
         says = f"bytes {start}-{end - 1}/{len(data)}" if says is None else says
         self.answer(206, data[start:end] if body is None else body,
@@ -78,8 +78,8 @@ class Exchange:
 
     def rest(self, data, length=None, headers=(), send=None, end=True):
         """
-        What was asked for, under a head with `length` as its Content-Length (None: none), `send` bytes of it (None:
-        all), and then the end of the connection.
+        The requested bytes with `length` as Content-Length (None: none), `send` bytes of them (None: all), and then the
+        end of the connection.
         """
         start, stop = self.wanted(data)
         pairs = [*headers]
@@ -93,7 +93,7 @@ class Exchange:
             self.hang_up()
 
     def chunks(self, data, size=5000, end=b"0\r\n\r\n", headers=(), send=None):
-        """What was asked for, or `send` bytes of it, in chunks; `end`: what comes behind the last one."""
+        """The requested bytes, or `send` of them, in chunks; `end`: what follows the last chunk."""
         self.rest(data, headers=[*headers, ("Transfer-Encoding", "chunked")], send=0, end=False)
         asked = data[self.start : self.end][:send]
         for at in range(0, len(asked), size):
@@ -105,7 +105,7 @@ class Exchange:
         self.handler.wfile.flush()
 
     def is_read(self):
-        """Whether the client has read all that was sent, or is gone."""
+        """Whether the client has read everything that was sent, or has gone."""
         ends = [f":{port:04X}" for port in (self.handler.client_address[1], self.handler.connection.getsockname()[1])]
         with open("/proc/net/tcp") as table:
             rows = [line.split() for line in table]
@@ -114,7 +114,7 @@ class Exchange:
         return int(unread, 16) == int(unsent, 16) == 0
 
     def hang_up(self):
-        """An orderly end, whatever was promised."""
+        """End the connection in order, whatever was promised."""
         self.handler.close_connection = True
 
     def reset(self):
@@ -141,7 +141,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             super().finish()
         except (OSError, ValueError):
-            pass  # reset by us or gone by itself
+            pass  # reset by us, or the client has gone
 
     def log_message(self, *_):
         pass
@@ -150,20 +150,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     daemon_threads = True
-    request_queue_size = 128  # where it is full, the client's kernel tries again a second later
+    request_queue_size = 128  # if it is full, the client's kernel tries again a second later
 
     def process_request(self, request, client_address):
         self.owner.connections += 1
         super().process_request(request, client_address)
 
     def finish_request(self, request, client_address):
-        """In a thread of its own already, so that a slow handshake delays nobody."""
+        """In the request's own thread, so that a slow handshake delays nobody."""
         if self.tls:
             request = self.tls.wrap_socket(request, server_side=True)
         super().finish_request(request, client_address)
 
     def handle_error(self, request, client_address):
-        pass  # a client that leaves in the middle is the test's business
+        pass  # a client that leaves early is checked by the test
 
 
 class Threads6(Threads):
@@ -171,7 +171,7 @@ class Threads6(Threads):
 
 
 class BadServer:
-    """`tls`: an ssl context of a server, for https."""
+    """`tls`: a server's ssl context, for https."""
 
     def __init__(self, address="127.0.0.1", tls=None):
         self.server = (Threads6 if ":" in address else Threads)((address, 0), Handler)
@@ -181,7 +181,7 @@ class BadServer:
         self.address = f"{address}:{self.server.server_address[1]}"
         self.routes, self.requests, self.connections = {}, [], 0
         self.lock = threading.Lock()
-        self.released = threading.Event()  # ends every silence
+        self.released = threading.Event()  # ends all silent behaviours
         self.thread = threading.Thread(target=self.server.serve_forever, args=(STOP_POLL_S,), daemon=True)
         self.thread.start()
 
@@ -215,7 +215,7 @@ class BadServer:
             return [r for r in self.requests if r.path == path and r.method == method]
 
     def image(self, name, tag, manifest, media_type, blobs=()):
-        """Serve a manifest under its tag, rightly, and blobs under their digests: {digest: behaviours}."""
+        """Serve a manifest by its tag, and blobs by digest: {digest: behaviours}."""
         self.on(f"/v2/{name}/manifests/{tag}", whole(manifest, {"Content-Type": media_type}))
         for digest, behaviours in dict(blobs).items():
             self.on(f"/v2/{name}/blobs/{digest}", *behaviours)
@@ -225,7 +225,7 @@ class BadServer:
 
 
 def whole(data, headers=None):
-    """As it should be, ranges included."""
+    """Behave correctly, with ranges."""
 
     def behave(x):
         total = len(data)
@@ -246,12 +246,12 @@ def status(code, headers=None, data=b""):
 
 
 def ignores_range(data):
-    """200 and everything, whatever was asked."""
+    """200 with the whole content, for every request."""
     return lambda x: x.answer(200, data)
 
 
 def shifted_range(data, by):
-    """A 206 that begins `by` bytes beside what was asked for, and says so."""
+    """A 206 that starts `by` bytes off, and says so."""
 
     def behave(x):
         start = max(0, (x.start or 0) + by)
@@ -262,7 +262,7 @@ def shifted_range(data, by):
 
 
 def wrong_total(data, total):
-    """A 206 of the right bytes out of a wrong whole."""
+    """A 206 of the right bytes with a wrong total."""
 
     def behave(x):
         end = x.end or len(data)
@@ -273,7 +273,7 @@ def wrong_total(data, total):
 
 
 def cut_short(data, after, reset=False):
-    """Promises all that was asked for, sends `after` bytes of it, and ends the connection."""
+    """Promises the requested bytes, sends `after` of them, and ends the connection."""
 
     def behave(x):
         start, end = x.promise(data)
@@ -300,7 +300,7 @@ def silent(data=b"", after=0):
 
 
 def in_parts(data, size, gate=None):
-    """`size` bytes of what was asked for, and the rest of it when `gate`, an event, is set, or the test ends."""
+    """`size` of the requested bytes, and the rest when `gate`, an event, is set, or the test ends."""
 
     def behave(x):
         start, end = x.promise(data)
@@ -312,7 +312,7 @@ def in_parts(data, size, gate=None):
 
 
 def endless(data):
-    """No length, and more than the whole."""
+    """No length, and more than the whole content."""
 
     def behave(x):
         x.head(200, {"Connection": "close"})
@@ -324,7 +324,7 @@ def endless(data):
 
 
 def in_steps(data, ends, gate, with_length=True):
-    """Sends up to each of `ends`, for each further one waits for `gate`, a semaphore, and then says nothing more."""
+    """Sends up to each of `ends` in turn, waiting for `gate`, a semaphore, between them; then it is silent."""
 
     def behave(x):
         x.head(200, {"Content-Length": len(data)} if with_length else {"Connection": "close"})

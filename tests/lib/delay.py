@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Hold the packets of a netfilter queue for a while, without any library:
+Delay the packets of a netfilter queue, without any library:
 
     delay.py QUEUE DELAY_MS JITTER_MS
 
-Says "ready", and at the end of standard input how many there were. With jitter, packets overtake each other.
+Prints "ready", and at the end of standard input the number of packets. With jitter, packets overtake each other.
 """
 
 import heapq
@@ -31,7 +31,7 @@ def message(kind, queue, payload):
 
 
 def packet_ids(data):
-    """The ids of the packets in what netlink brought."""
+    """The ids of the packets in data from netlink."""
     while len(data) >= 16:
         length, kind = struct.unpack_from("=IH", data)
         if kind == NFNL_SUBSYS_QUEUE << 8 | PACKET:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small file systems, to be filled up: made for one test, and gone with it."""
+"""Small file systems to fill up, each made for one test."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ def run(*command):
 
 
 def why_not(kind):
-    """Why this machine has no file system of that kind for us; None: it has."""
+    """Why this machine cannot mount a file system of that kind; None: it can."""
     probe = {
         "tmpfs": "mount -t tmpfs none /mnt",
         "ext4": "truncate -s 8M /tmp/$$.img; trap 'rm /tmp/$$.img' EXIT; mkfs.ext4 -q /tmp/$$.img; mount -o loop /tmp/$$.img /mnt",
@@ -26,7 +26,7 @@ def why_not(kind):
 
 
 class Disk:
-    """A mounted file system with `ballast` on it, beside whatever a test puts there."""
+    """A mounted file system with a file `ballast` to fill it."""
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
@@ -43,13 +43,13 @@ class Disk:
         return status.f_bavail * status.f_frsize
 
     def leave(self, size):
-        """Fill it so that `size` bytes are left."""
+        """Fill it except for `size` bytes."""
         self.ballast.unlink(missing_ok=True)
         with open(self.ballast, "wb") as f:
             os.posix_fallocate(f.fileno(), 0, self.free - size)
 
     def fill(self):
-        """Until nothing goes in any more."""
+        """Fill it completely."""
         with contextlib.suppress(OSError), open(self.ballast, "ab", buffering=0) as f:
             while f.write(bytes(1 << 16)):
                 pass
@@ -61,7 +61,7 @@ class Disk:
         self.ballast.unlink()
 
     def take_inodes(self, left):
-        """Make empty files until only so many inodes are left."""
+        """Create empty files until only this many inodes are left."""
         directory = self.path / "inodes"
         directory.mkdir()
         for i in range(os.statvfs(self.path).f_favail - left):
@@ -93,7 +93,7 @@ def on_loop(kind, directory, size, *options):
 
 
 def tmpfs(directory, size, inodes=0):
-    """`inodes`: 0 is as many as anybody likes."""
+    """`inodes`: 0 means no limit."""
     return mounted(directory / "disk", "-t", "tmpfs", "-o", f"size={size},nr_inodes={inodes}", "none")
 
 
@@ -102,7 +102,7 @@ def ext4(directory, size):
 
 
 class Quota(Disk):
-    """A subvolume of btrfs, whose limit is not in what statvfs(2) says."""
+    """A subvolume of btrfs with a limit that statvfs(2) does not show."""
 
     def __init__(self, path):
         super().__init__(path)

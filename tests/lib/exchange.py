@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-An ingestd that somebody took over, at work in its own directory: it exchanges the data that it sealed for other bytes
-of the same length, mode and times, over and over, until the ingest is gone. It says when it begins.
+A compromised ingestd at work in its own directory: it exchanges the sealed data for other bytes of the same length,
+mode and times, over and over, until the ingest is gone. It prints a line when it begins.
 
     python3 exchange.py INGEST ID...
 """

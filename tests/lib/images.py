@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images and blobs to pull: built here, and pushed to a registry by the distribution spec's monolithic upload."""
+"""Images and blobs to pull, pushed to a registry by the distribution spec's monolithic upload."""
 
 import hashlib
 import http.client
@@ -27,7 +27,7 @@ def digest_of_file(path, algorithm="sha256"):
 
 
 def random_file(path, size):
-    """A file that no compression and no luck can shorten; returns its digest."""
+    """Make an incompressible file. Returns its digest."""
     running = hashlib.sha256()
     with open(path, "wb") as f:
         for start in range(0, size, PIECE):
@@ -56,8 +56,8 @@ def manifest_blob(config, layers):
 
 class Pusher:
     """
-    Pushes into one repository of a registry at HOST:PORT; `headers` go with every request (Authorization, say). `tls`:
-    the context of a client, for https.
+    Pushes into one repository of a registry at HOST:PORT. Every request has `headers` (such as Authorization). `tls`: a
+    client's ssl context, for https.
     """
 
     def __init__(self, address, name, headers=None, tls=None):
@@ -98,7 +98,7 @@ class Pusher:
         return descriptor(data, media_type)
 
     def image(self, tag, layers, architecture="amd64"):
-        """An image of layers that are there already; returns its manifest's descriptor."""
+        """Push an image of existing layers. Returns the descriptor of its manifest."""
         config = config_blob(architecture)
         self.blob_bytes(config)
         return self.manifest(tag, manifest_blob(config, layers))

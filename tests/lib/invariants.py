@@ -1,21 +1,21 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """
-What always holds of a store, whatever was killed on the way:
+Invariants of a store, which hold whatever was killed:
 
     tests/lib/invariants.py STORE [--settled] [--runtime DIR]
 
-Prints what is wrong, a line each, and exits with 1 if something is. --settled: the stages have started and stopped
-cleanly since the last fault, so that nothing half-made may be left. --runtime: nothing runs there any more, so nothing
+Prints a line for each violation, and exits with 1 if there is one. --settled: the stages have started and stopped
+cleanly since the last fault, so nothing incomplete may be left. --runtime: no stage runs there any more, so nothing
 holds a lock, a socket or a file of either.
 
  - every name in blobs/ hashes to itself and has mode 0444
- - index.json is valid and names whole images only
- - what commitd has taken and not named is sealed, and its ingest is there; nobody else may enter that directory
- - every ingest has an owner (a ref that it belongs to) and an age; it can resume from what is there, or says why it stopped
- - no slot vouches for bytes that are not there
+ - index.json is valid and names only complete images
+ - data in commitd's custody is sealed, and its ingest exists; nobody else can enter that directory
+ - every ingest has a ref and an age; it can resume from its data, or has the reason why it stopped
+ - no slot covers bytes that are missing
  - no lock can be opened by another user
- - no file, lock, descriptor or socket that no state explains
+ - every file, lock, descriptor and socket is explained by a state
 """
 
 import argparse
@@ -35,7 +35,7 @@ HEX_DIGITS = {"sha256": 64, "sha512": 128}
 INGEST_FILES = {"transfer", "data", "checkpoint", "lock"}
 IMAGE_LAYOUT_VERSION = "1.0.0"
 RECORD_END = "end=1\n"
-SLOT_BYTES, DURABLE_SLOTS = 512, (4096, 8192)  # as ingestd/disk/checkpoint.h says
+SLOT_BYTES, DURABLE_SLOTS = 512, (4096, 8192)  # as in ingestd/disk/checkpoint.h
 RUNTIME_FILES = re.compile(r"(fetchd|ingestd|commitd)(/(lock|holder))?|fetch|seal|up\.lock|users|supervisor|log")
 INDEXES = {
     "application/vnd.oci.image.index.v1+json",
@@ -114,7 +114,7 @@ class Checker:
             return
         if stat.S_IMODE(status.st_mode) != 0o444:
             self.wrong(path, f"mode {stat.S_IMODE(status.st_mode):o}, not 444")
-        if status.st_nlink != 1 and self.settled:  # a kill between link and unlink leaves two for a while
+        if status.st_nlink != 1 and self.settled:  # after a kill between link and unlink there are two for a while
             self.wrong(path, f"{status.st_nlink} links")
         running = hashlib.new(algorithm)
         with open(path, "rb") as f:
@@ -135,7 +135,7 @@ class Checker:
         for entry in index["manifests"]:
             name = entry.get("annotations", {}).get("org.opencontainers.image.ref.name")
             if name is not None and name in seen:
-                self.wrong(path, f"the name '{name}' stands there twice")
+                self.wrong(path, f"the name '{name}' appears twice")
             seen.add(name)
             if entry.get("mediaType") not in INDEXES | MANIFESTS:
                 self.wrong(path, f"'{name}' is a '{entry.get('mediaType')}', no image")
@@ -143,7 +143,7 @@ class Checker:
             self.whole(entry, f"image '{name}'", left_out.split(","))
 
     def whole(self, descriptor, subject, left_out):
-        """Everything that the descriptor leads to is stored with the size that it says, or listed as left out."""
+        """Check that everything below the descriptor is stored with its size, or listed as left out."""
         algorithm, _, digits = str(descriptor.get("digest", "")).partition(":")
         path = self.store / "blobs" / algorithm / digits
         if not path.exists() and descriptor.get("urls") and descriptor["digest"] in left_out:
@@ -171,14 +171,14 @@ class Checker:
             if is_regular(path) and stat.S_IMODE(path.lstat().st_mode) != 0o600:
                 self.wrong(path, f"mode {stat.S_IMODE(path.lstat().st_mode):o}: others can lock it")
 
-    # ── what commitd has taken ──
+    # ── commitd's custody ──
 
     def taken(self):
         root = self.store / "commit"
         if not os.path.lexists(root):
             return
         if not root.is_dir() or stat.S_IMODE(root.lstat().st_mode) & 0o777 != 0o700:
-            self.wrong(root, "not a directory that its owner alone may enter")
+            self.wrong(root, "not a directory that only its owner can enter")
             return
         for path in sorted(root.iterdir()):
             transfer = self.store / "ingest" / path.name / "transfer"
@@ -187,7 +187,7 @@ class Checker:
             if not re.fullmatch(r"[0-9a-f]{64}", path.name) or not is_regular(path):
                 self.wrong(path, "not the data of an ingest")
             elif stat.S_IMODE(path.lstat().st_mode) != 0o444:
-                self.wrong(path, f"taken with mode {stat.S_IMODE(path.lstat().st_mode):o}, not 444")
+                self.wrong(path, f"in custody with mode {stat.S_IMODE(path.lstat().st_mode):o}, not 444")
             elif not is_regular(transfer) or "sealed" not in (last_record(transfer.read_text(errors="replace")) or {}):
                 self.unexplained(path)
 
@@ -237,12 +237,12 @@ class Checker:
             self.slots(directory, size or 0)
 
     def is_stored(self, keys):
-        """Its data has moved: a power cut may leave the blob's name, and a record from before the seal."""
+        """The data has moved. A power cut may leave the blob's name with a record from before the seal."""
         algorithm, _, digits = keys.get("digest", "").partition(":")
         return bool(digits) and (self.store / "blobs" / algorithm / digits).exists()
 
     def sealed(self, data, size, keys):
-        """All of it is here, or has moved to its name."""
+        """The whole data is here, or has moved to its name."""
         algorithm, _, digits = keys["sealed"].partition(":")
         if size is None and not (self.store / "blobs" / algorithm / digits).exists():
             self.wrong(data, f"sealed, and neither here nor in blobs/ as '{keys['sealed']}'")
@@ -257,7 +257,7 @@ class Checker:
 
 
 def is_regular(path):
-    """Followed nowhere, and never opened otherwise: a FIFO would hold whoever opens it."""
+    """Without following links. Nothing else may be opened, because opening a FIFO blocks."""
     return os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode)
 
 
@@ -268,25 +268,25 @@ def last_record(text):
 
 
 def durable_offsets(checkpoint):
-    """How many bytes each durable slot that counts vouches for."""
+    """The offset of each valid durable slot."""
     content = checkpoint.read_bytes()
     slots = [content[at : at + SLOT_BYTES] for at in DURABLE_SLOTS]
     return [offset for slot in slots if (offset := durable_offset(slot, checkpoint.parent.name)) is not None]
 
 
 def durable_offset(slot, ingest):
-    """How many bytes a durable slot of this ingest vouches for, or None where it does not count."""
+    """The offset of a durable slot of this ingest, or None if it is invalid."""
     is_whole = len(slot) == SLOT_BYTES and zlib.crc32(slot[:-4]) == int.from_bytes(slot[-4:], "big")
     if not is_whole or not slot.startswith(b"SLUICECP") or slot[80:112].hex() != ingest:
         return None
     return int.from_bytes(slot[24:32], "big")
 
 
-# ── what runs, and what should not any more ──
+# ── leftovers of processes ──
 
 
 def open_below(pids, *directories):
-    """(pid, path) of every descriptor of these processes on something there; of all but ours, if they are None."""
+    """(pid, path) of every descriptor of these processes below the directories. `pids` None: of all but this process."""
     places = tuple(f"{os.path.realpath(directory)}/" for directory in directories)
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()) if pids is None else pids:
         with contextlib.suppress(OSError):
@@ -298,7 +298,7 @@ def open_below(pids, *directories):
 
 
 def kept_open(store, pids):
-    """Ingests that these processes have open although they are gone: what a stage forgot to close."""
+    """Removed ingests that these processes still have open, because a stage forgot to close them."""
     return [f"process {pid} keeps '{path}' open" for pid, path in open_below(pids, pathlib.Path(store) / "ingest")
             if not os.path.exists(path.removesuffix(" (deleted)"))]
 
@@ -311,7 +311,7 @@ def lock_holders():
 
 
 def check_locks(store, runtime, problems):
-    """Nothing runs, so every lock can be had. Those that we hold ourselves do not count."""
+    """No stage runs, so no lock is held, except by this process."""
     store, runtime = pathlib.Path(store), pathlib.Path(runtime)
     holders = lock_holders()
     for path in (store / "commit/lock", store / "ingest/lock", *store.glob("ingest/*/lock"), *runtime.glob("*.lock"), *runtime.glob("*/lock"), runtime / "users"):
@@ -327,13 +327,13 @@ def check_locks(store, runtime, problems):
         except OSError as error:
             holder = holders.get(os.fstat(fd).st_ino)
             if error.errno == errno.EWOULDBLOCK and holder != os.getpid():
-                problems.append(f"'{path}': locked by process {holder}, and nothing should run")
+                problems.append(f"'{path}': locked by process {holder}, but no stage should run")
         finally:
             os.close(fd)
 
 
 def check_runtime(runtime, problems):
-    """Nothing runs: sockets and files of the living must be gone."""
+    """No stage runs, so there are no sockets and files of running stages."""
     with open("/proc/net/unix") as f:
         bound = {line.split()[-1] for line in f}
     problems += [f"'{path}': still a socket" for path in sorted(bound) if path.startswith(f"{runtime}/")]
@@ -356,7 +356,7 @@ def problems_of(store, settled=False, runtime=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="check what always holds of a store")
+    parser = argparse.ArgumentParser(description="check the invariants of a store")
     parser.add_argument("store")
     parser.add_argument("--settled", action="store_true")
     parser.add_argument("--runtime")

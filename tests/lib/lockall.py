@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Somebody who may read, and locks all that can be opened for that, until standard input ends:
+A reader that locks everything that it can open, until standard input ends:
 
-    python3 lockall.py DIR...        prints how many files and directories are locked
+    python3 lockall.py DIR...        prints the number of locked files and directories
 """
 
 import fcntl

@@ -13,7 +13,7 @@ from stages import STAGES, Box, text
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 STORE, RUNTIME = "/var/lib/sluice", "/run/sluice"
-REBOOT = 133  # what systemd-nspawn ends with when the machine asks for it
+REBOOT = 133  # exit code of systemd-nspawn when the machine reboots
 UNITS = {name: f"sluice-{name}.service" for name in STAGES}
 
 
@@ -40,7 +40,7 @@ class Machine:
         )
 
     def set_up(self):
-        """What comes after `make install`."""
+        """The steps after `make install`."""
         self.run("systemd-sysusers", want=0)
         self.run("systemd-tmpfiles", "--create", "sluice.conf", want=0)
         self.systemctl("daemon-reload")
@@ -53,7 +53,7 @@ class Machine:
     # ── on and off ──
 
     def boot(self):
-        """Start it, and wait until systemd says that all is well."""
+        """Start it, and wait until systemd reports that it is running."""
         with open(self.console, "ab") as out:
             self.process = subprocess.Popen(
                 ["systemd-nspawn", "-q", "-D", self.root, "-M", self.directory.name, "--register=no", "--keep-unit",
@@ -71,25 +71,25 @@ class Machine:
 
     @property
     def leader(self):
-        """systemd's pid as we see it, or None."""
+        """The host's pid of systemd, or None."""
         return next(iter(children(self.process.pid)), None)
 
     def reboot(self):
-        """An orderly one."""
+        """Reboot in order."""
         self.run("systemctl", "reboot")
         wait_for("the machine to go down", self.is_down)
         assert self.process.returncode == REBOOT, self.console.read_text(errors="replace")
         self.boot()
 
     def is_down(self):
-        """At its end systemd stops and kills all there is. Our nsenter stops as its child did, and has to bury it."""
+        """systemd stops and kills everything at its end. Our nsenter stops with its child, and must reap it."""
         for process in self.started:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
         return self.process.poll() is not None
 
     def cut_power(self):
-        """What was not synced is still there afterwards, but it is another boot: no stage gets to say goodbye."""
+        """Kill the machine. Unsynced data survives, but no stage can clean up, and the next boot id differs."""
         os.kill(self.leader, signal.SIGKILL)
         wait_for("the machine to be gone", self.is_down)
 
@@ -103,7 +103,7 @@ class Machine:
     # ── running ──
 
     def popen(self, *words, user=None, env=None, **options):
-        # Our own environment is not the machine's.
+        # Without the environment of the host.
         variables = [f"{key}={value}" for key, value in (env or {}).items()]
         login = ["runuser", "-u", user, "--"] if user else []
         options.setdefault("stdin", subprocess.DEVNULL)
@@ -150,11 +150,11 @@ class Machine:
         return self.systemctl("show", "-P", key, unit).stdout.strip()
 
     def main_pid(self, name):
-        """As the machine counts."""
+        """The pid inside the machine."""
         return wait_for(f"{name} to run", lambda: int(self.show(UNITS[name], "MainPID")))
 
     def kill_unit(self, name, sig="KILL"):
-        """Kill it, and see its successor serve."""
+        """Kill it, and wait until its successor serves."""
         old = self.main_pid(name)
         self.systemctl("kill", "--kill-who=main", "-s", sig, UNITS[name])
         self.wait_other(name, old)
@@ -170,5 +170,5 @@ class Machine:
         return self.run("journalctl", "--no-pager", "-b", *(words or ("-u", "sluice*"))).stdout
 
     def entries(self, *words):
-        """The journal's entries with all their fields."""
+        """Entries of the journal with all fields."""
         return [json.loads(line) for line in self.journal("-o", "json", *words).splitlines()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nanomsg from Python, by ctypes: to be a peer that says what no program of ours would."""
+"""nanomsg for Python, by ctypes, for peers that send what our programs never would."""
 
 import ctypes
 import ctypes.util
@@ -26,7 +26,7 @@ def checked(result):
 
 
 class Socket:
-    """One end of a pipe. Calls wait `timeout_s` at most, then raise."""
+    """One end of a pipe. Calls wait at most `timeout_s`, then raise."""
 
     def __init__(self, protocol, timeout_s=20):
         self.number = checked(lib().nn_socket(AF_SP, protocol))

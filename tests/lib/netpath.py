@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A real path of the network: two namespaces with a link between them, NEAR for our programs and FAR for a server, and the
-faults that can happen on it. Needs root; Path.missing() says what is not there. Names are unique to the process.
+A network path: two namespaces with a link between them, NEAR for our programs and FAR for a server, and faults on it.
+Needs root; Path.missing() returns what is missing. Names are unique to the process.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class Path:
 
     @staticmethod
     def missing():
-        """Why there can be no path here, or None."""
+        """Why this machine cannot have a path, or None."""
         if os.geteuid() != 0:
             return "only root can make network namespaces"
         try:
@@ -62,7 +62,7 @@ class Path:
         self.cleanup.close()
 
     def inside(self, side):
-        """What goes before a command that is to run there."""
+        """The prefix of a command that runs on that side."""
         return ["ip", "netns", "exec", getattr(self, side)]
 
     def command(self, side, *words, text=None):
@@ -71,7 +71,7 @@ class Path:
     # ── faults ──
 
     def rules(self, side, *rules, hook="output"):
-        """These nft rules instead of those that were there; without any, all passes."""
+        """Replace all nft rules by these; without rules, everything passes."""
         lines = "\n".join(f"counter name hits\n{rule}" if rule == "counter" else rule for rule in rules)
         self.command(side, "nft", "-f", "-", text=f"""
 table inet faults
@@ -86,35 +86,35 @@ table inet faults {{
 """)
 
     def hits(self, side):
-        """How many packets came to a `counter name hits`."""
+        """The number of packets at `counter name hits`."""
         found = re.search(r"packets (\d+)", self.command(side, "nft", "list", "counter", "inet", "faults", "hits"))
         return int(found[1])
 
     def link(self, state):
-        """Of our side: the other one keeps sending, into nothing."""
+        """Set our side of the link up or down. The other side keeps sending."""
         run("ip", "-n", self.near, "link", "set", "v", state)
 
     def retransmissions(self):
-        """Of the server's side so far."""
+        """Retransmissions of the server's side so far."""
         return int(re.search(r"TcpRetransSegs +(\d+)", self.command("far", "nstat", "-a", "-s", "-z", "TcpRetransSegs"))[1])
 
     def rate(self, rate):
         self.command("far", "tc", "qdisc", "add", "dev", "v", "root", "tbf", "rate", rate, "burst", "64k", "latency", "200ms")
 
     def held_up(self):
-        """How many packets waited for the rate."""
+        """The number of packets that waited because of the rate."""
         return int(re.search(r"overlimits (\d+)", self.command("far", "tc", "-s", "qdisc", "show", "dev", "v"))[1])
 
     @contextlib.contextmanager
     def delay(self, delay_ms, jitter_ms):
-        """Hold each packet of the server for that long. Yields a function that ends it and says how many were."""
+        """Delay each packet of the server. Yields a function that ends it and returns the number of packets."""
         process = subprocess.Popen(
             [*self.inside("far"), sys.executable, HERE / "delay.py", "7", str(delay_ms), str(jitter_ms)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         try:
             assert process.stdout.readline() == "ready\n", "the packets cannot be held"
-            # Not by nft, whose own way into a queue is not in every kernel.
+            # Not with nft, because not every kernel has its queue statement.
             self.command("far", "iptables", "-A", "OUTPUT", "-p", "tcp", "--sport", "443", "-j", "NFQUEUE", "--queue-num", "7")
             yield lambda: int(process.communicate("", timeout=10)[0] or 0)
         finally:
@@ -122,12 +122,12 @@ table inet faults {{
             process.communicate()
 
     def reset(self):
-        """Kill every connection of our side. Returns how many."""
+        """Reset every connection of our side. Returns the number."""
         return self.command("near", "ss", "-K", "-H", "-t", "dst", FAR).count("ESTAB")
 
 
 class FarNginx(Nginx):
-    """nginx on the far side of a path, with TLS on port 443, giving /files/ out of `files`."""
+    """nginx on the far side of a path, with TLS on port 443, serving /files/ from `files`."""
 
     def __init__(self, directory, path, files, tls):
         self.path, self.tls = path, tls

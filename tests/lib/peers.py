@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peers of the stages, played by a test: a fetchd, and a member of the group at ctl."""
+"""Peers of the stages, played by a test: a fetchd, and a member of the group on ctl."""
 
 import contextlib
 import random
@@ -10,8 +10,8 @@ import wire
 
 class Fetchd:
     """
-    A fetchd on the real sockets of ingestd, which says HELLO as it should and whatever else it is told to. One at a time:
-    the pipe hands an order to one of those who are connected.
+    A fetchd on the real sockets of ingestd. It sends a valid HELLO, and then what the test wants. One at a time,
+    because the pipe gives each order to one of the connected peers.
     """
 
     def __init__(self, runtime, incarnation=None, timeout_s=20):
@@ -24,7 +24,7 @@ class Fetchd:
         self.chunks.send(wire.message(kind, **values))
 
     def answer(self, order, kind, /, **values):
-        """Say something about that order, under its attempt."""
+        """Send a message about that order, under its attempt."""
         self.say(kind, ref=order["ref"], attempt=order["attempt"], **values)
 
     def hear(self):
@@ -36,7 +36,7 @@ class Fetchd:
             self.peer = values["incarnation"]
 
     def greet(self):
-        """Until ingestd has named us: what it has ordered comes behind that."""
+        """Exchange HELLO until ingestd knows us. Its orders follow."""
         while True:
             self.say("HELLO", incarnation=self.incarnation, peer=self.peer)
             kind, values = wire.parse(self.orders.receive())
@@ -47,7 +47,7 @@ class Fetchd:
                 return self
 
     def orders_wait_ms(self, wait_ms):
-        """How long hear() waits from now on."""
+        """Set how long hear() waits."""
         self.orders.wait_ms(nano.RCVTIMEO, wait_ms)
 
     def order(self, ref, after=0):
@@ -58,7 +58,7 @@ class Fetchd:
                 return values
 
     def serve(self, order, data, digest=""):
-        """As it should be: all of it, from where the order wants it."""
+        """Serve the order correctly, from its offset to the end."""
         self.answer(order, "OPENED", offset=order["offset"], size=len(data), digest=digest)
         for at in range(order["offset"], len(data), 256 << 10):
             self.answer(order, "CHUNK", offset=at, payload=data[at : at + (256 << 10)])
@@ -77,13 +77,13 @@ class Fetchd:
 
 
 class Member(wire.Ctl):
-    """A client of ingestd or commitd that speaks in values."""
+    """A client of ingestd or commitd with decoded messages."""
 
     def __init__(self, runtime, stage="ingestd"):
         super().__init__(runtime / stage / "ctl")
 
     def request(self, kind, /, **values):
-        """The answer to it; events are passed over."""
+        """Send a request. Returns the answer, skipping events."""
         return wire.parse(self.ask(wire.message(kind, **values)))
 
     def get(self, ref, source, expected="", size=wire.SIZE_UNKNOWN):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small HTTP proxy: CONNECT for https, whole URLs for http. It remembers the heads that it saw."""
+"""A small HTTP proxy: CONNECT for https, whole URLs for http. It records the request headers."""
 
 import base64
 import select
@@ -14,7 +14,7 @@ PIECE = 1 << 16
 
 
 def read_head(connection):
-    """The bytes up to the empty line; nobody sends more before the answer."""
+    """Read up to the empty line. Nobody sends more before the answer."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         piece = connection.recv(PIECE)
@@ -25,7 +25,7 @@ def read_head(connection):
 
 
 def relay(one, other):
-    """Bytes in both directions, until either side ends."""
+    """Copy bytes in both directions until either side ends."""
     ends = {one: other, other: one}
     while True:
         for ready in select.select(list(ends), [], [])[0]:
@@ -40,7 +40,7 @@ class Handler(socketserver.BaseRequestHandler):
         try:
             self.serve(read_head(self.request))
         except OSError:
-            pass  # whoever left had his reasons
+            pass  # a client or server has gone, which the test checks
 
     def serve(self, head):
         if not head:
@@ -67,7 +67,7 @@ class Handler(socketserver.BaseRequestHandler):
 
     @staticmethod
     def forwarded(head, target):
-        """As the origin is to see it: its own path, nothing that was for the proxy, and one request a connection."""
+        """The header for the origin: its path, no fields for the proxy, and one request per connection."""
         lines = head.decode().split("\r\n")
         lines[0] = lines[0].replace(target, urllib.parse.urlsplit(target).path, 1)
         kept = [line for line in lines if not line.lower().startswith("proxy-")]
@@ -81,8 +81,8 @@ class Threads(socketserver.ThreadingTCPServer):
 
 class Proxy:
     """
-    `password`: "user:word" that is asked for. `begin`, `endless`: bytes that it says instead of an answer, the
-    latter for ever. `names`: where hosts are that nobody else knows, {"host:port": "host:port"}.
+    `password`: the required "user:word". `begin`, `endless`: bytes sent in place of an answer, the latter repeated for
+    ever. `names`: targets of hosts that only the proxy resolves, {"host:port": "host:port"}.
     """
 
     def __init__(self, password=None, begin=b"", endless=b"", names=()):

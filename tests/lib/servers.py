@@ -12,14 +12,14 @@ import socket
 import subprocess
 import time
 
-SO_MAX_PACING_RATE = 47  # of Linux; Python has no name for it
+SO_MAX_PACING_RATE = 47  # Linux's; Python has no name for it
 GUARD_S = 120  # a hang is a failure; nothing else is timed
 
 Access = collections.namedtuple("Access", "method path status bytes range")
 
 
 def wait_for(what, condition, guard_s=GUARD_S, pause_s=0.005):
-    """Ask `condition` until it gives something true, and return that."""
+    """Call `condition` until its result is true, and return that."""
     deadline = time.monotonic() + guard_s
     while True:
         answer = condition()
@@ -31,7 +31,7 @@ def wait_for(what, condition, guard_s=GUARD_S, pause_s=0.005):
 
 
 def connections(port):
-    """How many TCP connections the server at `port` still has open on its side."""
+    """The number of TCP connections that the server at `port` still has open."""
     count = 0
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(FileNotFoundError), open(table) as lines:
@@ -44,7 +44,7 @@ def connections(port):
 
 
 def bcrypt(password):
-    """The hash that an htpasswd file wants, from the library that login(1) uses: newer Pythons have no crypt module."""
+    """A hash for an htpasswd file, from the library of login(1), because newer Pythons have no crypt module."""
     crypt = ctypes.CDLL("libcrypt.so.1").crypt
     crypt.restype = ctypes.c_char_p
     return crypt(password.encode(), b"$2b$04$" + b"." * 22).decode()
@@ -90,7 +90,7 @@ class Server:
         return f"http://{self.address}/v2/{name}/blobs/{digest}"
 
     def settle(self):
-        """Wait for the end of every connection: a request is logged when it ends."""
+        """Wait for the end of every connection, because a request is logged when it ends."""
         wait_for(f"the connections of {self.address} to end", lambda: connections(self.port) == 0)
 
     def accesses(self, since=0):
@@ -107,8 +107,8 @@ class Server:
 
 class Registry(Server):
     """
-    docker-registry. `password`: only for user `tester` with it. `token`: (realm, certificate of the signer); only for
-    tokens of issuer and service `tests`. `tls`: (certificate, key).
+    docker-registry. `password`: required, with the user `tester`. `token`: (realm, certificate of the signer), which
+    requires tokens of issuer and service `tests`. `tls`: (certificate, key).
     """
 
     PATTERN = re.compile(r'"(\S+) (\S+) HTTP/[0-9.]+" (\d+) (\d+)')
@@ -156,10 +156,10 @@ class Registry(Server):
 
 class Nginx(Server):
     """
-    nginx, giving each request `rate` ("50m": bytes a second; None: no limit), but a second's worth at once: under /v2/
-    what `registry` has, with blobs straight from its files; under /files/ what lies in `files`. `paced`: bytes a second
-    that the kernel lets out on each connection, whatever the requests are. `http` and `server`: more
-    lines of those blocks.
+    nginx. It serves `registry` under /v2/, with blobs from the registry's files, and the directory `files` under
+    /files/. `rate`: limit of each request ("50m": 50 MB/s; None: no limit), of which the first second's bytes are sent
+    at once. `paced`: bytes per second that the kernel sends on each connection. `http` and `server`: more lines of
+    those blocks.
     """
 
     def __init__(self, directory, rate=None, registry=None, files=None, paced=None, http="", server=""):
@@ -169,7 +169,7 @@ class Nginx(Server):
         if paced:
             self.start_paced()
             return
-        for _ in range(5):  # the port is free when it is picked, and somebody else may take it before nginx does
+        for _ in range(5):  # another process may take the free port before nginx does
             self.port = self.free_port()
             config = self.directory / "nginx.conf"
             config.write_text(self.config())
@@ -183,7 +183,7 @@ class Nginx(Server):
         raise AssertionError(f"nginx does not start: {self.errors.read_text()}")
 
     def start_paced(self):
-        """nginx takes a listening socket over as from its predecessor; what it accepts there is paced as that is."""
+        """Hand nginx a paced listening socket, as in an upgrade. Accepted connections inherit the pacing."""
         with socket.socket() as listening:
             listening.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, self.paced)
             listening.bind(("127.0.0.1", 0))
@@ -196,7 +196,7 @@ class Nginx(Server):
                 env={**os.environ, "NGINX": f"{listening.fileno()};"}, pass_fds=[listening.fileno()],
                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )
-        wait_for("nginx to open its log", lambda: self.alive() and self.log.exists())  # connections succeed before
+        wait_for("nginx to open its log", lambda: self.alive() and self.log.exists())  # connections succeed before that
 
     def config(self):
         temporary = "\n".join(
@@ -234,7 +234,7 @@ http {{
         return f"listen 127.0.0.1:{self.port};"
 
     def prefix(self):
-        """What goes before the command."""
+        """The prefix of the command."""
         return []
 
     def registry_locations(self):
@@ -262,7 +262,7 @@ def free_port():
 
 
 def room_for(size, *places):
-    """The first of some directories on a file system with `size` bytes to spare, or None."""
+    """The first of these directories with `size` bytes free, or None."""
     for place in places:
         if os.path.isdir(place) and shutil.disk_usage(place).free > size:
             return place
@@ -270,7 +270,7 @@ def room_for(size, *places):
 
 
 def own_address():
-    """An address of this machine that is not loopback, or None. Nothing is sent."""
+    """A non-loopback address of this machine, or None. Nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         try:
             s.connect(("192.0.2.1", 9))
@@ -280,7 +280,7 @@ def own_address():
 
 
 def loopback_names():
-    """Names of this machine other than localhost that lead to loopback addresses."""
+    """Names other than localhost that resolve to loopback addresses."""
     for name in ("ip6-localhost", "ip6-loopback", socket.gethostname()):
         try:
             found = {info[4][0] for info in socket.getaddrinfo(name, 443)}

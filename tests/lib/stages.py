@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our programs under test: run them on a store, watch how far a transfer got, and kill them there."""
+"""Our programs under test: run them on a store, watch the progress of a transfer, and kill them."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ from servers import GUARD_S, wait_for
 
 STAGES = ("fetchd", "ingestd", "commitd")
 
-# sysexits(3), as design and man pages give them
+# sysexits(3), as in the manual pages
 OK, USAGE, BAD_DATA, NOT_FOUND, UNAVAILABLE, CANNOT_CREATE, IO, AGAIN, DENIED, CONFIG = (
     0, 64, 65, 66, 69, 73, 74, 75, 77, 78,
 )
@@ -40,21 +40,21 @@ def descends_from(pid, ancestor):
 
 
 def kill(pid, sig=signal.SIGKILL):
-    """Kill a process and see it gone: a fault that does not happen must not pass for one that was survived."""
-    assert alive(pid), f"process {pid} was to be killed and is not there"
+    """Kill a process and wait for its end. A fault that did not happen must not count as survived."""
+    assert alive(pid), f"process {pid}, which is to be killed, does not exist"
     os.kill(pid, sig)
     wait_for(f"process {pid} to die", lambda: not alive(pid), pause_s=0.001)
 
 
 def catches(pid, sig):
-    """Whether the process has a handler for the signal by now. It must not have ended."""
-    assert alive(pid), f"process {pid} was to catch a signal and has ended"
+    """Whether the process has installed a handler for the signal. It must not have ended."""
+    assert alive(pid), f"process {pid}, which is to catch a signal, has ended"
     found = re.search(r"SigCgt:\s+([0-9a-f]+)", pathlib.Path(f"/proc/{pid}/status").read_text())
     return bool(int(found[1], 16) >> (sig - 1) & 1)
 
 
 def memory_peak(pid):
-    """VmHWM in bytes: the most that was ever resident."""
+    """VmHWM in bytes: the peak of resident memory."""
     found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) * 1024
 
@@ -75,8 +75,8 @@ class Box:
         self.reports = self.directory / "reports"
         self.reports.mkdir(parents=True, exist_ok=True)
         self.started = []
-        self.boot = ""  # the boot id that ingestd is to go by, instead of the real one
-        self.prefix = []  # what goes before each command; it has to end in an exec
+        self.boot = ""  # a boot id for ingestd in place of the real one
+        self.prefix = []  # prefix of each command; it must exec the command
         self.sanitizer_options = "detect_leaks=1"
         self.config.write_text("[fetchd]\nretry_delay = 50ms\n")
 
@@ -111,7 +111,7 @@ class Box:
         return process
 
     def run(self, *command, data=None, want=None):
-        """Run to the end. `want`: the exit code that it must have. stdout stays bytes in .raw, text in .stdout."""
+        """Run to the end. `want`: the required exit code. stdout is in .raw as bytes, in .stdout as text."""
         process = self.popen(*command, stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL)
         return self.finish(process, want, data)
 
@@ -159,7 +159,7 @@ class Box:
         return self.store / "blobs" / algorithm / digits
 
     def wait_size(self, ref, size, process=None):
-        """Wait until `size` bytes are there, or the blob is. False: it is all over already."""
+        """Wait until `size` bytes have arrived, or the blob is stored. False: it was stored before."""
 
         def reached():
             if self.size(ref) >= size or self.blob(ref).exists():
@@ -174,7 +174,7 @@ class Box:
         return not self.blob(ref).exists()
 
     def pids(self, *names):
-        """What runs on our runtime directory: {pid: program}."""
+        """Our processes on the runtime directory: {pid: program}."""
         found = {}
         for entry in os.listdir("/proc"):
             if entry.isdigit() and (program := self.program_of(entry)) and (not names or program in names):
@@ -182,7 +182,7 @@ class Box:
         return found
 
     def program_of(self, pid):
-        """The name of our program if process `pid` is one on our runtime directory."""
+        """The name of our program that process `pid` runs on our runtime directory, or None."""
         with contextlib.suppress(OSError):
             try:
                 path = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
@@ -190,9 +190,9 @@ class Box:
                 return "fetchd" if self.is_our_fetchd(pid) else None
             place, name = os.path.split(path)
             if place != str(self.bindir) and not name.startswith("qemu-"):
-                return None  # as nearly all; the rest takes its time
+                return None  # most processes; skip the slow checks
             words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-            if name.startswith("qemu-"):  # programs of another machine: it runs what its first word names
+            if name.startswith("qemu-"):  # under an emulator, the first word is the program
                 place, name = os.path.split(b"".join(words.split(b"\0")[1:2]).decode())
             words += pathlib.Path(f"/proc/{pid}/environ").read_bytes()
             if place == str(self.bindir) and str(self.directory).encode() in words and alive(pid):
@@ -200,7 +200,7 @@ class Box:
         return None
 
     def is_our_fetchd(self, pid):
-        """For users other than root, who see only the name, the command line and the parents of fetchd."""
+        """For users other than root, who can see only name, command line and parents of fetchd."""
         if pathlib.Path(f"/proc/{pid}/comm").read_text() != "fetchd\n" or not alive(pid):
             return False
         words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -213,7 +213,7 @@ class Box:
     # ── killing ──
 
     def kill_stage(self, name, restarted=True):
-        """kill -9 a stage; with `restarted`, see its successor. Returns both pids."""
+        """kill -9 a stage; with `restarted`, wait for its successor. Returns both pids."""
         old = self.stage(name)
         kill(old)
         new = None
@@ -234,7 +234,7 @@ class Box:
                     stream.close()
 
     def none_left(self):
-        """kill -9 whatever runs, first those who would start it again. True once nothing does."""
+        """kill -9 all our processes, supervisors first. True once none is left."""
         running = self.pids()
         for pid in sorted(running, key=lambda pid: running[pid] != "sluice"):
             with contextlib.suppress(ProcessLookupError):
@@ -250,7 +250,7 @@ class Box:
             process = self.popen("sluice", *options, "up", stdout=log, stderr=log)
         try:
             wait_for("the stages to answer", lambda: self.answering(process))
-            self.sanitizer_options = "detect_leaks=0"  # of commands: half of their time. Where they bring stages, it is done.
+            self.sanitizer_options = "detect_leaks=0"  # of commands: it takes half their time
             yield process
         finally:
             self.sanitizer_options = "detect_leaks=1"
@@ -268,24 +268,24 @@ class Box:
         return all(map(self.serves, STAGES)) and self.answers("ingestd") and self.answers("commitd")
 
     def serves(self, stage):
-        """The pid that has noted itself in the stage's lock: until then, others may take its place."""
+        """The pid in the stage's holder file. Before it is written, another process may take the lock."""
         with contextlib.suppress(FileNotFoundError):
             noted = (self.runtime / stage / "lock").read_text().split()[1:2]
             return next((pid for pid in self.pids(stage) if noted == [str(pid)]), None)
         return None
 
     def answers(self, stage):
-        """Whether the stage answers: its socket is there before it listens, and before its loop runs."""
+        """Whether the stage answers. Its socket exists before it listens and before its loop runs."""
         with contextlib.suppress(OSError), wire.Ctl(self.runtime / stage / "ctl") as ctl:
             return ctl.ask(wire.message("PING"))[3:4] == bytes([wire.PONG])
         return False
 
     def gone(self):
-        """Wait until nothing of ours runs on the runtime directory, or still holds a lock there on its way out."""
+        """Wait until none of our processes runs on the runtime directory or still holds a lock there."""
         wait_for("all our processes to end", lambda: not self.pids() and not self.locked())
 
     def locked(self):
-        """Whether a process holds one of our locks; one that was killed does so until its descriptors are closed."""
+        """Whether a process holds one of our locks. A killed one does until its descriptors are closed."""
         for path in (*self.runtime.glob("*.lock"), *self.runtime.glob("*/lock")):
             with contextlib.suppress(FileNotFoundError), open(path, "rb") as lock:
                 try:
@@ -295,7 +295,7 @@ class Box:
         return False
 
     def logs(self):
-        """All that the stages said, whoever started them."""
+        """The log of the stages, whoever started them."""
         texts = [self.up_log.read_text()] if self.up_log.exists() else []
         if (self.runtime / "log").exists():
             texts.append((self.runtime / "log").read_text(errors="replace"))

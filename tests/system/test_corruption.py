@@ -6,6 +6,7 @@ never a wedge: the ingest recovers by itself, or is refused with a message that 
 """
 
 import collections
+import contextlib
 import os
 import stat
 
@@ -35,11 +36,11 @@ def flip(path, _):
 
 
 def cut(path, _):
-    os.truncate(path, path.stat().st_size // 2)
+    truncate(path, path.stat().st_size // 2)
 
 
 def empty(path, _):
-    os.truncate(path, 0)
+    truncate(path, 0)
 
 
 def lengthen(path, _):
@@ -54,13 +55,24 @@ def missing(path, _):
     path.unlink()
 
 
-def overwrite(path, content):
-    """In place, as a bad disk or a careless user would: same inode, same mode."""
+@contextlib.contextmanager
+def in_place(path):
+    """Open to change it as a bad disk or a careless user would: same inode, same mode. Sealed files are read-only, to users."""
     mode = stat.S_IMODE(path.stat().st_mode)
     path.chmod(0o644)
     with open(path, "r+b") as f:
-        f.write(content)
+        yield f
     path.chmod(mode)
+
+
+def overwrite(path, content):
+    with in_place(path) as f:
+        f.write(content)
+
+
+def truncate(path, size):
+    with in_place(path) as f:
+        f.truncate(size)
 
 
 def instead(make):

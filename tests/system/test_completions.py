@@ -29,10 +29,10 @@ COMMAND = {"bash": ["bash", "-i"], "zsh": ["zsh", "-i"], "fish": ["fish", "-i"]}
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
-    """The result of `make install`."""
+    """The result of `make install` of the programs as they are: -o, nothing is built beside tests that run."""
     place = tmp_path_factory.mktemp("installed")
     subprocess.run(
-        ["make", "-s", f"BUILD={os.path.relpath(BINDIR.parent, TESTS.parent)}", f"PREFIX={place}", f"SYSCONFDIR={place}/etc", "install"],
+        ["make", "-s", "-o", "build", f"BUILD={os.path.relpath(BINDIR.parent, TESTS.parent)}", f"PREFIX={place}", f"SYSCONFDIR={place}/etc", "install"],
         cwd=TESTS.parent, check=True, stdout=subprocess.DEVNULL,
     )
     return place

@@ -27,7 +27,7 @@ static void remove_empty_ingest(struct transfer *t, int r)
 	t->in = NULL;
 }
 
-/* The last request wins over what was known about content of which nothing has arrived. */
+/* The last request wins over what was known about content of which nothing has arrived, and over what a server said. */
 static void apply_request(struct transfer *t)
 {
 	struct record *record = &t->in->record;
@@ -36,10 +36,11 @@ static void apply_request(struct transfer *t)
 	record->failed = FAIL_NONE;
 	record->why.text[0] = '\0';
 	record->restarts = 0;
-	if (t->in->offset == 0 && !record->has_expected && !record->has_sealed) {
-		record->size = SIZE_UNKNOWN;
+	if (t->in->offset == 0 && !record->has_expected && !record->has_sealed)
 		record->validator[0] = '\0';
-	}
+	/* Of what a digest proves, the size of what is not whole may be a lie of whoever was asked before. */
+	if (!record->has_sealed && (record->has_expected ? t->in->offset < record->size : t->in->offset == 0))
+		record->size = SIZE_UNKNOWN;
 	t->resolved = false;
 	transfer_apply_asked(t);
 }

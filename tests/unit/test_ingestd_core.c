@@ -544,6 +544,29 @@ static void test_oversized_manifest(void **state)
 	}
 }
 
+/* A size that only fetchd reported does not outlast a failure where a digest decides: the next request learns it again. */
+static void test_wrong_size_does_not_last(void **state)
+{
+	char wanted[DIGEST_TEXT_SIZE];
+	const struct message fail = {.type = MSG_FAIL, .fail_class = FAIL_BAD_DATA};
+	const struct message opened = {.type = MSG_OPENED, .size = 100};
+	(void)state;
+	digest_format(&content_digest, wanted);
+	for (unsigned bytes = 0; bytes < 2; bytes++) {
+		struct transfer *t = order(wanted, SOURCE, wanted);
+		say(t, opened);
+		assert_int_equal(t->in->record.size, opened.size);
+		if (bytes > 0)
+			say_zeros(t, 0, bytes);
+		assert_int_equal(t->in->offset, bytes);
+		say(t, fail);
+		assert_int_equal(t->phase, PHASE_FAILED);
+		t = order(wanted, SOURCE, wanted);
+		assert_int_equal(t->in->record.size, SIZE_UNKNOWN);
+		assert_int_equal(t->in->offset, bytes);
+	}
+}
+
 #define SCENE(f) cmocka_unit_test_setup_teardown(f, scene_set_up, scene_tear_down)
 
 int main(void)
@@ -565,6 +588,7 @@ int main(void)
 	    SCENE(test_end_below_the_offset_is_refused),
 	    SCENE(test_impossible_size_is_learned_again),
 	    SCENE(test_oversized_manifest),
+	    SCENE(test_wrong_size_does_not_last),
 	};
 	return cmocka_run_group_tests_name("ingestd core", tests, NULL, NULL);
 }

@@ -24,8 +24,9 @@ uninstall-units:
 	for unit in $(UNITS); do rm -f "$(UNIT_DEST)/$$unit" || exit; done
 	rm -f "$(SYSUSERS_DEST)/sluice.conf" "$(TMPFILES_DEST)/sluice.conf"
 
-# A kill of each unit in the middle of a pull, and what each may not do: enough to see in make check that they work.
-SYSTEMD_SHORT := killed or sandbox
+# A kill of each unit in the middle of a pull, what each may not do, and an attacker in fetchd's place: enough to see in
+# make check that they work.
+SYSTEMD_SHORT := killed or sandbox or attack
 
 .PHONY: check-exposure test-systemd systemd-short
 check-exposure: ## how exposed systemd finds the units: ingestd and commitd at most 0.4, fetchd 1.2
@@ -34,5 +35,5 @@ test-systemd: ## the units on a booted Debian, as root; T=word for the tests who
 	@tests/lib/packages build test systemd
 	@$(MAKE) --no-print-directory build
 	@tests/lib/run-systemd $(BUILD) $(RESULTS)/systemd "$(T)"
-systemd-short: ## the kills and the sandboxes of that alone; skipped where no machine can be booted
+systemd-short: ## the kills, the sandboxes and the attack of that alone; skipped where no machine can be booted
 	@MAY_SKIP=1 $(MAKE) --no-print-directory test-systemd T="$(SYSTEMD_SHORT)"

@@ -98,7 +98,10 @@ def one_stream(machine):
 def booted(area):
     """The machine, set up as in docs/SERVICES.md."""
     made = Machine(area / "machine", BASE)
-    made.write("/usr/bin/probe", (TESTS / "systemd/probe.py").read_text(), 0o755)
+    for name in ("probe", "attack"):
+        made.write(f"/usr/bin/{name}", (TESTS / f"systemd/{name}.py").read_text(), 0o755)
+    for name in ("images", "nano", "peers", "servers", "wire"):
+        made.write(f"/usr/lib/sluice-tests/{name}.py", (TESTS / f"lib/{name}.py").read_text())
     if not DEB:
         made.install(BUILD)
     made.boot()

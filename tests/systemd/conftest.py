@@ -100,7 +100,7 @@ def booted(area):
     made = Machine(area / "machine", BASE)
     for name in ("probe", "attack"):
         made.write(f"/usr/bin/{name}", (TESTS / f"systemd/{name}.py").read_text(), 0o755)
-    for name in ("images", "nano", "peers", "servers", "wire"):
+    for name in ("images", "lockall", "nano", "peers", "servers", "wire"):
         made.write(f"/usr/lib/sluice-tests/{name}.py", (TESTS / f"lib/{name}.py").read_text())
     if not DEB:
         made.install(BUILD)
@@ -111,7 +111,9 @@ def booted(area):
         else:
             made.set_up()
         one_stream(made)
-        made.run("useradd", "--groups", "sluice", "member", want=0)
+        for user in ("member", "other-member"):
+            made.run("useradd", "--groups", "sluice", user, want=0)
+        made.run("useradd", "--groups", "sluice-read", "reader", want=0)
         made.run("useradd", "stranger", want=0)
         yield made
     finally:

@@ -2,11 +2,14 @@
 """What each unit may do, tried from inside: the installed unit runs probe.py in place of its program."""
 
 import json
+import subprocess
 
 import pytest
 
-from images import Pusher, digest_of
-from machine import RUNTIME, UNITS
+from conftest import IN_FLIGHT
+from images import Pusher
+from machine import RUNTIME, STORE, UNITS
+from servers import wait_for
 
 REFUSED = {"EACCES", "EPERM", "EROFS"}
 HIDDEN = {"ENOENT", *REFUSED}
@@ -102,13 +105,14 @@ MAY = {
         "rename commitd/lock", "rename commitd/holder", "rename commitd/ctl", "rename seal/seals", "rename seal/receipts",
     },
     "member": {*ASK, *NOTES, *MARKS},
+    "reader": set(),
     "stranger": set(),
 }
 MAY["pull"] = MAY["member"]
 # with all their groups, and without any sandbox
 USERS = {
     "sluice-fetch": "fetchd", "sluice-ingest": "ingestd", "sluice-commit": "commitd", "member": "member",
-    "stranger": "stranger",
+    "reader": "reader", "stranger": "stranger",
 }
 FILES = {**UNITS, "pull": "sluice-pull@.service"}
 
@@ -163,23 +167,90 @@ def test_rights_in_the_runtime_directory(machine, user):
     assert_may(json.loads(found), machine, USERS[user])
 
 
+def pushed(registry, name):
+    """A reference of a new image there, and the digest of its layer."""
+    pusher = Pusher(registry.address, name)
+    layer = pusher.blob_bytes(name.encode())
+    pusher.image("1", [layer])
+    return f"{registry.address}/{name}:1", layer["digest"]
+
+
+# What nobody may do who may only read the store.
+READER_NEVER = ("write in the store", "write below ingest", "write below blobs", "lock the store", "lock ingest", "list what was taken")
+
+
+def assert_can_only_read(machine, user):
+    found = json.loads(machine.run("probe", user=user, want=0).stdout)
+    assert found["read index.json"] == found["list the store"] == "ok"
+    assert {act: found[act] for act in READER_NEVER} == dict.fromkeys(READER_NEVER, "EACCES")
+
+
 def test_member_can_only_send_requests(machine, registry):
-    found = json.loads(machine.run("probe", user="member", want=0).stdout)
-    assert found["read index.json"] == "ok"
-    for act in ("write in the store", "write below ingest", "write below blobs"):
-        assert found[act] == "EACCES", act
-    pusher = Pusher(registry.address, "members")
-    pusher.image("1", [pusher.blob_bytes(b"for members")])
-    machine.sluice("pull", f"{registry.address}/members:1")
-    assert machine.box.blob(digest_of(b"for members")).exists()
+    """It pulls, lists, names and removes by requests; the store itself it can only read."""
+    assert_can_only_read(machine, "member")
+    reference, digest = pushed(registry, "members")
+    machine.sluice("pull", reference)
+    assert machine.box.blob(digest).exists()
+    machine.sluice("tag", reference, "members-own:1")
+    assert "members-own:1" in machine.sluice("images").stdout
+    machine.sluice("rm", "members-own:1")
+    assert "members-own:1" not in machine.sluice("images").stdout
+
+
+def test_member_can_abort_transfers(machine, pull):
+    """Its own transfer, and that of another member, as docs/WALLS.md says."""
+    for user in ("member", "other-member"):
+        pull.wait(0.2)
+        machine.sluice("abort", pull.blob.digest, user=user)
+        machine.finish(pull.process)
+        assert pull.blob.digest not in machine.sluice("status").stdout
+        pull.again()
+    pull.gate.open(len(pull.blob.data))
+    machine.finish(pull.process, want=0)
+
+
+def test_reader_can_only_read(machine, registry):
+    assert_can_only_read(machine, "reader")
+    reference, digest = pushed(registry, "readers")
+    machine.sluice("pull", reference)
+    assert reference in machine.sluice("images", user="reader").stdout
+    assert machine.run("cat", f"{STORE}/blobs/{digest.replace(':', '/')}", user="reader", want=0).stdout == "readers"
+    for words in (("pull", reference), ("tag", reference, "readers-own:1"), ("rm", reference), ("abort", digest)):
+        refused = machine.sluice(*words, user="reader", want=None)
+        assert refused.returncode in (73, 77, 78) and "Permission denied" in refused.stderr, (words, refused)
+    assert reference in machine.sluice("images").stdout
+
+
+@pytest.mark.parametrize("user", ["reader", "member", "sluice-fetch"])
+def test_locks_of_other_users_stop_no_stage(machine, pull, user):
+    """A user locks all that it can open, in the store and in the runtime directory: the stages start and work nevertheless."""
+    pull.wait(0.3)
+    locker = machine.popen("python3", "/usr/lib/sluice-tests/lockall.py", STORE, RUNTIME, user=user, stdin=subprocess.PIPE)
+    assert int(locker.stdout.readline()) >= (0 if user == "sluice-fetch" else 5)
+    machine.systemctl("restart", *UNITS.values())
+    for unit in UNITS.values():
+        wait_for(f"{unit} to serve", lambda unit=unit: machine.is_active(unit))
+    pull.end(IN_FLIGHT)
+    assert locker.poll() is None
+
+
+def test_ref_cannot_be_fetched_from_another_source(machine, registry):
+    """A member requests evil's content under good's ref: refused, and another member's pull of good gets what good has."""
+    good, digest = pushed(registry, "good")
+    evil, wrong = pushed(registry, "evil")
+    asks = ("import sys; sys.path.insert(0, '/usr/lib/sluice-tests'); import pathlib, peers; "
+            f"print(peers.Member(pathlib.Path('{RUNTIME}')).get('manifest://{good}', 'manifest://{evil}'))")
+    said = machine.run("python3", "-c", asks, user="other-member", want=0).stdout
+    assert "ERROR" in said and f"manifest://{evil}" in said
+    machine.sluice("pull", good)
+    assert machine.box.blob(digest).exists() and not machine.box.blob(wrong).exists()
 
 
 def test_stranger_can_do_nothing(machine, registry):
     found = json.loads(machine.run("probe", user="stranger", want=0).stdout)
     for act in ("list the store", "read index.json"):
         assert found[act] == "EACCES", act
-    pusher = Pusher(registry.address, "strangers")
-    pusher.image("1", [pusher.blob_bytes(b"not for strangers")])
-    refused = machine.sluice("pull", f"{registry.address}/strangers:1", user="stranger", want=None)
+    reference, digest = pushed(registry, "strangers")
+    refused = machine.sluice("pull", reference, user="stranger", want=None)
     assert refused.returncode in (73, 77, 78) and "Permission denied" in refused.stderr
-    assert not machine.box.blob(digest_of(b"not for strangers")).exists()
+    assert not machine.box.blob(digest).exists()

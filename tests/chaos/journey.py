@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One small journey with every kind of message: a pull whose server fails at first, names given and taken, a transfer that
-fails, is reset and aborted, and one that is aborted in progress, with a listener to all of it. Every step is a
-command that may be run again.
+A small journey with every kind of message: a pull whose server fails at first, names set and removed, a transfer that
+fails, is reset and aborted, and one that is aborted in progress, with an event listener. Every step is a command that
+may be run again.
 """
 
 import time
@@ -15,12 +15,12 @@ HELD, HELD_DIGEST = "/held", images.digest_of(b"it never comes")
 NAMES = tuple(f"sluice {word}" for word in (
     "events", "pull", "tag", "rm", "fetch", "status", "stats", "reset", "abort",
 ))
-TRIES = 2  # of a step that something was done to
+TRIES = 2  # of a step that was struck
 ABORT_AGAIN_S = 3
 
 
 def held(x):
-    """A good beginning, and then nothing until the client has enough of it."""
+    """Send a good beginning, and then nothing until the client gives up."""
     x.head(200, {"Content-Length": 1000})
     x.body(b"it never")
     x.handler.connection.settimeout(rig.PATIENCE_S)
@@ -29,13 +29,13 @@ def held(x):
 
 
 def steps(reference):
-    """Words and the exit codes that are right."""
+    """Commands and their valid exit codes."""
     absent = ("fetch", f"http://{reference.partition('/')[0]}{ABSENT}", "--digest", ABSENT_DIGEST)
     return [
         (("pull", reference), {0}),
         (("tag", reference, "second"), {0}),
         (("tag", reference, "third"), {0}),
-        (("rm", "third"), {0, 66}),  # asked again after a kill, it may be gone already
+        (("rm", "third"), {0, 66}),  # repeated after a kill, the name may be gone already
         (("rm", "third"), {66}),
         (absent, {66}),
         (("status",), {0}),
@@ -46,7 +46,7 @@ def steps(reference):
 
 
 def name_digest(image):
-    """A registry that says in its answer for a tag what the tag names."""
+    """A registry that sends the digest with its answer for a tag."""
     digest = images.digest_of(image.manifest)
     headers = {"Content-Type": images.MANIFEST, "Docker-Content-Digest": digest}
     for name in ("1", digest):
@@ -74,7 +74,7 @@ def abort_under_way(r, server):
         return len(server.asked(HELD)) > asked
 
     r.tend_until(is_asked, "a fetch that is to be aborted")
-    # Where ingestd died in between, the fetch may have asked anew after the abort.
+    # If ingestd died in between, the fetch may have repeated its request after the abort.
     for _ in range(TRIES):
         codes = step(r, ("abort", HELD_DIGEST), {0})
         again = time.monotonic() + ABORT_AGAIN_S
@@ -86,8 +86,8 @@ def abort_under_way(r, server):
 
 def travel(r, image, strikes=None):
     """
-    All of it once. Returns {step: exit codes of its tries}, where a step did not succeed at its first try; a journey
-    that nothing happens to gives {}.
+    Run the journey once. Returns {step: exit codes of its tries} for steps that did not succeed at the first try;
+    without a strike this is {}.
     """
     image.serve([badserver.status(503)], r.store)
     name_digest(image)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One small pull by three stages that the caller starts, strikes (tests/lib/strike.c) and starts again, and the proof that
-all is well afterwards.
+A small pull by three stages that the caller starts, strikes (tests/lib/strike.c) and restarts, and the checks
+afterwards.
 """
 
 import contextlib
@@ -26,18 +26,18 @@ import images  # noqa: E402
 import invariants  # noqa: E402
 import stages  # noqa: E402
 
-PATIENCE_S = int(os.environ.get("PATIENCE", "60"))  # a case takes a second; what takes this long is wedged
+PATIENCE_S = int(os.environ.get("PATIENCE", "60"))  # a case takes a second; after this time it is wedged
 LAYERS = (7, 64 << 10, (4608 << 10) + 1)  # bytes: less than a block, one chunk, several checkpoints
-PACE = 3 << 19  # bytes: more than is between two durable checkpoints
-PACE_PATIENCE_S = 2  # longer than a pause of fetchd's, so that a stage that died meanwhile goes on
+PACE = 3 << 19  # bytes: more than between two durable checkpoints
+PACE_PATIENCE_S = 2  # longer than a pause of fetchd, so that a restarted stage can continue
 
 
 class Broken(Exception):
-    """Something that must always hold does not."""
+    """An invariant is violated."""
 
 
 class SmallImage:
-    """Every kind of content in little: manifest, config, layers. The same bytes on every run."""
+    """A small image: manifest, config, layers. The same bytes in every run."""
 
     def __init__(self, server):
         self.server = server
@@ -51,7 +51,7 @@ class SmallImage:
         self.serve()
 
     def serve(self, first=(), store=None):
-        """`first`: how each blob behaves before it behaves well. `store`: whose checkpoints the largest waits for."""
+        """`first`: behaviours of each blob before the good one. `store`: the largest blob waits for checkpoints there."""
         served = {digest: [*first, badserver.whole(data)] for digest, data in self.blobs.items()}
         if store:
             largest = max(self.blobs, key=lambda digest: len(self.blobs[digest]))
@@ -60,7 +60,7 @@ class SmallImage:
 
 
 def durable_offset(store):
-    """How far the furthest ingest has come, by its durable checkpoints."""
+    """The highest offset of a durable checkpoint."""
     found = [0]
     for path in store.glob("ingest/*/checkpoint"):
         with contextlib.suppress(FileNotFoundError):
@@ -70,8 +70,8 @@ def durable_offset(store):
 
 def paced(data, store):
     """
-    A piece, and the next once some of it is durable: a fast client would have all of it before its first checkpoint.
-    A client that hangs up, or makes nothing durable, gets the rest.
+    Send a piece, and the next once some bytes are durable, because a fast client would have everything before its first
+    checkpoint. A client that hangs up, or makes nothing durable, gets the rest.
     """
 
     def behave(x):
@@ -95,10 +95,10 @@ def is_readable(connection):
 
 class Rig(stages.Box):
     """
-    The stages under a supervisor that is us: we hold up.lock, and whatever ends is started again, but without a strike.
+    The stages, supervised by us: we hold up.lock, and restart whatever ends, without a strike.
 
-    A strike is what happens to a program: a tuple of options of strike, a text for SLUICE_FAILPOINTS, or an environment.
-    A list is for a stage and its successors.
+    A strike at a program is a tuple of options of strike, a text for SLUICE_FAILPOINTS, or an environment. A list is
+    for a stage and its successors.
     """
 
     words = {"ingestd": ("--checkpoint-bytes", "1M")}  # so that a small blob has durable checkpoints too
@@ -108,11 +108,11 @@ class Rig(stages.Box):
         self.strike, self.reference = strike, reference
         self.log = self.directory / "log"
         self.running, self.up_lock = {}, None
-        self.strikes = {}  # what is to happen to whoever is started under a name, one after the other
+        self.strikes = {}  # for each name, the strikes at the programs started under it, in order
         self.more = {}  # of the environment
 
     def fresh(self):
-        """An empty store, and nothing left of the case before."""
+        """Empty the store, and remove everything of the last case."""
         for path in (self.store, self.runtime):
             shutil.rmtree(path, ignore_errors=True)
         for path in (self.log, *self.directory.glob("report-*")):
@@ -127,7 +127,7 @@ class Rig(stages.Box):
         fcntl.flock(self.up_lock, fcntl.LOCK_EX)
 
     def leave_to_sluice(self):
-        """No supervisor: commands have to bring the stages along."""
+        """Without a supervisor, so commands start their own stages."""
         self.up_lock.close()
         shutil.rmtree(self.runtime, ignore_errors=True)
 
@@ -139,7 +139,7 @@ class Rig(stages.Box):
         self.strikes = {name: list(what) if isinstance(what, list) else [what] for name, what in (strikes or {}).items()}
 
     def begin(self, program, words=(), **options):
-        """Start a program with what is to happen to the next of its name."""
+        """Start a program with the next strike for its name."""
         name = " ".join((program, *words[:1]))  # "ingestd", "sluice pull"
         left = self.strikes.get(name)
         strike = left.pop(0) if left else None
@@ -155,8 +155,8 @@ class Rig(stages.Box):
 
     def begin_first(self, programs, begin):
         """
-        Of these, the one that something is to happen to begins first, and makes the store if it is one that does: who
-        makes it else is a matter of time. Returns {program: process}.
+        Start these. The one with a strike starts first, and creates the store if it can; otherwise timing decides which
+        one does. Returns {program: process}.
         """
         struck = {name.partition(" ")[0] for name in self.strikes}
         begun = {}
@@ -171,7 +171,7 @@ class Rig(stages.Box):
         self.running = self.begin_first(stages.STAGES, self.begin)
 
     def tend(self):
-        """What a supervisor does. Returns whether something had ended."""
+        """Restart stages that have ended. Returns whether one had."""
         ended = [name for name, process in self.running.items() if process.poll() is not None]
         for name in ended:
             self.running[name] = self.begin(name)
@@ -184,7 +184,7 @@ class Rig(stages.Box):
             now = time.monotonic()
             if now > deadline:
                 raise Broken(f"{what} hangs")
-            if now > tended or tended == deadline:  # one that ends at once is not started again at once
+            if now > tended or tended == deadline:  # a stage that ends at once is not restarted at once
                 tended = now + 0.05 if self.tend() else now
             time.sleep(0.001)
 
@@ -194,7 +194,7 @@ class Rig(stages.Box):
         return process.returncode
 
     def down(self):
-        self.tend_until(lambda: not invariants.kept_open(self.store, self.pids()), "a stage that keeps open what is gone")
+        self.tend_until(lambda: not invariants.kept_open(self.store, self.pids()), "a stage that keeps removed ingests open")
         deadline = time.monotonic() + PATIENCE_S
         for process in self.running.values():
             process.terminate()
@@ -206,8 +206,8 @@ class Rig(stages.Box):
 
     def pull(self, strikes=None):
         """
-        Start everything, pull, give it a second name, stop everything. A pull that fails is tried once more before the
-        stages stop. Returns the exit codes.
+        Start everything, pull, set a second name, stop everything. A failed pull is tried once more before the stages
+        stop. Returns the exit codes.
         """
         self.arm(strikes)
         self.up()
@@ -223,15 +223,15 @@ class Rig(stages.Box):
         return self.directory / f"report-{name}"
 
     def reported(self, name, word):
-        """The lines that begin with that word of what a strike at a program reported, split."""
+        """The lines of the strike's report on a program that start with this word, split."""
         path = self.report(name)
         lines = path.read_text().splitlines() if path.exists() else []
         return [line.split(" ") for line in lines if line.startswith(word)]
 
     def check(self, digests, tidy=True):
         """
-        Nothing runs: the image is whole, named, and nothing half-made is left; with `tidy` no ingest at all, not even
-        one that says why it rests.
+        With no stage running: the image is complete and named, and nothing incomplete is left; with `tidy` no ingest at
+        all, not even one with the reason why it is idle.
         """
         reports = self.sanitizer_reports()
         problems = invariants.problems_of(self.store, settled=True, runtime=self.runtime)
@@ -250,7 +250,7 @@ class Rig(stages.Box):
 
 
 class Walker:
-    """Does cases in a process of its own, with its own server and store."""
+    """Runs cases in a process of its own, with its own server and store."""
 
     def __init__(self, bindir, strike, area):
         self.server = badserver.BadServer()
@@ -268,10 +268,10 @@ def open_walker(bindir, strike, area):
 
 
 def attempt(work, case):
-    """Do one case: (case, what it gave, None) or (case, None, what is wrong)."""
+    """Run one case. Returns (case, result, None) or (case, None, error)."""
     try:
         return case, work(walker.rig, walker.image, case), None
-    except Exception as error:  # whatever it is, it belongs to this case
+    except Exception as error:  # any error belongs to this case
         what = str(error) if isinstance(error, Broken) else traceback.format_exc()
         return case, None, f"{what}\n── said ──\n{walker.rig.said()[-3000:]}"
     finally:
@@ -280,7 +280,7 @@ def attempt(work, case):
 
 
 def area_place():
-    """Where stores lie: AREA, or in memory where that is possible."""
+    """The directory for stores: AREA, or in memory if possible."""
     return os.environ.get("AREA") or ("/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir())
 
 
@@ -323,19 +323,19 @@ def resolve(options):
 
 
 def chosen(cases, options):
-    """The same subset for the same seed."""
+    """A subset that depends only on the seed."""
     return cases[options.seed % options.step :: options.step]
 
 
 def spread(count, wanted):
-    """1 to count: all, or the first, the last and as many between."""
+    """1 to count: all, or the first, the last and some between."""
     if not wanted or count <= wanted:
         return list(range(1, count + 1))
     return sorted({1 + round(i * (count - 1) / (wanted - 1)) for i in range(wanted)})
 
 
 def dry_total(rig, image, victim):
-    """How many calls of a victim count in a run that nothing happens to."""
+    """The number of counted calls of a victim in a run without a strike."""
     name, what = victim
     rig.fresh()
     codes = rig.pull({name: what})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What chaos does to the world around the programs: the network, the time of day, the disk."""
+"""The faults of chaos around the programs: network, time of day, disk."""
 
 import contextlib
 import ctypes
@@ -16,18 +16,18 @@ import time
 
 MIB = 1 << 20
 PIECE = 128 << 10
-LATER_S = 0.01  # how soon a connection notices a change
+LATER_S = 0.01  # until a connection notices a change
 
 
 class Network:
     """
-    A link to a server, in a process of its own, that follows a plan for each connection: it may be slow, end in the
-    middle in an orderly way or not, fall silent, or not come about. All of it can be cut at once, and made calm.
+    A link to a server, in a process of its own. It has a plan for each connection, which may be slow, end early in
+    order or not, fall silent, or be refused. All connections can be cut at once, and the weather made calm.
     """
 
     KINDS = ("clean", "slow", "ends", "breaks", "falls silent", "refused")
     WEIGHTS = (50, 15, 12, 12, 6, 5)
-    SLOW = (3 * MIB, 10 * MIB, 40 * MIB)  # bytes a second
+    SLOW = (3 * MIB, 10 * MIB, 40 * MIB)  # bytes per second
     SILENCES_S = (0.1, 1.0, 3.0)
 
     def __init__(self, server_port):
@@ -37,7 +37,7 @@ class Network:
         shared = multiprocessing.Value
         self.seed = shared(ctypes.c_uint64, 0)
         self.is_rough = shared(ctypes.c_bool, False)
-        self.cut_count = shared(ctypes.c_uint64, 0)  # orders to cut everything
+        self.cut_count = shared(ctypes.c_uint64, 0)  # requests to cut everything
         self.sent = shared(ctypes.c_uint64, 0)  # bytes to clients
         self.broken = shared(ctypes.c_uint64, 0)  # connections that ended because of us
         self.open = shared(ctypes.c_int64, 0)
@@ -59,7 +59,7 @@ class Network:
     # ── orders ──
 
     def begin(self, seed):
-        """Rough weather, which follows from the seed, until it is calm()."""
+        """Start rough weather, which follows from the seed, until calm()."""
         self.seed.value = seed
         self.is_rough.value = True
 
@@ -67,7 +67,7 @@ class Network:
         self.is_rough.value = False
 
     def cut(self):
-        """Break every connection there is."""
+        """Break every connection."""
         self.cut_count.value += 1
 
     # ── in the other process ──
@@ -103,7 +103,7 @@ class Network:
             server = socket.create_connection(("127.0.0.1", self.server_port))
             self.forward(client, server, plan)
         except OSError:
-            pass  # one end is gone, and so the other
+            pass  # one end has gone, so the other ends, too
         finally:
             for end in (client, server):
                 if end:
@@ -164,7 +164,7 @@ class Clock:
 
 
 class Disk:
-    """A small file system of its own that can be filled; `kind`: tmpfs or ext4."""
+    """A small file system that can be filled; `kind`: tmpfs or ext4."""
 
     def __init__(self, kind, directory, size):
         self.kind, self.directory = kind, pathlib.Path(directory)
@@ -191,8 +191,8 @@ class Disk:
         return self.filler.exists()
 
     def fill(self):
-        """Take all there is, from the programs that run beside as well, but of this file system alone."""
-        assert os.path.ismount(self.directory), f"'{self.directory}' is not mounted any more"
+        """Fill this file system, while programs use it."""
+        assert os.path.ismount(self.directory), f"'{self.directory}' is no longer mounted"
         with open(self.filler, "ab") as f:
             for piece in (8 * MIB, MIB, 64 << 10, 4096):
                 with contextlib.suppress(OSError):
@@ -204,7 +204,7 @@ class Disk:
 
 
 def disks(directory, size):
-    """Those that this machine offers, and why not if it has none."""
+    """The kinds of disks that this machine can mount, and the reason if there is none."""
     found, why = [], ""
     for kind in ("tmpfs", "ext4"):
         try:

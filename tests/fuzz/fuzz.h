@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the fuzz targets share. A target is one file with one LLVMFuzzerTestOneInput(): it hands the bytes to a decoder
- * and aborts where the answer breaks a promise of the decoder's header. libFuzzer drives it (make fuzz), or replay.c,
+ * Shared by the fuzz targets. A target is one file with one LLVMFuzzerTestOneInput(): it passes the bytes to a decoder
+ * and aborts if the result breaks a promise of the decoder's header. libFuzzer drives it (make fuzz), or replay.c,
  * which feeds it the committed corpus (make fuzz-replay).
  */
 #ifndef SLUICE_TESTS_FUZZ_H
@@ -17,7 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Unlike assert() it cannot be compiled away. */
+/* Unlike assert(), it cannot be compiled out. */
 #define FUZZ_CHECK(condition)                                                                                          \
 	do {                                                                                                           \
 		if (!(condition)) {                                                                                    \
@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 		}                                                                                                      \
 	} while (0)
 
-/* Take up to `len` bytes off the front. */
+/* Take up to `len` bytes from the front. */
 static inline struct span fuzz_take(struct span *rest, size_t len)
 {
 	struct span taken = {rest->data, len < rest->len ? len : rest->len};
@@ -34,14 +34,14 @@ static inline struct span fuzz_take(struct span *rest, size_t len)
 	return taken;
 }
 
-/* A big-endian number off the front; 0 where the input is too short for it. */
+/* Take a big-endian number from the front; 0 if the input is too short. */
 static inline uint64_t fuzz_number(struct span *rest, unsigned width_bytes)
 {
 	struct span taken = fuzz_take(rest, width_bytes);
 	return taken.len == width_bytes ? be_get(taken.data, width_bytes) : 0;
 }
 
-/* Up to the end of the first line, which is taken off too. */
+/* Take the first line, without its end. */
 static inline struct span fuzz_line(struct span *rest)
 {
 	const uint8_t *end = rest->len > 0 ? memchr(rest->data, '\n', rest->len) : NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials: files as podman and docker write them, and what a helper prints. An input is a line with a host, a line with
- * the name of a repository, and a document that is read as both. What becomes a header or a part of a program's name is
- * safe there, and a pair of user and password is the one that stands in the document.
+ * Credentials: files of podman and docker, and the output of a helper. An input is a line with a host, a line with the
+ * name of a repository, and a document that is parsed as both. Text that becomes a header or part of a program's name
+ * is safe there, and user and password are those of the document.
  */
 
 /* Tests */
@@ -34,7 +34,7 @@ static unsigned digit_of(char c)
 	return (unsigned)(at - digits);
 }
 
-/* Whether base64 stands for "user:password". */
+/* Whether base64 encodes "user:password". */
 static bool is_pair(const char *base64, const char *user, const char *password)
 {
 	size_t len = strlen(base64), at = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What registries and realms say about getting in: fields of WWW-Authenticate, a line each, and behind an empty line a
+ * Challenges of registries and answers of realms: fields of WWW-Authenticate, a line each, and after an empty line a
  * realm's answer.
  */
 
@@ -17,7 +17,7 @@ static void check_text(const char *text, size_t max)
 		FUZZ_CHECK(*text >= ' ' && *text <= '~');
 }
 
-/* Whatever the challenge says, the request's line stays one line, and its query has only what we put there. */
+/* Whatever the challenge has, the request line is one line, and its query has only our parameters. */
 static void check_request(const struct challenge *c)
 {
 	static const struct credential none;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checkpoint file: any bytes are an answer, and no answer goes past what is there. An input is flags, the facts of
- * the data, a length, and up to three slots; the flags say which slots get a right checksum, because otherwise no
- * mutated byte would come past it.
+ * The checkpoint file: any bytes have a result, and no result exceeds the data. An input is flags, the facts of the
+ * data, a length, and up to three slots. The flags select slots that get a valid checksum, because otherwise no
+ * mutation would pass it.
  */
 
 /* Base */
@@ -38,7 +38,7 @@ static size_t build_file(struct span *rest, unsigned flags, size_t cut, uint8_t 
 	return flags & CUT_FILE ? cut % (SLOT_FILE_BYTES + 1) : SLOT_FILE_BYTES;
 }
 
-/* A slot that counts says the same after another turn. */
+/* A valid slot is unchanged after encoding. */
 static void check_round_trip(const uint8_t *slot)
 {
 	struct checkpoint c, back;
@@ -53,7 +53,7 @@ static void check_round_trip(const uint8_t *slot)
 	FUZZ_CHECK(back.offset == c.offset && back.hash.total_bytes == c.offset && back.durable == c.durable);
 }
 
-/* Hashing can resume from whatever digest state it has. */
+/* Hashing can resume from any digest state of a valid slot. */
 static void check_hash(const struct hash_state *state)
 {
 	static const uint8_t bytes[300];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages: every input is one verdict, and what is a message encodes to the same bytes again. */
+/* Messages: every input has one verdict, and a valid message encodes to the same bytes. */
 
 /* Wire */
 #include "common/wire/codec.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Configuration: the text of a file, read as fetchd reads it. A file is taken or refused with a line for a person; what is
- * taken for a registry can stand in a request as it is, and no host gets what was said for another one.
+ * Configuration: the text of a file, parsed like fetchd. A file is accepted, or refused with a line for users. Values
+ * of a registry are safe in a request, and no host gets the values of another.
  */
 
 /* Tests */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Retry-After and dates: an input is what the clock says, a moment, and a text. The moment, written in each of the three forms
- * of RFC 9110, 5.6.7, has to be read as what it is; the text may be anything.
+ * Retry-After and dates: an input is the time of the clock, a moment, and a text. The moment, formatted in each of the
+ * three forms of RFC 9110, 5.6.7, must be parsed as itself; the text may be anything.
  */
 
 /* Tests */
@@ -43,7 +43,7 @@ static void check_date(uint64_t now_s, uint64_t moment_s)
 	FUZZ_CHECK(gmtime_r(&moment, &tm));
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		size_t len = strftime(text, sizeof(text), forms[i], &tm);
-		if (i == 1 && moment_s >= UINT64_C(3124224000)) /* 2069: two digits mean 1969 from then on */
+		if (i == 1 && moment_s >= UINT64_C(3124224000)) /* from 2069 on, two digits mean 1969 */
 			continue;
 		FUZZ_CHECK(wait_for_field(now_s, text, len) == (moment_s > now_s ? clamped(moment_s - now_s) : 0));
 	}

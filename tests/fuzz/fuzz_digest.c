@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digests: what is read is written as exactly what was read, and is a name without a way out of its directory. */
+/* Digests: a valid one formats to the same text, and is a file name that cannot leave its directory. */
 
 /* OCI */
 #include "common/oci/digest.h"

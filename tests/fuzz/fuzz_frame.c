@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams of frames: what was read before the first refusal is, written again, the beginning of the stream. */
+/* Streams of frames: the frames read before the first error, written again, are the beginning of the stream. */
 
 /* System */
 #include <errno.h>
@@ -23,7 +23,7 @@ static void rewind_to(int fd, const void *data, size_t len)
 	FUZZ_CHECK(ftruncate(fd, 0) == 0 && file_pwrite_all(fd, data, len, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
 }
 
-/* The file has these bytes and no more. */
+/* A file with exactly these bytes. */
 static void check_file(int fd, const uint8_t *data, size_t len)
 {
 	static uint8_t piece[64 << 10];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Manifests and indexes, with the media type that they came under in a line before them. */
+/* Manifests and indexes, after a line with the media type of the answer. */
 
 /* OCI */
 #include "common/oci/manifest.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of images, as index.json and SET_NAME carry them: what passes is printable and cannot leave its directory. */
+/* Names of images in index.json and SET_NAME: a valid one is printable and cannot leave its directory. */
 
 /* OCI */
 #include "common/store/names.h"

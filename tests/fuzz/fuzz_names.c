@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* index.json: whatever can be read can be edited, and says afterwards what the edit wanted and all else as before. */
+/* index.json: a readable one can be edited; the result has the edit, and everything else is unchanged. */
 
 /* System */
 #include <errno.h>
@@ -64,7 +64,7 @@ static void check_entries(const struct names *n)
 			FUZZ_CHECK(d.size <= INT64_MAX);
 }
 
-/* Name something, write, read: it is there, and went in as one entry at most. Then take the name away. */
+/* Set a name, write, read: it is there, as at most one new entry. Then remove the name. */
 static void check_edit(struct names *n)
 {
 	struct descriptor d = {.media_type = MEDIA_TYPE_OCI_MANIFEST, .size = 7, .digest.alg = HASH_SHA256}, found;

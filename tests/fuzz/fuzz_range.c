@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Content-Range against a second reader of it: exactly the forms of RFC 9110, 14.4 with numbers to INT64_MAX pass, and
- * with the numbers that stand there.
+ * Content-Range against a second parser: exactly the forms of RFC 9110, 14.4 with numbers up to INT64_MAX are accepted,
+ * with the same numbers.
  */
 
 /* System */
@@ -22,7 +22,7 @@ static bool number(const char **at, uint64_t *ret_value)
 
 	if (!isdigit((unsigned char)**at))
 		return false;
-	*ret_value = strtoull(*at, &end, 10); /* UINT64_MAX where it is more */
+	*ret_value = strtoull(*at, &end, 10); /* UINT64_MAX if it is larger */
 	*at = end;
 	return *ret_value <= INT64_MAX;
 }
@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	char line[VALUE_MAX + 32];
 	struct range want = {0};
 
-	/* A line ends the field, and blanks around a value are not its own. */
+	/* A line end ends the field, and blanks around a value are not part of it. */
 	if (len > VALUE_MAX || memchr(data, '\0', len) || memchr(data, '\n', len) || memchr(data, '\r', len))
 		return 0;
 	if (len > 0 && (isblank(data[0]) || isblank(data[len - 1])))
@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		FUZZ_CHECK(want.unsatisfied || (r.first == want.first && r.last == want.last));
 	}
 	struct response before = r;
-	if (response_line(&r, span_str("\r\n")) == RESPONSE_WHOLE) { /* a trailer changes none of it */
+	if (response_line(&r, span_str("\r\n")) == RESPONSE_WHOLE) { /* a trailer changes nothing */
 		FUZZ_CHECK(response_line(&r, span_str("Content-Range: bytes 1-2/3\r\n")) == RESPONSE_MORE);
 		FUZZ_CHECK(r.broken == before.broken && r.has_range == before.has_range);
 		FUZZ_CHECK(r.first == before.first && r.last == before.last && r.total == before.total);

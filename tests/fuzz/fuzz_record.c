@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The transfer file: what can be read says the same when it is written and read again, and torn ends do not count. */
+/* The transfer file: a readable record is unchanged after writing and reading, and torn ends are ignored. */
 
 /* System */
 #include <errno.h>
@@ -49,7 +49,7 @@ static void make_directory(void)
 	FUZZ_CHECK(directory_fd >= 0 && atexit(remove_directory) == 0);
 }
 
-/* From a directory the same bytes give the same record, under the name of its ref and no other. */
+/* The same bytes in a directory give the same record, only under the name of its ref. */
 static void check_loaded(struct span text, const struct record *t)
 {
 	static struct record loaded;

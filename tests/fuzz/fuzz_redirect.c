@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where servers send us: redirects, the zone of an address, and what no_proxy excepts. An input is a URL, a Location, and
- * two lists for no_proxy, a line each, and the bytes of an address.
+ * Redirects, the zone of an address, and no_proxy. An input is a URL, a Location, and two lists for no_proxy, a line
+ * each, and the bytes of an address.
  */
 
 /* Tests */
@@ -27,7 +27,7 @@ static void take_line(struct span *rest, char out[static LINE_MAX_BYTES])
 	out[strcspn(out, "\n")] = '\0';
 }
 
-/* What is followed is an http URL without credentials or a fragment, not without TLS after TLS, and leads to itself. */
+/* An accepted target is an http URL without credentials or fragment, keeps TLS, and is accepted unchanged again. */
 static void check_redirect(const char *base, const char *location)
 {
 	struct buf url = BUF_INIT, again = BUF_INIT;
@@ -48,7 +48,7 @@ static void check_redirect(const char *base, const char *location)
 	buf_release(&again);
 }
 
-/* A list excepts what any of its parts does. */
+/* A list matches what any of its parts matches. */
 static void check_exceptions(const char *url, const char *one, const char *other)
 {
 	char both[2 * LINE_MAX_BYTES];
@@ -73,7 +73,7 @@ static enum guard_zone zone_of(const uint8_t address[static 16])
 	return zone;
 }
 
-/* An address is as near in each form, and none is farther than the IPv4 address that it carries. */
+/* An address has the same zone in each form, and is not farther than the IPv4 address inside it. */
 static void check_address(struct span bytes)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Image references: the full form of what was read reads as the same reference. */
+/* Image references: the full form parses as the same reference. */
 
 /* OCI */
 #include "common/oci/reference.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Heads of HTTP answers and the judgement over them: no body is taken whose bytes could lie at another place than where
- * we would put them. An input is flags, offset and size of what was asked for, and the header lines.
+ * Headers of HTTP answers and the verdict on them: no body is accepted whose bytes may belong at another offset. An
+ * input is flags, offset and size of the request, and the header lines.
  */
 
 /* Tests */
@@ -64,7 +64,7 @@ static void check_taken(const struct response *r, const struct want *w, const st
 	FUZZ_CHECK(!r->has_length || r->length == j->end - r->first);
 }
 
-/* To a HEAD no body is taken, and what names the content is a digest. */
+/* The answer to HEAD has no body, and an accepted one has a valid digest. */
 static void check_head(const struct response *r)
 {
 	struct judgement j;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sources: no control bytes and no credentials come through, and registry sources are written as they were read. */
+/* Sources: no control bytes and no credentials are accepted, and registry sources format to the same text. */
 
 /* OCI */
 #include "common/oci/source.h"

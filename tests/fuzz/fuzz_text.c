@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text for people and numbers from people: a line is harmless whatever was in it, and a number is what its digits say, or
- * is refused. An input is the room for the line, and the text.
+ * Text for users and numbers from users: a line is harmless whatever it contains, and a number has the value of its
+ * digits, or is refused. An input is the room for the line, and the text.
  */
 
 /* Tests */
@@ -24,10 +24,10 @@ static void check_escape(struct span text, size_t room)
 	if (text.len > 4096)
 		return;
 	size_t whole_len = escape_line((const char *)text.data, text.len, whole, sizeof(whole));
-	FUZZ_CHECK(whole_len >= len && memcmp(whole, line, len) == 0); /* it is cut, and not another one */
+	FUZZ_CHECK(whole_len >= len && memcmp(whole, line, len) == 0); /* it is a prefix */
 }
 
-/* Digits and an optional unit, as the header has them, without a thought for speed. */
+/* Digits and an optional unit, as in the header; a slow reference implementation. */
 static bool reckon(enum opt_kind kind, const char *text, uint64_t *ret_value)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Feed a fuzz target the files of a corpus, in their order: replay DIRECTORY. Prints how many there were. */
+/* Feed a fuzz target the files of a corpus, in order: replay DIRECTORY. Prints their number. */
 
 /* System */
 #include <dirent.h>
@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < count; i++) {
 		AUTO_BUF input = BUF_INIT;
 		FUZZ_CHECK(file_load_at(dir_fd, entries[i]->d_name, INPUT_MAX, &input) == 0);
-		/* Of exactly that size, so that the sanitizer sees a read past its end. */
+		/* Allocate exactly that size, so that the sanitizer detects a read past the end. */
 		uint8_t *exact = malloc(input.len > 0 ? input.len : 1);
 		FUZZ_CHECK(exact != NULL);
 		if (input.len > 0)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk whose power can be cut at any instant: a file system (FUSE) with a file `disk`, for losetup(8), that is kept
- * in memory, and a file `mark`.
+ * A disk whose power can be cut at any moment: a FUSE file system with a file `disk` in memory, for losetup(8), and a
+ * file `mark`.
  *
- *   disk record DIRECTORY TAPE BYTES   write to TAPE whatever is written to the disk, each flush (fsync), and whatever
- *                                      text is written to `mark`, in their order
- *   disk replay DIRECTORY TAPE         be the disk as a cut leaves it: a line of standard input says at which entry of
- *                                      the tape, a line of standard output that it is so now:
+ *   disk record DIRECTORY TAPE BYTES   write to TAPE, in order, each write to the disk, each flush (fsync), and text
+ *                                      written to `mark`
+ *   disk replay DIRECTORY TAPE         be the disk after a cut: a line of standard input names the entry of the tape, a
+ *                                      line of standard output confirms:
  *
- *       worst N           only what was flushed by then
- *       prefix N          all that was written up to entry N
- *       random N SEED     of what no flush covers, any blocks of 4 KiB
- *       ok SUM            the answer; the same SUM for the same surviving blocks
+ *       worst N           only flushed writes
+ *       prefix N          all writes up to entry N
+ *       random N SEED     any 4 KiB blocks of the unflushed writes
+ *       ok SUM            the answer; equal sums mean equal surviving blocks
  *
- * N may not fall. What a mount writes in between is undone by the next line. It ends with its standard input.
+ * N must not decrease. Writes of a mount in between are undone by the next line. It ends with its standard input.
  */
 
 #define FUSE_USE_VERSION 35
@@ -97,8 +97,8 @@ static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 }
 
 /*
- * What is recorded goes past the page cache, which would change its order. A replay has the cache, so that what hardly
- * changes from state to state is not asked for each time; on_change() keeps it true.
+ * A recording bypasses the page cache, which would change the order of writes. A replay uses the cache, because most
+ * blocks do not change between states; on_change() invalidates the others.
  */
 static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -148,7 +148,7 @@ static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 static void on_change(uint64_t offset, uint64_t len)
 {
 	int r = fuse_lowlevel_notify_inval_inode(disk.session, INODE_DISK, (off_t)offset, (off_t)len);
-	if (r < 0 && r != -ENOENT) /* nobody has looked at the file yet */
+	if (r < 0 && r != -ENOENT) /* nobody has opened the file yet */
 		die("cannot change what the kernel knows of the disk", -r);
 }
 
@@ -168,9 +168,9 @@ static void obey(const char *line)
 		die("cannot answer", errno);
 }
 
-/* ── both at once, in one thread, so that neither waits for the other ── */
+/* ── FUSE and standard input, in one thread, so that neither waits for the other ── */
 
-/* False: it is over. */
+/* False: the end. */
 static bool serve_file_system(void)
 {
 	static struct fuse_buf buffer;
@@ -184,7 +184,7 @@ static bool serve_file_system(void)
 	return !fuse_session_exited(disk.session);
 }
 
-/* To change what the kernel knows of a page that it waits for would have us wait for ourselves: serve it first. */
+/* Invalidating a page that the kernel waits for would be a deadlock, so serve pending requests first. */
 static bool serve_orders(void)
 {
 	struct pollfd waiting = {.fd = fuse_session_fd(disk.session), .events = POLLIN};

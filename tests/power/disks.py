@@ -16,7 +16,7 @@ import servers
 
 MIB = 1 << 20
 BLOCK = 4096  # IMAGE_BLOCK
-JBD2_MAGIC = bytes.fromhex("c03b3998")  # how a block of an ext4 journal begins
+JBD2_MAGIC = bytes.fromhex("c03b3998")  # at the start of a block of an ext4 journal
 HEAD = struct.Struct("=IIQ")  # struct tape_head: kind, length, offset
 KINDS = {ord(letter): letter for letter in "SWFM"}  # enum tape_kind: size, write, flush, mark
 MS_RDONLY, MS_NOATIME = 1, 1024
@@ -41,7 +41,7 @@ def sure(result, what):
 
 @contextlib.contextmanager
 def mounted(device, directory, kind, flags=0):
-    """Mounting recovers what the journal holds, with MS_RDONLY as well."""
+    """Mounting replays the journal, even with MS_RDONLY."""
     what = FILE_SYSTEMS[kind]
     words = [str(word).encode() for word in (device, directory, what.mount)]
     sure(libc.mount(*words, ctypes.c_ulong(MS_NOATIME | flags), what.options.encode()), f"cannot mount the {kind}")
@@ -52,7 +52,7 @@ def mounted(device, directory, kind, flags=0):
 
 
 class Disk:
-    """The program in one of its two ways, and a loop device on its file."""
+    """The program `disk` in one of its two modes, and a loop device on its file."""
 
     def __init__(self, program, directory, tape, size=None):
         self.directory = pathlib.Path(directory)
@@ -61,7 +61,7 @@ class Disk:
         self.process = subprocess.Popen([program, *(str(word) for word in way)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, bufsize=1)
         self.device = None
-        servers.wait_for("the disk to be there", self.is_there)
+        servers.wait_for("the disk to appear", self.is_there)
         self.mark_path = self.directory / "mark"
         self.device = subprocess.run(["losetup", "-f", "--show", "-b4096", self.directory / "disk"], check=True, text=True,
                                      capture_output=True).stdout.strip()
@@ -74,7 +74,7 @@ class Disk:
 
     @contextlib.contextmanager
     def warm(self, begin, end):
-        """Read that part of the disk at once, for whoever would read it block by block in here."""
+        """Read that part of the disk at once, which is faster than block by block."""
         fd = os.open(self.device, os.O_RDONLY)
         try:
             os.posix_fadvise(fd, begin, end - begin, os.POSIX_FADV_WILLNEED)
@@ -87,7 +87,7 @@ class Disk:
             f.write((" ".join(str(word) for word in words) + "\n").encode())
 
     def cut(self, *words):
-        """Be what a cut leaves: "worst N", "prefix N", "random N SEED". Returns what names the surviving blocks."""
+        """Become the disk after a cut: "worst N", "prefix N", "random N SEED". Returns a sum of the surviving blocks."""
         self.process.stdin.write(" ".join(str(word) for word in words) + "\n")
         answer = self.process.stdout.readline().split()
         assert answer and answer[0] == "ok", f"the disk does not answer to '{words}'"
@@ -106,8 +106,8 @@ class Disk:
 
 class Tape:
     """
-    What is on a tape: `entries` are (kind, text of a mark), `blocks` how many a write touches, `journal` the first and
-    last byte of what the journal wrote. More may come later.
+    The content of a tape: `entries` are (kind, text of a mark), `blocks` the number that a write touches, `journal` the
+    first and last byte written by the journal. The tape may grow.
     """
 
     def __init__(self, path):
@@ -115,7 +115,7 @@ class Tape:
         self.entries, self.blocks, self.journal, self.at = [], [], (0, 0), 0
 
     def read(self):
-        """The entries that have come since the last call."""
+        """The new entries since the last call."""
         new = []
         with open(self.path, "rb") as f:
             size = os.fstat(f.fileno()).st_size

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A machine of its own: Debian with systemd and our units on a Linux that runs as a process (user-mode Linux), its root on
-one disk, the store on another, a docker-registry on its loopback. Killing the process is a power cut: what the machine
-had in memory is gone.
+A virtual machine: Debian with systemd and our units on user-mode Linux, which runs as a process. Its root is on one
+disk, the store on another, and a docker-registry on its loopback. Killing the process is a power cut: the machine's
+memory is lost.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ UNIT = "sluice-pull@127.0.0.1:5000-app:1.service"
 STORE_BYTES = 192 * MIB
 ROOT_BYTES = 1536 * MIB
 MEMORY = "384M"
-BOOT_S = 900  # on a busy machine; what takes longer is wedged
+BOOT_S = 900  # on a busy machine; after this time it is wedged
 
 FILES = {
-    # Without udev nothing tells systemd that the disk is there, so no line in fstab.
+    # Without udev, systemd does not notice the disk, so it is not in fstab.
     "etc/systemd/system/store.service":
         "[Unit]\nDefaultDependencies=no\nBefore=local-fs.target systemd-tmpfiles-setup.service\n"
         "After=systemd-remount-fs.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
@@ -39,7 +39,7 @@ FILES = {
                         "storage: {filesystem: {rootdirectory: /srv/registry}}\n"
                         f'http: {{addr: "{REGISTRY}", secret: tests}}\n',
     "etc/systemd/system/registry.service": "[Service]\nExecStart=/usr/bin/docker-registry serve /etc/registry.yml\n",
-    # What they say is what they promise, and the kernel's console is where we listen.
+    # Their log lines are the promises, which we read from the kernel's console.
     "etc/systemd/journald.conf.d/console.conf": "[Journal]\nStorage=volatile\nForwardToConsole=yes\n"
                                                 "MaxLevelConsole=debug\nRateLimitIntervalSec=0\n",
     "etc/systemd/system/sluice-ingestd.service.d/small.conf":
@@ -51,7 +51,7 @@ FILES = {
 
 
 class Content:
-    """The image that is pulled, as bytes by ref."""
+    """The image to pull, as bytes by ref."""
 
     def __init__(self):
         layers = [random.Random(f"machine/{size}").randbytes(size) for size in LAYERS]
@@ -63,7 +63,7 @@ class Content:
         self.of[f"manifest://{NAME}"] = self.manifest
 
     def push(self, directory):
-        """Let a registry store it, and leave what it stored in the directory."""
+        """Push it to a registry, and keep the registry's files in the directory."""
         with servers.Registry(directory) as registry:
             pusher = images.Pusher(registry.address, "app")
             for data in (self.config, *self.layers):
@@ -72,7 +72,7 @@ class Content:
 
 
 def make_root(tree, build, content, image):
-    """The machine's root, as an image of a file system, from the tar of a Debian."""
+    """Make the machine's root file system from the tar of a Debian."""
     directory = image.with_suffix(".tree")
     directory.mkdir()
     try:
@@ -99,7 +99,7 @@ def make_root(tree, build, content, image):
 
 
 class Guest:
-    """The machine, on and off. What was heard on its console is in `lines`."""
+    """The machine, on or off. Its console output is in `lines`."""
 
     def __init__(self, directory, root):
         self.directory, self.root = pathlib.Path(directory), root
@@ -136,14 +136,14 @@ class Guest:
         return sum(word in line for line in self.lines)
 
     def wait(self, what, condition):
-        """Until `condition` of the output is true."""
+        """Wait until `condition` of the output is true."""
         with self.news:
             if not self.news.wait_for(lambda: condition() or not self.listener.is_alive(), BOOT_S) or not condition():
                 said = "\n".join(self.lines[-40:])
                 raise AssertionError(f"waited in vain for {what}\n── console ──\n{said}")
 
     def cut(self):
-        """kill -9, all at once. Returns what had been said by then."""
+        """kill -9, all at once. Returns the output so far."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.listener.join()
@@ -156,7 +156,7 @@ class Guest:
 
     @contextlib.contextmanager
     def mounted_store(self, mount):
-        """The store as a cut left it, after the journal's recovery; nothing else of it changes."""
+        """The store after a cut, with its journal replayed and nothing else changed."""
         device = subprocess.run(["losetup", "-f", "--show", self.store], check=True, text=True,
                                 capture_output=True).stdout.strip()
         try:
@@ -167,7 +167,7 @@ class Guest:
 
 
 def heard_in(lines, content, heard=None):
-    """The promises that the lines of a console are."""
+    """The promises in the lines of a console."""
     heard = heard or promises.Promises(content.of, "machine")
     heard.begin(NAME, images.digest_of(content.manifest))
     for line in lines:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bytes of a disk, in memory, with a way back: what was written since image_keep() can be undone, block by block.
+ * The bytes of a disk, in memory. Writes since image_keep() can be undone, block by block.
  */
 #ifndef SLUICE_TESTS_POWER_IMAGE_H
 #define SLUICE_TESTS_POWER_IMAGE_H
@@ -13,9 +13,9 @@
 struct image {
 	uint64_t size;
 	uint8_t *bytes;
-	uint8_t *saved;    /* what blocks held before they were first written to */
-	uint8_t *is_dirty; /* a byte a block */
-	uint32_t *dirty;   /* the blocks that were written to */
+	uint8_t *saved;    /* original content of written blocks */
+	uint8_t *is_dirty; /* a byte per block */
+	uint32_t *dirty;   /* numbers of the written blocks */
 	size_t dirty_len;
 };
 
@@ -29,10 +29,10 @@ int image_has(const struct image *img, uint64_t offset, size_t len);
 /* Write; the range must be on the disk. */
 void image_write(struct image *img, uint64_t offset, const void *data, size_t len);
 
-/* What was written so far stays. */
+/* Make all writes so far permanent. */
 void image_keep(struct image *img);
 
-/* Undo whatever was written since image_keep(). */
+/* Undo all writes since image_keep(). */
 void image_roll_back(struct image *img);
 
 #endif

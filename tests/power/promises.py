@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What was promised at some point of a recording, as the marks on its tape tell, and whether a store keeps it.
+The promises made up to a point of a recording, from the marks on its tape, and whether a store keeps them.
 
-The marks are what the programs print, each line at the moment of its writing, and what the workload says:
+The marks are the lines that the programs print, when they are written, and these of the workload:
 
-    begin NAME DIGEST|-      from here on the name may lead there, or be gone, as well
+    begin NAME DIGEST|-      from here on the name may also lead there, or be gone
     drop REF                 this transfer is about to be aborted or reset
     sent REF N               the server is about to send up to byte N
 """
@@ -42,7 +42,7 @@ def id_of(ref):
 
 
 def durable_offset(checkpoint, ingest_id):
-    """Of the newest durable slot that counts; 0 if none does."""
+    """The offset of the newest valid durable slot; 0 if there is none."""
     best = (0, 0)
     for at in (STRIDE, 2 * STRIDE):
         slot = checkpoint[at : at + SLOT]
@@ -62,16 +62,16 @@ def contents_or(path, default):
 
 
 class Promises:
-    """`content`: what each ref's bytes are."""
+    """`content`: the bytes of each ref."""
 
     def __init__(self, content, workload):
         self.content, self.workload = content, workload
         self.refs = {id_of(ref): ref for ref in content}
         self.digests = {ref: "sha256:" + hashlib.sha256(data).hexdigest() for ref, data in content.items()}
         self.blobs, self.durable, self.sent = set(), {}, {}
-        self.names = {}  # name: where it may lead to; None: nowhere
-        self.most_lost = 0  # bytes of one transfer that a cut took back
-        self.count = 0  # how many promises were made
+        self.names = {}  # name: where it may lead; None: nowhere
+        self.most_lost = 0  # bytes of one transfer lost in a cut
+        self.count = 0  # number of promises
 
     def hear(self, text):
         for line in text.splitlines():
@@ -87,7 +87,7 @@ class Promises:
                 self.blobs.add(known)
 
     def printed(self, digest):
-        """`commitd commit` prints what it committed; others print what they are asked for."""
+        """`commitd commit` prints what it committed; others print what was requested."""
         if self.workload == "hand":
             self.blob(digest)
 
@@ -117,13 +117,13 @@ class Promises:
         self.sent[ref] = max(self.sent.get(ref, 0), int(offset))
 
     def broken(self, store):
-        """What is wrong with a store after a cut, a line each."""
+        """The broken promises of a store after a cut, a line each."""
         stored = {f"sha256:{name}" for name in names_in(store / "blobs/sha256")}
         ingests = names_in(store / "ingest") - {"lock"}
         problems = invariants.problems_of(store)
-        problems += [f"{digest} was committed and is missing" for digest in self.blobs - stored]
+        problems += [f"{digest} was committed, but is missing" for digest in self.blobs - stored]
         problems += self.broken_names(store)
-        problems += [f"'{store}/ingest/{name}': of no ref that was asked for" for name in ingests - self.refs.keys()]
+        problems += [f"'{store}/ingest/{name}': of no requested ref" for name in ingests - self.refs.keys()]
         for ref in {self.refs[name] for name in ingests & self.refs.keys()} | self.durable.keys():
             if self.digests[ref] not in stored:
                 problems += self.broken_ingest(store, ref)
@@ -135,19 +135,19 @@ class Promises:
                  for entry in index["manifests"]}
         return [f"the name '{name}' leads to {found.get(name)}, not to {' or '.join(str(a) for a in allowed)}"
                 for name, allowed in self.names.items() if found.get(name) not in allowed] + [
-                    f"the name '{name}' was never given" for name in found if name not in self.names]
+                    f"the name '{name}' was never set" for name in found if name not in self.names]
 
     def broken_ingest(self, store, ref):
-        """The bytes below the durable slot are there and right, and the slot is not older than was promised."""
+        """Check that the bytes below the durable slot are right, and that the slot is as new as promised."""
         directory = store / "ingest" / id_of(ref)
         taken = store / "commit" / id_of(ref)
         data = contents_or(directory / "data", None) or contents_or(taken, b"")
         offset = durable_offset(contents_or(directory / "checkpoint", b""), id_of(ref))
         self.most_lost = max(self.most_lost, self.sent.get(ref, 0) - offset)
         if offset > len(data):
-            return [f"{ref}: {len(data)} bytes, and the durable checkpoint stands for {offset}"]
+            return [f"{ref}: {len(data)} bytes, but the durable checkpoint is at {offset}"]
         if data[:offset] != self.content[ref][:offset]:
             return [f"{ref}: wrong bytes below the durable checkpoint at {offset}"]
         if offset < self.durable.get(ref, 0):
-            return [f"{ref}: durable up to {offset}, and {self.durable[ref]} was promised"]
+            return [f"{ref}: durable up to {offset}, but {self.durable[ref]} was promised"]
         return []

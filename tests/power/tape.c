@@ -29,7 +29,7 @@ int tape_append(int fd, enum tape_kind kind, uint64_t offset, const void *data, 
 	return (size_t)n == sizeof(head) + len ? 0 : -ENOSPC;
 }
 
-/* Go through the entries; with `entries` NULL only count them. False: the file ends in the middle of one. */
+/* Walk through the entries; with `entries` NULL only count them. False: the file ends in the middle of one. */
 static bool scan(const uint8_t *bytes, size_t size, struct tape_entry *entries, size_t *ret_len)
 {
 	size_t at = 0;
@@ -82,7 +82,7 @@ int state_init(struct state *s, const struct tape *tape, void (*changed)(uint64_
 	return image_init(&s->image, tape->disk_size);
 }
 
-/* splitmix64: any number in, one that looks like any other out. */
+/* splitmix64: maps a number to a pseudo-random one. */
 static uint64_t mix(uint64_t n)
 {
 	n += UINT64_C(0x9e3779b97f4a7c15);
@@ -91,7 +91,7 @@ static uint64_t mix(uint64_t n)
 	return n ^ (n >> 31);
 }
 
-/* How a random cut chooses; each finds mistakes that another hardly does. */
+/* How a random cut chooses blocks; each finds mistakes that the others rarely find. */
 enum shape {
 	SHAPE_FEW_BLOCKS, /* one block in eight survives */
 	SHAPE_HALF_THE_BLOCKS,
@@ -106,7 +106,7 @@ struct cut {
 	enum survivors survivors;
 	enum shape shape;
 	uint64_t choice;
-	size_t one; /* the write that SHAPE_..._ONE_... is about */
+	size_t one; /* the write meant by SHAPE_..._ONE_... */
 };
 
 static bool survives(const struct cut *c, size_t entry, uint64_t block)
@@ -133,7 +133,7 @@ static bool survives(const struct cut *c, size_t entry, uint64_t block)
 	return entry == c->one;
 }
 
-/* The blocks of a write that survive go to the image. Returns a sum over which these are. */
+/* Apply the surviving blocks of a write to the image. Returns a sum over their numbers. */
 static uint64_t apply(struct state *s, const struct cut *c, size_t number)
 {
 	const struct tape_entry *e = &s->tape->entries[number];
@@ -153,7 +153,7 @@ static uint64_t apply(struct state *s, const struct cut *c, size_t number)
 	return sum;
 }
 
-/* All that was written since image_keep(), in as few pieces as its order gives. */
+/* Report all writes since image_keep(), merging adjacent ones. */
 static void tell_changed(const struct state *s)
 {
 	const struct image *img = &s->image;
@@ -165,7 +165,7 @@ static void tell_changed(const struct state *s)
 	}
 }
 
-/* Whatever the last flush before `last` covers stays from now on. */
+/* Make everything that the last flush before `last` covers permanent. */
 static void settle(struct state *s, size_t last)
 {
 	static const struct cut whole = {.survivors = SURVIVE_ALL};
@@ -182,7 +182,7 @@ static void settle(struct state *s, size_t last)
 	image_keep(&s->image);
 }
 
-/* Any of the writes that no flush covers; `last` itself if there is none. */
+/* A random unflushed write; `last` itself if there is none. */
 static size_t one_write(const struct state *s, size_t last, uint64_t choice)
 {
 	size_t count = 0, skip;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What reached a disk, in its order: a file of entries, each a header (struct tape_head, as the machine has it) and
- * then `len` bytes. The first entry tells the size of the disk.
+ * What reached a disk, in order: a file of entries, each a header (struct tape_head in native byte order) and `len`
+ * bytes. The first entry has the size of the disk.
  */
 #ifndef SLUICE_TESTS_POWER_TAPE_H
 #define SLUICE_TESTS_POWER_TAPE_H
@@ -14,8 +14,8 @@
 enum tape_kind {
 	TAPE_SIZE = 'S',  /* `offset` is the size of the disk */
 	TAPE_WRITE = 'W', /* `len` bytes at `offset` */
-	TAPE_FLUSH = 'F', /* all before it is on the disk */
-	TAPE_MARK = 'M',  /* text: what was printed at this point */
+	TAPE_FLUSH = 'F', /* all earlier writes are durable */
+	TAPE_MARK = 'M',  /* text printed at this point */
 };
 
 struct tape_head {
@@ -48,19 +48,19 @@ enum survivors {
 	SURVIVE_RANDOM, /* any of their blocks */
 };
 
-/* The disk at a place on the tape. */
+/* The disk at a point of the tape. */
 struct state {
 	struct image image;
 	const struct tape *tape;
-	size_t settled; /* the entries before it are on the disk in any case, and image_keep() holds them */
-	void (*changed)(uint64_t offset, uint64_t len); /* told of all that state_cut() changes */
+	size_t settled;                                 /* earlier entries are durable, and kept by image_keep() */
+	void (*changed)(uint64_t offset, uint64_t len); /* called for all changes by state_cut() */
 };
 
 int state_init(struct state *s, const struct tape *tape, void (*changed)(uint64_t offset, uint64_t len));
 
 /*
- * Cut the power after entry number `last`, which must not be before that of the call before. `choice` is the seed of
- * SURVIVE_RANDOM. Returns a number that is the same for the same survivors of the same writes.
+ * Cut the power after entry number `last`, which must not be less than in the last call. `choice` is the seed of
+ * SURVIVE_RANDOM. Returns a number that is equal for equal survivors of equal writes.
  */
 uint64_t state_cut(struct state *s, size_t last, enum survivors survivors, uint64_t choice);
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What happens on a disk while it is recorded: the real stages and `sluice`, against a server of our own.
+The workloads on a disk while it is recorded: the real stages and `sluice`, with our own server.
 
-A workload is a function of a Scene. Its content follows from its name and a seed; what the machine does in between does
-not. What the programs print goes into the tape line by line, together with the marks of promises.py.
+A workload is a function of a Scene. Its content follows from its name and a seed; the timing of the machine does not.
+The output of the programs goes into the tape line by line, together with the marks of promises.py.
 """
 
 import ctypes
@@ -24,15 +24,15 @@ import servers
 
 KIB = 1 << 10
 INTERVAL = 256 * KIB  # of durable checkpoints
-IN_FLIGHT = 384 * KIB  # the server sends so much past what makes a durable checkpoint due, and then waits for it
+IN_FLIGHT = 384 * KIB  # the server sends this much past the next durable checkpoint, and then waits for it
 PIECE = 64 * KIB
 SYNC_FILE_RANGE_WRITE = 2
 
 
 class Content:
-    """The images of a workload. Tags map to layers; `files` are for fetching by URL or in a pipeline."""
+    """The images of a workload. Tags map to layers; `files` are fetched by URL or in a pipeline."""
 
-    SHAPES = {  # workload: ({tag: sizes}, sizes of files); equal sizes are the same layer
+    SHAPES = {  # workload: ({tag: sizes}, sizes of files); equal sizes mean the same layer
         "fresh": ({"a": (7, 64 * KIB, 900 * KIB + 1)}, ()),
         "resumed": ({"a": (1000, 700 * KIB + 100, 1100 * KIB + 17)}, ()),
         "many": ({"a": tuple(range(100, 12000, 500))}, ()),
@@ -58,7 +58,7 @@ class Content:
             self.of[f"manifest://{server.address}/app:{tag}"] = self.manifests[tag]
 
     def serve(self, behaviour):
-        """`behaviour` makes one for a ref and its bytes."""
+        """`behaviour` returns one for a ref and its bytes."""
         blobs = {digest: [behaviour(digest, data)] for digest, data in self.of.items() if digest.startswith("sha")}
         for tag, manifest in self.manifests.items():
             self.server.image("app", tag, manifest, images.MANIFEST, blobs)
@@ -76,7 +76,7 @@ class Content:
 
 
 class Stages(rig.Rig):
-    """The stages on a store, on the boot that we say it is."""
+    """The stages on a store, with a given boot id."""
 
     words = {"ingestd": ("--checkpoint-bytes", "256K"), "commitd": ("--log-level", "info")}
 
@@ -91,13 +91,13 @@ class Stages(rig.Rig):
         return {**super().environment, "SLUICE_BOOT_ID": self.boot, "SLUICE_LOG_LEVEL": "debug"}
 
     def do(self, *words, want=(0,)):
-        """Run `sluice` to its end under our care."""
+        """Run `sluice` to its end, and restart stages meanwhile."""
         code = self.attend(self.begin("sluice", words), f"'sluice {' '.join(words)}'")
         if code not in want:
             raise rig.Broken(f"'sluice {' '.join(words)}' gave {code}")
 
     def kill(self, *names):
-        """kill -9, all of them before any is started again."""
+        """kill -9 all of them before one is restarted."""
         for name in names:
             self.running[name].kill()
         for name in names:
@@ -105,7 +105,7 @@ class Stages(rig.Rig):
 
 
 class Listener(threading.Thread):
-    """Reads along on the tape: what has been said so far."""
+    """Follows the tape: the lines printed so far."""
 
     def __init__(self, tape, content):
         super().__init__(daemon=True)
@@ -125,7 +125,7 @@ class Listener(threading.Thread):
             time.sleep(0.002)
 
     def wait(self, what, condition):
-        """Until `condition`, of the lines so far, is true. Returns what it gave."""
+        """Wait until `condition` of the lines so far is true. Returns its result."""
         with self.news:
             if not self.news.wait_for(lambda: condition(self.lines), rig.PATIENCE_S):
                 raise rig.Broken(f"waited in vain for {what}")
@@ -136,13 +136,13 @@ class Listener(threading.Thread):
 
 
 class Scene:
-    """A workload's means: the mounted disk, the stages on it, the server."""
+    """The environment of a workload: the mounted disk, the stages on it, the server."""
 
     def __init__(self, disk, mount, content, stages, listener):
         self.disk, self.mount, self.content, self.stages, self.listener = disk, mount, content, stages, listener
 
     def paced(self, ref, data):
-        """Right in all, but never much further than a durable checkpoint is due: what is in flight has a bound."""
+        """Serve correctly, but only a bounded amount past the next durable checkpoint."""
 
         def behave(x):
             start, end = x.promise(data)
@@ -176,7 +176,7 @@ class Scene:
 
 
 def fresh(scene):
-    """One image, and a second name for it."""
+    """An image, and a second name for it."""
     scene.stages.up()
     scene.pull("a")
     scene.tag("a", "second")
@@ -184,7 +184,7 @@ def fresh(scene):
 
 
 def resumed(scene):
-    """The same with kills of every stage in the middle, and a restart of them all."""
+    """The same, with each stage killed in the middle, and a restart of all."""
     stages, listener = scene.stages, scene.listener
     reference = scene.content.reference("a")
     stages.up()
@@ -201,14 +201,14 @@ def resumed(scene):
 
 
 def many(scene):
-    """Many small blobs, which share the waits for the disk."""
+    """Many small blobs, which share syncs."""
     scene.stages.up()
     scene.pull("a")
     scene.stages.down()
 
 
 def names(scene):
-    """Images that share layers; names given, moved and taken away; a transfer dropped in the middle."""
+    """Images that share layers; names set, moved and removed; a transfer aborted in the middle."""
     scene.stages.up()
     scene.pull("a")
     scene.tag("a", "x")
@@ -223,7 +223,7 @@ def names(scene):
 
 
 def dropped(scene, data):
-    """A transfer that stops in the middle, is reset, comes again, and is aborted."""
+    """A transfer that stops in the middle, is reset, requested again, and aborted."""
     stages, digest, path = scene.stages, images.digest_of(data), scene.content.path(data)
     scene.content.server.on(path, stuck(data, 500 * KIB))
     fetch = stages.begin("sluice", ("fetch", scene.content.server.url(path), "--digest", digest))
@@ -235,7 +235,7 @@ def dropped(scene, data):
 
 
 def stuck(data, after):
-    """Sends `after` bytes of what was asked for, and then nothing until the client has gone."""
+    """Sends `after` of the requested bytes, and then nothing until the client has gone."""
 
     def behave(x):
         start, end = x.promise(data)
@@ -247,7 +247,7 @@ def stuck(data, after):
 
 
 def hand(scene):
-    """`ingestd put --raw | commitd commit`, cut off in the middle once."""
+    """`ingestd put --raw | commitd commit`, interrupted once in the middle."""
     for data in scene.content.files:
         digest = images.digest_of(data)
         for cut in (len(data) * 2 // 3, len(data)):
@@ -265,7 +265,7 @@ def put_in_pipeline(stages, digest, data, content):
         put.stdin.write(data[start:])
         put.stdin.close() if whole else put.stdin.flush()
         if not whole:
-            servers.wait_for("the bytes to be taken", lambda: stages.size(digest) >= len(data))
+            servers.wait_for("the bytes to be written", lambda: stages.size(digest) >= len(data))
             put.kill()
     codes = put.wait(), commit.wait()
     if whole and codes != (0, 0):
@@ -279,20 +279,20 @@ WORKLOADS = {work.__name__: work for work in (fresh, resumed, many, names, hand)
 
 
 def write_back(mount, ended):
-    """What the kernel does when it has the time: begin to write any file's pages, with no promise about them."""
+    """Start writeback of any file's pages, as the kernel may do at any time, without a promise."""
     choices = random.Random(0)
     while not ended.wait(0.02):
         try:
             files = sorted(pathlib.Path(mount).glob("store/ingest/*/*")) or [mount]
             fd = os.open(choices.choice(files), os.O_RDONLY)
-        except FileNotFoundError:  # removed meanwhile
+        except FileNotFoundError:  # removed in the meantime
             continue
         disks.libc.sync_file_range(fd, ctypes.c_long(0), ctypes.c_long(0), SYNC_FILE_RANGE_WRITE)
         os.close(fd)
 
 
 def record(area, program, bindir, kind, workload, seed, server, tape):
-    """Do the workload on a fresh disk and leave its tape at `tape`. Returns the content."""
+    """Run the workload on a new disk and record it at `tape`. Returns the content."""
     content = Content(workload, seed, server)
     mount = area / "mount"
     mount.mkdir(exist_ok=True)

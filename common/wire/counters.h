@@ -6,7 +6,7 @@
  *
  *   total    only grows, from the start of the process
  *   gauge    how it is now; refreshed when it is told
- *   timer    how long something took: a histogram, of TIMER_SLOTS slots
+ *   timer    how long something took: a histogram of TIMER_BUCKETS, then the sum in milliseconds
  */
 #ifndef SLUICE_WIRE_COUNTERS_H
 #define SLUICE_WIRE_COUNTERS_H
@@ -14,8 +14,7 @@
 #include "common/wire/message.h"
 #include "common/wire/stage.h"
 
-#define TIMER_BUCKETS   10                  /* the last one has no upper bound */
-#define TIMER_SLOTS     (TIMER_BUCKETS + 1) /* the sum in milliseconds comes last */
+#define TIMER_BUCKETS   10 /* the last one has no upper bound */
 
 #define COUNTS_EVERY_MS 2000u /* fetchd sends its numbers at most this often, and only after a change */
 #define TIMER(name)     name, name##_SUM = name + TIMER_BUCKETS

@@ -24,7 +24,6 @@
 #define SLOT_STRIDE     4096
 #define SLOT_LIVE       0 /* indexes; times SLOT_STRIDE is where they lie */
 #define SLOT_DURABLE    1 /* and 2 */
-#define SLOT_COUNT      3
 #define SLOT_FILE_BYTES (2 * SLOT_STRIDE + SLOT_BYTES)
 #define INGEST_ID_BYTES 32
 

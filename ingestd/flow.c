@@ -83,7 +83,7 @@ static enum step fail(struct flow *f, struct transfer *t, enum fail_class class,
 	transfer_note(t, text);
 	record->failed = class;
 	reason_set(&record->why, "%s", text);
-	int r = ingest_note(t->in);
+	int r = ingest_note_failed(t->in);
 	if (r < 0)
 		log_failure(t, r, "record the failure of");
 	flow_enter(f, t, PHASE_FAILED);

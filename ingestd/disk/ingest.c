@@ -284,6 +284,17 @@ int ingest_note(struct ingest *in)
 	return r;
 }
 
+int ingest_note_failed(struct ingest *in)
+{
+	char *source = in->record.source;
+	size_t len = strcspn(source, "?#");
+
+	if (source[len] == '\0')
+		return ingest_note(in);
+	source[len] = '\0';
+	return note_afresh(in);
+}
+
 int ingest_note_sealed(struct ingest *in)
 {
 	in->record.has_sealed = true;

@@ -67,6 +67,13 @@ int ingest_roll_back(struct ingest *in);
 /* Write the record to the file `transfer`. 0 or -errno. Never syncs. */
 int ingest_note(struct ingest *in);
 
+/*
+ * The same for a failure: it rests until the next request, which brings the source again. So query and fragment of a URL,
+ * which may be a signature, go: from the record, and with all former ones from the file, which is replaced then and
+ * synced. 0 or -errno: the file is as it was.
+ */
+int ingest_note_failed(struct ingest *in);
+
 /* All bytes are there and synced: record that, with their number and digest. 0 or -errno. Never syncs. */
 int ingest_note_sealed(struct ingest *in);
 

@@ -13,6 +13,7 @@ import pytest
 import badserver
 from images import digest_of
 from peers import Member
+from stages import AGAIN
 
 SECRET = "s3cr3tS1gnature"
 DATA = b"content" * 5000
@@ -127,6 +128,23 @@ def test_no_secret_is_shown(box, served, form):
     found = {where: [line for line in text.splitlines() if SECRET in line] for where, text in shown.items() if SECRET in text}
     assert not found, json.dumps(found, indent=1)
     assert shown["log"], "the log must say something"
+
+
+def test_failed_transfer_does_not_store_the_signature(box, bad):
+    """Only the next request can resume it, and that brings the URL again. What arrived is kept."""
+    half = len(DATA) // 2
+    bad.on("/file", badserver.cut_short(DATA, half), badserver.whole(DATA))
+    box.configure("[fetchd]\nmax_retries = 0\n")
+    url = bad.url(f"/file?X-Sig={SECRET}#{SECRET}")
+    with box.up():
+        box.sluice("fetch", url, "--digest", DIGEST, want=AGAIN)
+        assert box.status(DIGEST)["state"] == "failed"
+        assert b"/file\n" in (box.ingest(DIGEST) / "transfer").read_bytes()
+        stored = [path for path in box.store.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+        assert not stored
+        box.sluice("fetch", url, "--digest", DIGEST)
+    assert box.blob(DIGEST).read_bytes() == DATA
+    assert [r.headers.get("Range") for r in bad.asked(f"/file?X-Sig={SECRET}")] == [None, f"bytes={half}-{len(DATA) - 1}"]
 
 
 @pytest.mark.parametrize("form", ["whole", "missing", "a user", "no scheme", "another scheme", "too long"])

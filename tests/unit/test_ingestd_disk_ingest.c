@@ -163,6 +163,44 @@ static void test_sha512(void **state)
 	ingest_close(in);
 }
 
+/* Of a URL, what may be a secret goes from the whole file once it has failed; other sources stay as they are. */
+static void test_failure_forgets_the_query(void **state)
+{
+	static const struct {
+		const char *source, *want;
+	} rows[] = {
+	    {"https://example.test/f?sig=SECRET", "https://example.test/f"},
+	    {"https://example.test/f?a=SECRET#SECRET", "https://example.test/f"},
+	    {"https://example.test/f#SECRET?SECRET", "https://example.test/f"},
+	    {"https://example.test?SECRET", "https://example.test"},
+	    {"https://example.test/f", "https://example.test/f"},
+	    {"manifest://example.test/a:1", "manifest://example.test/a:1"},
+	    {"", ""},
+	};
+	char path[FILE_PATH_SIZE], text[RECORD_FILE_MAX];
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct ingest *in = open_ref("failed");
+		(void)snprintf(in->record.source, sizeof(in->record.source), "%s", rows[i].source);
+		assert_int_equal(ingest_note(in), 0);
+		in->record.failed = FAIL_AGAIN;
+		assert_int_equal(ingest_note_failed(in), 0);
+		assert_string_equal(in->record.source, rows[i].want);
+		(void)snprintf(path, sizeof(path), "store/ingest/%s/transfer", in->id);
+		int fd = openat(dir.fd, path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = read(fd, text, sizeof(text) - 1);
+		assert_true(n > 0);
+		text[n] = '\0';
+		assert_null(strstr(text, "SECRET"));
+		assert_int_equal(close(fd), 0);
+		ingest_close(in);
+		in = open_ref("failed");
+		assert_string_equal(in->record.source, rows[i].want);
+		assert_int_equal(in->record.failed, FAIL_AGAIN);
+		ingest_close(in);
+	}
+}
+
 /* Each state is appended to the record, which is rewritten before it exceeds its limit. */
 static void test_record_stays_small(void **state)
 {
@@ -232,6 +270,7 @@ int main(void)
 	    TEST(test_wrong_expectations_keep_the_data),
 	    TEST(test_sha512),
 	    TEST(test_record_stays_small),
+	    TEST(test_failure_forgets_the_query),
 	    TEST(test_remove),
 	    TEST(test_discard),
 	};

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a debug build has behind common/base/failpoint.h.
+ * The implementation of common/base/failpoint.h in a debug build.
  *
- *   SLUICE_FAILPOINTS=list                     print "NAME KIND" for every point of the program, and end
- *   SLUICE_FAILPOINTS=NAME[:N]=ACTION,...      strike when NAME is passed for the Nth time (1 unless said)
+ *   SLUICE_FAILPOINTS=list                     print "NAME KIND" for every point of the program, and exit
+ *   SLUICE_FAILPOINTS=NAME[:N]=ACTION,...      strike when NAME is passed for the Nth time (default: 1)
  *   SLUICE_FAILPOINT_TRACE=FILE                gets "passed NAME KIND" each time, and "fired NAME N ACTION" for a
  * strike
  *
- *   kill, abort   end before the call is made
- *   delay         make it DELAY_MS later
- *   EIO, ...      let the system call inside, of the point's kind, fail like that
- *   short         let the write inside take half
- *   torn          let it take half, and the next one fail with ENOSPC: a disk that is full in the middle of a record
+ *   kill, abort   end the program before the call
+ *   delay         make the call DELAY_MS later
+ *   EIO, ...      let the system call inside, of the point's kind, fail with this error
+ *   short         let the write inside write half
+ *   torn          let it write half, and the next one fail with ENOSPC: a disk that is full in the middle of a record
  *
- * The linker puts the calls named __wrap_ here between the program and the C library (and nanomsg): `FAILPOINT_WRAPS`
- * in the Makefile. A strike counts as fired when it has come into force, not when its point was passed.
+ * The linker puts the functions named __wrap_ between the program and the C library (and nanomsg): `FAILPOINT_WRAPS` in
+ * the Makefile. A strike counts as fired when it has taken effect, not when its point is passed.
  */
 #include "common/base/failpoint.h"
 
@@ -64,7 +64,7 @@ static struct {
 	pthread_mutex_t lock;
 } points = {.trace_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* What the next call of that kind, made by this thread inside of this point, is to meet. */
+/* The strike at the next call of that kind by this thread inside this point. */
 static _Thread_local struct {
 	const struct arm *arm;
 	enum failpoint_kind kind;
@@ -225,7 +225,7 @@ void failpoint_leave(void)
 	errno = saved;
 }
 
-/* Whether a call of that kind fails now; errno is set. */
+/* Whether a call of that kind must fail now; sets errno. */
 static bool fails(enum failpoint_kind kind)
 {
 	if (!due.arm || due.kind != kind)
@@ -239,7 +239,7 @@ static bool fails(enum failpoint_kind kind)
 	return true;
 }
 
-/* How much of `len` bytes is written now. */
+/* How many of `len` bytes to write now. */
 static size_t taken(size_t len)
 {
 	if (!due.arm || due.kind != FAILPOINT_WRITE || due.torn || len < 2)
@@ -252,7 +252,7 @@ static size_t taken(size_t len)
 	return len / 2;
 }
 
-/* ── the calls: with 64-bit offsets the headers send some to a name that ends in 64 ── */
+/* ── the calls; with 64-bit offsets the headers redirect some to a name that ends in 64 ── */
 
 #define WRAP(kind, type, name, parameters, arguments)                                                                  \
 	type __real_##name parameters;                                                                                 \
@@ -280,7 +280,7 @@ WRAP(NAME, int, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(NAME, int, fchmodat, (int fd, const char *name, mode_t mode, int flags), (fd, name, mode, flags))
 WRAP(NAME, int, ftruncate64, (int fd, off_t len), (fd, len))
 WRAP(NAME, int, fallocate64, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
-/* sluice has no pipes, and is linked without their library. */
+/* sluice has no pipes and is linked without nanomsg. */
 #pragma weak __real_nn_send
 #pragma weak __real_nn_bind
 WRAP(SEND, int, nn_send, (int socket, const void *data, size_t len, int flags), (socket, data, len, flags))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A race of the kind that check-tsan looks for: a job reads on its thread what the loop writes meanwhile. ThreadSanitizer
- * has to report it, or it would report nothing of ours.
+ * A race that check-tsan must find: a job reads in its thread what the loop writes. ThreadSanitizer must report it, or
+ * it would not report ours either.
  */
 
 /* System */
@@ -12,10 +12,10 @@
 #include "common/base/workers.h"
 
 struct job {
-	struct work work; /* first: a job leads back from it */
-	unsigned offset;  /* the loop's */
+	struct work work; /* first, so that a job is found from it */
+	unsigned offset;  /* written by the loop */
 	unsigned seen;
-	/* Both sides are there at once, and nothing orders what they do: relaxed, these order nothing either. */
+	/* Makes both sides run at the same time without ordering them, because these are relaxed. */
 	atomic_bool reads, is_over;
 };
 

@@ -4,17 +4,17 @@
  *
  *   strike [-n N] [-a kill|hold|short|ERRNO] [-c CALL,...] [-u DIR] [-l] -r REPORT PROGRAM ARGUMENT...
  *
- *   -n N       at the Nth call that counts, over all threads; 0 (the default): never
- *   -a ACTION  kill -9 the program; never let the call's thread continue; let the call write half of what it wants to; or
- *              let it fail with that error
- *   -c CALLS   the calls that count; "all": whatever it calls; without it all that change something others can see
- *   -u DIR     of these only such as work on files below DIR
- *   -l         write a line "call NAME PATH ARGUMENT ARGUMENT..." for each call that counts
- *   -r REPORT  gets a line "fired N CALL PATH" when it strikes, "again CALL PATH" when a descriptor whose sync was made
- *              to fail is synced once more, and "total N" at the end, by whatever the program ended
+ *   -n N       strike at the Nth counted call of all threads; 0 (default): never
+ *   -a ACTION  kill -9 the program; hold the call's thread for ever; let the call write half of its bytes; or let it fail
+ *              with this error
+ *   -c CALLS   count these calls; "all": every call; default: calls that change something visible to others
+ *   -u DIR     count only calls on files below DIR
+ *   -l         write a line "call NAME PATH ARGUMENT ARGUMENT..." for each counted call
+ *   -r REPORT  gets a line "fired N CALL PATH" at the strike, "again CALL PATH" if a descriptor whose sync failed is
+ *              synced again, and "total N" at the end, however the program ends
  *
- * The program stops at the calls of these kinds only (seccomp(2), SECCOMP_RET_TRACE), so that it runs at almost its own
- * speed. It ends as the program does. For x86-64.
+ * The program stops only at these calls (seccomp(2), SECCOMP_RET_TRACE), so it runs at almost full speed. strike ends
+ * like the program. For x86-64.
  */
 
 /* System */
@@ -39,7 +39,7 @@
 /* Base */
 #include "common/base/span.h"
 
-/* Linux's own header and the C library's do not go together. */
+/* Linux's header conflicts with that of the C library. */
 struct call_stop { /* struct ptrace_syscall_info of a PTRACE_EVENT_SECCOMP */
 	uint8_t op, pad[3];
 	uint32_t arch;
@@ -48,7 +48,7 @@ struct call_stop { /* struct ptrace_syscall_info of a PTRACE_EVENT_SECCOMP */
 };
 #define GET_CALL_STOP 0x420e /* PTRACE_GET_SYSCALL_INFO */
 
-enum target { /* what says which file a call works on */
+enum target { /* how a call names its file */
 	      TARGET_FD,
 	      TARGET_AT,   /* a directory descriptor and a path */
 	      TARGET_NONE, /* no file */
@@ -58,7 +58,7 @@ static const struct call {
 	const char *name;
 	long nr;
 	enum target target;
-	bool usual; /* counts without being asked for by name */
+	bool usual; /* counted by default */
 } calls[] = {
     {"write", SYS_write, TARGET_FD, true},
     {"pwrite64", SYS_pwrite64, TARGET_FD, true},
@@ -121,8 +121,8 @@ static struct {
 	pid_t pid;
 	uint64_t count;
 	bool fired;
-	pid_t held;      /* the thread that does not go on, or 0 */
-	int poisoned_fd; /* its sync was made to fail, or -1 */
+	pid_t held;      /* the held thread, or 0 */
+	int poisoned_fd; /* a descriptor whose sync failed, or -1 */
 } victim = {.poisoned_fd = -1};
 
 __attribute__((noreturn)) static void die(const char *what)
@@ -141,7 +141,7 @@ static bool is_asked_for(size_t i)
 	return strstr(options.only, word) != NULL;
 }
 
-/* In the child: stop at the calls of the table that are of interest, and at no other. */
+/* In the child: install a filter that stops only at the selected calls. */
 static void filter_calls(void)
 {
 	struct sock_filter code[CALLS_LEN * 2 + 2] = {
@@ -204,7 +204,7 @@ static void read_text(pid_t tid, uint64_t at, char *ret_text, size_t room)
 	struct iovec here = {ret_text, room - 1}, there = {theirs.address, room - 1};
 
 	memset(ret_text, 0, room);
-	/* A text near the end of a page: all that can be read counts. */
+	/* A text near the end of a page is read as far as possible. */
 	while (there.iov_len > 0 && process_vm_readv(tid, &here, 1, &there, 1, 0) < 0)
 		here.iov_len = there.iov_len = there.iov_len / 2;
 }
@@ -232,7 +232,7 @@ static bool is_below(const char *path, const char *directory)
 	return strncmp(path, directory, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
-/* Whether it changes, or was asked for by its name: opening what is there does not, waking a thread does not. */
+/* Whether the call changes something, or is selected by name. Opening an existing file or waking a thread does not. */
 static bool counts(const struct call *c, const struct call_stop *stop, const char *path)
 {
 	if (options.under && !is_below(path, options.under))
@@ -253,7 +253,7 @@ static void alter(pid_t tid, const struct call_stop *stop)
 	struct user_regs_struct regs;
 
 	if (ptrace(PTRACE_GETREGS, tid, 0, &regs) < 0)
-		return; /* it died meanwhile */
+		return; /* it has died */
 	if (options.action == ACTION_SHORT) {
 		regs.rdx = stop->args[2] / 2;
 	} else {
@@ -301,7 +301,7 @@ static bool at_counted(pid_t tid, const struct call *c, const struct call_stop *
 	return c->nr != SYS_close && is_asked_for((size_t)(c - calls)) && counts(c, stop, ret_path);
 }
 
-/* The path that a rename or link leads to stands behind the one that it comes from. */
+/* The target of a rename or link follows its source. */
 static void list(pid_t tid, const struct call *c, const struct call_stop *stop, const char *path)
 {
 	char name[256] = "", directory[PATH_MAX] = "";
@@ -339,7 +339,7 @@ static void at_call(pid_t tid)
 		strike(tid, c < calls + CALLS_LEN ? c : &other, &stop, path);
 }
 
-/* Run until the program has ended. Returns how, as wait(2) says it. */
+/* Run until the program has ended. Returns its wait(2) status. */
 static int follow(void)
 {
 	int status;
@@ -358,7 +358,7 @@ static int follow(void)
 		int sig = WSTOPSIG(status);
 		if (status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8))
 			at_call(tid);
-		/* Events and the first stop of a new thread are ours, every other signal is the program's. */
+		/* Events and the first stop of a new thread are ours; every other signal goes to the program. */
 		bool ours = sig == SIGTRAP || sig == SIGSTOP;
 		if (tid != victim.held)
 			(void)ptrace(PTRACE_CONT, tid, 0, ours ? 0 : sig);

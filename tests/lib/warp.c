@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Another time of day for a program: LD_PRELOAD this, and WARP names a file of eight bytes, a signed number of seconds
- * that the clock on the wall is wrong by. It may change at any time. The monotonic clock stays as it is.
+ * A different time of day for a program: LD_PRELOAD this, and WARP names a file of eight bytes, the signed number of
+ * seconds to add to the wall clock. It may change at any time. The monotonic clock is not changed.
  */
 
 /* System */

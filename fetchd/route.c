@@ -244,10 +244,15 @@ bool route_redirect(struct route *r, const struct settings *s, const char *locat
 		buf_release(&next);
 		return fail(ret_failure, error == -ENOMEM ? FAIL_AGAIN : FAIL_BAD_DATA, why.text);
 	}
+	bool was_tls = r->at.tls;
 	buf_release(&r->url);
 	r->url = next;
 	r->at = to;
 	resolve(r, s);
+	if (was_tls && !to.tls && r->policy_at.plain_http != PLAIN_HTTP_YES)
+		return fail(ret_failure, FAIL_BAD_DATA,
+			    "a redirect from https to http is not followed; if that is right, set plain_http = yes "
+			    "under [registry HOST] of its target in sluice.conf");
 	return check_zone(guard_host_zone(to.host), route_nearest(r, s), ret_failure);
 }
 

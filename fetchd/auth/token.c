@@ -20,27 +20,42 @@
 
 #define CLIENT_ID "sluice"
 
-int token_check_realm(const char *realm, const struct origin *registry, enum guard_zone zone, struct origin *ret_realm,
-		      enum guard_zone *ret_nearest, struct reason *why)
+/* The registry's own, or both are on this machine, or somebody said so of the realm. */
+static bool may_be_plain(const struct origin *realm, const struct origin *registry, bool is_said)
+{
+	bool is_at_home = !registry->tls && host_is_loopback(registry->host) && host_is_loopback(realm->host);
+	return origin_eq(realm, registry) || is_at_home || is_said;
+}
+
+int token_check_realm(const char *realm, const struct origin *registry, enum guard_zone zone,
+		      const struct settings *settings, struct origin *ret_realm, enum guard_zone *ret_nearest,
+		      struct reason *why)
 {
 	struct reason inner = {"out of memory"};
 	struct origin at;
+	struct policy policy;
+	char text[ORIGIN_TEXT_SIZE];
 	int r = strchr(realm, '#') ? -EINVAL : origin_of(realm, &at, &inner);
 	if (r < 0) {
 		reason_set(why, "cannot use the token realm: %s",
 			   r == -ENOMEM || !strchr(realm, '#') ? inner.text : "it has a fragment");
 		return r;
 	}
-	bool is_own = origin_eq(&at, registry);
-	bool is_at_home = host_is_loopback(registry->host);
-	if (!at.tls && !is_own && !(is_at_home && !registry->tls && host_is_loopback(at.host))) {
-		reason_set(why, "the token realm '%s' has no TLS", at.host);
+	origin_format(&at, text);
+	policy_resolve(settings, text, &policy);
+	if (!at.tls && !may_be_plain(&at, registry, policy.plain_http == PLAIN_HTTP_YES)) {
+		reason_set(
+		    why,
+		    "the token realm '%s' has no TLS; if that is right, set plain_http = yes under [registry %s] "
+		    "in sluice.conf",
+		    text, text);
 		return -EINVAL;
 	}
-	enum guard_zone nearest = is_own ? ZONE_ANY : guard_nearest(zone, at.tls);
+	enum guard_zone nearest =
+	    origin_eq(&at, registry) ? ZONE_ANY : guard_nearest(zone, policy_knows(settings, text, at.tls));
 	enum guard_zone to = guard_host_zone(at.host);
 	if (to < nearest) {
-		reason_set(why, "the token realm '%s' is %s", at.host, guard_zone_text(to));
+		reason_set(why, "the token realm '%s' is %s%s", at.host, guard_zone_text(to), guard_zone_hint(to));
 		return -EINVAL;
 	}
 	*ret_realm = at;
@@ -130,18 +145,31 @@ int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms
 }
 
 struct token_run {
+	struct http *http;
 	struct exchange *exchange;
 	token_done *done;
 	void *self;
 	struct judgement judgement;
 	struct token_answer answer;
 	struct buf body; /* wiped */
-	char at[ORIGIN_TEXT_SIZE];
+
+	/* The request, which a redirect within the realm repeats; what it points to is here. */
+	struct origin realm;
+	char at[ORIGIN_TEXT_SIZE]; /* that as text */
+	struct http_ask request;
+	struct policy policy;
+	struct buf url, form, basic; /* the latter two are wiped */
+	struct buf location;         /* of a redirect */
+	unsigned redirects;
 };
 
 static void run_free(struct token_run *run)
 {
 	buf_wipe(&run->body);
+	buf_release(&run->url);
+	buf_wipe(&run->form);
+	buf_wipe(&run->basic);
+	buf_release(&run->location);
 	free(run);
 }
 
@@ -152,6 +180,10 @@ static bool on_head(void *self, const struct response *r)
 	response_judge(r, &want, &run->judgement);
 	run->answer.failure.http_status = (uint16_t)r->status;
 	run->answer.failure.retry_after_ms = r->retry_after_ms;
+	buf_clear(&run->location);
+	if (run->judgement.verdict == VERDICT_REDIRECT && buf_append_str(&run->location, r->location) < 0)
+		run->judgement =
+		    (struct judgement){.verdict = VERDICT_RETRY, .fail = FAIL_AGAIN, .why = {"out of memory"}};
 	return run->judgement.verdict == VERDICT_TAKE;
 }
 
@@ -176,9 +208,7 @@ static void fail(struct token_run *run, enum fail_class class, bool retry, const
 static void settle_refusal(struct token_run *run)
 {
 	const struct judgement *j = &run->judgement;
-	if (j->verdict == VERDICT_REDIRECT)
-		fail(run, FAIL_BAD_DATA, false, "it redirects, which is not followed");
-	else if (j->verdict == VERDICT_RETRY)
+	if (j->verdict == VERDICT_RETRY)
 		fail(run, j->fail, true, j->why.text);
 	else /* a realm's 404 does not mean that the content is missing */
 		fail(run, j->fail == FAIL_NOT_FOUND ? FAIL_DENIED : j->fail, false, j->why.text);
@@ -194,20 +224,69 @@ static void settle_whole(struct token_run *run, struct buf *token)
 		run->answer.token = token->data;
 }
 
-static void on_end(void *self, enum http_end end, int error, const struct reason *why)
+/*
+ * Proxies add a slash or a prefix to a realm's path. Whatever is sent there stays at the realm; a form is sent again only
+ * where the status says so (RFC 9110, 15.4). False: not followed, and why.
+ */
+static bool may_redirect(struct token_run *run, struct buf *ret_url, struct reason *ret_why)
 {
-	struct token_run *run = self;
-	struct buf token = BUF_INIT;
-	(void)error;
+	struct origin to;
+	unsigned status = run->answer.failure.http_status;
+	reason_set(ret_why, "to another origin");
+	if (url_redirect(run->url.data, run->location.data, ret_url, ret_why) < 0 ||
+	    origin_of(ret_url->data, &to, ret_why) < 0 || !origin_eq(&to, &run->realm))
+		return false;
+	reason_set(ret_why, "with a status that drops the form");
+	if (run->form.len > 0 && status != 307 && status != 308)
+		return false;
+	reason_set(ret_why, "for the %uth time", TOKEN_REDIRECTS_MAX + 1);
+	return run->redirects++ < TOKEN_REDIRECTS_MAX;
+}
+
+static int send_request(struct token_run *run);
+
+/* True: it is followed. */
+static bool redirect(struct token_run *run)
+{
+	struct reason why, text;
+	struct buf next = BUF_INIT;
+	if (!may_redirect(run, &next, &why)) {
+		buf_release(&next);
+		reason_set(&text, "it redirects, which is not followed: %s", why.text);
+		fail(run, FAIL_BAD_DATA, false, text.text);
+		return false;
+	}
+	buf_release(&run->url);
+	run->url = next;
+	run->answer = (struct token_answer){0};
+	if (send_request(run) == 0)
+		return true;
+	fail(run, FAIL_AGAIN, true, "out of memory");
+	return false;
+}
+
+static void settle(struct token_run *run, enum http_end end, const struct reason *why, struct buf *token)
+{
 	bool no_peer = end == HTTP_NO_ADDRESS || end == HTTP_NO_CONNECTION || end == HTTP_NO_TLS;
 	if (end == HTTP_WHOLE)
-		settle_whole(run, &token);
+		settle_whole(run, token);
 	else if (end == HTTP_STOPPED)
 		settle_refusal(run);
 	else if (end == HTTP_REFUSED || end == HTTP_DENIED)
 		fail(run, end == HTTP_DENIED ? FAIL_DENIED : FAIL_BAD_DATA, false, why->text);
 	else
 		fail(run, no_peer ? FAIL_UNAVAILABLE : FAIL_AGAIN, true, why->text);
+}
+
+static void on_end(void *self, enum http_end end, int error, const struct reason *why)
+{
+	struct token_run *run = self;
+	struct buf token = BUF_INIT;
+	(void)error;
+	if (end != HTTP_STOPPED || run->judgement.verdict != VERDICT_REDIRECT)
+		settle(run, end, why, &token);
+	else if (redirect(run))
+		return;
 	run->done(run->self, &run->answer);
 	buf_wipe(&token);
 	run_free(run);
@@ -215,50 +294,45 @@ static void on_end(void *self, enum http_end end, int error, const struct reason
 
 static const struct http_hooks hooks = {on_head, on_body, on_end};
 
-/*
- * A private CA may have signed the realm's certificate too, but our client certificate is for the registry alone. What
- * is filled in is borrowed from `p`.
- */
-static void fill_policy(const struct token_ask *ask, const struct origin *realm, struct policy *p,
-			struct http_ask *request)
+/* A private CA may have signed the realm's certificate too, but our client certificate is for the registry alone. */
+static void fill_policy(const struct token_ask *ask, struct token_run *run)
 {
-	char at[ORIGIN_TEXT_SIZE];
-	origin_format(realm, at);
-	bool has_own = registries_find(&ask->settings->registries, at) != &registry_unsaid;
-	policy_resolve(ask->settings, has_own ? at : ask->host, p);
-	if (p->tls.skip_verify && realm->tls)
-		log_warning("requesting a token from '%s', whose certificate is NOT VERIFIED (skip_verify)", at);
-	if (!has_own && strcmp(realm->host, ask->registry->host) != 0)
+	struct policy *p = &run->policy;
+	bool has_own = registries_find(&ask->settings->registries, run->at) != &registry_unsaid;
+	policy_resolve(ask->settings, has_own ? run->at : ask->host, p);
+	if (p->tls.skip_verify && run->realm.tls)
+		log_warning("requesting a token from '%s', whose certificate is NOT VERIFIED (skip_verify)", run->at);
+	if (!has_own && strcmp(run->realm.host, ask->registry->host) != 0)
 		p->tls.client_cert = p->tls.client_key = NULL;
-	if (!origin_eq(realm, ask->registry))
+	if (!origin_eq(&run->realm, ask->registry))
 		p->headers.len = 0;
-	policy_fill(p, request);
-	request->timeout_ms = request->connect_timeout_ms + request->patience.stall_ms;
+	policy_fill(p, &run->request);
+	run->request.timeout_ms = run->request.connect_timeout_ms + run->request.patience.stall_ms;
 }
 
-static int send_request(struct http *http, const struct token_ask *ask, const struct origin *realm,
-			enum guard_zone nearest, struct token_run *run)
+static int send_request(struct token_run *run)
 {
-	struct buf url = BUF_INIT, form = BUF_INIT, basic = BUF_INIT;
-	struct policy policy;
-	int r = token_request(ask->challenge, ask->name, ask->credential, &url, &form);
+	run->request.url = run->url.data;
+	buf_clear(&run->body);
+	return http_start(run->http, &run->request, &hooks, run, &run->exchange);
+}
+
+static int make_request(const struct token_ask *ask, enum guard_zone nearest, struct token_run *run)
+{
+	int r = token_request(ask->challenge, ask->name, ask->credential, &run->url, &run->form);
 	if (r == 0 && ask->credential->kind == CREDENTIAL_BASIC)
-		r = buf_appendf(&basic, "Basic %s", ask->credential->value.data);
-	struct http_ask request = {
-	    .url = url.data,
+		r = buf_appendf(&run->basic, "Basic %s", ask->credential->value.data);
+	if (r == 0)
+		r = buf_reserve(&run->body, TOKEN_ANSWER_MAX);
+	run->request = (struct http_ask){
 	    .accept = "application/json",
-	    .authorization = basic.data,
-	    .form = form.data,
+	    .authorization = run->basic.data,
+	    .form = run->form.data,
 	    .nearest = nearest,
 	    .fresh = true, /* requests are rare, so the connection would be closed before the next one */
 	    .last = SIZE_UNKNOWN,
 	};
-	fill_policy(ask, realm, &policy, &request);
-	if (r == 0)
-		r = http_start(http, &request, &hooks, run, &run->exchange);
-	buf_release(&url);
-	buf_wipe(&form);
-	buf_wipe(&basic);
+	fill_policy(ask, run);
 	return r;
 }
 
@@ -267,18 +341,21 @@ int token_start(struct http *http, const struct token_ask *ask, token_done *done
 {
 	struct origin realm;
 	enum guard_zone nearest;
-	int r = token_check_realm(ask->challenge->realm, ask->registry, ask->zone, &realm, &nearest, why);
+	int r =
+	    token_check_realm(ask->challenge->realm, ask->registry, ask->zone, ask->settings, &realm, &nearest, why);
 	if (r < 0)
 		return r;
 	struct token_run *run = calloc(1, sizeof(*run));
 	if (!run)
 		return -ENOMEM;
+	run->http = http;
 	run->done = done;
 	run->self = self;
+	run->realm = realm;
 	origin_format(&realm, run->at);
-	r = buf_reserve(&run->body, TOKEN_ANSWER_MAX);
+	r = make_request(ask, nearest, run);
 	if (r == 0)
-		r = send_request(http, ask, &realm, nearest, run);
+		r = send_request(run);
 	if (r < 0) {
 		run_free(run);
 		return r;

@@ -3,8 +3,9 @@
  * Bearer tokens: one request for one of them, by the distribution project's token specification ("Token Authentication
  * Specification": GET, anonymous or with a password) and its OAuth 2 part (POST, with an identity token).
  *
- * The registry chooses the realm, so it is not trusted: https only, except at the registry's own origin or between two
- * hosts of this machine; no user in the URL; no redirects; never an address of this machine or of its link, unless the
+ * The registry chooses the realm, so it is not trusted: https only, except at the registry's own origin, between two
+ * hosts of this machine, or where plain_http is configured for the realm; no user in the URL; redirects only within its
+ * origin; never an address of this machine or of its link, unless the
  * registry is there itself. Its answer is bounded in bytes and time.
  */
 #ifndef SLUICE_FETCHD_AUTH_TOKEN_H
@@ -17,8 +18,11 @@
 
 #define TOKEN_ANSWER_MAX     (64u << 10) /* bytes */
 #define TOKEN_MAX            (32u << 10) /* bytes of the token itself */
+#define TOKEN_REDIRECTS_MAX  4           /* within a realm */
 #define TOKEN_LIFE_DEFAULT_S 60u         /* where the answer does not say */
 #define TOKEN_LIFE_MAX_S     (24u * 3600)
+
+struct settings;
 
 /* ── pure ── */
 
@@ -26,8 +30,9 @@
  * Whether a registry at `registry`, which answered from `zone`, may name this realm. `ret_realm` gets its origin;
  * `ret_nearest`, where it may be (guard.h). -EINVAL with a reason.
  */
-int token_check_realm(const char *realm, const struct origin *registry, enum guard_zone zone, struct origin *ret_realm,
-		      enum guard_zone *ret_nearest, struct reason *why);
+int token_check_realm(const char *realm, const struct origin *registry, enum guard_zone zone,
+		      const struct settings *settings, struct origin *ret_realm, enum guard_zone *ret_nearest,
+		      struct reason *why);
 
 /*
  * The URL of a GET, or with a `form` that of a POST and what to send. Without a scope in the challenge, it is to pull
@@ -41,7 +46,6 @@ int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms
 
 /* ── the exchange ── */
 
-struct settings;
 struct token_run;
 
 struct token_ask {

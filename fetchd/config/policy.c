@@ -26,11 +26,19 @@ static void resolve(const struct host_settings *own, const struct host_settings 
 	};
 }
 
+/* Who configures TLS for a host of this machine means it. */
+static enum plain_http plain_of(const struct registry_settings *registry)
+{
+	const struct http_tls *tls = &registry->tls;
+	bool is_meant = tls->ca_file || tls->client_cert || tls->skip_verify;
+	return registry->plain_http == PLAIN_HTTP_UNSET && is_meant ? PLAIN_HTTP_NO : registry->plain_http;
+}
+
 void policy_resolve(const struct settings *s, const char *host, struct policy *ret_policy)
 {
 	const struct registry_settings *registry = registries_find(&s->registries, host);
 	*ret_policy = (struct policy){
-	    .plain_http = registry->plain_http,
+	    .plain_http = plain_of(registry),
 	    .tls = registry->tls,
 	    .bandwidth = s->bandwidth,
 	    .headers = registry->headers,

@@ -26,7 +26,7 @@
 #define RATE_MAX        (1ull << 40) /* bytes a second */
 
 enum plain_http {
-	PLAIN_HTTP_UNSET, /* http on this machine, https elsewhere */
+	PLAIN_HTTP_UNSET, /* http on this machine unless TLS is configured there, https elsewhere */
 	PLAIN_HTTP_YES,
 	PLAIN_HTTP_NO,
 };

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define UNKNOWN_AUTHORITY                                                                                              \
-	"TLS: the certificate is of an authority that this machine does not trust: if you do, name it with ca_file "   \
-	"in [registry HOST]"
+	"TLS: the certificate is signed by an unknown CA; to trust it set ca_file under [registry HOST] in "           \
+	"sluice.conf"
 
 /* In the enum of libcurl's headers since 8.6. */
 #define TOO_LARGE ((CURLcode)100)

@@ -310,6 +310,13 @@ static int add_headers(struct exchange *x, const struct http_ask *ask)
 	return r;
 }
 
+/* Where the system's authorities are; as with OpenSSL, curl and Go the environment may name other places. */
+static const char *system_place(const char *variable, const char *built)
+{
+	const char *said = getenv(variable);
+	return said && said[0] != '\0' ? said : built;
+}
+
 /* A handle is used again: every option is set for every request. */
 static bool set_tls(CURL *e, const struct http_tls *tls)
 {
@@ -319,9 +326,11 @@ static bool set_tls(CURL *e, const struct http_tls *tls)
 	bool has_text = t->ca_besides && !t->ca_file;
 	struct curl_blob text = {
 	    .data = t->ca_besides, .len = has_text ? strlen(t->ca_besides) : 0, .flags = CURL_BLOB_COPY};
+	const char *file = t->ca_file ? t->ca_file : system_place("SSL_CERT_FILE", built->cainfo);
+	const char *directory = t->ca_file ? NULL : system_place("SSL_CERT_DIR", built->capath);
 	return curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, has_text ? &text : NULL) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file ? t->ca_file : built->cainfo) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_CAPATH, t->ca_file ? NULL : built->capath) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_CAINFO, file) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_CAPATH, directory) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSLCERT, t->client_cert) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSLKEY, t->client_key ? t->client_key : t->client_cert) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->skip_verify ? 0L : 1L) == CURLE_OK &&

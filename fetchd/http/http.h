@@ -42,7 +42,7 @@ struct http_hooks {
 
 /* How TLS with a host is configured. */
 struct http_tls {
-	const char *ca_file;     /* PEM; NULL: the system's authorities */
+	const char *ca_file;     /* PEM; NULL: the system's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR */
 	char *ca_besides;        /* without ca_file: PEM, the text, of authorities besides the system's; or NULL */
 	const char *client_cert; /* PEM, or NULL */
 	const char *client_key;  /* PEM; NULL: it is in client_cert */

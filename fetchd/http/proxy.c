@@ -11,8 +11,10 @@
 
 /* Own */
 #include "fetchd/http/address.h"
+#include "fetchd/http/guard.h"
 
-#define ENTRY_MAX 255 /* bytes: no name of a host is longer */
+#define ENTRY_MAX    255 /* bytes: no name of a host is longer */
+#define NOT_LOOPBACK "<-loopback>"
 
 /* The first variable that is set and not empty. */
 static const char *first_of(const char *const *names)
@@ -85,25 +87,30 @@ bool proxy_is_excepted(const char *list, const struct origin *to)
 {
 	static const char separators[] = ", \t";
 	char entry[ENTRY_MAX + 1];
+	bool is_loopback = guard_host_zone(to->host) == ZONE_LOOPBACK;
 	for (list += strspn(list, separators); *list != '\0'; list += strspn(list, separators)) {
 		size_t len = strcspn(list, separators);
 		if (len < sizeof(entry)) {
 			memcpy(entry, list, len);
 			entry[len] = '\0';
+			is_loopback = is_loopback && strcmp(entry, NOT_LOOPBACK) != 0;
 			if (names(entry, to))
 				return true;
 		}
 		list += len;
 	}
-	return false;
+	return is_loopback;
 }
 
 const char *proxy_of(const struct origin *to)
 {
-	/* Not HTTP_PROXY in capitals: a CGI's client could set it. */
-	static const char *const proxies[2][5] = {{"http_proxy", "all_proxy", "ALL_PROXY"},
-						  {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}};
+	static const char *const plain[] = {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", NULL};
+	static const char *const plain_in_cgi[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
+	static const char *const tls[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL};
 	static const char *const exceptions[] = {"no_proxy", "NO_PROXY", NULL};
 	const char *list = first_of(exceptions);
-	return list && proxy_is_excepted(list, to) ? NULL : first_of(proxies[to->tls]);
+	if (proxy_is_excepted(list ? list : "", to))
+		return NULL;
+	/* Its client chooses what a CGI finds in HTTP_PROXY. */
+	return first_of(to->tls ? tls : getenv("REQUEST_METHOD") ? plain_in_cgi : plain);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which proxy a request uses, from the environment: http_proxy, https_proxy, all_proxy and no_proxy. This is decided here
+ * Which proxy a request uses, from the environment: http_proxy, https_proxy, all_proxy and no_proxy, in lower or upper case;
+ * but not HTTP_PROXY where REQUEST_METHOD is set, because a CGI's client chooses it. This is decided here
  * and not by libcurl because the guard does not apply to proxies (guard.h): it must know whether a request uses one.
  */
 #ifndef SLUICE_FETCHD_HTTP_PROXY_H
@@ -16,7 +17,8 @@ const char *proxy_of(const struct origin *to);
 /*
  * Whether `list`, a value of no_proxy, names this origin. Entries are separated by commas or blanks: "*", a domain
  * ("example.com", ".example.com", "*.example.com": each with its subdomains), an address, or a block of addresses
- * ("10.0.0.0/8"). A domain or an address may be followed by a port. Pure.
+ * ("10.0.0.0/8"). A domain or an address may be followed by a port. Loopback is excepted by every list, also by an empty one,
+ * unless the list has the entry "<-loopback>", as browsers call it. Pure.
  */
 bool proxy_is_excepted(const char *list, const struct origin *to);
 

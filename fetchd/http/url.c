@@ -91,20 +91,14 @@ void origin_format(const struct origin *o, char ret_text[static ORIGIN_TEXT_SIZE
 
 static int redirect(CURLU *u, const char *base, const char *location, struct buf *ret_url, struct reason *why)
 {
-	struct origin from, to;
+	struct origin to;
 	int r = parse_url(u, base, why);
-	if (r == 0)
-		r = parse_origin(u, &from, why);
 	if (r == 0)
 		r = parse_url(u, location, why); /* relative to what it holds */
 	if (r == 0)
 		r = parse_origin(u, &to, why);
 	if (r < 0)
 		return r;
-	if (from.tls && !to.tls) {
-		reason_set(why, "a redirect from https to http is not followed");
-		return -EINVAL;
-	}
 	(void)curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);
 	char *text = NULL;
 	if (curl_url_get(u, CURLUPART_URL, &text, 0) != CURLUE_OK)

@@ -32,7 +32,7 @@ void origin_format(const struct origin *o, char ret_text[static ORIGIN_TEXT_SIZE
 
 /*
  * Resolve a Location against `base` to an absolute URL without a fragment, in `ret_url` (its content is replaced).
- * -EINVAL with a reason: no URL, another scheme than http and https, from https to http, credentials in it.
+ * -EINVAL with a reason: no URL, another scheme than http and https, credentials in it.
  */
 int url_redirect(const char *base, const char *location, struct buf *ret_url, struct reason *why);
 

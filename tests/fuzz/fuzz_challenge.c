@@ -9,6 +9,7 @@
 
 /* The code under test */
 #include "fetchd/auth/token.h"
+#include "fetchd/config/settings.h"
 
 static void check_text(const char *text, size_t max)
 {
@@ -25,8 +26,9 @@ static void check_request(const struct challenge *c)
 	struct reason why = {{0}};
 	struct buf url = BUF_INIT, form = BUF_INIT;
 	enum guard_zone nearest;
+	static const struct settings settings;
 	FUZZ_CHECK(origin_of("https://registry.example", &registry, &why) == 0);
-	if (token_check_realm(c->realm, &registry, ZONE_PUBLIC, &realm, &nearest, &why) == 0) {
+	if (token_check_realm(c->realm, &registry, ZONE_PUBLIC, &settings, &realm, &nearest, &why) == 0) {
 		FUZZ_CHECK(realm.tls && (nearest == ZONE_PRIVATE || origin_eq(&realm, &registry)));
 		FUZZ_CHECK(token_request(c, "a/b", &none, &url, &form) == 0);
 		for (const char *p = url.data; *p; p++)

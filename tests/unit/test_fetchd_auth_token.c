@@ -2,66 +2,85 @@
 /* Tokens: which realms are allowed, the request, and which answers are valid. */
 
 /* Own */
-#include "tests/unit/unit.h"
+#include "tests/unit/fetchd_settings.h"
 
 /* The code under test */
 #include "fetchd/auth/token.h"
 
+static const struct {
+	const char *registry, *realm;
+	bool right;
+	enum guard_zone nearest;
+} realms[] = {
+    {"https://reg.example", "https://auth.example/token", true, ZONE_PRIVATE},
+    {"https://reg.example", "https://auth.example:8443/token?a=b", true, ZONE_PRIVATE},
+    {"https://reg.example", "https://reg.example/token", true, ZONE_ANY},
+    {"https://reg.example", "https://reg.example:444/token", true, ZONE_PRIVATE},
+    {"https://reg.example", "https://10.255.0.1/token", true, ZONE_PRIVATE},
+    {"https://reg.example", "http://auth.example/token", false, ZONE_ANY},
+    {"https://reg.example", "http://reg.example/token", false, ZONE_ANY},
+    {"https://reg.example", "http://localhost/token", false, ZONE_ANY},
+    {"https://reg.example", "https://localhost/token", false, ZONE_ANY},
+    {"https://reg.example", "https://127.0.0.1/token", false, ZONE_ANY},
+    {"https://reg.example", "https://127.1/token", false, ZONE_ANY},
+    {"https://reg.example", "https://2130706433/token", false, ZONE_ANY},
+    {"https://reg.example", "https://0x7f000001/token", false, ZONE_ANY},
+    {"https://reg.example", "https://0177.0.0.1/token", false, ZONE_ANY},
+    {"https://reg.example", "https://[::1]/token", false, ZONE_ANY},
+    {"https://reg.example", "https://[::ffff:127.0.0.1]/token", false, ZONE_ANY},
+    {"https://reg.example", "https://169.254.169.254/latest/meta-data", false, ZONE_ANY},
+    {"https://reg.example", "https://[fd00:ec2::254]/", false, ZONE_ANY},
+    {"https://reg.example", "https://user@auth.example/token", false, ZONE_ANY},
+    {"https://reg.example", "https://user:word@auth.example/token", false, ZONE_ANY},
+    {"https://reg.example", "https://auth.example/token#x", false, ZONE_ANY},
+    {"https://reg.example", "file:///etc/passwd", false, ZONE_ANY},
+    {"https://reg.example", "ftp://auth.example/", false, ZONE_ANY},
+    {"https://reg.example", "/token", false, ZONE_ANY},
+    {"https://reg.example", "auth.example", false, ZONE_ANY},
+    {"https://reg.example", "", false, ZONE_ANY},
+    {"https://reg.example", "https://auth.example/a b", false, ZONE_ANY},
+    {"http://10.255.0.1:5000", "http://10.255.0.1:5000/token", true, ZONE_ANY},
+    {"http://10.255.0.1:5000", "http://10.255.0.1:5001/token", false, ZONE_ANY},
+    {"http://10.255.0.1:5000", "http://127.0.0.1:5001/token", false, ZONE_ANY},
+    {"http://10.255.0.1:5000", "https://auth.example/token", true, ZONE_PRIVATE},
+    {"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", true, ZONE_LOOPBACK},
+    {"http://localhost:5000", "https://127.0.0.1:5001/token", true, ZONE_LOOPBACK},
+    {"http://localhost:5000", "http://[::1]/token", true, ZONE_LOOPBACK},
+    {"http://localhost:5000", "http://auth.example/token", false, ZONE_ANY},
+    {"https://localhost:5000", "http://localhost:5001/token", false, ZONE_ANY},
+    {"https://localhost:5000", "https://localhost:5001/token", true, ZONE_LOOPBACK},
+    /* These have sections. */
+    {"https://reg.example", "http://plain.example/token", true, ZONE_PRIVATE},
+    {"http://reg.example", "http://plain.example:80/token", true, ZONE_PRIVATE},
+    {"http://reg.example", "http://plain.example:81/token", false, ZONE_ANY},
+    {"https://reg.example", "http://10.255.0.2/token", true, ZONE_PRIVATE},
+    {"https://reg.example", "http://127.0.0.1:7/token", false, ZONE_ANY},
+    {"https://reg.example", "http://tls.example/token", false, ZONE_ANY},
+};
+
 static void test_realm(void **state)
 {
-	static const struct {
-		const char *registry, *realm;
-		bool right;
-		enum guard_zone nearest;
-	} rows[] = {
-	    {"https://reg.example", "https://auth.example/token", true, ZONE_PRIVATE},
-	    {"https://reg.example", "https://auth.example:8443/token?a=b", true, ZONE_PRIVATE},
-	    {"https://reg.example", "https://reg.example/token", true, ZONE_ANY},
-	    {"https://reg.example", "https://reg.example:444/token", true, ZONE_PRIVATE},
-	    {"https://reg.example", "https://10.255.0.1/token", true, ZONE_PRIVATE},
-	    {"https://reg.example", "http://auth.example/token", false, ZONE_ANY},
-	    {"https://reg.example", "http://reg.example/token", false, ZONE_ANY},
-	    {"https://reg.example", "http://localhost/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://localhost/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://127.0.0.1/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://127.1/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://2130706433/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://0x7f000001/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://0177.0.0.1/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://[::1]/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://[::ffff:127.0.0.1]/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://169.254.169.254/latest/meta-data", false, ZONE_ANY},
-	    {"https://reg.example", "https://[fd00:ec2::254]/", false, ZONE_ANY},
-	    {"https://reg.example", "https://user@auth.example/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://user:word@auth.example/token", false, ZONE_ANY},
-	    {"https://reg.example", "https://auth.example/token#x", false, ZONE_ANY},
-	    {"https://reg.example", "file:///etc/passwd", false, ZONE_ANY},
-	    {"https://reg.example", "ftp://auth.example/", false, ZONE_ANY},
-	    {"https://reg.example", "/token", false, ZONE_ANY},
-	    {"https://reg.example", "auth.example", false, ZONE_ANY},
-	    {"https://reg.example", "", false, ZONE_ANY},
-	    {"https://reg.example", "https://auth.example/a b", false, ZONE_ANY},
-	    {"http://10.255.0.1:5000", "http://10.255.0.1:5000/token", true, ZONE_ANY},
-	    {"http://10.255.0.1:5000", "http://10.255.0.1:5001/token", false, ZONE_ANY},
-	    {"http://10.255.0.1:5000", "http://127.0.0.1:5001/token", false, ZONE_ANY},
-	    {"http://10.255.0.1:5000", "https://auth.example/token", true, ZONE_PRIVATE},
-	    {"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", true, ZONE_LOOPBACK},
-	    {"http://localhost:5000", "https://127.0.0.1:5001/token", true, ZONE_LOOPBACK},
-	    {"http://localhost:5000", "http://[::1]/token", true, ZONE_LOOPBACK},
-	    {"http://localhost:5000", "http://auth.example/token", false, ZONE_ANY},
-	    {"https://localhost:5000", "http://localhost:5001/token", false, ZONE_ANY},
-	    {"https://localhost:5000", "https://localhost:5001/token", true, ZONE_LOOPBACK},
-	};
+	struct settings s;
+	struct unit_dir d;
+	struct reason reason;
+	char path[FILE_PATH_SIZE], words[FILE_PATH_SIZE + 16];
 	(void)state;
-	for (size_t i = 0; i < LEN(rows); i++) {
+	unit_dir_make(&d);
+	unit_write_text(&d, "conf",
+			"[registry plain.example]\nplain_http = yes\n[registry 10.255.0.2]\nplain_http = yes\n"
+			"[registry 127.0.0.1:7]\nplain_http = yes\n[registry tls.example]\nplain_http = no\n");
+	(void)snprintf(words, sizeof(words), "--config=%s", unit_path(&d, "conf", path));
+	assert_int_equal(unit_settings(words, &s, &reason), 0);
+	unit_dir_remove(&d);
+	for (size_t i = 0; i < LEN(realms); i++) {
 		struct origin registry, realm;
 		struct reason why = {""};
 		enum guard_zone nearest = ZONE_ANY;
-		assert_int_equal(origin_of(rows[i].registry, &registry, &why), 0);
-		int r =
-		    token_check_realm(rows[i].realm, &registry, guard_host_zone(registry.host), &realm, &nearest, &why);
-		if ((r == 0) != rows[i].right || nearest != rows[i].nearest)
-			fail_msg("%s of %s: %d %d", rows[i].realm, rows[i].registry, r, nearest);
+		assert_int_equal(origin_of(realms[i].registry, &registry, &why), 0);
+		int r = token_check_realm(realms[i].realm, &registry, guard_host_zone(registry.host), &s, &realm,
+					  &nearest, &why);
+		if ((r == 0) != realms[i].right || nearest != realms[i].nearest)
+			fail_msg("%s of %s: %d %d", realms[i].realm, realms[i].registry, r, nearest);
 		assert_int_equal(r < 0, why.text[0] != '\0');
 	}
 }

@@ -144,12 +144,14 @@ static void test_registry(void **state)
 	assert_false(ask.tls->skip_verify);
 	assert_int_equal(ask.connect_timeout_ms, 3000);
 	assert_int_equal(ask.patience.stall_ms, 7000);
-	assert_int_equal(unit_policy(&s, "a.io").plain_http, PLAIN_HTTP_UNSET);
+	assert_int_equal(unit_policy(&s, "a.io").plain_http, PLAIN_HTTP_NO); /* TLS is meant */
 	p = unit_policy(&s, "b.io");
 	policy_fill(&p, &ask);
+	assert_int_equal(p.plain_http, PLAIN_HTTP_NO);
 	assert_true(ask.tls->skip_verify);
 	p = unit_policy(&s, "c.io");
 	policy_fill(&p, &ask);
+	assert_int_equal(p.plain_http, PLAIN_HTTP_UNSET);
 	assert_null(ask.tls->ca_file);
 	assert_false(ask.tls->skip_verify);
 	assert_int_equal(ask.connect_timeout_ms, 15000);

@@ -61,7 +61,7 @@ static const struct {
     {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: certificate is not yet valid", 0, NOT_SENT, HTTP_NO_TLS,
      "clock"},
     {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: self-signed certificate in certificate chain", 0,
-     NOT_SENT, HTTP_NO_TLS, "authority that this machine does not trust"},
+     NOT_SENT, HTTP_NO_TLS, "signed by an unknown CA"},
     {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: unable to get local issuer certificate", 0, NOT_SENT,
      HTTP_NO_TLS, "ca_file"},
     {CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: self-signed certificate", 0, NOT_SENT, HTTP_NO_TLS,

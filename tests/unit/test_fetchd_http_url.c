@@ -77,7 +77,7 @@ static void test_redirect(void **state)
 	    {"http://a.example/x/y", "z?q=1#f", "http://a.example/x/z?q=1"},
 	    {"http://a.example/x", "https://b.example:8443/y", "https://b.example:8443/y"},
 	    {"https://a.example/x", "//b.example/y", "https://b.example/y"},
-	    {"https://a.example/x", "http://a.example/y", NULL},
+	    {"https://a.example/x", "http://a.example/y", "http://a.example/y"},
 	    {"https://a.example/x", "https://u:p@b.example/y", NULL},
 	    {"http://a.example/x", "file:///etc/passwd", NULL},
 	    {"http://a.example/x", "gopher://b.example/", NULL},

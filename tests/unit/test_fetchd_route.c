@@ -86,11 +86,14 @@ static int set_up(void **state)
 	char path[FILE_PATH_SIZE], words[FILE_PATH_SIZE + 16];
 	(void)state;
 	unit_dir_make(&d);
-	unit_write_text(&d, "conf",
-			"[registry reg.io]\nmirror = http://m0.io:5000\nmirror = https://m1.io\nheader = X-Ours: 1\n"
-			"connections = 3\n[registry m0.io:5000]\nconnections = 2\n[registry cdn.io]\nmin_speed = 7\n"
-			"header = X-Cdn: 1\n[registry plain.io]\nplain_http = yes\n"
-			"[registry named.io:5000]\nplain_http = yes\n[registry 10.255.0.2:5000]\nplain_http = yes\n");
+	unit_write_text(
+	    &d, "conf",
+	    "[registry reg.io]\nmirror = http://m0.io:5000\nmirror = https://m1.io\nheader = X-Ours: 1\n"
+	    "connections = 3\n[registry m0.io:5000]\nconnections = 2\n[registry cdn.io]\nmin_speed = 7\n"
+	    "header = X-Cdn: 1\n[registry plain.io]\nplain_http = yes\n"
+	    "[registry localhost:5443]\nca_file = /etc/hosts\n[registry localhost:5444]\nskip_verify = yes\n"
+	    "[registry localhost:5445]\nca_file = /etc/hosts\nplain_http = yes\n[registry named.io:5000]\nplain_http = "
+	    "yes\n[registry 10.255.0.2:5000]\nplain_http = yes\n");
 	(void)snprintf(words, sizeof(words), "--config=%s", unit_path(&d, "conf", path));
 	assert_int_equal(unit_settings(words, &s, &why), 0);
 	unit_dir_remove(&d);
@@ -119,6 +122,12 @@ static void test_sources(void **state)
 	     SOURCE_MANIFEST, true},
 	    {"manifest://b.io/a@" DIGEST, "b.io", "a", "b.io", "https://b.io/v2/a/manifests/" DIGEST, SOURCE_MANIFEST,
 	     false},
+	    {"manifest://localhost:5443/a:b", "localhost:5443", "a", "localhost:5443",
+	     "https://localhost:5443/v2/a/manifests/b", SOURCE_MANIFEST, true},
+	    {"manifest://localhost:5444/a:b", "localhost:5444", "a", "localhost:5444",
+	     "https://localhost:5444/v2/a/manifests/b", SOURCE_MANIFEST, true},
+	    {"manifest://localhost:5445/a:b", "localhost:5445", "a", "localhost:5445",
+	     "http://localhost:5445/v2/a/manifests/b", SOURCE_MANIFEST, true},
 	    {"blob://docker.io/a/b@" DIGEST, "docker.io", "a/b", "docker.io",
 	     "https://registry-1.docker.io/v2/a/b/blobs/" DIGEST, SOURCE_BLOB, false},
 	};
@@ -249,6 +258,10 @@ static void test_redirects(void **state)
 	    {"http://localhost:5000/x", "http://127.0.0.1:9/y", "127.0.0.1:9", NULL, false, ZONE_LOOPBACK},
 	    {"http://localhost:5000/x", "http://169.254.169.254/y", NULL, "this machine", false, ZONE_ANY},
 	    {"https://a.io/x", "http://a.io/y", NULL, "https to http", false, ZONE_ANY},
+	    {"https://a.io/x", "http://plain.io/y", "plain.io", NULL, false, ZONE_PRIVATE},
+	    {"https://a.io/x", "http://plain.io:81/y", NULL, "https to http", false, ZONE_ANY},
+	    {"https://a.io/x", "http://m0.io:5000/y", NULL, "https to http", false, ZONE_ANY},
+	    {"https://plain.io/x", "http://plain.io/y", "plain.io", NULL, false, ZONE_PRIVATE},
 	    {"https://a.io/x", "https://127.0.0.1/y", NULL, "this machine", false, ZONE_ANY},
 	    {"http://a.io/x", "http://169.254.169.254/", NULL, "this machine", false, ZONE_ANY},
 	    {"http://a.io/x", "http://localhost/", NULL, "this machine", false, ZONE_ANY},

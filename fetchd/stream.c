@@ -9,6 +9,9 @@
 /* Wire */
 #include "common/wire/counters.h"
 
+/* Own */
+#include "fetchd/http/refusal.h"
+
 static void enter(struct stream *s, enum stream_state state)
 {
 	s->state = state;
@@ -21,6 +24,7 @@ static void forget_answer(struct stream *s)
 	s->failure = (struct failure){0};
 	s->challenge = (struct challenge){0};
 	s->unwanted_bytes = 0;
+	buf_release(&s->refusal);
 	buf_clear(&s->location);
 	s->media_type[0] = s->digest[0] = s->validator[0] = '\0';
 }
@@ -37,6 +41,7 @@ void stream_reset(struct stream *s)
 void stream_release(struct stream *s)
 {
 	stream_reset(s);
+	buf_release(&s->refusal);
 	buf_release(&s->location);
 }
 
@@ -91,8 +96,11 @@ bool stream_head(struct stream *s, const struct response *r)
 		reason_set(&j->why, "out of memory");
 		return false;
 	}
-	/* A server that is wrong about this body may be wrong about where it ends and the next answer begins. */
-	return j->verdict != VERDICT_REFUSE || j->fail != FAIL_BAD_DATA;
+	/*
+	 * A server that is wrong about this body may be wrong about where it ends and the next answer begins; one that
+	 * refuses may say why.
+	 */
+	return j->verdict != VERDICT_REFUSE || j->fail != FAIL_BAD_DATA || (r->status >= 400 && !r->broken);
 }
 
 /* The end of what this body may bring. */
@@ -110,8 +118,11 @@ static enum body_answer stop_too_long(struct stream *s)
 	return BODY_STOP;
 }
 
-static struct stream_piece drain(struct stream *s, size_t len)
+static struct stream_piece drain(struct stream *s, const void *data, size_t len)
 {
+	size_t room = REFUSAL_BODY_MAX + 1 - s->refusal.len;
+	if (s->failure.http_status >= 400)
+		(void)buf_append(&s->refusal, data, len < room ? len : room);
 	s->unwanted_bytes += len;
 	count_add(COUNT_WASTED_BYTES, len);
 	return (struct stream_piece){.answer = s->unwanted_bytes > UNWANTED_MAX ? BODY_STOP : BODY_DROPPED};
@@ -121,7 +132,7 @@ struct stream_piece stream_body(struct stream *s, struct outlet *o, struct throt
 				uint64_t wall, const void *data, size_t len)
 {
 	if (s->state == STREAM_DRAINING)
-		return drain(s, len);
+		return drain(s, data, len);
 	size_t skip = s->judgement.skip < len ? (size_t)s->judgement.skip : len;
 	size_t fresh = len - skip;
 	if (fresh > limit_of(s) - o->offset)
@@ -150,6 +161,8 @@ void stream_end(struct stream *s, enum http_end end, int error, const struct rea
 	s->failure.end = end;
 	s->failure.error = error;
 	s->failure.why = *why;
+	if (s->failure.http_status >= 400)
+		refusal_explain(buf_span(&s->refusal), &s->judgement.why);
 	enter(s, answered ? STREAM_OVER : STREAM_BROKEN);
 }
 

@@ -7,7 +7,7 @@
  *   STREAM_IDLE      NULL       nothing
  *   STREAM_ASKED     runs       `want`
  *   STREAM_TAKING    runs       the answer is right, its body goes into the outlet
- *   STREAM_DRAINING  runs       the body is not wanted; reading a short one keeps the connection
+ *   STREAM_DRAINING  runs       the body is not wanted; reading a short one keeps the connection, and may tell why
  *   STREAM_BROKEN    NULL       it ended without an answer: `failure`
  *   STREAM_OVER      NULL       it ended behind an answer: `judgement` and what else the answer said, and `failure`
  *
@@ -42,6 +42,7 @@ struct stream {
 	bool head_only;             /* it was a HEAD, to learn a digest */
 	struct judgement judgement; /* `skip` counts down */
 	uint64_t unwanted_bytes;    /* of a body that is drained */
+	struct buf refusal;         /* of the body of a refusal, up to one byte more than REFUSAL_BODY_MAX */
 	struct failure failure;     /* status, Retry-After, end, errno and words of the exchange; no class */
 
 	/* Of the answer; empty where it says nothing. */

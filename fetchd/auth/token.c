@@ -16,6 +16,7 @@
 /* Own */
 #include "fetchd/config/policy.h"
 #include "fetchd/http/judge.h"
+#include "fetchd/http/refusal.h"
 #include "fetchd/http/syntax.h"
 
 #define CLIENT_ID "sluice"
@@ -184,12 +185,15 @@ static bool on_head(void *self, const struct response *r)
 	if (run->judgement.verdict == VERDICT_REDIRECT && buf_append_str(&run->location, r->location) < 0)
 		run->judgement =
 		    (struct judgement){.verdict = VERDICT_RETRY, .fail = FAIL_AGAIN, .why = {"out of memory"}};
-	return run->judgement.verdict == VERDICT_TAKE;
+	return run->judgement.verdict == VERDICT_TAKE || (r->status >= 400 && !r->broken);
 }
 
 static enum body_answer on_body(void *self, const void *data, size_t len)
 {
 	struct token_run *run = self;
+	if (run->judgement.verdict != VERDICT_TAKE) /* it may say why */
+		return run->body.len <= REFUSAL_BODY_MAX && buf_append(&run->body, data, len) == 0 ? BODY_DROPPED
+												   : BODY_STOP;
 	if (len <= TOKEN_ANSWER_MAX - run->body.len && buf_append(&run->body, data, len) == 0)
 		return BODY_TAKEN;
 	run->judgement.verdict = VERDICT_REFUSE;
@@ -207,7 +211,9 @@ static void fail(struct token_run *run, enum fail_class class, bool retry, const
 
 static void settle_refusal(struct token_run *run)
 {
-	const struct judgement *j = &run->judgement;
+	struct judgement *j = &run->judgement;
+	if (run->answer.failure.http_status >= 400)
+		refusal_explain(buf_span(&run->body), &j->why);
 	if (j->verdict == VERDICT_RETRY)
 		fail(run, j->fail, true, j->why.text);
 	else /* a realm's 404 does not mean that the content is missing */
@@ -268,10 +274,10 @@ static bool redirect(struct token_run *run)
 static void settle(struct token_run *run, enum http_end end, const struct reason *why, struct buf *token)
 {
 	bool no_peer = end == HTTP_NO_ADDRESS || end == HTTP_NO_CONNECTION || end == HTTP_NO_TLS;
-	if (end == HTTP_WHOLE)
-		settle_whole(run, token);
-	else if (end == HTTP_STOPPED)
+	if (run->judgement.verdict != VERDICT_TAKE)
 		settle_refusal(run);
+	else if (end == HTTP_WHOLE)
+		settle_whole(run, token);
 	else if (end == HTTP_REFUSED || end == HTTP_DENIED)
 		fail(run, end == HTTP_DENIED ? FAIL_DENIED : FAIL_BAD_DATA, false, why->text);
 	else

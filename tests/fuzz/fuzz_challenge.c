@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Challenges of registries and answers of realms: fields of WWW-Authenticate, a line each, and after an empty line a
- * realm's answer.
+ * realm's answer, which may be a refusal.
  */
 
 /* Tests */
@@ -10,6 +10,7 @@
 /* The code under test */
 #include "fetchd/auth/token.h"
 #include "fetchd/config/settings.h"
+#include "fetchd/http/refusal.h"
 
 static void check_text(const char *text, size_t max)
 {
@@ -41,10 +42,21 @@ static void check_request(const struct challenge *c)
 	buf_release(&form);
 }
 
+/* What is told of it is one harmless line. */
+static void check_refusal(struct span answer)
+{
+	struct reason why = {"403"};
+	refusal_explain(answer, &why);
+	FUZZ_CHECK(strncmp(why.text, "403", 3) == 0 && strlen(why.text) <= 2 * REFUSAL_TEXT_MAX + 7);
+	for (const char *p = why.text; *p; p++)
+		FUZZ_CHECK((uint8_t)*p >= ' ' && *p != 0x7f);
+}
+
 static void check_answer(struct span answer)
 {
 	struct buf token = BUF_INIT;
 	struct reason why = {{0}};
+	check_refusal(answer);
 	uint64_t life_ms = 0;
 	if (token_parse(answer, &token, &life_ms, &why) == 0) {
 		FUZZ_CHECK(token.len > 0 && token.len <= TOKEN_MAX && !strchr(token.data, ' '));

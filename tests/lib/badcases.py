@@ -10,6 +10,7 @@ A row has the exit code of the command, text of its message, the number of reque
 
 import collections
 import gzip
+import json
 import re
 
 from badserver import cut_short, silent, status
@@ -407,6 +408,30 @@ case("401 once", lambda x, c: x.answer(401, headers={"WWW-Authenticate": 'Basic 
      once=True, alone=True)
 case("403", lambda x, c: x.answer(403), content(DENIED, "403", requests=2, sent=nothing), token(DENIED, "403", sent=nothing),
      alone=True)
+
+
+def errors(code, *texts, padding=0):
+    """The spec's document of errors."""
+    body = json.dumps({"errors": [dict(zip(("code", "message"), texts))]}).encode() + b" " * padding
+    return lambda x, c: x.answer(code, body, {"Content-Type": "application/json"}), len(body)
+
+
+for name, texts, shown in (
+    ("a reason", ("DENIED", "no address of 192.0.2.0/24"), "DENIED: no address of 192.0.2.0/24"),
+    ("a code alone", ("PROJECTPOLICYVIOLATION",), "PROJECTPOLICYVIOLATION"),
+    ("a reason that paints", ("A", "\x1b[31m\nred"), "A: \\x1b[31m\\x0ared"),
+):
+    behave, size = errors(404, *texts)
+    case(f"404 with {name}", behave, everywhere(NOT_FOUND, f"404 Not Found: {shown}", sent=lambda c, size=size: size),
+         token(DENIED, f"404 Not Found: {shown}", sent=lambda c, size=size: size))
+behave, size = errors(429, "TOOMANYREQUESTS", "pull rate limit")
+case("429 with a reason", behave, everywhere(AGAIN, "TOOMANYREQUESTS: pull rate limit", requests=TRIES,
+                                             sent=lambda c, size=size: TRIES * size))
+behave, size = errors(418, "TEAPOT", "short and stout")
+case("418 with a reason", behave, everywhere(BAD_DATA, "418: TEAPOT: short and stout", sent=lambda c, size=size: size))
+behave, size = errors(404, "LONG", "x" * 9000)
+case("404 with a long reason", behave, everywhere(NOT_FOUND, "404 Not Found", sent=lambda c, size=size: size),
+     token(DENIED, "404 Not Found", sent=up_to(size)))
 for text in ("-1", "soon", "1e9", "Thu, 01 Jan 1970 00:00:01 GMT", "Mon, 99 Foo 2026 00:00:00 GMT", ""):
     case(f"503 with Retry-After '{text}'", lambda x, c, text=text: x.answer(503, headers={"Retry-After": text}),
          everywhere(OK, requests=2), once=True)

@@ -154,14 +154,18 @@ static void test_refused_token(void **state)
 	begin(&c, USER);
 	assert_int_equal(challenged(&c, BEARER), LOGIN_WAIT);
 	assert_string_equal(stand_in_last()->authorization, "Basic dTpw");
-	assert_true(stand_in_head(stand_in_last(), "HTTP/1.1 503 X\nRetry-After: 9") == false);
+	assert_true(stand_in_head(stand_in_last(), "HTTP/1.1 503 X\nRetry-After: 9"));
+	stand_in_end(stand_in_last(), HTTP_WHOLE, "");
 	assert_int_equal(c.verdict, LOGIN_RETRY);
 	assert_int_equal(c.failure.http_status, 503);
 	assert_int_equal(c.failure.retry_after_ms, 9000);
 	assert_int_equal(challenged(&c, BEARER), LOGIN_WAIT);
-	assert_false(stand_in_head(stand_in_last(), "HTTP/1.1 403 X"));
+	static const char body[] = "{\"details\":\"locked\"}";
+	assert_true(stand_in_head(stand_in_last(), "HTTP/1.1 403 X"));
+	(void)stand_in_body(stand_in_last(), (const uint8_t *)body, strlen(body));
+	stand_in_end(stand_in_last(), HTTP_BROKEN_OFF, "closed"); /* as it said, however it ends */
 	assert_int_equal(c.verdict, LOGIN_REFUSED);
-	assert_non_null(strstr(c.failure.why.text, "the credentials of 'reg.io'"));
+	assert_non_null(strstr(c.failure.why.text, "403 Forbidden: locked for the credentials of 'reg.io'"));
 
 	/* a realm that must not be used */
 	assert_int_equal(challenged(&c, "Bearer realm=\"http://auth.io/token\""), LOGIN_REFUSED);

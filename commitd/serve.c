@@ -8,8 +8,10 @@
 
 /* Base */
 #include "common/base/cleanup.h"
+#include "common/base/durable.h"
 #include "common/base/exit.h"
 #include "common/base/log.h"
+#include "common/base/mount.h"
 #include "common/base/workers.h"
 
 /* Wire */
@@ -54,6 +56,19 @@ static void on_control_idle(void *self)
 	end_if_idle(s);
 }
 
+/* No error: such a store is better than none, and whoever chose it is to know. */
+static void warn_of_unsynced(const struct layout *l)
+{
+	char type[MOUNT_TYPE_SIZE];
+	if (durable_knows_dirs(layout_root_fd(l)))
+		return;
+	mount_type(layout_root_fd(l), type);
+	log_warning(
+	    "the file system of '%s' (%s) does not sync directories: after a power cut names of the store may be "
+	    "missing, and are fetched again",
+	    layout_path(l), type);
+}
+
 static int open_store(struct server *s)
 {
 	struct reason why;
@@ -68,6 +83,7 @@ static int open_store(struct server *s)
 		return exit_code_of(r);
 	}
 	custody_recover(s->layout);
+	warn_of_unsynced(s->layout);
 	return EX_OK;
 }
 

@@ -62,7 +62,7 @@ bool verdict_room(const struct layout *l)
 
 	if (fstatvfs(layout_ingest_fd(l), &st) < 0)
 		return true; /* the next try will tell */
-	return st.f_bavail > 0 && (st.f_files == 0 || st.f_favail > 0);
+	return (st.f_bavail > 0 || st.f_blocks == 0 /* it does not tell */) && (st.f_files == 0 || st.f_favail > 0);
 }
 
 bool verdict_content(const struct ingest *in, struct reason *why)

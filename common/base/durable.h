@@ -7,6 +7,7 @@
 #ifndef SLUICE_BASE_DURABLE_H
 #define SLUICE_BASE_DURABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -17,6 +18,12 @@
  */
 int durable_sync_data(int fd);
 int durable_sync(int fd);
+
+/*
+ * False: the file system answers EINVAL to a sync of this directory, as some network file systems do. Then syncs of
+ * directories do nothing and succeed, and after a power cut names may be missing that had been reported.
+ */
+bool durable_knows_dirs(int dir_fd);
 
 /* The same for a directory whose `dir_fd` is kept open: on a descriptor of its own, so that it may be asked again. */
 int durable_sync_dir(int dir_fd);
@@ -31,7 +38,9 @@ int durable_mkdir_at(int dir_fd, const char *name, mode_t mode);
 int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode);
 
 /*
- * Move `src_name` to `dst_name` without replacing anything (renameat2 RENAME_NOREPLACE, else linkat and unlinkat).
+ * Move `src_name` to `dst_name` without replacing anything (renameat2 RENAME_NOREPLACE, else linkat and unlinkat, else a
+ * look and renameat: then the caller must be the only one that makes names in the target directory, as a stage is in its
+ * store).
  * -EEXIST: the target is there and the source is untouched. 0: moved, not yet durable; sync the target directory and
  * then the source directory with durable_sync(), which serves any number of moves.
  */

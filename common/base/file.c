@@ -225,6 +225,8 @@ int file_space_left(int fd, uint64_t *ret_bytes)
 	struct statvfs st;
 	if (fstatvfs(fd, &st) < 0)
 		return -errno;
+	if (st.f_blocks == 0) /* ramfs, and some that a FUSE program serves */
+		return -ENODATA;
 	*ret_bytes = (uint64_t)st.f_bavail * st.f_frsize;
 	return 0;
 }

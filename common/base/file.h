@@ -72,7 +72,9 @@ static inline bool file_same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno. */
+/*
+ * Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno; -ENODATA: it does not tell.
+ */
 int file_space_left(int fd, uint64_t *ret_bytes);
 
 /* Whether an -errno means that there is no space: on the disk, in inodes or in a quota. */

@@ -199,7 +199,10 @@ static void check_space(const char *store, struct findings *f)
 	}
 	uint64_t left = (uint64_t)st.f_bavail * st.f_frsize;
 	text_size_prose(left, size);
-	if (left < SPACE_WARN)
+	if (st.f_blocks == 0)
+		finding_report(f, FINDING_OK, "space", NULL, "the file system of '%s' does not tell how much is free",
+			       store);
+	else if (left < SPACE_WARN)
 		finding_report(f, left < SPACE_FAIL ? FINDING_FAIL : FINDING_WARN, "space",
 			       "remove images or abort transfers; until then transfers wait", "only %s free for '%s'",
 			       size, store);

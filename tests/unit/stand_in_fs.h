@@ -32,6 +32,7 @@ static struct {
 	unsigned left;         /* operations before the strike; 0: it has happened */
 	int error;
 	bool fired;
+	bool is_poor; /* no flags of renames, no hard links, no syncs of directories */
 } stand_in_fs;
 
 /* Nothing fails from here on. */
@@ -68,6 +69,20 @@ static inline bool fs_fails(enum fs_op op)
 	return true;
 }
 
+/* errno is set if it is poor. */
+static inline bool fs_lacks(bool is_asked, int error)
+{
+	if (stand_in_fs.is_poor && is_asked)
+		errno = error;
+	return stand_in_fs.is_poor && is_asked;
+}
+
+static inline bool fs_is_dir(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 #define FS_CALL(op, type, name, parameters, arguments)                                                                 \
 	type fs_##name parameters                                                                                      \
 	{                                                                                                              \
@@ -81,21 +96,27 @@ FS_CALL(FS_WRITE, ssize_t, pwrite, (int fd, const void *data, size_t len, off_t 
 FS_CALL(FS_TRUNCATE, int, ftruncate, (int fd, off_t len), (fd, len))
 FS_CALL(FS_RESERVE, int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
 FS_CALL(FS_MOVE, int, renameat, (int from_fd, const char *from, int to_fd, const char *to), (from_fd, from, to_fd, to))
-FS_CALL(FS_MOVE, int, renameat2, (int from_fd, const char *from, int to_fd, const char *to, unsigned flags),
-	(from_fd, from, to_fd, to, flags))
-FS_CALL(FS_LINK, int, linkat, (int from_fd, const char *from, int to_fd, const char *to, int flags),
-	(from_fd, from, to_fd, to, flags))
 FS_CALL(FS_REMOVE, int, unlink, (const char *path), (path))
 FS_CALL(FS_REMOVE, int, rmdir, (const char *path), (path))
 FS_CALL(FS_REMOVE, int, unlinkat, (int dir_fd, const char *name, int flags), (dir_fd, name, flags))
 FS_CALL(FS_MODE, int, fchmod, (int fd, mode_t mode), (fd, mode))
 FS_CALL(FS_MODE, int, fchmodat, (int dir_fd, const char *name, mode_t mode, int flags), (dir_fd, name, mode, flags))
 
+int fs_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+	return fs_fails(FS_MOVE) || fs_lacks(flags != 0, EINVAL) ? -1 : renameat2(from_fd, from, to_fd, to, flags);
+}
+
+int fs_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	return fs_fails(FS_LINK) || fs_lacks(true, EPERM) ? -1 : linkat(from_fd, from, to_fd, to, flags);
+}
+
 /* No test cuts the power, so nothing has to wait for a disk. */
 int fs_fsync(int fd)
 {
 	assert_true(fd >= 0);
-	return fs_fails(FS_SYNC) ? -1 : 0;
+	return fs_fails(FS_SYNC) || fs_lacks(fs_is_dir(fd), EINVAL) ? -1 : 0;
 }
 
 int fs_fdatasync(int fd)

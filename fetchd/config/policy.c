@@ -30,7 +30,7 @@ static void resolve(const struct host_settings *own, const struct host_settings 
 static enum plain_http plain_of(const struct registry_settings *registry)
 {
 	const struct http_tls *tls = &registry->tls;
-	bool is_meant = tls->ca_file || tls->client_cert || tls->skip_verify;
+	bool is_meant = tls->ca_file || tls->ca_besides || tls->client_cert || tls->skip_verify;
 	return registry->plain_http == PLAIN_HTTP_UNSET && is_meant ? PLAIN_HTTP_NO : registry->plain_http;
 }
 

@@ -18,6 +18,7 @@ def why_not(kind):
     """Why this machine cannot mount a file system of that kind; None: it can."""
     probe = {
         "tmpfs": "mount -t tmpfs none /mnt",
+        "ramfs": "mount -t ramfs none /mnt",
         "ext4": "truncate -s 8M /tmp/$$.img; trap 'rm /tmp/$$.img' EXIT; mkfs.ext4 -q /tmp/$$.img; mount -o loop /tmp/$$.img /mnt",
         "btrfs": "truncate -s 128M /tmp/$$.img; trap 'rm /tmp/$$.img' EXIT; mkfs.btrfs -q /tmp/$$.img; mount -o loop /tmp/$$.img /mnt",
     }[kind]
@@ -95,6 +96,11 @@ def on_loop(kind, directory, size, *options):
 def tmpfs(directory, size, inodes=0):
     """`inodes`: 0 means no limit."""
     return mounted(directory / "disk", "-t", "tmpfs", "-o", f"size={size},nr_inodes={inodes}", "none")
+
+
+def ramfs(directory):
+    """It says that it has 0 blocks, and has as many as there is memory."""
+    return mounted(directory / "disk", "-t", "ramfs", "none")
 
 
 def ext4(directory, size):

@@ -30,6 +30,7 @@ BESIDE = 64 << 10  # reserved by ingestd for its records, in addition to the con
 KINDS = {
     "tmpfs": lambda place: disks.tmpfs(place, DISK),
     "inodes": lambda place: disks.tmpfs(place, DISK, inodes=100),
+    "ramfs": lambda place: disks.ramfs(place),
     "ext4": lambda place: disks.ext4(place, DISK),
     "btrfs": lambda place: disks.quota(place, 256 * MIB),
 }
@@ -319,3 +320,16 @@ def test_file_size_limit(box, bad):
     assert "File too large" in said
     box.prefix = []
     box.sluice("fetch", bad.url("/large"), "--digest", digest_of(data))
+
+
+@on("ramfs")
+@pytest.mark.parametrize("size", [[], ["--size", str(len(SMALL))]], ids=["no size", "size"])
+def test_file_system_that_does_not_tell(small_box, bad, size):
+    """0 blocks are not a full disk."""
+    box = small_box
+    assert os.statvfs(box.disk.path).f_blocks == 0
+    bad.on("/blob", badserver.whole(SMALL))
+    box.sluice("fetch", bad.url("/blob"), "--digest", SMALL_DIGEST, *size)
+    assert box.blob(SMALL_DIGEST).read_bytes() == SMALL
+    assert "does not tell how much is free" in box.run("sluice", "doctor").stdout
+    settled(box)

@@ -151,6 +151,7 @@ bool range_ask(struct range *r, struct http_ask *ask, const struct want *want)
 	ask->first = r->part->at;
 	ask->last = r->part->end - 1;
 	ask->one_of_many = true;
+	ask->patience.answer_ms = ask->patience.stall_ms;      /* the stream's answer has come, so it has the content */
 	ask->fresh = r->retry.failures > 0 || r->reopened > 0; /* not the connection that failed */
 	r->answer = RANGE_UNANSWERED;
 	r->failure = (struct failure){.class = FAIL_AGAIN};

@@ -286,4 +286,6 @@ void route_fill(const struct route *r, const struct settings *s, struct http_ask
 	ask->accept = route_accept(r->kind);
 	ask->nearest = route_nearest(r, s);
 	policy_fill(&r->policy_at, ask);
+	if (r->site + 1 < r->sites_len && r->policy_at.host.answer_timeout_ms == 0)
+		ask->patience.answer_ms = ask->patience.stall_ms; /* the next site may be quicker */
 }

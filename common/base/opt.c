@@ -345,6 +345,8 @@ void opt_print_help(const struct opt *table, FILE *out)
 	}
 	for (const struct opt *row = table; row->name; row++) {
 		char left[LABEL_SIZE * 2];
+		if (!row->help)
+			continue;
 		(void)left_column(row, left, sizeof left);
 		(void)fprintf(out, "%-*s  %s", width, left, row->help);
 		if (row->def && row->kind != OPT_FLAG && row->def[0] != '\0')

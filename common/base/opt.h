@@ -36,8 +36,8 @@ struct opt {
 	uint64_t min, max; /* of the number, or of the text's length in bytes; max 0: no bound */
 	const char *env;   /* an environment variable, or NULL */
 	const char *arg;   /* its name in the help: "BYTES"; NULL for flags */
-	const char *help;
-	size_t at; /* where in the settings it is: a bool, const char *, uint64_t or unsigned, by kind */
+	const char *help;  /* NULL: not in the help, which fits a screen; the manual page has it */
+	size_t at;         /* where in the settings it is: a bool, const char *, uint64_t or unsigned, by kind */
 	const char *const *choices; /* the words of an OPT_CHOICE, NULL at their end */
 };
 

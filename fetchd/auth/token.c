@@ -313,6 +313,7 @@ static void fill_policy(const struct token_ask *ask, struct token_run *run)
 	if (!origin_eq(&run->realm, ask->registry))
 		p->headers.len = 0;
 	policy_fill(p, &run->request);
+	run->request.patience.answer_ms = run->request.patience.stall_ms;
 	run->request.timeout_ms = run->request.connect_timeout_ms + run->request.patience.stall_ms;
 }
 

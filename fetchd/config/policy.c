@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fetchd/config/policy.h"
 
+#define ANSWER_MS      (10u * 60 * 1000) /* caches that fetch all of a layer before its first byte took 200 to 400 s */
+#define STALL_SHORT_MS (30u * 1000)      /* the default of stall_timeout */
+
 static uint64_t own_or(uint64_t own, uint64_t of_all)
 {
 	return own != UNSAID ? own : of_all;
@@ -11,6 +14,7 @@ static void resolve(const struct host_settings *own, const struct host_settings 
 	*ret_host = (struct host_settings){
 	    .connect_timeout_ms = own_or(own->connect_timeout_ms, all->connect_timeout_ms),
 	    .stall_timeout_ms = own_or(own->stall_timeout_ms, all->stall_timeout_ms),
+	    .answer_timeout_ms = own_or(own->answer_timeout_ms, all->answer_timeout_ms),
 	    .connections = own_or(own->connections, all->connections),
 	    .retry = {.max = own_or(own->retry.max, all->retry.max),
 		      .delay_ms = own_or(own->retry.delay_ms, all->retry.delay_ms),
@@ -46,12 +50,22 @@ void policy_resolve(const struct settings *s, const char *host, struct policy *r
 	resolve(&registry->own, &s->all, &ret_policy->host);
 }
 
+/* Who shortens the one time-out and says nothing of the other wants to hear soon of any silence. */
+static uint64_t answer_ms(const struct host_settings *h)
+{
+	uint64_t stall_ms = h->stall_timeout_ms;
+	if (h->answer_timeout_ms > 0)
+		return h->answer_timeout_ms;
+	return stall_ms < STALL_SHORT_MS || stall_ms > ANSWER_MS ? stall_ms : ANSWER_MS;
+}
+
 void policy_fill(const struct policy *p, struct http_ask *ask)
 {
 	ask->tls = &p->tls;
 	ask->connect_timeout_ms = p->host.connect_timeout_ms;
 	ask->patience = (struct patience){
 	    .stall_ms = p->host.stall_timeout_ms,
+	    .answer_ms = answer_ms(&p->host),
 	    .min_speed = p->host.speed.min,
 	    .min_speed_ms = p->host.speed.min_ms,
 	};

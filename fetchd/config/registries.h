@@ -64,7 +64,8 @@ struct speed_settings {
 /* What can be configured for one host and for all. UNSAID where nothing is. */
 struct host_settings {
 	uint64_t connect_timeout_ms;
-	uint64_t stall_timeout_ms; /* without a byte, while we take bytes */
+	uint64_t stall_timeout_ms;  /* without a byte, while we take bytes */
+	uint64_t answer_timeout_ms; /* before the first one; 0: not configured (policy.c) */
 	uint64_t connections;
 	struct retry_settings retry;
 	struct range_settings ranges;

@@ -12,7 +12,7 @@
 /* Own */
 #include "fetchd/config/certs.h"
 
-#define ROWS_IN_FILE 18 /* the first of settings_options may stand in the file, too */
+#define ROWS_IN_FILE 19 /* the first of settings_options may stand in the file, too */
 #define SECTION      "fetchd"
 
 const struct opt settings_options[] = {
@@ -78,6 +78,12 @@ const struct opt settings_options[] = {
      .max = HOUR_MS,
      .arg = "TIME",
      .help = "drop a connection after so long a silence"},
+    {.name = "answer-timeout",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct settings, all.answer_timeout_ms),
+     .min = 1,
+     .max = HOUR_MS,
+     .arg = "TIME"},
     {.name = "connections-per-host",
      .kind = OPT_COUNT,
      .at = offsetof(struct settings, all.connections),

@@ -128,7 +128,7 @@ static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, in
 	if (is_guarded(x) && is_held(x, guard_ip_zone(peer_ip)))
 		return CURL_PREREQFUNC_ABORT;
 	x->connected = true;
-	patience_begin(&x->patience, clock_mono_ms());
+	patience_ask(&x->patience, clock_mono_ms());
 	return CURL_PREREQFUNC_OK;
 }
 

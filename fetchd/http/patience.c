@@ -4,8 +4,15 @@
 /* System */
 #include <inttypes.h>
 
+void patience_ask(struct patience *p, uint64_t now_ms)
+{
+	patience_begin(p, now_ms);
+	p->answered = false;
+}
+
 void patience_begin(struct patience *p, uint64_t now_ms)
 {
+	p->answered = true;
 	p->last_ms = p->since_ms = now_ms;
 	p->bytes = 0;
 	p->noise = false;
@@ -13,11 +20,14 @@ void patience_begin(struct patience *p, uint64_t now_ms)
 
 uint64_t patience_first_look(const struct patience *p)
 {
-	return p->min_speed > 0 && p->min_speed_ms < p->stall_ms ? p->min_speed_ms : p->stall_ms;
+	uint64_t look_ms = p->answer_ms > 0 && p->answer_ms < p->stall_ms ? p->answer_ms : p->stall_ms;
+	return p->min_speed > 0 && p->min_speed_ms < look_ms ? p->min_speed_ms : look_ms;
 }
 
 void patience_bytes(struct patience *p, size_t len, uint64_t now_ms)
 {
+	if (!p->answered)
+		patience_begin(p, now_ms);
 	p->last_ms = now_ms;
 	p->bytes += len;
 	p->noise = false;
@@ -40,13 +50,14 @@ static bool is_too_slow(struct patience *p, uint64_t watched_ms, struct reason *
 bool patience_is_over(struct patience *p, uint64_t now_ms, uint64_t *ret_due_ms, struct reason *ret_why)
 {
 	uint64_t silent_ms = now_ms - p->last_ms, watched_ms = now_ms - p->since_ms;
-	if (silent_ms >= p->stall_ms) {
+	uint64_t limit_ms = p->answered ? p->stall_ms : p->answer_ms;
+	if (silent_ms >= limit_ms) {
 		reason_set(ret_why, "no byte came for %.1f seconds%s", (double)silent_ms / 1000.0,
 			   p->noise ? ", except overhead" : "");
 		return true;
 	}
-	*ret_due_ms = p->stall_ms - silent_ms;
-	if (p->min_speed == 0)
+	*ret_due_ms = limit_ms - silent_ms;
+	if (p->min_speed == 0 || !p->answered)
 		return false;
 	if (watched_ms >= p->min_speed_ms) {
 		if (is_too_slow(p, watched_ms, ret_why))

@@ -14,7 +14,8 @@
 #include "common/base/reason.h"
 
 struct patience {
-	uint64_t stall_ms;     /* the longest time without a byte */
+	uint64_t stall_ms;     /* the longest time without a byte ... */
+	uint64_t answer_ms;    /* ... and before the first one: a cache may fetch all of it before it answers */
 	uint64_t min_speed;    /* fewer bytes a second ... */
 	uint64_t min_speed_ms; /* ... measured over this time; a min_speed of 0: any speed */
 
@@ -22,10 +23,14 @@ struct patience {
 	uint64_t last_ms;  /* the last progress, or it began */
 	uint64_t since_ms; /* `bytes` came since then */
 	uint64_t bytes;
+	bool answered;
 	bool noise; /* something came since `last_ms` that is no progress */
 };
 
-/* The request is out, or we take bytes again after a pause of ours. */
+/* The request is out. */
+void patience_ask(struct patience *p, uint64_t now_ms);
+
+/* We take bytes of an answer again, after a pause of ours. */
 void patience_begin(struct patience *p, uint64_t now_ms);
 
 /* Before it has begun, and in a pause: after how many milliseconds to look. */

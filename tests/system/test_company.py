@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -14,7 +15,8 @@ from authority import Authority
 from conftest import settled
 from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
 from proxy import Proxy
-from stages import BAD_DATA, DENIED, OK, UNAVAILABLE, one_line
+from servers import wait_for
+from stages import AGAIN, BAD_DATA, DENIED, OK, UNAVAILABLE, one_line
 from tokens import Realm
 
 DATA = os.urandom(50_000)
@@ -182,3 +184,43 @@ def test_realm_that_redirects_within_its_origin(box, bad, code, kind):
         assert "scope=repository%3Aapp%3Apull" in asked[0].path
     else:
         assert realm.forms[0]["refresh_token"] == basic and len(realm.forms) == 1
+
+
+# ── caches ──
+
+
+def test_cache_that_is_slow_to_the_first_byte(box, bad):
+    """It fetches all before it sends any: longer than a silence later may last. `sluice status` tells what is waited for."""
+    serve(bad)
+    gate = threading.Event()
+    whole = badserver.whole(DATA)
+    bad.on(f"/v2/app/blobs/{DIGEST}", lambda x: (gate.wait(), whole(x)))
+    box.configure(f"{QUICK}stall_timeout = 50ms\nanswer_timeout = 10m\n")
+    with box.up():
+        process = box.popen("sluice", "pull", f"{bad.address}/app:1")
+        said = f"waiting for an answer from '{bad.address}'"
+        try:
+            wait_for("the wait to be told", lambda: said in box.run("sluice", "status").stdout)
+        finally:
+            gate.set()
+        box.finish(process, want=OK)
+    assert len(bad.asked(f"/v2/app/blobs/{DIGEST}")) == 1
+
+
+def test_mirror_that_is_silent_is_left(box, bad):
+    """Where there is another site to ask, it is not waited for so long; nor where answer_timeout says so."""
+    with badserver.BadServer() as mirror:
+        serve(bad)
+        for path in bad.routes:
+            mirror.on(path, badserver.silent())
+        box.configure(f"{QUICK}stall_timeout = 30s\nanswer_timeout = 10m\n[registry {mirror.address}]\nanswer_timeout = 50ms\n"
+                      f"[registry {bad.address}]\nmirror = {mirror.url('')}\n")
+        pull(box, bad.address)
+        assert mirror.requests
+
+
+def test_registry_that_never_answers(box, bad):
+    """A shorter stall_timeout also counts before the first byte."""
+    bad.on("/v2/app/manifests/1", badserver.silent())
+    box.configure(f"{QUICK}stall_timeout = 50ms\n")
+    one_line(pull(box, bad.address, want=AGAIN).stderr, "no byte came for")

@@ -119,6 +119,31 @@ static void test_refusals(void **state)
 	unit_dir_remove(&d);
 }
 
+/* The first byte: by default, by what is set for it, and by a shorter stall_timeout. */
+static void test_first_byte(void **state)
+{
+	static const uint64_t want_s[] = {600, 29, 2, 660, 120, 600};
+	struct unit_dir d;
+	char path[FILE_PATH_SIZE], line[FILE_PATH_SIZE + 64];
+	(void)state;
+	unit_dir_make(&d);
+	unit_write_text(
+	    &d, "conf",
+	    "[registry a.io]\nstall_timeout = 30s\n[registry b.io]\nstall_timeout = 29s\n[registry c.io]\n"
+	    "answer_timeout = 2s\n[registry d.io]\nstall_timeout = 11m\n[registry e.io]\nstall_timeout = 1s\n"
+	    "answer_timeout = 2m\n");
+	(void)snprintf(line, sizeof(line), "--config %s", unit_path(&d, "conf", path));
+	assert_int_equal(load_simply(line), 0);
+	for (size_t i = 0; i < LEN(want_s); i++) {
+		const char host[] = {(char)('a' + (int)i), '.', 'i', 'o', '\0'};
+		struct http_ask ask;
+		struct policy p = unit_policy(&s, host);
+		policy_fill(&p, &ask);
+		assert_int_equal(ask.patience.answer_ms, 1000 * want_s[i]);
+	}
+	unit_dir_remove(&d);
+}
+
 static void test_registry(void **state)
 {
 	struct unit_dir d;
@@ -210,8 +235,9 @@ int main(void)
 {
 	assert_int_equal(setenv("SLUICE_CONFIG", "/dev/null", 1), 0); /* not that of whoever runs this */
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_get),      cmocka_unit_test(test_file),
-	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_registry), cmocka_unit_test(test_numbers),
+	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_get),        cmocka_unit_test(test_file),
+	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_first_byte), cmocka_unit_test(test_registry),
+	    cmocka_unit_test(test_numbers),
 
 	};
 	return cmocka_run_group_tests_name("fetchd config settings", tests, NULL, NULL);

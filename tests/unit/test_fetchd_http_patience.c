@@ -87,6 +87,32 @@ static void test_paused(void **state)
 	assert_true(patience_is_over(&p, START + 119000, &due_ms, &why));
 }
 
+/* The first byte has a limit of its own, and no speed. */
+static void test_answer(void **state)
+{
+	struct patience p = plain;
+	struct reason why;
+	uint64_t due_ms;
+	(void)state;
+	p.answer_ms = 600000;
+	patience_ask(&p, START);
+	assert_false(patience_is_over(&p, START + 599000, &due_ms, &why));
+	assert_int_equal(due_ms, 1000);
+	assert_true(patience_is_over(&p, START + 600000, &due_ms, &why));
+	assert_string_equal(why.text, "no byte came for 600.0 seconds");
+	patience_bytes(&p, 1, START + 599000);
+	assert_false(patience_is_over(&p, START + 628999, &due_ms, &why));
+	assert_int_equal(due_ms, 1);
+	assert_true(patience_is_over(&p, START + 629000, &due_ms, &why));
+	patience_ask(&p, START); /* of another request */
+	patience_noise(&p);
+	assert_false(patience_is_over(&p, START + 599999, &due_ms, &why));
+	p.answer_ms = 1000;
+	assert_int_equal(patience_first_look(&p), 1000);
+	assert_true(patience_is_over(&p, START + 1000, &due_ms, &why));
+	assert_string_equal(why.text, "no byte came for 1.0 seconds, except overhead");
+}
+
 /* Bytes without progress do not extend patience, and the message does not claim that nothing came. */
 static void test_noise(void **state)
 {
@@ -107,10 +133,8 @@ static void test_noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_rows),
-	    cmocka_unit_test(test_no_minimum),
-	    cmocka_unit_test(test_paused),
-	    cmocka_unit_test(test_noise),
+	    cmocka_unit_test(test_rows),   cmocka_unit_test(test_no_minimum), cmocka_unit_test(test_paused),
+	    cmocka_unit_test(test_answer), cmocka_unit_test(test_noise),
 	};
 	return cmocka_run_group_tests_name("fetchd http patience", tests, NULL, NULL);
 }

@@ -210,6 +210,7 @@ static void test_sites(void **state)
 	assert_int_equal(r.policy.host.connections, 2);
 	route_fill(&r, &s, &ask);
 	assert_int_equal(ask.headers_len, 0);
+	assert_int_equal(ask.patience.answer_ms, ask.patience.stall_ms); /* there is another */
 	assert_true(route_next_site(&r) && route_next_site(&r));
 	assert_int_equal(route_enter(&r, &s, DIGEST, NULL), 0);
 	assert_int_equal(route_restart(&r, &s), 0);
@@ -218,6 +219,7 @@ static void test_sites(void **state)
 	route_fill(&r, &s, &ask);
 	assert_int_equal(ask.headers_len, 1);
 	assert_string_equal(ask.headers[0], "X-Ours: 1");
+	assert_true(ask.patience.answer_ms > ask.patience.stall_ms);
 	assert_string_equal(ask.url, r.url.data);
 	route_release(&r);
 }

@@ -313,6 +313,20 @@ static void test_help(void **state)
 	assert_string_equal(have, want);
 }
 
+static void test_help_without_a_row(void **state)
+{
+	static const struct opt rows[] = {
+	    {.name = "seen", .kind = OPT_FLAG, .help = "Seen"}, {.name = "unseen", .kind = OPT_FLAG}, {.name = NULL}};
+	char have[64] = "";
+	(void)state;
+	FILE *out = fmemopen(have, sizeof(have), "w");
+	assert_non_null(out);
+	opt_print_help(rows, out);
+	assert_int_equal(fclose(out), 0);
+	assert_null(strstr(have, "unseen"));
+	assert_non_null(strstr(have, "--seen"));
+}
+
 static void test_usage(void **state)
 {
 	static const struct {
@@ -351,6 +365,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_environment, setup),
 	    cmocka_unit_test(test_command_line),
 	    cmocka_unit_test_setup(test_help, setup),
+	    cmocka_unit_test(test_help_without_a_row),
 	    cmocka_unit_test_setup(test_usage, setup),
 	};
 	return cmocka_run_group_tests_name("opt", tests, NULL, NULL);

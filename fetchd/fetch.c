@@ -379,6 +379,7 @@ static const struct step *ask(struct fetch *f)
 		return fail(f, FAIL_CHANGED, &step_give_up,
 			    "without a digest or a validator nothing tells whether the content is unchanged");
 	w->elsewhere = !route_is_home(&f->route);
+	w->compressed = url_names_compressed(f->route.url.data) || url_names_compressed(f->route.start_url.data);
 	fill_request(f, f->resolve || w->whole ? 0 : w->offset, last_wanted(f), &request);
 	request.head = f->resolve;
 	/* After a link failure all idle connections are dead, and each would take time to notice. */

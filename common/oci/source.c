@@ -12,6 +12,8 @@
 /* OCI */
 #include "common/oci/json.h"
 
+_Static_assert(SOURCE_MAX == 8192, "a message of source_parse() says it");
+
 static const char *const schemes[] = {
     [SOURCE_MANIFEST] = "manifest://",
     [SOURCE_BLOB] = "blob://",
@@ -94,7 +96,7 @@ static int registry_parse(struct span text, enum source_kind kind, struct source
 int source_parse(struct span text, struct source *ret_source, struct reason *why)
 {
 	if (text.len > SOURCE_MAX)
-		return refuse(text, "it is longer than 4096 bytes", why);
+		return refuse(text, "it is longer than 8192 bytes", why);
 	for (size_t i = 0; i < text.len; i++)
 		if (text.data[i] <= ' ' || text.data[i] >= 0x7f)
 			return refuse(text, "only printable ASCII without spaces is allowed", why);
@@ -108,6 +110,14 @@ int source_parse(struct span text, struct source *ret_source, struct reason *why
 	int r = url_check(text, behind(text, scheme), why);
 	if (r == 0)
 		*ret_source = (struct source){.kind = SOURCE_URL, .url = text};
+	return r;
+}
+
+int source_of_typed(const char *url, struct buf *out)
+{
+	int r = 0;
+	for (; *url != '\0' && r == 0; url++)
+		r = (uint8_t)*url < 0x80 ? buf_append(out, url, 1) : buf_appendf(out, "%%%02X", (uint8_t)*url);
 	return r;
 }
 

@@ -15,7 +15,7 @@
 #include "common/base/buf.h"
 #include "common/oci/reference.h"
 
-#define SOURCE_MAX 4096 /* bytes without a terminator */
+#define SOURCE_MAX 8192 /* bytes without a terminator; signed URLs run to thousands */
 
 enum source_kind {
 	SOURCE_URL,
@@ -34,6 +34,12 @@ struct source {
  * in logs), control bytes or spaces, a blob without a digest, longer than SOURCE_MAX.
  */
 int source_parse(struct span text, struct source *ret_source, struct reason *why);
+
+/*
+ * Append a URL as somebody typed it in the form in which it can be a source: bytes beyond ASCII are escaped (RFC 3986, 2.5).
+ * 0 or -ENOMEM.
+ */
+int source_of_typed(const char *url, struct buf *out);
 
 /*
  * The most bytes that content from a source may have: JSON_DOCUMENT_MAX for a manifest, which has to be parsed; INT64_MAX

@@ -76,12 +76,21 @@ static bool digest_contradicts(const struct response *r, const struct want *w)
 }
 
 /*
+ * Some servers say how a stored file is compressed as if they did it on the way. Its bytes are taken as they are where its
+ * name says the same, or where no server says that of anything else and a digest decides.
+ */
+static bool is_stored_so(const struct response *r, const struct want *w)
+{
+	return !w->parsed && !r->transfer_coded && (w->compressed || (r->stored_coded && w->checked));
+}
+
+/*
  * The conditions for taking any body: VERDICT_TAKE, or why not. `size` is that of all the content as the server says
  * it, or SIZE_UNKNOWN.
  */
 static enum verdict judge_body(const struct response *r, const struct want *w, uint64_t size, struct judgement *j)
 {
-	if (r->coded)
+	if (r->coded && !is_stored_so(r, w))
 		return refuse(j, FAIL_BAD_DATA, "the server encoded the content without being asked to");
 	if (r->chunked && r->has_length)
 		return refuse(j, FAIL_BAD_DATA, "the answer has both a Content-Length and a chunked body");

@@ -17,6 +17,7 @@ struct want {
 	uint64_t size_max; /* content over this is refused */
 	bool elsewhere;    /* requested from the target of a redirect, whose URL may be signed and expire */
 	bool checked;      /* the bytes will be compared with a digest, so wrong ones are found */
+	bool compressed;   /* the URL's name says that the content itself is: "f.tar.gz" */
 	bool parsed;       /* JSON: a truncated one is noticed */
 	char expected[DIGEST_TEXT_SIZE];   /* that digest where it is known here, else empty */
 	char validator[VALIDATOR_MAX + 1]; /* of the content that the bytes before `offset` came from, or empty */

@@ -116,13 +116,17 @@ static void take_transfer_encoding(struct response *r, struct span value)
 	if (syntax_is_word(value, "chunked") && !r->chunked)
 		r->chunked = true;
 	else
-		r->coded = true;
+		r->coded = r->transfer_coded = true;
 }
 
 static void take_content_encoding(struct response *r, struct span value)
 {
-	if (value.len > 0 && !syntax_is_word(value, "identity"))
-		r->coded = true;
+	static const char *const stored[] = {"x-gzip", "x-compress", "x-bzip2"};
+	if (value.len == 0 || syntax_is_word(value, "identity"))
+		return;
+	r->coded = true;
+	for (size_t i = 0; i < sizeof(stored) / sizeof(stored[0]); i++)
+		r->stored_coded = r->stored_coded || syntax_is_word(value, stored[i]);
 }
 
 static void take_range(struct response *r, struct span value)

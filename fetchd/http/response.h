@@ -29,10 +29,12 @@ struct response {
 	bool has_length;
 	uint64_t length; /* Content-Length */
 	bool chunked;
-	bool coded;       /* a Content-Encoding, or a Transfer-Encoding besides chunked: offsets would lie */
-	bool multipart;   /* multipart/byteranges */
-	bool has_range;   /* Content-Range: first to last of total */
-	bool unsatisfied; /* Content-Range: * of total */
+	bool transfer_coded; /* a Transfer-Encoding besides chunked */
+	bool stored_coded;   /* a Content-Encoding that servers have for stored files alone: x-gzip */
+	bool coded;          /* a Content-Encoding, or a Transfer-Encoding besides chunked: offsets would lie */
+	bool multipart;      /* multipart/byteranges */
+	bool has_range;      /* Content-Range: first to last of total */
+	bool unsatisfied;    /* Content-Range: * of total */
 	uint64_t first, last;
 	uint64_t total;                        /* SIZE_UNKNOWN: "*", or no Content-Range */
 	char etag[VALIDATOR_MAX + 1];          /* empty unless strong */

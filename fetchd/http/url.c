@@ -119,6 +119,16 @@ int url_redirect(const char *base, const char *location, struct buf *ret_url, st
 	return r;
 }
 
+bool url_names_compressed(const char *url)
+{
+	static const char *const ends[] = {".gz", ".tgz", ".svgz", ".bz2", ".tbz", ".xz", ".txz", ".zst", ".br", ".Z"};
+	size_t len = strcspn(url, "?#");
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (len > strlen(ends[i]) && memcmp(url + len - strlen(ends[i]), ends[i], strlen(ends[i])) == 0)
+			return true;
+	return false;
+}
+
 int url_append_escaped(struct span value, struct buf *out)
 {
 	int r = 0;

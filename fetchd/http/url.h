@@ -36,6 +36,9 @@ void origin_format(const struct origin *o, char ret_text[static ORIGIN_TEXT_SIZE
  */
 int url_redirect(const char *base, const char *location, struct buf *ret_url, struct reason *why);
 
+/* Whether the path ends like that of a compressed file: ".gz", ".tgz", ".xz". */
+bool url_names_compressed(const char *url);
+
 /*
  * Append `value` to a query or a form, with everything escaped but the unreserved characters (RFC 3986, 2.3): nothing in
  * it can end a value, or a line. 0 or -ENOMEM.

@@ -99,22 +99,23 @@ static int run(const struct call *call)
 {
 	const struct settings *s = call->settings;
 	const struct context *ctx = &s->context;
-	char *url = call->argv[0];
+	const char *typed = call->argv[0];
+	AUTO_BUF url = BUF_INIT;
 	struct job j = {.stages = NULL};
 	struct wait *w = NULL;
 	struct blob like;
 	char ref[REF_MAX + 1];
 	struct reason why = {""};
-	int code = parse(s, url, &like, ref, &why);
+	int code = source_of_typed(typed, &url) < 0 ? EX_OSERR : parse(s, url.data ? url.data : "", &like, ref, &why);
 
-	like.source = url;
+	like.source = url.data;
 	if (code == 0)
 		code = get(&j, ctx, &like, &w, &why);
 	job_end_progress(&j);
 	if (code == 0)
 		print_result(ctx, wait_at(w, 0));
 	else
-		report_error("fetch", url, code, w, &why);
+		report_error("fetch", typed, code, w, &why);
 	wait_free(w);
 	return job_end(&j, code);
 }

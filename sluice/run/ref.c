@@ -26,10 +26,15 @@ int ref_meant(const char *text, char ret_ref[static REF_MAX + 1], struct reason 
 {
 	struct source source;
 	char shown[SHOWN_SIZE];
+	AUTO_BUF url = BUF_INIT;
 	size_t len = len_without_hash(text);
 
-	if (len == strlen(text) && source_parse(span_str(text), &source, NULL) == 0 && source.kind == SOURCE_URL)
-		return ref_of_source(span_str(text), NULL, ret_ref, why);
+	if (source_of_typed(text, &url) < 0) {
+		reason_set(why, "out of memory");
+		return -EINVAL;
+	}
+	if (len == strlen(text) && source_parse(buf_span(&url), &source, NULL) == 0 && source.kind == SOURCE_URL)
+		return ref_of_source(buf_span(&url), NULL, ret_ref, why);
 	if (ref_check(span_str(text), why) < 0)
 		return -EINVAL;
 	shown_of(span_of(text, len), shown);

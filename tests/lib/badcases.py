@@ -349,6 +349,8 @@ def coded(name, field="Content-Encoding"):
     })
 
 
+case("x-gzip of a file that is stored so", lambda x, c: x.rest(c.data, c.rest, [("Content-Encoding", "x-gzip")]), blobs(OK),
+     at(TOKEN, MANIFEST)(BAD_DATA, "encoded", sent=up_to(1000)))
 for name in ("gzip", "zstd", "gzip, identity"):
     case(f"unrequested {name}", coded(name), everywhere(BAD_DATA, "encoded", sent=up_to(1000)))
 case("identity", lambda x, c: x.rest(c.data, c.rest, [("Content-Encoding", "identity")]), everywhere(OK))

@@ -287,3 +287,48 @@ def test_body_without_a_length_needs_a_digest(box, bad):
     one_line(result.stderr, bad.url("/file"), "specify the digest")
     box.run("sluice", "fetch", bad.url("/file"), "--digest", digest_of(DATA), want=OK)
     assert box.blob(digest_of(DATA)).read_bytes() == DATA
+
+
+# ── names and codings as curl takes them ──
+
+
+@pytest.mark.parametrize("digest", [True, False], ids=["digest", "no digest"])
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip"])
+def test_compressed_file_that_is_said_to_be_encoded(box, bad, coding, digest):
+    """As Apache says it of a .tar.gz: stored as it is."""
+    bad.on("/f-1.0.tar.gz", badserver.whole(DATA, {"Content-Encoding": coding, "Content-Type": "application/x-tar", **ONE}))
+    box.sluice("fetch", bad.url("/f-1.0.tar.gz"), *(["--digest", digest_of(DATA)] if digest else []))
+    assert box.blob(digest_of(DATA)).read_bytes() == DATA
+    settled(box)
+
+
+def test_coding_that_the_name_does_not_have(box, bad):
+    bad.on("/f.tar", badserver.whole(DATA, {"Content-Encoding": "gzip", **ONE}))
+    one_line(box.run("sluice", "fetch", bad.url("/f.tar"), want=BAD_DATA).stderr, "encoded")
+
+
+@pytest.mark.parametrize("path, want", [
+    ("/st\u00f6r/\u0444.bin", "/st%C3%B6r/%D1%84.bin"),
+    ("/f.bin?Policy=" + "a" * 6000, None),
+    ("/f.bin?Policy=" + "a" * 8000, None),
+], ids=["utf-8", "query of 6,000", "query of 8,000"])
+def test_url_as_it_is_typed(box, bad, path, want):
+    bad.on((want or path).partition("?")[0], badserver.whole(DATA, ONE))
+    box.sluice("fetch", bad.url(path))
+    assert bad.requests[0].path == (want or path)
+    assert box.blob(digest_of(DATA)).read_bytes() == DATA
+
+
+def test_url_that_is_too_long(box, bad):
+    url = bad.url("/f?")
+    one_line(box.run("sluice", "fetch", url + "a" * (8193 - len(url)), want=64).stderr, "8192")
+    assert not bad.requests
+
+
+def test_transfer_is_found_by_its_url_as_it_is_typed(box, bad):
+    box.configure(QUICK)
+    bad.on("/st%C3%B6r", badserver.cut_short(DATA, 100))
+    with box.up():
+        box.run("sluice", "fetch", bad.url("/st\u00f6r"), want=AGAIN)
+        assert "st%C3%B6r" in box.sluice("status", bad.url("/st\u00f6r")).stdout
+        box.sluice("abort", bad.url("/st\u00f6r"))

@@ -276,6 +276,34 @@ static void test_head(void **state)
 	}
 }
 
+/* Servers say of a file how it is compressed as if they did it; encoded on the way it would have other bytes. */
+static void test_stored_compressed(void **state)
+{
+	static const char xgzip[] = "Content-Encoding: x-gzip\nContent-Length: 10";
+	static const char gzip[] = "Content-Encoding: gzip\nContent-Length: 10";
+	static const struct row named[] = {
+	    {"x-gzip", 0, 10, 0, 0, false, 200, xgzip, TAKE(0, 10, 10)},
+	    {"gzip", 0, 10, 0, 0, false, 200, gzip, TAKE(0, 10, 10)},
+	    {"gzip of a part", 4, 10, DIGEST, 0, false, 206, RANGE("4-9/10\nContent-Encoding: gzip"), TAKE(0, 10, 10)},
+	    {"on the way", 0, 10, DIGEST, 0, false, 200, "Transfer-Encoding: gzip", REFUSE(FAIL_BAD_DATA)},
+	    {"of another size", 0, 11, DIGEST, 0, false, 200, gzip, REFUSE(FAIL_BAD_DATA)},
+	};
+	static const struct row unnamed[] = {
+	    {"x-gzip, digest", 0, 10, DIGEST, 0, false, 200, xgzip, TAKE(0, 10, 10)},
+	    {"x-gzip, checked", 0, UNKNOWN, 0, 0, true, 200, xgzip, TAKE(0, 10, 10)},
+	    {"x-gzip, no digest", 0, 10, 0, 0, false, 200, xgzip, REFUSE(FAIL_BAD_DATA)},
+	    {"gzip, digest", 0, 10, DIGEST, 0, false, 200, gzip, REFUSE(FAIL_BAD_DATA)},
+	};
+	(void)state;
+	check_rows_when(named, LEN(named), &(struct want){.compressed = true});
+	check_rows(unnamed, LEN(unnamed));
+	for (size_t i = 0; i < 2; i++) {
+		struct judgement j;
+		judge(&named[i], &(struct want){.compressed = true, .parsed = true}, &j);
+		assert_int_equal(j.verdict, VERDICT_REFUSE);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +315,7 @@ int main(void)
 	    cmocka_unit_test(test_status),
 	    cmocka_unit_test(test_elsewhere),
 	    cmocka_unit_test(test_head),
+	    cmocka_unit_test(test_stored_compressed),
 	};
 	return cmocka_run_group_tests_name("fetchd http judge", tests, NULL, NULL);
 }

@@ -247,17 +247,20 @@ static void test_codings(void **state)
 {
 	static const struct {
 		const char *fields;
-		bool chunked, coded;
+		bool chunked, coded, transfer_coded, stored_coded;
 	} rows[] = {
-	    {"X: y", false, false},
-	    {"Content-Encoding: identity", false, false},
-	    {"Content-Encoding:", false, false},
-	    {"Content-Encoding: gzip", false, true},
-	    {"Content-Encoding: zstd, identity", false, true},
-	    {"Transfer-Encoding: chunked", true, false},
-	    {"Transfer-Encoding: Chunked", true, false},
-	    {"Transfer-Encoding: gzip, chunked", false, true},
-	    {"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", true, true},
+	    {"X: y", false, false, false, false},
+	    {"Content-Encoding: identity", false, false, false, false},
+	    {"Content-Encoding:", false, false, false, false},
+	    {"Content-Encoding: gzip", false, true, false, false},
+	    {"Content-Encoding: zstd, identity", false, true, false, false},
+	    {"Content-Encoding: X-Gzip", false, true, false, true},
+	    {"Content-Encoding: x-gzip, gzip", false, true, false, false},
+	    {"Transfer-Encoding: chunked", true, false, false, false},
+	    {"Transfer-Encoding: Chunked", true, false, false, false},
+	    {"Transfer-Encoding: gzip, chunked", false, true, true, false},
+	    {"Transfer-Encoding: x-gzip", false, true, true, false},
+	    {"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", true, true, true, false},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -265,6 +268,8 @@ static void test_codings(void **state)
 		feed_field(&r, rows[i].fields);
 		assert_int_equal(r.chunked, rows[i].chunked);
 		assert_int_equal(r.coded, rows[i].coded);
+		assert_int_equal(r.transfer_coded, rows[i].transfer_coded);
+		assert_int_equal(r.stored_coded, rows[i].stored_coded);
 	}
 }
 

@@ -113,12 +113,28 @@ static void test_redirect_limit(void **state)
 	buf_release(&url);
 }
 
+static void test_names_compressed(void **state)
+{
+	static const struct {
+		const char *url;
+		bool want;
+	} rows[] = {
+	    {"http://a.io/f.tar.gz", true}, {"http://a.io/f.tgz?x=y.z#z", true},
+	    {"http://a.io/f.Z", true},      {"http://a.io/f.tar?name=f.gz", false},
+	    {"http://a.io/f.gz/", false},   {"http://a.io/gz", false},
+	    {"http://a.io/f.GZIP", false},  {"", false},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++)
+		if (url_names_compressed(rows[i].url) != rows[i].want)
+			fail_msg("%s", rows[i].url);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_origin),
-	    cmocka_unit_test(test_origin_eq),
-	    cmocka_unit_test(test_redirect),
+	    cmocka_unit_test(test_origin),         cmocka_unit_test(test_origin_eq),
+	    cmocka_unit_test(test_redirect),       cmocka_unit_test(test_names_compressed),
 	    cmocka_unit_test(test_redirect_limit),
 	};
 	return cmocka_run_group_tests_name("fetchd http url", tests, NULL, NULL);

@@ -157,14 +157,28 @@ static void test_format_with_digest(void **state)
 	}
 }
 
+static void test_typed(void **state)
+{
+	static const char *const rows[][2] = {
+	    {"", ""},
+	    {"http://h/a%20b?c=d", "http://h/a%20b?c=d"},
+	    {"http://h/st\xc3\xb6r", "http://h/st%C3%B6r"},
+	    {"http://h/\xff\x7f b", "http://h/%FF\x7f b"}, /* what is refused stays so */
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct buf url = BUF_INIT;
+		assert_int_equal(source_of_typed(rows[i][0], &url), 0);
+		assert_string_equal(url.data ? url.data : "", rows[i][1]);
+		buf_release(&url);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_taken),
-	    cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_length),
-	    cmocka_unit_test(test_size_max),
-	    cmocka_unit_test(test_format_with_digest),
+	    cmocka_unit_test(test_taken), cmocka_unit_test(test_refused),  cmocka_unit_test(test_length),
+	    cmocka_unit_test(test_typed), cmocka_unit_test(test_size_max), cmocka_unit_test(test_format_with_digest),
 	};
 	return cmocka_run_group_tests_name("source", tests, NULL, NULL);
 }

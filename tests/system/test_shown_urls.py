@@ -144,7 +144,8 @@ def test_failed_transfer_does_not_store_the_signature(box, bad):
         assert not stored
         box.sluice("fetch", url, "--digest", DIGEST)
     assert box.blob(DIGEST).read_bytes() == DATA
-    assert [r.headers.get("Range") for r in bad.asked(f"/file?X-Sig={SECRET}")] == [None, f"bytes={half}-{len(DATA) - 1}"]
+    resumed = bad.asked(f"/file?X-Sig={SECRET}")[1]
+    assert resumed.headers["Range"].startswith(f"bytes={half}-")
 
 
 @pytest.mark.parametrize("form", ["whole", "missing", "a user", "no scheme", "another scheme", "too long"])

@@ -27,19 +27,23 @@ static void remove_empty_ingest(struct transfer *t, int r)
 	t->in = NULL;
 }
 
-/* The last request wins over what was known about content of which nothing has arrived, and over what a server said. */
+/*
+ * The last request wins over what was known about content of which nothing has arrived. If a digest decides and what the
+ * server has was wrong, the size may be what was wrong: a server said it, or fetchd.
+ */
 static void apply_request(struct transfer *t)
 {
 	struct record *record = &t->in->record;
+	bool is_open = t->in->offset == 0 && !record->has_expected;
+	bool is_doubtful = record->failed == FAIL_BAD_DATA && record->has_expected && t->in->offset < record->size;
 
 	(void)snprintf(record->source, sizeof(record->source), "%s", t->asked_source);
 	record->failed = FAIL_NONE;
 	record->why.text[0] = '\0';
 	record->restarts = 0;
-	if (t->in->offset == 0 && !record->has_expected && !record->has_sealed)
+	if (is_open && !record->has_sealed)
 		record->validator[0] = '\0';
-	/* Of what a digest proves, the size of what is not whole may be a lie of whoever was asked before. */
-	if (!record->has_sealed && (record->has_expected ? t->in->offset < record->size : t->in->offset == 0))
+	if ((is_open || is_doubtful) && !record->has_sealed)
 		record->size = SIZE_UNKNOWN;
 	t->resolved = false;
 	transfer_apply_asked(t);

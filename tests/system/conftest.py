@@ -202,6 +202,11 @@ def boxed(request, directory, store=None):
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def socket_buffers():
+    """What the kernel may hold of one connection at both of its ends, where its reader is slow: bytes."""
+    return sum(int(pathlib.Path(f"/proc/sys/net/ipv4/tcp_{way}mem").read_text().split()[2]) for way in "rw")
+
+
 def settled(box):
     """Assert that no ingest is left."""
     problems = invariants.problems_of(box.store, settled=True)

@@ -176,7 +176,7 @@ def pushed(registry, name):
 
 
 # What nobody may do who may only read the store.
-READER_NEVER = ("write in the store", "write below ingest", "write below blobs", "lock the store", "lock ingest", "list what was taken")
+READER_NEVER = ("write in the store", "write below ingest", "write below blobs", "lock the store", "lock ingest", "list commitd's custody")
 
 
 def assert_can_only_read(machine, user):

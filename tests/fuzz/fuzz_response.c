@@ -49,7 +49,8 @@ static struct want read_want(struct span *rest)
 
 static void check_taken(const struct response *r, const struct want *w, const struct judgement *j)
 {
-	FUZZ_CHECK((r->status == 200 || r->status == 206) && !r->broken && !r->coded);
+	FUZZ_CHECK((r->status == 200 || r->status == 206) && !r->broken && !r->transfer_coded);
+	FUZZ_CHECK(!r->coded || (r->stored_coded && w->checked && !w->parsed));
 	FUZZ_CHECK(!(r->chunked && r->has_length));
 	FUZZ_CHECK(w->size == SIZE_UNKNOWN || j->size == w->size);
 	FUZZ_CHECK(j->size == SIZE_UNKNOWN || j->size <= w->size_max);

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -187,7 +188,7 @@ def test_stages_start_in_any_order(box, registry):
 
 def test_pull_to_a_terminal_shows_progress(box, registry, medium):
     """script(1) provides the terminal."""
-    command = f"{BINDIR}/sluice pull {registry.address}/{medium.name}:{medium.tag}"
+    command = f"{shlex.quote(str(BINDIR))}/sluice pull {registry.address}/{medium.name}:{medium.tag}"
     shown = subprocess.run(
         ["script", "-qec", command, "/dev/null"], env={**box.environment, "COLUMNS": "80"}, capture_output=True,
         stdin=subprocess.DEVNULL,

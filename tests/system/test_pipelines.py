@@ -59,7 +59,7 @@ def start_sshd(place):
     (place / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {place}/host\nAuthorizedKeysFile {place}/authorized\n"
         f"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-        f"PermitRootLogin prohibit-password\nAcceptEnv SLUICE_*\nSetEnv PATH={BINDIR}:/usr/bin:/bin\n"
+        f"PermitRootLogin prohibit-password\nAcceptEnv SLUICE_*\nSetEnv \"PATH={BINDIR}:/usr/bin:/bin\"\n"
     )
     (place / "ssh_config").write_text(
         f"Host there\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {place}/user\n  IdentitiesOnly yes\n"

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from servers import wait_for
 from stages import OK, catches
 from terminal import Terminal
 
+SLUICE = shlex.quote(f"{BINDIR}/sluice")
 ROWS = 24
 SIZE = 96 << 10  # of a layer; its second half is held back
 AT_ONCE = 8
@@ -108,7 +110,7 @@ def label(data):
 @pytest.mark.parametrize("columns", [80, 40])
 def test_pull(box, image, columns):
     done = box.directory / "done"
-    script = f"echo above; {BINDIR}/sluice pull {image.reference} >{box.directory}/out; echo $? >{done}; echo below; cat"
+    script = f"echo above; {SLUICE} pull {image.reference} >{box.directory}/out; echo $? >{done}; echo below; cat"
     half, halves = f"{human(SIZE // 2)}/{human(SIZE)}", image.small + image.running * (SIZE // 2)
     fits = image.blobs + 1 < ROWS - 1
     with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:
@@ -147,7 +149,7 @@ def test_pull_in_a_terminal_that_is_resized(box, bad):
     image = Image(bad, 2)
     image.configure(box, bad)
     half = f"{human(SIZE // 2)}/{human(SIZE)}"
-    script = f"echo above; {BINDIR}/sluice pull {image.reference} >{box.directory}/out; echo below; cat"
+    script = f"echo above; {SLUICE} pull {image.reference} >{box.directory}/out; echo below; cat"
     with Terminal(box.directory, ["sh", "-c", script], 80, ROWS, box.environment) as terminal:
         wait_for("all to be half done", lambda: sum(half in line for line in terminal.screen()) == 2)
         terminal.tmux("resize-window", "-x", "40", "-y", str(ROWS))
@@ -177,7 +179,7 @@ def test_pull_on_a_dumb_terminal(box, bad, term):
     image.configure(box, bad)
     image.gate.set()
     shown = subprocess.run(
-        ["script", "-qec", f"{BINDIR}/sluice pull {image.reference}", "/dev/null"],
+        ["script", "-qec", f"{SLUICE} pull {image.reference}", "/dev/null"],
         env={**box.environment, "TERM": term}, capture_output=True, stdin=subprocess.DEVNULL, check=True,
     )
     assert b"\x1b" not in shown.stdout and f"{label(image.layers[0])}: done".encode() in shown.stdout
@@ -198,7 +200,7 @@ def records_of(lines):
 def test_status_watch(box, image, columns):
     with box.up():
         pull = box.popen("sluice", "pull", image.reference)
-        script = f"trap : INT; echo above; {BINDIR}/sluice status --watch; echo exit $?; exec cat"
+        script = f"trap : INT; echo above; {SLUICE} status --watch; echo exit $?; exec cat"
         with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:
             amount, layers = f"{human(SIZE // 2)}/{human(SIZE)}", len(image.layers)
             terminal.see(f"{image.running} of {layers} transfers under way")
@@ -238,7 +240,7 @@ def test_status_shows_what_a_transfer_waits_for(box, bad, columns):
         pull = box.popen("sluice", "pull", image.reference)
         wait_for("the layer to wait, alone", lambda: [r["state"] for r in box.json("status")] == ["waiting"])
         record = box.status(digest_of(layer))
-        script = f"{BINDIR}/sluice status; exec cat"
+        script = f"{SLUICE} status; exec cat"
         with Terminal(box.directory, ["sh", "-c", script], columns, ROWS, box.environment) as terminal:
             terminal.see(label(layer), "429")
             heads, row, *reason = on_screen(terminal, columns)

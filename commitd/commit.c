@@ -274,7 +274,7 @@ static bool record_agrees(const struct layout *l, struct commit *c)
 	int r = c->dir_fd < 0 ? -ENOENT : record_load(c->dir_fd, c->id, &record, NULL, &why);
 	if (r == 0 && record.has_sealed && record.size == c->size && digest_eq(&record.sealed, &c->digest))
 		return true;
-	reason_set(&c->why, "'%s' does not bear out its seal: %s", ingest_path(l, c, "").text,
+	reason_set(&c->why, "'%s' does not match its seal: %s", ingest_path(l, c, "").text,
 		   r < 0 ? why.text : "its record says something else");
 	reject(c, FAIL_MISSING);
 	return false;

@@ -98,8 +98,7 @@ static void recover_one(const struct layout *l, const char *id)
 		(void)custody_drop(l, id);
 		return;
 	}
-	log_notice("'%s/" LAYOUT_COMMIT "/%s' was taken and not named: back to its ingest, if that is there",
-		   layout_path(l), id);
+	log_notice("'%s/" LAYOUT_COMMIT "/%s' has no name yet: moving it back to its ingest", layout_path(l), id);
 	int r = custody_put_back(l, id);
 	if (r < 0)
 		(void)log_errno(r, "cannot put '%s/" LAYOUT_COMMIT "/%s' back", layout_path(l), id);

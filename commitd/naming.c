@@ -35,7 +35,7 @@ static enum fail_class fail_errno(const struct layout *l, int r, const char *ver
 static enum fail_class load(struct layout *l, struct names **ret_names, struct reason *why)
 {
 	struct reason inner;
-	reason_set(&inner, "it is no index");
+	reason_set(&inner, "it is not an index");
 	int r = names_load(l, ret_names, &inner);
 	if (r == -EINVAL || r == -EFBIG) {
 		reason_set(why, "%s", inner.text);

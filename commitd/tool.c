@@ -70,7 +70,7 @@ static void remove_ingest(const struct tool *t, const char *id)
 	if (r == 0)
 		r = lock_patiently(dir_fd, &lock_fd, &holder);
 	if (r == -EWOULDBLOCK) {
-		log_notice("left 'ingest/%s' to %s, who holds it", id, holder.text);
+		log_notice("left 'ingest/%s' to %s, which holds its lock", id, holder.text);
 		return;
 	}
 	if (r == 0)

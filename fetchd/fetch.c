@@ -377,7 +377,7 @@ static const struct step *ask(struct fetch *f)
 	struct http_ask request;
 	if (w->offset > 0 && !w->checked && w->validator[0] == '\0' && !f->resolve)
 		return fail(f, FAIL_CHANGED, &step_give_up,
-			    "without a digest or a validator nothing tells whether the content is unchanged");
+			    "without a digest or a validator the content may have changed");
 	w->elsewhere = !route_is_home(&f->route);
 	w->compressed = url_names_compressed(f->route.url.data) || url_names_compressed(f->route.start_url.data);
 	fill_request(f, f->resolve || w->whole ? 0 : w->offset, last_wanted(f), &request);

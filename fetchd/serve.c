@@ -27,7 +27,7 @@ void serve_warn_of_skipped(const struct settings *s)
 {
 	for (size_t i = 0; i < s->registries.len; i++)
 		if (s->registries.all[i].tls.skip_verify)
-			log_warning("the certificate of '%s' is NOT VERIFIED (skip_verify): anybody on the way can "
+			log_warning("the certificate of '%s' is NOT VERIFIED (skip_verify): anyone on the path can "
 				    "read and change what is exchanged with it",
 				    s->registries.all[i].host);
 }

@@ -52,7 +52,7 @@ static void on_resolved(struct flow *f, struct transfer *t, const struct message
 	struct reason why;
 
 	if (!t->asks_digest) {
-		flow_fail(f, t, FAIL_BAD_DATA, "fetchd says what a tag names, and was not asked");
+		flow_fail(f, t, FAIL_BAD_DATA, "fetchd resolved a tag that was not requested");
 		return;
 	}
 	hear(t);
@@ -187,7 +187,7 @@ static void on_end(struct flow *f, struct transfer *t, const struct message *m)
 		return;
 	}
 	if (m->size < in->offset) {
-		flow_start_over(f, t, FAIL_BAD_DATA, "the content ends before what came of it");
+		flow_start_over(f, t, FAIL_BAD_DATA, "the content is shorter than what has arrived");
 		return;
 	}
 	if (in->record.size == SIZE_UNKNOWN)

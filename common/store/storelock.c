@@ -12,7 +12,7 @@
 static int no_locks(const struct layout *l, struct reason *why)
 {
 	reason_set(why,
-		   "file locks (flock) do nothing on the file system of '%s', so two sets of stages would spoil each "
+		   "file locks (flock) do nothing on the file system of '%s', so two sets of stages would damage each "
 		   "other's transfers: put the store on a local disk, or mount it with locks",
 		   layout_path(l));
 	return -EOPNOTSUPP;

@@ -154,7 +154,7 @@ static bool can_talk(struct link *l, const struct message *m)
 		log_warning_limited(&l->bad, words.text);
 		(void)hello_send(l);
 	} else if (talk == TALK_NEIGHBOUR && l->peer != m->incarnation) {
-		log_notice("%s: going on with %u", words.text, WIRE_VERSION);
+		log_notice("%s: continuing with version %u", words.text, WIRE_VERSION);
 	}
 	return talk != TALK_OTHER;
 }

@@ -281,7 +281,7 @@ static void use_credential(struct pass *p)
 /* What is public needs no credentials: those that cannot be used are passed over, for the next place or for none. */
 static void pass_over(struct pass *p, const char *trouble)
 {
-	log_warning("%s; going on without these credentials for '%s'", trouble, p->host);
+	log_warning("%s; continuing without these credentials for '%s'", trouble, p->host);
 	if (p->trouble.text[0] == '\0')
 		reason_set(&p->trouble, "%s", trouble);
 }

@@ -15,7 +15,9 @@
 #include "common/base/log.h"
 #include "common/base/reason.h"
 
-#define HOME_PLACE "/.config/containers/certs.d"
+#define HOME_PLACE      "/.config/containers/certs.d"
+#define SYSTEM_FILE_MAX (4u << 20) /* bytes */
+#define TEXT_MAX        (8u << 20) /* bytes of all authorities of one host */
 
 /* One directory of a host. */
 struct reading {
@@ -63,6 +65,15 @@ static bool ends_with(const char *name, const char *suffix)
 	return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
 }
 
+/* A text for libcurl stands in place of SSL_CERT_FILE, so that is in it too; of the system's directory it does not. */
+static void take_system_file(struct reading *in)
+{
+	const char *path = getenv("SSL_CERT_FILE");
+
+	if (path && path[0] != '\0' && file_load(path, SYSTEM_FILE_MAX, &in->authorities) == 0)
+		(void)buf_append_str(&in->authorities, "\n");
+}
+
 /* Authorities are read now, into one text: libcurl takes one file, and several may be here. */
 static void take_authorities(struct reading *in, const char *name)
 {
@@ -70,13 +81,13 @@ static void take_authorities(struct reading *in, const char *name)
 
 	if (in->has_own_ca)
 		return;
+	if (in->authorities.len == 0)
+		take_system_file(in);
 	if (snprintf(path, sizeof(path), "%s/%s", in->path, name) >= (int)sizeof(path)) {
 		note(in, name, strerror(ENAMETOOLONG));
 		return;
 	}
-	int r = in->authorities.len < CERTS_FILE_MAX
-		    ? file_load(path, CERTS_FILE_MAX - in->authorities.len, &in->authorities)
-		    : -EFBIG;
+	int r = in->authorities.len < TEXT_MAX ? file_load(path, CERTS_FILE_MAX, &in->authorities) : -EFBIG;
 	if (r == 0)
 		r = buf_append_str(&in->authorities, "\n");
 	if (r < 0)

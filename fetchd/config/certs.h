@@ -3,7 +3,7 @@
  * Certificates where other tools keep them: certs.d, as containers-certs.d(5) and docker have it. A directory HOST or
  * HOST:PORT in one of the places; the first place that has one counts:
  *
- *   *.crt                    certificate authorities to trust besides the system's
+ *   *.crt                    certificate authorities to trust besides the system's, or those of SSL_CERT_FILE
  *   NAME.cert and NAME.key   the client certificate and its key
  *
  * What [registry HOST] sets itself wins.
@@ -13,7 +13,7 @@
 
 #include "fetchd/config/registries.h"
 
-#define CERTS_FILE_MAX (256u << 10) /* bytes of authorities for one host */
+#define CERTS_FILE_MAX (256u << 10) /* bytes of a *.crt */
 
 /*
  * Complete the sections from ~/.config/containers/certs.d, /etc/containers/certs.d and /etc/docker/certs.d. What cannot be

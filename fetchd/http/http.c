@@ -151,7 +151,7 @@ static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_er
 	if (x->refused)
 		reason_set(ret_why, "%s", x->response.why.text);
 	else if (x->held != ZONE_PUBLIC && (end == HTTP_NO_CONNECTION || code == CURLE_ABORTED_BY_CALLBACK))
-		reason_set(ret_why, "no server may send us to an address of %s%s", guard_zone_text(x->held),
+		reason_set(ret_why, "a server named an address of %s, which is refused%s", guard_zone_text(x->held),
 			   guard_zone_hint(x->held));
 	else
 		return end;

@@ -147,8 +147,8 @@ static enum verdict judge_whole(const struct response *r, const struct want *w, 
 			      "arrived; specify the digest");
 	if (w->offset > 0 && !w->checked && compare_validator(r, w) == 0)
 		return refuse(j, FAIL_CHANGED,
-			      "the server cannot resume at an offset, and nothing tells whether the "
-			      "content is unchanged");
+			      "the server cannot resume at an offset, and without a digest or a validator "
+			      "the content may have changed");
 	if (j->size != SIZE_UNKNOWN && w->offset > j->size)
 		return refuse(j, FAIL_CHANGED, "the content is shorter than what has arrived");
 	j->skip = w->offset;

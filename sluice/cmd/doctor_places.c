@@ -138,7 +138,7 @@ static void check_names(struct layout *l, struct findings *f)
 	text_size_prose((uint64_t)st.st_size, size);
 	if (st.st_size > INDEX_WARN)
 		finding_report(f, FINDING_WARN, "names", "remove names that nobody needs with 'sluice rm'",
-			       "'%s/" LAYOUT_INDEX "' has %s of the %u MiB that it may have", layout_path(l), size,
+			       "'%s/" LAYOUT_INDEX "' has %s of at most %u MiB", layout_path(l), size,
 			       NAMES_INDEX_MAX >> 20);
 }
 

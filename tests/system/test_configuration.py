@@ -136,6 +136,15 @@ def test_authority_that_cannot_be_read(box, quick, authority):
         assert not server.requests
 
 
+def test_authority_of_the_environment_counts_besides(box, quick, authority, tmp_path, monkeypatch):
+    other = Authority(tmp_path / "other")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    with badserver.BadServer(tls=authority.context()) as server:
+        server.on("/blob", badserver.whole(DATA))
+        certs(quick / ".config/containers", server, crt=other.certificate)
+        fetch(box, server)
+
+
 @pytest.mark.parametrize("place", ["containers", "docker"])
 def test_authority_of_the_machine(box, quick, authority, place):
     with badserver.BadServer(tls=authority.context()) as server:

@@ -168,9 +168,10 @@ def keys_of(section):
 
 
 def test_page_has_all_settings(box):
-    """sluice.conf(5) has every option of --help that the file may set, and every key of a registry."""
+    """sluice.conf(5) has every option that the file may set, shown by --help or not, and every key of a registry."""
     shown = re.findall(r"--([a-z-]+)", box.run("fetchd", "--help", want=OK).stdout.partition("--config")[0])
-    assert keys_of("SECTION [fetchd]") == {option.replace("-", "_") for option in shown} - {"help"}
+    rows = re.findall(r'\.name = "([a-z-]+)"', page("fetchd/config/settings.c").partition('"config"')[0])
+    assert keys_of("SECTION [fetchd]") == {option.replace("-", "_") for option in shown + rows}
     code = page("fetchd/config/registries.c")
     known = re.findall(r'\.name = "([a-z-]+)"', code) + re.findall(r'strcmp\(key, "([a-z]+)"\)', code)
     assert keys_of("SECTIONS [registry HOST]") == {key.replace("-", "_") for key in known}

@@ -21,6 +21,7 @@ import badserver
 import wire
 from conftest import BINDIR, TESTS
 from images import digest_of
+from servers import wait_for
 from stages import AGAIN, BAD_DATA, OK
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -231,9 +232,10 @@ def test_modes_respect_the_umask(box, bad, mask, directory, file):
 
 def test_signed_urls_are_readable_only_by_the_stages(box, bad):
     """The source of a transfer may be as secret as a password, so its record has mode 0600."""
-    bad.on("/signed", badserver.status(404))
-    box.finish(box.popen("sluice", "fetch", bad.url("/signed?X-Signature=secret"), umask=0o022))
-    box.gone()
+    bad.on("/signed", badserver.status(503, {"Retry-After": "60"}))
+    box.popen("sluice", "fetch", bad.url("/signed?X-Signature=secret"), umask=0o022)
+    wait_for("the request", lambda: bad.requests)
+    box.kill_everything()
     (record,) = box.store.glob("ingest/*/transfer")
     assert "secret" in record.read_text()
     assert stat.S_IMODE(record.stat().st_mode) == 0o600

@@ -85,7 +85,7 @@ def test_wrong_resolved_ends_the_command(box):
         fetch = box.popen("sluice", "fetch", URL, "--digest", wanted)
         fetchd.answer(fetchd.order(wanted), "RESOLVED", digest=other)
         said = box.finish(fetch, want=BAD_DATA).stderr
-    assert "was not asked" in said
+    assert "not requested" in said
 
 
 def test_ref_cannot_be_fetched_from_another_source(box):

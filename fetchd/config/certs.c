@@ -83,15 +83,18 @@ static void take_authorities(struct reading *in, const char *name)
 		return;
 	if (in->authorities.len == 0)
 		take_system_file(in);
-	if (snprintf(path, sizeof(path), "%s/%s", in->path, name) >= (int)sizeof(path)) {
-		note(in, name, strerror(ENAMETOOLONG));
-		return;
-	}
-	int r = in->authorities.len < TEXT_MAX ? file_load(path, CERTS_FILE_MAX, &in->authorities) : -EFBIG;
+	size_t before = in->authorities.len;
+	int r = before < TEXT_MAX ? 0 : -EFBIG;
+	if (r == 0 && snprintf(path, sizeof(path), "%s/%s", in->path, name) >= (int)sizeof(path))
+		r = -ENAMETOOLONG;
+	if (r == 0)
+		r = file_load(path, CERTS_FILE_MAX, &in->authorities);
 	if (r == 0)
 		r = buf_append_str(&in->authorities, "\n");
 	if (r < 0)
 		note(in, name, strerror(-r));
+	else if (!strstr(in->authorities.data + before, "-----BEGIN"))
+		note(in, name, "it is not a certificate in PEM");
 }
 
 /* `name` is NAME.cert or NAME.key: both must be there, and readable. The first pair counts. */

@@ -7,6 +7,8 @@
 /* The code under test */
 #include "fetchd/config/certs.h"
 
+#define PEM "-----BEGIN CERTIFICATE-----"
+
 static void make(const char *host)
 {
 	char path[FILE_PATH_SIZE];
@@ -36,16 +38,16 @@ static void test_authorities(void **state)
 	make("first/a.io:5000");
 	make("second/a.io:5000");
 	make("second/b.io");
-	unit_write_text(&dir, "first/a.io:5000/2.crt", "TWO");
-	unit_write_text(&dir, "first/a.io:5000/1.crt", "ONE");
+	unit_write_text(&dir, "first/a.io:5000/2.crt", PEM "TWO");
+	unit_write_text(&dir, "first/a.io:5000/1.crt", PEM "ONE");
 	unit_write_text(&dir, "first/a.io:5000/.hidden.crt", "HIDDEN");
 	unit_write_text(&dir, "first/a.io:5000/notes.txt", "NOTES");
-	unit_write_text(&dir, "second/a.io:5000/3.crt", "THREE");
-	unit_write_text(&dir, "elsewhere", "LINKED");
+	unit_write_text(&dir, "second/a.io:5000/3.crt", PEM "THREE");
+	unit_write_text(&dir, "elsewhere", PEM "LINKED");
 	assert_int_equal(symlinkat("../../elsewhere", dir.fd, "second/b.io/b.crt"), 0);
 	read_all(&rs);
-	assert_string_equal(tls_of(&rs, "a.io:5000")->ca_besides, "ONE\nTWO\n");
-	assert_string_equal(tls_of(&rs, "b.io")->ca_besides, "LINKED\n");
+	assert_string_equal(tls_of(&rs, "a.io:5000")->ca_besides, PEM "ONE\n" PEM "TWO\n");
+	assert_string_equal(tls_of(&rs, "b.io")->ca_besides, PEM "LINKED\n");
 	assert_null(tls_of(&rs, "a.io:5000")->ca_file);
 	assert_null(tls_of(&rs, "a.io:5000")->trouble);
 	assert_null(tls_of(&rs, "a.io")->ca_besides);
@@ -75,11 +77,11 @@ static void test_spellings(void **state)
 	static struct registries rs;
 	make("first/registry-1.docker.io");
 	make("first/A.io:443");
-	unit_write_text(&dir, "first/registry-1.docker.io/x.crt", "HUB");
-	unit_write_text(&dir, "first/A.io:443/x.crt", "A");
+	unit_write_text(&dir, "first/registry-1.docker.io/x.crt", PEM "HUB");
+	unit_write_text(&dir, "first/A.io:443/x.crt", PEM "A");
 	read_all(&rs);
-	assert_string_equal(tls_of(&rs, "docker.io")->ca_besides, "HUB\n");
-	assert_string_equal(tls_of(&rs, "a.io")->ca_besides, "A\n");
+	assert_string_equal(tls_of(&rs, "docker.io")->ca_besides, PEM "HUB\n");
+	assert_string_equal(tls_of(&rs, "a.io")->ca_besides, PEM "A\n");
 }
 
 static void test_section_wins(void **state)
@@ -90,7 +92,7 @@ static void test_section_wins(void **state)
 	char own[FILE_PATH_SIZE];
 	make("first/a.io");
 	unit_write_text(&dir, "own.pem", "");
-	unit_write_text(&dir, "first/a.io/x.crt", "X");
+	unit_write_text(&dir, "first/a.io/x.crt", PEM "X");
 	unit_write_text(&dir, "first/a.io/x.cert", "");
 	unit_write_text(&dir, "first/a.io/x.key", "");
 	unit_path(&dir, "own.pem", own);
@@ -112,6 +114,7 @@ static void test_trouble(void **state)
 	} rows[] = {
 	    {"a.io", "first/a.io/half.cert", "first/a.io/half.key': No such file or directory"},
 	    {"b.io", "first/b.io/half.key", "first/b.io/half.cert': No such file or directory"},
+	    {"d.io", "first/d.io/not.crt", "first/d.io/not.crt': it is not a certificate in PEM"},
 	    {"c.io", "first/c.io/huge.crt", "first/c.io/huge.crt': File too large"},
 	};
 	static struct registries rs;
@@ -119,17 +122,18 @@ static void test_trouble(void **state)
 	make("first/a.io");
 	make("first/b.io");
 	make("first/c.io");
+	make("first/d.io");
 	for (size_t i = 0; i < LEN(rows); i++)
 		unit_write_text(&dir, rows[i].file, "");
 	assert_int_equal(truncate(unit_path(&dir, "first/c.io/huge.crt", path), CERTS_FILE_MAX + 1), 0);
-	unit_write_text(&dir, "first/c.io/small.crt", "SMALL");
+	unit_write_text(&dir, "first/c.io/small.crt", PEM "SMALL");
 	read_all(&rs);
 	for (size_t i = 0; i < LEN(rows); i++) {
 		assert_non_null(tls_of(&rs, rows[i].host)->trouble);
 		assert_non_null(strstr(tls_of(&rs, rows[i].host)->trouble, rows[i].told));
 		assert_null(tls_of(&rs, rows[i].host)->client_cert);
 	}
-	assert_string_equal(tls_of(&rs, "c.io")->ca_besides, "SMALL\n");
+	assert_string_equal(tls_of(&rs, "c.io")->ca_besides, PEM "SMALL\n");
 }
 
 /* A reload keeps no second copy of what did not change. */
@@ -138,7 +142,7 @@ static void test_again(void **state)
 	(void)state;
 	static struct registries once, twice;
 	make("first/a.io");
-	unit_write_text(&dir, "first/a.io/x.crt", "SAME");
+	unit_write_text(&dir, "first/a.io/x.crt", PEM "SAME");
 	read_all(&once);
 	read_all(&twice);
 	assert_ptr_equal(tls_of(&once, "a.io")->ca_besides, tls_of(&twice, "a.io")->ca_besides);
@@ -153,7 +157,7 @@ static void test_left_out(void **state)
 	char host[32];
 	make("first/not a host");
 	make("first/z.io");
-	unit_write_text(&dir, "first/z.io/x.crt", "Z");
+	unit_write_text(&dir, "first/z.io/x.crt", PEM "Z");
 	for (size_t i = 0; i < REGISTRIES_MAX; i++) {
 		(void)snprintf(host, sizeof(host), "h%zu.io", i);
 		assert_int_equal(registries_set(&rs, host, "plain_http", "no", &why), 0);
@@ -165,6 +169,7 @@ static void test_left_out(void **state)
 
 int main(void)
 {
+	assert_int_equal(unsetenv("SSL_CERT_FILE"), 0); /* that of whoever runs this */
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_authorities, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_client, unit_dir_set_up, unit_dir_tear_down),

@@ -233,12 +233,14 @@ def test_modes_respect_the_umask(box, bad, mask, directory, file):
 def test_signed_urls_are_readable_only_by_the_stages(box, bad):
     """The source of a transfer may be as secret as a password, so its record has mode 0600."""
     bad.on("/signed", badserver.status(503, {"Retry-After": "60"}))
-    box.popen("sluice", "fetch", bad.url("/signed?X-Signature=secret"), umask=0o022)
+    fetching = box.popen("sluice", "fetch", bad.url("/signed?X-Signature=secret"), umask=0o022)
     wait_for("the request", lambda: bad.requests)
-    box.kill_everything()
     (record,) = box.store.glob("ingest/*/transfer")
     assert "secret" in record.read_text()
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
+    fetching.terminate()
+    box.finish(fetching)
+    box.gone()
 
 
 @pytest.mark.parametrize("refs", [(digest_of(b"other"),) * 3, ("some/url", "some/url", "another/url"),

@@ -2,10 +2,23 @@
 /* Sources: no control bytes and no credentials are accepted, and registry sources format to the same text. */
 
 /* OCI */
+#include "common/oci/json.h"
 #include "common/oci/source.h"
 
 /* Tests */
 #include "tests/fuzz/fuzz.h"
+
+/* As somebody typed it: what is escaped is ASCII, and not escaped again. */
+static void check_typed(const uint8_t *data, size_t len)
+{
+	AUTO_BUF typed = BUF_INIT, once = BUF_INIT, twice = BUF_INIT;
+
+	FUZZ_CHECK(buf_append_str(&typed, "u") == 0 && buf_append(&typed, data, len) == 0);
+	FUZZ_CHECK(source_of_typed(typed.data, &once) == 0);
+	for (size_t i = 0; i < once.len; i++)
+		FUZZ_CHECK((uint8_t)once.data[i] < 0x80);
+	FUZZ_CHECK(source_of_typed(once.data, &twice) == 0 && span_eq(buf_span(&once), buf_span(&twice)));
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -14,11 +27,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct reason why = {{0}};
 	AUTO_BUF once = BUF_INIT, twice = BUF_INIT;
 
+	check_typed(data, len);
 	if (source_parse(text, &s, &why) < 0) {
 		FUZZ_CHECK(why.text[0] != '\0');
 		return 0;
 	}
 	FUZZ_CHECK(len <= SOURCE_MAX);
+	FUZZ_CHECK((source_size_max(text) == JSON_DOCUMENT_MAX) == (s.kind == SOURCE_MANIFEST));
 	for (size_t i = 0; i < len; i++)
 		FUZZ_CHECK(data[i] > ' ' && data[i] != 0x7F);
 	if (s.kind == SOURCE_URL) {

@@ -2,6 +2,7 @@
 #include "common/base/file.h"
 
 /* System */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -169,6 +170,28 @@ int file_load(const char *path, size_t max, struct buf *out)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	return S_ISREG(st.st_mode) ? load(fd, &st, max, out) : -EINVAL;
+}
+
+static int is_visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static int compare_names(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+int dir_list(const char *path, struct dirent ***ret_names)
+{
+	int count = scandir(path, ret_names, is_visible, compare_names);
+	return count < 0 ? -errno : count;
+}
+
+bool name_ends_with(const char *name, const char *end)
+{
+	size_t len = strlen(name), end_len = strlen(end);
+	return len > end_len && strcmp(name + len - end_len, end) == 0;
 }
 
 int name_remove_at(int dir_fd, const char *name)

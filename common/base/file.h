@@ -6,6 +6,7 @@
 #ifndef SLUICE_BASE_FILE_H
 #define SLUICE_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -47,6 +48,17 @@ int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out);
 
 /* The same for a configuration file, which may be a symbolic link, as dotfiles and mounted secrets often are. */
 int file_load(const char *path, size_t max, struct buf *out);
+
+struct dirent;
+
+/*
+ * The names in a directory, those that begin with a dot left out, in the order of their bytes. How many; the caller frees
+ * each and the array. -errno: it cannot be read.
+ */
+int dir_list(const char *path, struct dirent ***ret_names);
+
+/* Whether a name ends like that, and is longer. */
+bool name_ends_with(const char *name, const char *end);
 
 /*
  * Remove whatever has that name, without following it: a file, a link, a FIFO, an empty directory. -ENOTEMPTY: a

@@ -58,13 +58,6 @@ static void note(struct reading *in, const char *name, const char *what)
 		in->registry->tls.trouble = keep(why.text);
 }
 
-static bool ends_with(const char *name, const char *suffix)
-{
-	size_t len = strlen(name), suffix_len = strlen(suffix);
-
-	return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
-}
-
 /* A text for libcurl stands in place of SSL_CERT_FILE, so that is in it too; of the system's directory it does not. */
 static void take_system_file(struct reading *in)
 {
@@ -120,21 +113,11 @@ static void take_client(struct reading *in, const char *name)
 	in->registry->tls.client_key = keep(paths[1]);
 }
 
-static int is_visible(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
-
-static int compare(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 static void take_file(struct reading *in, const char *name)
 {
-	if (ends_with(name, ".crt"))
+	if (name_ends_with(name, ".crt"))
 		take_authorities(in, name);
-	else if (ends_with(name, ".cert") || ends_with(name, ".key"))
+	else if (name_ends_with(name, ".cert") || name_ends_with(name, ".key"))
 		take_client(in, name);
 }
 
@@ -145,10 +128,10 @@ static void read_host(struct registry_settings *registry, const char *path)
 			     .has_own_ca = registry->tls.ca_file != NULL,
 			     .has_own_client = registry->tls.client_cert != NULL};
 	struct dirent **found = NULL;
-	int count = scandir(path, &found, is_visible, compare);
+	int count = dir_list(path, &found);
 
 	if (count < 0)
-		note(&in, "", strerror(errno));
+		note(&in, "", strerror(-count));
 	for (int i = 0; i < count; i++) {
 		take_file(&in, found[i]->d_name);
 		free(found[i]);
@@ -163,7 +146,7 @@ static void read_host(struct registry_settings *registry, const char *path)
 static void read_place(struct registries *rs, const char *place)
 {
 	struct dirent **found = NULL;
-	int count = scandir(place, &found, is_visible, compare);
+	int count = dir_list(place, &found);
 
 	for (int i = 0; i < count; i++) {
 		char path[PATH_MAX];

@@ -13,6 +13,7 @@
 
 /* Base */
 #include "common/base/config.h"
+#include "common/base/file.h"
 #include "common/base/opt.h"
 #include "common/base/shown.h"
 
@@ -353,17 +354,6 @@ static int visit(void *self, const char *section, const char *key, const char *v
 	return -EINVAL;
 }
 
-static int is_wanted(const struct dirent *entry)
-{
-	size_t len = strlen(entry->d_name), suffix_len = strlen(SUFFIX);
-	return entry->d_name[0] != '.' && len > suffix_len && strcmp(entry->d_name + len - suffix_len, SUFFIX) == 0;
-}
-
-static int compare(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 static int read_one(struct registries *rs, const char *directory, const char *name, struct reason *why)
 {
 	char *path = NULL;
@@ -386,12 +376,12 @@ int registries_read(struct registries *rs, const char *config, struct reason *wh
 		reason_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	int count = scandir(directory, &found, is_wanted, compare);
-	int r = count < 0 && errno != ENOENT ? -errno : 0;
+	int count = dir_list(directory, &found);
+	int r = count < 0 && count != -ENOENT ? count : 0;
 	if (r < 0)
 		reason_set(why, "cannot read '%s': %s", directory, strerror(-r));
 	for (int i = 0; i < count; i++) {
-		if (r == 0)
+		if (r == 0 && name_ends_with(found[i]->d_name, SUFFIX))
 			r = read_one(rs, directory, found[i]->d_name, why);
 		free(found[i]);
 	}

@@ -23,6 +23,7 @@ import images  # noqa: E402
 import invariants  # noqa: E402
 import servers  # noqa: E402
 import stages  # noqa: E402
+from authority import Authority  # noqa: E402
 
 MIB = 1 << 20
 BINDIR = pathlib.Path(os.environ.get("BINDIR", TESTS.parent / "build/bin")).resolve()
@@ -200,6 +201,11 @@ def boxed(request, directory, store=None):
         if not request.node.passed and box.logs():
             print(f"── log of the stages ──\n{box.logs()[-8000:]}")
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 def socket_buffers():

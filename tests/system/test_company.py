@@ -36,11 +36,6 @@ def bare_environment(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 def serve(server, guard=lambda behaviour: behaviour):
     """An image app:1."""
     server.on("/v2/app/manifests/1", guard(badserver.whole(IMAGE, {"Content-Type": MANIFEST})))

@@ -102,11 +102,6 @@ def test_file_of_the_machine(box, home, bad):
 # ── certs.d ──
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 def certs(directory, server, **files):
     """certs.d/HOST:PORT with these files: suffix → original."""
     place = directory / "certs.d" / server.address

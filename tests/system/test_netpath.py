@@ -14,7 +14,6 @@ import time
 
 import pytest
 
-from authority import Authority
 from conftest import MIB, boxed, settled
 from images import digest_of
 from netpath import FAR, FarNginx, Path
@@ -38,11 +37,6 @@ pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 def path():
     with Path() as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ BASIC = base64.b64encode(b"tester:canary-secret").decode()
 QUICK = "[fetchd]\nmax_retries = 1\nretry_delay = 10ms\n"
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 @pytest.fixture(autouse=True)
 def planted_netrc(monkeypatch, tmp_path):
     """Plant a ~/.netrc that must not be used."""

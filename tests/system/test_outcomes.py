@@ -7,7 +7,6 @@ import re
 import pytest
 
 import badserver
-from authority import Authority
 from images import digest_of
 from servers import wait_for
 from stages import AGAIN, BAD_DATA, DENIED, NOT_FOUND, UNAVAILABLE, one_line
@@ -15,11 +14,6 @@ from stages import AGAIN, BAD_DATA, DENIED, NOT_FOUND, UNAVAILABLE, one_line
 DATA = os.urandom(50_000)
 DIGEST = digest_of(DATA)
 CONFIG = "[fetchd]\nmax_retries = 1\nretry_delay = 2ms\nretry_after_max = 2h\n[registry {}]\n"
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 # Each returns a URL, the server that it started or None, and additional configuration.

@@ -10,7 +10,6 @@ import subprocess
 import pytest
 
 import badserver
-from authority import Authority
 from conftest import BINDIR, MIB
 from images import digest_of
 from proxy import Proxy
@@ -30,11 +29,6 @@ def no_proxies(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("NO_PROXY", "<-loopback>")  # the servers are on this machine
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 def configure(box, server, authority=None):

@@ -2,8 +2,8 @@
 /* The same on a file system without flags of renames, hard links and syncs of directories, as some of networks are. */
 
 /* Own */
+#include "tests/unit/durable_moves.h"
 #include "tests/unit/stand_in_fs.h"
-#include "tests/unit/unit_dir.h"
 
 /* The code under test */
 #include "common/base/cleanup.h"
@@ -39,20 +39,7 @@ static void test_sync(void **state)
 static void test_move(void **state)
 {
 	(void)state;
-	assert_int_equal(mkdirat(dir.fd, "to", 0755), 0);
-	AUTO_FD to = openat(dir.fd, "to", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	unit_write_text(&dir, "a", "a");
-	unit_write_text(&dir, "b", "b");
-	assert_int_equal(durable_move_at(dir.fd, "a", to, "blob"), 0);
-	assert_false(unit_exists(&dir, "a"));
-	unit_assert_content(&dir, "to/blob", "a");
-	assert_int_equal(durable_move_at(dir.fd, "b", to, "blob"), -EEXIST);
-	unit_assert_content(&dir, "b", "b");
-	unit_assert_content(&dir, "to/blob", "a");
-	assert_int_equal(durable_move_at(dir.fd, "absent", to, "x"), -ENOENT);
-	assert_int_equal(symlinkat("nowhere", to, "link"), 0);
-	assert_int_equal(durable_move_at(dir.fd, "b", to, "link"), -EEXIST);
-	unit_assert_content(&dir, "b", "b");
+	AUTO_FD to = durable_moves();
 	stand_in_fs_fail(1u << FS_LINK, 1, EXDEV);
 	assert_int_equal(durable_move_at(dir.fd, "b", to, "c"), -EXDEV);
 	unit_assert_content(&dir, "b", "b");

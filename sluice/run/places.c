@@ -62,7 +62,7 @@ int places_default_store(const struct places_world *world, char **ret_path)
 	return 0;
 }
 
-/* Whether only `uid` can make a name in that directory, and can do so now. */
+/* Whether `uid`, and nobody else, can create a file in that directory. */
 static bool is_ours_alone(const char *path, uid_t uid)
 {
 	struct stat st;
@@ -71,7 +71,7 @@ static bool is_ours_alone(const char *path, uid_t uid)
 	       !(st.st_mode & (S_IWGRP | S_IWOTH)) && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-/* "BASE/NAME" if BASE is ours alone, and that is not too long for sockets in it. */
+/* "BASE/NAME" if BASE is ours alone and the path is short enough for sockets in it. */
 static bool take_base(const struct places_world *world, const char *base, const char *name,
 		      char ret_path[static RUNTIME_DIR_MAX + 1])
 {
@@ -79,7 +79,7 @@ static bool take_base(const struct places_world *world, const char *base, const 
 	       snprintf(ret_path, RUNTIME_DIR_MAX + 1, "%s/%s", base, name) <= RUNTIME_DIR_MAX;
 }
 
-/* A store that is ours, or that the first pull makes. */
+/* "STORE/.run" if the store is ours, or does not exist yet and will be created by us. */
 static bool take_store(const struct places_world *world, const char *store, char ret_path[static RUNTIME_DIR_MAX + 1])
 {
 	struct stat st;
@@ -89,7 +89,7 @@ static bool take_store(const struct places_world *world, const char *store, char
 	       snprintf(ret_path, RUNTIME_DIR_MAX + 1, "%s/" LAYOUT_RUN, store) <= RUNTIME_DIR_MAX;
 }
 
-/* Where nobody else can make the name first: no place in /tmp is like that. */
+/* Only where nobody else can create the name first, so never in /tmp. */
 static void derive_of_user(const struct places_world *world, const char *store, const char *hex,
 			   char ret_path[static RUNTIME_DIR_MAX + 1])
 {
@@ -104,7 +104,7 @@ static void derive_of_user(const struct places_world *world, const char *store, 
 		state = NULL;
 	if (!take_base(world, world->runtime_home, name, ret_path) && !take_base(world, run, name, ret_path) &&
 	    !take_base(world, state, name, ret_path) && !take_base(world, world->home, hidden, ret_path) &&
-	    !take_store(world, store, ret_path)) /* only root could make that one: whoever wants it is told */
+	    !take_store(world, store, ret_path)) /* creating this one fails, with advice */
 		(void)snprintf(ret_path, RUNTIME_DIR_MAX + 1, "%s/%u/%s", world->run_user, (unsigned)world->uid, name);
 }
 
@@ -241,7 +241,7 @@ void places_release(struct places *p)
 	p->store = NULL;
 }
 
-/* Make the store, in which the runtime directory is to be. What is there already is fine. 0 or -errno. */
+/* Create the store for the runtime directory in it, unless it exists. 0 or -errno. */
 static int make_store(const char *store)
 {
 	AUTO_FREE char *path = strdup(store);
@@ -266,10 +266,17 @@ static bool is_in_store(const struct places *p)
 	return p->private && len > 0 && strncmp(p->runtime, p->store, len) == 0 && p->runtime[len] == '/';
 }
 
+/* What to do if the default directory cannot be used. XDG_RUNTIME_DIR does not count for root. */
+static const char *advice(const struct places *p)
+{
+	if (geteuid() == 0)
+		return p->private || strcmp(p->runtime, PLACES_RUNTIME_ROOT) == 0 ? "; pass --runtime-dir DIR" : "";
+	return p->private ? "; set XDG_RUNTIME_DIR to a directory of your own, or pass --runtime-dir DIR" : "";
+}
+
 static int cannot_make(const struct places *p, int r, struct reason *why)
 {
-	reason_set(why, "cannot create the runtime directory '%s': %s%s", p->runtime, strerror(-r),
-		   p->private ? "; set XDG_RUNTIME_DIR to a directory of your own, or pass --runtime-dir DIR" : "");
+	reason_set(why, "cannot create the runtime directory '%s': %s%s", p->runtime, strerror(-r), advice(p));
 	return r == -ENOENT ? EX_CANTCREAT : exit_code_of(r);
 }
 
@@ -290,7 +297,7 @@ int places_make_runtime(const struct places *p, int *ret_fd, bool *ret_made, str
 	if (r < 0)
 		return r == -ENAMETOOLONG ? EX_CONFIG : exit_code_of(r);
 	if (p->private && (fstat(fd, &st) < 0 || st.st_uid != geteuid())) {
-		reason_set(why, "the runtime directory '%s' belongs to another user", p->runtime);
+		reason_set(why, "the runtime directory '%s' belongs to another user%s", p->runtime, advice(p));
 		return EX_NOPERM;
 	}
 	if (ret_made)

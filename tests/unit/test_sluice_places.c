@@ -228,9 +228,29 @@ static void test_private_runtime_is_ours_alone(void **state)
 	unit_dir_remove(&d);
 }
 
+/* A default directory that cannot be created: the advice names what counts for this user. One that was given gets none. */
+static void test_advice(void **state)
+{
+	struct unit_dir d;
+	struct places p = {.private = true};
+	struct reason why;
+	int fd;
+	(void)state;
+	unit_dir_make(&d);
+	(void)snprintf(p.runtime, sizeof(p.runtime), "%s/nowhere/r", d.path);
+	assert_int_equal(places_make_runtime(&p, &fd, NULL, &why), EX_CANTCREAT);
+	assert_non_null(strstr(why.text, "pass --runtime-dir DIR"));
+	assert_int_equal(strstr(why.text, "XDG_RUNTIME_DIR") != NULL, geteuid() != 0);
+	p.private = false;
+	assert_int_equal(places_make_runtime(&p, &fd, NULL, &why), EX_CANTCREAT);
+	assert_null(strstr(why.text, "--runtime-dir"));
+	unit_dir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_advice),
 	    cmocka_unit_test(test_default_store),
 	    cmocka_unit_test(test_runtime_of_root),
 	    cmocka_unit_test(test_runtime_of_a_user),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sluice. `make help` tells what there is to make.
+# Sluice. `make help` lists the targets.
 
 VERSION := 0.1.0
 BUILD   ?= build
@@ -12,10 +12,10 @@ endif
 PROGRAMS := fetchd ingestd commitd sluice
 FLOORS   := common/base common/oci common/store common/wire
 
-# Builds inside of other targets use all cores, unless make was told how many.
+# Builds within other targets use all cores, unless make was given -j.
 PARALLEL  = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-# One line for each thing that is built: $(call say,CC,file). V=1 shows the commands instead, -s nothing.
+# One line per file that is built: $(call say,CC,file). V=1 shows the commands instead, -s nothing.
 V  ?=
 Q  := $(if $(filter-out 0,$(V)),,@)
 say = @$(if $(Q),$(if $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS)))),:,printf '%-3s %s\n' $(1) $(2)),:)
@@ -25,21 +25,21 @@ CFLAGS   ?= -O2 -g
 HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
-# SAN=1 builds with the address and undefined-behaviour sanitizers; use a BUILD of its own.
+# SAN=1 builds with the address and undefined-behaviour sanitizers; use a separate BUILD.
 ifdef SAN
 CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 HARDEN  := -fPIE
 LINK    := -pie -Wl,--as-needed
 endif
 
-# TSAN=1 builds with the thread sanitizer; use a BUILD of its own.
+# TSAN=1 builds with the thread sanitizer; use a separate BUILD.
 ifdef TSAN
 CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 HARDEN  := -fPIE
 LINK    := -pie -Wl,--as-needed
 endif
 
-# FAILPOINTS=1 builds programs that can be struck at named points (common/base/failpoint.h); use a BUILD of its own.
+# FAILPOINTS=1 builds programs with fault injection at named points (common/base/failpoint.h); use a separate BUILD.
 ifdef FAILPOINTS
 FAILPOINT_OBJ   := $(BUILD)/obj/tests/lib/failpoint.o
 FAILPOINT_WRAPS := write writev pwrite64 fsync fdatasync renameat renameat2 linkat unlinkat unlink rmdir mkdirat mkdir \
@@ -50,7 +50,7 @@ HARDEN   := -fPIE
 LINK     := -pie -Wl,--as-needed $(FAILPOINT_WRAPS:%=-Wl,--wrap=%)
 endif
 
-# What pkg-config knows of: the packages whose headers a folder includes, and those that a program is linked to.
+# Libraries by pkg-config name: those whose headers a folder includes (USES), and those that a program links (PKGS).
 PKG_CONFIG       ?= pkg-config
 USES_common/base := libcrypto inih
 USES_common/oci  := jansson
@@ -66,12 +66,12 @@ LIBS_commitd     := -lev
 LIBS_sluice      :=
 PKGS_ALL         := libcurl libseccomp libcrypto nanomsg jansson inih
 
-# Large files, 64-bit inodes and times where a word has 32 bits, too.
+# 64-bit file sizes, inodes and times on 32-bit machines too.
 CPPFLAGS += -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 CPPFLAGS += -std=c17 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -I.
 COMPILE   = $(CC) $(CPPFLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -MD -MP
 
-# Each folder is compiled with the flags of its own packages and no others; tests see all of them.
+# Each folder is compiled with the flags of its own libraries and no others; tests get all of them.
 pkg_cflags = $(if $(strip $(1)),$(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null))
 pkg_libs   = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 $(foreach f,$(FLOORS) $(PROGRAMS),$(eval FLAGS_$(f) := $(call pkg_cflags,$(USES_$(f)))))
@@ -89,11 +89,11 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 .PHONY: build
 build: $(PROGRAMS:%=$(BUILD)/bin/%) ## the four programs, in build/bin
 
-# Say what is missing before the compiler does.
+# Name missing libraries before the compiler stumbles over them.
 .PHONY: libraries
 libraries:
 	@$(PKG_CONFIG) --exists $(PKGS_ALL) 2>/dev/null || { \
-	    echo "what the programs are built from is missing; on Debian: apt-get install $$(tests/lib/packages --list build)" >&2; \
+	    echo "build dependencies are missing; on Debian: apt-get install $$(tests/lib/packages --list build)" >&2; \
 	    exit 1; }
 
 $(BUILD)/obj/%.o: %.c | libraries
@@ -101,7 +101,7 @@ $(BUILD)/obj/%.o: %.c | libraries
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(call flags_of,$<) -c -o $@ $<
 
-# An archive, and the list of what is in it: what leaves the folder leaves the archive.
+# An archive and the list of its members: when a source file is removed, its object leaves the archive.
 define archive_rules
 $(BUILD)/obj/lib$(1).list: always
 	@mkdir -p $$(@D)
@@ -114,8 +114,8 @@ $(BUILD)/obj/lib$(1).a: $(BUILD)/obj/lib$(1).list $(2)
 endef
 $(eval $(call archive_rules,common,$(call objects_of,$(FLOORS))))
 
-# A program is its main.c and an archive of the rest of its folder, which the unit tests link too. It gets its name when it
-# is whole: tests that run meanwhile find the former one or the new one, and never a file that cannot be executed yet.
+# A program is its main.c and an archive of the rest of its folder, which the unit tests link too. It is renamed into place
+# when complete: tests that run meanwhile find the old program or the new one, never half of one.
 define program_rules
 $(call archive_rules,$(1),$(filter-out %/$(1)/main.o,$(call objects_of,$(1))))
 
@@ -127,7 +127,7 @@ $(BUILD)/bin/$(1): $(BUILD)/obj/$(1)/main.o $(FAILPOINT_OBJ) $(call stage_lib,$(
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
-# A unit test is linked to the program in its name and to no other: more than one has a serve.c.
+# A unit test links the archive of the program in its name and no other: several programs have a serve.c.
 program_of = $(filter $(PROGRAMS),$(subst _, ,$(subst /, ,$(1))))
 define unit_rules
 $(BUILD)/tests/$(1): tests/unit/$(1).c $(call stage_lib,$(call program_of,$(1))) $(COMMON_LIB)
@@ -147,13 +147,13 @@ $(BUILD)/tests/race: $(BUILD)/obj/tests/lib/race.o $(COMMON_LIB)
 .PHONY: always
 always:
 
-# ── the main job ──
+# ── try it ──
 
 STORE ?= $(BUILD)/run/store
 IMAGE ?=
 
 .PHONY: run
-run: ## pull an image and show the store: a sample, or IMAGE=host/name:tag; into STORE=directory
+run: ## pull a sample image and show the store; IMAGE=host/name:tag for another, STORE=directory
 	@tests/lib/packages build run
 	@$(if $(Q),echo "building the programs (V=1 shows how)")
 	@$(MAKE) --no-print-directory $(if $(Q),-s) $(PARALLEL) build
@@ -173,21 +173,21 @@ unit-programs: $(UNIT_BIN)
 unit: unit-programs ## the unit tests alone
 	@tests/lib/run-unit $(RESULTS)/unit $(UNIT_BIN)
 
-# Most of their time is waiting, so there are more of them than cores. A sanitizer's programs are slow: smaller blobs.
+# The tests mostly wait, so run more of them at once than there are cores. Sanitizers are slow: use smaller blobs.
 JOBS ?= $(shell expr $$(nproc) + 2)
 .PHONY: system
-system: build ## the system tests alone; T=word for those whose name has it, JOBS=N files at once
+system: build ## the system tests alone; T=word selects by name, JOBS=N files at once
 	@BINDIR=$(BUILD)/bin $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)" -n $(JOBS) --dist loadfile
 
 HOLD ?= 20
 .PHONY: test-net
-test-net: ## loss, holes, resets and dropped packets between two network namespaces, as root; each for HOLD seconds
+test-net: ## packet loss, outages and resets between two network namespaces, as root; each for HOLD seconds
 	@tests/lib/packages build test
 	@$(MAKE) --no-print-directory $(PARALLEL) build
 	@NET_HOLD_S=$(HOLD) BINDIR=$(BUILD)/bin tests/lib/run-system $(RESULTS)/net netpath
 
 .PHONY: test
-test: ## install what the tests need, and run all of them
+test: ## install what the tests need, and run all unit and system tests
 	@tests/lib/packages build test
 	@rm -rf $(RESULTS)
 	@$(MAKE) --no-print-directory $(PARALLEL) build unit-programs
@@ -201,60 +201,60 @@ GATES := format licence walls calls sizes layers circles manpages help exposure 
 .PHONY: gates
 gates: $(GATES:%=check-%)
 
-# With a ledger at the end: a stage that grows is seen. CHECK_MINUTES is what all of it may take on two cores.
+# Ends with the time that each stage took, so that a slow one is noticed. CHECK_MINUTES: the limit for all on two cores.
 CHECK_MINUTES := 45
 .PHONY: check
-check: ## test, test under sanitizers, and all the gates
+check: ## all tests, also under sanitizers, and all gates
 	@tests/lib/packages build test check power systemd release deb
 	@MAKE="$(MAKE)" MINUTES=$(CHECK_MINUTES) tests/lib/run-stages "build $(PARALLEL)" gates test check-san check-tsan fuzz-replay fuzz-reach \
 	    $(CHAOS_SHORT) systemd-short release-short check-deb
 
 .PHONY: check-format check-licence check-walls check-calls check-sizes check-layers check-circles check-manpages check-help check-clang check-tidy check-san check-tsan
-check-format: ## clang-format agrees
+check-format: ## C files are formatted with clang-format
 	@tests/gates/format
-check-licence: ## each file says its licence where it begins
+check-licence: ## each file begins with its licence
 	@tests/gates/licence
-check-walls: ## what docs/WALLS.md claims is shown by tests that exist
+check-walls: ## each claim of docs/WALLS.md names a test that exists
 	@tests/gates/walls
-check-calls: ## banned calls, and who alone may sync and rename
+check-calls: ## no banned calls; only the owners sync and rename
 	@tests/gates/calls
-check-sizes: ## functions to 60 lines; a look at files of more than 500, headers of more than 150
+check-sizes: ## functions of at most 60 lines; lists files over 500 lines and headers over 150
 	@tests/gates/sizes
-check-layers: build ## who may include whom, and which program is linked to what
+check-layers: build ## includes and linked libraries obey the floors
 	@tests/gates/layers $(BUILD)
-check-circles: build ## no circle among files, and no arrow of a daemon that points up
+check-circles: build ## no circular dependencies among files, and none upward within a daemon
 	@tests/gates/circles $(BUILD)
-check-manpages: build ## mandoc's lint of the manual pages, and that they know all options
+check-manpages: build ## mandoc's lint of the manual pages, and every option is in them
 	@tests/gates/manpages $(BUILD)/bin
-check-help: build ## what --help says fits a screen of 24 lines and 80 columns
+check-help: build ## each --help fits a screen of 24 lines and 80 columns
 	@tests/gates/help $(BUILD)/bin
-check-clang: ## clang builds it without a warning, too
+check-clang: ## clang, too, builds everything without a warning
 	@$(MAKE) --no-print-directory $(PARALLEL) CC=clang BUILD=$(CLANG_BUILD) build unit-programs
-	@echo "clang: no warning"
+	@echo "clang: no warnings"
 check-tidy: export CPPFLAGS := $(CPPFLAGS) $(FLAGS_tests)
-check-tidy: ## clang-tidy has no finding
+check-tidy: ## clang-tidy has no findings
 	@tests/gates/tidy
-# Not what is about time, memory, space and shells, or moves a lot of bytes: a sanitizer finds nothing more there.
+# Left out: tests of time, memory, space and shells, and those that move many bytes; sanitizers find nothing more there.
 SAN_LEAVES_OUT := layout_file or kills or completions or memory or pipelines or netpath or speed or nginx or full_disk or \
     doctor
-check-san: ## the tests with the address and undefined-behaviour sanitizers
+check-san: ## the tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory SAN=1 BUILD=$(SAN_BUILD) test T="not ($(SAN_LEAVES_OUT))"
 
-# What has worker threads: the units that start some, and the system tests that have most of them at work at once.
+# The tests of worker threads: the unit tests that start some, and the system tests that keep most of them busy at once.
 TSAN_BUILD := build/tsan
 TSAN_UNITS := $(addprefix $(TSAN_BUILD)/tests/test_,workers loop ingestd_flow ingestd_queue)
 TSAN_T     := everything_at_once or races or killed_between or wrong_bytes or pulls_of_one_layer or pull_all
-check-tsan: ## the tests of what has threads with the thread sanitizer
+check-tsan: ## the tests of threaded code under the thread sanitizer
 	@$(MAKE) --no-print-directory $(if $(Q),-s) $(PARALLEL) TSAN=1 BUILD=$(TSAN_BUILD) build $(TSAN_UNITS) $(TSAN_BUILD)/tests/race
 	@tests/gates/tsan $(TSAN_BUILD) "$(TSAN_T)" $(TSAN_UNITS)
 
 .PHONY: format
-format: ## let clang-format have its way
+format: ## format the C files with clang-format
 	clang-format -i $$(find common $(PROGRAMS) tests -name '*.[ch]')
 
 .PHONY: bench-one bench-ranges
-bench-one: ## 2 GiB in one blob against curl | tee | openssl
-bench-ranges: ## 1 GiB in eight ranges at once against one stream, at 20 MB/s a connection
+bench-one: ## a blob of 2 GiB, compared with curl | tee | openssl
+bench-ranges: ## a blob of 1 GiB in eight ranges at once, compared with one stream; 20 MB/s per connection
 bench-one bench-ranges:
 	@tests/lib/packages build bench
 	@$(MAKE) --no-print-directory $(PARALLEL) build
@@ -275,7 +275,7 @@ PAGES       := $(sort $(wildcard man/*.[157]))
 DOCS        := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 
 .PHONY: install
-install: build install-units install-completions ## all there is, below PREFIX (/usr/local), in DESTDIR
+install: build install-units install-completions ## install everything below PREFIX (/usr/local), in DESTDIR
 	install -d "$(INSTALL_BIN)" "$(INSTALL_MAN)/man1" "$(INSTALL_MAN)/man5" "$(INSTALL_MAN)/man7" "$(INSTALL_DOC)/docs"
 	install -m 755 $(PROGRAMS:%=$(BUILD)/bin/%) "$(INSTALL_BIN)"
 	for page in $(PAGES); do install -m 644 $$page "$(INSTALL_MAN)/man$${page##*.}" || exit; done
@@ -283,13 +283,13 @@ install: build install-units install-completions ## all there is, below PREFIX (
 	install -m 644 docs/*.md "$(INSTALL_DOC)/docs"
 
 .PHONY: uninstall
-uninstall: uninstall-units uninstall-completions ## what install put there, but for the configuration
+uninstall: uninstall-units uninstall-completions ## remove what install put there, except the configuration
 	rm -rf "$(INSTALL_DOC)"
 	for name in $(PROGRAMS); do rm -f "$(INSTALL_BIN)/$$name" || exit; done
 	for page in $(notdir $(PAGES)); do rm -f "$(INSTALL_MAN)/man$${page##*.}/$$page" || exit; done
 
 .PHONY: clean
-clean: ## remove everything that was built
+clean: ## remove BUILD
 	rm -rf $(BUILD)
 
 .PHONY: help

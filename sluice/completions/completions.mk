@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The completions, installed: a file for each shell, which asks the one program that knows. ZSHDIR is where zsh looks.
+# Installs the completions: one file per shell, each of which calls the script `complete`. ZSHDIR is where zsh looks.
 
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 
@@ -10,7 +10,7 @@ FISH_DEST     = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 OTHERS       := $(filter-out sluice,$(PROGRAMS))
 INSTALL_FILLED = sed 's|@LIBEXECDIR@|$(PREFIX)/libexec|' $(1) | install -m 644 /dev/stdin "$(2)"
 
-# bash and fish look for a file by the name of the program.
+# bash and fish look for a file named after the program.
 .PHONY: install-completions uninstall-completions
 install-completions:
 	install -d "$(COMPLETE_DEST)" "$(BASH_DEST)" "$(ZSH_DEST)" "$(FISH_DEST)"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A terminal of some size with a program in it, by tmux: keys go in, and what a person would see comes out."""
+"""A terminal of a given size that runs a program, by means of tmux: send keys, read the screen."""
 
 import os
 import shlex
@@ -10,7 +10,7 @@ from servers import wait_for
 
 class Terminal:
     def __init__(self, directory, command, columns=80, rows=24, env=None):
-        """`directory`: for tmux's socket, so that no other tmux is met."""
+        """`directory` holds tmux's socket, so that no other tmux server is reached."""
         self.socket = directory / "tmux"
         environment = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "SHELL": "/bin/sh", **(env or {})}
         self.command = ["tmux", "-S", str(self.socket), "-f", "/dev/null"]
@@ -31,22 +31,22 @@ class Terminal:
         self.tmux("send-keys", *names)
 
     def screen(self):
-        """The lines that are seen, without the empty ones at the end."""
+        """The visible lines, without empty ones at the end."""
         return self.tmux("capture-pane", "-p").rstrip("\n").split("\n")
 
     def everything(self):
-        """With what was scrolled away."""
+        """The visible lines and the scrollback."""
         return self.tmux("capture-pane", "-p", "-S", "-").rstrip("\n").split("\n")
 
     def see(self, *texts):
-        """Wait until all of them are seen."""
+        """Wait until all texts are on the screen."""
 
         def seen():
             screen = "\n".join(self.screen())
             return all(text in screen for text in texts)
 
         try:
-            wait_for(f"{texts} to be seen", seen)
+            wait_for(f"{texts} on the screen", seen)
         except AssertionError as error:
             raise AssertionError("\n".join([str(error), *self.screen()])) from None
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Bearer tokens as registries want them. A Realm makes numbered tokens on a scripted server and guards content with them;
-a Signer makes signed ones (RS256, by the openssl command) that Debian's docker-registry believes.
+Bearer tokens for registries. A Realm issues numbered tokens from a scripted server and protects content with them; a
+Signer issues signed ones (RS256, by the openssl command) that Debian's docker-registry accepts.
 """
 
 import base64
@@ -13,7 +13,7 @@ import urllib.parse
 
 
 def form_of(x):
-    """The fields of a POST."""
+    """The form fields of a POST."""
     return dict(urllib.parse.parse_qsl(x.handler.rfile.read(int(x.headers["Content-Length"])).decode()))
 
 
@@ -22,7 +22,7 @@ def query_of(request):
 
 
 class Realm:
-    """At `path` of a BadServer. `answers`: behaviours that come before the first token."""
+    """A token realm at `path` of a BadServer. `answers`: behaviours for the requests before the first token."""
 
     def __init__(self, server, path="/token", service="tests", expires_in=300, answers=()):
         self.server, self.path, self.service, self.expires_in = server, path, service, expires_in
@@ -48,12 +48,12 @@ class Realm:
         return f'Bearer realm="{self.server.url(self.path)}",service="{self.service}",scope="{scope}"'
 
     def knock(self, x):
-        """What the first request gets, which has no token."""
+        """The answer to the first request, which carries no token: a challenge."""
         assert "Authorization" not in x.headers
         x.answer(401, b"who are you?", {"WWW-Authenticate": self.challenge()})
 
     def guard(self, behaviour):
-        """`behaviour` for those with a good token, a challenge for all others."""
+        """`behaviour` for requests with a valid token, a challenge for all others."""
 
         def behave(x):
             if x.headers.get("Authorization") in self.good:
@@ -72,7 +72,7 @@ def unpadded(data):
 
 
 class Signer:
-    """A key and a certificate of its own, below `directory`."""
+    """A key and its certificate, in `directory`."""
 
     def __init__(self, directory):
         self.key, self.certificate = directory / "token.key", directory / "token.crt"
@@ -95,7 +95,7 @@ class Signer:
         return f"{text}.{unpadded(signature)}"
 
     def realm(self, issuer, life_s=300, password=None):
-        """A behaviour: signed tokens for the scopes that are asked for; with `password` only for user `tester`."""
+        """A behaviour: signed tokens for the requested scopes; with `password`, only for the user `tester`."""
         wanted = "Basic " + base64.b64encode(f"tester:{password}".encode()).decode()
 
         def behave(x):

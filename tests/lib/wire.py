@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What goes over the pipes, hand-made: messages as common/wire/message.h has them, and nanomsg's own bytes around them,
-so that a peer can say what no program of ours and no library would.
+The wire format in Python: messages as in common/wire/message.h, and nanomsg's framing around them, so that a test's peer
+can send what neither our programs nor the library would.
 """
 
 import contextlib
@@ -50,13 +50,13 @@ MESSAGES = {  # name: (type, fields)
     "COUNTS": (27, "stage incarnation started updated version counts"),
     "SUBSCRIBE": (28, "ref"),
 }
-VERSION = 2  # of the protocol; what is sent says so unless it says something else
+VERSION = 2  # of the protocol, in every message unless the test gives another
 INTRODUCED = {"lowest": VERSION, "highest": VERSION, "version": "0.1.0"}
 ERROR, PONG, OK, RECORD, NAMED = 22, 20, 21, 23, 24
 
 
 def message(kind, /, protocol=VERSION, **values):
-    """A message of that kind; numbers that are not given are 0, texts are empty."""
+    """An encoded message; numbers that are not given are 0, texts are empty."""
     number, fields = MESSAGES[kind]
     parts = [b"SL", bytes([protocol, number])]
     if "lowest" in fields.split():
@@ -76,7 +76,7 @@ KINDS = {number: (kind, fields.split()) for kind, (number, fields) in MESSAGES.i
 
 
 def parse(packet):
-    """(kind, {field: value}) of what a program of ours sent: numbers, texts, and bytes of what is no text."""
+    """(kind, {field: value}) of a message from one of our programs; fields that are neither numbers nor text stay bytes."""
     assert packet[:2] == b"SL", packet
     kind, fields = KINDS[packet[3]]
     values, at = {}, 4
@@ -100,17 +100,17 @@ PUSH, PULL = 80, 81
 
 
 def header(protocol):
-    """What each side sends first."""
+    """The greeting that each side sends first."""
     return b"\0SP\0" + struct.pack(">HH", protocol, 0)
 
 
 def framed(data, length=None, kind=1):
-    """A message as nanomsg has it on a unix socket; `length`: the one that is said."""
+    """A message as nanomsg frames it on a unix socket; `length`: to announce instead of the true one."""
     return struct.pack(">BQ", kind, len(data) if length is None else length) + data
 
 
 def dial(path):
-    """A connection, when there is room in the other side's backlog; a hang is a failure."""
+    """Connect. Waits for room in the peer's backlog, GUARD_S at most, then raises."""
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", GUARD_S, 0))
     s.connect(str(path))
@@ -118,7 +118,7 @@ def dial(path):
 
 
 def is_gone(s):
-    """Whether the other side has hung up. What it says is thrown away."""
+    """Whether the peer has closed the connection. Discards what it sent."""
     try:
         while s.recv(1 << 16, socket.MSG_DONTWAIT):
             pass
@@ -130,7 +130,7 @@ def is_gone(s):
 
 
 def is_read(s):
-    """Whether the other side has taken all that was sent, or is gone."""
+    """Whether the peer has read everything that was sent, or is gone."""
     room = bytearray(4)
     fcntl.ioctl(s, termios.TIOCOUTQ, room)
     return is_gone(s) or not struct.unpack("i", room)[0]
@@ -138,35 +138,35 @@ def is_read(s):
 
 def utter(s, pieces, until):
     """
-    Send the pieces, and wait until `until` is so of the connection, if it is given: what a peer has not read when we
-    hang up it never reads. A peer that has hung up meanwhile is fine.
+    Send the pieces, then wait until `until(connection)` holds, if given: what the peer has not read when we close the
+    connection it never reads. The peer may close it first.
     """
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         for piece in pieces:
             s.sendall(piece)
         if until:
-            wait_for("the other side to have done with it", lambda: until(s), pause_s=0.0002)
+            wait_for("the peer to handle what was sent", lambda: until(s), pause_s=0.0002)
 
 
 def say(path, *pieces, until=None):
-    """Connect, send the pieces, hang up."""
+    """Connect, send the pieces, close."""
     with dial(path) as s:
         utter(s, pieces, until)
 
 
 class Ctl:
-    """A client of a stage's ctl socket, each packet a message. Calls wait GUARD_S at most, then raise."""
+    """A client of a stage's ctl socket; each packet is a message. Calls wait GUARD_S at most, then raise."""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(GUARD_S)
-        self.socket.connect(str(path))  # one that finds no room in the other side's backlog waits
+        self.socket.connect(str(path))  # waits for room in the peer's backlog
 
     def send(self, data):
         self.socket.send(data)
 
     def receive(self):
-        """The next message; b"": the stage has hung up."""
+        """The next message; b"" if the stage has closed the connection."""
         return self.socket.recv(1 << 16)
 
     def ask(self, data):
@@ -182,8 +182,8 @@ class Ctl:
 
 class Impostor:
     """
-    Binds a socket in place of a stage and gives each who connects the next of `connections`: pieces, and until when.
-    `given`: how many were; `done` once all are.
+    Binds a socket in place of a stage and serves each client the next of `connections`: (pieces, until), as for utter().
+    `given` counts those served; `done` is set after the last.
     """
 
     def __init__(self, path, connections):
@@ -197,7 +197,7 @@ class Impostor:
         self.thread = threading.Thread(target=self.serve)
 
     def serve(self):
-        with contextlib.suppress(OSError):  # shut down while it waits
+        with contextlib.suppress(OSError):  # the listener is shut down while accept() waits
             for pieces, until in self.connections:
                 with self.listener.accept()[0] as s:
                     utter(s, pieces, until)
@@ -205,7 +205,7 @@ class Impostor:
         self.done.set()
 
     def wait(self, process):
-        """Until all are given, or the process has ended. Each connection may take as long as one wait may."""
+        """Wait until all connections are served or the process has ended. Each connection may take GUARD_S."""
         while not self.done.is_set() and process.poll() is None:
             before = self.given
             wait_for(f"connection {before} of {len(self.connections)}",

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# Power cuts: of a disk, at every write that reached it. tests/README.md says more.
+# Power cuts of a disk, after every write that reached it. See tests/README.md.
 
 DISK    := $(BUILD)/power/disk
 STATES  ?= 2000
 FS      ?= ext4
 POWER    = BINDIR=$(BUILD)/bin DISK=$(DISK) tests/power/power
 
-# With what a fresh clone may lack: where libfuse is missing, only this is not built.
+# Needs libfuse, which a fresh clone may lack: then only this is not built.
 $(DISK): tests/power/disk.c tests/power/tape.c tests/power/image.c $(wildcard tests/power/*.h) $(COMMON_LIB)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
@@ -14,7 +14,7 @@ $(DISK): tests/power/disk.c tests/power/tape.c tests/power/image.c $(wildcard te
 	    $(filter %.c %.a,$^) $(call pkg_libs,fuse3)
 
 .PHONY: power
-power: ## cut the power of a disk at each write, as root: STATES=N, FS=ext4,xfs,btrfs, SEED=S
+power: ## cut the power of a disk after each write, as root: STATES=N, FS=ext4,xfs,btrfs, SEED=S
 	@tests/lib/packages build test power
 	@$(MAKE) --no-print-directory build $(DISK)
 	@$(POWER) --fs $(FS) --states $(STATES) --seed $(SEED) --verbose
@@ -22,13 +22,13 @@ power: ## cut the power of a disk at each write, as root: STATES=N, FS=ext4,xfs,
 CUTS ?= 36
 
 .PHONY: power-machine
-power-machine: ## cut the power of a whole Debian with our units in the middle of pulls, as root: CUTS=N, SEED=S
+power-machine: ## cut the power of a Debian machine with our units in the middle of pulls, as root: CUTS=N, SEED=S
 	@tests/lib/packages build test systemd power-machine
 	@$(MAKE) --no-print-directory build
 	@tests/power/machine --build $(BUILD) --tree "$$(tests/lib/debian-root $(BUILD)/systemd)" --cuts $(CUTS) --seed $(SEED)
 
-# All kinds of cuts on ext4, some on the others, in a minute or two.
+# All kinds of cuts on ext4, some on the other file systems, in a minute or two.
 .PHONY: power-short
-power-short: build $(DISK) ## a short form of it
+power-short: build $(DISK) ## a short form of power
 	@$(POWER) --fs ext4 --states 800 --finish 200
 	@$(POWER) --fs xfs,btrfs --states 200 --workload fresh --finish 150

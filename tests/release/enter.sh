@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# For `native` and `emulated`: a tree of Debian unpacked below BUILD/release, a copy of the sources in it, and a way in.
+# Shared by `native` and `emulated`: unpack a Debian tree below BUILD/release, copy the sources into it, run commands in it.
 
 cannot() {
 	echo "test-release: $*" >&2
@@ -10,11 +10,11 @@ cannot() {
 }
 
 need_namespaces() {
-	[ "$(id -u)" = 0 ] || cannot "skipped: only root can enter another tree"
-	unshare --mount --pid --net --ipc --uts --fork true 2>/dev/null || cannot "skipped: there are no namespaces here"
+	[ "$(id -u)" = 0 ] || cannot "skipped: needs root to enter another tree"
+	unshare --mount --pid --net --ipc --uts --fork true 2>/dev/null || cannot "skipped: namespaces are not available"
 }
 
-# unpack TAR: into $tree, which is gone at the end.
+# unpack TAR: unpack it into $tree, which is removed at exit.
 unpack() {
 	mkdir -p "$BUILD/release"
 	tree=$(realpath "$(mktemp -d "$BUILD/release/tree.XXXXXX")")
@@ -25,7 +25,7 @@ unpack() {
 	find /etc/apt/apt.conf.d -name '*proxy*' -exec cp {} "$tree/etc/apt/apt.conf.d/" \;
 }
 
-# copy_sources PLACE: what git would give a clone, with what is not committed yet.
+# copy_sources PLACE: copy the files of a clone, with uncommitted changes.
 copy_sources() {
 	mkdir -p "$tree$1"
 	if git rev-parse --git-dir >/dev/null 2>&1; then
@@ -35,7 +35,7 @@ copy_sources() {
 	fi | tar -c --null --ignore-failed-read --files-from=- 2>/dev/null | tar -x -C "$tree$1" --no-same-owner
 }
 
-# inside [--offline] COMMAND...: with its own processes and mounts, and with --offline nothing but a loopback.
+# inside [--offline] COMMAND...: run it in $tree with PIDs and mounts of its own; --offline leaves it only a loopback.
 inside() {
 	local net=
 	if [ "$1" = --offline ]; then

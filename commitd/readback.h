@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hash a file again, from the disk and not from the cache.
+ * Hash a file again, from the disk instead of the cache.
  */
 #ifndef SLUICE_COMMITD_READBACK_H
 #define SLUICE_COMMITD_READBACK_H

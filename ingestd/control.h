@@ -7,7 +7,7 @@
 #include "ingestd/chunks.h"
 #include "ingestd/flow.h"
 
-#define TRANSFERS_A_USER 4096 /* that are not over: each has a directory and memory, also where it has no bytes */
+#define TRANSFERS_A_USER 4096 /* unfinished ones: each has a directory and uses memory, even without bytes */
 
 struct loop;
 struct control;
@@ -17,19 +17,19 @@ struct control_env {
 	const char *runtime_dir;
 	const struct stage_self *who; /* we are */
 	struct flow *flow;
-	const struct chunks *chunks; /* who knows fetchd's counts */
-	void (*refresh)(void *self); /* the gauges of counters.h, before they are told */
+	const struct chunks *chunks; /* has fetchd's counters */
+	void (*refresh)(void *self); /* updates the gauges of counters.h before they are reported */
 	void *self;
 };
 
 /*
- * Bind the socket and answer what comes; the flow's events go there, too. `env` is copied, what it points to borrowed.
- * 0, or -errno with a reason.
+ * Bind the socket and answer requests; the flow's events go there too. `env` is copied, what it points to is borrowed. 0,
+ * or -errno with a reason.
  */
 int control_new(const struct control_env *env, struct control **ret_control, struct reason *why);
 void control_free(struct control *c);
 
-/* Take nothing any more. */
+/* Accept nothing more. */
 void control_stop(struct control *c);
 
 #endif

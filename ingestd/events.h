@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events about transfers, for subscribers on the ctl socket. Hints, never the truth. */
+/* Events about transfers, for subscribers on the ctl socket. They are only hints. */
 #ifndef SLUICE_INGESTD_EVENTS_H
 #define SLUICE_INGESTD_EVENTS_H
 
@@ -12,7 +12,7 @@ struct events;
 int events_new(struct events **ret_events);
 void events_free(struct events *e);
 
-/* Where they go from now on; borrowed. NULL: nowhere. */
+/* Publish on `ctl` from now on; borrowed. NULL: nowhere. */
 void events_use(struct events *e, struct ctl *ctl);
 
 /* Publish the RECORD of a transfer, if anybody subscribed. */

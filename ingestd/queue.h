@@ -5,12 +5,12 @@
 
 #include "ingestd/flow.h"
 
-/* Start queued transfers in the order of their turns, as long as fewer than max_active are under way with fetchd. */
+/* Start queued transfers in turn while fetchd is working on fewer than max_active. */
 void queue_run(struct flow *f);
 
 /*
- * GET: start, join or resume a transfer. 0: `ret_transfer` is it; NULL there: the content is stored already, `ret_size`
- * long. -errno with a class and a reason.
+ * GET: start, join or resume a transfer. 0: `ret_transfer`, or NULL if the content is stored already, with its size in
+ * `ret_size`. -errno with a class and a reason.
  */
 int queue_get(struct flow *f, const struct message *get, struct transfer **ret_transfer, uint64_t *ret_size,
 	      enum fail_class *ret_class, struct reason *why);
@@ -19,8 +19,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 int queue_abort(struct flow *f, struct span ref, struct reason *why);
 
 /*
- * RESET: drop the bytes; a transfer that is under way starts over. -ENOENT; -EBUSY when it is sealed; another -errno.
- * With a reason.
+ * RESET: drop the bytes; an active transfer starts over. -ENOENT; -EBUSY if it is sealed; another -errno. With a reason.
  */
 int queue_reset(struct flow *f, struct span ref, struct reason *why);
 

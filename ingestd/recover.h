@@ -6,8 +6,8 @@
 #include "ingestd/flow.h"
 
 /*
- * Make a transfer of every ingest: queued, failed if its record says so, or with --no-resume idle unless it is sealed.
- * Directories that hold nothing of use are removed.
+ * Create a transfer for every ingest: queued; failed if its record says so; or, with --no-resume, idle unless it is sealed.
+ * Directories without anything useful are removed.
  */
 void recover_all(struct flow *f);
 

@@ -10,20 +10,20 @@
 
 struct seals;
 
-/* The seals that are due are those of `transfers`, which is borrowed. 0 or -ENOMEM. */
+/* Seals for `transfers`, which is borrowed. 0 or -ENOMEM. */
 int seals_new(struct transfers *transfers, struct seals **ret_seals);
 void seals_free(struct seals *s);
 
-/* The link to commitd, borrowed. Until there is one, nothing goes out and what is due stays due. */
+/* Use this link to commitd, borrowed. Until then nothing is sent, and what is due stays due. */
 void seals_use(struct seals *s, struct link *link);
 
-/* Send every seal that is due, as far as commitd takes them; the rest goes when it does. */
+/* Send the seals that are due, as many as commitd accepts; the rest when it accepts more. */
 void seals_flush(struct seals *s);
 
 /* commitd said HELLO. It may have none of our seals, so all are due again. commitd merges duplicates. */
 void seals_renew(struct seals *s);
 
-/* The seal of a complete ingest. The views hold as long as `digest_text` and the ingest do. */
+/* The seal of a complete ingest. Its views are valid as long as `digest_text` and the ingest are. */
 void seal_of(const struct ingest *in, char digest_text[static DIGEST_TEXT_SIZE], struct message *ret_seal);
 
 #endif

@@ -13,7 +13,7 @@ struct settings {
 	const char *boot_id; /* empty: ask the kernel */
 	/* the daemon, and ingestd put */
 	uint64_t checkpoint_bytes;       /* between durable checkpoints, at most this many bytes ... */
-	uint64_t checkpoint_interval_ms; /* ... and this much time, while bytes come in */
+	uint64_t checkpoint_interval_ms; /* ... and this much time, while bytes arrive */
 	/* the daemon */
 	const char *runtime_dir;
 	uint64_t max_active; /* transfers to fetch at once */
@@ -21,8 +21,8 @@ struct settings {
 	bool no_resume;      /* leave unfinished transfers idle at start */
 	/* ingestd put */
 	bool raw;
-	const char *digest; /* NULL: not said */
-	uint64_t size;      /* SIZE_UNKNOWN: not said */
+	const char *digest; /* NULL: not given */
+	uint64_t size;      /* SIZE_UNKNOWN: not given */
 	uint64_t offset;
 };
 

@@ -22,10 +22,10 @@ struct transfer *transfers_find(const struct transfers *ts, struct span ref);
 /* The first transfer behind `ref` in byte order; an empty ref: the first of all. NULL at the end. */
 struct transfer *transfers_after(const struct transfers *ts, struct span ref);
 
-/* A new transfer, QUEUED and last in turn. NULL when memory is out. The table owns it. */
+/* A new transfer, QUEUED and last in turn. NULL: out of memory. The table owns it. */
 struct transfer *transfers_add(struct transfers *ts, struct flow *flow, struct span ref);
 
-/* How many transfers that are not over a user requested first. */
+/* How many unfinished transfers were first requested by a user. */
 size_t transfers_of_user(const struct transfers *ts, uid_t uid);
 
 /* Give the transfer the last turn. */
@@ -43,7 +43,7 @@ bool transfers_any_open(const struct transfers *ts);
 /* Refresh the gauges about transfers (counters.h). */
 void transfers_count(const struct transfers *ts);
 
-/* Close what is open and free all. Nothing has a job. */
+/* Close all ingests and free everything. No transfer may have a job. */
 void transfers_release(struct transfers *ts);
 
 #endif

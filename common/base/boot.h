@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which boot of the machine this is: page cache outlives a process, and not a boot.
+ * Which boot of the machine this is: the page cache outlives a process, but not a boot.
  */
 #ifndef SLUICE_BASE_BOOT_H
 #define SLUICE_BASE_BOOT_H

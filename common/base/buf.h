@@ -23,7 +23,7 @@ struct buf {
 	}
 #define AUTO_BUF CLEANUP(buf_release) struct buf
 
-/* Make room for at least `extra` bytes behind what is there. -ENOMEM: unchanged. */
+/* Make room for at least `extra` more bytes. -ENOMEM: unchanged. */
 int buf_reserve(struct buf *b, size_t extra);
 
 /* Append. 0, or -ENOMEM with the buffer unchanged. */

@@ -16,7 +16,7 @@ uint64_t clock_mono_us(void);
 /* Seconds since 1970 on the wall clock. */
 uint64_t clock_wall_s(void);
 
-/* Do nothing for so long, or until a signal comes. Never on an event loop. */
+/* Sleep for so long, or until a signal arrives. Never on an event loop. */
 void clock_pause(unsigned ms);
 
 #endif

@@ -26,8 +26,8 @@ typedef int config_visit(void *self, const char *section, const char *key, const
 int config_read(const char *path, config_visit *visit, void *self, struct reason *why);
 
 /*
- * The file that counts if nobody names one: the first that exists of $XDG_CONFIG_HOME/sluice/sluice.conf (unset:
- * ~/.config/sluice/sluice.conf) and CONFIG_OF_MACHINE. False: none exists, or its path does not fit. Looks at the disk.
+ * The file to read if none is named: the first that exists of $XDG_CONFIG_HOME/sluice/sluice.conf (if that is not set,
+ * ~/.config/sluice/sluice.conf) and CONFIG_OF_MACHINE. False: none exists, or its path does not fit. Accesses the disk.
  */
 bool config_find(char *ret_path, size_t room);
 

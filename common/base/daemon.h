@@ -13,7 +13,7 @@ struct loop;
 struct daemon_hooks {
 	/* Bind, recover, begin. Runs once, before the loop. 0, or an exit code of sysexits(3) after logging why. */
 	int (*start)(void *self, struct loop *loop);
-	/* SIGHUP: read the configuration again. May be NULL. */
+	/* SIGHUP: reload the configuration. May be NULL. */
 	void (*reload)(void *self);
 	/* SIGTERM or SIGINT: begin to stop (flush checkpoints); call daemon_end() when that is done. */
 	void (*stop)(void *self);

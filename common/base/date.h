@@ -9,7 +9,7 @@
 
 #define DATE_TEXT_SIZE 21 /* "2026-01-31T12:34:56Z" and its terminator */
 
-/* Of a time after the year 9999, its last second. */
+/* Times after the year 9999 are shown as its last second. */
 void date_format(uint64_t wall_s, char ret_text[static DATE_TEXT_SIZE]);
 
 /* The reverse, exactly that form. 0 or -EINVAL. */

@@ -12,20 +12,20 @@
 #include <sys/types.h>
 
 /*
- * Flush a file's data and what is needed to read it back (fdatasync), or all of its metadata besides (fsync; also for
- * directories). 0: on disk. -errno: the kernel may have dropped the dirty pages and a second call would lie, so the
- * caller must treat the bytes since the last success as gone and never sync this descriptor again.
+ * Flush a file's data and the metadata needed to read it back (fdatasync), or all of its metadata (fsync; also for
+ * directories). 0: on disk. -errno: the kernel may have dropped the dirty pages, and a second call could falsely succeed,
+ * so the caller must treat the bytes since the last success as lost and never sync this descriptor again.
  */
 int durable_sync_data(int fd);
 int durable_sync(int fd);
 
 /*
- * False: the file system answers EINVAL to a sync of this directory, as some network file systems do. Then syncs of
- * directories do nothing and succeed, and after a power cut names may be missing that had been reported.
+ * False: a sync of this directory fails with EINVAL, as on some network file systems. There, syncs of directories have no
+ * effect but count as successful, and after a power cut names may be missing that had been reported.
  */
 bool durable_knows_dirs(int dir_fd);
 
-/* The same for a directory whose `dir_fd` is kept open: on a descriptor of its own, so that it may be asked again. */
+/* durable_sync() for a directory whose `dir_fd` stays open: uses a new descriptor, so it may be repeated after a failure. */
 int durable_sync_dir(int dir_fd);
 
 /* mkdir `name` in `dir_fd` (existing is fine) and sync `dir_fd`, so that the name is there after a power cut. */
@@ -33,15 +33,16 @@ int durable_mkdir_at(int dir_fd, const char *name, mode_t mode);
 
 /*
  * Replace the content of `name` in `dir_fd` in one step: temporary file (`mode` less the umask), sync, rename, sync of
- * the directory. After any failure or cut the name holds the old content or the new, whole. 0: the new is durable.
+ * the directory. After any failure or power cut the name holds all of the old content or all of the new. 0: the new
+ * content is durable.
  */
 int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode);
 
 /*
- * Move `src_name` to `dst_name` without replacing anything (renameat2 RENAME_NOREPLACE, else linkat and unlinkat, else a
- * look and renameat: then the caller must be the only one that makes names in the target directory, as a stage is in its
- * store).
- * -EEXIST: the target is there and the source is untouched. 0: moved, not yet durable; sync the target directory and
+ * Move `src_name` to `dst_name` without replacing anything (renameat2 with RENAME_NOREPLACE; else linkat and unlinkat; else
+ * a check and renameat: then the caller must be the only one that creates names in the target directory, as a stage is in
+ * its store).
+ * -EEXIST: the target exists and the source is untouched. 0: moved, not yet durable; sync the target directory and
  * then the source directory with durable_sync(), which serves any number of moves.
  */
 int durable_move_at(int src_dir_fd, const char *src_name, int dst_dir_fd, const char *dst_name);

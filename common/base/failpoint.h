@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Failpoints: a name for each call that changes durable state, or sends or receives a message. A debug build (make
- * FAILPOINTS=1 BUILD=...) can be struck at any of them; tests/lib/failpoint.c says how. In every other build
+ * FAILPOINTS=1 BUILD=...) can be killed or made to fail at any of them; tests/lib/failpoint.c says how. In every other build
  * FAILPOINT() is the call and nothing else.
  */
 #ifndef SLUICE_BASE_FAILPOINT_H
@@ -14,7 +14,7 @@ enum failpoint_kind {
 	FAILPOINT_SYNC,
 	FAILPOINT_NAME,    /* creates, renames, truncates or removes files */
 	FAILPOINT_SEND,    /* of a message */
-	FAILPOINT_RECEIVE, /* likewise; passed only when one came */
+	FAILPOINT_RECEIVE, /* likewise; reached only when one has arrived */
 };
 
 struct failpoint {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files and directories, relative to a directory descriptor and, but for file_load(), never through a symbolic link. What must reach the disk
- * goes through durable.h instead.
+ * Files and directories, relative to a directory descriptor and, except for file_load(), never through a symbolic link. For
+ * what must reach the disk, use durable.h.
  */
 #ifndef SLUICE_BASE_FILE_H
 #define SLUICE_BASE_FILE_H
@@ -16,7 +16,7 @@
 /*
  * Open a regular file with one link in `dir_fd`. `flags` as for openat(2); O_NOFOLLOW, O_CLOEXEC and O_NONBLOCK (so
  * that a FIFO cannot hang us) are added. -ELOOP: a symbolic link; -EINVAL: not a regular file, or one with more than
- * one link; -ESTALE: it was unlinked while we opened it. With O_TRUNC it is cut only after these checks. `ret_st` may
+ * one link; -ESTALE: it was unlinked while we opened it. With O_TRUNC it is truncated only after these checks. `ret_st` may
  * be NULL. The caller owns the descriptor.
  */
 int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st);
@@ -39,7 +39,7 @@ int file_write_all(int fd, const void *data, size_t len, size_t *ret_written);
 /* The same at a fixed offset, as with pwrite(2): 0 or -errno (-EIO for a write of 0 bytes). */
 int file_pwrite_all(int fd, const void *data, size_t len, uint64_t offset);
 
-/* Read exactly `len` bytes unless the file or stream ends first: `ret_len` tells. 0 or -errno. May block on a pipe. */
+/* Read exactly `len` bytes, or fewer if the file or stream ends: `ret_len`. 0 or -errno. May block on a pipe. */
 int file_read_full(int fd, void *data, size_t len, size_t *ret_len);
 int file_pread_full(int fd, void *data, size_t len, uint64_t offset, size_t *ret_len);
 
@@ -52,12 +52,12 @@ int file_load(const char *path, size_t max, struct buf *out);
 struct dirent;
 
 /*
- * The names in a directory, those that begin with a dot left out, in the order of their bytes. How many; the caller frees
- * each and the array. -errno: it cannot be read.
+ * The names in a directory in byte order, without those that begin with a dot. Returns their number, or -errno if it cannot
+ * be read. The caller frees each name and the array.
  */
 int dir_list(const char *path, struct dirent ***ret_names);
 
-/* Whether a name ends like that, and is longer. */
+/* Whether a name ends with `end` and is longer. */
 bool name_ends_with(const char *name, const char *end);
 
 /*
@@ -78,14 +78,14 @@ static inline uint64_t file_mtime_ns(const struct stat *st)
 	return (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st->st_mtim.tv_nsec;
 }
 
-/* Whether they are of one file: it may have several names. */
+/* Whether both are the same file, which may have several names. */
 static inline bool file_same(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /*
- * Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno; -ENODATA: it does not tell.
+ * Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno; -ENODATA: it does not say.
  */
 int file_space_left(int fd, uint64_t *ret_bytes);
 

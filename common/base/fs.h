@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What changes files and directories, and what makes that durable: nothing else does, in any program. Each is the system
- * call of its name, with the same result and errno; durable.h and file.h are made of them, and are what is mostly wanted.
- * Reading goes past this.
+ * All calls by which our programs change files and directories or make that durable. Each is the system call of its name,
+ * with the same result and errno. Most callers want durable.h and file.h, which are built on them. Reading does not go
+ * through here.
  *
- * A seam: another implementation can take the place of fs.c when a program is linked, and let a write, a sync or a rename
+ * A seam: another implementation can take the place of fs.c when a program is linked, and make a write, a sync or a rename
  * fail.
  */
 #ifndef SLUICE_BASE_FS_H
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* To make, or to write. The caller owns the descriptor. */
+/* To create or to write. The caller owns the descriptor. */
 int fs_openat(int dir_fd, const char *name, int flags, mode_t mode);
 int fs_mkdir(const char *path, mode_t mode);
 int fs_mkdirat(int dir_fd, const char *name, mode_t mode);
@@ -34,7 +34,7 @@ int fs_unlinkat(int dir_fd, const char *name, int flags);
 int fs_fchmod(int fd, mode_t mode);
 int fs_fchmodat(int dir_fd, const char *name, mode_t mode, int flags);
 
-/* To the disk. These block for as long as it takes. */
+/* Flush to disk. These block for as long as it takes. */
 int fs_fsync(int fd);
 int fs_fdatasync(int fd);
 

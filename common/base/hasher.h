@@ -36,11 +36,11 @@ void hasher_digest(const struct hasher *h, uint8_t ret_digest[static HASH_MAX_BY
 
 void hasher_save(const struct hasher *h, struct hash_state *ret_state);
 
-/* -EINVAL: another algorithm than the hasher's. The caller vouches for the state (a CRC, and a read-back at the end).
+/* -EINVAL: not the hasher's algorithm. The caller vouches for the state (a CRC, and a read-back at the end).
  */
 int hasher_restore(struct hasher *h, const struct hash_state *state);
 
-/* In one go. */
+/* The digest of `data`. */
 void hash_bytes(enum hash_alg alg, const void *data, size_t len, uint8_t ret_digest[static HASH_MAX_BYTES]);
 
 #endif

@@ -16,8 +16,8 @@ struct journal_entry {
 };
 
 /*
- * Add a field. `name` is ours: capitals, digits and underscores. `value` may be anything: it is escaped into one line,
- * so that it cannot begin a field of its own.
+ * Add a field. `name` is trusted: capitals, digits and underscores. `value` may be anything: it is escaped into one line,
+ * so that it cannot start another field.
  */
 void journal_add(struct journal_entry *e, const char *name, const char *value);
 
@@ -27,7 +27,7 @@ int journal_send(const struct journal_entry *e);
 /* Whether stderr is a stream into the journal, by JOURNAL_STREAM. */
 bool journal_has_stderr(void);
 
-/* Tests: the journal listens at this path, which is borrowed. NULL: where it really does. */
+/* For tests: send to a journal at this path, which is borrowed. NULL: the real one. */
 void journal_fake_path(const char *path);
 
 #endif

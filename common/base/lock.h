@@ -17,18 +17,18 @@ enum lock_mode {
 };
 
 /*
- * Open or make `name` in `dir_fd` and lock it without waiting; under a lock that is not shared the file says "program
- * pid since time". It is made with mode 0600: any user who can open a lock can take it. The caller owns the descriptor;
+ * Open or create `name` in `dir_fd` and lock it without waiting; unless the lock is shared, the file then says "program
+ * pid since time". It is created with mode 0600: any user who can open a lock can take it. The caller owns the descriptor;
  * closing it unlocks. -EWOULDBLOCK: held by another; `ret_holder` (may be NULL) is what the file says. -EOPNOTSUPP: the
- * file system has no locks, or lets two have the same. A file that was unlinked while we locked it is tried again, so a
+ * file system has no locks, or gives the same lock to two. If the file was unlinked while we locked it, we try again, so a
  * holder may unlink it before closing.
  */
 int lock_take_at(int dir_fd, const char *name, enum lock_mode mode, const char *program, int *ret_fd,
 		 struct reason *ret_holder);
 
 /*
- * Whether locks work where `name` is, a file that nobody locks and that we may read: two descriptions of it are locked
- * for an instant. 0; -EOPNOTSUPP: both got the lock, or the file system has none; or -errno.
+ * Whether locks work on the file system of `name`, a file that nobody locks and that we may read: tries to lock it twice,
+ * for an instant. 0; -EOPNOTSUPP: both attempts succeeded, or the file system has no locks; or -errno.
  */
 int lock_works_at(int dir_fd, const char *name);
 
@@ -38,7 +38,7 @@ int lock_works_at(int dir_fd, const char *name);
  */
 bool lock_is_held_at(int dir_fd, const char *name);
 
-/* Like lock_take_at(), but wait for it. Blocks; not for an event loop. */
+/* Like lock_take_at(), but wait for the lock. Blocks; not for an event loop. */
 int lock_wait_at(int dir_fd, const char *name, enum lock_mode mode, const char *program, int *ret_fd);
 
 #endif

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Log lines. Only stage code logs, once, where the decision is made. Under systemd (JOURNAL_STREAM names stderr) a line
- * is an entry of the journal with its priority and fields of its own; elsewhere it goes to stderr behind the program's
- * name. Control bytes are written as \xNN: a name from the network cannot forge a line or a field, or colour a
- * terminal.
+ * is a journal entry with its priority and fields; elsewhere it goes to stderr, after the program's name. Control
+ * characters are written as \xNN: a name from the network cannot forge a line or a field, or colour a terminal.
  *
- * A line that is the same as the one before, fields and all, is counted and not written. Its count is told, as
- * "TEXT (repeated N times)" with the fields of the line and REPEATED=N, before the next other line, when LOG_REPEAT_MS
- * have passed, and at the end of the process. For one thread: that of the loop.
+ * A line that equals the previous one, fields included, is counted and not written. The count is logged, as "TEXT (repeated
+ * N times)" with the fields of the line and REPEATED=N, before the next different line, after LOG_REPEAT_MS, and at the end
+ * of the process. For one thread: that of the loop.
  *
- * Whoever can make a program say something can make it say that very often, each time with other words. So from one
- * place in the code (one format) come LOG_BURST lines at once and then LOG_LINES_A_SECOND; how many were left out is
- * told with the next that is not: "TEXT (N more not shown)". Lines at debug level are for who watches, and all written.
+ * Whoever can make a program log something can make it do so very often, each time with different text. So each place in
+ * the code (each format) may log LOG_BURST lines at once and then LOG_LINES_A_SECOND; the next line that is not suppressed
+ * says how many were: "TEXT (N more not shown)". Debug lines have no such limit.
  */
 #ifndef SLUICE_BASE_LOG_H
 #define SLUICE_BASE_LOG_H
@@ -28,7 +27,7 @@ enum log_level { /* the numbers are those of syslog(3) */
 };
 
 #define LOG_LINE_MAX       2048   /* bytes; longer lines are cut */
-#define LOG_REPEAT_MS      30000u /* how long a count is kept back */
+#define LOG_REPEAT_MS      30000u /* a count is logged after this long */
 #define LOG_BURST          4000u
 #define LOG_LINES_A_SECOND 20u
 
@@ -49,7 +48,7 @@ struct log_fields {
 	const char *digest; /* DIGEST= */
 	const char *host;   /* HOST= */
 	uint64_t bytes;     /* BYTES= */
-	int error;          /* ERRNO=, a positive errno; log_errno() gives it by itself */
+	int error;          /* ERRNO=, a positive errno; log_errno() sets it */
 };
 
 void log_with(enum log_level level, const struct log_fields *fields, const char *format, ...)
@@ -62,16 +61,16 @@ void log_with(enum log_level level, const struct log_fields *fields, const char 
 #define log_debug(...)   log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
- * Tell how often the last line was repeated since it was written, if it was: before the process ends by a signal. Or
- * only if LOG_REPEAT_MS have passed: whenever the loop turns, so that a count is told though nothing else happens.
+ * Log how often the last line was repeated since it was written, if it was: before the process ends by a signal. Or only
+ * if LOG_REPEAT_MS have passed: whenever the loop turns, so that a count is logged even if nothing else happens.
  */
 void log_flush(void);
 void log_flush_due(void);
 
-/* Log at error level with ": " and the text of -r behind it. Returns r, so that a caller can return it. */
+/* Log at error level, followed by ": " and the text of -r. Returns r, so that a caller can return it. */
 int log_errno(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* At most one line a second from one place; suppressed lines are counted. Zero-initialise. */
+/* At most one line per second from one place; suppressed lines are counted. Zero-initialise. */
 struct log_limit {
 	uint64_t next_ms;
 	uint64_t held_back;

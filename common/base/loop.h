@@ -3,13 +3,13 @@
  * The event loop of a process: timers, descriptors, signals, children, threads that wake it, and a hook before each
  * turn. Callbacks run on the thread that runs the loop, one after another, and must not block.
  *
- * This header is a seam: it names no library, and a program may be linked with another implementation (a test's loop,
- * whose time is set and which is stepped: tests/unit/stand_in_loop.h). loop.c is the only file that knows libev.
+ * This header is a seam: it names no library, and a program may be linked with another implementation (such as the loop of
+ * tests, which sets the time and runs step by step: tests/unit/stand_in_loop.h). Only loop.c knows libev.
  *
- * How to use it: embed a struct loop_timer or loop_io in your own struct, init it once with the loop, what to call and
- * the `self` to call it with, then set, watch and stop it as you like, from any callback, its own included. The storage
- * must not move or go while a watcher is set. Every *_stop() is fine for a watcher that is not set and for one that is
- * all zero, so a half-made object can be released. A watcher's loop must outlive it.
+ * How to use it: embed a struct loop_timer or loop_io in your own struct, init it once with the loop, the callback and its
+ * `self`, then set, watch and stop it as you like, from any callback, its own included. The storage must not move or
+ * disappear while a watcher is set. Every *_stop() is fine for a watcher that is not set and for one that is all zero, so a
+ * half-made object can be released. A watcher's loop must outlive it.
  *
  *   libev                                      here
  *   ev_timer_set(&t, ms / 1000.0, 0.), start   loop_timer_set(&t, ms)
@@ -28,7 +28,7 @@
 
 struct loop;
 
-/* What the implementation keeps in a watcher; nobody else looks into it. */
+/* The implementation's own data in a watcher. */
 #define LOOP_STORAGE_BYTES 72
 struct loop_storage {
 	_Alignas(8) unsigned char bytes[LOOP_STORAGE_BYTES];
@@ -44,7 +44,7 @@ void loop_run(struct loop *l);
 /* From a callback: loop_run() returns after this turn. */
 void loop_break(struct loop *l);
 
-/* One turn: call what is due. With `wait` sleep until something is, if nothing is yet. */
+/* One turn: call what is due. With `wait`, sleep until something is. */
 void loop_turn(struct loop *l, bool wait);
 
 /* ── timers: whole milliseconds on the monotonic clock, never early ── */
@@ -66,7 +66,7 @@ void loop_timer_every(struct loop_timer *t, uint64_t first_ms, uint64_t every_ms
 
 void loop_timer_stop(struct loop_timer *t);
 
-/* Whether `due` is still to be called. Inside of `due` a timer that was set once no longer is. */
+/* Whether `due` will still be called. Inside `due`, false for a timer that was set once. */
 bool loop_timer_is_set(const struct loop_timer *t);
 
 /* ── descriptors, level-triggered ── */
@@ -85,7 +85,7 @@ struct loop_io {
 void loop_io_init(struct loop_io *w, struct loop *l, void (*ready)(void *self, unsigned events), void *self);
 
 /*
- * Watch `fd` (borrowed) for `events`. Replaces what was watched; repeating a call is free, so a caller that paused can
+ * Watch `fd` (borrowed) for `events`. Replaces what was watched; repeating a call costs nothing, so a caller that paused can
  * simply call again. Stop before closing the descriptor.
  */
 void loop_io_watch(struct loop_io *w, int fd, unsigned events);
@@ -106,7 +106,7 @@ void loop_wake_stop(struct loop_wake *w);
 /* From any thread: call `woken` on the loop, at least once after this call. Several calls may become one. */
 void loop_wake_send(struct loop_wake *w);
 
-/* ── the end of each turn: called before the loop sleeps, to drain what the turn has put off ── */
+/* ── the end of each turn: called before the loop sleeps, to do what the turn has deferred ── */
 
 struct loop_hook {
 	struct loop *loop;

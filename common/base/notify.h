@@ -15,12 +15,12 @@
 #define NOTIFY_STATUS_MAX 512 /* bytes of a status line; longer ones are cut */
 
 /*
- * Send assignments as they are, a line each. 0: sent, or nobody listens. -EAGAIN: the manager is behind; another
+ * Send assignments, one per line, as they are. 0: sent, or nobody listens. -EAGAIN: the manager lags behind; or another
  * -errno. Most callers ignore the result: what matters is sent again, or the manager notices that it is missing.
  */
 int notify_send(const char *assignments);
 
-/* "RELOADING=1" with the time that goes with it. To be followed by NOTIFY_READY. */
+/* "RELOADING=1" with its timestamp. To be followed by NOTIFY_READY. */
 int notify_reloading(void);
 
 /* What `systemctl status` shows: one line, escaped. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options as rows of a table. A row's value comes from its default, then the configuration file (where the program
- * reads one), then the environment, then the command line; each later one wins. Every value goes through the row's
- * bounds.
+ * Options as rows of a table. A row's value comes from its default, then the configuration file (if the program reads
+ * one), then the environment, then the command line; each later one wins. Every value is checked against the row's bounds.
  */
 #ifndef SLUICE_BASE_OPT_H
 #define SLUICE_BASE_OPT_H
@@ -23,7 +22,7 @@ enum opt_kind {
 	OPT_CHOICE,  /* unsigned: which one of `choices` */
 };
 
-/* A row is written with designated initialisers, and what it sets is a member of the program's one settings struct:
+/* A row is written with designated initialisers and sets a member of the program's single settings struct:
  *
  *   {.name = "lease", .kind = OPT_TIME_MS, .at = offsetof(struct settings, lease_ms), .def = "30s", ...}
  */
@@ -32,19 +31,19 @@ struct opt {
 	const char *name; /* "max-retries": --max-retries, and max_retries in a file; NULL ends the table */
 	char letter;      /* 'v' for -v, or 0 */
 	enum opt_kind kind;
-	const char *def;   /* as it would be written; NULL: leave the variable alone */
-	uint64_t min, max; /* of the number, or of the text's length in bytes; max 0: no bound */
-	const char *env;   /* an environment variable, or NULL */
-	const char *arg;   /* its name in the help: "BYTES"; NULL for flags */
-	const char *help;  /* NULL: not in the help, which fits a screen; the manual page has it */
-	size_t at;         /* where in the settings it is: a bool, const char *, uint64_t or unsigned, by kind */
+	const char *def;            /* as text; NULL: leave the member as it is */
+	uint64_t min, max;          /* of the number, or of the text's length in bytes; max 0: no bound */
+	const char *env;            /* an environment variable, or NULL */
+	const char *arg;            /* its name in the help: "BYTES"; NULL for flags */
+	const char *help;           /* NULL: not in the help, which must fit a screen; the manual page has it */
+	size_t at;                  /* offset of the member: a bool, const char *, uint64_t or unsigned, by kind */
 	const char *const *choices; /* the words of an OPT_CHOICE, NULL at their end */
 };
 
-/* In all of these, `settings` is the struct that `at` counts from. */
+/* In all of these, `settings` is the struct that `at` refers to. */
 
-/* Give all rows their defaults, or what their environment variables say, if not empty. -EINVAL with a reason that names
- * the row. */
+/* Set all rows to their defaults, or to their environment variables if not empty. -EINVAL with a reason that names the
+ * row. */
 int opt_defaults(const struct opt *table, void *settings, struct reason *why);
 int opt_environment(const struct opt *table, void *settings, struct reason *why);
 
@@ -53,16 +52,16 @@ int opt_environment(const struct opt *table, void *settings, struct reason *why)
 int opt_set(const struct opt *table, void *settings, const char *name, const char *value, struct reason *why);
 
 /*
- * Take the options out of argv up to "--": `argv` is left with the operands in their order and `ret_argc` says how
- * many. Options may stand before and after operands ("--name value", "--name=value", "-v", "-n5"). -EINVAL with a
- * reason. All of argv is looked at: a main() passes argc - 1 and argv + 1.
+ * Take the options out of argv up to "--": `argv` keeps the operands in their order and `ret_argc` is their number. Options
+ * may come before and after operands ("--name value", "--name=value", "-v", "-n5"). -EINVAL with a reason. All of argv is
+ * parsed: a main() passes argc - 1 and argv + 1.
  */
 int opt_command_line(const struct opt *table, void *settings, int argc, char **argv, int *ret_argc, struct reason *why);
 
-/* The rows of a table, aligned, a line each, for --help. */
+/* Print the rows of a table for --help, one per line, aligned. */
 void opt_print_help(const struct opt *table, FILE *out);
 
-/* The rows of a table as a line of usage, wrapped below the end of `head`: HEAD [-q | --quiet] [--store DIR] TAIL. */
+/* Print the rows as a usage line, wrapped and indented to the end of `head`: HEAD [-q | --quiet] [--store DIR] TAIL. */
 void opt_print_usage(const struct opt *table, const char *head, const char *tail, FILE *out);
 
 /* Parse one value as a row of that kind would. 0 or -EINVAL. */

@@ -2,7 +2,7 @@
 /*
  * The skeleton of all four programs: process set-up, options, verbs, --help, --version, the log level, the exit code.
  *
- * A program is a table. Its main.c is the manual, the rows, and one line:
+ * A program is a table. Its main.c consists of the manual, the rows and a main():
  *
  *   static const struct opt options[] = {
  *       {.name = "store", .kind = OPT_TEXT, .at = offsetof(struct settings, store), .def = "/var/lib/sluice", ...},
@@ -22,9 +22,9 @@
  *           return program_main(&commitd, &s, argc, argv);
  *   }
  *
- * The verb is the first operand; its options and those of the program may stand before and behind it. `program help
- * VERB` is `program VERB --help`. A verb without a name is what the program does when none is given; a program that has
- * no such verb says how it is used then.
+ * The verb is the first operand; its options and those of the program may come before and after it. `program help VERB` is
+ * `program VERB --help`. A verb without a name is what the program does when none is given; a program without such a verb
+ * then prints its usage.
  */
 #ifndef SLUICE_BASE_PROGRAM_H
 #define SLUICE_BASE_PROGRAM_H
@@ -32,7 +32,7 @@
 #include "common/base/log.h"
 #include "common/base/opt.h"
 
-/* What the skeleton itself looks at: the first member of every program's struct settings. */
+/* What the skeleton itself uses: the first member of every program's struct settings. */
 struct program_settings {
 	bool help, version;
 	unsigned log_level; /* an index into log_level_names */
@@ -53,12 +53,12 @@ struct program_settings {
 struct program;
 struct verb;
 
-/* What a verb is called with. */
+/* The arguments of a verb. */
 struct call {
 	const struct program *program;
 	const struct verb *verb;
-	void *settings; /* the program's struct, all read */
-	int argc;       /* operands; the verb is none of them */
+	void *settings; /* the program's struct, filled in */
+	int argc;       /* operands, without the verb */
 	char **argv;
 
 	/* For program_reread(). */
@@ -74,8 +74,8 @@ struct verb {
 	const char *usage;         /* its options and operands: "[OPTION...] REF" */
 	const char *summary;       /* a line */
 	const char *help;          /* more lines, or NULL */
-	const struct opt *options; /* besides the program's own, or NULL */
-	bool hides_globals;        /* its --help shows its own options alone */
+	const struct opt *options; /* in addition to the program's own, or NULL */
+	bool hides_globals;        /* its --help shows only its own options */
 	int operands_min;
 	int operands_max;                    /* or OPERANDS_ANY */
 	int (*run)(const struct call *call); /* returns the exit code, after a line that says why it is not 0 */
@@ -90,26 +90,26 @@ struct program {
 	size_t verbs_len;
 
 	/*
-	 * Each may be NULL. `read_file`: after the command line was read, so that it knows the file's name; the
+	 * Each may be NULL. `read_file`: called after the command line was read, so that it knows the file's name; the
 	 * environment and the command line override the file. -errno with a reason: exit code 78.
 	 */
 	int (*read_file)(void *settings, struct reason *why);
 	/* Whether the settings are consistent. -EINVAL with a reason: exit code 64. */
 	int (*check)(const void *settings, struct reason *why);
-	/* Before the verb: an exit code that is not 0 is the end. After it, and after stdout was flushed: the last word. */
+	/* Before the verb: an exit code other than 0 ends the program. After it, with stdout flushed: the final exit code. */
 	int (*begin)(const struct call *call);
 	int (*end)(const struct call *call, int code);
 };
 
 /*
- * A main(): returns the exit code. `settings` begins with struct program_settings and has the initial values of members
- * for which no row has a default.
+ * The body of a main(): returns the exit code. `settings` begins with struct program_settings and has initial values for
+ * the members for which no row has a default.
  */
 int program_main(const struct program *p, void *settings, int argc, char **argv);
 
 /*
- * For a daemon whose file may have changed: everything once more, as at the start, into other settings. The log level
- * follows. 0, or -errno with a reason; `settings` are half read then.
+ * For a daemon whose file may have changed: read everything again, as at start, into other settings. The log level follows.
+ * 0, or -errno with a reason; then `settings` are incomplete.
  */
 int program_reread(const struct call *call, void *settings, struct reason *why);
 

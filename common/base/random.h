@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Chance: for what must not be guessed or meet by accident, and to spread what would come at once.
+ * Random numbers: for what must not be guessed or collide, and to spread what would happen at the same time.
  *
  * A seam: another implementation can take the place of random.c when a program is linked.
  */
@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-/* All values alike, from the kernel's generator. Never fails, never blocks once the machine is up. */
+/* Uniform over all values, from the kernel's generator. Never fails, and never blocks once the machine is up. */
 uint32_t random_u32(void);
 uint64_t random_u64(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What people may see of a URL. Everything that prints, logs, stores for people or sends to them a URL, a source, or what
- * somebody gave for one, prints this of it.
+ * What people may see of a URL. All code that shows people a URL, a source, or what somebody passed as one (printed,
+ * logged, stored or sent) shows this form.
  */
 #ifndef SLUICE_BASE_SHOWN_H
 #define SLUICE_BASE_SHOWN_H
@@ -11,8 +11,8 @@
 #define SHOWN_SIZE 201 /* bytes, with the terminator */
 
 /*
- * Without the query and the fragment, which may be a signature, "***" for a user and a password, and cut behind "...". A
- * text that is not a URL, as without its scheme, is treated like one: it may be meant for one.
+ * Without query and fragment, which may be a signature; with "***" for user and password; and if too long, cut and ended
+ * with "...". A text that is not a URL, for example without a scheme, is treated as one: it may be meant as one.
  */
 void shown_of(struct span text, char ret_text[static SHOWN_SIZE]);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A borrowed view of bytes. It owns nothing, is not terminated, and lives as long as what it looks into.
+ * A borrowed view of bytes. It owns nothing, is not terminated, and is valid as long as the bytes that it refers to.
  */
 #ifndef SLUICE_BASE_SPAN_H
 #define SLUICE_BASE_SPAN_H
@@ -34,7 +34,7 @@ static inline bool span_eq(struct span a, struct span b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Whether a C string is one of a list that NULL ends. */
+/* Whether a C string is in a NULL-terminated list. */
 static inline bool str_is_one_of(const char *text, const char *const *list)
 {
 	while (*list && strcmp(*list, text) != 0)

@@ -22,7 +22,7 @@ struct descriptor {
 	char media_type[MEDIA_TYPE_MAX + 1];
 	struct digest digest;
 	uint64_t size;   /* bytes; at most INT64_MAX, or SIZE_UNKNOWN */
-	bool is_foreign; /* a layer of a non-distributable type with `urls`: a registry need not have it */
+	bool is_foreign; /* a layer of a non-distributable type with `urls`: the registry may not have it */
 	bool has_platform;
 	struct platform platform; /* normalised */
 };
@@ -30,11 +30,11 @@ struct descriptor {
 bool media_type_is_index(const char *media_type);
 bool media_type_is_manifest(const char *media_type);
 
-/* -EINVAL with a reason: no digest, no size, a size below 0 or not whole, a media type too long. A platform whose words
- * cannot be understood becomes unknown/unknown. */
+/* -EINVAL with a reason: no digest, no size, a size that is negative or not an integer, a media type that is too long. An
+ * invalid platform becomes unknown/unknown. */
 int descriptor_parse(const struct json_t *value, struct descriptor *ret_descriptor, struct reason *why);
 
-/* The caller owns the value; NULL when memory is out. */
+/* The caller owns the value; NULL: out of memory. */
 struct json_t *descriptor_to_json(const struct descriptor *d);
 
 #endif

@@ -36,7 +36,7 @@ const char *hash_name(enum hash_alg alg);
 /* The digest of some bytes in memory. */
 void digest_of(enum hash_alg alg, const void *data, size_t len, struct digest *ret_digest);
 
-/* What a hasher has seen so far, as a digest. */
+/* The digest of the bytes that a hasher has seen so far. */
 void digest_of_hasher(const struct hasher *h, enum hash_alg alg, struct digest *ret_digest);
 
 #endif

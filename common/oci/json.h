@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON by jansson, which only json.c includes. Parsing is strict: one value, no duplicate keys, valid UTF-8, no NUL byte,
- * a bounded depth, nothing behind it. The escapes \u0000 and those of half a surrogate pair, which RFC 8259 (section
- * 8.2) allows and no C string holds, become U+FFFD, as Go's encoding/json makes of the latter.
+ * JSON by jansson, which only json.c includes. Parsing is strict: one value with nothing after it, no duplicate keys, valid
+ * UTF-8, no NUL byte, a bounded depth. Escapes of NUL and of half a surrogate pair, which RFC 8259 (section 8.2) allows but
+ * a C string cannot hold, become U+FFFD; for the latter Go's encoding/json does the same.
  */
 #ifndef SLUICE_OCI_JSON_H
 #define SLUICE_OCI_JSON_H
@@ -14,7 +14,7 @@
 #include "common/base/reason.h"
 #include "common/base/span.h"
 
-#define JSON_DOCUMENT_MAX (4u << 20) /* bytes: manifests, indexes, credentials; what the distribution spec asks for */
+#define JSON_DOCUMENT_MAX (4u << 20) /* bytes: manifests, indexes, credentials; the limit in the distribution spec */
 #define JSON_DEPTH_MAX    64
 
 struct json_t; /* jansson's; a value is borrowed from its parent unless the prototype says that the caller owns it */
@@ -29,10 +29,10 @@ static inline void json_cleanup(struct json_t **value)
 /* -EINVAL with a reason (line and column), -EFBIG over JSON_DOCUMENT_MAX. The caller owns the value. */
 int json_parse(struct span text, struct json_t **ret_value, struct reason *why);
 
-/* The same with a limit of the caller's, in bytes. */
+/* The same with the caller's limit, in bytes. */
 int json_parse_long(struct span text, size_t max, struct json_t **ret_value, struct reason *why);
 
-/* Members of an object. NULL, or false, where it is absent or of another type. */
+/* Members of an object. NULL or false if the member is absent or has another type. */
 struct json_t *json_member(const struct json_t *object, const char *key);
 const char *json_member_text(const struct json_t *object, const char *key);
 bool json_member_u64(const struct json_t *object, const char *key, uint64_t *ret_value);
@@ -47,11 +47,11 @@ size_t json_len(const struct json_t *array);
 struct json_t *json_at(const struct json_t *array, size_t i);
 int json_remove_at(struct json_t *array, size_t i);
 
-/* Visit an object's members in their order; stop at the first non-zero answer and return it. */
+/* Visit an object's members in order; stop at the first non-zero result and return it. */
 int json_each(const struct json_t *object, int (*visit)(void *self, const char *key, const struct json_t *value),
 	      void *self);
 
-/* Building. The caller owns what _new returns, NULL when memory is out; _set and _append take `value` over, also on
+/* Building. The caller owns what _make returns, NULL: out of memory; _set and _append take ownership of `value`, also on
  * failure. */
 struct json_t *json_object_make(void);
 struct json_t *json_array_make(void);
@@ -62,7 +62,7 @@ int json_set_text(struct json_t *object, const char *key, const char *text);
 int json_set_u64(struct json_t *object, const char *key, uint64_t number);
 int json_set_bool(struct json_t *object, const char *key, bool value);
 
-/* Append the text to `out`, in one line and in ASCII: what is beyond it is escaped. 0 or -ENOMEM. */
+/* Append the text to `out`, as one line of ASCII: other characters are escaped. 0 or -ENOMEM. */
 int json_format(const struct json_t *value, struct buf *out);
 
 #endif

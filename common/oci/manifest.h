@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Image manifests and indexes (OCI image spec, manifest.md and image-index.md; Docker schema 2 and manifest lists). A
- * document that is both, or whose mediaType differs from the one it was served under, is refused (GHSA-5j5w-g665-5m35).
+ * document that is both, or whose mediaType differs from the one that it was served with, is refused
+ * (GHSA-5j5w-g665-5m35).
  */
 #ifndef SLUICE_OCI_MANIFEST_H
 #define SLUICE_OCI_MANIFEST_H
@@ -9,7 +10,7 @@
 #include "common/oci/descriptor.h"
 
 #define MANIFEST_ENTRIES_MAX 4096 /* layers of a manifest, manifests of an index */
-#define MANIFEST_NESTING_MAX 4    /* indexes in one another, above a manifest */
+#define MANIFEST_NESTING_MAX 4    /* nested indexes above a manifest */
 
 enum manifest_kind {
 	MANIFEST_IMAGE, /* entries: the config, then the layers in their order */
@@ -18,23 +19,23 @@ enum manifest_kind {
 
 struct manifest {
 	enum manifest_kind kind;
-	char media_type[MEDIA_TYPE_MAX + 1]; /* its own mediaType, else the one it was served under, else OCI's */
+	char media_type[MEDIA_TYPE_MAX + 1]; /* its own mediaType, else the one that it was served with, else OCI's */
 	struct descriptor *entries;          /* owned */
 	size_t entries_len;
 };
 
 /*
- * Parse a document. `came_as` is the media type that it was served or described under, NULL or empty if none; its
- * parameters are ignored, and so are application/json, application/octet-stream, binary/octet-stream and
- * text/plain. A manifest without layers, or an index or manifest whose list is null, has none.
- * -EINVAL with a reason, -EFBIG over JSON_DOCUMENT_MAX, -ENOMEM. Only on 0 there is something to release.
+ * Parse a document. `came_as` is the media type that it was served or described with, NULL or empty if none; its
+ * parameters are ignored, and so are application/json, application/octet-stream, binary/octet-stream and text/plain. A
+ * list that is null counts as empty, and so do missing layers.
+ * -EINVAL with a reason, -EFBIG over JSON_DOCUMENT_MAX, -ENOMEM. Only after 0 is there something to release.
  */
 int manifest_parse(struct span text, const char *came_as, struct manifest *ret_manifest, struct reason *why);
 void manifest_release(struct manifest *m);
 
 /*
- * The entry of an index that serves `want` best, the first of equals; NULL when none does. An entry without a platform
- * is taken only when there is no other; entries for the platform "unknown" (attestations) never are. Borrowed.
+ * The entry of an index that serves `want` best, the first of equals; NULL if none does. An entry without a platform is
+ * chosen only if there is no other; entries for the platform "unknown" (attestations) never are. Borrowed.
  */
 const struct descriptor *manifest_pick(const struct manifest *index, const struct platform *want);
 

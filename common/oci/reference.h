@@ -18,7 +18,7 @@
 struct reference {
 	char host[REFERENCE_HOST_MAX + 1]; /* "docker.io", "localhost:5000", "[::1]:5000" */
 	char name[REFERENCE_NAME_MAX + 1]; /* "library/alpine" */
-	char tag[REFERENCE_TAG_MAX + 1];   /* empty where only a digest was given */
+	char tag[REFERENCE_TAG_MAX + 1];   /* empty if only a digest was given */
 	bool has_digest;
 	struct digest digest;
 };
@@ -26,10 +26,10 @@ struct reference {
 /* -EINVAL with a reason that quotes the text. Neither tag nor digest given: the tag is "latest". */
 int reference_parse(struct span text, struct reference *ret_reference, struct reason *why);
 
-/* The full form, with host; what index.json calls the image. */
+/* The full form, with the host: the image's name in index.json. */
 void reference_format(const struct reference *r, char ret_text[static REFERENCE_TEXT_SIZE]);
 
-/* Docker Hub, as references have it; and whether a host is one of its names, by which people and files also call it. */
+/* Docker Hub's name in references; and whether a host is that or another name under which it is known. */
 #define DOCKER_HUB "docker.io"
 bool host_is_docker_hub(struct span host);
 

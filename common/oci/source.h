@@ -6,8 +6,8 @@
  *   manifest://HOST/NAME:TAG      a manifest by tag, or manifest://HOST/NAME@DIGEST by digest
  *   blob://HOST/NAME@DIGEST       a blob of a repository
  *
- * The last two leave it to fetchd how the registry is reached (scheme, mirrors, credentials): distribution spec,
- * "Pulling manifests" and "Pulling blobs".
+ * For the last two, fetchd decides how to reach the registry (scheme, mirrors, credentials): distribution spec, "Pulling
+ * manifests" and "Pulling blobs".
  */
 #ifndef SLUICE_OCI_SOURCE_H
 #define SLUICE_OCI_SOURCE_H
@@ -30,20 +30,19 @@ struct source {
 };
 
 /*
- * -EINVAL with a reason that quotes the text: another scheme, credentials in a URL (they would end up in the store and
- * in logs), control bytes or spaces, a blob without a digest, longer than SOURCE_MAX.
+ * -EINVAL with a reason that quotes the text: another scheme, credentials in a URL (they would end up in the store and in
+ * logs), control characters or spaces, a blob without a digest, more than SOURCE_MAX bytes.
  */
 int source_parse(struct span text, struct source *ret_source, struct reason *why);
 
 /*
- * Append a URL as somebody typed it in the form in which it can be a source: bytes beyond ASCII are escaped (RFC 3986, 2.5).
- * 0 or -ENOMEM.
+ * Append a URL that somebody typed, in the form of a source: non-ASCII bytes are escaped (RFC 3986, 2.5). 0 or -ENOMEM.
  */
 int source_of_typed(const char *url, struct buf *out);
 
 /*
- * The most bytes that content from a source may have: JSON_DOCUMENT_MAX for a manifest, which has to be parsed; INT64_MAX
- * for anything else. Any text will do.
+ * The size limit of content from a source: JSON_DOCUMENT_MAX for a manifest, which has to be parsed; INT64_MAX for anything
+ * else. `text` need not be valid.
  */
 uint64_t source_size_max(struct span text);
 

@@ -15,7 +15,7 @@
 struct names;
 
 /*
- * -EINVAL with a reason that names the file: not JSON, not an index. -EFBIG: over NAMES_INDEX_MAX. An absent file is an
+ * -EINVAL with a reason that names the file: not JSON, or not an index. -EFBIG: over NAMES_INDEX_MAX. A missing file is an
  * empty index.
  */
 int names_load(struct layout *l, struct names **ret_names, struct reason *why);
@@ -31,25 +31,26 @@ int names_find(const struct names *n, const char *name, struct descriptor *ret_d
 
 /*
  * Whether the name fits the annotation's character set (annotations.md, org.opencontainers.image.ref.name): components
- * with slashes between them, each beginning and ending with a letter or a digit. Beyond the grammar there, separators
- * may stand together ("a__b" is a repository's name), and "[::1]" may come first.
+ * separated by slashes, each beginning and ending with a letter or a digit. Beyond that grammar, separators may be adjacent
+ * ("a__b" is a valid repository name), and "[::1]" may come first.
  */
 bool name_is_valid(struct span name);
 
 /*
- * What an image lacks though it has a name: the digests of foreign layers, with commas between, as an annotation of its
- * entry.
+ * The annotation of an entry that lists what the image lacks although it has a name: the digests of foreign layers,
+ * separated by commas.
  */
 #define NAMES_LEFT_OUT_KEY "vnd.sluice.left-out"
 
 /*
- * Give a name to a descriptor, with what was left out (NULL or empty: nothing), or remove a name (-ENOENT: no entry has it). An entry that loses its name goes: what
- * another name, or another entry, points to stays. An entry that already gives the name to this content stays as it is.
+ * Give a name to a descriptor, with what was left out (NULL or empty: nothing), or remove a name (-ENOENT: no entry has
+ * it). An entry that loses its name is removed; all other entries stay. If an entry already gives this name to this content,
+ * nothing changes.
  */
 int names_set(struct names *n, const char *name, const struct descriptor *d, const char *left_out);
 int names_remove(struct names *n, const char *name);
 
-/* Append the document to `out`. -EFBIG: it is longer than names_load() would read; `out` is as it was. -ENOMEM. */
+/* Append the document to `out`. -EFBIG: longer than names_load() would read, and `out` is unchanged. -ENOMEM. */
 int names_format(const struct names *n, struct buf *out);
 
 #endif

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record of an ingest: what was requested, from where, and how far it got. On disk it is the text file `transfer`
- * of an ingest directory, one key=value a line, keys without a value left out:
+ * The record of an ingest: what was requested, from where, and how far it got. On disk it is the text file `transfer` in
+ * the ingest's directory, one key=value per line; keys without a value are left out:
  *
- *   ref=sha256:…                  the key under which it was requested
- *   source=blob://…               where from
- *   digest=sha256:…               what it must hash to
- *   size=N                        bytes in all
- *   media_type=… validator=…      as the server said
+ *   ref=sha256:…                  the key of the request
+ *   source=blob://…               where the content comes from
+ *   digest=sha256:…               the expected digest
+ *   size=N                        total bytes
+ *   media_type=… validator=…      as reported by the server
  *   started=2026-01-31T12:34:56Z
  *   attempt=N                     the number of the last order to fetchd; only grows
- *   orders=N                      how many orders there were
- *   restarts=N                    how often it went back to zero because of wrong or changed content
- *   sealed=sha256:…               all bytes are there and synced, and this is their digest
- *   failed=N error=…              why it rests: the number of its fail_class, and a line for people
- *   end=1                         the record is whole
+ *   orders=N                      the number of orders
+ *   restarts=N                    how often it started over because of wrong or changed content
+ *   sealed=sha256:…               all bytes have arrived and are synced, and this is their digest
+ *   failed=N error=…              why it stopped: the number of a fail_class, and a message for people
+ *   end=1                         the record is complete
  *
- * A change appends a whole record, and the last whole one counts: an append that was torn puts nothing at risk.
+ * A change appends a complete record, and the last complete one counts: a torn append does no harm.
  */
 #ifndef SLUICE_STORE_RECORD_H
 #define SLUICE_STORE_RECORD_H
@@ -39,31 +39,31 @@ struct record {
 	uint32_t restarts;
 	bool has_sealed;
 	struct digest sealed;
-	enum fail_class failed; /* FAIL_NONE unless it rests */
+	enum fail_class failed; /* FAIL_NONE unless it failed */
 	struct reason why;
 };
 
 /* All keys empty, unknown or zero. */
 void record_init(struct record *record);
 
-/* How many bytes of a file's text are whole records; what is behind them was torn. 0: there is none. */
+/* How many bytes of a file's text are complete records; the rest is a torn append. 0: there is none. */
 size_t record_whole_len(struct span text);
 
 /*
- * Read the last whole record of a file's text. -EINVAL with a reason: there is none, no ref, an unknown key, a value
- * out of bounds, a NUL; a ref that is a digest beside another expected digest. Only on 0 `ret_record` is filled.
+ * Read the last complete record of a file's text. -EINVAL with a reason: there is none, no ref, an unknown key, a value out
+ * of bounds, a NUL, or a ref that is a digest other than the expected one. `ret_record` is filled in only on 0.
  */
 int record_parse(struct span text, struct record *ret_record, struct reason *why);
 
 /*
  * The record of the ingest directory `dir_fd`, whose name is `id`. `ret_whole_len` (may be NULL): how many bytes of the
- * file are whole records. -ENOENT: no file. -EBADMSG: no valid record in it, or one of another ref. -EFBIG: longer than
- * a file of ours. Else -errno. Always with a reason; outputs are filled on 0 only. Takes no lock: beside a writer it is
- * the record of a moment ago.
+ * file are complete records. -ENOENT: no file. -EBADMSG: no valid record in it, or one of another ref. -EFBIG: longer than
+ * we ever write. Else -errno. Always with a reason; outputs are filled in only on 0. Takes no lock: beside a writer, the
+ * record may be out of date at once.
  */
 int record_load(int dir_fd, const char *id, struct record *ret_record, size_t *ret_whole_len, struct reason *why);
 
-/* Append a whole record as text to `out`. 0 or -ENOMEM. */
+/* Append a complete record as text to `out`. 0 or -ENOMEM. */
 int record_format(const struct record *record, struct buf *out);
 
 #endif

@@ -7,31 +7,31 @@
 
 #include "common/wire/message.h"
 
-/* The most bytes that a message takes, and the most without a payload. */
+/* The longest encoded message, and the longest without its payload. */
 #define MESSAGE_HEAD_MAX (16u << 10)
 #define MESSAGE_MAX      (MESSAGE_HEAD_MAX + CHUNK_PAYLOAD_MAX)
 
 enum decode_verdict {
 	DECODE_OK,
 	DECODE_SHORT,   /* ends inside a field, or before its header does */
-	DECODE_LONG,    /* bytes behind the last field */
+	DECODE_LONG,    /* bytes after the last field */
 	DECODE_MAGIC,   /* not a message of ours */
 	DECODE_VERSION, /* of another protocol version */
 	DECODE_TYPE,    /* an unknown type */
-	DECODE_BOUNDS,  /* a field outside its bounds: too long, empty where it may not be, a text with control bytes,
+	DECODE_BOUNDS,  /* a field outside its bounds: too long, empty but required, a text with control characters,
 			   ... */
 };
 
-/* How many bytes the message takes without its payload. The fields are within their bounds (asserted). */
+/* The encoded size of the message without its payload. The fields must be within their bounds (asserted). */
 size_t message_head_size(const struct message *m);
 
 /*
- * Write the message without its payload to `out`, which has room for message_head_size(). A CHUNK's payload goes right
- * behind it; `m->payload` is not read. Returns the bytes written.
+ * Write the message without its payload to `out`, which has room for message_head_size(). A CHUNK's payload must follow it
+ * directly; `m->payload` is not read. Returns the bytes written.
  */
 size_t message_encode_head(const struct message *m, uint8_t *out);
 
-/* Total and exact: every input is one verdict, and only DECODE_OK fills `ret_message`, with views into `bytes`. */
+/* Total and exact: every input has one verdict, and only DECODE_OK fills in `ret_message`, with views into `bytes`. */
 enum decode_verdict message_decode(struct span bytes, struct message *ret_message);
 
 /* "FETCH", "a field is out of bounds": for logs. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the stages count of themselves, each number defined once: `sluice metrics` and `sluice stats` show them. A stage
- * counts on its event loop's thread alone, into memory of its own, without a lock or a call; numbers are sent on
- * request (STATS), or, by fetchd, which takes no requests, now and then (COUNTS on `chunks`).
+ * The counters of the stages, each defined once: `sluice metrics` and `sluice stats` show them. A stage counts only on the
+ * thread of its event loop, in its own memory, without locks or system calls; it reports the counters on request (STATS),
+ * or, in the case of fetchd, which takes no requests, now and then (COUNTS on `chunks`).
  *
  *   total    only grows, from the start of the process
- *   gauge    how it is now; refreshed when it is told
+ *   gauge    the present value; refreshed before it is reported
  *   timer    how long something took: a histogram of TIMER_BUCKETS, then the sum in milliseconds
  */
 #ifndef SLUICE_WIRE_COUNTERS_H
@@ -16,7 +16,7 @@
 
 #define TIMER_BUCKETS   10 /* the last one has no upper bound */
 
-#define COUNTS_EVERY_MS 2000u /* fetchd sends its numbers at most this often, and only after a change */
+#define COUNTS_EVERY_MS 2000u /* fetchd sends its counters at most this often, and only after a change */
 #define TIMER(name)     name, name##_SUM = name + TIMER_BUCKETS
 
 enum counter {
@@ -110,17 +110,17 @@ enum counter_kind { COUNTER_TOTAL = 1, COUNTER_GAUGE, COUNTER_TIMER };
 
 struct counter_row {
 	enum counter_kind kind; /* 0: a slot of the timer before it */
-	const char *name;       /* of the family; a "_total" goes behind that of a total */
-	const char *labels;     /* as they are written between braces, or NULL */
+	const char *name;       /* of the family; "_total" is appended for a total */
+	const char *labels;     /* as written between the braces, or NULL */
 	const char *help;
 };
 
 extern const struct counter_row counter_rows[COUNTERS];
 
-/* The upper bound of a timer's bucket in milliseconds; of all but the last. */
+/* The upper bounds of a timer's buckets in milliseconds, except the last, which has none. */
 extern const uint64_t timer_bounds_ms[TIMER_BUCKETS - 1];
 
-/* This process's own numbers. */
+/* The counters of this process. */
 extern uint64_t counter_values[COUNTERS];
 
 static inline void count_add(enum counter c, uint64_t n)
@@ -133,16 +133,16 @@ static inline void count_set(enum counter c, uint64_t value)
 	counter_values[c] = value;
 }
 
-/* It took so long: one more in a bucket, and in the sum. */
+/* Add a duration to a timer: to its bucket and its sum. */
 void count_time(enum counter timer, uint64_t took_ms);
 
-/* The numbers that are a stage's: `ret_len` of them from the returned one on. */
+/* The counters of a stage: `ret_len` of them from the returned one on. */
 enum counter counters_of(enum stage_id stage, size_t *ret_len);
 
-/* The COUNTS that we tell of ourselves. Its views hold as long as `out` does. */
+/* Our own COUNTS message. Its views are valid as long as `out` is. */
 void counters_tell(const struct stage_self *self, uint8_t out[static COUNTS_MAX], struct message *ret_counts);
 
-/* Put the numbers of a COUNTS in their places in `values`; those that another version has not stay as they are. */
+/* Store the counters of a COUNTS message in `values`; those that a sender of another version lacks stay as they are. */
 void counters_decode(enum stage_id stage, struct span counts, uint64_t values[static COUNTERS]);
 
 #endif

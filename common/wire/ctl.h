@@ -4,19 +4,18 @@
  * stage answers `sluice`. This is the stage's side; ctl_client.h is the other.
  *
  *   client                              stage
- *     │ connect ─────────────────────────► │  who it is (SO_PEERCRED) is known from here on
- *     │ PING ────────────────────────────► │  which versions of the protocol it talks; answered by PONG
+ *     │ connect ─────────────────────────► │  the client's user (SO_PEERCRED) is known from now on
+ *     │ PING ────────────────────────────► │  which protocol versions the client understands; answered with PONG
  *     │ GET ─────────────────────────────► │  one request at a time: the next is not read before
  *     │ ◄──────────────────────── RECORD   │  this one is answered
  *     │ SUBSCRIBE ref ───────────────────► │  from the OK on, events about that ref; an empty ref: all
  *     │ ◄──────────────────── OK, RECORD…  │
  *
- * The socket lies in a directory that only the stage can write to, RUNTIME/STAGE/ctl: to be able to connect is the
- * right to ask.
+ * The socket RUNTIME/STAGE/ctl is in a directory that only the stage can write to. Whoever can connect may send requests.
  *
  * A stage never waits for a client. Unread messages wait in the socket and then in a queue of CTL_QUEUE_MAX; a client
  * that falls further behind gets ERROR with FAIL_AGAIN as its last message and is dropped. Bytes that are not a
- * message, or a message of an unsupported protocol version, are answered by ERROR with FAIL_USAGE and end only that
+ * message, or a message of an unsupported protocol version, are answered with ERROR and FAIL_USAGE and end only that
  * connection. Beyond CTL_CLIENTS_MAX, the user with the most connections loses the one that has been silent longest.
  *
  * A seam: another implementation can take the place of ctl.c when a program is linked.
@@ -38,19 +37,19 @@
 
 struct ctl;
 
-/* Who asks. */
+/* The client of a request. */
 struct ctl_asker {
-	uint64_t client; /* a number that is given once */
+	uint64_t client; /* a number that is never reused */
 	uid_t uid;
 };
 
 struct ctl_hooks {
 	/*
-	 * A request, borrowed for the call; PING and SUBSCRIBE are ctl's own. To be answered with ctl_answer(), now or
-	 * later.
+	 * A request, borrowed for the call; ctl handles PING and SUBSCRIBE itself. To be answered with ctl_answer(), now
+	 * or later.
 	 */
 	void (*request)(void *self, const struct ctl_asker *who, const struct message *m);
-	/* Fill in what the PONG says of the store: dev, ino, boot and text, which hold until the next call. */
+	/* Fill in what PONG says about the store: dev, ino, boot and text, which are valid until the next call. */
 	void (*describe)(void *self, struct message *pong);
 };
 
@@ -63,17 +62,17 @@ struct ctl_env {
 	void *self;
 };
 
-/* Bind and begin. `env` is copied, what it points to borrowed. 0, or -errno with a reason. NULL is fine to free. */
+/* Bind and start. `env` is copied, what it points to is borrowed. 0, or -errno with a reason. NULL is fine to free. */
 int ctl_new(const struct ctl_env *env, struct ctl **ret_ctl, struct reason *why);
 void ctl_free(struct ctl *c);
 
-/* Answer the request in hand of that client. One that is gone is fine. */
+/* Answer the pending request of that client. It is fine if the client is gone. */
 void ctl_answer(struct ctl *c, uint64_t client, const struct message *m);
 
 /* An event about `subject`, to all who subscribed to it or to all. */
 void ctl_publish(struct ctl *c, struct span subject, const struct message *m);
 
-/* The stage stops: requests that are not read yet are not read any more; what is in hand may still be answered. */
+/* The stage stops: no more requests are read; pending ones may still be answered. */
 void ctl_stop(struct ctl *c);
 
 #endif

@@ -3,7 +3,7 @@
  * A client of a stage's ctl socket (ctl.h): blocking, for commands. A connection serves either requests or events;
  * after a failure it is useless, and a new one is needed.
  *
- * A connect that succeeds is what "the stage runs" means.
+ * A stage counts as running if it accepts a connection.
  */
 #ifndef SLUICE_WIRE_CTL_CLIENT_H
 #define SLUICE_WIRE_CTL_CLIENT_H
@@ -14,7 +14,7 @@
 struct ctl_client;
 
 /*
- * Connect. 0. -ENOENT, -ECONNREFUSED: the stage does not run. -EAGAIN: it runs and its backlog is full; try again.
+ * Connect. 0. -ENOENT, -ECONNREFUSED: the stage does not run. -EAGAIN: it runs but its backlog is full; try again.
  * -EACCES: we may not connect. -ENAMETOOLONG or another -errno. Does not block.
  */
 int ctl_connect(const char *runtime_dir, enum stage_id stage, struct ctl_client **ret_client);
@@ -24,23 +24,24 @@ void ctl_disconnect(struct ctl_client *c); /* NULL is fine */
 int ctl_client_fd(const struct ctl_client *c);
 
 /*
- * Ask and wait for the answer, up to `timeout_ms`. 0: its views hold until the next call; it may be ERROR. -ETIMEDOUT;
- * -EPIPE: the stage is gone; -EBADMSG: what came is no message; another -errno.
+ * Send a request and wait for its answer, up to `timeout_ms`. 0: the answer, which may be ERROR; its views are valid until
+ * the next call. -ETIMEDOUT; -EPIPE: the stage is gone; -EBADMSG: what arrived is not a message; or another -errno.
  */
 int ctl_ask(struct ctl_client *c, const struct message *request, unsigned timeout_ms, struct message *ret_answer);
 
 /*
- * Send a request and do not wait for its answer, which comes between the events: SUBSCRIBE. Waits up to `timeout_ms`
- * for room. 0, -ETIMEDOUT or another -errno.
+ * Send a request without waiting for its answer, which then comes among the events: SUBSCRIBE. Waits up to `timeout_ms` for
+ * room. 0, -ETIMEDOUT or another -errno.
  */
 int ctl_send(struct ctl_client *c, const struct message *request, unsigned timeout_ms);
 
-/* The next event, or such an answer; waits up to `timeout_ms`, or until a signal. -EAGAIN: none came; else as above. */
+/* The next event or such an answer; waits up to `timeout_ms` or until a signal. -EAGAIN: none arrived; else as above. */
 int ctl_receive(struct ctl_client *c, unsigned timeout_ms, struct message *ret_event);
 
 /*
- * Ask who it is, and whether it talks our protocol. 0: `ret_pong`, whose views hold until the next call. -EPROTO: it
- * does not, or does not want us to; `why` says what it talks. Else as ctl_ask(), with a reason.
+ * Ask the stage which process it is and whether we have a protocol version in common. 0: `ret_pong`, whose views are valid
+ * until the next call. -EPROTO: we have none, or it refuses ours; `why` says what it understands. Else as ctl_ask(), with a
+ * reason.
  */
 int ctl_ping(struct ctl_client *c, enum stage_id stage, unsigned timeout_ms, struct message *ret_pong,
 	     struct reason *why);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same messages over stdin and stdout, each with its length in four big-endian bytes before it, for people who pipe
- * the stages by hand. Blocking.
+ * The same messages over stdin and stdout, each preceded by its length in four big-endian bytes, for shell pipelines.
+ * Blocking.
  */
 #ifndef SLUICE_WIRE_FRAME_H
 #define SLUICE_WIRE_FRAME_H
@@ -15,13 +15,13 @@ int frame_reader_new(int fd, struct frame_reader **ret_reader);
 void frame_reader_free(struct frame_reader *r);
 
 /*
- * Read the next message. 1: there is one, its views hold until the next call. 0: a clean end between two frames.
- * -ENODATA: the stream ends inside a frame. -EBADMSG: no frame of ours (`ret_verdict`, may be NULL, says why); the
- * stream is of no use any more. Another -errno: the read failed.
+ * Read the next message. 1: there is one; its views are valid until the next call. 0: a clean end between two frames.
+ * -ENODATA: the stream ends inside a frame. -EBADMSG: not a frame (`ret_verdict`, may be NULL, says why), and the rest of
+ * the stream cannot be read. Another -errno: the read failed.
  */
 int frame_read(struct frame_reader *r, struct message *ret_message, enum decode_verdict *ret_verdict);
 
-/* Write a message, its payload included, in one go. 0 or -errno (-EPIPE: nobody reads). */
+/* Write a message with its payload in one call. 0 or -errno (-EPIPE: nobody reads). */
 int frame_write(int fd, const struct message *m);
 
 #endif

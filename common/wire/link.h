@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One end of the conversation of two stages: a pipe in, a pipe out, and who is at the other side.
+ * One end of the conversation of two stages: an incoming pipe, an outgoing pipe, and who the peer is.
  *
- * A pipe loses what its peer had not received when it died, and tells nobody. So each process has an incarnation, and
- * says it with HELLO:
+ * When a peer dies, a pipe silently loses what the peer had not received. So each process has an incarnation and announces
+ * it in HELLO:
  *
- *   one end calls      HELLO every HELLO_AGAIN_MS until a HELLO comes back that names it: greeted. Connections that
- *                      stay silent are made anew meanwhile. When a connection breaks it calls again.
- *   the other answers  HELLO once when it starts, and one for each HELLO that it hears.
+ *   one end calls      HELLO every HELLO_AGAIN_MS until a HELLO comes back that names it: then it is greeted. Meanwhile,
+ *                      connections that stay silent are made anew. After a connection breaks it calls again.
+ *   the other answers  HELLO once when it starts, and one for each HELLO that it receives.
  *
- * After a HELLO everything may have to be sent again: the peer has only what it received on this connection. HELLO is
- * the link's own; every other message goes through the hooks, a bounded number in each turn of the loop.
+ * After a HELLO everything may have to be sent again: the peer has only what it received on this connection. The link
+ * handles HELLO itself; every other message goes to the hooks, a bounded number per turn of the loop.
  */
 #ifndef SLUICE_WIRE_LINK_H
 #define SLUICE_WIRE_LINK_H
@@ -28,20 +28,20 @@ enum link_role {
 
 struct link_hooks {
 	/*
-	 * A message, borrowed for the call. False: this end takes no such message; it is refused by name. May pause the
-	 * link.
+	 * A message, borrowed for the call. False: this end does not accept such a message; it is logged by name and
+	 * counted. May pause the link.
 	 */
 	bool (*take)(void *self, const struct message *m);
 	/*
-	 * What the peer should have is due again: a HELLO came, from another incarnation than before if `is_new`. An end that
-	 * calls is not told of a HELLO that repeats the one that greeted it.
+	 * A HELLO arrived, so everything that the peer should have is due again; `is_new`: from a new incarnation. Not called,
+	 * at the calling end, for a repetition of the HELLO that greeted it.
 	 */
 	void (*hello)(void *self, bool is_new);
-	/* Send what is due, until link_send() says no: after a HELLO, and when the pipe takes messages again. */
+	/* Send what is due until link_send() refuses: after a HELLO, and when the pipe accepts messages again. */
 	void (*flush)(void *self);
-	/* May be NULL. Of an end that calls and was greeted: a connection broke, what went out on it may be lost. */
+	/* May be NULL. At the calling end, once greeted: a connection broke, and what was sent on it may be lost. */
 	void (*lost)(void *self);
-	/* May be NULL. After each turn in which something was received. */
+	/* May be NULL. Called after each turn in which something was received. */
 	void (*turn)(void *self);
 };
 
@@ -53,34 +53,34 @@ struct link_env {
 	uint64_t incarnation;  /* our own */
 	const char *peer_name; /* "ingestd" */
 	enum counter refused;  /* counts the messages that were refused */
-	unsigned turn_max;     /* received in one turn; then other events have theirs */
+	unsigned turn_max;     /* messages received in one turn, before other events get their turn */
 	const struct link_hooks *hooks;
 	void *self;
 };
 
-/* Open both pipes and begin. `env` is copied, what it points to borrowed. 0 or -errno. NULL is fine to free. */
+/* Open both pipes and start. `env` is copied, what it points to is borrowed. 0 or -errno. NULL is fine to free. */
 int link_new(const struct link_env *env, struct link **ret_link);
 void link_free(struct link *l);
 
 /*
- * Send a message without a payload. 0. -EAGAIN: not now, and `flush` will be called when it is worth another try; an end
- * that calls sends nothing until it is greeted, because whoever greets it may have to be told everything then.
- * Another -errno, which has been logged: as good as never.
+ * Send a message without a payload. 0. -EAGAIN: not now; `flush` will be called when another try may succeed. The calling
+ * end sends nothing until it is greeted, because then the peer may have to be told everything anyway. Another -errno is
+ * permanent in practice, and has been logged.
  */
 int link_send(struct link *l, const struct message *m);
 
-/* Receive nothing more until it is resumed; also from `take`, after that message. */
+/* Receive nothing more until link_resume(). May be called from `take`: then that message is the last. */
 void link_pause(struct link *l);
 void link_resume(struct link *l);
 
-/* Log and count a whole but useless message, as when `take` returns false. */
+/* Log and count a valid but useless message, as when `take` returns false. */
 void link_refuse(struct link *l, const char *what);
 
-/* The peer's incarnation, 0 before the first HELLO; how often it was found to be another one. */
+/* The peer's incarnation, 0 before the first HELLO; how often it has changed. */
 uint64_t link_peer(const struct link *l);
 uint64_t link_restarts(const struct link *l);
 
-/* Whether the present peer has named our incarnation. */
+/* Whether the current peer has named our incarnation. */
 bool link_is_greeted(const struct link *l);
 
 /* How many processes are connected to either pipe. */

@@ -17,24 +17,24 @@
  *     │ ◄──────────────────┼──────────────────────────────┼──────────────────────── OK │
  *
  * Starting, in any order: fetchd calls ingestd (HELLO on `chunks`), and ingestd calls commitd (HELLO on `seals`), with
- * its own incarnation and the last one that it heard of the other, 0 at first, and again every HELLO_AGAIN_MS until the
- * other has answered with a HELLO that names it (on `orders`, on `receipts`). ingestd answers every HELLO with its own
- * and with all that fetchd should have in hand, and once commitd has named it, sends all seals that have no receipt: what
- * a dead incarnation had counts as lost, and so does what went into a dying pipe. A HELLO of another ingestd makes fetchd
- * drop every transfer that the former one ordered.
+ * its own incarnation and the last one that it heard from its peer, 0 at first, and again every HELLO_AGAIN_MS until the
+ * peer has answered with a HELLO that names it (on `orders`, on `receipts`). ingestd answers every HELLO with its own and
+ * with all orders that fetchd should have, and once commitd has named it, sends all seals without a receipt: what a dead
+ * incarnation had counts as lost, and so does what was sent into a dying pipe. On the HELLO of a new ingestd, fetchd drops
+ * every transfer that the previous one ordered.
  *
  * Attempts grow over all transfers of an ingestd. Offsets drive everything: ingestd takes a CHUNK only under the
- * current attempt and at exactly its own offset; what is below is a duplicate and dropped, what is above is a gap and
- * ordered again. A FETCH with a higher attempt replaces the transfer of that ref; one with the attempt in hand is a
- * repetition and changes nothing.
+ * current attempt and at exactly its own offset; below that it is a duplicate and dropped, above that there is a gap, and
+ * the rest is ordered again. A FETCH with a higher attempt replaces the transfer of that ref; one with the same attempt is
+ * a repetition and changes nothing.
  *
  * Bytes: "SL", a version, a type, then the fields in the order of the table in codec.c, fixed-width big-endian; a text
- * is its length in two bytes and that many bytes; a payload is the rest. A pipe and a ctl socket carry a message as it
- * is; on stdin and stdout a length in four bytes goes before it (frame.h).
+ * is its length in two bytes and that many bytes; a payload is the rest. A pipe and a ctl socket carry a message as it is;
+ * on stdin and stdout it is preceded by its length in four bytes (frame.h).
  *
- * Versions: HELLO, PING and PONG say which versions of the protocol their sender understands. These three and ERROR
- * keep their fields in all versions to come, so that a peer of another version can be told so. We understand every
- * message of a version within our range.
+ * Versions: HELLO, PING and PONG say which versions of the protocol their sender understands. These three and ERROR keep
+ * their fields in all future versions, so that a peer of another version can be told so. We understand every message of a
+ * version within our range.
  */
 #ifndef SLUICE_WIRE_MESSAGE_H
 #define SLUICE_WIRE_MESSAGE_H
@@ -46,14 +46,14 @@
 #define WIRE_TALK_MIN    2 /* the lowest that we support */
 #define WIRE_VERSION_MIN 1 /* the lowest that we read: saved frames */
 
-/* Messages of 64 KiB to 256 KiB go fastest through a socket, and a process that is killed has a few of them in hand. */
+/* Messages of 64 KiB to 256 KiB are fastest through a socket, and a killed process loses only a few of them. */
 #define CHUNK_PAYLOAD_MAX (256u << 10)
 #define TEXT_MAX          (REASON_MAX - 1)
 #define HELLO_AGAIN_MS    100u
 #define VERSION_TEXT_MAX  32    /* of a program's version */
 #define BOOT_TEXT_MAX     32    /* a boot id in hex digits */
 #define COUNTS_MAX        2048  /* bytes; numbers of eight (counters.h) */
-#define BEAT_EVERY_MS     2000u /* a live transfer that sends no chunk says so this often */
+#define BEAT_EVERY_MS     2000u /* a live transfer that sends no chunks sends BEAT this often */
 
 enum message_type {
 	/* orders: ingestd → fetchd; HELLO also fetchd → ingestd on chunks, and between ingestd and commitd */
@@ -63,17 +63,18 @@ enum message_type {
 	MSG_CANCEL = 3, /* ref, attempt: stop; nothing more is sent for it */
 
 	/* chunks: fetchd → ingestd */
-	MSG_OPENED = 4,    /* ref, attempt, offset, size, digest, media_type, validator: it is valid, bytes follow */
-	MSG_CHUNK = 5,     /* ref, attempt, offset, payload */
-	MSG_END = 6,       /* ref, attempt, size: the body is complete and this long in all */
-	MSG_FAIL = 7,      /* ref, attempt, fail_class, http_status, text: fetchd gave up */
-	MSG_BEAT = 8,      /* ref, attempt, until_s, text: alive; what it waits for, and until when if that is known */
-	MSG_RESOLVED = 25, /* ref, attempt, digest, media_type: what the tag names; the order ends with it. A registry
-			      that does not say it without sending the manifest sends that, from OPENED on */
+	MSG_OPENED = 4, /* ref, attempt, offset, size, digest, media_type, validator: a valid answer; bytes follow */
+	MSG_CHUNK = 5,  /* ref, attempt, offset, payload */
+	MSG_END = 6,    /* ref, attempt, size: the content is complete and has this size */
+	MSG_FAIL = 7,   /* ref, attempt, fail_class, http_status, text: fetchd gave up */
+	MSG_BEAT = 8,   /* ref, attempt, until_s, text: alive; what it waits for, and until when if known */
+	MSG_RESOLVED =
+	    25, /* ref, attempt, digest, media_type: what the tag names, and the end of the order. If HEAD does
+			      not tell, fetchd sends the manifest instead, from OPENED on */
 
 	/* seals: ingestd → commitd */
 	MSG_SEALED = 9, /* ref, digest, size, provenance, ino, mtime_ns: all bytes are in the ingest's data, which is
-			   this very file, read-only and synced; ino 0: the data had moved to its name already */
+			   this very file, read-only and synced; ino 0: the data has been moved already */
 
 	/* receipts: commitd → ingestd */
 	MSG_COMMITTED = 10, /* ref, digest: named, durably */
@@ -83,51 +84,51 @@ enum message_type {
 	MSG_GET = 12,    /* ref, source, expected, size: start, join or resume; answered by RECORD or ERROR */
 	MSG_STATUS = 13, /* ref: RECORD, or ERROR with FAIL_NOT_FOUND */
 	MSG_NEXT = 14,   /* ref, may be empty: the RECORD after it in byte order; at the end FAIL_NOT_FOUND */
-	MSG_ABORT = 15,  /* ref: drop the ingest; OK also when there is none */
+	MSG_ABORT = 15,  /* ref: drop the ingest; OK even if there is none */
 	MSG_RESET = 16,  /* ref: drop its bytes and digest state, keep the ref; RECORD or ERROR */
 
 	/* commitd's ctl: sluice → commitd */
 	MSG_SET_NAME = 17, /* name, digest, media_type, size, platform: OK once durable; all content must be stored */
-	MSG_REMOVE_NAME = 18, /* name: OK, also when nobody had it */
+	MSG_REMOVE_NAME = 18, /* name: OK even if it does not exist */
 
 	/* both ctl sockets */
-	MSG_PING = 19, /* lowest, highest, version: answered by PONG */
-	MSG_PONG = 20, /* incarnation, dev, ino, started, updated, version, boot, text, lowest, highest: whose store it
-			  is; text: its path */
-	MSG_SUBSCRIBE = 28, /* ref: events about it, or about all where it is empty, come from the OK on. At commitd
+	MSG_PING = 19, /* lowest, highest, version: answered with PONG */
+	MSG_PONG = 20, /* incarnation, dev, ino, started, updated, version, boot, text, lowest, highest: which store it
+			  serves; text: its path */
+	MSG_SUBSCRIBE = 28, /* ref: events about it follow after the OK, or about all refs if it is empty. For commitd
 			       the ref is a name */
-	MSG_STATS = 26,     /* stage: its numbers as COUNTS, or ERROR with FAIL_UNAVAILABLE: fetchd is not there */
-	MSG_COUNTS = 27,    /* stage, incarnation, started, updated, version, counts: what it counted; also on chunks */
+	MSG_STATS = 26,     /* stage: answered with COUNTS, or ERROR with FAIL_UNAVAILABLE if fetchd is not connected */
+	MSG_COUNTS = 27,    /* stage, incarnation, started, updated, version, counts: its counters; also on chunks */
 	MSG_OK = 21,
 	MSG_ERROR = 22, /* fail_class, text */
 
-	/* answers and events of ingestd's ctl; `attempt` is how many orders there were */
+	/* answers and events of ingestd's ctl; `attempt` is the number of orders so far */
 	MSG_RECORD = 23, /* ref, state, offset, size, digest, media_type, started, updated, attempt, rate, rehashed,
 			    until, fail_class, text */
 
 	/* events of commitd's ctl */
-	MSG_NAMED = 24, /* name, digest: the name now points there; an empty digest: it is gone */
+	MSG_NAMED = 24, /* name, digest: the name now refers to it; empty digest: the name was removed */
 };
 #define MESSAGE_TYPE_MAX 28
 
 enum stage_id { STAGE_FETCHD = 1, STAGE_INGESTD, STAGE_COMMITD }; /* the numbers go over the wire */
 
-enum provenance {                          /* how the bytes of a sealed ingest came to be there: bits */
+enum provenance {                          /* how the bytes of a sealed ingest were written: bits */
 		  PROVENANCE_MENDED = 1,   /* a restart found a record that did not match the file */
-		  PROVENANCE_REBOOTED = 2, /* some bytes crossed a reboot */
+		  PROVENANCE_REBOOTED = 2, /* some bytes were written before a reboot */
 		  PROVENANCE_MASK = 3,
 };
 
 /*
- * A message in the program's hands. Spans are borrowed: from the caller when encoding, from the received bytes when
- * decoded. A field that the type does not have is empty or 0. Digests may be empty where they are not known.
+ * A decoded message. Spans are borrowed: from the caller when encoding, from the received bytes when decoded. A field that
+ * the type does not have is empty or 0. Digests may be empty if unknown.
  */
 struct message {
 	enum message_type type;
-	uint8_t protocol;        /* the version it was written in; 0: to be written in ours */
+	uint8_t protocol;        /* the version that it was written in; 0: write it in ours */
 	uint8_t lowest, highest; /* the versions that its sender understands */
 	uint64_t incarnation;    /* unique per start of a process; never 0 */
-	uint64_t peer;           /* the incarnation of the other side that was last heard of, or 0 */
+	uint64_t peer;           /* the last incarnation heard from the peer, or 0 */
 	struct span ref;
 	uint64_t attempt;
 	struct span source;
@@ -143,15 +144,15 @@ struct message {
 	uint8_t state;        /* enum transfer_state */
 	uint8_t fail_class;   /* enum fail_class */
 	uint8_t provenance;   /* bits of enum provenance */
-	uint8_t restarts;     /* how often the bytes proved wrong, or changed */
-	uint16_t http_status; /* 0 where there was no answer */
+	uint8_t restarts;     /* how often the bytes turned out wrong or had changed */
+	uint16_t http_status; /* 0: there was no answer */
 	uint64_t started_s;   /* wall clock, as are updated_s and until_s */
 	uint64_t updated_s;
 	uint64_t until_s;  /* 0: not known */
-	uint64_t rate;     /* bytes a second, smoothed */
+	uint64_t rate;     /* bytes per second, smoothed */
 	uint64_t rehashed; /* bytes that restarts hashed again, over the life of the ingest */
 	uint64_t dev, ino;
-	uint64_t mtime_ns; /* of the sealed file: content that was written after the seal is not what was sealed */
+	uint64_t mtime_ns; /* of the sealed file: bytes written after the seal are not what was sealed */
 	struct span text;  /* for a person */
 	struct span version;
 	struct span boot;

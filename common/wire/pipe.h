@@ -3,7 +3,8 @@
  * The pipes that carry the data between the stages: nanomsg sockets in the runtime directory. Only pipe.c knows
  * nanomsg. Nothing here blocks. One thread of a process uses them.
  *
- * What a send accepted is lost when either end dies before it was received, so a sender must be able to repeat it.
+ * A message that was accepted for sending is lost if either end dies before it is received, so a sender must be able to
+ * repeat it.
  *
  * A seam: tests/unit/stand_in_pipe.h can take the place of pipe.c when a program is linked.
  */
@@ -13,8 +14,8 @@
 #include "common/wire/codec.h"
 
 /*
- * A socket lies in a directory of the process that binds it (stage.h): ingestd's for fetchd, commitd's for ingestd. So
- * fetchd cannot replace a socket that ingestd or commitd binds.
+ * A socket is in a directory of the process that binds it (stage.h): ingestd's for fetchd, commitd's for ingestd. So fetchd
+ * cannot replace a socket that ingestd or commitd binds.
  */
 enum pipe_name {
 	PIPE_ORDERS,   /* ingestd binds and pushes, fetchd pulls */
@@ -28,26 +29,25 @@ enum pipe_end {
 	PIPE_PULL,
 };
 
-/* "orders": the name of its socket, below whatever directory it is in. */
+/* "orders": the file name of its socket. */
 const char *pipe_name_text(enum pipe_name name);
 
 struct pipe;
 
 /*
- * Open one end; whether it binds or connects follows from the table above. A connecting end reconnects by itself for
- * ever. -ENAMETOOLONG: the directory is too long for a socket; -EPERM: the directory of the socket is not ours alone;
- * -ENOMEM, -EMFILE, -EACCES, ... A binding end makes that directory if it is not there.
+ * Open one end; whether it binds or connects follows from the table above. A connecting end reconnects by itself for ever;
+ * a binding end creates the directory of the socket if necessary. -ENAMETOOLONG: the path is too long for a socket; -EPERM:
+ * the directory of the socket is not ours alone; -ENOMEM, -EMFILE, -EACCES, ...
  */
 int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, struct pipe **ret_pipe);
 
-/* NULL is fine. A bound socket's file goes too. */
+/* NULL is fine. Also removes the file of a bound socket. */
 void pipe_close(struct pipe *p);
 
 /*
- * For a connecting end that hears nothing from a peer that should be there: give up its connection and make it anew.
- * nanomsg never notices that the other end of a connection died in the middle of the handshake (about one in 300 kills
- * in a peer's first milliseconds). What was sent on it and not received is lost. 0 or -errno; to be asked for again
- * then.
+ * For a connecting end that hears nothing from a peer that should be there: drop its connection and make a new one. nanomsg
+ * never notices that the other end of a connection died in the middle of the handshake (about one in 300 kills in a peer's
+ * first milliseconds). What was sent on it and not received is lost. 0, or -errno: call it again later.
  */
 int pipe_renew(struct pipe *p);
 
@@ -55,24 +55,24 @@ int pipe_renew(struct pipe *p);
 bool pipe_connects(const struct pipe *p);
 
 /*
- * Descriptors for an event loop or poll(2), readable while something can be received, or sent. Level-triggered; never
- * read from them. -1 where the end cannot do that.
+ * Descriptors for an event loop or poll(2), readable while something can be received, or sent. Level-triggered; never read
+ * from them. -1 if the end does not receive, or send.
  */
 int pipe_receive_fd(const struct pipe *p);
 int pipe_send_fd(const struct pipe *p);
 
 /*
- * Take the next message. -EAGAIN: none. -EBADMSG: bytes came that are no message (`ret_verdict`, may be NULL, says
- * why); they are gone, go on. On 0 the views of `ret_message` hold until the next receive on this pipe or its close.
+ * Receive the next message. -EAGAIN: none. -EBADMSG: bytes arrived that are not a message (`ret_verdict`, may be NULL, says
+ * why); they are discarded, so just continue. On 0 the views of `ret_message` are valid until the next receive on this pipe
+ * or its close.
  */
 int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdict *ret_verdict);
 
-/* Send a message without a payload. -EAGAIN: no peer, or it is not taking any now. */
+/* Send a message without a payload. -EAGAIN: no peer, or it accepts none now. */
 int pipe_send(struct pipe *p, const struct message *m);
 
 /*
- * How many connections broke so far. What was sent on one and not received is lost; when the number grows, a sender
- * knows that some may be.
+ * How many connections have broken so far. When the number grows, messages that were sent but not received may be lost.
  */
 uint64_t pipe_losses(const struct pipe *p);
 
@@ -80,8 +80,8 @@ uint64_t pipe_losses(const struct pipe *p);
 unsigned pipe_peers(const struct pipe *p);
 
 /*
- * A CHUNK without copying: get a message with room for some bytes of payload behind the encoded head, fill `payload`,
- * send `payload_len` bytes of it.
+ * A CHUNK without copying: get a message with room for a payload after the encoded head, fill in `payload`, send
+ * `payload_len` bytes of it.
  */
 struct chunk {
 	uint8_t *payload;
@@ -91,9 +91,9 @@ struct chunk {
 	size_t head_len;
 };
 
-/* `head` is a CHUNK with its payload empty. 0 or -ENOMEM; the caller owns the chunk until it is sent or freed. */
+/* `head` is a CHUNK with an empty payload. 0 or -ENOMEM; the caller owns the chunk until it is sent or freed. */
 int pipe_chunk_new(const struct message *head, size_t room, struct chunk *ret_chunk);
-/* 0: the chunk is gone (`c` is cleared). -EAGAIN: still the caller's, cut to its length: no byte can be added to it. */
+/* 0: sent, and `c` is cleared. -EAGAIN: the caller still owns it; it is cut to its length, so no bytes can be added. */
 int pipe_chunk_send(struct pipe *p, struct chunk *c);
 void pipe_chunk_free(struct chunk *c);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an ingest makes durable: durable checkpoints, the seal, and before them the space for it all. A job is a
- * snapshot; it runs on a worker thread (or in place, for ingestd put) while the ingest goes on appending, and reads
- * nothing of it that changes meanwhile.
+ * How an ingest becomes durable: durable checkpoints, the seal, and before them the space for all of it. A job is a
+ * snapshot; it runs on a worker thread (for ingestd put, in place) while the ingest continues to append, and reads
+ * nothing of the ingest that changes meanwhile.
  */
 #ifndef SLUICE_INGESTD_DISK_SYNC_H
 #define SLUICE_INGESTD_DISK_SYNC_H
@@ -13,8 +13,8 @@
 enum sync_kind {
 	SYNC_NONE,       /* no job */
 	SYNC_CHECKPOINT, /* fdatasync(data), then a durable slot, then fdatasync(checkpoint) */
-	SYNC_SEAL,       /* chmod 0444 and fsync(data); nothing writes to the data any more */
-	SYNC_RESERVE,    /* ask the file system for the space of the whole content; only -ENOSPC and its like fail */
+	SYNC_SEAL,       /* chmod 0444 and fsync(data); nothing writes to the data after that */
+	SYNC_RESERVE,    /* allocate the space of the whole content; fails only with -ENOSPC and the like */
 };
 
 struct sync_job {
@@ -31,13 +31,13 @@ struct sync_job {
 	bool poisoned; /* a sync failed: the ingest must be rolled back and its descriptors not synced again */
 };
 
-/* Take a snapshot of the ingest as it is. Followed by sync_run() and sync_finish(), always. */
+/* Take a snapshot of the ingest. sync_run() and sync_finish() must follow. */
 void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in);
 
-/* Do it. Blocks on the disk. `work.run` of a prepared job calls this too. */
+/* Run the job. Blocks on the disk. `work.run` of a prepared job calls this too. */
 void sync_run(struct sync_job *job);
 
-/* Tell the ingest what is durable now. On the thread that owns the ingest. Returns the job's result. */
+/* Tell the ingest what is durable now, on the thread that owns it. Returns the job's result. */
 int sync_finish(struct sync_job *job);
 
 #endif

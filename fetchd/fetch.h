@@ -17,14 +17,14 @@ struct fetch_order {
 	uint64_t offset;       /* bytes that have arrived already */
 	uint64_t size;         /* or SIZE_UNKNOWN */
 	struct span expected;  /* a digest, or empty */
-	struct span validator; /* of what is there, or empty */
+	struct span validator; /* of the bytes that have arrived, or empty */
 	bool checked;          /* the bytes will be compared with a digest, even if `expected` is empty */
-	uint32_t suspects;     /* of former tries, by fetch_served(): those whose bytes were wrong are asked last */
-	bool resolve;          /* of a manifest by tag without `expected` only RESOLVED is wanted, if it can be had */
+	uint32_t suspects; /* from earlier tries, as of fetch_served(): those that sent wrong bytes are asked last */
+	bool resolve;      /* for a manifest by tag without `expected`: send only RESOLVED, if possible */
 };
 
 struct fetch_hooks {
-	/* The last message has left the outlet, or there never will be one: free the transfer. */
+	/* The last message has been sent, or never will be: free the transfer. */
 	void (*done)(void *self, struct fetch *f);
 };
 
@@ -32,13 +32,13 @@ struct fetch_hooks {
 int fetch_new(struct fetcher *env, const struct fetch_order *order, const struct fetch_hooks *hooks, void *self,
 	      struct fetch **ret_fetch);
 
-/* Begin; `done` may be called from within. */
+/* Start; `done` may be called from within. */
 void fetch_start(struct fetch *f);
 
-/* In any state: nothing more is sent. NULL is fine. */
+/* In any state; nothing more is sent. NULL is fine. */
 void fetch_free(struct fetch *f);
 
-/* Say a BEAT, unless a message went out within the last BEAT_EVERY_MS. */
+/* Send a BEAT, unless a message was sent within the last BEAT_EVERY_MS. */
 void fetch_beat(struct fetch *f);
 
 /* Count it as busy, in line or waiting (counters.h). */
@@ -47,7 +47,7 @@ void fetch_count(const struct fetch *f);
 /* In `done`: FAIL_NONE after END, else the class of the FAIL. */
 enum fail_class fetch_outcome(const struct fetch *f);
 
-/* Who brought bytes, or a digest, so far: bits for the registry's mirrors and the registry itself. */
+/* Who has sent bytes, or a digest, so far: bits for the registry's mirrors and the registry itself. */
 uint32_t fetch_served(const struct fetch *f);
 
 #define FETCH_ALL_MIRRORS UINT32_C(0xff) /* among them */

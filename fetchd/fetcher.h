@@ -18,18 +18,18 @@ struct fetcher {
 	struct http *http;
 	struct hosts *hosts;
 	struct passes *passes;
-	struct sink *sink;       /* where everything goes; made by the opener of the fetcher, closed with it */
-	struct window_room room; /* for what comes ahead of its turn */
+	struct sink *sink; /* where all output goes; made by the caller of fetcher_open(), closed with the fetcher */
+	struct window_room room; /* for bytes that arrive ahead of their turn */
 	struct bucket bucket;    /* of all bytes */
 };
 
 /* `f` is all zero; loop and settings are borrowed. 0 or -ENOMEM. */
 int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *settings);
 
-/* Keep nothing that was learned or made under the settings so far. 0, or -ENOMEM: connections may be kept. */
+/* Forget everything that was learned or made under the settings so far. 0, or -ENOMEM: connections may be kept. */
 int fetcher_forget(struct fetcher *f);
 
-/* All transfers are gone before. Fit for one of zeros or half-made. */
+/* All transfers must be gone. May be called for one that is all zero or half-made. */
 void fetcher_close(struct fetcher *f);
 
 #endif

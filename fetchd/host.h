@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is known of each origin: how many exchanges run with it, whether it ever answered, whether it serves ranges, and
+ * What is known about each origin: how many exchanges run with it, whether it ever answered, whether it serves ranges, and
  * how fast it may send to us.
  */
 #ifndef SLUICE_FETCHD_HOST_H
@@ -11,7 +11,7 @@
 #include "fetchd/bucket.h"
 #include "fetchd/http/url.h"
 
-#define HOSTS_MAX 128 /* origins remembered; the idle ones give way to new ones */
+#define HOSTS_MAX 128 /* origins remembered; new ones replace idle ones */
 
 struct hosts;
 
@@ -20,7 +20,7 @@ struct hosts;
  * as one of the host's connections until turn_end().
  */
 struct turn {
-	void (*go)(void *self); /* called when a waiting turn has become a holding one */
+	void (*go)(void *self); /* called when a waiting turn becomes a holding one */
 	void *self;
 	struct host *host; /* NULL while idle */
 	bool holding;
@@ -31,33 +31,33 @@ struct host {
 	struct origin origin;
 	unsigned holding;
 	bool used;
-	bool answered;               /* some HTTP response ever came from it */
+	bool answered;               /* it has sent an HTTP response */
 	uint64_t ranges_off_till_ms; /* monotonic: it mishandled ranges */
 	struct bucket bucket;        /* of all bytes received on its turns */
-	TAILQ_HEAD(, turn) line;     /* the longest waiting is first */
+	TAILQ_HEAD(, turn) line;     /* the one that has waited longest is first */
 };
 
 int hosts_new(struct hosts **ret_hosts);
 void hosts_free(struct hosts *hs);
 
 /*
- * Take a turn with the host of `origin`, of which `limit` may be held at a time. 1: holding. 0: waiting, `go` will be
- * called. -EAGAIN: more than HOSTS_MAX origins in use. `turn->host` is set on 0 and 1.
+ * Take a turn with the host of `origin`, of which at most `limit` may be held at a time. 1: holding. 0: waiting, and `go`
+ * will be called. -EAGAIN: more than HOSTS_MAX origins are in use. `turn->host` is set on 0 and 1.
  */
 int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t);
 
 /* The same without waiting, for an optional connection. False: the host's limit is reached, or others wait. */
 bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t);
 
-/* It mishandles ranges: none are asked of it before `till_ms` (monotonic). Forgotten with the host. */
+/* It mishandles ranges: request none before `till_ms` (monotonic). Forgotten with the host. */
 void host_ranges_off(struct hosts *hs, const struct origin *origin, uint64_t till_ms);
 bool host_ranges_allowed(struct hosts *hs, const struct origin *origin, uint64_t now_ms);
 
-/* Some HTTP response came: the host exists. Remembered, and asked for, while the turn is holding. */
+/* An HTTP response arrived, so the host exists. To be called only while the turn is holding. */
 void turn_note_answer(struct turn *t);
 bool turn_has_answered(const struct turn *t);
 
-/* Give it back, in any state; idle is fine. The first in line takes over, its `go` called from here. */
+/* Give the turn back, in any state; idle is fine. The first in line takes over, and its `go` is called from here. */
 void turn_end(struct turn *t);
 
 #endif

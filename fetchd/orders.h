@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pipe in: FETCH and CANCEL from ingestd, and a table of the transfers that it ordered. The rules are in
+ * The incoming pipe: FETCH and CANCEL from ingestd, and the table of transfers that it ordered. The rules are in
  * common/wire/message.h.
  */
 #ifndef SLUICE_FETCHD_ORDERS_H
@@ -13,7 +13,7 @@
 struct orders;
 
 /*
- * Begin to take orders in `runtime_dir` (borrowed). The fetcher (borrowed) gets its sink: the pipe back to ingestd. 0 or
+ * Start receiving orders in `runtime_dir` (borrowed). The fetcher (borrowed) gets its sink, the pipe back to ingestd. 0 or
  * -errno.
  */
 int orders_new(struct fetcher *fetcher, const char *runtime_dir, struct orders **ret_orders);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One range of a transfer: a connection that fetches one part of the window. It judges the answers and retries its own
- * failures; what follows for the transfer it returns as a verdict.
+ * failures; its verdict says what follows for the transfer.
  *
  *   state          exchange   part
  *   RANGE_IDLE     NULL       free, missing or whole
@@ -17,18 +17,19 @@
 #include "fetchd/throttle.h"
 #include "fetchd/window.h"
 
-#define RANGE_RETRIES 3u /* of a part, before the transfer's own rules count */
+#define RANGE_RETRIES 3u /* for a part, before the transfer's own rules apply */
 
 /* What the ranges of a transfer share. Borrowed by each. */
 struct range_group {
 	struct http *http;
 	struct window *window;
 	struct throttle *throttle;
-	const struct policy *policy;       /* of the host; the fields may change between two calls */
-	const struct outlet *outlet;       /* how far the stream, or what is passed on, has come */
-	bool alone;                        /* the stream has ended */
-	char validator[VALIDATOR_MAX + 1]; /* of the stream's answer: all parts are of that version; empty: not known */
-	void (*changed)(void *self);       /* from the loop: something has to be looked at */
+	const struct policy *policy; /* the host's; the fields may change between two calls */
+	const struct outlet *outlet; /* the position of the stream, or of what was passed on */
+	bool alone;                  /* the stream has ended */
+	char
+	    validator[VALIDATOR_MAX + 1]; /* of the stream's answer: all parts must have that version; empty: unknown */
+	void (*changed)(void *self);      /* called from the loop: the ranges need attention */
 	void *self;
 };
 
@@ -38,13 +39,13 @@ enum range_state {
 	RANGE_ENDED,
 };
 
-/* What the answer was. */
+/* The kind of answer. */
 enum range_answer {
 	RANGE_UNANSWERED,
-	RANGE_GOOD,       /* bytes came, maybe not all */
-	RANGE_BUSY,       /* for now */
-	RANGE_ELSEWHERE,  /* the transfer has rules for it: a login, a redirect, a refusal */
-	RANGE_MISHANDLED, /* not what was asked for */
+	RANGE_GOOD,       /* bytes arrived, maybe not all */
+	RANGE_BUSY,       /* the server is busy */
+	RANGE_ELSEWHERE,  /* for the transfer to handle: a login, a redirect, a refusal */
+	RANGE_MISHANDLED, /* not what was requested */
 	RANGE_CHANGED,    /* another version of the content */
 };
 
@@ -52,47 +53,47 @@ struct range {
 	struct range_group *group;
 	struct part *part;
 	struct turn turn;
-	bool on_stream_turn; /* it runs on the turn of the stream, which has none of its own to run */
+	bool on_stream_turn; /* it uses the turn of the stream, which is not running */
 	enum range_state state;
 	struct exchange *exchange;
-	struct want want; /* of the last request */
+	struct want want; /* to the last request */
 	enum range_answer answer;
 	struct failure failure;
 	uint64_t asked_ms;
-	uint64_t not_before_ms; /* a part that failed is asked for again */
+	uint64_t not_before_ms; /* to request a failed part again */
 	struct retry retry;
 	unsigned reopened;
 };
 
 /* What follows for the transfer. */
 enum range_verdict {
-	RANGE_PASSED,    /* the stream was here first: nothing */
-	RANGE_DONE,      /* the part is whole */
-	RANGE_AGAIN,     /* it will be asked for again */
-	RANGE_FAILED,    /* as often as it may: `failure` counts for the transfer */
-	RANGE_TO_STREAM, /* the transfer has rules for what the server said */
-	RANGE_OFF, /* one stream from here on: `failure.why`; where ranges were mishandled, for other transfers too */
+	RANGE_PASSED,    /* nothing: the stream got there first */
+	RANGE_DONE,      /* the part is complete */
+	RANGE_AGAIN,     /* it will be requested again */
+	RANGE_FAILED,    /* no tries are left: `failure` counts for the transfer */
+	RANGE_TO_STREAM, /* the transfer must handle the answer */
+	RANGE_OFF, /* use one stream from now on: `failure.why`; if ranges were mishandled, for other transfers too */
 };
 
-/* It takes a part that nobody has fetched anything of. */
+/* Take a part of which nothing has been fetched. */
 void range_begin(struct range *r);
 
 /*
- * Ask for what the part misses; it holds a turn, or is on the stream's. Bytes `first` and `last` of the request are
- * filled in here. False: no memory; the turn is given back.
+ * Request what the part lacks; it holds a turn or uses the stream's. Fills in `first` and `last` of the request. False: no
+ * memory, and the turn is given back.
  */
 bool range_ask(struct range *r, struct http_ask *ask, const struct want *want);
 
-/* The exchange has ended: RANGE_IDLE follows, and the turn is given back. `random` as in retry_failure(). */
+/* After the end of the exchange: go to RANGE_IDLE and give the turn back. `random` as in retry_failure(). */
 enum range_verdict range_settle(struct range *r, uint32_t random);
 
-/* End its exchange, if one runs, and give the turn back. The part stays. */
+/* End its exchange, if one is running, and give the turn back. The part stays. */
 void range_cancel(struct range *r);
 
-/* It is far slower than the others: another connection is tried. */
+/* It is far slower than the others: try a new connection. */
 void range_reopen(struct range *r);
 
-/* Drop the part, too. */
+/* The same, and drop the part too. */
 void range_drop(struct range *r);
 
 #endif

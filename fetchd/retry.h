@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * When to try again: exponential back-off with full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog)
- * and a budget of tries. New bytes give tries back, so that the worst link that still moves finishes, and a
- * server that sends the same bytes again, or single ones, is given up. Pure: the caller brings the
- * random numbers.
+ * and a budget of tries. New bytes give tries back, so that even the worst link finishes as long as it makes progress, and
+ * a server that sends the same bytes again, or single ones, is given up. Pure: the caller supplies the random numbers.
  */
 #ifndef SLUICE_FETCHD_RETRY_H
 #define SLUICE_FETCHD_RETRY_H
@@ -12,9 +11,9 @@
 #include "fetchd/config/registries.h"
 #include "fetchd/http/failure.h"
 
-#define RETRY_REFILL_BYTES (64u << 10) /* that give one try back */
+#define RETRY_REFILL_BYTES (64u << 10) /* bytes that give one try back */
 
-/* All zero, but for `credited`: where the content is begun or resumed. */
+/* All zero, except `credited`: the offset at which the transfer starts or resumes. */
 struct retry {
 	uint64_t failures; /* not given back by progress */
 	uint64_t credited; /* the offset up to which bytes have given tries back, or would have */
@@ -24,17 +23,16 @@ struct retry {
 void retry_progress(struct retry *r, uint64_t offset);
 
 /*
- * One more failure. True: try again after `ret_wait_ms`. False: the budget is used up, or the server asked for a wait
- * that is too long. `retry_after_ms` is what it asked for; the wait is never shorter than that. `random` is uniform
- * over all its values.
+ * One more failure. True: try again after `ret_wait_ms`. False: the budget is used up, or the server requested too long a
+ * wait. `retry_after_ms` is what it requested; the wait is never shorter than that. `random` is uniform over all values.
  */
 bool retry_failure(struct retry *r, const struct retry_settings *limits, uint64_t retry_after_ms, uint32_t random,
 		   uint64_t *ret_wait_ms);
 
-/* Under which reason a retry is counted. */
+/* The counter for a retry after this failure. */
 enum counter retry_counter(const struct failure *f);
 
-/* If the server requests too long a wait, add that to `f->why`, for the user to decide. */
+/* If the server requested too long a wait, add that to `f->why`, so that the user can decide. */
 void retry_explain(struct failure *f, uint64_t after_max_ms);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon: the pipes, what the transfers share, and the configuration that SIGHUP has read again.
+ * The daemon: the pipes, what the transfers share, and reloading the configuration on SIGHUP.
  */
 #ifndef SLUICE_FETCHD_SERVE_H
 #define SLUICE_FETCHD_SERVE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bandwidth limits of a transfer: its own, its host's and that of all transfers. While they hold bytes back, the
- * exchanges of the transfer are paused, and resumed together.
+ * The bandwidth limits of a transfer: its own, its host's and that of all transfers. While they hold bytes back, all
+ * exchanges of the transfer are paused; they are resumed together.
  */
 #ifndef SLUICE_FETCHD_THROTTLE_H
 #define SLUICE_FETCHD_THROTTLE_H
@@ -12,22 +12,22 @@
 
 struct throttle {
 	struct bucket *all;      /* of all transfers; borrowed */
-	const struct turn *turn; /* with the host whose limit counts while there is one; borrowed */
+	const struct turn *turn; /* with the host whose limit applies, while there is one; borrowed */
 	struct bucket own;
 	struct loop_timer pause; /* set while bytes are held back */
 };
 
-/* `resume` is called when bytes may be taken again. `t` is all zero. */
+/* `resume` is called when bytes may be accepted again. `t` is all zero. */
 void throttle_init(struct throttle *t, struct loop *loop, struct bucket *all, const struct turn *turn,
 		   void (*resume)(void *self), void *self);
 
-/* Fit for a throttle of zeros. */
+/* May be called for a throttle that is all zero. */
 void throttle_release(struct throttle *t);
 
-/* Whether no bytes may be taken now, because more would be faster than `p` allows; then `resume` will be called. */
+/* Whether no bytes may be accepted now, because that would exceed the rate that `p` allows; then `resume` will be called. */
 bool throttle_holds(struct throttle *t, const struct policy *p);
 
-/* `len` bytes were taken. */
+/* `len` bytes were accepted. */
 void throttle_took(struct throttle *t, size_t len);
 
 bool throttle_is_paused(const struct throttle *t);

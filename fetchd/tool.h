@@ -8,9 +8,9 @@
 #include "fetchd/config/settings.h"
 
 /*
- * Fetch `source` as the settings say: frames on stdout (HELLO, OPENED, CHUNK ..., END or FAIL), or raw bytes. Returns
- * the exit code: that of the FAIL's class; 64 for a bad argument or frames on a terminal; 75 when the reader of stdout
- * went away. Blocks until it is done.
+ * Fetch `source` according to the settings: frames on stdout (HELLO, OPENED, CHUNK ..., END or FAIL), or raw bytes. Returns
+ * the exit code: that of the FAIL's class; 64 for a bad argument or frames on a terminal; 75 if the reader of stdout went
+ * away. Blocks until it is done.
  */
 int tool_get(const struct settings *s, const char *source);
 

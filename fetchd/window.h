@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The window of a transfer whose content comes in several parts at once: parts that follow each other, filled in any
- * order and passed on in theirs. What arrives is put into chunks at once, so that passing it on copies nothing; there
- * is never more of it than the parts are long, whatever the content's size. No network, no clock.
+ * The window of a transfer whose content arrives in several parts at once: consecutive parts, filled in any order and
+ * passed on in sequence. Bytes are put into chunks as they arrive, so that passing them on copies nothing; there are never
+ * more of them than the parts hold, whatever the content's size. No network, no clock.
  *
- *   start ≤ at ≤ end: what lies before `start` was passed on, what lies before `at` has arrived.
+ *   start ≤ at ≤ end: bytes before `start` were passed on, bytes before `at` have arrived.
  *
- *   PART_FREE     in no use
+ *   PART_FREE     unused
  *   PART_MISSING  nobody fetches it from `at` on
- *   PART_ASKED    asked for; the answer is not there yet
- *   PART_COMING   the answer is good, and bytes come
+ *   PART_ASKED    requested; no answer yet
+ *   PART_COMING   the answer is good, and bytes are arriving
  *   PART_WHOLE    at == end
  */
 #ifndef SLUICE_FETCHD_WINDOW_H
@@ -17,7 +17,7 @@
 
 #include "fetchd/sink.h"
 
-#define PART_CHUNK_SIZE (128u << 10) /* bytes: what a part grows by, in memory that it may not need */
+#define PART_CHUNK_SIZE (128u << 10) /* bytes: the memory of a part grows in these steps */
 
 enum part_state {
 	PART_FREE,
@@ -32,10 +32,10 @@ struct part {
 	uint64_t start, at, end;
 	struct chunk *chunks; /* of [start, at) */
 	size_t chunks_len;
-	bool closed; /* the first chunk was offered to the outlet, and takes no more bytes */
+	bool closed; /* the first chunk was offered to the outlet: no bytes can be added to it */
 };
 
-/* How much all windows of a process may hold. */
+/* What all windows of a process hold together. */
 struct window_room {
 	uint64_t used; /* bytes */
 };
@@ -44,52 +44,52 @@ struct window {
 	struct window_room *room; /* borrowed */
 	struct outlet *outlet;    /* borrowed */
 	uint64_t part_size;       /* bytes, a multiple of PART_CHUNK_SIZE */
-	uint64_t next;            /* where the next part begins */
+	uint64_t next;            /* where the next part starts */
 	size_t max;               /* parts */
 	struct part parts[];
 };
 
-/* Room for `max` parts of about `part_size` bytes, 1 and PART_CHUNK_SIZE at least. 0 or -ENOMEM. */
+/* A window of `max` parts (at least 1) of about `part_size` bytes (at least PART_CHUNK_SIZE). 0 or -ENOMEM. */
 int window_new(struct window_room *room, struct outlet *outlet, size_t max, uint64_t part_size,
 	       struct window **ret_window);
 
 /* Drops what is in it. NULL is fine. */
 void window_free(struct window *w);
 
-/* While it is empty: the first part will begin at `offset`. */
+/* While it is empty: the first part will start at `offset`. */
 void window_begin(struct window *w, uint64_t offset);
 bool window_is_empty(const struct window *w);
 
 /*
- * The next part, missing as a whole. NULL: as many as `parts_max` are there, all windows together would hold more than
- * that many of this one's, the content of `size` bytes has no more, or there is no memory.
+ * Add the next part, all of it missing. NULL: there are `parts_max` already, all windows together would hold more than that
+ * many parts of this size, the content of `size` bytes has no more, or there is no memory.
  */
 struct part *window_add(struct window *w, size_t parts_max, uint64_t size);
 
-/* The part that the byte at `offset` belongs to and was not passed on. NULL: none. */
+/* The part with the byte at `offset`, if it was not passed on. NULL: none. */
 struct part *window_at(struct window *w, uint64_t offset);
 
-/* Whether what comes for this part, or is there of it, was found to be right. */
+/* Whether the bytes of this part, arriving or arrived, are known to be good. */
 bool part_is_good(const struct part *p);
 
-/* Where the first good part at or behind `offset` begins. SIZE_UNKNOWN: there is none. */
+/* Where the first good part at or after `offset` starts. SIZE_UNKNOWN: there is none. */
 uint64_t window_next_good(const struct window *w, uint64_t offset);
 
-/* What becomes of the request for it: made; answered rightly; over, or answered wrongly, before the part was whole. */
+/* Its request was made; had a good answer; ended, or had a wrong answer, before the part was complete. */
 void part_asked(struct part *p);
 void part_coming(struct part *p);
 void part_missing(struct part *p);
 
-/* Take bytes for `at`, which fit before `end`. 0 or -ENOMEM; `at` tells how many were taken. */
+/* Add bytes at `at`, which must fit before `end`. 0 or -ENOMEM; `at` shows how many were added. */
 int part_put(struct window *w, struct part *p, const void *data, size_t len);
 
 /*
- * Give the outlet, which has come to `start`, the chunks that are full or the last; with `flush` any bytes. 0, or what
- * outlet_chunk_put() said.
+ * Give the outlet, which has reached `start`, the chunks that are full or the last; with `flush` any bytes. 0, or the
+ * result of outlet_chunk_put().
  */
 int part_pass_on(struct window *w, struct part *p, bool flush);
 
-/* Out of the window, with all it has. */
+/* Remove the part and its bytes from the window. */
 void part_drop(struct window *w, struct part *p);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates where other tools keep them: certs.d, as containers-certs.d(5) and docker have it. A directory HOST or
- * HOST:PORT in one of the places; the first place that has one counts:
+ * Certificates in certs.d, as for podman (containers-certs.d(5)) and docker. A directory HOST or HOST:PORT in one of the
+ * places; the first place that has one counts:
  *
- *   *.crt                    certificate authorities to trust besides the system's, or those of SSL_CERT_FILE
+ *   *.crt                    certificate authorities to trust in addition to the system's, or those of SSL_CERT_FILE
  *   NAME.cert and NAME.key   the client certificate and its key
  *
- * What [registry HOST] sets itself wins.
+ * Settings of [registry HOST] take precedence.
  */
 #ifndef SLUICE_FETCHD_CONFIG_CERTS_H
 #define SLUICE_FETCHD_CONFIG_CERTS_H
@@ -16,12 +16,12 @@
 #define CERTS_FILE_MAX (256u << 10) /* bytes of a *.crt */
 
 /*
- * Complete the sections from ~/.config/containers/certs.d, /etc/containers/certs.d and /etc/docker/certs.d. What cannot be
- * used is noted in the section, for when TLS with that host fails. Reads the disk.
+ * Complete the sections from ~/.config/containers/certs.d, /etc/containers/certs.d and /etc/docker/certs.d. Files that
+ * cannot be used are noted in the section, to be named if TLS with that host fails. Reads the disk.
  */
 void certs_read(struct registries *rs);
 
-/* The same from other places, in their order. */
+/* The same from other places, in order. */
 void certs_read_from(struct registries *rs, const char *const *places, size_t len);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The settings for one host: its own section of the configuration, completed by the settings for all hosts. Resolved
- * once per request into a copy, so that nothing is looked up in the middle of a body, and re-reading the configuration
- * changes nothing for a running request.
+ * The settings for one host: its section of the configuration, completed by the settings for all hosts. Resolved once per
+ * request into a copy, so that nothing is looked up in the middle of a body, and a reload of the configuration changes
+ * nothing for a running request.
  */
 #ifndef SLUICE_FETCHD_CONFIG_POLICY_H
 #define SLUICE_FETCHD_CONFIG_POLICY_H
@@ -12,20 +12,20 @@
 struct policy {
 	enum plain_http plain_http;
 	struct http_tls tls;
-	struct host_settings host; /* nothing is UNSAID */
-	uint64_t bandwidth;        /* of all transfers together */
+	struct host_settings host; /* never UNSAID */
+	uint64_t bandwidth;        /* for all transfers together */
 	struct registry_list headers;
 };
 
-/* "docker.io", "localhost:5000". */
+/* `host`: "docker.io", "localhost:5000". */
 void policy_resolve(const struct settings *s, const char *host, struct policy *ret_policy);
 
-/* Put TLS, time-outs, patience and headers into a request. They are borrowed from the policy. */
+/* Set TLS, time-outs, patience and headers of a request. They are borrowed from the policy. */
 void policy_fill(const struct policy *p, struct http_ask *ask);
 
 /*
- * Whether something vouches for a host to which a server sent us: a certificate that is verified, or that a person gave it a
- * section of its own.
+ * Whether a host to which a server sent us is trusted: its certificate is verified, or the configuration has a section for
+ * it.
  */
 bool policy_knows(const struct settings *s, const char *host, bool tls);
 

@@ -12,31 +12,31 @@
 struct settings {
 	struct program_settings program;
 
-	/* Of the daemon and of `get`, also in the file. */
+	/* For the daemon and `get`; also in the file. */
 	const char *runtime_dir;
 	const char *auth_file; /* NULL or empty: the usual places */
-	uint64_t bandwidth;    /* of all transfers together, bytes a second; 0: no limit */
+	uint64_t bandwidth;    /* for all transfers together, bytes per second; 0: no limit */
 	struct host_settings all;
 	struct registries registries;
 
-	const char *config; /* NULL: none was named; then, once it is read: there is none */
+	const char *config; /* before reading, NULL: none was named; after reading, NULL: there is none */
 
-	/* Of `get`. */
+	/* For `get`. */
 	uint64_t offset;
 	const char *size; /* NULL: not known */
 	const char *digest;
 	bool raw;
 
 	unsigned
-	    generation; /* another one each time the configuration is read: policies are resolved anew (policy.h) */
+	    generation; /* changes each time the configuration is read, so that policies are resolved again (policy.h) */
 };
 
-/* The rows of every verb, and those of `get` besides. */
+/* The rows of every verb, and those that only `get` has. */
 extern const struct opt settings_options[];
 extern const struct opt settings_get_options[];
 
 /*
- * For program.h: read the file that --config names, or else the one that config_find() does, registries.d beside it and
+ * For program.h: read the file that --config names, else the one that config_find() finds, registries.d beside it, and
  * certs.d into a struct settings. 0, or -errno with a reason that names file and line. Reads the disk.
  */
 int settings_read_file(void *settings, struct reason *why);

@@ -47,7 +47,7 @@ static void holder_read(int fd, struct reason *ret_holder)
 	if (file_pread_full(fd, text, sizeof text, 0, &len) < 0)
 		len = 0;
 	const char *newline = len > 0 ? memchr(text, '\n', len) : NULL;
-	if (newline)
+	if (newline && newline > text && text[0] != '\0')
 		reason_set(ret_holder, "%.*s", (int)(newline - text), text);
 	else
 		reason_set(ret_holder, "another process");

@@ -19,14 +19,16 @@
 #include "common/base/file.h"
 #include "common/base/fs.h"
 #include "common/base/lock.h"
+#include "common/base/opt.h"
 #include "common/base/process.h"
 #include "common/base/random.h"
 
-#define DIR_MODE    0700
-#define HOLDER_MODE 0644
-#define HOLDER_MAX  256
-#define CLAIM_TRIES 100 /* directories that are swept under us are made again */
-#define PLACES_MAX  4
+#define DIR_MODE       0700
+#define HOLDER_MODE    0644
+#define HOLDER_MAX     256
+#define PID_DIGITS_MAX 10
+#define CLAIM_TRIES    100 /* directories that are swept under us are made again */
+#define PLACES_MAX     4
 
 /* What a stage has in the runtime directory besides its lock: its own directory first, and the sockets that it binds. */
 static const struct stage_row {
@@ -198,13 +200,27 @@ static bool takes_connections(int runtime_fd, enum stage_id stage)
 	       (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN);
 }
 
+/* "fetchd 4711 since 2026-01-31T12:34:56Z": the process, or 0: the note is not like that. */
+static pid_t noted_process(const char *note)
+{
+	char digits[PID_DIGITS_MAX + 1] = "";
+	const char *at = note + strcspn(note, " ");
+	size_t len = strspn(at + (*at == ' '), "0123456789");
+	uint64_t pid;
+
+	if (*at != ' ' || len > PID_DIGITS_MAX || strncmp(at + 1 + len, " since ", strlen(" since ")) != 0)
+		return 0;
+	memcpy(digits, at + 1, len);
+	return opt_parse_number(OPT_COUNT, digits, &pid) == 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
 static bool noted_process_is_there(int runtime_fd, enum stage_id stage)
 {
 	struct reason holder;
-	int pid;
 
 	stage_holder(runtime_fd, stage, &holder);
-	return sscanf(holder.text, "%*s %d since", &pid) == 1 && pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+	pid_t pid = noted_process(holder.text);
+	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
 bool stage_runs(int runtime_fd, enum stage_id stage)
@@ -225,11 +241,13 @@ void stage_holder(int runtime_fd, enum stage_id stage, struct reason *ret_holder
 	AUTO_FD dir_fd = -1;
 	AUTO_BUF text = BUF_INIT;
 
-	if (dir_of(runtime_fd, stage, &dir_fd) < 0 || file_load_at(dir_fd, STAGE_HOLDER, HOLDER_MAX, &text) < 0 ||
-	    text.len == 0)
-		reason_set(ret_holder, "another process");
+	bool is_read = dir_of(runtime_fd, stage, &dir_fd) == 0 &&
+		       file_load_at(dir_fd, STAGE_HOLDER, HOLDER_MAX, &text) == 0 && text.len > 0;
+	size_t len = is_read ? strcspn(text.data, "\n") : 0;
+	if (len > 0)
+		reason_set(ret_holder, "%.*s", (int)len, text.data);
 	else
-		reason_set(ret_holder, "%.*s", (int)strcspn(text.data, "\n"), text.data);
+		reason_set(ret_holder, "another process");
 }
 
 bool stage_left_over(int runtime_fd, enum stage_id stage, struct reason *ret_name)

@@ -6,17 +6,15 @@ FUZZ_BUILD  ?= build/fuzz
 REACH_BUILD ?= build/reach
 RUNS        ?= 100000
 
-FUZZ_LIBS = $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB) $(call pkg_libs,$(PKGS_ALL)) -lev -lpthread
+# A target is linked to the program in its name and to no other; to all of them if there is none in it.
+fuzz_libs_of = $(call stage_lib,$(or $(call program_of,$(1)),$(PROGRAMS))) $(COMMON_LIB)
+FUZZ_LIBS    = $(call pkg_libs,$(PKGS_ALL) cmocka) -lev -lpthread
 
 # FUZZ=1 compiles for libFuzzer; needs CC=clang.
 ifdef FUZZ
 CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 HARDEN := -fPIE
 LINK   := -pie -Wl,--as-needed
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB)
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LINK) -o $@ $< $(FUZZ_LIBS)
 endif
 
 # REACH=1 records which branches are taken.
@@ -26,10 +24,18 @@ HARDEN := -fPIE
 LINK   := -pie -Wl,--as-needed
 endif
 
-$(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(call stage_lib,$(PROGRAMS)) $(COMMON_LIB)
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LINK) -o $@ $< $(BUILD)/obj/tests/fuzz/replay.o $(FUZZ_LIBS)
+define fuzz_rules
+$(BUILD)/fuzz/$(1): $(BUILD)/obj/tests/fuzz/fuzz_$(1).o $(call fuzz_libs_of,$(1))
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CFLAGS) -fsanitize=fuzzer $$(LINK) -o $$@ $$^ $$(FUZZ_LIBS)
+
+$(BUILD)/replay/$(1): $(BUILD)/obj/tests/fuzz/fuzz_$(1).o $(BUILD)/obj/tests/fuzz/replay.o $(call fuzz_libs_of,$(1))
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(FUZZ_LIBS)
+endef
+$(foreach t,$(FUZZ_NAMES),$(eval $(call fuzz_rules,$(t))))
 
 .PRECIOUS: $(BUILD)/obj/tests/fuzz/%.o
 .PHONY: replay-programs fuzz fuzz-replay fuzz-reach

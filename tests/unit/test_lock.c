@@ -99,9 +99,12 @@ static void test_strange_content(void **state)
 	unit_write_text(&dir, "lock", "a\x1b[31m 1\nsecond line\n");
 	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "b", &none, &holder), -EWOULDBLOCK);
 	assert_string_equal(holder.text, "a\\x1b[31m 1");
-	unit_write_text(&dir, "lock", "");
-	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "b", &none, &holder), -EWOULDBLOCK);
-	assert_string_equal(holder.text, "another process");
+	static const char *const silent[] = {"", "no end", "\nb 1 since 2026\n"};
+	for (size_t i = 0; i < LEN(silent); i++) {
+		unit_write_text(&dir, "lock", silent[i]);
+		assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "b", &none, &holder), -EWOULDBLOCK);
+		assert_string_equal(holder.text, "another process");
+	}
 }
 
 static void test_longer_text_is_replaced(void **state)

@@ -175,9 +175,16 @@ unit: unit-programs ## the unit tests alone
 
 # The tests mostly wait, so run more of them at once than there are cores. Sanitizers are slow: use smaller blobs.
 JOBS ?= $(shell expr $$(nproc) + 2)
+# A file system whose locks do nothing; without libfuse3-dev its tests are skipped.
+FLOCKLESS := $(if $(call pkg_libs,fuse3),$(BUILD)/lib/flockless)
+$(BUILD)/lib/flockless: tests/lib/flockless.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(call pkg_cflags,fuse3) $(WARNINGS) -O1 -o $@ $< $(call pkg_libs,fuse3)
+
 .PHONY: system
-system: build ## the system tests alone; T=word selects by name, JOBS=N files at once
-	@BINDIR=$(BUILD)/bin $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)" -n $(JOBS) --dist loadfile
+system: build $(FLOCKLESS) ## the system tests alone; T=word selects by name, JOBS=N files at once
+	@BINDIR=$(BUILD)/bin FLOCKLESS=$(abspath $(FLOCKLESS)) $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)" -n $(JOBS) --dist loadfile
 
 HOLD ?= 20
 .PHONY: test-net

@@ -9,7 +9,7 @@
 /* Base */
 #include "common/base/lock.h"
 
-static int no_locks(const struct layout *l, struct reason *why)
+int storelock_useless(const struct layout *l, struct reason *why)
 {
 	reason_set(why,
 		   "file locks (flock) do nothing on the file system of '%s', so two sets of stages would damage each "
@@ -28,7 +28,7 @@ int storelock_take(const struct layout *l, enum layout_role role, const char *pr
 	if (r == -EWOULDBLOCK)
 		reason_set(why, "the store '%s' is already served by %s", layout_path(l), holder.text);
 	else if (r == -EOPNOTSUPP)
-		return no_locks(l, why);
+		return storelock_useless(l, why);
 	else if (r < 0)
 		reason_set(why, "cannot lock '%s/%s/" INGEST_LOCK "': %s", layout_path(l),
 			   is_ingester ? LAYOUT_INGEST : LAYOUT_COMMIT, strerror(-r));
@@ -37,5 +37,5 @@ int storelock_take(const struct layout *l, enum layout_role role, const char *pr
 
 int storelock_check(const struct layout *l, struct reason *why)
 {
-	return lock_works_at(layout_root_fd(l), LAYOUT_FILE) == -EOPNOTSUPP ? no_locks(l, why) : 0;
+	return lock_works_at(layout_root_fd(l), LAYOUT_FILE) == -EOPNOTSUPP ? storelock_useless(l, why) : 0;
 }

@@ -19,4 +19,7 @@ int storelock_take(const struct layout *l, enum layout_role role, const char *pr
 /* Whether locks work there at all, without taking one of these: 0, or -EOPNOTSUPP with a reason. */
 int storelock_check(const struct layout *l, struct reason *why);
 
+/* The reason for which any lock in the store was refused with -EOPNOTSUPP, which is returned. */
+int storelock_useless(const struct layout *l, struct reason *why);
+
 #endif

@@ -138,6 +138,15 @@ static void holder_note(int dir_fd, const char *program)
 		(void)FAILPOINT(WRITE, "holder.write", file_write_all(fd, text, (size_t)len, NULL));
 }
 
+int stage_no_locks(const char *runtime_dir, struct reason *why)
+{
+	reason_set(why,
+		   "file locks (flock) do nothing on the file system of '%s': choose a local directory with "
+		   "--runtime-dir",
+		   runtime_dir);
+	return -EOPNOTSUPP;
+}
+
 /* -ENOENT: a directory was removed under us. */
 static int claim_once(const char *runtime_dir, enum stage_id stage, int *ret_lock_fd, struct reason *why)
 {
@@ -158,6 +167,8 @@ static int claim_once(const char *runtime_dir, enum stage_id stage, int *ret_loc
 		r = lock_take_at(dir_fd, STAGE_LOCK, LOCK_SERVE, row->name, ret_lock_fd, &holder);
 	if (r == -EWOULDBLOCK)
 		reason_set(why, "'%s/%s/" STAGE_LOCK "' is held by %s", runtime_dir, row->name, holder.text);
+	else if (r == -EOPNOTSUPP)
+		return stage_no_locks(runtime_dir, why);
 	else if (r < 0)
 		reason_set(why, "cannot lock '%s/%s/" STAGE_LOCK "': %s", runtime_dir, row->name, strerror(-r));
 	else

@@ -64,8 +64,14 @@ enum stage_talk stage_talk_of(const struct message *m, const char *theirs, const
  */
 int stage_dir_make(const char *runtime_dir, const char *name, struct reason *why);
 
-/* Create the stage's directories and take its lock. 0; -EWOULDBLOCK or another -errno with a reason. */
+/*
+ * Create the stage's directories and take its lock. 0; -EWOULDBLOCK, -EOPNOTSUPP where locks do nothing, or another
+ * -errno, with a reason.
+ */
 int stage_claim(const char *runtime_dir, enum stage_id stage, int *ret_lock_fd, struct reason *why);
+
+/* The reason for which a lock in the runtime directory was refused with -EOPNOTSUPP, which is returned. */
+int stage_no_locks(const char *runtime_dir, struct reason *why);
 
 /* 0 or -ENAMETOOLONG. */
 int stage_ctl_address(const char *runtime_dir, enum stage_id stage, struct sockaddr_un *ret_address);

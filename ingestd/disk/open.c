@@ -15,6 +15,9 @@
 #include "common/base/fs.h"
 #include "common/base/lock.h"
 
+/* Store */
+#include "common/store/storelock.h"
+
 #define OPEN_TRIES 16 /* if the directory is removed between our open and our lock */
 
 static struct ingest *ingest_new(const struct ingest_home *home, struct span ref)
@@ -48,6 +51,8 @@ static int take_lock(struct ingest *in, struct reason *why)
 	int r = lock_take_at(in->dir_fd, INGEST_LOCK, LOCK_EXCLUSIVE, in->home->program, &in->lock_fd, &holder);
 	if (r == -EWOULDBLOCK)
 		reason_set(why, "its ingest is locked by %s", holder.text);
+	else if (r == -EOPNOTSUPP)
+		return storelock_useless(in->home->layout, why);
 	else if (r < 0)
 		(void)fail(r, in, INGEST_LOCK, why);
 	return r;

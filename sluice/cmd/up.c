@@ -14,6 +14,9 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 
+/* Wire */
+#include "common/wire/stage.h"
+
 /* Sluice */
 #include "sluice/cmd/command.h"
 #include "sluice/run/stages.h"
@@ -52,7 +55,12 @@ static int take_up_lock(const struct settings *s, int dir_fd, int *ret_fd)
 				  STAGES_UP_LOCK, holder.text);
 		return EX_TEMPFAIL;
 	}
-	log_errno(r, "cannot lock '%s/%s'", places->runtime, STAGES_UP_LOCK);
+	if (r == -EOPNOTSUPP) {
+		(void)stage_no_locks(places->runtime, &holder);
+		log_error("%s", holder.text);
+	} else {
+		log_errno(r, "cannot lock '%s/%s'", places->runtime, STAGES_UP_LOCK);
+	}
 	return exit_code_of(r);
 }
 

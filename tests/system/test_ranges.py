@@ -23,13 +23,27 @@ LEAD = 2 * PART  # distance of the first range from the stream
 DATA = os.urandom(8 * MIB + 12345)
 DIGEST = digest_of(DATA)
 RANGE_TRIES = 4  # of one range without new bytes, before the stream takes over
-SMALL_RANGES = f"[fetchd]\nretry_delay = 10ms\nranges = 4\nrange_size = {PART}\nrange_min = 1M\n"
+SMALL_RANGES = f"[fetchd]\nlog_level = info\nretry_delay = 10ms\nranges = 4\nrange_size = {PART}\nrange_min = 1M\n"
 
 
 def ranges_of(bad, path="/blob"):
     """[first, end) of each requested range."""
     found = (re.fullmatch(r"bytes=(\d+)-(\d+)", r.range) for r in bad.asked(path))
     return [(int(r[1]), int(r[2]) + 1) for r in found if r]
+
+
+def joined(box, parts):
+    """
+    Whether they join without a gap or an overlap. A stream asks for all of the rest, and ends where the ranges ahead of
+    it begin. A range that took a second, and much longer than others, is requested again: fetchd's log says so.
+    """
+    again = box.logs().count("far slower than the others")
+    parts = sorted(parts)
+    repeated = sum(one == other for one, other in zip(parts, parts[1:]))
+    parts = sorted(set(parts))
+    return repeated <= again and all(
+        end == start or end == len(DATA) for (_, end), (start, _) in zip(parts, parts[1:])
+    )
 
 
 def first_of(server, path="/blob"):
@@ -102,7 +116,7 @@ def test_ranges_join_without_gap_or_overlap(small, bad):
     assert [r.range for r in bad.asked("/blob")].count("") == 1
     parts = sorted(ranges_of(bad))
     assert LEAD <= parts[0][0] <= MIB + LEAD  # up to 1 MiB had arrived at the first range request
-    assert all(end == start for (_, end), (start, _) in zip(parts, parts[1:]))
+    assert joined(small, parts)
     assert parts[-1][1] == len(DATA)
     assert all(end - start <= PART for start, end in parts)
 
@@ -404,5 +418,4 @@ def test_expired_signed_url_is_renewed(small, bad, code):
     fetch(small, bad)
     right(small)
     assert len(bad.asked("/blob")) == 2, bad.requests
-    sent.sort()
-    assert all(end == start for (_, end), (start, _) in zip(sent, sent[1:])), sent
+    assert joined(small, sent), sent

@@ -34,6 +34,14 @@ PACED, PACED_SIZE = 5_000_000, 64 * MIB
 
 AREA = "SLUICE_TESTS_AREA"  # in the environment, for the workers
 
+# What whoever runs the tests has set for programs like ours.
+PROXIES = "http_proxy", "https_proxy", "no_proxy", "all_proxy"
+for name in (
+    "CREDENTIALS_DIRECTORY", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "SSL_CERT_DIR", "SSL_CERT_FILE", "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR", *PROXIES, *map(str.upper, PROXIES),
+):
+    os.environ.pop(name, None)
+
 collect_ignore = [] if os.environ.get("LARGE") else ["test_large.py"]
 
 Blob = collections.namedtuple("Blob", "digest size name tag")
@@ -72,6 +80,13 @@ def shared(name, make):
             make(made)
             made.rename(place)
     return place
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """A home directory with nothing in it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

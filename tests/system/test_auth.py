@@ -15,19 +15,14 @@ from servers import Registry, loopback_names, own_address
 from stages import AGAIN, BAD_DATA, DENIED, one_line
 from tokens import Realm, Signer, query_of
 
+pytestmark = pytest.mark.usefixtures("home")
+
 DATA = os.urandom(2 * MIB)
 DIGEST = digest_of(DATA)
 HALF = len(DATA) // 2
 SECRET = "canary-secret"
 BASIC = base64.b64encode(f"tester:{SECRET}".encode()).decode()
 QUICK = "[fetchd]\nmax_retries = 2\nretry_delay = 10ms\n"
-
-
-@pytest.fixture(autouse=True)
-def empty_home(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "CREDENTIALS_DIRECTORY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def set_auth(box, document, config=QUICK):

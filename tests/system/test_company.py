@@ -19,21 +19,13 @@ from servers import wait_for
 from stages import AGAIN, BAD_DATA, DENIED, OK, UNAVAILABLE, one_line
 from tokens import Realm
 
+pytestmark = pytest.mark.usefixtures("home")
+
 DATA = os.urandom(50_000)
 DIGEST = digest_of(DATA)
 QUICK = "[fetchd]\nmax_retries = 1\nretry_delay = 10ms\n"
 IMAGE = manifest_blob(config_blob(), [descriptor(DATA, LAYER)])
 BLOBS = {digest_of(config_blob()): config_blob(), DIGEST: DATA}
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def serve(server, guard=lambda behaviour: behaviour):

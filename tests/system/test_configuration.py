@@ -17,18 +17,15 @@ DIGEST = digest_of(DATA)
 
 
 @pytest.fixture
-def home(box, monkeypatch, tmp_path):
-    """A home directory, and nothing in the environment that names a configuration."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+def home(box, home):
+    """And nothing in the environment that names a configuration."""
     box.config = ""
-    return tmp_path
+    return home
 
 
 @pytest.fixture
-def quick(box, home, monkeypatch):
-    """The same, and no patience with a server."""
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+def quick(box, home):
+    """No patience with a server."""
     box.config = box.directory / "sluice.conf"
     box.configure("[fetchd]\nmax_retries = 1\nretry_delay = 10ms\n")
     return home

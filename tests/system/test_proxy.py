@@ -23,11 +23,7 @@ BASIC = base64.b64encode(b"tester:canary-origin").decode()
 
 
 @pytest.fixture(autouse=True)
-def no_proxies(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+def through_the_proxy(home, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "<-loopback>")  # the servers are on this machine
 
 

@@ -70,7 +70,8 @@ struct fetch {
 
 	/* The way to the bytes, and where they go. */
 	struct route route;
-	struct login login;
+	struct login login; /* at home */
+	struct login away;  /* at the target of a redirect */
 	struct turn turn;
 	struct throttle throttle;
 	struct stream stream;
@@ -127,6 +128,7 @@ static void note_progress(struct fetch *f)
 	f->expired = false;
 	retry_progress(&f->retry, f->want.offset);
 	login_progress(&f->login);
+	login_progress(&f->away);
 }
 
 /* ── requests ── */
@@ -134,8 +136,22 @@ static void note_progress(struct fetch *f)
 /* After the configuration was read again: no request is made with what the former one gave. */
 static void refresh(struct fetch *f)
 {
-	if (route_refresh(&f->route, f->env->settings))
-		login_forget(&f->login);
+	if (!route_refresh(&f->route, f->env->settings))
+		return;
+	login_forget(&f->login);
+	login_forget(&f->away);
+}
+
+/* The target of a redirect has a login of its own, and never sees the registry's. */
+static struct login *login_at(struct fetch *f)
+{
+	return route_is_home(&f->route) ? &f->login : &f->away;
+}
+
+static struct pass_account account_at(const struct fetch *f)
+{
+	const struct route *r = &f->route;
+	return (struct pass_account){.origin = &r->at, .zone = r->zone_at, .host = r->host_at, .name = r->name};
 }
 
 /* For [first, last] of the content, where the transfer is led to now. What it points to is borrowed from `f`. */
@@ -145,7 +161,7 @@ static void fill_request(void *self, uint64_t first, uint64_t last, struct http_
 	const struct want *w = &f->want;
 	refresh(f);
 	*ret_ask = (struct http_ask){
-	    .authorization = route_is_home(&f->route) ? login_value(&f->login) : NULL,
+	    .authorization = login_value(login_at(f)),
 	    /* If a digest decides in the end, another validator (of another mirror, say) is not a reason to restart. */
 	    .if_range = first > 0 && w->expected[0] == '\0' && w->validator[0] != '\0' ? w->validator : NULL,
 	    .first = first,
@@ -200,8 +216,8 @@ static bool on_head(void *self, const struct response *r)
 	turn_note_answer(&f->turn);
 	bool goes_on = stream_head(&f->stream, r);
 	bool takes = f->stream.state == STREAM_TAKING;
-	if (!takes && route_is_home(&f->route)) /* it may send us elsewhere, or to a realm */
-		route_note_home(&f->route, http_peer_zone(f->stream.exchange));
+	if (!takes) /* it may send us elsewhere, or to a realm */
+		route_note_answer(&f->route, http_peer_zone(f->stream.exchange));
 	run(f, takes ? &step_open : &step_drain);
 	if (takes)
 		prepare_ranges(f);
@@ -272,10 +288,12 @@ static void on_pause_over(void *self)
 	ranges_resume(f->ranges);
 }
 
-static struct pass_account account_of(const struct fetch *f)
+/* The target of a redirect refuses: its signed URL has expired. Go back for a new one. */
+static const struct step *go_back(struct fetch *f)
 {
-	return (struct pass_account){
-	    .origin = &f->route.home, .zone = f->route.home_zone, .host = f->route.host, .name = f->route.name};
+	f->expired = true;
+	f->retries_max = AWAY_RETRIES;
+	return &step_retry;
 }
 
 static const struct step *after_login(struct fetch *f, enum login_verdict verdict)
@@ -291,14 +309,14 @@ static const struct step *after_login(struct fetch *f, enum login_verdict verdic
 	case LOGIN_REFUSED:
 		break;
 	}
-	return &step_give_up;
+	return route_is_home(&f->route) ? &step_give_up : go_back(f);
 }
 
 static void on_pass(void *self, const struct pass_answer *answer)
 {
 	struct fetch *f = self;
-	struct pass_account who = account_of(f);
-	run(f, after_login(f, login_take(&f->login, &who, answer, &f->failure)));
+	struct pass_account who = account_at(f);
+	run(f, after_login(f, login_take(login_at(f), &who, answer, &f->failure)));
 }
 
 /* ── the steps up to a request ── */
@@ -351,14 +369,12 @@ static const struct step *line_up(struct fetch *f)
 	return r == 1 ? &step_present : NULL;
 }
 
-/* Without a 401 before it a pass is shown only to the registry itself, and only where there was one already. */
+/* Without a 401 before it a pass is shown only where there was one already. */
 static const struct step *present(struct fetch *f)
 {
-	struct pass_account who = account_of(f);
 	refresh(f);
-	if (!route_is_home(&f->route))
-		return &step_ask;
-	return after_login(f, login_present(&f->login, &who, &f->failure));
+	struct pass_account who = account_at(f);
+	return after_login(f, login_present(login_at(f), &who, &f->failure));
 }
 
 static void warn_of_skipped(const struct fetch *f)
@@ -385,7 +401,7 @@ static const struct step *ask(struct fetch *f)
 	/* After a link failure all idle connections are dead, and each would take time to notice. */
 	request.fresh = f->retry.failures > 0;
 	f->failure = (struct failure){0};
-	login_note_request(&f->login, request.authorization != NULL);
+	login_note_request(login_at(f), request.authorization != NULL);
 	warn_of_skipped(f);
 	if (stream_ask(&f->stream, f->env->http, &request, w, &http_hooks, f) < 0)
 		return fail(f, FAIL_AGAIN, &step_retry, "out of memory");
@@ -459,34 +475,24 @@ static const struct step *settle(struct fetch *f)
 	return after[verdict];
 }
 
-/* The target of a redirect gets no pass. If it refuses, its signed URL has expired: go back for a new one. */
-static const struct step *refused_away(struct fetch *f)
-{
-	/* Of a new one, too: then it is the range that is not wanted. */
-	if (f->expired && f->failure.http_status == 400 && f->want.offset > 0 && !f->want.whole)
-		return &step_whole;
-	f->expired = true;
-	(void)fail(f, FAIL_DENIED, &step_retry, f->stream.judgement.why.text);
-	f->retries_max = AWAY_RETRIES;
-	return &step_retry;
-}
-
-/* 401 */
+/* 401. The target of a redirect that asks for nothing has been given a signed URL that expired. */
 static const struct step *log_in(struct fetch *f)
 {
-	struct pass_account who = account_of(f);
-	if (!route_is_home(&f->route))
-		return refused_away(f);
-	return after_login(
-	    f, login_challenged(&f->login, &who, &f->stream.challenge, &f->stream.judgement.why, &f->failure));
+	struct pass_account who = account_at(f);
+	const struct stream *s = &f->stream;
+	if (!route_is_home(&f->route) && s->challenge.schemes == 0)
+		return go_back(f);
+	return after_login(f, login_challenged(login_at(f), &who, &s->challenge, &s->judgement.why, &f->failure));
 }
 
-/* 403 */
+/* 403, or 400 or 410 from elsewhere */
 static const struct step *denied(struct fetch *f)
 {
-	if (!route_is_home(&f->route))
-		return refused_away(f);
-	return after_login(f, login_forbidden(&f->login, &f->stream.judgement.why, &f->failure));
+	/* Of a second signed URL, too: then it is the range that is not wanted. */
+	if (!route_is_home(&f->route) && f->expired && f->failure.http_status == 400 && f->want.offset > 0 &&
+	    !f->want.whole)
+		return &step_whole;
+	return after_login(f, login_forbidden(login_at(f), &f->stream.judgement.why, &f->failure));
 }
 
 /*
@@ -512,8 +518,8 @@ static const struct step *ask_for_all(struct fetch *f)
 static const struct step *redirect(struct fetch *f)
 {
 	f->retries_max = UINT64_MAX;
-	return route_redirect(&f->route, f->env->settings, f->stream.location.data, &f->failure) ? &step_ask
-												 : &step_give_up;
+	bool follows = route_redirect(&f->route, f->env->settings, f->stream.location.data, &f->failure);
+	return follows ? &step_present : &step_give_up;
 }
 
 /* The tag is resolved, and ingestd may have that content already: done. */
@@ -618,6 +624,7 @@ static bool leave_mirror(struct fetch *f)
 	ranges_drop(f->ranges);
 	turn_end(&f->turn);
 	login_forget(&f->login);
+	login_forget(&f->away);
 	f->tag_only = false;
 	f->resolve = is_to_resolve(f);
 	return enter_site(f, NULL) == 0;
@@ -782,6 +789,7 @@ int fetch_new(struct fetcher *env, const struct fetch_order *order, const struct
 	f->turn.go = on_turn;
 	f->turn.self = f;
 	login_init(&f->login, env->passes, on_pass, f);
+	login_init(&f->away, env->passes, on_pass, f);
 	throttle_init(&f->throttle, env->loop, &env->bucket, &f->turn, on_pause_over, f);
 	loop_timer_init(&f->wait, env->loop, on_wait_over, f);
 	f->outlet.drained = on_drained;
@@ -810,6 +818,7 @@ void fetch_free(struct fetch *f)
 	outlet_release(&f->outlet);
 	turn_end(&f->turn);
 	login_release(&f->login);
+	login_release(&f->away);
 	route_release(&f->route);
 	free(f->ref);
 	free(f);
@@ -821,8 +830,8 @@ static void describe(struct fetch *f)
 	route_format_at(&f->route, at);
 	if (loop_timer_is_set(&f->wait))
 		describe_wait(f, at);
-	else if (f->login.wait.pass)
-		pass_describe(&f->login.wait, &f->beat);
+	else if (login_at(f)->wait.pass)
+		pass_describe(&login_at(f)->wait, &f->beat);
 	else if (!stream_runs(&f->stream) && f->step == &step_spread)
 		reason_set(&f->beat, "waiting for ranges from '%s'", at);
 	else if (!stream_runs(&f->stream))

@@ -129,12 +129,14 @@ void route_show_digest(struct route *r, const char *digest)
 
 static void resolve(struct route *r, const struct settings *s)
 {
-	char at[ORIGIN_TEXT_SIZE];
-	route_format_at(r, at);
 	r->generation = s->generation;
 	policy_resolve(s, r->host, &r->policy);
 	/* A registry's section is for it alone: the target of a redirect has its own section, or none. */
-	policy_resolve(s, route_is_home(r) ? r->host : at, &r->policy_at);
+	if (route_is_home(r))
+		memcpy(r->host_at, r->host, sizeof(r->host_at));
+	else
+		route_format_at(r, r->host_at);
+	policy_resolve(s, r->host_at, &r->policy_at);
 	if (!route_is_home(r))
 		r->policy_at.headers.len = 0;
 }
@@ -170,7 +172,7 @@ int route_enter(struct route *r, const struct settings *s, const char *expected,
 		origin_format(&r->home, r->host);
 	else
 		memcpy(r->host, r->registry, sizeof(r->host));
-	r->home_zone = guard_host_zone(r->home.host);
+	r->home_zone = r->zone_at = guard_host_zone(r->home.host);
 	r->at = r->home;
 	resolve(r, s);
 	return 0;
@@ -180,6 +182,7 @@ int route_restart(struct route *r, const struct settings *s)
 {
 	r->redirects = 0;
 	r->at = r->home;
+	r->zone_at = r->home_zone;
 	resolve(r, s);
 	buf_clear(&r->url);
 	return buf_append(&r->url, r->start_url.data, r->start_url.len);
@@ -248,6 +251,7 @@ bool route_redirect(struct route *r, const struct settings *s, const char *locat
 	buf_release(&r->url);
 	r->url = next;
 	r->at = to;
+	r->zone_at = route_is_home(r) ? r->home_zone : guard_host_zone(to.host);
 	resolve(r, s);
 	if (was_tls && !to.tls && r->policy_at.plain_http != PLAIN_HTTP_YES)
 		return fail(ret_failure, FAIL_BAD_DATA,
@@ -261,18 +265,18 @@ bool route_is_home(const struct route *r)
 	return origin_eq(&r->at, &r->home);
 }
 
-void route_note_home(struct route *r, enum guard_zone zone)
+void route_note_answer(struct route *r, enum guard_zone zone)
 {
-	r->home_zone = zone;
+	r->zone_at = zone;
+	if (route_is_home(r))
+		r->home_zone = zone;
 }
 
 enum guard_zone route_nearest(const struct route *r, const struct settings *s)
 {
 	if (route_is_home(r))
 		return ZONE_ANY;
-	char at[ORIGIN_TEXT_SIZE];
-	route_format_at(r, at);
-	return guard_nearest(r->home_zone, policy_knows(s, at, r->at.tls));
+	return guard_nearest(r->home_zone, policy_knows(s, r->host_at, r->at.tls));
 }
 
 void route_format_at(const struct route *r, char ret_text[static ORIGIN_TEXT_SIZE])

@@ -4,7 +4,7 @@
  * manifests" and "Pulling blobs"), redirects, and the policy of each host.
  *
  *   sites      the mirrors of a registry, then the registry itself; those that sent wrong bytes come last
- *   home       the origin of the current site: the only one that gets credentials
+ *   home       the origin of the current site
  *   at         where the next request goes: home, or where redirects since route_restart() led
  *
  * Calls: route_init(), route_plan(), then for each site route_enter() and for each try route_restart(); route_redirect()
@@ -48,8 +48,10 @@ struct route {
 	/* From route_restart() on. */
 	struct buf url; /* ... and is redirected to here */
 	struct origin at;
-	unsigned redirects;      /* in this try */
-	struct policy policy_at; /* of `at` */
+	char host_at[ORIGIN_TEXT_SIZE]; /* whose configuration and credentials count there: `host`, or `at` itself */
+	enum guard_zone zone_at;        /* where it answered from, as home_zone is for home */
+	unsigned redirects;             /* in this try */
+	struct policy policy_at;        /* of `host_at` */
 };
 
 /* ── pure: the URLs of a source ── */
@@ -110,8 +112,8 @@ bool route_refuse_range(struct route *r);
 /* Whether the next request goes to the site itself. */
 bool route_is_home(const struct route *r);
 
-/* Home answered from that zone. */
-void route_note_home(struct route *r, enum guard_zone zone);
+/* The last request was answered from that zone. */
+void route_note_answer(struct route *r, enum guard_zone zone);
 
 /* The nearest zone that the next request may go to: any for home itself, else as in guard.h for redirects. */
 enum guard_zone route_nearest(const struct route *r, const struct settings *s);

@@ -55,7 +55,7 @@ enum login_verdict login_forbidden(struct login *l, const struct reason *why, st
 enum login_verdict login_take(struct login *l, const struct pass_account *who, const struct pass_answer *a,
 			      struct failure *ret_failure);
 
-/* The Authorization for a request to the registry itself, NULL: none. Borrowed until the next call of another. */
+/* The Authorization for a request to that registry, NULL: none. Borrowed until the next call of another. */
 const char *login_value(const struct login *l);
 
 /* A request went out, with that value or without one. */

@@ -10,7 +10,7 @@ import pytest
 import badserver
 from conftest import MIB, settled
 from images import MANIFEST, config_blob, descriptor, digest_of, manifest_blob
-from servers import own_address
+from servers import own_address, wait_for
 from stages import DENIED, one_line
 from tokens import Realm
 
@@ -93,13 +93,22 @@ def test_each_registry_gets_its_own(box, bad, other, first, second):
 def test_ranges_show_the_login_of_the_target(box, bad, other):
     """They go where the stream was sent, with what it was let in by, and ask for no login of their own."""
     realm = Realm(other)
+
+    def behave(x):
+        if x.start is not None:
+            badserver.whole(DATA)(x)
+            return
+        x.head(200, {"Content-Length": len(DATA)})
+        x.body(DATA[:MIB])
+        wait_for("the ranges", lambda: sum(r.range != "" for r in other.asked("/blob")) >= 2 or other.released.is_set())
+        x.body(DATA[MIB:])
+
     bad.on("/blob", sends_to(other))
-    other.on("/blob", realm.guard(badserver.in_parts(DATA, MIB // 4)))
-    configure(box, {}, "ranges = 4\nrange_min = 1MiB\n")
+    other.on("/blob", realm.guard(behave))
+    configure(box, {}, "ranges = 4\nrange_min = 1M\n")
     fetch(box, bad)
     assert len(realm.asked()) == 1 and not shown(bad)
-    refused = [r for r in other.asked("/blob") if "Authorization" not in r.headers]
-    assert len(refused) == 1
+    assert len([r for r in other.asked("/blob") if "Authorization" not in r.headers]) == 1
 
 
 def test_token_of_the_target_is_revoked_mid_transfer(box, bad, other):

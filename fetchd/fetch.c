@@ -2,7 +2,9 @@
 /*
  * Longer than 500 lines because it is one room: the steps of a transfer, and the only file that sees struct fetch.
  *
- *   plan ─► line_up ─► present ─► ask ─► open ─► settle ─► end ─► last ─► done
+ *   plan ─► inlined ─► (end)
+ *    │
+ *    └───► line_up ─► present ─► ask ─► open ─► settle ─► end ─► last ─► done
  *              ▲                   ▲ └─► drain ──┘ │││ ▲            ▲
  *              │                   ├── login ◄─────┤││ │            │
  *              │                   │             │││ ├─► resolve ─┤
@@ -31,6 +33,7 @@
 #include "common/base/random.h"
 
 /* OCI */
+#include "common/oci/inlined.h"
 #include "common/oci/source.h"
 
 /* Wire */
@@ -96,9 +99,9 @@ struct fetch {
 	struct reason beat;     /* of BEAT */
 };
 
-static const struct step step_plan, step_line_up, step_present, step_ask, step_open, step_drain, step_settle,
-    step_login, step_denied, step_resolve, step_whole, step_redirect, step_spread, step_retry, step_end, step_give_up,
-    step_last, step_done;
+static const struct step step_plan, step_inlined, step_line_up, step_present, step_ask, step_open, step_drain,
+    step_settle, step_login, step_denied, step_resolve, step_whole, step_redirect, step_spread, step_retry, step_end,
+    step_give_up, step_last, step_done;
 
 /* Run steps until one waits. The transfer may be gone afterwards. */
 static void run(struct fetch *f, const struct step *next)
@@ -342,11 +345,13 @@ static const struct step *plan(struct fetch *f)
 	f->resolve = is_to_resolve(f);
 	if (f->pins_tags && !f->resolve)
 		route_show_digest(&f->route, w->expected);
-	if (r == 0)
+	if (r == 0 && f->route.kind != SOURCE_DATA)
 		r = enter_site(f, &why);
 	if (r < 0)
 		return fail(f, r == -ENOMEM ? FAIL_AGAIN : FAIL_USAGE, &step_give_up, why.text);
 	w->parsed = f->route.kind == SOURCE_MANIFEST;
+	if (f->route.kind == SOURCE_DATA)
+		return &step_inlined;
 	if (f->resolve)
 		return &step_line_up;
 	if (w->size != SIZE_UNKNOWN && w->offset == w->size)
@@ -439,6 +444,22 @@ static const struct step *open_body(struct fetch *f)
 	};
 	f->sink_error = outlet_say(&f->outlet, &m);
 	return next;
+}
+
+/* The content stands in the source. */
+static const struct step *inlined(struct fetch *f)
+{
+	AUTO_BUF content = BUF_INIT;
+	struct want *w = &f->want;
+	if (inlined_content(span_str(f->route.source), &content) < 0)
+		return fail(f, FAIL_AGAIN, &step_give_up, "out of memory");
+	if ((w->size != SIZE_UNKNOWN && w->size != content.len) || w->offset > content.len)
+		return fail(f, FAIL_USAGE, &step_give_up, "it is not as long as it is said to be");
+	w->size = content.len;
+	const struct step *next = open_body(f);
+	if (w->offset < w->size && f->sink_error == 0)
+		f->sink_error = outlet_put(&f->outlet, content.data + w->offset, content.len - w->offset);
+	return f->sink_error < 0 ? &step_done : next;
 }
 
 /* The body is not wanted; reading a short one keeps the connection. */
@@ -738,6 +759,7 @@ static const struct step *done(struct fetch *f)
 }
 
 static const struct step step_plan = {"plan", plan};
+static const struct step step_inlined = {"inlined", inlined};
 static const struct step step_line_up = {"line up", line_up};
 static const struct step step_present = {"present", present};
 static const struct step step_ask = {"ask", ask};

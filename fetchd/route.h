@@ -28,8 +28,8 @@ struct route {
 	char shown[SHOWN_SIZE]; /* the source, for messages */
 	enum source_kind kind;
 	bool by_tag;                       /* a manifest named by its tag */
-	char registry[ORIGIN_TEXT_SIZE];   /* the one whose mirrors are used; empty for a plain URL */
-	char name[REFERENCE_NAME_MAX + 1]; /* of the repository; empty for a plain URL */
+	char registry[ORIGIN_TEXT_SIZE];   /* the one whose mirrors are used; empty for a plain URL and for data */
+	char name[REFERENCE_NAME_MAX + 1]; /* of the repository; empty for these two */
 	uint8_t
 	    sites[MIRRORS_MAX + 1]; /* numbers of mirrors, and SITE_REGISTRY, in the order in which they are tried */
 	size_t sites_len;

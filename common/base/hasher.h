@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running digests that can be saved and restored. The only file that knows OpenSSL is hasher.c: it uses the low-level
- * SHA contexts, which OpenSSL 3 deprecates and keeps, because EVP contexts cannot be saved before OpenSSL 4
+ * Running digests that can be saved and restored. hasher.c uses OpenSSL's low-level SHA contexts, which OpenSSL 3 deprecates and keeps, because EVP contexts cannot be saved before OpenSSL 4
  * (EVP_MD_CTX_serialize).
  */
 #ifndef SLUICE_BASE_HASHER_H

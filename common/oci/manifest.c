@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* OCI */
+#include "common/oci/inlined.h"
+
 static int refuse(const char *what, struct reason *why)
 {
 	reason_set(why, "the document is %s", what);
@@ -84,6 +87,24 @@ static int kind_take(const struct json_t *root, enum manifest_kind *ret_kind, st
 	return 0;
 }
 
+/* One of at most `room` entries. */
+static int entry_take(const struct json_t *value, size_t room, struct manifest *m, struct reason *why)
+{
+	size_t number = m->entries_len++;
+	int r = descriptor_parse(value, &m->entries[number], why);
+	const char *data = r == 0 ? json_member_text(value, "data") : NULL;
+	if (!data || strlen(data) > INLINED_TEXT_MAX)
+		return r;
+	if (!m->inlined)
+		m->inlined = calloc(room, sizeof m->inlined[0]);
+	if (m->inlined)
+		m->inlined[number] = strdup(data);
+	if (m->inlined && m->inlined[number])
+		return 0;
+	reason_set(why, "out of memory");
+	return -ENOMEM;
+}
+
 /* The config of a manifest, if `config`, then the descriptors in `list`. */
 static int entries_take(const struct json_t *config, const struct json_t *list, struct manifest *m, struct reason *why)
 {
@@ -97,9 +118,9 @@ static int entries_take(const struct json_t *config, const struct json_t *list, 
 		reason_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	int r = config ? descriptor_parse(config, &m->entries[m->entries_len++], why) : 0;
+	int r = config ? entry_take(config, len + 1, m, why) : 0;
 	for (size_t i = 0; r == 0 && i < len; i++)
-		r = descriptor_parse(json_at(list, i), &m->entries[m->entries_len++], why);
+		r = entry_take(json_at(list, i), len + 1, m, why);
 	return r;
 }
 
@@ -138,7 +159,11 @@ int manifest_parse(struct span text, const char *came_as, struct manifest *ret_m
 
 void manifest_release(struct manifest *m)
 {
+	for (size_t i = 0; m->inlined && i < m->entries_len; i++)
+		free(m->inlined[i]);
+	free(m->inlined);
 	free(m->entries);
+	m->inlined = NULL;
 	m->entries = NULL;
 	m->entries_len = 0;
 }

@@ -22,6 +22,7 @@ struct manifest {
 	char media_type[MEDIA_TYPE_MAX + 1]; /* its own mediaType, else the one that it was served with, else OCI's */
 	struct descriptor *entries;          /* owned */
 	size_t entries_len;
+	char **inlined; /* owned: the `data` of each entry (inlined.h), or NULL; NULL where no entry has one */
 };
 
 /*

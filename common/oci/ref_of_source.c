@@ -38,14 +38,14 @@ int ref_of_source(struct span source, const struct digest *expected, char ret_re
 
 	if (source_parse(source, &s, why) < 0)
 		return -EINVAL;
-	bool has_digest = s.kind != SOURCE_URL && s.reference.has_digest;
+	bool has_digest = s.reference.has_digest;
 	if (has_digest && expected && !digest_eq(&s.reference.digest, expected)) {
 		reason_set(why, "the source and the expected digest disagree");
 		return -EINVAL;
 	}
 	if (has_digest || expected)
 		digest_format(has_digest ? &s.reference.digest : expected, ret_ref);
-	else if (s.kind == SOURCE_URL)
+	else if (s.kind == SOURCE_URL || s.kind == SOURCE_DATA)
 		ref_of_url(source, ret_ref);
 	else
 		(void)snprintf(ret_ref, REF_MAX + 1, "%.*s", SPAN_ARG(source));

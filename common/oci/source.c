@@ -10,9 +10,11 @@
 #include "common/base/shown.h"
 
 /* OCI */
+#include "common/oci/inlined.h"
 #include "common/oci/json.h"
 
 _Static_assert(SOURCE_MAX == 8192, "a message of source_parse() says it");
+_Static_assert(INLINED_TEXT_MAX < SOURCE_MAX - 100, "what is inlined fits");
 
 static const char *const schemes[] = {
     [SOURCE_MANIFEST] = "manifest://",
@@ -104,6 +106,10 @@ int source_parse(struct span text, struct source *ret_source, struct reason *why
 		return registry_parse(text, SOURCE_MANIFEST, ret_source, why);
 	if (begins_with(text, schemes[SOURCE_BLOB]))
 		return registry_parse(text, SOURCE_BLOB, ret_source, why);
+	if (inlined_is_source(text)) {
+		*ret_source = (struct source){.kind = SOURCE_DATA, .url = text};
+		return 0;
+	}
 	const char *scheme = begins_with(text, "https://") ? "https://" : "http://";
 	if (!begins_with(text, scheme))
 		return refuse(text, "it must begin with http://, https://, manifest:// or blob://", why);
@@ -128,7 +134,7 @@ uint64_t source_size_max(struct span text)
 
 int source_format(enum source_kind kind, const struct reference *r, const struct digest *d, struct buf *out)
 {
-	assert(kind != SOURCE_URL);
+	assert(kind == SOURCE_MANIFEST || kind == SOURCE_BLOB);
 	if (!d && r->has_digest)
 		d = &r->digest;
 	assert(d || kind == SOURCE_MANIFEST);

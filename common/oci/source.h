@@ -5,8 +5,9 @@
  *   http://… https://…            a plain URL
  *   manifest://HOST/NAME:TAG      a manifest by tag, or manifest://HOST/NAME@DIGEST by digest
  *   blob://HOST/NAME@DIGEST       a blob of a repository
+ *   data:;base64,…                the bytes themselves (inlined.h)
  *
- * For the last two, fetchd decides how to reach the registry (scheme, mirrors, credentials): distribution spec, "Pulling
+ * For manifests and blobs, fetchd decides how to reach the registry (scheme, mirrors, credentials): distribution spec, "Pulling
  * manifests" and "Pulling blobs".
  */
 #ifndef SLUICE_OCI_SOURCE_H
@@ -21,11 +22,12 @@ enum source_kind {
 	SOURCE_URL,
 	SOURCE_MANIFEST,
 	SOURCE_BLOB,
+	SOURCE_DATA,
 };
 
 struct source {
 	enum source_kind kind;
-	struct span url;            /* SOURCE_URL: the text itself, borrowed */
+	struct span url;            /* SOURCE_URL and SOURCE_DATA: the text itself, borrowed */
 	struct reference reference; /* the others */
 };
 

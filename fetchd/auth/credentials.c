@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 /* Base */
+#include "common/base/base64.h"
 #include "common/base/file.h"
 
 /* OCI */
@@ -19,30 +20,10 @@
 
 #define HELPER_FOR_DOCKER_HUB "https://index.docker.io/v1/" /* docker's own key */
 
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* Whether a text may stand in a header as it is: base64 (RFC 4648, 4), and no line end that would forge one. */
-static bool is_base64(const char *text)
+/* Whether a text may stand in a header as it is: no line end that would forge one. */
+static bool is_base64(struct span text)
 {
-	size_t len = strspn(text, base64_digits);
-	size_t padding = strspn(text + len, "=");
-	return len > 0 && len + padding <= CREDENTIALS_MAX && padding <= 2 && text[len + padding] == '\0' &&
-	       (len + padding) % 4 == 0;
-}
-
-static int append_base64(struct buf *out, const uint8_t *data, size_t len)
-{
-	int r = 0;
-	for (size_t i = 0; i < len && r == 0; i += 3) {
-		uint32_t group = (uint32_t)data[i] << 16;
-		group |= i + 1 < len ? (uint32_t)data[i + 1] << 8 : 0;
-		group |= i + 2 < len ? data[i + 2] : 0;
-		char digits[4];
-		for (unsigned k = 0; k < 4; k++)
-			digits[k] = i + k <= len ? base64_digits[group >> (18 - 6 * k) & 63] : '=';
-		r = buf_append(out, digits, sizeof(digits));
-	}
-	return r;
+	return text.len <= CREDENTIALS_MAX && base64_is(text);
 }
 
 static int append_pair(struct buf *out, const char *user, const char *password)
@@ -50,7 +31,7 @@ static int append_pair(struct buf *out, const char *user, const char *password)
 	struct buf pair = BUF_INIT;
 	int r = buf_appendf(&pair, "%s:%s", user, password);
 	if (r == 0)
-		r = append_base64(out, (const uint8_t *)pair.data, pair.len);
+		r = base64_encode(buf_span(&pair), out);
 	buf_wipe(&pair);
 	return r;
 }
@@ -166,8 +147,7 @@ static int take_auth(const char *auth, const char *host, struct credential *c, s
 		r = buf_append(&text, auth, len);
 	}
 	if (r == 0)
-		r = text.len > 0 && is_base64(text.data) ? fill(c, CREDENTIAL_BASIC, text.data)
-							 : bad_entry("base64", host, why);
+		r = is_base64(buf_span(&text)) ? fill(c, CREDENTIAL_BASIC, text.data) : bad_entry("base64", host, why);
 	buf_wipe(&text);
 	return r;
 }

@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 
 /* OCI */
+#include "common/oci/inlined.h"
 #include "common/oci/json.h"
 #include "common/oci/source.h"
 
@@ -63,15 +64,29 @@ static const struct opt options[] = {
     {.name = NULL},
 };
 
-/* Want a blob or a manifest that `entry` describes. 0, or -errno with a reason: what describes it is at fault. */
-static int want_entry(struct pull *p, const struct descriptor *entry, enum role role, enum source_kind kind,
+/* The registry, unless the manifest has the content in itself. 0 or -ENOMEM. */
+static int source_of_entry(const struct pull *p, const struct manifest *m, size_t number, enum source_kind kind,
+			   struct buf *out)
+{
+	const struct descriptor *entry = &m->entries[number];
+	const char *inlined = m->inlined ? m->inlined[number] : NULL;
+	int r = inlined ? inlined_source(entry, inlined, out) : 0;
+
+	return r == 0 ? source_format(kind, &p->reference, &entry->digest, out) : r < 0 ? r : 0;
+}
+
+/*
+ * Want a blob or a manifest that an entry of `m` describes. 0, or -errno with a reason: what describes it is at fault.
+ */
+static int want_entry(struct pull *p, const struct manifest *m, size_t at, enum role role, enum source_kind kind,
 		      unsigned depth, struct reason *why)
 {
 	AUTO_BUF source = BUF_INIT;
+	const struct descriptor *entry = &m->entries[at];
 	char ref[DIGEST_TEXT_SIZE];
 	size_t number;
 
-	if (source_format(kind, &p->reference, &entry->digest, &source) < 0)
+	if (source_of_entry(p, m, at, kind, &source) < 0)
 		return -ENOMEM;
 	digest_format(&entry->digest, ref);
 	const struct blob like = {
@@ -99,7 +114,7 @@ static int want_content(struct pull *p, const struct manifest *m, struct reason 
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < m->entries_len; i++)
-		r = want_entry(p, &m->entries[i], ROLE_CONTENT, SOURCE_BLOB, 0, why);
+		r = want_entry(p, m, i, ROLE_CONTENT, SOURCE_BLOB, 0, why);
 	return r;
 }
 
@@ -109,7 +124,7 @@ static int want_manifest(struct pull *p, const struct manifest *index, const str
 {
 	enum role role = walk_is_document(index, entry) ? ROLE_MANIFEST : ROLE_CONTENT;
 
-	return want_entry(p, entry, role, SOURCE_MANIFEST, depth, why);
+	return want_entry(p, index, (size_t)(entry - index->entries), role, SOURCE_MANIFEST, depth, why);
 }
 
 static void note_platform(struct pull *p, const struct descriptor *entry)

@@ -26,6 +26,7 @@ static void test_taken(void **state)
 	    {"manifest://docker.io/library/alpine:latest", SOURCE_MANIFEST},
 	    {"manifest://h.io/a@" D, SOURCE_MANIFEST},
 	    {"blob://h.io/a@" D, SOURCE_BLOB},
+	    {"data:;base64,e30=", SOURCE_DATA},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -35,7 +36,7 @@ static void test_taken(void **state)
 		if (source_parse(span_str(rows[i].text), &s, &why) != 0)
 			fail_msg("'%s': %s", rows[i].text, why.text);
 		assert_int_equal(s.kind, rows[i].kind);
-		if (s.kind == SOURCE_URL) {
+		if (s.kind == SOURCE_URL || s.kind == SOURCE_DATA) {
 			assert_true(span_eq(s.url, span_str(rows[i].text)));
 			continue;
 		}
@@ -50,6 +51,9 @@ static void test_refused(void **state)
 	    "",
 	    "x",
 	    "file:///etc/passwd",
+	    "data:;base64,",
+	    "data:;base64,e30",
+	    "data:,e30=",
 	    "gopher://h/x",
 	    "ftp://h/x",
 	    "HTTP://h/x",

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials for registries, from the files that podman and docker keep (containers-auth.json(5), docker's
- * config.json):
+ * Credentials for registries, from the files of podman and docker (containers-auth.json(5), docker's config.json):
  *
  *   {"auths": {"HOST[:PORT][/NAMESPACE[/NAME]]": {"auth": "base64 of user:password", "identitytoken": "..."}},
  *    "credHelpers": {"HOST": "NAME of docker-credential-NAME"}, "credsStore": "the same, for all other hosts"}
@@ -16,23 +15,23 @@
 
 #define CREDENTIALS_FILE_MAX (1u << 20) /* bytes */
 #define CREDENTIALS_MAX      8192       /* bytes of base64, or of an identity token */
-#define HELPER_NAME_MAX      64         /* bytes of what stands behind "docker-credential-" */
+#define HELPER_NAME_MAX      64         /* bytes after "docker-credential-" */
 
 enum credential_kind {
 	CREDENTIAL_NONE,
 	CREDENTIAL_BASIC,    /* value: base64 of user:password */
 	CREDENTIAL_IDENTITY, /* value: an identity (refresh) token */
-	CREDENTIAL_HELPER,   /* value: the helper's name, server: what to ask it for (helper.h) */
+	CREDENTIAL_HELPER,   /* value: the helper's name; server: what to ask it for (helper.h) */
 };
 
-/* All zero: none. What it owns is given back by credential_wipe(). */
+/* All zero: none. Released by credential_wipe(). */
 struct credential {
 	enum credential_kind kind;
 	struct buf value;
 	struct buf server;
 };
 
-/* Overwrite, release, and begin anew. */
+/* Overwrite and release its memory, and reset it to none. */
 void credential_wipe(struct credential *c);
 
 /*
@@ -50,15 +49,15 @@ struct credential_search {
 	const char *auth_file; /* may be NULL */
 	const char *host;
 	const char *name;
-	unsigned next; /* the file to look at next; 0 at first */
+	unsigned next; /* the next file to read; 0 at first */
 };
 
 /*
- * The same from the first file that has one, from the search's next on: `auth_file`,
+ * The same from the first file that has one, starting with the search's next: `auth_file`,
  * $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json (if that is not
  * set, /run/containers/UID/auth.json), $XDG_CONFIG_HOME/containers/auth.json (~/.config), $DOCKER_CONFIG/config.json
- * (~/.docker). Called again it continues after that file. Files that are not there are passed over; one that cannot be
- * read or understood is -errno with a reason that names it. Reads the disk.
+ * (~/.docker). Another call continues after that file. Missing files are skipped; one that cannot be read or parsed is
+ * -errno with a reason that names it. Reads the disk.
  */
 int credentials_find(struct credential_search *s, struct credential *ret_credential, struct reason *why);
 

@@ -6,9 +6,9 @@
  * While a pass is being made, every transfer that needs it waits for it.
  *
  * A pass is in one of these states:
- *   making   credentials or a token are asked for; who wants it waits in line
- *   held     `value` is good until `end_ms`, and made anew by the first who wants it after `renew_ms`
- *   gone     what could not be made is forgotten at once: the next who wants it tries again
+ *   making   credentials or a token are being requested; callers wait in line
+ *   held     `value` is good until `end_ms`; the first caller after `renew_ms` renews it
+ *   gone     what could not be made is forgotten at once: the next caller tries again
  */
 #ifndef SLUICE_FETCHD_AUTH_PASS_H
 #define SLUICE_FETCHD_AUTH_PASS_H
@@ -20,7 +20,7 @@
 #include "fetchd/http/guard.h"
 #include "fetchd/http/url.h"
 
-#define PASSES_MAX        128    /* the idle ones give way to new ones; a transfer waits for one at a time */
+#define PASSES_MAX        128    /* new ones replace idle ones; a transfer waits for one at a time */
 #define PASS_RENEW_MS     10000u /* renewed this long before it expires, or after four fifths of a short life */
 #define HELPER_TIMEOUT_MS 30000u
 
@@ -30,11 +30,11 @@ struct pass;
 struct passes;
 struct settings;
 
-/* Whose pass. Borrowed for the call. */
+/* Whose pass it is. Borrowed for the call. */
 struct pass_account {
-	const struct origin *origin; /* the only one that it is for */
-	enum guard_zone zone;        /* where that answered from, when it asked for a login */
-	const char *host;            /* as configuration and credentials call the registry */
+	const struct origin *origin; /* the only origin that gets it */
+	enum guard_zone zone;        /* where that answered from when it required a login */
+	const char *host;            /* the registry's name in configuration and credentials */
 	const char *name;            /* of the repository, or empty */
 };
 
@@ -42,54 +42,54 @@ struct pass_answer {
 	const char *authorization; /* the header's value, NULL: there is none; borrowed for the call */
 	uint64_t generation;       /* of this one; never 0 */
 	bool fresh;                /* it was made for this caller */
-	bool anonymous;            /* no credentials were found to make it with */
-	const char *trouble; /* with credentials that could not be used; borrowed for the call, NULL or empty: none */
-	bool retry;          /* without one: later may do */
-	struct failure failure; /* without one; the status is the realm's, or 0 */
+	bool anonymous;            /* made without credentials: none were found */
+	const char *trouble;       /* with unusable credentials; borrowed for the call; NULL or empty: none */
+	bool retry;                /* without a pass: a retry may succeed */
+	struct failure failure;    /* without a pass; the status is the realm's, or 0 */
 };
 
 /* A transfer's place in the line for a pass. All zero but `go` and `self`: idle. */
 struct pass_wait {
-	void (*go)(void *self, const struct pass_answer *answer); /* from the loop; the wait is idle again */
+	void (*go)(void *self, const struct pass_answer *answer); /* called from the loop; the wait is idle again */
 	void *self;
 	struct pass *pass; /* NULL while idle */
 	uint64_t round;
 	TAILQ_ENTRY(pass_wait) link;
 };
 
-/* All are borrowed; the settings may change between two calls. 0 or -ENOMEM. */
+/* All arguments are borrowed; the settings may change between two calls. 0 or -ENOMEM. */
 int passes_new(struct loop *loop, struct http *http, const struct settings *settings, struct passes **ret_passes);
 
-/* Nobody waits any more. NULL is fine. */
+/* Nobody may be waiting. NULL is fine. */
 void passes_free(struct passes *ps);
 
-/* The configuration is new: keep nothing that was made under the old one. */
+/* The configuration was reloaded: keep nothing made under the old one. */
 void passes_forget(struct passes *ps);
 
 /*
- * The last pass of this account, before a 401. 1: `ret_answer`; 0: it is being made, `go` will be called; -ENOENT: it
- * had none. Callers wait for the first pass of a repository, because all of its content will need one; plain URLs of a
+ * The last pass of this account, before any 401. 1: `ret_answer`; 0: it is being made, and `go` will be called; -ENOENT:
+ * there is none. Callers wait for the first pass of a repository, because all of its content will need one; plain URLs of a
  * host have less in common.
  */
 int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wait *w, struct pass_answer *ret_answer);
 
 /*
- * A pass for what `c` asks for, other than the one of generation `refused` (0: none was shown). 1 or 0 as above. No
- * memory or too many passes is an answer too.
+ * A pass for the challenge `c`, other than the one of generation `refused` (0: none was sent). 1 or 0 as above. Out of
+ * memory and too many passes are reported as answers.
  */
 int pass_login(struct passes *ps, const struct pass_account *who, const struct challenge *c, uint64_t refused,
 	       struct pass_wait *w, struct pass_answer *ret_answer);
 
-/* The pass of this generation was refused: do not use it again. */
+/* The pass of this generation was refused: never use it again. */
 void pass_drop(struct passes *ps, uint64_t generation);
 
 /* Leave the line. Idle is fine. */
 void pass_leave(struct pass_wait *w);
 
-/* Why there are no credentials for a registry: the trouble with those that there are, if any, or how to give some. */
+/* Why there are no credentials for a registry: the trouble with existing ones, if any, or how to provide some. */
 void pass_explain_none(const char *host, const char *trouble, struct reason *ret_text);
 
-/* What a waiting one waits for: "waiting for a token from 'auth.example'". */
+/* What the wait is for: "waiting for a token from 'auth.example'". */
 void pass_describe(const struct pass_wait *w, struct reason *ret_text);
 
 #endif

@@ -3,10 +3,9 @@
  * Bearer tokens: one request for one of them, by the distribution project's token specification ("Token Authentication
  * Specification": GET, anonymous or with a password) and its OAuth 2 part (POST, with an identity token).
  *
- * The registry chooses the realm, so it is not trusted: https only, except at the registry's own origin, between two
- * hosts of this machine, or where plain_http is configured for the realm; no user in the URL; redirects only within its
- * origin; never an address of this machine or of its link, unless the
- * registry is there itself. Its answer is bounded in bytes and time.
+ * The registry chooses the realm, so it is not trusted: https only, except at the registry's own origin, between two hosts
+ * on this machine, or if plain_http is configured for the realm; no user in the URL; redirects only within its origin; never
+ * an address of this machine or its link, unless the registry is there itself. Its answer is bounded in bytes and time.
  */
 #ifndef SLUICE_FETCHD_AUTH_TOKEN_H
 #define SLUICE_FETCHD_AUTH_TOKEN_H
@@ -19,7 +18,7 @@
 #define TOKEN_ANSWER_MAX     (64u << 10) /* bytes */
 #define TOKEN_MAX            (32u << 10) /* bytes of the token itself */
 #define TOKEN_REDIRECTS_MAX  4           /* within a realm */
-#define TOKEN_LIFE_DEFAULT_S 60u         /* where the answer does not say */
+#define TOKEN_LIFE_DEFAULT_S 60u         /* if the answer does not say */
 #define TOKEN_LIFE_MAX_S     (24u * 3600)
 
 struct settings;
@@ -27,21 +26,21 @@ struct settings;
 /* ── pure ── */
 
 /*
- * Whether a registry at `registry`, which answered from `zone`, may name this realm. `ret_realm` gets its origin;
- * `ret_nearest`, where it may be (guard.h). -EINVAL with a reason.
+ * Whether a registry at `registry`, which answered from `zone`, may name this realm. Sets `ret_realm` to its origin and
+ * `ret_nearest` to the nearest zone that it may be in (guard.h). -EINVAL with a reason.
  */
 int token_check_realm(const char *realm, const struct origin *registry, enum guard_zone zone,
 		      const struct settings *settings, struct origin *ret_realm, enum guard_zone *ret_nearest,
 		      struct reason *why);
 
 /*
- * The URL of a GET, or with a `form` that of a POST and what to send. Without a scope in the challenge, it is to pull
- * `name`. Appended. 0 or -ENOMEM.
+ * Append the URL of a GET, or with a `form` the URL of a POST and its body. Without a scope in the challenge, the scope is
+ * to pull `name`. 0 or -ENOMEM.
  */
 int token_request(const struct challenge *c, const char *name, const struct credential *credential, struct buf *url,
 		  struct buf *form);
 
-/* The token in an answer, and how long it lives from when it was asked for. -EINVAL with a reason. */
+/* The token in an answer, and its lifetime from the time of the request. -EINVAL with a reason. */
 int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms, struct reason *why);
 
 /* ── the exchange ── */
@@ -55,7 +54,7 @@ struct token_ask {
 	enum guard_zone zone; /* where it answered from */
 	const char *name;     /* of the repository, or empty */
 	const struct settings *settings;
-	const char *host; /* the registry's section; it counts for a realm that has none of its own */
+	const char *host; /* the registry's section; it applies to a realm that has none of its own */
 };
 
 struct token_answer {
@@ -65,12 +64,11 @@ struct token_answer {
 	struct failure failure;
 };
 
-/* Called from the loop, once; the run is gone then. */
+/* Called once, from the loop; the run is freed by then. */
 typedef void token_done(void *self, const struct token_answer *answer);
 
 /*
- * Begin. What `ask` points to is borrowed for the call. 0, -ENOMEM, or -EINVAL with a reason: the realm may not be
- * asked.
+ * Start. What `ask` points to is borrowed for the call. 0, -ENOMEM, or -EINVAL with a reason: the realm is not allowed.
  */
 int token_start(struct http *http, const struct token_ask *ask, token_done *done, void *self,
 		struct token_run **ret_run, struct reason *why);

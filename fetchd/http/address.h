@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 /*
- * Parse "10.0.0.1", "fe80::1%eth0" (the zone is passed over) or, as hosts of URLs have it, "[fe80::1]". The family: AF_INET
- * (4 bytes), AF_INET6 (16), or AF_UNSPEC: it is no address.
+ * Parse "10.0.0.1", "fe80::1%eth0" (the zone is ignored) or, as in URLs, "[fe80::1]". Returns the family: AF_INET (4 bytes),
+ * AF_INET6 (16), or AF_UNSPEC if it is not an address.
  */
 int address_parse(const char *text, uint8_t ret_address[static 16]);
 
-/* Whether the first `bits` bits are the same. */
+/* Whether the first `bits` bits are equal. */
 bool address_in_block(const uint8_t *address, const uint8_t *block, unsigned bits);
 
 #endif

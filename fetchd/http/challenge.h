@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server asks for in WWW-Authenticate (RFC 9110, 11.6.1), and the parameters of a Bearer challenge as the
- * distribution project's token specification has them: where tokens are made (realm), for which service, for what
- * (scope). Pure and strict: a field that is not understood to its end, or is over a limit, counts as none of the known
- * schemes.
+ * What a server requires in WWW-Authenticate (RFC 9110, 11.6.1), and the parameters of a Bearer challenge by the
+ * distribution project's token specification: where to get tokens (realm), for which service, for what (scope). Pure and
+ * strict: a field that cannot be parsed to its end, or exceeds a limit, counts as an unknown scheme.
  */
 #ifndef SLUICE_FETCHD_HTTP_CHALLENGE_H
 #define SLUICE_FETCHD_HTTP_CHALLENGE_H
@@ -24,16 +23,16 @@ enum auth_scheme { /* bits */
 		   AUTH_OTHER = 4,
 };
 
-/* All zero: nothing is asked for. */
+/* All zero: nothing is required. */
 struct challenge {
 	unsigned schemes; /* bits of enum auth_scheme */
-	/* Of the first Bearer challenge; empty where it has none. Printable ASCII. */
+	/* From the first Bearer challenge; empty if missing. Printable ASCII. */
 	char realm[CHALLENGE_REALM_MAX + 1];
 	char service[CHALLENGE_SERVICE_MAX + 1];
 	char scope[CHALLENGE_SCOPE_MAX + 1];
 };
 
-/* Add what one field's value asks for. False: it was not understood, and only AUTH_OTHER is added. */
+/* Add what one field's value requires. False: it could not be parsed, and only AUTH_OTHER is added. */
 bool challenge_add(struct challenge *c, struct span value);
 
 bool challenge_eq(const struct challenge *a, const struct challenge *b);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How near an address is to this machine. A server may send us to an address that is as far away as its own, or farther,
- * never to a nearer one. So no server elsewhere can make us contact what only this machine can reach: itself, its link, the
+ * never to a nearer one. So no server outside can make us contact what only this machine can reach: itself, its link, the
  * cloud's metadata services, a private network.
  *
  * A host's name proves little, so the address is checked when the socket is opened, and again when the request is sent.
- * IPv4 addresses count in every form in which IPv6 can carry them.
+ * IPv4 addresses are recognized in every form that IPv6 has for them.
  */
 #ifndef SLUICE_FETCHD_HTTP_GUARD_H
 #define SLUICE_FETCHD_HTTP_GUARD_H
@@ -15,22 +15,22 @@
 
 struct sockaddr;
 
-/* In the order of distance from this machine. */
+/* By increasing distance from this machine. */
 enum guard_zone {
 	ZONE_METADATA, /* a cloud's metadata service: no server may send us there */
-	ZONE_LOOPBACK, /* and unspecified, multicast and broadcast: not the address of another machine */
-	ZONE_OWN,      /* any other address that this machine has at the moment */
+	ZONE_LOOPBACK, /* also unspecified, multicast and broadcast: none is the address of another machine */
+	ZONE_OWN,      /* any other current address of this machine */
 	ZONE_LINK,     /* link-local */
 	ZONE_PRIVATE,  /* private networks, unique local, carrier-grade NAT, benchmarks, local translators */
 	ZONE_PUBLIC,
 };
 
-#define ZONE_ANY ZONE_METADATA /* as the nearest allowed zone: the user named the host */
+#define ZONE_ANY ZONE_METADATA /* as the nearest allowed zone: anything goes, because the user named the host */
 
-/* Asks the kernel which addresses are this machine's; sends nothing. Other families than IPv4 and IPv6: ZONE_LOOPBACK. */
+/* Asks the kernel which addresses this machine has; sends nothing. For families other than IPv4 and IPv6: ZONE_LOOPBACK. */
 enum guard_zone guard_zone(const struct sockaddr *address);
 
-/* The same for an address as text: "127.0.0.1", "fe80::1%eth0". Text that is not an address: ZONE_LOOPBACK. */
+/* The same for an address as text: "127.0.0.1", "fe80::1%eth0". For other text: ZONE_LOOPBACK. */
 enum guard_zone guard_ip_zone(const char *ip);
 
 /*
@@ -41,8 +41,8 @@ enum guard_zone guard_host_zone(const char *host);
 
 /*
  * The nearest zone that a server in `from` may send us to. `is_known`: the target's certificate is verified, or the user has
- * configured the target. Then servers elsewhere may send us into a private network, because in many networks the names of
- * public services lead there.
+ * configured the target. Then servers outside may send us into a private network, because in many networks the names of
+ * public services resolve to private addresses.
  */
 enum guard_zone guard_nearest(enum guard_zone from, bool is_known);
 

@@ -14,19 +14,19 @@
 struct loop;
 struct pool;
 
-/* Called from the loop when a request has ended; has to call pool_remove(). */
+/* Called from the loop when a request has ended; must call pool_remove(). */
 typedef void pool_ended(CURL *easy, CURLcode code);
 
-/* Borrows the loop. 0 or -ENOMEM. curl_global_init() came before. */
+/* Borrows the loop. 0 or -ENOMEM. curl_global_init() must have been called. */
 int pool_new(struct loop *loop, pool_ended *ended, struct pool **ret_pool);
 
-/* Take no new requests; free it now, or when the last running one is removed. NULL is fine. */
+/* Accept no new requests; free the pool now, or when the last running one is removed. NULL is fine. */
 void pool_retire(struct pool *p);
 
 /* Start a request. False: no memory. */
 bool pool_add(struct pool *p, CURL *easy);
 
-/* Stop a request, or remove it after its end. A retired pool may be gone afterwards. */
+/* Stop a request, or remove it after its end. This may free a retired pool. */
 void pool_remove(struct pool *p, CURL *easy);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why a server refuses, in its own words: the body of an answer from status 400 on. Formats: the OCI distribution spec
- * ("Error Codes"), RFC 6749 (5.2), and what Docker Hub's and GitLab's token servers send. Pure.
+ * A server's own reason for a refusal: the body of an answer with a status from 400 on. Formats: the OCI distribution spec
+ * ("Error Codes"), RFC 6749 (5.2), and those of Docker Hub's and GitLab's token servers. Pure.
  */
 #ifndef SLUICE_FETCHD_HTTP_REFUSAL_H
 #define SLUICE_FETCHD_HTTP_REFUSAL_H
@@ -9,12 +9,12 @@
 #include "common/base/reason.h"
 #include "common/base/span.h"
 
-#define REFUSAL_BODY_MAX 8192 /* bytes of a body that are looked at; a longer one does not count */
+#define REFUSAL_BODY_MAX 8192 /* bytes of a body; a longer one is ignored */
 #define REFUSAL_TEXT_MAX 200  /* bytes of it in a message */
 
 /*
- * Append to `why`, which has the status, what the body says: ": DENIED: address not allowed", escaped and cut. Nothing
- * where it says nothing that is understood.
+ * Append what the body says to `why`, which has the status: ": DENIED: address not allowed", escaped and cut. Appends
+ * nothing if the body cannot be understood.
  */
 void refusal_explain(struct span body, struct reason *why);
 

@@ -5,22 +5,22 @@
 
 #include "common/base/span.h"
 
-/* 5.6.2: what tokens are made of. */
+/* 5.6.2: a character of tokens. */
 bool syntax_is_token_char(uint8_t c);
 
-/* 11.2: what a token68 is made of, its padding included. */
+/* 11.2: a character of token68, including its padding. */
 bool syntax_is_token68_char(uint8_t c);
 
 /* Whether `s` is this word, ignoring case. */
 bool syntax_is_word(struct span s, const char *word);
 
-/* Whether the text is 1 to `max` printable ASCII characters without a blank: a token of OAuth, which ends no line. */
+/* Whether the text is 1 to `max` printable ASCII characters without blanks: an OAuth token, safe in a header line. */
 bool syntax_is_visible(const char *text, size_t max);
 
 /* Take the token off the front of `s`; empty if there is none. */
 struct span syntax_take_token(struct span *s);
 
-/* Blanks and tabs off the front, or off both ends. */
+/* Remove blanks and tabs from the front, or from both ends. */
 void syntax_skip_blanks(struct span *s);
 struct span syntax_trim(struct span s);
 

@@ -27,21 +27,21 @@ int origin_of(const char *url, struct origin *ret_origin, struct reason *why);
 
 bool origin_eq(const struct origin *a, const struct origin *b);
 
-/* "host", or "host:port" where the port is not the scheme's. */
+/* "host", or "host:port" if the port is not the scheme's. */
 void origin_format(const struct origin *o, char ret_text[static ORIGIN_TEXT_SIZE]);
 
 /*
  * Resolve a Location against `base` to an absolute URL without a fragment, in `ret_url` (its content is replaced).
- * -EINVAL with a reason: no URL, another scheme than http and https, credentials in it.
+ * -EINVAL with a reason: not a URL, a scheme other than http and https, credentials in it.
  */
 int url_redirect(const char *base, const char *location, struct buf *ret_url, struct reason *why);
 
-/* Whether the path ends like that of a compressed file: ".gz", ".tgz", ".xz". */
+/* Whether the path has the ending of a compressed file: ".gz", ".tgz", ".xz". */
 bool url_names_compressed(const char *url);
 
 /*
- * Append `value` to a query or a form, with everything escaped but the unreserved characters (RFC 3986, 2.3): nothing in
- * it can end a value, or a line. 0 or -ENOMEM.
+ * Append `value` to a query or a form, with everything escaped except the unreserved characters (RFC 3986, 2.3), so that
+ * nothing in it can end a value or a line. 0 or -ENOMEM.
  */
 int url_append_escaped(struct span value, struct buf *out);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands of sluice: the settings that they are given, and a row each (common/base/program.h): how a command is
- * called, what help says of it, and what runs it. A command ends with an exit code of sysexits(3), after one line that
- * says why, or with EXIT_INTERRUPTED (run/interrupt.h).
+ * The commands of sluice: their settings, and a row for each (common/base/program.h) with its usage, its help and its
+ * function. A command returns an exit code of sysexits(3), after printing one line that says why, or EXIT_INTERRUPTED
+ * (run/interrupt.h).
  */
 #ifndef SLUICE_SLUICE_CMD_COMMAND_H
 #define SLUICE_SLUICE_CMD_COMMAND_H
@@ -25,13 +25,13 @@ struct settings {
 	bool up_no_resume, up_background, up_remove;
 };
 
-/* The global options, as every command is called with them. */
+/* The global options of a call. */
 static inline const struct context *command_context(const struct call *call)
 {
 	return &((const struct settings *)call->settings)->context;
 }
 
-/* Each beside the function that it describes. */
+/* Each is defined beside its function. */
 extern const struct verb command_pull, command_fetch;
 extern const struct verb command_status, command_abort, command_reset;
 extern const struct verb command_events, command_stats, command_metrics, command_doctor;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `sluice doctor` checks of files and directories: the runtime directory, the store and its space, the programs and
+ * The checks of `sluice doctor` on files and directories: the runtime directory, the store and its space, the programs and
  * the configuration.
  */
 #ifndef SLUICE_SLUICE_CMD_DOCTOR_PLACES_H
@@ -13,7 +13,7 @@
 /* `dir_fd`: the runtime directory, or -1. */
 void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings *f);
 
-/* The store and its file system. `served`: a stage is up, so the store must be there. */
+/* The store and its file system. `served`: a stage is up, so the store must exist. */
 void doctor_check_store(const struct context *ctx, bool served, struct findings *f);
 
 /* Runs each of them. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checks of `sluice doctor` on the stages, by their own answers. */
+/* The checks of `sluice doctor` on the stages, from their own answers. */
 #ifndef SLUICE_SLUICE_CMD_DOCTOR_STAGES_H
 #define SLUICE_SLUICE_CMD_DOCTOR_STAGES_H
 
@@ -9,8 +9,8 @@
 #include "sluice/run/counts.h"
 
 /*
- * Whether they are up, connected, of one version, on this store, at this time, and can write. `services`: systemd starts
- * them. Blocks until those that are up have answered, or COUNTS_PATIENCE_MS.
+ * Whether they are up, are connected, have one version, serve this store, agree on the time, and can write. `services`:
+ * systemd starts them. Blocks until all that are up have answered, or for COUNTS_PATIENCE_MS.
  */
 void doctor_check_stages(const struct context *ctx, bool services, const struct counts *counts, struct findings *f);
 

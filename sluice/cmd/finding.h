@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a check of `sluice doctor` found: a line each, or with --json an object, with what to do about it.
+ * The findings of `sluice doctor`: one line each, or with --json one object, with advice.
  */
 #ifndef SLUICE_SLUICE_CMD_FINDING_H
 #define SLUICE_SLUICE_CMD_FINDING_H
@@ -19,7 +19,7 @@ enum finding {
 
 struct findings {
 	struct json_t *list; /* borrowed; with --json, what was found so far; else NULL */
-	bool quiet;          /* leave out what is OK */
+	bool quiet;          /* omit what is OK */
 	enum finding worst;
 };
 

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One blob that a command wants stored: what it is, and what ingestd and the store have told about it. Decisions only,
- * on a clock that the caller reads: wait.c sends what is due.
+ * One blob that a command wants stored: what it is, and what ingestd and the store have said about it. Decisions only; the
+ * caller passes the time, and wait.c sends what is due.
  *
  * state      meaning                                                    at `due_ms`
  * NEW        not requested yet                                          -
- * FOLLOWED   ingestd has it in hand                                     look at it: STATUS, once an event says that
+ * FOLLOWED   ingestd is working on it                                   check it with STATUS, once an event says that
  *                                                                       it ended; until then it is not due
- * ORPHANED   the ingestd that had it is gone, its successor may know    look at it, now
- * LOST       ingestd does not have it in hand any more                  request it again: GET
- * STORED     whole and verified in the store; the caller is to be told  -
+ * ORPHANED   the ingestd that had it is gone, its successor may know    check it with STATUS, now
+ * LOST       ingestd is not working on it any more                      request it again: GET
+ * STORED     complete and verified; the caller is to be told            -
  * DONE       the caller was told                                        -
  * FAILED     `fail_class` and `why` say why; bytes may be kept          -
  *
- * What is heard of it, and which state that leads to:
+ * News about it, and the state that follows:
  *
  *               NEW        FOLLOWED       ORPHANED   LOST
  * IN_HAND       FOLLOWED   FOLLOWED       FOLLOWED   FOLLOWED
- * WAITING       FOLLOWED   FOLLOWED       LOST       FOLLOWED     by another's request: ours is to be repeated
+ * WAITING       FOLLOWED   FOLLOWED       LOST       FOLLOWED     for another's request; ours must be repeated
  * IDLE          LOST       LOST           LOST       LOST         until somebody requests it
- * COMMITTED     LOST       LOST           LOST       LOST         and yet it is not in the store
+ * COMMITTED     LOST       LOST           LOST       LOST         yet it is not in the store
  * UNKNOWN       FAILED     FAILED [1]     LOST       FAILED       ingestd has no such transfer
  * PROGRESS      NEW        FOLLOWED       ORPHANED   LOST         by an event; due as before
  * ENDED         NEW        FOLLOWED [2]   ORPHANED   LOST         by an event, which is a hint
@@ -27,11 +27,11 @@
  * STORED        STORED     STORED         STORED     STORED
  * FAILED        FAILED     FAILED         FAILED     FAILED
  *
- * [1] It was aborted: to request it again would undo that. Without a known digest it may be stored as well, and we too
- *     late to hear under which: LOST, BLOB_REQUESTS_BY_TAG times in all.
- * [2] To be looked at now.
+ * [1] It was aborted, and requesting it again would undo that. Without a known digest it may instead have been stored, too
+ *     long ago for us to learn the digest: then LOST, up to BLOB_REQUESTS_BY_TAG times.
+ * [2] To be checked now.
  *
- * LOST is due now, but with a growing delay after a request, so that no answer makes us loop.
+ * LOST is due now, but after a request with a growing delay, so that no answer makes us loop.
  */
 #ifndef SLUICE_SLUICE_RUN_BLOB_H
 #define SLUICE_SLUICE_RUN_BLOB_H
@@ -46,7 +46,7 @@
 #include "common/wire/message.h"
 
 #define BLOB_NOT_DUE         UINT64_MAX
-#define BLOB_AGAIN_STEP_MS   200u /* each request after the first: so much later */
+#define BLOB_AGAIN_STEP_MS   200u /* delay of each request after the first */
 #define BLOB_AGAIN_MAX_MS    5000u
 #define BLOB_REQUESTS_BY_TAG 3u
 
@@ -75,42 +75,43 @@ enum blob_heard {
 };
 
 enum blob_digest {
-	BLOB_DIGEST_UNKNOWN, /* by tag or by URL: until it is committed */
+	BLOB_DIGEST_UNKNOWN, /* by tag or by URL, until it is committed */
 	BLOB_DIGEST_GIVEN,   /* it must hash to that */
 	BLOB_DIGEST_LEARNED,
 };
 
 struct blob {
-	char *ref;                 /* owned, as is the next */
-	char *source;              /* where from */
-	struct descriptor content; /* its digest counts by `digest`; its media type: as described, else as served */
+	char *ref;    /* owned, as is the next */
+	char *source; /* where it comes from */
+	struct descriptor
+	    content; /* the meaning of its digest depends on `digest`; its media type is as described, else as served */
 	enum blob_digest digest;
 	unsigned role, depth; /* the caller's */
-	bool left_out;        /* a foreign layer that its source does not have: DONE without having been STORED */
+	bool left_out;        /* a foreign layer that its source does not have: DONE without being STORED */
 
 	enum blob_state state;
 	enum fail_class fail_class;
 	char *why;         /* owned; NULL unless FAILED */
-	bool arrived;      /* some of its bytes are kept, whether it was finished or not */
+	bool arrived;      /* some of its bytes are kept, whether it is complete or not */
 	unsigned requests; /* how often ingestd was asked for it */
 	uint64_t due_ms;   /* see above; monotonic, as is the next */
-	uint64_t heard_ms; /* when something was heard of it last */
-	size_t bar;        /* its number in the progress */
+	uint64_t heard_ms; /* when there was last news about it */
+	size_t bar;        /* its number in the progress display */
 };
 
-/* Whether it is in ingestd's hands, or is to be again: FOLLOWED, ORPHANED or LOST. */
+/* Whether ingestd works on it, or should again: FOLLOWED, ORPHANED or LOST. */
 bool blob_is_open(const struct blob *b);
 
-/* What an answer to a GET, or with `look` to a STATUS, says. PROGRESS, ENDED, RESTARTED and STORED never come from here. */
+/* The news in an answer to a GET, or with `look` to a STATUS. Never PROGRESS, ENDED, RESTARTED or STORED. */
 enum blob_heard blob_heard_of(const struct message *answer, bool look);
 
 /*
- * Take what was heard of a blob that is NEW or open, and be due accordingly. The caller has counted the request, if it
- * was one, and has looked into the store first where COMMITTED or UNKNOWN was heard. FAILED: sets neither class nor why.
+ * Process news about a blob that is NEW or open, and set when it is due. The caller has counted the request, if it was one,
+ * and for COMMITTED or UNKNOWN has checked the store first. FAILED: sets neither class nor why.
  */
 void blob_hear(struct blob *b, enum blob_heard heard, uint64_t now_ms);
 
-/* What a RECORD tells of its content: the digest, once it is committed, and the media type. */
+/* Learn about its content from a RECORD: the digest, once it is committed, and the media type. */
 void blob_learn(struct blob *b, const struct message *record);
 
 void blob_release(struct blob *b);

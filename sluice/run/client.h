@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A command's view of the stages: requests on their ctl sockets, repeated until they are answered, and ingestd's events
- * about this command's transfers, as hints.
+ * A command's connection to the stages: requests on their ctl sockets, repeated until they are answered, and ingestd's
+ * events about this command's transfers, as hints.
  */
 #ifndef SLUICE_SLUICE_RUN_CLIENT_H
 #define SLUICE_SLUICE_RUN_CLIENT_H
@@ -20,11 +20,11 @@
 
 struct client_options {
 	const char *runtime_dir;
-	const char *store;     /* what the stages must serve */
+	const char *store;     /* the store that the stages must serve */
 	struct stages *stages; /* borrowed; NULL: do not start them */
 	unsigned patience_ms;
-	bool ingestd_alone; /* nothing will be asked of commitd: it may be down */
-	/* A line for a waiting user: "waiting for ingestd". May be NULL. */
+	bool ingestd_alone; /* commitd will get no requests, so it may be down */
+	/* Show a line to the waiting user: "waiting for ingestd". May be NULL. */
 	void (*note)(void *self, const char *text);
 	void *self;
 };
@@ -32,31 +32,31 @@ struct client_options {
 struct client;
 
 /*
- * Connect, and wait until the stages answer for that very store. 0, or an exit code with a reason: 78 when they serve
- * another one, 76 when they talk another version of the protocol, 77 when we may not connect. The strings are borrowed.
+ * Connect, and wait until the stages answer that they serve this store. 0, or an exit code with a reason: 78 if they serve
+ * another one, 76 if we have no protocol version in common, 77 if we may not connect. The strings are borrowed.
  */
 int client_open(const struct client_options *options, struct client **ret_client, struct reason *why);
 void client_close(struct client *c);
 
 /*
- * Ask, and repeat that until there is an answer: requests are idempotent. 0: `ret_answer` holds until the next question
- * to that stage, and may be MSG_ERROR. An exit code with a reason: EXIT_INTERRUPTED, 75 after `patience_ms`, or what
- * keeps the stages from starting. Blocks.
+ * Send a request, and repeat it until there is an answer: requests are idempotent. 0: `ret_answer`, which may be MSG_ERROR,
+ * is valid until the next request to that stage. Or an exit code with a reason: EXIT_INTERRUPTED, 75 after `patience_ms`,
+ * or that of stages that cannot start. Blocks.
  */
 int client_ask(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer,
 	       struct reason *why);
 
-/* The same if only `wanted` will do: MSG_ERROR becomes its exit code and text. */
+/* The same, but accept only `wanted`: MSG_ERROR becomes its exit code and text. */
 int client_demand(struct client *c, enum stage_id stage, const struct message *request, enum message_type wanted,
 		  struct message *ret_answer, struct reason *why);
 
 /*
- * Whether ingestd has restarted since the last call, or since the start, and so has forgotten our requests. 0 or an
- * exit code as from client_ask().
+ * Whether ingestd has restarted since the last call, or since the start, and so has forgotten our requests. 0, or an exit
+ * code as from client_ask().
  */
 int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why);
 
-/* Whether events may have been missed since the last call: their connection broke, or too many of them waited here. */
+/* Whether events may have been missed since the last call: their connection broke, or too many of them were queued. */
 bool client_missed(struct client *c);
 
 /* Wait up to `wait_ms` for an event about something requested by GET. True: `ret_event` holds until the next call. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every command of sluice is given: the global options, and the places that they lead to.
+ * What every command of sluice gets: the global options, and the resulting places.
  */
 #ifndef SLUICE_SLUICE_RUN_CONTEXT_H
 #define SLUICE_SLUICE_RUN_CONTEXT_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The counts of the stages, asked from each of them: for `metrics`, `stats` and `doctor`. */
+/* The counters of all stages: for `metrics`, `stats` and `doctor`. */
 #ifndef SLUICE_SLUICE_RUN_COUNTS_H
 #define SLUICE_SLUICE_RUN_COUNTS_H
 
@@ -13,8 +13,8 @@
 #include "common/wire/counters.h"
 
 struct counts_stage {
-	bool runs; /* it takes connections; fetchd: its lock is held */
-	bool up;   /* it has answered, fetchd through ingestd; else `why`, and the rest is empty */
+	bool runs; /* it accepts connections; fetchd: its lock is held */
+	bool up;   /* it has answered (fetchd through ingestd); else see `why`, and the rest is empty */
 	struct reason why;
 	uint64_t incarnation;
 	uint64_t started_s; /* wall clock */
@@ -27,14 +27,14 @@ struct counts {
 	uint64_t values[COUNTERS];                     /* 0 for a stage that is not up */
 };
 
-#define COUNTS_PATIENCE_MS 3000u /* a stage that runs but is silent this long is not up */
+#define COUNTS_PATIENCE_MS 3000u /* a stage that does not answer for this long is not up */
 
-/* Ask all stages. Blocks up to COUNTS_PATIENCE_MS for each that runs and does not answer. */
+/* Ask all stages. Blocks up to COUNTS_PATIENCE_MS for each that runs but does not answer. */
 void counts_gather(const char *runtime_dir, struct counts *ret_counts);
 
 bool counts_any_up(const struct counts *c);
 
-/* The stage that a number belongs to. */
+/* The stage that a counter belongs to. */
 enum stage_id counts_stage_of(enum counter counter);
 
 /* How many events a timer has counted: the sum of its buckets. */

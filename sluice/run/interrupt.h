@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ctrl-C and SIGTERM for commands that wait: the first is noted and the command ends in order, a second one ends it at
+ * Ctrl-C and SIGTERM for commands that wait: the first is noted, and the command ends cleanly; a second one ends it at
  * once.
  */
 #ifndef SLUICE_SLUICE_RUN_INTERRUPT_H
@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-/* What a command ends with that was interrupted: main() turns it into death by that signal. */
+/* The exit code of an interrupted command: main() turns it into death by that signal. */
 #define EXIT_INTERRUPTED 130
 
 /* Blocking calls return EINTR from here on. */

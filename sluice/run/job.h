@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command that needs the stages holds from its beginning to its end.
+ * What a command that needs the stages holds from start to end.
  */
 #ifndef SLUICE_SLUICE_RUN_JOB_H
 #define SLUICE_SLUICE_RUN_JOB_H
@@ -21,15 +21,15 @@ struct job {
 };
 
 /*
- * Become a user of the stages, wait until they answer, open the store and begin to show progress. 0, or an exit code
- * with a reason. job_end() in any case.
+ * Become a user of the stages, wait until they answer, open the store and start to show progress. 0, or an exit code with a
+ * reason. Call job_end() in any case.
  */
 int job_begin(struct job *j, const struct context *ctx, enum progress_mode mode, struct reason *why);
 
-/* Draw the progress for the last time: before the command's own last line. */
+/* Draw the progress for the last time, before the command's own last line. */
 void job_end_progress(struct job *j);
 
-/* Give everything back; `code` is what the command ends with, and returned. */
+/* Release everything. Returns `code`, the command's exit code. */
 int job_end(struct job *j, int code);
 
 #endif

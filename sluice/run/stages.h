@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stages for as long as a command needs them: those that run already, or our own under a supervisor in the
- * background (`sluice up --background`), which ends with its last user.
+ * The stages for as long as a command needs them: those that run already, or our own under a supervisor in the background
+ * (`sluice up --background`), which ends with its last user.
  *
  * Files in the runtime directory:
  *
- *   users        flock'd shared by every command that needs the stages; the background supervisor waits for it
- *                exclusively, and whoever holds it so is alone
+ *   users        flock'd shared by every command that needs the stages; the background supervisor waits for an
+ *                exclusive lock, and whoever has that is alone
  *   up.lock      flock'd by the supervisor, background or not
- *   X/           of the daemon X, whoever started it: its lock, and its ctl socket (common/wire/stage.h)
- *   log          what the background supervisor and its stages log
- *   services     exists where the units are installed: only the service manager starts stages, so that a command does
- *                not start its own, as another user, while one of them restarts
+ *   X/           the lock and the ctl socket of the daemon X, whoever started it (common/wire/stage.h)
+ *   log          the log of the background supervisor and its stages
+ *   services     exists if the units are installed: only the service manager starts stages, so that a command does not
+ *                start its own, as another user, while one of them restarts
  */
 #ifndef SLUICE_SLUICE_RUN_STAGES_H
 #define SLUICE_SLUICE_RUN_STAGES_H
@@ -35,13 +35,13 @@ struct stages;
 
 /*
  * Become a user of the stages, starting them if necessary. 0, or an exit code with a reason. Does not wait for them to
- * answer; may wait for a former supervisor to be gone. Call it before a pipe is opened. `ctx` is borrowed.
+ * answer; may wait for the end of a previous supervisor. Call it before a pipe is opened. `ctx` is borrowed.
  */
 int stages_enter(const struct context *ctx, struct stages **ret_stages, struct reason *why);
 
 /*
  * To be called when a stage does not answer: starts a supervisor if there is none (it was killed, or it was another
- * command's and left). 0: ask again. An exit code with the reason from its log: the stages cannot be started.
+ * command's and ended). 0: ask again. Or an exit code with the reason from its log: the stages cannot be started.
  */
 int stages_check(struct stages *s, struct reason *why);
 
@@ -51,7 +51,7 @@ int stages_check(struct stages *s, struct reason *why);
  */
 void stages_leave(struct stages *s, unsigned wait_ms);
 
-/* Whether ingestd runs on that runtime directory, or a supervisor that starts it, by their locks. Makes nothing. */
+/* Whether ingestd, or a supervisor that starts it, runs on that runtime directory, by their locks. Creates nothing. */
 bool stages_serve(const char *runtime_dir);
 
 /* Whether only the service manager starts stages on that runtime directory. */
@@ -61,8 +61,8 @@ bool stages_are_services(int dir_fd);
 bool stages_left_over(int dir_fd, struct reason *ret_name);
 
 /*
- * Remove what stages that are gone left in a runtime directory: sockets, locks and the log, but nothing of a daemon
- * that is alive. The caller holds the users lock exclusively.
+ * Remove what dead stages left in a runtime directory: sockets, locks and the log, but nothing of a running daemon. The
+ * caller holds the users lock exclusively.
  */
 void stages_sweep(int dir_fd);
 

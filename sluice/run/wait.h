@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A set of blobs that a command wants stored (blob.h): requests each from ingestd, follows them, and tells the caller
- * of each that is stored. Content that is in the store already is requested too: its name may not be durable yet.
+ * A set of blobs that a command wants stored (blob.h): requests each from ingestd, follows them, and tells the caller about
+ * each that is stored. Content that is in the store already is requested too: its name may not be durable yet.
  *
- * At most WAIT_WINDOW blobs are open at a time. Events are hints: they say when to look, and a look is a STATUS. A blob
- * is STORED when it is in the store, and FAILED when an answer of ingestd says so, or it was aborted. Nothing else is
- * asked while transfers run, but for one STATUS each WAIT_LOOK_MS, of the blob of which nothing was heard for longest.
- * If the connection of the events breaks, all are looked at when there is another.
+ * At most WAIT_WINDOW blobs are open at a time. Events are hints: they say when to check, and a check is a STATUS. A blob is
+ * STORED when it is in the store, and FAILED when an answer of ingestd says so or it was aborted. While transfers run,
+ * nothing else is requested except one STATUS every WAIT_LOOK_MS, for the blob that has had no news for longest. If the
+ * connection for events breaks, all blobs are checked once there is a new one.
  */
 #ifndef SLUICE_SLUICE_RUN_WAIT_H
 #define SLUICE_SLUICE_RUN_WAIT_H
@@ -21,7 +21,7 @@
 
 #define WAIT_WINDOW    256u
 #define WAIT_BLOBS_MAX 16384u /* of one command */
-#define WAIT_LOOK_MS   2000u  /* between two looks for an event that got lost */
+#define WAIT_LOOK_MS   2000u  /* between two checks for a lost event */
 
 struct wait;
 
@@ -40,8 +40,8 @@ int wait_new(struct client *c, struct layout *l, struct progress *p, const struc
 void wait_free(struct wait *w);
 
 /*
- * Want one more, as `like` describes it: ref, source, content, digest, role, depth; all is copied. A second one with the
- * same ref is the first: `ret_number` is its number and 1 is returned. 0: new. -ENOMEM; -E2BIG over WAIT_BLOBS_MAX.
+ * Add one, described by `like`: ref, source, content, digest, role, depth; everything is copied. 0: `ret_number` is its
+ * number. 1: there is one with the same ref already, and `ret_number` is that. -ENOMEM; -E2BIG over WAIT_BLOBS_MAX.
  */
 int wait_add(struct wait *w, const struct blob *like, size_t *ret_number);
 
@@ -52,7 +52,7 @@ const struct blob *wait_at(const struct wait *w, size_t number);
 /* How many blobs are in that state. */
 size_t wait_count(const struct wait *w, enum blob_state state);
 
-/* From the hook: the blob is stored, but not usable. */
+/* To be called from the hook: the blob is stored, but unusable. */
 void wait_fail(struct wait *w, size_t number, enum fail_class fail_class, const char *why);
 
 /*

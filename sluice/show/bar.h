@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The line of one blob in progress, and the line about all of them. From left to right: label, state, bar, amount,
- * rate, time left. What does not fit is left out: first the time left, then the rate, then the bar, then the amount.
+ * The line of one blob in progress, and the line of the total. From left to right: label, state, bar, amount, rate, time
+ * left. What does not fit is left out: first the time left, then the rate, then the bar, then the amount.
  */
 #ifndef SLUICE_SLUICE_SHOW_BAR_H
 #define SLUICE_SLUICE_SHOW_BAR_H
@@ -20,7 +20,7 @@
 /* Sluice */
 #include "sluice/show/text.h"
 
-/* What is known of one blob. */
+/* What is known about one blob. */
 struct bar {
 	const char *ref; /* borrowed, for the life of the progress */
 	char label[TEXT_LABEL_ROOM];

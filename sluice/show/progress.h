@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The display of a running pull: on a terminal, bars on stderr that are redrawn in place; elsewhere, a line for each
- * change on stdout, before the result, so that stderr is for errors; the same as JSON, an object a line; or nothing.
+ * The display of a running pull: on a terminal, bars on stderr that are redrawn in place; elsewhere, a line for each change
+ * on stdout, before the result, so that stderr is for errors; the same as JSON, one object per line; or nothing.
  */
 #ifndef SLUICE_SLUICE_SHOW_PROGRESS_H
 #define SLUICE_SLUICE_SHOW_PROGRESS_H
@@ -24,28 +24,28 @@ enum progress_mode {
 
 struct progress;
 
-/* By the options and by what stderr is. */
+/* Depends on the options and on whether stderr is a terminal. */
 enum progress_mode progress_mode_for(bool json, bool quiet);
 
 int progress_new(enum progress_mode mode, struct progress **ret_progress);
 
-/* Leaves what was drawn last on the terminal. NULL is fine. */
+/* What was drawn last stays on the terminal. NULL is fine. */
 void progress_free(struct progress *p);
 
 /* A new blob: its number is `ret_id`. 0 or -ENOMEM. */
 int progress_add(struct progress *p, const char *ref, uint64_t total, size_t *ret_id);
 
-/* What is known of blob `id`, to be changed by the caller, followed by progress_changed(). */
+/* What is known about blob `id`; the caller may change it and then calls progress_changed(). */
 struct bar *progress_bar(struct progress *p, size_t id);
 void progress_changed(struct progress *p, size_t id);
 
 /* Draw again if that is due. */
 void progress_tick(struct progress *p);
 
-/* A line that stays: above the bars, or among the lines. */
+/* Print a line that stays: above the bars, or among the lines. */
 void progress_note(struct progress *p, const char *text);
 
-/* Draw for the last time: what is written to the terminal next stands below. */
+/* Draw for the last time: what is written to the terminal next appears below. */
 void progress_finish(struct progress *p);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A block of lines at the cursor of a terminal that is drawn again in place. Between two frames the cursor stands at
- * the beginning of the line below the block, and nothing about the terminal is changed: whatever ends the program, the
- * shell's next line stands where it should.
+ * A block of lines on a terminal that is redrawn in place. Between two frames the cursor is at the start of the line below
+ * the block, and no terminal setting is changed: however the program ends, the shell's prompt appears where it should.
  */
 #ifndef SLUICE_SLUICE_SHOW_SCREEN_H
 #define SLUICE_SLUICE_SHOW_SCREEN_H
@@ -25,25 +24,25 @@ struct screen {
 bool screen_can(int fd);
 
 /*
- * How long lines may be and how many of them a frame may have: by the terminal, else by COLUMNS and LINES, else 80 and
- * 24. The last column and the last line stay free: writing to the one makes some terminals wrap, and the cursor stands
- * in the other.
+ * How long lines may be and how many of them a frame may have: from the terminal, else from COLUMNS and LINES, else 80 and
+ * 24. The last column and the last line stay free: writing to the former makes some terminals wrap, and the cursor is in
+ * the latter.
  */
 void screen_size(int fd, unsigned *ret_width, unsigned *ret_lines);
 
-/* Zero-initialise it but for `fd`, which is borrowed. */
+/* All zero at first, except `fd`, which is borrowed. */
 void screen_release(struct screen *s);
 
 /*
- * Replace the block by `frame`: whole lines, within what screen_size() says. One write; none if nothing has changed. A
- * terminal that is gone is no reason to stop. 0 or -ENOMEM.
+ * Replace the block with `frame`: whole lines, within the limits of screen_size(). One write; none if nothing has changed.
+ * Ignores it if the terminal is gone. 0 or -ENOMEM.
  */
 int screen_draw(struct screen *s, struct span frame);
 
-/* Lines that stay, in place of the block, which is to be drawn anew below them. 0 or -ENOMEM. */
+/* Print lines that stay, in place of the block, which must then be drawn again below them. 0 or -ENOMEM. */
 int screen_say(struct screen *s, struct span lines);
 
-/* The block stays as it is: what comes next stands below it. */
+/* Leave the block as it is: what comes next appears below it. */
 void screen_leave(struct screen *s);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `sluice status` shows of a transfer, from ingestd or, when none runs, from the store. */
+/* What `sluice status` shows about a transfer, from ingestd or, if none runs, from the store. */
 #ifndef SLUICE_SLUICE_SHOW_STATUS_H
 #define SLUICE_SLUICE_SHOW_STATUS_H
 
@@ -40,20 +40,19 @@ void status_list_release(struct status_list *list);
 void status_of_message(const struct message *m, struct status *ret_status);
 
 /*
- * The object that `status` and `events` show: what is not known is left out. NULL when memory is out; the caller owns
- * it. Or into an object that has something already.
+ * The object that `status` and `events` show, without what is unknown: a new one, which the caller owns (NULL: out of
+ * memory), or added to an existing object.
  */
 struct json_t;
 struct json_t *status_json(const struct status *s);
 void status_json_into(const struct status *s, struct json_t *object);
 
 /*
- * From ingest/ itself: what a transfer's file and its data say. -ENOENT: no such ingest. Else -errno with a
- * reason, -EBADMSG where it has no valid record.
+ * From the files in ingest/. -ENOENT: no such ingest. Else -errno with a reason; -EBADMSG: it has no valid record.
  */
 int status_of_store(struct layout *l, struct span ref, struct status *ret_status, struct reason *why);
 
-/* Append all of them. What cannot be read is left out: ingestd says more about it when it starts. */
+/* Append all of them, except those that cannot be read: ingestd reports these when it starts. */
 int status_list_of_store(struct layout *l, struct status_list *list);
 
 #endif

@@ -18,18 +18,18 @@ struct table;
 int table_new(unsigned columns, struct table **ret_table);
 void table_free(struct table *t);
 
-/* Add a row; the cells are copied, with control bytes as \xNN: a name from a file cannot colour a terminal. */
+/* Add a row; the cells are copied, with control characters as \xNN: a name from a file cannot colour a terminal. */
 int table_add(struct table *t, const char *const *cells);
 
-/* A column is at least so wide, whatever its cells are: so that it stays where it is when they change. */
+/* Set a minimum width for a column, so that it does not move when its cells change. */
 void table_widen(struct table *t, unsigned column, size_t width);
 
 /* Write all rows, two spaces between columns and none at the end of a line. */
 void table_print(const struct table *t, FILE *out);
 
 /*
- * Append row `number` without its newline: those of the columns, from the left, that fit into `width` together; the
- * first one is cut if it does not. 0 or -ENOMEM.
+ * Append row `number` without a newline: as many columns, from the left, as fit into `width`; if even the first does not
+ * fit, it is cut. 0 or -ENOMEM.
  */
 int table_row(const struct table *t, size_t number, size_t width, struct buf *out);
 

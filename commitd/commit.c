@@ -261,7 +261,7 @@ static void data_missing(struct layout *l, struct commit *c)
 	if (t == TARGET_WHOLE) {
 		name_found(c);
 	} else if (t != TARGET_REFUSED) {
-		reason_set(&c->why, "neither '%s' nor the blob is there", ingest_path(l, c, INGEST_DATA).text);
+		reason_set(&c->why, "neither '%s' nor the blob exists", ingest_path(l, c, INGEST_DATA).text);
 		reject(c, FAIL_MISSING);
 	}
 }

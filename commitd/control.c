@@ -53,7 +53,7 @@ static void answer_stats(struct control *c, uint64_t client, const struct messag
 	struct message answer;
 
 	if (m->stage != STAGE_COMMITD) {
-		answer_error(c, client, FAIL_USAGE, "commitd has its own counts alone");
+		answer_error(c, client, FAIL_USAGE, "commitd has only its own counts");
 		return;
 	}
 	c->env.refresh(c->env.self);

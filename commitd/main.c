@@ -72,7 +72,7 @@ static const struct opt options[] = {
      .def = "/run/sluice",
      .env = "SLUICE_RUNTIME_DIR",
      .arg = "DIR",
-     .help = "where the pipes are"},
+     .help = "directory of the sockets"},
     {.name = "verify",
      .kind = OPT_CHOICE,
      .at = offsetof(struct settings, verify),
@@ -97,10 +97,7 @@ static int run_commit(const struct call *call)
 
 static const struct verb verbs[] = {
     {.usage = "[OPTION...]", .summary = "serve: name what ingestd sealed", .run = run_daemon},
-    {.name = "commit",
-     .usage = "[OPTION...]",
-     .summary = "take seals on standard input, print digests",
-     .run = run_commit},
+    {.name = "commit", .usage = "[OPTION...]", .summary = "read seals from stdin, print digests", .run = run_commit},
 };
 
 int main(int argc, char **argv)

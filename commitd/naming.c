@@ -95,7 +95,7 @@ static int check_node(void *self, const struct walk_node *node, struct reason *w
 		return r;
 	}
 	if (r < 0) {
-		reason_set(why, "cannot look at %s: %s", text, strerror(-r));
+		reason_set(why, "cannot check %s: %s", text, strerror(-r));
 		return -EIO;
 	}
 	if (d->size == size)

@@ -63,7 +63,7 @@ void retry_explain(struct failure *f, uint64_t after_max_ms)
 {
 	if (f->retry_after_ms > after_max_ms)
 		reason_set(&f->why,
-			   "%s; the server asks for a wait of %s%" PRIu64 " s, and retry_after_max is %" PRIu64 " s",
+			   "%s; the server requests a wait of %s%" PRIu64 " s, and retry_after_max is %" PRIu64 " s",
 			   f->why.text, f->retry_after_ms == RETRY_AFTER_CLAMP_MS ? "at least " : "",
 			   f->retry_after_ms / 1000, after_max_ms / 1000);
 }

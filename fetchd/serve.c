@@ -65,9 +65,9 @@ static void on_reload(void *self)
 	if (r < 0)
 		(void)log_errno(r, "cannot forget connections and certificate authorities: reload again");
 	if (is_read)
-		log_notice("settings read again");
+		log_notice("configuration reloaded");
 	else
-		log_error("the old settings stay: %s", why.text);
+		log_error("keeping the old configuration: %s", why.text);
 }
 
 /* Nothing is kept here that would have to be saved. */

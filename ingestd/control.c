@@ -59,8 +59,8 @@ static void on_get(struct control *c, uid_t uid, const struct message *request, 
 	enum fail_class class;
 
 	if (has_too_many(c, uid, request->ref)) {
-		reason_set(&a->why, "user %u has %d unfinished transfers: let some end, or abort some", (unsigned)uid,
-			   TRANSFERS_A_USER);
+		reason_set(&a->why, "user %u has %d unfinished transfers: wait for some to end, or abort some",
+			   (unsigned)uid, TRANSFERS_A_USER);
 		answer_error(a, FAIL_AGAIN);
 		return;
 	}

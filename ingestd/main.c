@@ -61,7 +61,7 @@ static const struct opt options[] = {
 
 static const struct opt daemon_options[] = {
 	{.name = "runtime-dir", .kind = OPT_TEXT, AT(runtime_dir), .def = "/run/sluice", .env = "SLUICE_RUNTIME_DIR",
-	 .arg = "DIR", .help = "where the pipes are"},
+	 .arg = "DIR", .help = "directory of the sockets"},
 	{.name = "max-active", .kind = OPT_COUNT, AT(max_active), .def = "8", .min = 1, .max = 256,
 	 .env = "SLUICE_MAX_ACTIVE", .arg = "N", .help = "transfers to fetch at once"},
 	CHECKPOINT_ROWS,

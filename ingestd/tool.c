@@ -442,7 +442,7 @@ static int find_offset(struct put *p, uint64_t *ret_offset)
 	r = ingest_peek(&p->home, span_str(p->ref), ret_offset, &why);
 	if (r == 0 || r == -ENOENT)
 		return EX_OK;
-	log_error("cannot find out the offset of '%s': %s", p->ref, why.text);
+	log_error("cannot determine the offset of '%s': %s", p->ref, why.text);
 	return exit_code_of(r);
 }
 

@@ -42,13 +42,14 @@ void process_init(const char *program)
 int runtime_dir_make(const char *path, int *ret_fd, struct reason *why)
 {
 	if (strlen(path) > RUNTIME_DIR_MAX) {
-		reason_set(why, "the runtime directory '%s' is longer than %d bytes, too long for a socket in it", path,
-			   RUNTIME_DIR_MAX);
+		reason_set(
+		    why, "the runtime directory '%s' is longer than %d bytes, too long for the path of a socket in it",
+		    path, RUNTIME_DIR_MAX);
 		return -ENAMETOOLONG;
 	}
 	if (FAILPOINT(NAME, "runtime.make", fs_mkdir(path, 0750)) < 0 && errno != EEXIST) {
 		int r = -errno;
-		reason_set(why, "cannot make the runtime directory '%s': %s", path, strerror(-r));
+		reason_set(why, "cannot create the runtime directory '%s': %s", path, strerror(-r));
 		return r;
 	}
 	AUTO_FD fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

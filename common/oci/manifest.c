@@ -48,11 +48,12 @@ static int type_take(const struct json_t *root, const char *came_as, struct mani
 	if (came_as_take(came_as, served) < 0)
 		return refuse("served under a media type that is longer than 255 bytes", why);
 	if (own && !type_fits(m->kind, own)) {
-		reason_set(why, "the document is %s, but calls itself '%.255s'", is, own);
+		reason_set(why, "the document is %s, but its mediaType is '%.255s'", is, own);
 		return -EINVAL;
 	}
 	if (served[0] != '\0' && (!type_fits(m->kind, served) || (own && strcmp(own, served) != 0))) {
-		reason_set(why, "the document is %s ('%s'), but came as '%s'", is, own ? own : "no mediaType", served);
+		reason_set(why, "the document is %s ('%s'), but was served as '%s'", is, own ? own : "no mediaType",
+			   served);
 		return -EINVAL;
 	}
 	const char *type = m->kind == MANIFEST_INDEX ? MEDIA_TYPE_OCI_INDEX : MEDIA_TYPE_OCI_MANIFEST;

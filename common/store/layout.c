@@ -223,7 +223,7 @@ static int make_commit(struct layout *l, struct reason *why)
 		return -EPERM;
 	}
 	if ((st.st_mode & 07777 & ~(mode_t)S_ISGID) != PRIVATE_MODE && fs_fchmod(l->commit, PRIVATE_MODE) < 0)
-		return fail(-errno, "close to others", l->path, LAYOUT_COMMIT, why);
+		return fail(-errno, "restrict access to", l->path, LAYOUT_COMMIT, why);
 	return 0;
 }
 

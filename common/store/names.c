@@ -66,7 +66,7 @@ static int root_load(struct layout *l, struct names *n, struct reason *why)
 	if (r == -EFBIG) {
 		reason_set(why,
 			   "'%s/" LAYOUT_INDEX
-			   "' is longer than %u bytes: another program wrote it, and has to remove names",
+			   "' is longer than %u bytes: another program wrote it and must remove names",
 			   layout_path(l), NAMES_INDEX_MAX);
 		return r;
 	}

@@ -145,7 +145,7 @@ static int record_check(const struct record *record, struct reason *why)
 		return -EINVAL;
 	}
 	if (record->has_sealed && record->size == SIZE_UNKNOWN) {
-		reason_set(why, "it is sealed and has no size");
+		reason_set(why, "it is sealed but has no size");
 		return -EINVAL;
 	}
 	return 0;
@@ -157,7 +157,7 @@ int record_parse(struct span text, struct record *ret_record, struct reason *why
 	size_t end = record_whole_len(text);
 
 	if (end == 0) {
-		reason_set(why, "it holds no whole record");
+		reason_set(why, "it has no complete record");
 		return -EINVAL;
 	}
 	size_t at = record_start(text, end);
@@ -169,7 +169,7 @@ int record_parse(struct span text, struct record *ret_record, struct reason *why
 		const uint8_t *equals = memchr(line, '=', len);
 		size_t key_len = equals ? (size_t)(equals - line) : len;
 		if (!equals || set_key(&record, span_of(line, key_len), span_of(equals + 1, len - key_len - 1)) < 0) {
-			reason_set(why, "it holds an invalid line: '%.*s'", (int)(key_len < 64 ? key_len : 64), line);
+			reason_set(why, "it has an invalid line: '%.*s'", (int)(key_len < 64 ? key_len : 64), line);
 			return -EINVAL;
 		}
 		at += len + 1;

@@ -390,7 +390,7 @@ const char *decode_verdict_text(enum decode_verdict v)
 	    [DECODE_SHORT] = "it is too short",
 	    [DECODE_LONG] = "bytes follow its end",
 	    [DECODE_MAGIC] = "it is not a message of sluice",
-	    [DECODE_VERSION] = "it is of another protocol version",
+	    [DECODE_VERSION] = "it has another protocol version",
 	    [DECODE_TYPE] = "its type is unknown",
 	    [DECODE_BOUNDS] = "a field is out of bounds",
 	};

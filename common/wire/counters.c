@@ -17,14 +17,14 @@ uint64_t counter_values[COUNTERS];
 const uint64_t timer_bounds_ms[TIMER_BUCKETS - 1] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000};
 
 /* Families of several rows: name and help. */
-#define RETRIES     "sluice_fetchd_retries", "Failed tries that were followed by another"
+#define RETRIES     "sluice_fetchd_retries", "Failed attempts that were retried"
 #define REFUSED     "sluice_refused_messages", "Messages that were refused: malformed, or not for this pipe"
 #define SAW         "sluice_peer_restarts", "How often a peer was found to have restarted"
-#define BACKLOG     "sluice_pipe_backlog", "Messages that the pipe has not taken yet"
+#define BACKLOG     "sluice_pipe_backlog", "Messages waiting to be sent on the pipe"
 #define PEERS       "sluice_pipe_peers", "Processes connected to the pipe"
 #define INGESTS     "sluice_ingests", "Transfers that are not finished"
-#define REJECTED    "sluice_commitd_rejected", "Seals that were answered by a rejection"
-#define WRITES      "sluice_store_writable", "Whether the stage can write where it has to: 1 or 0"
+#define REJECTED    "sluice_commitd_rejected", "Seals that were rejected"
+#define WRITES      "sluice_store_writable", "Whether the stage can write to its directory in the store: 1 or 0"
 #define SYNCS       "sluice_ingestd_sync_seconds", "How long ingestd's syncs and reservations took"
 #define FETCH_ENDS  "sluice_fetchd_ended", "Transfers that ended"
 #define INGEST_ENDS "sluice_ingestd_ended", "Transfers that ended"
@@ -44,8 +44,8 @@ const uint64_t timer_bounds_ms[TIMER_BUCKETS - 1] = {1, 3, 10, 30, 100, 300, 100
 
 const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_FETCHED_BYTES] =
-	TOTAL("sluice_fetchd_received_bytes", "Bytes of content that came from servers and were passed on", NULL),
-    [COUNT_WASTED_BYTES] = TOTAL("sluice_fetchd_wasted_bytes", "Bytes that came from servers and were useless", NULL),
+	TOTAL("sluice_fetchd_received_bytes", "Bytes of content from servers that were passed on", NULL),
+    [COUNT_WASTED_BYTES] = TOTAL("sluice_fetchd_wasted_bytes", "Bytes from servers that were discarded", NULL),
     [COUNT_REQUESTS] = TOTAL("sluice_fetchd_requests", "Requests for content", NULL),
     [COUNT_RETRIES_ADDRESS] = TOTAL(RETRIES, "reason=\"address\""),
     [COUNT_RETRIES_CONNECTION] = TOTAL(RETRIES, "reason=\"connection\""),
@@ -70,16 +70,14 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_FETCHES_WAITING] = GAUGE(FETCHES, "state=\"waiting\""),
     [COUNT_BACKLOG_CHUNKS] = GAUGE(BACKLOG, "pipe=\"chunks\""),
 
-    [COUNT_RECEIVED_BYTES] = TOTAL("sluice_ingestd_received_bytes", "Bytes of content that came from fetchd", NULL),
-    [COUNT_WRITTEN_BYTES] =
-	TOTAL("sluice_ingestd_written_bytes", "Bytes of content that were written and hashed", NULL),
-    [COUNT_REHASHED_BYTES] = TOTAL("sluice_ingestd_rehashed_bytes", "Bytes that a restart had to hash again", NULL),
-    [COUNT_DUPLICATE_BYTES] =
-	TOTAL("sluice_ingestd_duplicate_bytes", "Bytes from fetchd that were there already", NULL),
+    [COUNT_RECEIVED_BYTES] = TOTAL("sluice_ingestd_received_bytes", "Bytes of content from fetchd", NULL),
+    [COUNT_WRITTEN_BYTES] = TOTAL("sluice_ingestd_written_bytes", "Bytes of content written and hashed", NULL),
+    [COUNT_REHASHED_BYTES] = TOTAL("sluice_ingestd_rehashed_bytes", "Bytes hashed again after a restart", NULL),
+    [COUNT_DUPLICATE_BYTES] = TOTAL("sluice_ingestd_duplicate_bytes", "Duplicate bytes from fetchd", NULL),
     [COUNT_ORDERS] = TOTAL("sluice_ingestd_orders", "Orders to fetchd", NULL),
     [COUNT_GAPS] = TOTAL("sluice_ingestd_gaps", "Gaps in the content that were ordered again", NULL),
     [COUNT_SILENT] = TOTAL("sluice_ingestd_silent", "Transfers that were silent for too long, and ordered again", NULL),
-    [COUNT_STARTED_OVER] = TOTAL("sluice_ingestd_started_over", "Transfers that went back to zero", NULL),
+    [COUNT_STARTED_OVER] = TOTAL("sluice_ingestd_started_over", "Transfers that started over", NULL),
     [COUNT_ENDED_COMMITTED] = TOTAL(INGEST_ENDS, "outcome=\"committed\""),
     [COUNT_ENDED_FAILED] = TOTAL(INGEST_ENDS, "outcome=\"failed\""),
     [COUNT_CHECKPOINT_TIME] = CLOCK(SYNCS, "kind=\"checkpoint\""),
@@ -98,7 +96,7 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_INGESTS_FOR_LOCK] = GAUGE(INGESTS, "state=\"waiting\",why=\"lock\""),
     [COUNT_INGESTS_FOR_TIME] = GAUGE(INGESTS, "state=\"waiting\",why=\"retry\""),
     [COUNT_INGESTS_FOR_ASKER] = GAUGE(INGESTS, "state=\"waiting\",why=\"asker\""),
-    [COUNT_RATE] = GAUGE("sluice_ingestd_rate_bytes", "Bytes a second arriving now, over all transfers", NULL),
+    [COUNT_RATE] = GAUGE("sluice_ingestd_rate_bytes", "Bytes per second arriving now, in all transfers", NULL),
     [COUNT_BACKLOG_ORDERS] = GAUGE(BACKLOG, "pipe=\"orders\""),
     [COUNT_BACKLOG_SEALS] = GAUGE(BACKLOG, "pipe=\"seals\""),
     [COUNT_PEERS_ORDERS] = GAUGE(PEERS, "pipe=\"orders\""),
@@ -119,8 +117,7 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_REJECTED_OTHER] = TOTAL(REJECTED, "class=\"other\""),
     [COUNT_BATCH_TIME] =
 	CLOCK("sluice_commitd_batch_seconds", "How long a batch of commits took, syncs included", NULL),
-    [COUNT_READ_BACK_BYTES] =
-	TOTAL("sluice_commitd_read_back_bytes", "Bytes that were read back before they got their name", NULL),
+    [COUNT_READ_BACK_BYTES] = TOTAL("sluice_commitd_read_back_bytes", "Bytes read back before naming", NULL),
     [COUNT_READ_BACK_TIME] = CLOCK("sluice_commitd_read_back_seconds", "How long reading a blob back took", NULL),
     [COUNT_NAMES_SET] = TOTAL(NAMES, "change=\"set\""),
     [COUNT_NAMES_REMOVED] = TOTAL(NAMES, "change=\"removed\""),

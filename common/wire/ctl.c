@@ -260,7 +260,7 @@ static void on_subscribe(struct client *cl, const struct message *m)
 	else if (!wants(cl, m->ref))
 		r = subject_add(cl, m->ref);
 	if (r < 0)
-		refuse(cl, r == -ENOSPC ? "it subscribes to too much" : strerror(-r));
+		refuse(cl, r == -ENOSPC ? "too many subscriptions" : strerror(-r));
 	else
 		(void)client_tell(cl, &(struct message){.type = MSG_OK});
 }

@@ -107,7 +107,7 @@ int stage_dir_make(const char *runtime_dir, const char *name, struct reason *why
 	if (r == 0 && (fd < 0 || fstat(fd, &st) < 0))
 		r = -errno;
 	if (r < 0) {
-		reason_set(why, "cannot make '%s': %s", path, strerror(-r));
+		reason_set(why, "cannot create '%s': %s", path, strerror(-r));
 		return r;
 	}
 	if (st.st_uid != geteuid()) {

@@ -274,7 +274,8 @@ static void use_credential(struct pass *p)
 		add_hint(p);
 		fail(p, FAIL_DENIED, false, p->answer.failure.why.text);
 	} else {
-		fail(p, FAIL_DENIED, false, "the registry wants a password, and only an identity token is configured");
+		fail(p, FAIL_DENIED, false,
+		     "the registry requires a password, but only an identity token is configured");
 	}
 }
 
@@ -355,7 +356,7 @@ static void begin(struct pass *p)
 	p->trouble.text[0] = '\0';
 	p->search = (struct credential_search){p->passes->settings->auth_file, p->host, p->name, 0};
 	if (!(c->schemes & (AUTH_BASIC | AUTH_BEARER))) {
-		reason_set(&why, "'%s' wants an authentication scheme that is not supported", p->host);
+		reason_set(&why, "'%s' requires an authentication scheme that is not supported", p->host);
 		fail(p, FAIL_DENIED, false, why.text);
 	} else {
 		find_credential(p);

@@ -62,7 +62,7 @@ static const struct {
     {"subject name", HTTP_NO_TLS, "TLS: the certificate is for another host: check the host name"},
     {"CA certificate blob", HTTP_NO_TLS, "TLS: certs.d has a *.crt for this host that is not a certificate in PEM"},
     {"alert certificate required", HTTP_NO_TLS,
-     "TLS: the server wants a client certificate: set client_cert under [registry HOST] in sluice.conf"},
+     "TLS: the server requires a client certificate: set client_cert under [registry HOST] in sluice.conf"},
     {"wrong version number", HTTP_NO_TLS,
      "TLS: this port does not speak TLS; for plain HTTP set plain_http = yes under [registry HOST] in sluice.conf"},
     {"tunnel failed, response 407", HTTP_DENIED,
@@ -112,7 +112,7 @@ static enum http_end broken_off(const struct response *answer, struct reason *re
 	reason_set(ret_why, "the connection was closed %s",
 		   answer->lines == 0 ? "without an answer"
 		   : answer->whole    ? "before the end of the body"
-				      : "before the end of the head");
+				      : "before the end of the header");
 	return HTTP_BROKEN_OFF;
 }
 
@@ -155,10 +155,10 @@ static bool find_event(const struct curl_end *c, enum http_end *ret_end, struct 
 		words = "the answer took too long";
 	} else if (has_endless_line(c)) {
 		*ret_end = HTTP_REFUSED;
-		words = "a line of the head is too long";
+		words = "a header line is too long";
 	} else if (has_broken_chunks(c)) {
 		*ret_end = HTTP_REFUSED;
-		words = "the chunks of the body are broken";
+		words = "the chunks of the body are malformed";
 	} else if (c->connected && is_end_without_notify(c)) {
 		*ret_end = is_ended_by_close(c->answer) ? HTTP_WHOLE : broken_off(c->answer, ret_why);
 		return true;

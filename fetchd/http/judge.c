@@ -95,7 +95,7 @@ static enum verdict judge_body(const struct response *r, const struct want *w, u
 	if (r->chunked && r->has_length)
 		return refuse(j, FAIL_BAD_DATA, "the answer has both a Content-Length and a chunked body");
 	if (w->parsed && is_page(r->media_type))
-		return refuse(j, FAIL_BAD_DATA, "the answer is a page (%s) and not a manifest", r->media_type);
+		return refuse(j, FAIL_BAD_DATA, "the answer is a page (%s), not a manifest", r->media_type);
 	if (digest_contradicts(r, w))
 		return refuse(j, FAIL_BAD_DATA, "the server announces digest %s, expected %s", r->digest, w->expected);
 	if (w->size != SIZE_UNKNOWN && size != SIZE_UNKNOWN && size != w->size)
@@ -159,7 +159,7 @@ static enum verdict judge_whole(const struct response *r, const struct want *w, 
 static enum verdict judge_part(const struct response *r, const struct want *w, struct judgement *j)
 {
 	if (w->offset == 0 || w->whole)
-		return refuse(j, FAIL_BAD_DATA, "the server sent a part although all was requested");
+		return refuse(j, FAIL_BAD_DATA, "the server sent a part although everything was requested");
 	if (r->multipart)
 		return refuse(j, FAIL_BAD_DATA, "the server sent several parts although one was requested");
 	if (!r->has_range)
@@ -262,7 +262,7 @@ static enum verdict judge(const struct response *r, const struct want *w, struct
 	case 307:
 	case 308:
 		if (r->location[0] == '\0')
-			return refuse(j, FAIL_BAD_DATA, "the redirect names no target");
+			return refuse(j, FAIL_BAD_DATA, "the redirect has no Location");
 		return VERDICT_REDIRECT;
 	case 416:
 		return judge_unsatisfied(r, w, j);

@@ -43,7 +43,8 @@ static bool is_too_slow(struct patience *p, uint64_t watched_ms, struct reason *
 {
 	if (p->bytes * 1000 >= p->min_speed * p->min_speed_ms)
 		return false;
-	reason_set(ret_why, "too slow: %" PRIu64 " bytes came in %.1f seconds", p->bytes, (double)watched_ms / 1000.0);
+	reason_set(ret_why, "too slow: %" PRIu64 " bytes arrived in %.1f seconds", p->bytes,
+		   (double)watched_ms / 1000.0);
 	return true;
 }
 
@@ -52,7 +53,7 @@ bool patience_is_over(struct patience *p, uint64_t now_ms, uint64_t *ret_due_ms,
 	uint64_t silent_ms = now_ms - p->last_ms, watched_ms = now_ms - p->since_ms;
 	uint64_t limit_ms = p->answered ? p->stall_ms : p->answer_ms;
 	if (silent_ms >= limit_ms) {
-		reason_set(ret_why, "no byte came for %.1f seconds%s", (double)silent_ms / 1000.0,
+		reason_set(ret_why, "no bytes arrived for %.1f seconds%s", (double)silent_ms / 1000.0,
 			   p->noise ? ", except overhead" : "");
 		return true;
 	}

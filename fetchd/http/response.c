@@ -146,7 +146,7 @@ static void take_range(struct response *r, struct span value)
 			r->last < r->total;
 	}
 	if (!right)
-		broken(r, "the Content-Range makes no sense");
+		broken(r, "invalid Content-Range");
 }
 
 static void take_etag(struct response *r, struct span value)
@@ -206,7 +206,7 @@ static bool keep_location(struct span value, char *out, size_t room)
 static void take_location(struct response *r, struct span value)
 {
 	if (r->location[0] != '\0' || !keep_location(value, r->location, sizeof(r->location)))
-		broken(r, "the Location makes no sense");
+		broken(r, "invalid Location");
 }
 
 static bool is_digits(struct span s)
@@ -289,7 +289,7 @@ enum response_progress response_line(struct response *r, struct span line)
 	r->bytes += line.len;
 	r->lines++;
 	if (r->bytes > RESPONSE_HEAD_MAX || r->lines > RESPONSE_LINES_MAX) {
-		broken(r, r->whole ? "the trailers of the answer are too long" : "the head of the answer is too long");
+		broken(r, r->whole ? "the trailers are too long" : "the header is too long");
 		return RESPONSE_REFUSED;
 	}
 	if (r->whole)

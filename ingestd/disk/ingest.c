@@ -184,7 +184,7 @@ static int resume_as_chosen(struct ingest *in, const struct resume *how, uint64_
 	static const char *const told[] = {
 	    [RESUME_ZERO] = "from the start",
 	    [RESUME_LIVE] = "from its live record",
-	    [RESUME_CUT] = "from its live record (foreign bytes behind it are cut off)",
+	    [RESUME_CUT] = "from its live record (foreign bytes after it are cut off)",
 	    [RESUME_DURABLE] = "from its last durable record",
 	    [RESUME_BROKEN] = "from the start (the data is shorter than what was synced: the disk lost some)",
 	};

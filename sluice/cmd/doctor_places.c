@@ -193,14 +193,14 @@ static void check_space(const char *store, struct findings *f)
 
 	int r = space_at(store, &st);
 	if (r < 0) {
-		finding_report(f, FINDING_WARN, "space", "run it as a user who can", "cannot tell how much is free: %s",
-			       strerror(-r));
+		finding_report(f, FINDING_WARN, "space", "run it as a user who can",
+			       "cannot determine the free space: %s", strerror(-r));
 		return;
 	}
 	uint64_t left = (uint64_t)st.f_bavail * st.f_frsize;
 	text_size_prose(left, size);
 	if (st.f_blocks == 0)
-		finding_report(f, FINDING_OK, "space", NULL, "the file system of '%s' does not tell how much is free",
+		finding_report(f, FINDING_OK, "space", NULL, "the file system of '%s' does not report its free space",
 			       store);
 	else if (left < SPACE_WARN)
 		finding_report(f, left < SPACE_FAIL ? FINDING_FAIL : FINDING_WARN, "space",

@@ -28,8 +28,8 @@ struct check {
 
 static const char *how_to_restart(const struct check *c)
 {
-	return c->services ? "run 'systemctl restart sluice.target'; \"journalctl -u 'sluice*'\" tells why it stopped"
-			   : "restart 'sluice up', or whatever runs the stages; its log tells why it stopped";
+	return c->services ? "run 'systemctl restart sluice.target'; \"journalctl -u 'sluice*'\" says why it stopped"
+			   : "restart 'sluice up', or whatever runs the stages; its log says why it stopped";
 }
 
 static void check_up(const struct check *c)
@@ -143,7 +143,7 @@ static void check_boot(const struct check *c, const char *name, const struct mes
 	}
 	hex_encode(id, sizeof(id), text);
 	if (span_eq(pong->boot, span_str(text)))
-		finding_report(c->findings, FINDING_OK, "boot", NULL, "%s knows this boot", name);
+		finding_report(c->findings, FINDING_OK, "boot", NULL, "%s has this machine's boot id", name);
 	else
 		finding_report(c->findings, FINDING_FAIL, "boot", "start it without --boot-id, or with systemd's %b",
 			       "%s was given boot id '%.*s', this boot is '%s'", name, SPAN_ARG(pong->boot), text);

@@ -251,7 +251,7 @@ static int run(const struct call *call)
 const struct verb command_events = {
     .name = "events",
     .usage = "",
-    .summary = "follow what happens: a JSON object a line, until Ctrl-C",
+    .summary = "follow what happens: one JSON object per line, until Ctrl-C",
     .help = "type is transfer (as in status --json), image (name, state named or removed,\n"
 	    "digest) or stage (stage, state up or down); time is when it was received.\n"
 	    "Events are hints: a slow reader misses some, and after each up the truth is in\n"

@@ -123,7 +123,7 @@ static int run(const struct call *call)
 const struct verb command_fetch = {
     .name = "fetch",
     .usage = "URL [--digest DIGEST] [--size BYTES]",
-    .summary = "get a file by its URL, and by its digest if that is known",
+    .summary = "get a file by its URL, verified by its digest if given",
     .help = "Without a digest the file is stored under its own; a partial file then resumes\n"
 	    "only if a strong ETag or Last-Modified proves that it is unchanged.\n",
     .operands_min = 1,

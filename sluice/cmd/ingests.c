@@ -93,8 +93,8 @@ static int run_reset(const struct call *call)
 const struct verb command_abort = {
     .name = "abort",
     .usage = "REF...",
-    .summary = "drop transfers with everything that arrived",
-    .help = "REF as status shows it, or the URL as fetch took it. One that does not exist is\n"
+    .summary = "drop transfers and everything that arrived",
+    .help = "REF as shown by status, or a URL as given to fetch. One that does not exist is\n"
 	    "not an error.\n",
     .operands_min = 1,
     .operands_max = OPERANDS_ANY,
@@ -105,7 +105,7 @@ const struct verb command_reset = {
     .name = "reset",
     .usage = "REF...",
     .summary = "discard what arrived, keep the transfers",
-    .help = "REF as status shows it, or the URL as fetch took it.\n",
+    .help = "REF as shown by status, or a URL as given to fetch.\n",
     .operands_min = 1,
     .operands_max = OPERANDS_ANY,
     .run = run_reset,

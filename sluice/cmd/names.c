@@ -144,14 +144,14 @@ static int run_rm(const struct call *call)
 	}
 	print_result(ctx, name, &d);
 	if (!ctx->quiet && !ctx->json)
-		(void)printf("removed the name; the content stays until a garbage collection\n");
+		(void)printf("removed the name; its content stays in the store\n");
 	return 0;
 }
 
 const struct verb command_rm = {
     .name = "rm",
     .usage = "NAME",
-    .summary = "remove a name; the content stays until a garbage collection",
+    .summary = "remove a name; its content stays in the store",
     .operands_min = 1,
     .operands_max = 1,
     .run = run_rm,

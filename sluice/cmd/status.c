@@ -257,8 +257,8 @@ static int run(const struct call *call)
 const struct verb command_status = {
     .name = "status",
     .usage = "[--watch] [REF...]",
-    .summary = "show transfers: how far they are, and what they wait for",
-    .help = "With --quiet: the refs alone. With --json: an array of objects with ref, state,\n"
+    .summary = "show transfers: their progress, and what they wait for",
+    .help = "With --quiet: only the refs. With --json: an array of objects with ref, state,\n"
 	    "offset, total, digest, media_type, rate, eta_s, started, updated, until,\n"
 	    "attempts, rehashed_bytes, class, error; what is unknown is left out. digest is\n"
 	    "that of the bytes so far.\n",

@@ -126,7 +126,7 @@ static int run(const struct call *call)
 const struct verb command_up = {
     .name = "up",
     .usage = "[--no-resume]",
-    .summary = "run the three stages in the foreground, restart whichever dies",
+    .summary = "run the three stages in the foreground, restart any that dies",
     .options = options,
     .run = run,
 };

@@ -119,7 +119,8 @@ void counts_gather(const char *runtime_dir, struct counts *ret_counts)
 		return;
 	}
 	fetchd->runs = stage_runs(dir_fd, STAGE_FETCHD);
-	reason_set(&fetchd->why, fetchd->runs ? "running, but only ingestd could tell more" : "not running");
+	reason_set(&fetchd->why,
+		   fetchd->runs ? "running, but its counts are available only through ingestd" : "not running");
 	gather_from(c, runtime_dir, STAGE_INGESTD);
 	gather_from(c, runtime_dir, STAGE_COMMITD);
 }

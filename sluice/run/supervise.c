@@ -122,7 +122,7 @@ static int stage_init(struct stage *st, enum stage_id id, const struct superviso
 		st->args[n++] = "--no-resume";
 	st->args[n] = NULL;
 	int r = asprintf(&st->complaint, "%s: cannot run '%s'%s\n", name, st->path ? st->path : name,
-			 st->path ? "" : ": it is neither beside sluice nor on the PATH");
+			 st->path ? "" : ": it is neither beside sluice nor in PATH");
 	if (r < 0)
 		st->complaint = NULL;
 	return r < 0 ? -ENOMEM : 0;

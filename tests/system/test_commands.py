@@ -147,9 +147,9 @@ def test_repeated_lines_of_the_log_are_counted(box):
                 ready()
         daemon.terminate()
         said = box.finish(daemon, want=OK).stderr
-    told = [re.match(r"fetchd: (.*? stay|.*? again)", line)[1] for line in said.splitlines()]
+    told = [re.match(r"fetchd: (configuration reloaded|keeping the old configuration)", line)[1] for line in said.splitlines()]
     counts = [(re.search(r" \(repeated .*\)$", line) or [""])[0] for line in said.splitlines()]
-    read, stay = "settings read again", "the old settings stay"
+    read, stay = "configuration reloaded", "keeping the old configuration"
     assert list(zip(told, counts, strict=True)) == [
         (read, ""), (read, " (repeated 57 times)"), (stay, ""), (stay, " (repeated 1 time)"), (read, ""), (stay, ""),
         (read, ""), (read, " (repeated 3 times)"),

@@ -210,4 +210,4 @@ def test_registry_that_never_answers(box, bad):
     """A shorter stall_timeout also counts before the first byte."""
     bad.on("/v2/app/manifests/1", badserver.silent())
     box.configure(f"{QUICK}stall_timeout = 50ms\n")
-    one_line(pull(box, bad.address, want=AGAIN).stderr, "no byte came for")
+    one_line(pull(box, bad.address, want=AGAIN).stderr, "no bytes arrived for")

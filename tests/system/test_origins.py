@@ -209,7 +209,7 @@ def test_key_log_is_not_written(box, authority, monkeypatch):
 # ── a reload reaches all state from the old configuration and from the files that it names ──
 
 
-def reload(box, told="settings read again"):
+def reload(box, told="configuration reloaded"):
     fetchd = box.stage("fetchd")
     wait_for("fetchd to listen to signals", lambda: catches(fetchd, signal.SIGHUP))
     before = box.logs().count(told)
@@ -260,7 +260,7 @@ def test_reload_without_a_ca(box, authority, tmp_path):
         with box.up():
             fetch_new(box, server)
             trusted.unlink()
-            reload(box, told="the old settings stay")
+            reload(box, told="keeping the old configuration")
             one_line(fetch_new(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
             shutil.copy(authority.certificate, trusted)
             reload(box)

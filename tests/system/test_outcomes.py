@@ -59,10 +59,10 @@ OUTCOMES = {  # how to cause it, the exit code, text of the line
     "404": (answers(badserver.status(404)), NOT_FOUND, "404 Not Found"),
     "429": (answers(badserver.status(429)), AGAIN, "429 Too Many Requests"),
     "429 for a day": (answers(badserver.status(429, {"Retry-After": "86400"})), AGAIN,
-                      "the server asks for a wait of 86400 s, and retry_after_max is 7200 s"),
+                      "the server requests a wait of 86400 s, and retry_after_max is 7200 s"),
     "500": (answers(badserver.status(500)), AGAIN, "500 Internal Server Error"),
     "503": (answers(badserver.status(503)), AGAIN, "503 Service Unavailable"),
-    "stall": (answers(badserver.silent(DATA, 100), "stall_timeout = 300ms\n"), AGAIN, "no byte came for"),
+    "stall": (answers(badserver.silent(DATA, 100), "stall_timeout = 300ms\n"), AGAIN, "no bytes arrived for"),
     "wrong digest": (answers(badserver.whole(DATA[:-1] + b"!")), BAD_DATA, "hashes to"),
     "wrong size": (answers(badserver.whole(DATA[:-1])), BAD_DATA, "bytes long, expected 50000"),
 }

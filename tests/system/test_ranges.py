@@ -148,7 +148,7 @@ def test_resumed_in_ranges(small, bad):
         x.body(DATA[:MIB])
         small.configure(SMALL_RANGES)
         os.kill(small.stage("fetchd"), signal.SIGHUP)
-        wait_for("the settings to be read", lambda: "settings read again" in small.logs())
+        wait_for("the settings to be read", lambda: "configuration reloaded" in small.logs())
         x.hang_up()
 
     def resumed(x):

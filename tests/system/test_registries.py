@@ -62,12 +62,12 @@ def test_files_are_reread(box, bad):
         wait_for("fetchd to listen to signals", lambda: catches(fetchd, signal.SIGHUP))
         write_config(box, "10.conf", f"[registry {bad.address}]", "max_retries = 0", f"header = {CANARY}")
         os.kill(fetchd, signal.SIGHUP)
-        wait_for("the settings to be read again", lambda: box.logs().count("settings read again") == 1)
+        wait_for("the settings to be read again", lambda: box.logs().count("configuration reloaded") == 1)
         fetch(box, bad, want=AGAIN)
         assert len(bad.requests) == 1 and carriers(bad) == ["/blob"]
         path = write_config(box, "20.conf", "[registry b.example]", "plain_http = perhaps")
         os.kill(fetchd, signal.SIGHUP)
-        wait_for("the mistake to be told", lambda: "the old settings stay" in box.logs())
+        wait_for("the mistake to be told", lambda: "keeping the old configuration" in box.logs())
         assert f"'{path}' line 2" in box.logs()
         fetch(box, bad, path="/other", want=AGAIN)
         assert len(bad.asked("/other")) == 1 and carriers(bad) == ["/blob", "/other"]

@@ -114,10 +114,10 @@ def test_reload(machine, pull):
     try:
         machine.write("/etc/sluice/sluice.conf", "[fetchd]\nmax_retries = 3\n")
         machine.systemctl("reload", UNITS["fetchd"])
-        wait_for("the new settings", lambda: "settings read again" in machine.journal("-u", UNITS["fetchd"]))
+        wait_for("the new settings", lambda: "configuration reloaded" in machine.journal("-u", UNITS["fetchd"]))
         machine.write("/etc/sluice/sluice.conf", "[fetchd]\nmax_retries = many\n")
         machine.systemctl("reload", UNITS["fetchd"])
-        wait_for("a refusal", lambda: "the old settings stay" in machine.journal("-u", UNITS["fetchd"]))
+        wait_for("a refusal", lambda: "keeping the old configuration" in machine.journal("-u", UNITS["fetchd"]))
         wait_for("fetchd to be active", lambda: machine.is_active(UNITS["fetchd"]))
         assert pids == {name: machine.main_pid(name) for name in STAGES}
     finally:

@@ -284,7 +284,7 @@ static void test_too_many_subjects(void **state)
 	}
 	const struct message more = {.type = MSG_SUBSCRIBE, .ref = span_str("one more")};
 	assert_int_equal(ctl_send(c, &more, PATIENCE_MS), 0);
-	assert_dismissed(c, FAIL_USAGE, "too much");
+	assert_dismissed(c, FAIL_USAGE, "too many subscriptions");
 }
 
 /* A client that does not read gets its queue, then the reason for its end. Nobody waits for it. */

@@ -34,7 +34,7 @@ static void feed(struct response *r, const char *head)
 }
 
 #define EOF_TEXT "OpenSSL SSL_read: error:0A000126:SSL routines::unexpected eof while reading, errno 0"
-#define TOO_LONG "a line of the head is too long"
+#define TOO_LONG "a header line is too long"
 
 /* Texts of libcurl 7.88 and OpenSSL 3.0, unless a row names another version. */
 static const struct {
@@ -101,7 +101,7 @@ static const struct {
     {CURLE_RECV_ERROR, EOF_TEXT, 0, UNTIL_CLOSE, HTTP_WHOLE, ""},                                             /* 8.14 */
     {CURLE_RECV_ERROR, EOF_TEXT, 0, SIZED, HTTP_BROKEN_OFF, "before the end of the body"},                    /* 8.14 */
     {CURLE_RECV_ERROR, EOF_TEXT, 0, CHUNKED, HTTP_BROKEN_OFF, "before the end of the body"},                  /* 8.14 */
-    {CURLE_RECV_ERROR, EOF_TEXT, 0, HEAD_BEGUN, HTTP_BROKEN_OFF, "before the end of the head"},               /* 8.14 */
+    {CURLE_RECV_ERROR, EOF_TEXT, 0, HEAD_BEGUN, HTTP_BROKEN_OFF, "before the end of the header"},             /* 8.14 */
     {CURLE_RECV_ERROR, EOF_TEXT, 0, NO_ANSWER, HTTP_BROKEN_OFF, "without an answer"},                         /* 8.14 */
 };
 

@@ -37,8 +37,8 @@ static void test_rows(void **state)
 		uint64_t every_ms, want_ms;
 		const char *why;
 	} rows[] = {
-	    {"silence before the first byte", 0, 0, 30000, "no byte came for 30.0 seconds"},
-	    {"a byte a second", 1, 1000, 60000, "too slow: 61 bytes came in 60.0 seconds"},
+	    {"silence before the first byte", 0, 0, 30000, "no bytes arrived for 30.0 seconds"},
+	    {"a byte a second", 1, 1000, 60000, "too slow: 61 bytes arrived in 60.0 seconds"},
 	    {"just too slow", 1000, 1000, 60000, NULL},
 	    {"just fast enough", 1024, 1000, 0, NULL},
 	    {"in bursts", 20 << 10, 20000, 0, NULL},
@@ -99,7 +99,7 @@ static void test_answer(void **state)
 	assert_false(patience_is_over(&p, START + 599000, &due_ms, &why));
 	assert_int_equal(due_ms, 1000);
 	assert_true(patience_is_over(&p, START + 600000, &due_ms, &why));
-	assert_string_equal(why.text, "no byte came for 600.0 seconds");
+	assert_string_equal(why.text, "no bytes arrived for 600.0 seconds");
 	patience_bytes(&p, 1, START + 599000);
 	assert_false(patience_is_over(&p, START + 628999, &due_ms, &why));
 	assert_int_equal(due_ms, 1);
@@ -110,7 +110,7 @@ static void test_answer(void **state)
 	p.answer_ms = 1000;
 	assert_int_equal(patience_first_look(&p), 1000);
 	assert_true(patience_is_over(&p, START + 1000, &due_ms, &why));
-	assert_string_equal(why.text, "no byte came for 1.0 seconds, except overhead");
+	assert_string_equal(why.text, "no bytes arrived for 1.0 seconds, except overhead");
 }
 
 /* Bytes without progress do not extend patience, and the message does not claim that nothing came. */
@@ -123,11 +123,11 @@ static void test_noise(void **state)
 	patience_begin(&p, START);
 	patience_noise(&p);
 	assert_true(patience_is_over(&p, START + 30000, &due_ms, &why));
-	assert_string_equal(why.text, "no byte came for 30.0 seconds, except overhead");
+	assert_string_equal(why.text, "no bytes arrived for 30.0 seconds, except overhead");
 	patience_bytes(&p, 1 << 20, START + 30000);
 	assert_false(patience_is_over(&p, START + 59999, &due_ms, &why));
 	assert_true(patience_is_over(&p, START + 60000, &due_ms, &why));
-	assert_string_equal(why.text, "no byte came for 30.0 seconds");
+	assert_string_equal(why.text, "no bytes arrived for 30.0 seconds");
 }
 
 int main(void)

@@ -328,7 +328,7 @@ static void test_trailers(void **state)
 	for (unsigned i = 6; i < RESPONSE_LINES_MAX; i++)
 		assert_int_equal(response_line(&r, span_str("X: y\r\n")), RESPONSE_MORE);
 	assert_int_equal(response_line(&r, span_str("X: y\r\n")), RESPONSE_REFUSED);
-	assert_string_equal(r.why.text, "the trailers of the answer are too long");
+	assert_string_equal(r.why.text, "the trailers are too long");
 
 	memset(line, 'x', sizeof(line));
 	assert_int_equal(feed(&r, "HTTP/1.1 200 OK\r\n\r\n"), RESPONSE_WHOLE);

@@ -114,7 +114,7 @@ static int lock_fd_over_lookers(int fd)
 	for (unsigned i = 0; r == -EWOULDBLOCK && i < LOOKERS_TRIES; i++) {
 		if (lock_fd(fd, LOCK_SH | LOCK_NB) < 0)
 			return r;
-		(void)flock(fd, LOCK_UN);
+		lock_drop(fd);
 		clock_pause(LOOKERS_WAIT_MS);
 		r = lock_fd(fd, LOCK_EX | LOCK_NB);
 	}
@@ -189,4 +189,14 @@ bool lock_is_held_at(int dir_fd, const char *name)
 {
 	AUTO_FD fd = open_again(dir_fd, name);
 	return fd >= 0 && lock_fd(fd, LOCK_SH | LOCK_NB) == -EWOULDBLOCK;
+}
+
+bool lock_change(int fd, enum lock_mode mode)
+{
+	return lock_fd(fd, (mode == LOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0;
+}
+
+void lock_drop(int fd)
+{
+	(void)lock_fd(fd, LOCK_UN);
 }

@@ -41,4 +41,10 @@ bool lock_is_held_at(int dir_fd, const char *name);
 /* Like lock_take_at(), but wait for the lock. Blocks; not for an event loop. */
 int lock_wait_at(int dir_fd, const char *name, enum lock_mode mode, const char *program, int *ret_fd);
 
+/* Lock the file that `fd` has open, without waiting, in place of the lock that it had. False: another holds it. */
+bool lock_change(int fd, enum lock_mode mode);
+
+/* Unlock it, and keep it open. */
+void lock_drop(int fd);
+
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 
 /* Base */
+#include "common/base/keep.h"
 #include "common/base/shown.h"
 
 #define LABEL_SIZE    72
@@ -33,31 +34,6 @@ static const struct unit time_units[] = {
 static const struct unit *units_of(enum opt_kind kind)
 {
 	return kind == OPT_BYTES ? byte_units : kind == OPT_TIME_MS ? time_units : no_units;
-}
-
-/*
- * Strings from a file, kept for the life of the process and each only once, so that re-reading the file leaks nothing.
- */
-struct kept {
-	struct kept *next;
-	char text[];
-};
-
-static struct kept *kept_texts;
-
-static const char *text_keep(const char *text)
-{
-	for (const struct kept *k = kept_texts; k; k = k->next)
-		if (strcmp(k->text, text) == 0)
-			return k->text;
-	size_t size = strlen(text) + 1;
-	struct kept *k = malloc(sizeof *k + size);
-	if (!k)
-		return NULL;
-	memcpy(k->text, text, size);
-	k->next = kept_texts;
-	kept_texts = k;
-	return k->text;
 }
 
 int opt_parse_number(enum opt_kind kind, const char *text, uint64_t *ret_value)
@@ -238,7 +214,7 @@ int opt_set(const struct opt *table, void *settings, const char *name, const cha
 		reason_set(why, "there is no option '%s'", name);
 		return -ENOENT;
 	}
-	const char *kept = row->kind == OPT_TEXT ? text_keep(value) : value;
+	const char *kept = row->kind == OPT_TEXT ? keep_text(value) : value;
 	if (!kept) {
 		reason_set(why, "out of memory");
 		return -ENOMEM;

@@ -12,6 +12,7 @@
 
 /* Base */
 #include "common/base/file.h"
+#include "common/base/keep.h"
 #include "common/base/log.h"
 #include "common/base/reason.h"
 
@@ -27,35 +28,13 @@ struct reading {
 	bool has_own_ca, has_own_client; /* the section names them: those here do not count */
 };
 
-/*
- * Texts live as long as the process; the same text is kept once, so that a reload costs nothing unless something changed.
- * NULL: out of memory.
- */
-static char *keep(const char *text)
-{
-	static char **kept;
-	static size_t len;
-
-	for (size_t i = 0; i < len; i++)
-		if (strcmp(kept[i], text) == 0)
-			return kept[i];
-	char **grown = reallocarray(kept, len + 1, sizeof(*kept));
-	if (!grown)
-		return NULL;
-	kept = grown;
-	char *copy = strdup(text);
-	if (copy)
-		kept[len++] = copy;
-	return copy;
-}
-
 static void note(struct reading *in, const char *name, const char *what)
 {
 	struct reason why;
 
 	reason_set(&why, "cannot use '%s/%s': %s", in->path, name, what);
 	if (!in->registry->tls.trouble)
-		in->registry->tls.trouble = keep(why.text);
+		in->registry->tls.trouble = keep_text(why.text);
 }
 
 /* A text for libcurl stands in place of SSL_CERT_FILE, so that is in it too; of the system's directory it does not. */
@@ -109,8 +88,8 @@ static void take_client(struct reading *in, const char *name)
 			return;
 		}
 	}
-	in->registry->tls.client_cert = keep(paths[0]);
-	in->registry->tls.client_key = keep(paths[1]);
+	in->registry->tls.client_cert = keep_text(paths[0]);
+	in->registry->tls.client_key = keep_text(paths[1]);
 }
 
 static void take_file(struct reading *in, const char *name)
@@ -138,7 +117,7 @@ static void read_host(struct registry_settings *registry, const char *path)
 	}
 	free(found);
 	if (in.authorities.len > 0)
-		registry->tls.ca_besides = keep(in.authorities.data);
+		registry->tls.ca_besides = keep_text(in.authorities.data);
 	buf_release(&in.authorities);
 }
 

@@ -325,7 +325,7 @@ static bool set_tls(CURL *e, const struct http_tls *tls)
 	const struct http_tls *t = tls ? tls : &none;
 	bool has_text = t->ca_besides && !t->ca_file;
 	struct curl_blob text = {
-	    .data = t->ca_besides, .len = has_text ? strlen(t->ca_besides) : 0, .flags = CURL_BLOB_COPY};
+	    .data = (char *)t->ca_besides, .len = has_text ? strlen(t->ca_besides) : 0, .flags = CURL_BLOB_COPY};
 	const char *file = t->ca_file ? t->ca_file : system_place("SSL_CERT_FILE", built->cainfo);
 	const char *directory = t->ca_file ? NULL : system_place("SSL_CERT_DIR", built->capath);
 	return curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, has_text ? &text : NULL) == CURLE_OK &&

@@ -43,7 +43,7 @@ struct http_hooks {
 /* TLS settings for a host. */
 struct http_tls {
 	const char *ca_file;     /* PEM; NULL: the system's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR */
-	char *ca_besides;        /* without ca_file: PEM text of authorities in addition to the system's; or NULL */
+	const char *ca_besides;  /* without ca_file: PEM text of authorities in addition to the system's; or NULL */
 	const char *client_cert; /* PEM, or NULL */
 	const char *client_key;  /* PEM; NULL: it is in client_cert */
 	bool skip_verify;        /* accept any certificate */

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -260,12 +259,10 @@ int stages_check(struct stages *s, struct reason *why)
  */
 static bool others_use(int users_fd)
 {
-	if (flock(users_fd, LOCK_EX | LOCK_NB) == 0) {
-		(void)flock(users_fd, LOCK_UN);
-		return false;
-	}
-	bool shared = flock(users_fd, LOCK_SH | LOCK_NB) == 0;
-	(void)flock(users_fd, LOCK_UN);
+	bool taken = lock_change(users_fd, LOCK_EXCLUSIVE);
+	bool shared = !taken && lock_change(users_fd, LOCK_SHARED);
+
+	lock_drop(users_fd);
 	return shared;
 }
 
@@ -281,7 +278,7 @@ static void wait_for_end(struct stages *s, unsigned wait_ms)
 /* A supervisor that failed left its log for us to show; without other users the log is not needed any more. */
 static void clean_up(const struct stages *s)
 {
-	if (flock(s->users_fd, LOCK_EX | LOCK_NB) < 0 || need_none_of_ours(s->dir_fd))
+	if (!lock_change(s->users_fd, LOCK_EXCLUSIVE) || need_none_of_ours(s->dir_fd))
 		return;
 	stages_sweep(s->dir_fd);
 	(void)FAILPOINT(NAME, "leave.up-lock", fs_unlinkat(s->dir_fd, STAGES_UP_LOCK, 0));
@@ -295,7 +292,7 @@ void stages_leave(struct stages *s, unsigned wait_ms)
 	if (!s)
 		return;
 	if (s->users_fd >= 0 && s->pid > 0) {
-		(void)flock(s->users_fd, LOCK_UN);
+		lock_drop(s->users_fd);
 		wait_for_end(s, wait_ms);
 	} else if (s->users_fd >= 0) {
 		clean_up(s);

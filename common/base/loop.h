@@ -44,7 +44,7 @@ void loop_run(struct loop *l);
 /* From a callback: loop_run() returns after this turn. */
 void loop_break(struct loop *l);
 
-/* One turn: call what is due. With `wait`, sleep until something is. */
+/* For a simulator, in place of loop_run(): one turn, which calls what is due. With `wait`, sleep until something is. */
 void loop_turn(struct loop *l, bool wait);
 
 /* ── timers: whole milliseconds on the monotonic clock, never early ── */

@@ -74,6 +74,8 @@ COMPILE   = $(CC) $(CPPFLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -MD -MP
 # Each folder is compiled with the flags of its own libraries and no others; tests get all of them.
 pkg_cflags = $(if $(strip $(1)),$(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null))
 pkg_libs   = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
+# libfuse's headers are not free of warnings.
+fuse_cflags = $(patsubst -I%,-isystem %,$(call pkg_cflags,fuse3))
 $(foreach f,$(FLOORS) $(PROGRAMS),$(eval FLAGS_$(f) := $(call pkg_cflags,$(USES_$(f)))))
 FLAGS_tests := $(call pkg_cflags,$(PKGS_ALL) cmocka)
 flags_of = $(foreach f,$(FLOORS) $(PROGRAMS) tests,$(if $(filter $(f)/%,$(1)),$(FLAGS_$(f))))
@@ -180,7 +182,7 @@ FLOCKLESS := $(if $(call pkg_libs,fuse3),$(BUILD)/lib/flockless)
 $(BUILD)/lib/flockless: tests/lib/flockless.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(call pkg_cflags,fuse3) $(WARNINGS) -O1 -o $@ $< $(call pkg_libs,fuse3)
+	$(Q)$(CC) $(CPPFLAGS) $(fuse_cflags) $(WARNINGS) -O1 -o $@ $< $(call pkg_libs,fuse3)
 
 .PHONY: system
 system: build $(FLOCKLESS) ## the system tests alone; T=word selects by name, JOBS=N files at once

@@ -10,7 +10,7 @@ POWER    = BINDIR=$(BUILD)/bin DISK=$(DISK) tests/power/power
 $(DISK): tests/power/disk.c tests/power/tape.c tests/power/image.c $(wildcard tests/power/*.h) $(COMMON_LIB)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(call pkg_cflags,fuse3) $(WARNINGS) $(HARDEN) $(CFLAGS) $(LINK) -o $@ \
+	$(Q)$(CC) $(CPPFLAGS) $(fuse_cflags) $(WARNINGS) $(HARDEN) $(CFLAGS) $(LINK) -o $@ \
 	    $(filter %.c %.a,$^) $(call pkg_libs,fuse3)
 
 .PHONY: power

@@ -251,7 +251,7 @@ check-san: ## the tests under the address and undefined-behaviour sanitizers
 
 # The tests of worker threads: the unit tests that start some, and the system tests that keep most of them busy at once.
 TSAN_BUILD := build/tsan
-TSAN_UNITS := $(addprefix $(TSAN_BUILD)/tests/test_,workers loop ingestd_flow ingestd_queue)
+TSAN_UNITS := $(addprefix $(TSAN_BUILD)/tests/test_,base_workers base_loop ingestd_flow ingestd_queue)
 TSAN_T     := everything_at_once or races or killed_between or wrong_bytes or pulls_of_one_layer or pull_all
 check-tsan: ## the tests of threaded code under the thread sanitizer
 	@$(MAKE) --no-print-directory $(if $(Q),-s) $(PARALLEL) TSAN=1 BUILD=$(TSAN_BUILD) build $(TSAN_UNITS) $(TSAN_BUILD)/tests/race

@@ -11,7 +11,7 @@ from test_sandbox import USERS, assert_may, places
 
 CONFIG = "/etc/sluice/sluice.conf"
 
-# Users and files of older packages, in which all three stages could write in one directory.
+# Users and files of older packages, in which all three stages could write in one directory, and nobody could only read.
 FORMER_USERS = """
 g sluice-pipes  -
 m sluice-fetch  sluice-pipes
@@ -27,6 +27,8 @@ f  /run/sluice/pipes/seals 0660 sluice-commit sluice-pipes
 f  /run/sluice/ingest.ctl 0660 sluice-ingest sluice
 f  /run/sluice/commit.events 0660 sluice-commit sluice
 f  /run/sluice/fetchd.lock 0600 sluice-fetch sluice
+d  /var/lib/sluice        0750 root          sluice
+a  /var/lib/sluice        -    -             -            - user:sluice-ingest:r-x,user:sluice-commit:rwx,mask::rwx
 """
 
 
@@ -44,6 +46,13 @@ def store_of(machine):
     paths = [path for path in sorted(store.rglob("*")) if path.relative_to(store).parts[0] != "ingest"]
     stats = [(path, path.lstat()) for path in paths]
     return [(path, st.st_ino, st.st_size, st.st_mtime_ns, st.st_uid, st.st_mode) for path, st in stats]
+
+
+def store_access(machine):
+    """The group of the store, and which people may list what is stored."""
+    group = machine.run("stat", "--format=%G", STORE, want=0).stdout.strip()
+    users = ("member", "reader", "stranger")
+    return group, {user for user in users if machine.run("ls", f"{STORE}/blobs/sha256", user=user).returncode == 0}
 
 
 def pull_small(machine, registry, name):
@@ -86,6 +95,8 @@ def test_package_upgrade_from_the_old_layout(machine, pull):
     machine.write("/former.files", FORMER_FILES)
     machine.run("systemd-sysusers", "/former.users", want=0)
     machine.run("systemd-tmpfiles", "--create", "/former.files", want=0)
+    machine.run("groupdel", "sluice-read", want=0)
+    assert store_access(machine) == ("sluice", {"member"})
     open_to_all = json.loads(machine.run("probe", 1, RUNTIME, user="sluice-fetch", want=0).stdout)
     assert open_to_all[f"make {RUNTIME}"] == "ok"
     machine.install_package(DEB)
@@ -95,6 +106,9 @@ def test_package_upgrade_from_the_old_layout(machine, pull):
     assert len(pull.resumes()) == 1
     assert places(machine) == now
     assert machine.run("getent", "group", "sluice-pipes").stdout == ""
+    assert store_access(machine) == ("sluice-read", {"member"})
+    machine.run("gpasswd", "--add", "reader", "sluice-read", want=0)
+    assert store_access(machine) == ("sluice-read", {"member", "reader"})
     for user, who in USERS.items():
         found = machine.run("probe", 1, *now, user=user, want=0).stdout
         assert_may(json.loads(found), machine, who)

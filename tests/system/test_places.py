@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user's sockets are never in a directory that another user can create first. Needs root, to be two users."""
+"""
+What another local user can do to the places of a user: sockets are never in a directory that somebody else can create first,
+and a store is open to others as far as the umask says. Needs root, to be two users.
+"""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -41,10 +45,11 @@ def squat(paths):
     subprocess.run(["/usr/bin/python3", "-c", script, *map(str, paths)], check=True, user=OTHER, group=OTHER, extra_groups=[])
 
 
-def fetch(place, url, environment, *words):
+def fetch(place, url, environment, *words, umask=-1):
     words = [place / "bin/sluice", *words, "fetch", url, "--digest", digest_of(DATA)]
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", **environment}
-    return subprocess.run(words, env=environment, user=USER, group=USER, extra_groups=[], capture_output=True, text=True, timeout=120)
+    options = {"user": USER, "group": USER, "extra_groups": [], "umask": umask, "capture_output": True, "text": True}
+    return subprocess.run(words, env=environment, timeout=120, **options)
 
 
 def hex_of(store):
@@ -90,3 +95,45 @@ def test_new_store_in_a_shared_directory_is_private(place, bad):
     refused = fetch(place, bad.url("/file"), {}, "--store", str(shared / "b"))
     assert refused.returncode == CANNOT_CREATE, refused
     assert "XDG_RUNTIME_DIR" in refused.stderr
+
+
+# Everything that a user can open below a directory, with a file's content.
+SEEN = """
+import json, os, sys
+found = {}
+for directory, _, names in os.walk(sys.argv[1]):
+    found[directory] = os.access(directory, os.W_OK)
+    for name in names:
+        try:
+            found[os.path.join(directory, name)] = open(os.path.join(directory, name), "rb").read().decode(errors="replace")
+        except OSError:
+            pass
+print(json.dumps(found))
+"""
+
+
+def seen_by_another(directory, group):
+    words = ["/usr/bin/python3", "-c", SEEN, str(directory)]
+    found = subprocess.run(words, check=True, user=OTHER, group=OTHER, extra_groups=group, capture_output=True, text=True)
+    return {pathlib.Path(path).relative_to(directory): what for path, what in json.loads(found.stdout).items()}
+
+
+@pytest.mark.parametrize("umask, group, is_open", [
+    (0o077, [], False), (0o077, [USER], False), (0o027, [], False), (0o027, [USER], True), (0o022, [], True), (0o000, [], True),
+], ids=["077", "077-group", "027", "027-group", "022", "000"])
+def test_another_user_sees_what_the_umask_says(place, bad, umask, group, is_open):
+    """In a home that everybody may enter, where the first fetch creates the store and all directories above it."""
+    bad.on("/file", badserver.whole(DATA))
+    home = place / str(USER)
+    home.chmod(0o755)
+    result = fetch(place, bad.url("/file"), {"HOME": str(home)}, umask=umask)
+    assert result.returncode == OK, result.stderr
+    store = home / ".local/share/sluice"
+    assert (store / "index.json").exists()
+    seen = seen_by_another(home, group)
+    if not is_open:
+        assert set(seen) == {pathlib.Path(".")}
+        return
+    assert DATA.decode() in seen.values()
+    assert not [path for path in seen if path.name == "lock"], "whoever can open a lock can hold it"
+    assert [path for path, what in seen.items() if what is True] == [], "another user can write there"

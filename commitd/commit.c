@@ -1,36 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is promised: once a commit is COMMIT_DONE, the blob survives a power cut and hashes to its name; and whatever
- * happens, nothing under blobs/ has a name that its bytes do not hash to.
+ * The promise: once a commit is COMMIT_DONE, the blob survives a power cut and hashes to its name; and whatever happens,
+ * nothing under blobs/ has a name that its bytes do not hash to.
  *
  * Why it holds:
  *
- *  1. The bytes are on disk before we begin: the sealer synced them on the descriptor that wrote them, after making the
+ *  1. The bytes are on disk before we start: the sealer synced them on the descriptor that wrote them, after making the
  *     file read-only, and only then sealed. So we refuse a file that is not 0444, and one that is not the very file of
- *     the seal (inode, time of change): it was not sealed. We do not sync the data here; our descriptor may miss an
- *     error that another one has consumed.
+ *     the seal (inode, modification time): it was not sealed. We do not sync the data here; our descriptor may miss an
+ *     error that was reported to another one.
  *  2. The ingest's own record has the digest and the size of the seal. A seal alone names nothing.
- *  3. The file is first taken into a directory that nobody else may enter (custody.h), and compared there with the file
- *     that we looked at: from then on nobody can exchange it.
+ *  3. The file is first moved into a directory that nobody else may enter (custody.h), and compared there with the file
+ *     that we examined: from then on nobody can exchange it.
  *  4. The bytes hash to the digest: the sealer hashed what it wrote. If its record has a gap (a repaired checkpoint, a
- *     reboot, a commitd that died), or on --verify always, we read them back there, past the cache; that result holds
- *     only for a file of the same inode, size and times. A sealer can still change its own file later, through a
- *     descriptor that it kept or by its mode: nothing here prevents that.
+ *     reboot, a commitd that died), or with --verify always, we read them back there, bypassing the cache; that result
+ *     holds only for a file of the same inode, size and times. A sealer can still change its own file later, through a
+ *     descriptor that it kept or by changing its mode: nothing here prevents that.
  *  5. The name is given without replacing anything, to a regular file with one link that was opened without following a
- *     symbolic link. A name that is there already was given by this same procedure, so it is a success.
- *  6. The target directory is synced after the last move of a batch, before any is reported, on a descriptor opened
- *     for this batch: had an earlier sync failed, a second one on that descriptor could lie. Should it fail, the names
- *     are taken back, so that the next attempt makes them, and syncs them, anew.
- *  7. The directories that the file came through are synced after the target: in no state after a cut is there no name.
+ *     symbolic link. A name that exists already was given by this same procedure, so it is a success.
+ *  6. The target directory is synced after the last move of a batch, before any is reported, on a descriptor opened for
+ *     this batch: if an earlier sync had failed, a second one on that descriptor could falsely succeed. If the sync
+ *     fails, the names are removed again, so that the next attempt creates and syncs them again.
+ *  7. The directories that the file passed through are synced after the target, so that in every state after a power cut
+ *     the file has a name.
  *
- * It can be run again from any point. What an earlier run left decides where it resumes:
+ * It can be repeated from any point. What an earlier run left decides where it resumes:
  *
- *   data there, no blob      nothing happened yet: from the start
- *   data taken, no blob      died before the name: looked at again; read back, unless the seal has its inode
- *   data gone, blob there    died between move and receipt: the syncs are made (again), then done
- *   both, one file           died between link and unlink, where there is no renameat2: unlink, then the syncs
- *   both, two files          another ref brought the same content first: done; the sealer removes the data
- *   neither                  FAIL_MISSING: the sealer looks again
+ *   data exists, no blob     nothing happened yet: from the start
+ *   data taken, no blob      died before naming: checked again; read back, unless the seal has its inode
+ *   data gone, blob exists   died between move and receipt: the syncs (again), then done
+ *   both, one file           died between link and unlink, without renameat2: unlink, then the syncs
+ *   both, two files          the same content was stored for another ref first: done; the sealer removes the data
+ *   neither                  FAIL_MISSING: the sealer checks again
  */
 #include "commitd/commit.h"
 
@@ -54,15 +55,15 @@
 
 #define BLOB_MODE 0444
 
-/* What stands at the blob's name. */
+/* What exists under the blob's name. */
 enum target {
 	TARGET_ABSENT,
 	TARGET_WHOLE,
-	TARGET_HALF,    /* one file with the ingest's data: linked, not yet unlinked */
+	TARGET_HALF,    /* the same file as the ingest's data: linked, not yet unlinked */
 	TARGET_REFUSED, /* the commit has been rejected */
 };
 
-/* The directories of a batch that blobs go to, by algorithm: opened when first needed, never kept for another batch. */
+/* The target directories of a batch, by algorithm: opened when first needed, never kept for another batch. */
 struct targets {
 	int sha256_fd, sha512_fd; /* owned; -1 until needed */
 };
@@ -85,7 +86,7 @@ void commit_release(struct commit *c)
 	c->dir_fd = close_fd(c->dir_fd);
 }
 
-/* `name` in the ingest's directory, or the directory itself where it is empty. */
+/* The path of `name` in the ingest's directory, or of the directory itself if `name` is empty. */
 static struct reason ingest_path(const struct layout *l, const struct commit *c, const char *name)
 {
 	struct reason path;
@@ -128,7 +129,7 @@ static bool is_sealed_file(const struct stat *st, uint64_t size)
 	return S_ISREG(st->st_mode) && (st->st_mode & 07777) == BLOB_MODE && (uint64_t)st->st_size == size;
 }
 
-/* The batch's own descriptor of the directory that `alg` goes to. Borrowed. */
+/* The batch's own descriptor of the target directory for `alg`. Borrowed. */
 static int target_dir(struct layout *l, struct targets *t, enum hash_alg alg, int *ret_fd)
 {
 	int *fd = alg == HASH_SHA256 ? &t->sha256_fd : &t->sha512_fd;
@@ -148,7 +149,7 @@ static bool is_link(int dir_fd, const char *name, const struct stat *file)
 	return dir_fd >= 0 && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && file_same(file, &st);
 }
 
-/* Whether the blob's name and the ingest's data, where it was or where we had taken it, are two links of one file. */
+/* Whether the blob and the ingest's data, in its place or in custody, are two links of one file. */
 static bool is_half_moved(const struct layout *l, const struct commit *c, const struct stat *blob)
 {
 	return is_link(c->dir_fd, INGEST_DATA, blob) || is_link(layout_commit_fd(l), c->id, blob);
@@ -173,7 +174,7 @@ static enum target look_at_target(struct layout *l, struct commit *c, struct sta
 	return TARGET_REFUSED;
 }
 
-/* Refuse what the sealer would not have left. `path` is where the file lies. */
+/* Refuse a file that the sealer would not have left. `path` is where it is. */
 static int check_data(struct commit *c, const struct stat *st, const char *path)
 {
 	if ((uint64_t)st->st_size != c->size) {
@@ -195,7 +196,7 @@ static int check_data(struct commit *c, const struct stat *st, const char *path)
 	return 0;
 }
 
-/* What opening the data came to. -ENOENT: it is not there. Another -errno: the commit has been rejected. */
+/* Check the result of opening the data. -ENOENT: it does not exist. Another -errno: the commit has been rejected. */
 static int judge_open(struct commit *c, int r, const struct stat *st, struct reason path)
 {
 	if (r == -ENOENT || r == -ESTALE)
@@ -220,7 +221,7 @@ static int look_at_data(const struct layout *l, struct commit *c, struct stat *r
 	return judge_open(c, r, ret_st, ingest_path(l, c, INGEST_DATA));
 }
 
-/* What we have taken. As above. */
+/* Open the data that we have taken. As above. */
 static int open_taken(const struct layout *l, struct commit *c, int *ret_fd, struct stat *ret_st)
 {
 	struct reason path;
@@ -229,10 +230,10 @@ static int open_taken(const struct layout *l, struct commit *c, int *ret_fd, str
 	return judge_open(c, r, ret_st, path);
 }
 
-/* -ENOENT: it is not there. Another -errno: the commit has been rejected. */
+/* Open the ingest's directory. -ENOENT: it does not exist. Another -errno: the commit has been rejected. */
 static int open_ingest(const struct layout *l, struct commit *c, int *ret_fd)
 {
-	/* By its name each time: ingest/ is made by ingestd, which may start after us. */
+	/* By its name each time, because ingestd, which creates ingest/, may start after us. */
 	AUTO_FD ingest_fd = -1;
 	int r = dir_open_at(layout_root_fd(l), LAYOUT_INGEST, false, &ingest_fd);
 	if (r == 0)
@@ -246,14 +247,14 @@ static int open_ingest(const struct layout *l, struct commit *c, int *ret_fd)
 	return r;
 }
 
-/* The name is there; it remains to make it durable. */
+/* The name exists; it remains to make it durable. */
 static void name_found(struct commit *c)
 {
 	c->found = true;
 	c->step = COMMIT_NAMED;
 }
 
-/* The data is not there. A 'commitd commit' may have named it since we looked for the blob. */
+/* The data does not exist. A 'commitd commit' may have named it since we looked for the blob. */
 static void data_missing(struct layout *l, struct commit *c)
 {
 	struct stat blob;
@@ -266,7 +267,7 @@ static void data_missing(struct layout *l, struct commit *c)
 	}
 }
 
-/* Whether the ingest says of itself what the seal says of it. Else the commit is rejected. */
+/* Whether the ingest's record agrees with the seal. Otherwise the commit is rejected. */
 static bool record_agrees(const struct layout *l, struct commit *c)
 {
 	struct record record;
@@ -280,7 +281,7 @@ static bool record_agrees(const struct layout *l, struct commit *c)
 	return false;
 }
 
-/* 0: the data is ours, and its record agrees. -ENOENT: it is not there. Another -errno: the commit has been rejected. */
+/* 0: we have the data, and its record agrees. -ENOENT: it does not exist. Another -errno: the commit has been rejected. */
 static int take_data(const struct layout *l, struct commit *c)
 {
 	struct stat st;
@@ -299,7 +300,7 @@ static int take_data(const struct layout *l, struct commit *c)
 	return r;
 }
 
-/* Have the data in custody, fit to be read back or named: what an earlier run took, or else from the ingest. As above. */
+/* Get the data into custody, to be read back or named: what an earlier run took, else the ingest's. As above. */
 static int have_data(const struct layout *l, struct commit *c, struct stat *ret_st)
 {
 	AUTO_FD fd = -1;
@@ -317,7 +318,7 @@ static int have_data(const struct layout *l, struct commit *c, struct stat *ret_
 	return r < 0 ? r : open_taken(l, c, &fd, ret_st);
 }
 
-/* Whether the data may be named now. Otherwise the step says what is next. */
+/* Whether the data may be named now. Otherwise the step says what comes next. */
 static bool data_is_fit(struct layout *l, struct commit *c)
 {
 	struct stat st;
@@ -351,7 +352,7 @@ static void move_data(struct layout *l, struct commit *c, int blobs_fd)
 		reject_errno(c, r, "move to its name", ingest_path(l, c, INGEST_DATA));
 }
 
-/* An earlier run linked the blob and died before it unlinked the data; or a cut left one of the earlier names. */
+/* An earlier run linked the blob and died before it unlinked the data; or a power cut left one of the earlier names. */
 static void finish_move(const struct layout *l, struct commit *c, const struct stat *blob)
 {
 	int r = 0;
@@ -365,7 +366,7 @@ static void finish_move(const struct layout *l, struct commit *c, const struct s
 		c->step = COMMIT_NAMED;
 }
 
-/* Nothing is logged here, beside the loop. Where the content has its name, what stays in commit/ is in nobody's way. */
+/* This is not the loop's thread, so nothing is logged. If the content has its name, leftovers in commit/ do no harm. */
 static void put_back(const struct layout *l, struct commit *c)
 {
 	int r = custody_put_back(l, c->id);
@@ -406,8 +407,8 @@ static void give_name(struct layout *l, struct targets *targets, struct commit *
 }
 
 /*
- * The sync of the target directory failed with `r`: its new names may be in memory only, and no later sync would say
- * so. Take back those that this batch gave, so that the next attempt gives them anew.
+ * The sync of the target directory failed with `r`: its new names may exist only in memory, and no later sync would say so.
+ * Remove those that this batch gave, so that the next attempt creates them again.
  */
 static void take_name_back(const struct layout *l, struct commit *c, int blobs_fd, int r)
 {
@@ -437,7 +438,7 @@ static void sync_target(const struct layout *l, int blobs_fd, enum hash_alg alg,
 			take_name_back(l, commits[i], blobs_fd, r);
 }
 
-/* The directory that the batch's files came through. */
+/* Sync the directory that the batch's files passed through. */
 static void sync_custody(const struct layout *l, struct commit *const *commits, size_t len)
 {
 	bool any = false;
@@ -486,7 +487,7 @@ static void judge(const struct layout *l, struct commit *c, const struct digest 
 	char want_text[DIGEST_TEXT_SIZE], actual_text[DIGEST_TEXT_SIZE];
 	digest_format(&c->digest, want_text);
 	digest_format(actual, actual_text);
-	/* The digests first: a long path must not cut them off. */
+	/* The digests first, so that a long path cannot cut them off. */
 	reason_set(&c->why, "read back as %s, not %s: '%s'", actual_text, want_text,
 		   ingest_path(l, c, INGEST_DATA).text);
 	reject(c, FAIL_BAD_DATA);
@@ -498,7 +499,7 @@ void commit_read_back(const struct layout *l, struct commit *c, const atomic_boo
 	struct digest actual;
 	int r = open_taken(l, c, &fd, &c->read_st);
 	if (r == -ENOENT)
-		c->step = COMMIT_NEW; /* moved or removed meanwhile: to be looked at from the start */
+		c->step = COMMIT_NEW; /* moved or removed meanwhile: start again */
 	if (r == 0) {
 		r = readback_digest(fd, c->size, c->digest.alg, stop, &actual);
 		if (r == 0)

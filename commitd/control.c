@@ -19,7 +19,7 @@
 /* Own */
 #include "commitd/naming.h"
 
-/* A name to set or to remove: in hand from its arrival until it is answered. */
+/* A name to set or to remove: pending from its arrival until it is answered. */
 struct request {
 	struct work work;
 	struct control *control;
@@ -37,7 +37,7 @@ struct control {
 	struct ctl *ctl;
 	size_t in_hand; /* at most one of each client */
 	bool stopping;
-	struct reason path; /* of the store, for people; of a very long one its beginning */
+	struct reason path; /* of the store, for people; a very long one is cut */
 };
 
 static void answer_error(struct control *c, uint64_t client, enum fail_class fail_class, const char *text)
@@ -74,7 +74,7 @@ static void request_run(struct work *w)
 	}
 }
 
-/* A hint for subscribers. An empty digest: the name is gone. */
+/* A hint for subscribers. An empty digest: the name was removed. */
 static void publish(const struct request *q)
 {
 	char digest[DIGEST_TEXT_SIZE] = "";

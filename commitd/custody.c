@@ -50,7 +50,7 @@ int custody_take(const struct layout *l, const char *id, int dir_fd, const struc
 		r = FAILPOINT(NAME, "custody.take", durable_move_at(dir_fd, INGEST_DATA, layout_commit_fd(l), id));
 	if (r < 0)
 		return r;
-	/* Whatever it was when we looked: this is the first look that nobody can come between. */
+	/* Whatever it was before: this is the first check that nobody can interfere with. */
 	if (fstatat(layout_commit_fd(l), id, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (file_same(&st, want))
@@ -90,7 +90,7 @@ int custody_sync(const struct layout *l)
 	return FAILPOINT(SYNC, "custody.sync", durable_sync_dir(layout_commit_fd(l)));
 }
 
-/* What has a second name is half moved, from its ingest or into blobs/: there it is, and this name is the one too many. */
+/* A file with a second name is half moved, from its ingest or into blobs/: it exists there, so this name is superfluous. */
 static void recover_one(const struct layout *l, const char *id)
 {
 	struct stat st;

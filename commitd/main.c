@@ -8,30 +8,30 @@
  *	commitd commit [options]
  *
  * DESCRIPTION
- *	commitd is the only process that gives a name under blobs/ and the only one that writes index.json. ingestd
- *	tells it that an ingest is sealed: all bytes there, read-only and on disk. commitd reads the bytes back where
- *	that is asked for, moves them to their name without replacing anything, waits until the name is on disk, and
- *	only then sends a receipt. It opens no network socket and never writes to an ingest's data.
+ *	commitd is the only process that names blobs under blobs/ and the only one that writes index.json. ingestd tells
+ *	it that an ingest is sealed: complete, read-only and on disk. commitd reads the bytes back if necessary, moves
+ *	the file to its name without replacing anything, waits until the name is on disk, and only then sends a receipt.
+ *	It opens no network socket and never writes to an ingest's data.
  *
- *	Without a verb it is a daemon, until SIGTERM. It may be killed and started at any time: what has no receipt is
- *	sent again by ingestd, and every commit can be gone through again from any point.
+ *	Without a verb it is a daemon, until SIGTERM. It may be killed and started at any time: ingestd sends every seal
+ *	without a receipt again, and every commit can be repeated from any point.
  *
- *	commit	takes seals from standard input, as `ingestd put` prints them, and prints the digest of each blob that
- *		is committed, a line each. The ingest is removed afterwards. It may run beside the daemons.
+ *	commit	reads seals from standard input, as printed by `ingestd put`, and prints the digest of each committed
+ *		blob, one per line. The ingest is then removed. It may run beside the daemons.
  *
  * OPTIONS
  *	--store DIR
- *		The store. SLUICE_STORE in the environment, else /var/lib/sluice. It is made if it is not there.
+ *		The store. Default: SLUICE_STORE, else /var/lib/sluice. It is created if it does not exist.
  *	--runtime-dir DIR
- *		Where the pipes are. SLUICE_RUNTIME_DIR in the environment, else /run/sluice.
+ *		The directory of the sockets. Default: SLUICE_RUNTIME_DIR, else /run/sluice.
  *	--verify when-asked|always
- *		Which blobs are read back from the disk and hashed before they are named: those whose record has a gap
- *		(a restart that found it not to match, a reboot), or all of them.
+ *		Which blobs to read back from the disk and hash before they are named: those marked as doubtful (a
+ *		restart found a record that did not match, or a reboot), or all of them.
  *	--log-level error|warning|notice|info|debug
  *
  * FILES
  *	STORE/blobs/sha256, STORE/blobs/sha512, STORE/index.json, STORE/oci-layout
- *		written by commitd alone
+ *		written only by commitd
  *	STORE/ingest/ID/data
  *		moved away from there
  *	STORE/commit/ID
@@ -41,8 +41,8 @@
  *
  * DIAGNOSTICS
  *	Messages go to standard error. Exit codes are those of sysexits(3): 64 usage; 65 a wrong digest, or standard
- *	input brings no seals; 73 the store cannot be made; 74 an I/O error; 75 another commitd serves the store, no
- *	space, or no seal arrived: trying again is right; 78 the store or the runtime directory cannot serve.
+ *	input is not a stream of seals; 73 the store cannot be created; 74 an I/O error; 75 another commitd serves the
+ *	store, no space, or no seal arrived: try again; 78 the store or the runtime directory cannot be used.
  *
  * SEE ALSO
  *	fetchd(1), ingestd(1), sluice(1)

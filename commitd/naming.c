@@ -62,7 +62,7 @@ static enum fail_class store(struct layout *l, const struct names *n, struct rea
 
 struct check {
 	struct layout *layout;
-	struct buf left_out; /* digests of foreign layers that are not stored, with commas between */
+	struct buf left_out; /* digests of foreign layers that are not stored, separated by commas */
 };
 
 static void check_cleanup(struct check *c)
@@ -122,14 +122,14 @@ static enum fail_class class_of(int r)
 	}
 }
 
-/* Whether all that an image needs is stored; completes the descriptor, and says what was left out. */
+/* Whether all content of an image is stored; completes the descriptor, and says what was left out. */
 static enum fail_class check_image(struct layout *l, struct descriptor *d, struct check *c, struct reason *why)
 {
 	const struct walk_hooks hooks = {.visit = check_node, .self = c};
 	CLEANUP(walk_cleanup) struct walk *w = NULL;
 
 	if (d->size == SIZE_UNKNOWN)
-		(void)layout_blob_size(l, &d->digest, &d->size); /* otherwise check_node() says what is wrong */
+		(void)layout_blob_size(l, &d->digest, &d->size); /* otherwise check_node() has said what is wrong */
 	int r = walk_new(l, &hooks, &w);
 	reason_set(why, "%s", strerror(-r));
 	if (r == 0)
@@ -153,14 +153,14 @@ enum fail_class naming_set(struct layout *l, const char *name, struct descriptor
 	int r = names_set(n, name, d, c.left_out.data);
 	if (r < 0)
 		return fail_errno(l, r, "edit", why);
-	/* Also when it said so before: an earlier run may have died between the rename and the sync. */
+	/* Even if it is unchanged: an earlier run may have died between the rename and the sync. */
 	return store(l, n, why);
 }
 
-/* The name does not exist, but an earlier run may have died before its removal was on disk. */
+/* The name does not exist, but an earlier run may have died before its removal was durable. */
 static enum fail_class sync_root(struct layout *l, struct reason *why)
 {
-	AUTO_FD fd = -1; /* of our own: a descriptor whose sync once failed must not be asked again */
+	AUTO_FD fd = -1; /* a new descriptor: one whose sync has failed must not be synced again */
 	int r = dir_open_at(layout_root_fd(l), ".", false, &fd);
 	if (r == 0)
 		r = FAILPOINT(SYNC, "index.sync", durable_sync(fd));

@@ -7,7 +7,7 @@
 static void log_outcome(const struct receipt *r)
 {
 	const struct commit *c = r->commit;
-	/* Both are terminated: they come from a seal in hand. */
+	/* Both are terminated: they belong to a pending seal. */
 	const char *ref = (const char *)r->ref.data, *digest = (const char *)r->digest.data;
 	const struct log_fields about = {.ref = ref, .digest = digest, .bytes = c->size, .error = c->error};
 

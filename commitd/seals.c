@@ -18,17 +18,17 @@
 #include "commitd/commit.h"
 #include "commitd/receipts.h"
 
-#define RECEIVE_TURN_MAX 256 /* taken from the pipe in one turn; then other events have theirs */
+#define RECEIVE_TURN_MAX 256 /* received in one turn, before other events get their turn */
 
 /*
- * A seal in hand, from its arrival until the pipe has taken its receipt. It is in `waiting` while its commit is to go
- * with the next batch; then the batch or a reader has it; and its receipt is in `receipts` while it is to be sent.
+ * A pending seal, from its arrival until the pipe has accepted its receipt. It is in `waiting` until its commit joins a
+ * batch; then the batch or a reader has it; and its receipt is in `receipts` until it is sent.
  */
 struct job {
 	TAILQ_ENTRY(job) in_hand;
 	TAILQ_ENTRY(job) link; /* in `waiting` */
 	struct seals *seals;
-	struct work read; /* the reader's */
+	struct work read; /* used by the reader */
 	uint64_t read_ms; /* when that began */
 	struct commit commit;
 	struct receipt receipt;
@@ -48,7 +48,7 @@ struct seals {
 	struct job_list waiting;
 	size_t in_hand_len;
 	unsigned reading;  /* jobs that a reader has */
-	atomic_bool stop;  /* readers look at it */
+	atomic_bool stop;  /* checked by the readers */
 	struct work batch; /* the committer's while batch_len > 0 */
 	size_t batch_len;
 	uint64_t batch_ms; /* when it began */
@@ -91,7 +91,7 @@ static void job_answer(struct job *j)
 	receipts_add(&j->seals->receipts, &j->receipt);
 }
 
-/* Send as many receipts as the pipe takes; while many cannot be sent, take no more seals. */
+/* Send as many receipts as the pipe accepts; while many cannot be sent, receive no more seals. */
 static void go_on(struct seals *s)
 {
 	receipts_flush(&s->receipts, s->link);
@@ -151,7 +151,7 @@ static void batch_done(struct work *w)
 	go_on(s);
 }
 
-/* Stopping: drop what has not begun or cannot be sent, and call `idle` once nothing is left in hand. */
+/* When stopping: drop what has not started or cannot be sent, and call `idle` once nothing is pending. */
 static void wind_down(struct seals *s)
 {
 	struct job *j;
@@ -164,7 +164,7 @@ static void wind_down(struct seals *s)
 		s->env.idle(s->env.self);
 }
 
-/* All that are waiting when the committer is free form one batch: they share its waits for the disk. */
+/* All seals that wait when the committer is free form one batch: they share its waits for the disk. */
 static void batch_start(struct seals *s)
 {
 	if (atomic_load(&s->stop)) {
@@ -187,7 +187,7 @@ static void batch_start(struct seals *s)
 	}
 }
 
-/* ingestd repeats a seal as often as it likes; the one in hand answers for all. */
+/* ingestd may repeat a seal; the pending one answers for all. */
 static bool is_in_hand(const struct seals *s, const struct message *m)
 {
 	const struct job *j;
@@ -199,7 +199,7 @@ static bool is_in_hand(const struct seals *s, const struct message *m)
 	return false;
 }
 
-/* 0: in hand. -EINVAL, -ENOMEM: it is refused. */
+/* 0: pending. -EINVAL, -ENOMEM: it is refused. */
 static int take_seal(struct seals *s, const struct message *m, struct reason *why)
 {
 	struct digest digest;

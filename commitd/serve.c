@@ -56,7 +56,7 @@ static void on_control_idle(void *self)
 	end_if_idle(s);
 }
 
-/* No error: such a store is better than none, and whoever chose it is to know. */
+/* Not an error: such a store is better than none, but its user should know. */
 static void warn_of_unsynced(const struct layout *l)
 {
 	char type[MOUNT_TYPE_SIZE];
@@ -87,7 +87,7 @@ static int open_store(struct server *s)
 	return EX_OK;
 }
 
-/* The store may be remounted read-only, or change its owner: try what a new name needs. */
+/* The store may be remounted read-only, or change its owner: check what a new name needs. */
 static void refresh_counts(void *self)
 {
 	const struct server *s = self;
@@ -162,7 +162,7 @@ static void on_stop(void *self)
 static void on_release(void *self)
 {
 	struct server *s = self;
-	/* Also after a failed start or a second signal: whatever is in hand finishes first. */
+	/* Also after a failed start or a second signal: pending work finishes first. */
 	if (s->seals)
 		seals_stop(s->seals);
 	if (s->control)

@@ -19,14 +19,14 @@
 /* Own */
 #include "commitd/commit.h"
 
-#define LOCK_PATIENCE_MS 2000 /* the sealer prints its seal before it ends, so it may still have the lock */
+#define LOCK_PATIENCE_MS 2000 /* the sealer prints its seal before it ends, so it may still hold the lock */
 #define LOCK_AGAIN_MS    10
 
 struct tool {
 	struct layout *layout;
 	bool verify_always;
 	int out_fd;
-	unsigned long long seals; /* that came */
+	unsigned long long seals; /* that arrived */
 	int code;                 /* of the first failure, or 0 */
 };
 
@@ -53,8 +53,8 @@ static int lock_patiently(int dir_fd, int *ret_fd, struct reason *ret_holder)
 }
 
 /*
- * The ingest is no longer needed. If a daemon has it in hand, the daemon removes it; whatever fails here, the blob is
- * committed, and the next run finds it so.
+ * The ingest is no longer needed. If a daemon has it, the daemon removes it. Whatever fails here, the blob is committed, and
+ * the next run will find that.
  */
 static void remove_ingest(const struct tool *t, const char *id)
 {
@@ -95,7 +95,7 @@ static void commit_one(struct tool *t, const struct message *m, const struct dig
 	commit_init(&c, m->ref, digest, m->size, m->provenance != 0 || t->verify_always);
 	commit_bind(&c, m->ino, m->mtime_ns);
 	commit_batch(t->layout, batch, 1);
-	/* If the data disappeared meanwhile: once more from the start, which finds the blob or nothing. */
+	/* If the data disappeared meanwhile, start again, which finds the blob or nothing. */
 	while (c.step == COMMIT_TO_READ) {
 		commit_read_back(t->layout, &c, NULL);
 		commit_batch(t->layout, batch, 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Longer than 500 lines because it is one room: the steps of a transfer, and the only file that sees struct fetch.
+ * Longer than 500 lines because it has one subject: the steps of a transfer. It is the only file that sees struct fetch.
  *
  *   plan ─► inlined ─► (end)
  *    │
@@ -45,7 +45,7 @@
 #include "fetchd/route.h"
 #include "fetchd/stream.h"
 
-/* Give up sooner on a host that never answered: its name or port is more likely wrong than it is busy. */
+/* Give up sooner on a host that never answered: more likely its name or port is wrong than that it is busy. */
 #define FIRST_CONTACT_RETRIES 3
 /* 400, 401, 403 and 410 from the target of a redirect: a signed URL that expired; get a new one. */
 #define AWAY_RETRIES 3
@@ -61,17 +61,17 @@ struct fetch {
 	struct fetcher *env;
 	const struct fetch_hooks *hooks;
 	void *self;
-	const struct step *step; /* the last one begun */
+	const struct step *step; /* the last one started */
 
-	/* The order, and what is learned of the content. */
+	/* The order, and what is learned about the content. */
 	char *ref;
 	uint32_t suspects; /* bits of sites: asked last */
-	bool pins_tags;    /* for a tag the caller wants the digest first, and refers to that from then on */
-	bool resolve;      /* this request is the HEAD that tells it */
-	bool tag_only;     /* this site has no manifest under the digest: requested by its tag, and compared */
-	struct want want;  /* `offset` follows the outlet's */
+	bool pins_tags;    /* for a tag the caller wants the digest first, and uses that from then on */
+	bool resolve;      /* this request is the HEAD for it */
+	bool tag_only; /* this site does not serve the manifest by digest: request it by tag, and compare the digest */
+	struct want want; /* `offset` follows the outlet's */
 
-	/* The way to the bytes, and where they go. */
+	/* Where the bytes come from, and where they go. */
 	struct route route;
 	struct login login; /* at home */
 	struct login away;  /* at the target of a redirect */
@@ -81,7 +81,7 @@ struct fetch {
 	struct ranges *ranges; /* NULL: none so far */
 	struct outlet outlet;
 	int sink_error;  /* the outlet is broken: -errno, or 0 */
-	uint32_t served; /* bits of the sites that brought something */
+	uint32_t served; /* bits of the sites that sent something */
 
 	/* What OPENED or RESOLVED said, which the outlet borrows. */
 	bool opened;
@@ -91,7 +91,7 @@ struct fetch {
 	/* What went wrong. */
 	struct failure failure; /* FAIL_NONE after END */
 	uint64_t retries_max;   /* for this failure */
-	bool expired;           /* the last try ended at a signed URL that had expired, and nothing has come since */
+	bool expired;           /* the last try ended at an expired signed URL, and nothing has arrived since */
 	struct retry retry;
 	struct loop_timer wait; /* set until the next try */
 	uint64_t until_s;       /* wall clock, while `wait` is set */
@@ -103,7 +103,7 @@ static const struct step step_plan, step_inlined, step_line_up, step_present, st
     step_settle, step_login, step_denied, step_resolve, step_whole, step_redirect, step_spread, step_retry, step_end,
     step_give_up, step_last, step_done;
 
-/* Run steps until one waits. The transfer may be gone afterwards. */
+/* Run steps until one waits. This may free the transfer. */
 static void run(struct fetch *f, const struct step *next)
 {
 	while (next) {
@@ -122,7 +122,7 @@ static const struct step *fail(struct fetch *f, enum fail_class class, const str
 	return next;
 }
 
-/* Bytes came, for the first time. */
+/* Note how far the outlet has come, if it has. */
 static void note_progress(struct fetch *f)
 {
 	if (f->outlet.offset == f->want.offset)
@@ -136,7 +136,7 @@ static void note_progress(struct fetch *f)
 
 /* ── requests ── */
 
-/* After the configuration was read again: no request is made with what the former one gave. */
+/* After a reload of the configuration: do not use anything from the old one for requests. */
 static void refresh(struct fetch *f)
 {
 	if (!route_refresh(&f->route, f->env->settings))
@@ -157,7 +157,7 @@ static struct pass_account account_at(const struct fetch *f)
 	return (struct pass_account){.origin = &r->at, .zone = r->zone_at, .host = r->host_at, .name = r->name};
 }
 
-/* For [first, last] of the content, where the transfer is led to now. What it points to is borrowed from `f`. */
+/* A request for [first, last] of the content, to where the route leads now. What it points to is borrowed from `f`. */
 static void fill_request(void *self, uint64_t first, uint64_t last, struct http_ask *ret_ask)
 {
 	struct fetch *f = self;
@@ -173,7 +173,7 @@ static void fill_request(void *self, uint64_t first, uint64_t last, struct http_
 	route_fill(&f->route, f->env->settings, ret_ask);
 }
 
-/* The last byte that is wanted of the stream: before the parts that are there, or of the content. */
+/* The last byte that the stream should fetch: before the parts that have arrived, or that of the content. */
 static uint64_t last_wanted(const struct fetch *f)
 {
 	uint64_t wall = ranges_wall(f->ranges), end = f->want.size;
@@ -182,7 +182,7 @@ static uint64_t last_wanted(const struct fetch *f)
 	return end != SIZE_UNKNOWN ? end - 1 : SIZE_UNKNOWN;
 }
 
-/* ── what the exchange tells ── */
+/* ── hooks of the exchange ── */
 
 static void on_ranges_due(void *self);
 
@@ -209,7 +209,7 @@ static void prepare_ranges(struct fetch *f)
 	bool worthwhile = f->route.kind != SOURCE_MANIFEST && set->count > 1 && w->size != SIZE_UNKNOWN &&
 			  w->size - w->offset >= set->min;
 	if (!f->ranges && worthwhile)
-		(void)ranges_new(&env, set, &f->ranges); /* without memory for them it remains one stream */
+		(void)ranges_new(&env, set, &f->ranges); /* without memory for ranges it remains one stream */
 	ranges_stream_begins(f->ranges, f->stream.validator, w->checked);
 }
 
@@ -219,7 +219,7 @@ static bool on_head(void *self, const struct response *r)
 	turn_note_answer(&f->turn);
 	bool goes_on = stream_head(&f->stream, r);
 	bool takes = f->stream.state == STREAM_TAKING;
-	if (!takes) /* it may send us elsewhere, or to a realm */
+	if (!takes) /* it may redirect us, or name a realm */
 		route_note_answer(&f->route, http_peer_zone(f->stream.exchange));
 	run(f, takes ? &step_open : &step_drain);
 	if (takes)
@@ -355,7 +355,7 @@ static const struct step *plan(struct fetch *f)
 	if (f->resolve)
 		return &step_line_up;
 	if (w->size != SIZE_UNKNOWN && w->offset == w->size)
-		return &step_open; /* all of it is there: no request is needed */
+		return &step_open; /* everything has arrived: no request is needed */
 	if (w->offset > w->size || w->offset > w->size_max)
 		return fail(f, FAIL_USAGE, &step_give_up, "the offset is past the end");
 	return &step_line_up;
@@ -413,7 +413,7 @@ static const struct step *ask(struct fetch *f)
 	return NULL;
 }
 
-/* ── the steps behind an answer ── */
+/* ── the steps after an answer ── */
 
 /* The answer is good, or none is needed. From here on the content's size is known, if the server announced it. */
 static const struct step *open_body(struct fetch *f)
@@ -425,14 +425,14 @@ static const struct step *open_body(struct fetch *f)
 		w->size = s->judgement.size;
 	if (f->opened && w->offset > 0)
 		return next;
-	f->opened = true; /* and again while nothing has come: this answer may be about other content */
+	f->opened = true; /* and again while nothing has arrived: this answer may be about other content */
 	memcpy(f->media_type, s->media_type, sizeof(f->media_type));
 	memcpy(f->digest, s->digest, sizeof(f->digest));
 	if (w->offset == 0 || w->validator[0] == '\0')
 		memcpy(w->validator, s->validator, sizeof(w->validator));
 	if (w->expected[0] == '\0' && f->digest[0] != '\0') {
 		memcpy(w->expected, f->digest, sizeof(w->expected));
-		w->checked = true; /* whoever gets the OPENED compares with this digest */
+		w->checked = true; /* the receiver of OPENED compares with this digest */
 	}
 	struct message m = {
 	    .type = MSG_OPENED,
@@ -462,7 +462,7 @@ static const struct step *inlined(struct fetch *f)
 	return f->sink_error < 0 ? &step_done : next;
 }
 
-/* The body is not wanted; reading a short one keeps the connection. */
+/* The body is unwanted; reading a short one keeps the connection. */
 static const struct step *drain(struct fetch *f)
 {
 	assert(f->stream.state == STREAM_DRAINING);
@@ -517,8 +517,8 @@ static const struct step *denied(struct fetch *f)
 }
 
 /*
- * A range within the content was refused. Another site may give it, and costs less than to fetch everything again; if
- * there is none, or all have refused, all of it is requested here, and what has arrived is skipped.
+ * A range within the content was refused. Another site may serve it, which costs less than fetching everything again; if
+ * there is none, or all have refused, request everything here and skip what has arrived.
  */
 static const struct step *ask_for_all(struct fetch *f)
 {
@@ -602,7 +602,7 @@ static void on_ranges_due(void *self)
 		run(f, next);
 }
 
-/* The stream has come to where the ranges are. */
+/* The stream has reached the ranges. */
 static const struct step *spread(struct fetch *f)
 {
 	assert(!stream_runs(&f->stream));
@@ -613,8 +613,8 @@ static const struct step *spread(struct fetch *f)
 /* ── when something went wrong ── */
 
 /*
- * Whether the same site may answer another request for the same manifest: a GET, for only its answer counts; or a GET
- * by the tag, where digests are not served (GitLab's dependency proxy).
+ * Whether the same site may answer a different request for the same manifest: a GET, because only its answer counts; or a
+ * GET by the tag, if it does not serve manifests by digest (GitLab's dependency proxy).
  */
 static bool ask_otherwise(struct fetch *f)
 {

@@ -28,7 +28,7 @@ static bool is_idle(const struct host *h)
 	return h->holding == 0 && TAILQ_EMPTY(&h->line);
 }
 
-/* Idle entries are replaced in turn, so that one newcomer does not displace a busy set of hosts. */
+/* Idle entries are replaced in turn, so that a single new host does not displace a busy set. */
 static struct host *find_place(struct hosts *hs)
 {
 	for (size_t i = 0; i < HOSTS_MAX; i++)

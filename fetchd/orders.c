@@ -16,11 +16,11 @@
 #include "common/wire/stage.h"
 
 #define BEAT_LOOK_MS      100
-#define MESSAGES_PER_TURN 64 /* then other events have theirs */
+#define MESSAGES_PER_TURN 64 /* messages in one turn, before other events get theirs */
 
 /*
- * A row is free (no ref), live (a fetch) or past (a ref without a fetch): the attempt of a past one is remembered, so
- * that a repeated order for it is known as one, until the row is needed.
+ * A row is free (no ref), live (a fetch) or past (a ref without a fetch): the attempt of a past one is remembered until the
+ * row is needed, so that a repeated order for it is recognised.
  */
 struct order {
 	char *ref;
@@ -28,8 +28,8 @@ struct order {
 	struct fetch *fetch;
 	uint64_t ended_ms;
 	uint8_t restarts;  /* of the last order */
-	uint32_t served;   /* who brought what came since the last restart ... */
-	uint32_t suspects; /* ... and what came before it, which was wrong */
+	uint32_t served;   /* who sent the bytes since the last restart ... */
+	uint32_t suspects; /* ... and those before it, which were wrong */
 };
 
 struct orders {
@@ -37,13 +37,13 @@ struct orders {
 	struct stage_self identity;
 	struct link *link;
 	struct loop_timer beat;
-	bool counts_due;                     /* this ingestd has not been told anything */
-	uint64_t told_ms;                    /* when ingestd was last told what was counted */
-	uint64_t told[COUNT_RECEIVED_BYTES]; /* and that: all of fetchd's numbers come before ingestd's */
+	bool counts_due;                     /* this ingestd has not got any counters yet */
+	uint64_t told_ms;                    /* when ingestd last got the counters */
+	uint64_t told[COUNT_RECEIVED_BYTES]; /* and their values: all of fetchd's counters come before ingestd's */
 	struct order all[ORDERS_MAX];
 };
 
-/* ── counts: nobody can ask us ── */
+/* ── counters: sent unasked, because we take no requests ── */
 
 static void refresh_counts(const struct orders *os)
 {
@@ -55,7 +55,7 @@ static void refresh_counts(const struct orders *os)
 	count_set(COUNT_FETCHD_SAW_INGESTD, link_restarts(os->link));
 }
 
-/* A pipe that does not take it now is tried again when it does, or with the next look. */
+/* If the pipe does not accept it now, we try again when it does, or next time. */
 static void tell_counts(struct orders *os)
 {
 	uint8_t counts[COUNTS_MAX];
@@ -147,8 +147,8 @@ static void end_fetch(struct order *o)
 }
 
 /*
- * A transfer that starts over because of wrong bytes must get them elsewhere. A fetchd that does not know where they
- * came from tries the registry first.
+ * A transfer that starts over because of wrong bytes must get them elsewhere. If this fetchd does not know where they came
+ * from, it tries the registry first.
  */
 static void note_restarts(struct order *o, bool is_known, uint8_t restarts)
 {
@@ -180,7 +180,7 @@ static int row_begin(struct orders *os, struct order *o, const struct message *m
 	return o->ref ? fetch_new(os->fetcher, &order, &hooks, os, &o->fetch) : -ENOMEM;
 }
 
-/* An order that cannot begin stays silent: without a BEAT, ingestd orders it again. */
+/* If an order cannot start, we stay silent: without a BEAT, ingestd orders it again. */
 static void take_fetch(struct orders *os, const struct message *m)
 {
 	struct order *o = find(os, m->ref);
@@ -243,8 +243,8 @@ static void on_flush(void *self)
 }
 
 /*
- * What was sent on a broken connection is lost, and the next ingestd orders it all again. So bytes that still arrive
- * would be thrown away: stop at once, instead of letting servers fill the sockets meanwhile.
+ * What was sent on a broken connection is lost, and the next ingestd orders everything again. So bytes that still arrive
+ * would be wasted: stop at once, instead of letting servers fill the sockets meanwhile.
  */
 static void on_lost(void *self)
 {

@@ -70,7 +70,7 @@ static enum range_answer weigh(const struct range *r, const struct response *a, 
 	return RANGE_GOOD;
 }
 
-/* Whether the stream has passed this point, so that the range would bring the same bytes again. */
+/* Whether the stream has passed this point, so that the range would fetch the same bytes again. */
 static bool is_overtaken(const struct range *r, uint64_t at)
 {
 	return !r->group->alone && at < r->group->outlet->offset;
@@ -168,7 +168,7 @@ bool range_ask(struct range *r, struct http_ask *ask, const struct want *want)
 
 /* ── what follows ── */
 
-/* It broke, or the server is busy: once more from where it stopped, a little later. */
+/* It broke off, or the server is busy: continue from where it stopped, a little later. */
 static enum range_verdict again(struct range *r, uint32_t random)
 {
 	struct retry_settings limits = r->group->policy->host.retry;

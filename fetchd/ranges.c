@@ -13,19 +13,19 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 
-#define LOOK_EVERY_MS    50 /* bytes at the head of the window that do not fill a chunk wait no longer */
-#define OVERTAKES_MAX    3  /* a stream that is past each range before it is answered needs none */
-#define HAND_OVERS_MAX   3  /* in a row with little in between, then the transfer stays one stream */
-#define SLOW_FACTOR      4  /* times what the others take for a part, then a range is opened again ... */
+#define LOOK_EVERY_MS    50 /* the longest wait of bytes at the head of the window that do not fill a chunk */
+#define OVERTAKES_MAX    3  /* a stream that overtakes each range before its answer needs none */
+#define HAND_OVERS_MAX   3  /* consecutive ones with little in between; then the transfer stays one stream */
+#define SLOW_FACTOR      4  /* times as long as the others for a part; then a range is opened again ... */
 #define SLOW_MIN_MS      1000u
 #define SLOW_REOPENS_MAX 3          /* ... this often for one part */
-#define PART_MS_UNKNOWN  UINT64_MAX /* a fast path takes 0 ms for a part */
+#define PART_MS_UNKNOWN  UINT64_MAX /* not 0: a fast path takes 0 ms for a part */
 #define NEVER_MS         UINT64_MAX
 
 /* NOLINTNEXTLINE(misc-redundant-expression): two limits that agree today */
 _Static_assert(RANGE_SIZE_MIN >= PART_CHUNK_SIZE, "a part has a chunk at least");
 
-/* Nothing is asked for any more; when none runs, the stream is asked for again. */
+/* No more requests are made; when none is running, the stream is requested again. */
 enum draining {
 	DRAINING_NOT,
 	DRAINING,
@@ -37,17 +37,17 @@ struct ranges {
 	struct range_group group;
 	struct loop_timer look; /* bytes at the head have waited for long enough */
 	struct loop_timer poke; /* something has changed */
-	bool flush;             /* pass on what does not fill a chunk, too */
+	bool flush;             /* also pass on what does not fill a chunk */
 	uint64_t lone_since_ms; /* NEVER_MS while the stream is paused */
-	uint64_t lead;          /* how far ahead of the stream the first range begins, in bytes */
+	uint64_t lead;          /* how far ahead of the stream the first range starts, in bytes */
 	unsigned overtakes, hand_overs;
 	uint64_t passed; /* parts, since the last hand-over */
-	bool proven;     /* a range was answered rightly */
+	bool proven;     /* a range had a correct answer */
 	bool spent;      /* one stream from now on */
 	enum draining draining;
 	struct failure failure;
-	size_t at_a_time; /* ranges that the server puts up with */
-	uint64_t part_ms; /* what a part takes, smoothed; PART_MS_UNKNOWN: none is done */
+	size_t at_a_time; /* the number of ranges that the server tolerates */
+	uint64_t part_ms; /* time per part, smoothed; PART_MS_UNKNOWN: none is done */
 	size_t all_len;
 	struct range all[]; /* each for the part of the same number */
 };
@@ -87,7 +87,7 @@ void ranges_drop(struct ranges *rs)
 
 /* ── alongside the stream ── */
 
-/* The stream passed by parts that nobody had begun to send. */
+/* Drop parts that the stream has passed and that nobody had started to send. */
 static void drop_overtaken(struct ranges *rs)
 {
 	bool any = false;
@@ -114,7 +114,7 @@ static bool stream_turn_is_taken(const struct ranges *rs)
 	return false;
 }
 
-/* The first range alone runs on the turn that the stream has left. */
+/* Without the stream, the first range uses its turn. */
 static bool take_turn(struct ranges *rs, struct range *r)
 {
 	r->on_stream_turn = rs->group.alone && !stream_turn_is_taken(rs);
@@ -128,11 +128,11 @@ static bool open_one(struct ranges *rs, struct range *r, const struct want *want
 		return false;
 	rs->env.request(rs->env.self, r->part->at, r->part->end - 1, &ask);
 	assert(rs->all_len > 0);
-	ask.patience.min_speed /= rs->all_len; /* they share the way */
+	ask.patience.min_speed /= rs->all_len; /* they share the path */
 	return range_ask(r, &ask, want);
 }
 
-/* A part that is missing, the first of them, or the next one of the content. */
+/* The first missing part, or the next one of the content. */
 static struct range *next_to_open(struct ranges *rs, size_t parts_max, uint64_t size)
 {
 	uint64_t now_ms = clock_mono_ms();
@@ -151,7 +151,7 @@ static struct range *next_to_open(struct ranges *rs, size_t parts_max, uint64_t 
 	return first;
 }
 
-/* As many as there may be. */
+/* Open as many as allowed. */
 static void open_more(struct ranges *rs, const struct ranges_view *view)
 {
 	size_t parts_max = (size_t)rs->env.policy->host.ranges.count;
@@ -166,7 +166,7 @@ static void open_more(struct ranges *rs, const struct ranges_view *view)
 	}
 }
 
-/* One stream has run for long enough without us in its way, and enough is left to share. */
+/* Whether the stream has run for long enough without being held up by us, and enough is left to share. */
 static bool is_time(const struct ranges *rs, const struct ranges_view *view)
 {
 	const struct range_settings *set = &rs->env.policy->host.ranges;
@@ -177,8 +177,8 @@ static bool is_time(const struct ranges *rs, const struct ranges_view *view)
 }
 
 /*
- * While the stream runs, or waits to be tried again. When all parts are home that it waited for, or it comes to the first
- * of them, ranges may be tried again: with the stream itself nothing is wrong.
+ * While the stream runs or waits for a retry. When all parts that it waited for have arrived, or it reaches the first of
+ * them, ranges may be tried again, because nothing is wrong with the stream itself.
  */
 static void accompany(struct ranges *rs, const struct ranges_view *view)
 {
@@ -224,7 +224,7 @@ static int pass_on(struct ranges *rs)
 	return r == -EAGAIN ? 0 : r;
 }
 
-/* Whether parts behind this one, asked for no sooner, are there already; or all others are, and this is the last. */
+/* Whether later parts, requested no earlier, have arrived already; or all others have, and this is the last. */
 static bool is_late(const struct ranges *rs, const struct range *r, uint64_t now_ms)
 {
 	if (r->state != RANGE_RUNNING || r->part->state == PART_WHOLE || rs->part_ms == PART_MS_UNKNOWN ||
@@ -251,7 +251,7 @@ static void reopen_slow(struct ranges *rs)
 	}
 }
 
-/* Back to one stream, which begins where the source says. */
+/* Back to one stream, which starts from the source. */
 static enum ranges_verdict hand_over(struct ranges *rs, struct failure *ret_failure)
 {
 	bool failed = rs->draining == DRAINING_FAILED;
@@ -275,7 +275,7 @@ static enum ranges_verdict go_on_alone(struct ranges *rs, const struct ranges_vi
 				       int *ret_error)
 {
 	if (rs->draining != DRAINING_NOT && running(rs) == 0)
-		rs->flush = true; /* what is there goes first, and the stream begins behind it */
+		rs->flush = true; /* what has arrived goes first, and the stream starts after it */
 	int r = pass_on(rs);
 	if (r < 0) {
 		*ret_error = r;
@@ -299,7 +299,7 @@ static void drain(struct ranges *rs, enum draining how)
 		rs->draining = how;
 }
 
-/* One stream from here on; where ranges were mishandled, for other transfers too. */
+/* Use one stream from now on; if ranges were mishandled, for other transfers too. */
 static void turn_off(struct ranges *rs, const struct range *r)
 {
 	char at[ORIGIN_TEXT_SIZE];

@@ -45,7 +45,7 @@ int route_registry_url(const struct source *s, enum plain_http plain, struct buf
 	return r < 0 ? r : append_path(s, span_str(""), out);
 }
 
-/* "/v2/proxy/" and "/proxy" are both "proxy": some documents give a mirror with the API's own path, some without. */
+/* "/v2/proxy/" and "/proxy" are both "proxy": some documentation gives mirrors with the API's prefix, some without. */
 static struct span path_of_mirror(const char *path)
 {
 	struct span below = span_str(path + strspn(path, "/"));
@@ -131,7 +131,7 @@ static void resolve(struct route *r, const struct settings *s)
 {
 	r->generation = s->generation;
 	policy_resolve(s, r->host, &r->policy);
-	/* A registry's section is for it alone: the target of a redirect has its own section, or none. */
+	/* A registry's section applies only to it: the target of a redirect uses its own section, or none. */
 	if (route_is_home(r))
 		memcpy(r->host_at, r->host, sizeof(r->host_at));
 	else

@@ -22,7 +22,7 @@ struct server {
 	struct orders *orders;
 };
 
-/* If this setting is forgotten, passwords go to anybody on the way. */
+/* If this setting is forgotten, anybody on the path gets the passwords. */
 void serve_warn_of_skipped(const struct settings *s)
 {
 	for (size_t i = 0; i < s->registries.len; i++)
@@ -46,8 +46,8 @@ static int on_start(void *self, struct loop *loop)
 }
 
 /*
- * Running transfers continue; their next request is made under the new settings. Also where a mistake keeps the old ones,
- * the files that they name may be others by now: authorities, certificates, credentials.
+ * Running transfers continue; their next request uses the new settings. Even if a mistake keeps the old ones, the files that
+ * they name may have changed: authorities, certificates, credentials.
  */
 static void on_reload(void *self)
 {

@@ -27,12 +27,12 @@ struct sink {
 	struct pipe *pipe;
 	int fd;
 	struct loop_io writable;      /* runs while outlets wait */
-	TAILQ_HEAD(, outlet) waiting; /* who waits longest is first */
+	TAILQ_HEAD(, outlet) waiting; /* the one that has waited longest is first */
 };
 
 static int pipe_sink_chunk_send(struct outlet *o, struct chunk *c, uint64_t offset)
 {
-	(void)offset; /* it stands in the chunk's head already */
+	(void)offset; /* it is in the chunk's head already */
 	return pipe_chunk_send(o->sink->pipe, c);
 }
 
@@ -145,7 +145,7 @@ static int send_chunk(struct outlet *o)
 	return r;
 }
 
-/* Send what is kept, in the one order that a transfer has. 0: all of it is gone. */
+/* Send what is kept, in the order of a transfer. 0: all of it was sent. */
 static int push(struct outlet *o)
 {
 	int r = send_kept(o, &o->opened);
@@ -162,7 +162,7 @@ static int push(struct outlet *o)
 	return r;
 }
 
-/* The pipe takes messages. Each outlet has one turn; those that it does not serve to the end line up again behind. */
+/* The pipe accepts messages. Each outlet gets one turn; those that still have messages line up again at the end. */
 static void on_writable(void *self, unsigned events)
 {
 	struct sink *s = self;
@@ -210,8 +210,8 @@ void sink_free(struct sink *s)
 }
 
 /*
- * One timer serves many chunks: it is not stopped when a chunk goes, but looks at the one that it finds, and sleeps on
- * if that is a younger one.
+ * One timer serves many chunks: it is not stopped when a chunk is sent, but checks the current one when it fires, and sleeps
+ * again if that is younger.
  */
 static void on_age(void *self)
 {
@@ -220,7 +220,7 @@ static void on_age(void *self)
 		return;
 	uint64_t age_ms = clock_mono_ms() - o->chunk_since_ms;
 	if (age_ms >= CHUNK_AGE_MAX_MS) {
-		(void)outlet_flush(o); /* a broken descriptor shows again with the next byte or the end */
+		(void)outlet_flush(o); /* a broken descriptor fails again with the next byte or the end */
 		return;
 	}
 	loop_timer_set(&o->age, CHUNK_AGE_MAX_MS - age_ms);

@@ -63,11 +63,11 @@ void outlet_release(struct outlet *o);
 int outlet_put(struct outlet *o, const void *data, size_t len);
 
 /*
- * For bytes that may come before their turn: a chunk of them beginning at `offset`, filled by the caller and put when
- * the outlet has reached that offset, without a copy. 0 or -ENOMEM. The caller owns the chunk until it is put or freed.
+ * For bytes that may arrive before their turn: a chunk that starts at `offset`, filled by the caller and put without a copy
+ * when the outlet has reached that offset. 0 or -ENOMEM. The caller owns the chunk until it is put or freed.
  */
 int outlet_chunk_new(struct outlet *o, uint64_t offset, size_t room, struct chunk *ret_chunk);
-/* 0: it is gone. As outlet_put() otherwise; it is still the caller's then, and takes no more bytes. */
+/* 0: it was accepted. Otherwise as outlet_put(): the caller still owns it, but no bytes can be added to it. */
 int outlet_chunk_put(struct outlet *o, struct chunk *c);
 void outlet_chunk_free(struct outlet *o, struct chunk *c);
 
@@ -75,8 +75,8 @@ void outlet_chunk_free(struct outlet *o, struct chunk *c);
 int outlet_flush(struct outlet *o);
 
 /*
- * Send or keep an OPENED, END, FAIL or BEAT; what its spans view is borrowed for the life of the outlet. The outlet
- * fills in ref and attempt. A BEAT replaces one that is kept. 0 or -errno as above, without -EAGAIN.
+ * Send or keep an OPENED, END, FAIL or BEAT; its spans are borrowed for the life of the outlet. The outlet fills in ref and
+ * attempt. A BEAT replaces one that is kept. 0 or -errno as above, without -EAGAIN.
  */
 int outlet_say(struct outlet *o, const struct message *m);
 

@@ -97,13 +97,13 @@ bool stream_head(struct stream *s, const struct response *r)
 		return false;
 	}
 	/*
-	 * A server that is wrong about this body may be wrong about where it ends and the next answer begins; one that
-	 * refuses may say why.
+	 * A server that is wrong about this body may also be wrong about where it ends and the next answer starts; one
+	 * that refuses may say why.
 	 */
 	return j->verdict != VERDICT_REFUSE || j->fail != FAIL_BAD_DATA || (r->status >= 400 && !r->broken);
 }
 
-/* The end of what this body may bring. */
+/* The limit of this body. */
 static uint64_t limit_of(const struct stream *s)
 {
 	return s->judgement.end != SIZE_UNKNOWN ? s->judgement.end : s->want.size_max;
@@ -175,7 +175,7 @@ static enum stream_verdict fail(struct failure *f, enum fail_class class, enum s
 	return verdict;
 }
 
-/* The exchange ended before its time. */
+/* The exchange ended too early. */
 static enum stream_verdict settle_end(const struct stream *s, struct failure *f)
 {
 	switch (s->failure.end) {
@@ -192,14 +192,14 @@ static enum stream_verdict settle_end(const struct stream *s, struct failure *f)
 	}
 }
 
-/* The body is over. If its length was not announced, the content ends where the server ended it. */
+/* The body is complete. If its length was not announced, the content ends where the server ended it. */
 static enum stream_verdict settle_body(const struct stream *s, uint64_t offset, uint64_t size, uint64_t wall,
 				       struct failure *f)
 {
 	if (wall == offset && offset < size)
 		return STREAM_AT_WALL;
 	if (offset == size)
-		return STREAM_ALL; /* however it ended: there is nothing left to ask for */
+		return STREAM_ALL; /* however it ended: nothing is left to request */
 	if (s->failure.end != HTTP_WHOLE)
 		return settle_end(s, f);
 	if (size == SIZE_UNKNOWN && s->judgement.skip == 0)

@@ -89,7 +89,7 @@ static int stdout_failed(int r)
 	return r == -EPIPE ? EX_TEMPFAIL : exit_code_of(r);
 }
 
-/* A pipe from a shell is 64 KiB long and could be set not to block, which this program has no use for. */
+/* A shell's pipe holds only 64 KiB and may be set to non-blocking, which this program does not handle. */
 static void prepare_stdout(void)
 {
 	int flags = fcntl(STDOUT_FILENO, F_GETFL);
@@ -113,7 +113,7 @@ static int run(struct get *g, const struct fetch_order *order)
 	if (r < 0)
 		return r;
 	fetch_start(f);
-	if (!g->done) /* which it may be before the loop runs */
+	if (!g->done) /* it may be done before the loop runs */
 		loop_run(g->loop);
 	return 0;
 }

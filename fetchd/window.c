@@ -57,7 +57,7 @@ struct part *window_add(struct window *w, size_t parts_max, uint64_t size)
 		return NULL;
 	while (p->state != PART_FREE)
 		p++;
-	/* One more than fit: the first of them may have been closed before it was full. */
+	/* One more than fit, because the first may be closed before it is full. */
 	struct chunk *chunks = calloc((size_t)(w->part_size / PART_CHUNK_SIZE) + 1, sizeof(*chunks));
 	if (!chunks)
 		return NULL;

@@ -18,10 +18,10 @@
 /* ingestd */
 #include "ingestd/verdict.h"
 
-#define MESSAGES_A_TURN 32 /* then other events have their turn */
+#define MESSAGES_A_TURN 32 /* messages in one turn, before other events get theirs */
 #define EVENT_EVERY_MS  200
 
-/* The last counts of fetchd. */
+/* The last counters of fetchd. */
 struct news {
 	uint64_t incarnation; /* 0: nothing yet */
 	uint64_t started_s, updated_s;
@@ -36,7 +36,7 @@ struct chunks {
 	struct news news;
 };
 
-/* ── what fetchd says of a transfer ── */
+/* ── what fetchd says about a transfer ── */
 
 /* It is alive, and does not wait. */
 static void hear(struct transfer *t)
@@ -74,7 +74,7 @@ static void on_resolved(struct flow *f, struct transfer *t, const struct message
 	flow_do(f, t, STEP_RESOLVED);
 }
 
-/* Take what the server says about the content. False: it contradicts what is known, which has been handled. */
+/* Learn what the server says about the content. False: it contradicts what is known, and that has been handled. */
 static bool learn(struct flow *f, struct transfer *t, const struct message *m)
 {
 	struct reason why;
@@ -147,7 +147,7 @@ static void append(struct flow *f, struct transfer *t, struct span bytes)
 		flow_checkpoint_if_due(f, t, t->heard_ms);
 }
 
-/* Something before it was lost, or never said. */
+/* An earlier message was lost or never sent. */
 static void order_again(struct flow *f, struct transfer *t)
 {
 	count_add(COUNT_GAPS, 1);
@@ -216,7 +216,7 @@ static void log_beat(struct transfer *t, const char *text)
 	log_with(LOG_LEVEL_INFO, &about, "transfer '%s' at %" PRIu64 ": %s", t->ref, t->in->offset, text);
 }
 
-/* However often it comes, it is told no oftener than progress is; the last one is told when the next comes. */
+/* However often BEATs arrive, they are published no more often than progress; one held back is published with the next. */
 static void on_beat(struct flow *f, struct transfer *t, const struct message *m)
 {
 	char text[TEXT_MAX + 1];
@@ -259,7 +259,7 @@ static void (*handler_of(enum message_type type))(struct flow *, struct transfer
 	}
 }
 
-/* Of another attempt than the current one it is stale, and fetchd is told to stop unless it has stopped by itself. */
+/* A message of another attempt is stale, and fetchd is told to stop unless it has stopped already. */
 static void on_transfer(struct flow *f, const struct message *m)
 {
 	struct transfer *t = transfers_find(f->transfers, m->ref);

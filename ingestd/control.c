@@ -20,7 +20,7 @@ struct control {
 	char boot[BOOT_TEXT_MAX + 1];
 };
 
-/* What an answer's views look into, besides the request and the transfer. */
+/* What an answer's views refer to, apart from the request and the transfer. */
 struct answer {
 	struct message m;
 	struct transfer_texts texts;
@@ -43,7 +43,7 @@ static void answer_transfer(struct answer *a, struct transfer *t)
 	answer_error(a, FAIL_NOT_FOUND);
 }
 
-/* Whoever joins a transfer that is there does not add to it. */
+/* Joining an existing transfer does not add to their number. */
 static bool has_too_many(struct control *c, uid_t uid, struct span ref)
 {
 	const struct transfers *ts = c->env.flow->transfers;
@@ -92,7 +92,7 @@ static struct transfer *next_of(const struct transfers *ts, struct span ref)
 	return t;
 }
 
-/* Another holder of the lock, or a commit, is done soon. */
+/* -EWOULDBLOCK and -EBUSY are temporary: another holder of the lock, or a commit, will be done soon. */
 static void answer_errno(struct answer *a, const char *verb, int r, const struct reason *why)
 {
 	reason_set(&a->why, "cannot %s it: %s", verb, why->text);
@@ -181,7 +181,7 @@ static void on_describe(void *self, struct message *pong)
 	hex_encode(home->boot_id, BOOT_ID_SIZE, c->boot);
 	pong->boot = span_str(c->boot);
 	pong->text = span_str(layout_path(home->layout));
-	if (pong->text.len > TEXT_MAX) /* dev and ino tell the store; the path is for people */
+	if (pong->text.len > TEXT_MAX) /* dev and ino identify the store; the path is for people */
 		pong->text.len = TEXT_MAX;
 	layout_identity(home->layout, &pong->dev, &pong->ino);
 }

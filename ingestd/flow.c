@@ -17,14 +17,14 @@
 /* ingestd */
 #include "ingestd/verdict.h"
 
-#define RESTARTS_MAX 1                   /* back to zero for wrong or changed content, then fail */
-#define RESERVE_MIN  (UINT64_C(1) << 20) /* bytes; for less it is not worth a job */
+#define RESTARTS_MAX 1                   /* starts over because of wrong or changed content, then fails */
+#define RESERVE_MIN  (UINT64_C(1) << 20) /* bytes; less is not worth a job */
 
-/* Between tries that fail although there seems to be space, as when a quota is what is full. */
+/* Pauses between tries that fail although there seems to be space, as when a quota is full. */
 #define SPACE_PAUSE_MIN_MS UINT64_C(500)
 #define SPACE_PAUSE_MAX_MS UINT64_C(16000)
 
-/* ── what steps are made of ── */
+/* ── parts of steps ── */
 
 static void log_failure(const struct transfer *t, int r, const char *verb)
 {
@@ -47,8 +47,8 @@ void flow_enter(struct flow *f, struct transfer *t, enum phase phase)
 }
 
 /*
- * Attempts grow over all transfers and not for each alone: a ref that was aborted and is requested anew has a fresh
- * record, and fetchd would take a small attempt for an old one.
+ * Attempts grow over all transfers, not for each alone: a ref that was aborted and is requested again has a fresh record,
+ * and fetchd would take a small attempt for an old one.
  */
 static void next_attempt(struct flow *f, struct transfer *t)
 {
@@ -92,8 +92,8 @@ static enum step fail(struct flow *f, struct transfer *t, enum fail_class class,
 }
 
 /*
- * A write or a sync failed. After a sync the kernel may have dropped what it had taken, so the ingest goes back to its
- * durable checkpoint in any case; a full disk is waited out, and anything else is tried once more.
+ * A write or a sync failed. After a failed sync the kernel may have dropped what it had accepted, so the ingest always goes
+ * back to its durable checkpoint; then it waits if the disk is full, and anything else is tried once more.
  */
 static enum step trouble(struct flow *f, struct transfer *t, int r, const char *verb, bool from_sync)
 {
@@ -101,7 +101,7 @@ static enum step trouble(struct flow *f, struct transfer *t, int r, const char *
 
 	verdict_io(t->in, verb, r, &why);
 	if (file_is_full(r)) {
-		(void)verdict_space(t->in, &why); /* the numbers say more, if the disk is what is full */
+		(void)verdict_space(t->in, &why); /* with the numbers, if the disk is full */
 		flow_wait_for_space(f, t, why.text);
 		return from_sync ? STEP_ROLL_BACK : STEP_NONE;
 	}
@@ -140,7 +140,7 @@ static bool wants_reserve(const struct transfer *t)
 	return !transfer_is_busy(t) && record->size != SIZE_UNKNOWN && record->size - t->in->offset >= RESERVE_MIN;
 }
 
-/* It has no source. */
+/* Whether it has no source: then it is idle until 'ingestd put' feeds it. */
 static bool is_fed_by_put(struct flow *f, struct transfer *t)
 {
 	if (t->in->record.source[0] != '\0')
@@ -151,8 +151,8 @@ static bool is_fed_by_put(struct flow *f, struct transfer *t)
 }
 
 /*
- * If the size is known, reserve the space before anything is requested from a server, then order: a transfer for which
- * a quota has no room does not begin, and does not use up the quota.
+ * If the size is known, reserve the space before anything is requested from a server, then order: so a transfer that a
+ * quota has no room for does not start and does not use up the quota.
  */
 static enum step go_on(struct flow *f, struct transfer *t)
 {
@@ -206,8 +206,7 @@ static enum step order(struct flow *f, struct transfer *t)
 }
 
 /*
- * Whether content is stored for good. While a transfer of it is with commitd it is not: the name that is there may not
- * be synced yet.
+ * Whether content is stored durably. Not while a transfer of it is with commitd: its name may exist but not be synced yet.
  */
 static bool is_stored(const struct flow *f, const struct digest *d, uint64_t *ret_size)
 {
@@ -246,7 +245,7 @@ static enum step complete(struct flow *f, struct transfer *t)
 	return STEP_NONE;
 }
 
-/* All bytes are synced and read-only: from here on it is commitd's, and a restart says SEALED again. */
+/* All bytes are synced and read-only: from now on it belongs to commitd, and after a restart SEALED is sent again. */
 static enum step note_seal(struct flow *f, struct transfer *t)
 {
 	int r = ingest_note_sealed(t->in);
@@ -257,7 +256,7 @@ static enum step note_seal(struct flow *f, struct transfer *t)
 	return STEP_NONE;
 }
 
-/* Last in the queue: other transfers were requested meanwhile, and fetchd runs a limited number at once. */
+/* Put it last in the queue: others were requested meanwhile, and fetchd runs a limited number at once. */
 static enum step requeue(struct flow *f, struct transfer *t)
 {
 	transfers_to_end(f->transfers, t);
@@ -327,7 +326,7 @@ static enum step remove_all(struct flow *f, struct transfer *t)
 {
 	remove_ingest(t);
 	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = t->ref}, "transfer '%s' is removed", t->ref);
-	if (t->phase != PHASE_COMMITTED) { /* whoever waits for it has to hear of it */
+	if (t->phase != PHASE_COMMITTED) { /* tell those who wait for it */
 		t->fail_class = FAIL_AGAIN;
 		transfer_note(t, "aborted");
 		transfer_enter(t, PHASE_FAILED);
@@ -387,8 +386,8 @@ static const char *verb_of(const struct sync_job *job, enum sync_kind kind)
 }
 
 /*
- * A job failed, and the ingest is about to be closed or dropped. After a failed sync no live slot may vouch for the
- * bytes that are kept: the next process to open it could not know.
+ * A job failed, and the ingest is about to be closed or dropped. After a failed sync no live slot may vouch for the bytes
+ * that are kept, because the next process that opens it would not know about the failure.
  */
 static enum step end_after_failure(struct transfer *t, int r, const char *verb, enum step after)
 {
@@ -412,7 +411,7 @@ static void on_job_done(struct work *w)
 	    [SYNC_SEAL] = COUNT_SEAL_TIME,
 	    [SYNC_RESERVE] = COUNT_RESERVE_TIME,
 	};
-	struct transfer *t = (struct transfer *)w; /* its first member's first member */
+	struct transfer *t = (struct transfer *)w; /* the job is the transfer's first member, and `work` the job's */
 	struct flow *f = t->flow;
 	enum sync_kind kind = t->job.kind;
 
@@ -431,7 +430,7 @@ static void on_job_done(struct work *w)
 	flow_do(f, t, after);
 }
 
-/* ── for the others ── */
+/* ── called from other files ── */
 
 void flow_halt(struct flow *f, struct transfer *t, enum step step)
 {
@@ -516,7 +515,7 @@ void flow_checkpoint_if_due(struct flow *f, struct transfer *t, uint64_t now_ms)
 		submit(f, t, SYNC_CHECKPOINT, STEP_NONE);
 }
 
-/* Forget the oldest of the committed when there are too many. */
+/* Forget the oldest committed transfers when there are too many. */
 static void trim_recent(struct transfers *ts)
 {
 	if (ts->of_state[TRANSFER_COMMITTED] > RECENT_MAX)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * NAME
- *	ingestd - write and hash what fetchd gets
+ *	ingestd - write and hash what fetchd downloads
  *
  * SYNOPSIS
  *	ingestd [--store DIR] [--runtime-dir DIR] [options]
@@ -9,13 +9,13 @@
  *	ingestd offset REF
  *
  * DESCRIPTION
- *	The only writer of STORE/ingest. It takes requests from sluice, orders the bytes from fetchd, appends them to
- *	the ingest's data, keeps a running digest over exactly what the file accepted, and saves both so that a restart
- *	resumes where the last one stopped. A complete ingest whose digest matches is synced, made read-only and handed
- *	to commitd as a seal; on commitd's receipt its directory goes.
+ *	The only writer of STORE/ingest. It accepts requests from sluice, orders the bytes from fetchd, appends them to
+ *	the ingest's data, keeps a running digest of exactly what the file accepted, and saves both so that a restart
+ *	resumes where the last run stopped. A complete ingest whose digest matches is synced, made read-only and handed
+ *	to commitd as a seal; on commitd's receipt its directory is removed.
  *
- *	The ingest file is the only truth: whatever was in a pipe when somebody died is asked for again from its size.
- *	ingestd opens no network socket and gives no name in STORE/blobs.
+ *	The ingest file is the only truth: whatever was in a pipe when a process died is requested again, from the
+ *	file's size on. ingestd opens no network socket and names nothing in STORE/blobs.
  *
  * FILES
  *	STORE/ingest/<id>/	transfer, data, checkpoint, lock (common/store/layout.h, record.h, ingestd/disk/checkpoint.h)
@@ -24,8 +24,8 @@
  *	RUNTIME/ingestd/lock	held while the daemon runs
  *
  * DIAGNOSTICS
- *	One line on stderr for each change of a transfer's state; with their reason where it waits or failed. Exit
- *	codes are those of sysexits(3).
+ *	One line on stderr for each change of a transfer's state, with the reason if it waits or failed. Exit codes are
+ *	those of sysexits(3).
  */
 
 /* OCI */

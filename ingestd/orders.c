@@ -10,7 +10,7 @@ struct orders {
 	struct link *link;
 };
 
-/* A tag may name another manifest now than at an earlier request; a digest that was asked for stays what it is. */
+/* A tag may have moved since an earlier request; a requested digest never changes. */
 static bool is_to_be_resolved(const struct transfer *t)
 {
 	struct source source;

@@ -22,7 +22,7 @@ void queue_run(struct flow *f)
 		start_transfer(f, t);
 }
 
-/* Keep few ingests open: one that must wait for its turn is opened again then. */
+/* Keep few ingests open: one that must wait is closed, and opened again when its turn comes. */
 static void queue_up(struct flow *f, struct transfer *t)
 {
 	transfers_to_end(f->transfers, t);
@@ -34,7 +34,7 @@ static void queue_up(struct flow *f, struct transfer *t)
 		flow_do(f, t, STEP_CLOSE);
 }
 
-/* Nobody may have content brought from elsewhere under a ref that others use for what is there. */
+/* Nobody may use the ref of one source to fetch content from another. */
 static int check_get(const struct message *get, struct digest *ret_expected, struct reason *why)
 {
 	const struct digest *expected = get->expected.len > 0 ? ret_expected : NULL;
@@ -61,7 +61,7 @@ static void adopt_source(struct transfer *t, struct span source)
 		(void)snprintf(t->in->record.source, sizeof(t->in->record.source), "%.*s", SPAN_ARG(source));
 }
 
-/* What no fetchd would bring is not begun. */
+/* Do not start what fetchd would refuse. */
 static bool may_have_size(const struct message *get, struct reason *why)
 {
 	uint64_t max = source_size_max(get->source);
@@ -72,7 +72,7 @@ static bool may_have_size(const struct message *get, struct reason *why)
 	return false;
 }
 
-/* The transfer of the ref, new or not; NULL when memory is out. */
+/* The transfer of the ref, created if necessary; NULL: out of memory. */
 static struct transfer *take_up(struct flow *f, const struct message *get, const struct digest *expected)
 {
 	struct transfer *t = transfers_find(f->transfers, get->ref);
@@ -109,7 +109,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 	*ret_class = FAIL_BAD_DATA;
 	if (!may_have_size(get, why))
 		return -EFBIG;
-	/* First, because a name that its commit has not synced yet is no reason to say that the content is stored. */
+	/* Look here first: while a commit has not synced its name, the content does not count as stored. */
 	struct transfer *t = transfers_find(f->transfers, get->ref);
 	bool was_there = t;
 	if (t && transfer_is_under_way(t)) {
@@ -119,7 +119,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 		return 0;
 	}
 	if (expected && layout_blob_size(f->home->layout, expected, ret_size) == 0) {
-		if (!t || t->phase != PHASE_COMMITTED) /* an earlier try's leftovers are not needed any more */
+		if (!t || t->phase != PHASE_COMMITTED) /* leftovers of an earlier try are not needed any more */
 			(void)queue_abort(f, get->ref, why);
 		return 0;
 	}
@@ -127,7 +127,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 	t = take_up(f, get, expected);
 	if (!t)
 		return -ENOMEM;
-	/* Make the ingest and its record now, so that an accepted transfer survives us. */
+	/* Create the ingest and its record now, so that an accepted transfer survives us. */
 	r = start_open(f, t, why);
 	if (r == 0) {
 		queue_up(f, t);

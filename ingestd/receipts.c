@@ -14,14 +14,14 @@
 #include "common/wire/counters.h"
 #include "common/wire/stage.h"
 
-#define MESSAGES_A_TURN 256 /* then other events have their turn */
+#define MESSAGES_A_TURN 256 /* messages in one turn, before other events get theirs */
 
 struct receipts {
 	struct flow *flow;
 	struct link *link;
 };
 
-/* The bytes are here, but commitd saw something else in their place, or an older seal: check and seal again. */
+/* The bytes are here, but commitd found something else in their place, or got an older seal: check and seal again. */
 static void seal_again(struct flow *f, struct transfer *t)
 {
 	t->sealed_again = true;
@@ -43,7 +43,7 @@ static void on_rejected(struct flow *f, struct transfer *t, const struct message
 		flow_fail(f, t, (enum fail_class)m->fail_class, text);
 }
 
-/* The ingest is about to be removed for it, so the blob has to be there. */
+/* The ingest will be removed, so the blob must exist. */
 static void on_committed(struct receipts *rs, struct transfer *t)
 {
 	const struct digest digest = t->in->record.sealed;
@@ -58,7 +58,7 @@ static void on_committed(struct receipts *rs, struct transfer *t)
 	seals_flush(rs->flow->seals);
 }
 
-/* A receipt counts for the ingest that is sealed under that digest now; anything else is an old one. */
+/* A receipt counts only if the ingest is sealed with that digest now; otherwise it is an old one. */
 static void on_receipt(struct receipts *rs, const struct message *m)
 {
 	char sealed[DIGEST_TEXT_SIZE];

@@ -30,7 +30,7 @@ static bool holds_bytes(int dir_fd, const char *name)
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
 }
 
-/* A directory without a readable record: of use only for bytes that a durable or live slot vouches for. */
+/* A directory without a readable record is useful only if a durable or live slot vouches for bytes. */
 static void recover_orphan(const struct ingest_home *home, const char *id, const struct reason *why)
 {
 	int ingest_fd = layout_ingest_fd(home->layout);

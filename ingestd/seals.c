@@ -18,7 +18,7 @@ void seal_of(const struct ingest *in, char digest_text[static DIGEST_TEXT_SIZE],
 	struct stat st = {0};
 
 	if (!in->is_moved && fstat(in->data_fd, &st) < 0)
-		st = (struct stat){0}; /* then commitd does not find what was sealed, and we seal again */
+		st = (struct stat){0}; /* then commitd will not find what was sealed, and we seal again */
 	digest_format(&in->record.sealed, digest_text);
 	*ret_seal = (struct message){
 	    .type = MSG_SEALED,

@@ -19,7 +19,7 @@
 #include "common/wire/counters.h"
 #include "common/wire/stage_run.h"
 
-/* Pipes in */
+/* Incoming pipes */
 #include "ingestd/chunks.h"
 #include "ingestd/control.h"
 #include "ingestd/receipts.h"
@@ -28,7 +28,7 @@
 #include "ingestd/recover.h"
 #include "ingestd/turn.h"
 
-#define SYNC_THREADS 4 /* syncs that wait for the disk at the same time; it joins them */
+#define SYNC_THREADS 4 /* syncs at the same time; the disk merges them */
 
 struct server {
 	const struct settings *settings;
@@ -81,7 +81,7 @@ static void count_space(const struct layout *layout)
 	count_set(COUNT_INODES_SIZE, st.f_files);
 }
 
-/* The gauges: looked up on request, not counted as they change. */
+/* The gauges: computed on request, not tracked as they change. */
 static void refresh_counts(void *self)
 {
 	const struct server *s = self;
@@ -172,7 +172,7 @@ static void on_stop(void *self)
 	turn_stop(s->turn);
 }
 
-/* Also after a failed start or a second signal: jobs in hand finish first. */
+/* Also after a failed start or a second signal: running jobs finish first. */
 static void on_release(void *self)
 {
 	struct server *s = self;

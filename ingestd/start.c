@@ -18,7 +18,7 @@
 #include "ingestd/disk/open.h"
 #include "ingestd/verdict.h"
 
-/* No space even for the record of a new ingest: leave the little that there is to others. */
+/* There is no space even for the record of a new ingest: leave the little that is left to others. */
 static void remove_empty_ingest(struct transfer *t, int r)
 {
 	if (!file_is_full(r) || transfer_is_busy(t) || t->in->record_len > 0 || t->in->offset > 0)
@@ -28,8 +28,8 @@ static void remove_empty_ingest(struct transfer *t, int r)
 }
 
 /*
- * The last request wins over what was known about content of which nothing has arrived. If a digest decides and what the
- * server has was wrong, the size may be what was wrong: a server said it, or fetchd.
+ * If nothing has arrived yet, the last request overrides what was known about the content. If a digest decides and the
+ * server's content was wrong, its size may have been wrong too: it came from a server, or from fetchd.
  */
 static void apply_request(struct transfer *t)
 {
@@ -68,7 +68,7 @@ int start_open(struct flow *f, struct transfer *t, struct reason *why)
 	return 0;
 }
 
-/* The open failed: rest, and say why. */
+/* The open failed: wait or fail, with the reason. */
 static void rest(struct flow *f, struct transfer *t, int r, const struct reason *why)
 {
 	bool is_held = r == -EWOULDBLOCK;
@@ -86,7 +86,7 @@ static void rest(struct flow *f, struct transfer *t, int r, const struct reason 
 		flow_do(f, t, STEP_CLOSE);
 }
 
-/* Part of some content without an identity: nothing tells whether the server still has the same content. */
+/* Part of unidentified content: nothing tells whether the server still has the same content. */
 static bool is_unverifiable(const struct ingest *in)
 {
 	const struct record *record = &in->record;
@@ -121,8 +121,8 @@ static void log_resumption(const struct transfer *t)
 }
 
 /*
- * What an earlier release took, or a hand wrote: the record names a source whose content has another ref, and nobody
- * who requests this ref wants that. The next request brings the right one.
+ * Accepted by an earlier release, or edited manually: the record names a source that has another ref, and nobody who
+ * requests this ref wants that content. The next request supplies the right source.
  */
 static bool is_from_elsewhere(const struct transfer *t)
 {

@@ -31,11 +31,11 @@
 struct put {
 	const struct settings *settings;
 	const char *ref;
-	char stream[REF_MAX + 1]; /* the ref of the frames; empty before the first */
+	char stream[REF_MAX + 1]; /* the ref in the frames; empty before the first */
 	struct layout *layout;
 	struct ingest_home home;
 	struct ingest *in;
-	uint64_t started_at; /* the offset when we began */
+	uint64_t started_at; /* the offset at start */
 	uint64_t checkpoint_ms;
 };
 
@@ -66,7 +66,7 @@ static int checkpoint(struct put *p)
 	return sync_finish(&job) < 0 ? sync_failed(p, &job) : EX_OK;
 }
 
-/* If the size is known, check that it fits, before the first byte is taken. */
+/* If the size is known, check that there is space before accepting the first byte. */
 static int claim_space(struct put *p)
 {
 	struct reason why;
@@ -88,7 +88,7 @@ static int claim_space(struct put *p)
 	return io_failed(p, r, "reserve space for");
 }
 
-/* The content is wrong: drop it, or the next run would fail the same way. */
+/* The content is wrong: drop it, because otherwise the next run would fail the same way. */
 static int drop(struct put *p, const char *why)
 {
 	int r = ingest_truncate(p->in);
@@ -164,8 +164,8 @@ static int cut_short(struct put *p)
 }
 
 /*
- * Whether a frame is of other content than the one before it, or than what is wanted. `fetchd get` names a stream by
- * where it comes from, so its first ref may be any but another digest.
+ * Whether a frame belongs to content other than the previous frame's, or other than expected. `fetchd get` names a stream
+ * by its source, so the first ref may be anything except another digest.
  */
 static bool is_foreign(struct put *p, const struct message *m)
 {
@@ -180,7 +180,7 @@ static bool is_foreign(struct put *p, const struct message *m)
 	return is_other;
 }
 
-/* Take what the sender knows, unless the command line overrides it. */
+/* Use what the sender knows, unless the command line overrides it. */
 static int on_opened(struct put *p, const struct message *m)
 {
 	struct record *record = &p->in->record;
@@ -202,7 +202,7 @@ static int on_opened(struct put *p, const struct message *m)
 	return r < 0 ? io_failed(p, r, "write the record of") : claim_space(p);
 }
 
-/* Bytes that are there already are skipped; a stream that begins past them has lost some. */
+/* Bytes that are stored already are skipped; a stream that starts after them has a gap. */
 static int on_bytes(struct put *p, uint64_t offset, struct span bytes)
 {
 	uint64_t have = p->in->offset;
@@ -267,8 +267,8 @@ static int put_frames(struct put *p)
 }
 
 /*
- * Plain bytes do not say whether their end is the end of the content. A known size does. Without one a known digest
- * does, and a stream that brought nothing new and still does not match is wrong, not short.
+ * Plain bytes do not say whether their end is the end of the content. A known size does; otherwise a known digest does, and
+ * a stream that had nothing new and still does not match is wrong, not short.
  */
 static int raw_ended(struct put *p, uint64_t position)
 {
@@ -340,7 +340,7 @@ static int open_ingest(struct put *p, enum ingest_make make)
 	return exit_code_of(r);
 }
 
-/* What the command line says about the content goes into the record. */
+/* Copy what the command line says about the content into the record. */
 static int take_expectations(struct put *p, const struct digest *expected)
 {
 	struct record *record = &p->in->record;
@@ -360,7 +360,7 @@ static int take_expectations(struct put *p, const struct digest *expected)
 	return r < 0 ? io_failed(p, r, "write the record of") : EX_OK;
 }
 
-/* "Already exists" is success: the seal alone, for which commitd finds the blob in its place. */
+/* "Already exists" is success: print only the seal, for which commitd will find the blob. */
 static int seal_of_stored(const char *ref, const struct digest *d, uint64_t size)
 {
 	char text[DIGEST_TEXT_SIZE];
@@ -396,7 +396,7 @@ static int put_with(struct put *p, const struct digest *expected)
 		return code;
 	p->started_at = p->in->offset;
 	p->checkpoint_ms = clock_mono_ms();
-	(void)fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fails unless it is a pipe, and then does not matter */
+	(void)fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fails unless it is a pipe, which does not matter */
 	return p->settings->raw ? put_raw(p) : put_frames(p);
 }
 
@@ -418,7 +418,7 @@ int put_run(const struct settings *s, const char *ref)
 	return code;
 }
 
-/* The offset of a ref that is stored, or whose data has moved to blobs/, is its size: nothing is missing. */
+/* If the content is stored, or its data has moved to blobs/, the offset is the size: nothing is missing. */
 static int find_offset(struct put *p, uint64_t *ret_offset)
 {
 	struct digest digest;

@@ -9,7 +9,7 @@
 /* Base */
 #include "common/base/clock.h"
 
-#define RATE_AGE_MAX_MS 3000 /* an older measurement says nothing about the present rate */
+#define RATE_AGE_MAX_MS 3000 /* an older measurement says nothing about the current rate */
 
 /* Sets of jobs and of steps. */
 #define BIT(x)     (1u << (x))
@@ -23,7 +23,7 @@ enum ingest_is {
 	INGEST_ANY,
 	INGEST_OPEN,
 	INGEST_CLOSED,
-	INGEST_CLOSING, /* open only until the job is back */
+	INGEST_CLOSING, /* open only until the job has finished */
 };
 
 /* The table of transfer.h. */

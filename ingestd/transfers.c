@@ -19,7 +19,7 @@ static int ref_compare(struct span a, struct span b)
 	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-/* How many refs in the table are before `ref`, or with `behind` not behind it. */
+/* How many refs in the table are before `ref`, or with `behind` not after it. */
 static size_t position(const struct transfers *ts, struct span ref, bool behind)
 {
 	size_t low = 0, high = ts->len;

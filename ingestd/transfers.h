@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of the transfers, by ref and by turn.
+ * The table of transfers, by ref and by turn.
  */
 #ifndef SLUICE_INGESTD_TRANSFERS_H
 #define SLUICE_INGESTD_TRANSFERS_H
@@ -19,7 +19,7 @@ struct transfers {
 /* The transfer of a ref, or NULL. */
 struct transfer *transfers_find(const struct transfers *ts, struct span ref);
 
-/* The first transfer behind `ref` in byte order; an empty ref: the first of all. NULL at the end. */
+/* The first transfer after `ref` in byte order; an empty ref: the first of all. NULL at the end. */
 struct transfer *transfers_after(const struct transfers *ts, struct span ref);
 
 /* A new transfer, QUEUED and last in turn. NULL: out of memory. The table owns it. */

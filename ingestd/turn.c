@@ -55,7 +55,7 @@ static void tick_sealed(struct flow *f, struct transfer *t, uint64_t now_ms)
 }
 
 /*
- * Check the file system's numbers first, since that costs nothing. They do not include quotas, so the space is reserved
+ * Check the file system's numbers first, which costs nothing. They do not include quotas, so the space is also reserved
  * before anything is requested from a server.
  */
 static void tick_for_space(struct flow *f, struct transfer *t, uint64_t now_ms)

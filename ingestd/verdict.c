@@ -13,7 +13,7 @@
 #include "common/base/text.h"
 
 #define SPACE_UNKNOWN    (UINT64_C(1) << 20)  /* bytes; for the rest of content of unknown size */
-#define SPACE_BESIDE     (UINT64_C(64) << 10) /* bytes; beside the content, for its record and what commitd writes */
+#define SPACE_BESIDE     (UINT64_C(64) << 10) /* bytes; besides the content, for its record and what commitd writes */
 #define STAT_BLOCK_BYTES 512
 
 void verdict_io(const struct ingest *in, const char *verb, int r, struct reason *why)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * NAME
- *	sluice - pull container images and files, and never fetch or hash twice what has arrived
+ *	sluice - pull container images and files, never fetching or hashing the same bytes twice
  *
  * SYNOPSIS
  *	sluice [OPTION...] COMMAND [OPTION...] [OPERAND...]
  *
  * DESCRIPTION
- *	The command of Sluice. It sends requests to the daemons ingestd and commitd, shows their progress,
- *	and shows and names stored content. It opens no network socket and writes nothing in the store. When no daemons
- *	serve the store, pull, fetch, abort, reset, tag and rm start them for as long as they run.
+ *	The command line of Sluice. It sends requests to the daemons ingestd and commitd, shows their progress, and shows
+ *	and names stored content. It opens no network socket and never writes to the store. If no daemons serve the
+ *	store, pull, fetch, abort, reset, tag and rm start them for as long as they run.
  *
  *	pull REFERENCE		get an image, and name it when it is complete
  *	fetch URL		get a file
@@ -32,8 +32,8 @@
  *
  * DIAGNOSTICS
  *	One line on stderr, and an exit code of sysexits(3): 64 usage, 65 bad data, 66 not found, 69 unavailable, 73 and
- *	74 cannot create and I/O, 75 try again, 77 not allowed, 78 configuration. A command that is interrupted dies of
- *	the signal, after a line that says what is kept.
+ *	74 cannot create and I/O, 75 try again, 77 not allowed, 78 configuration. An interrupted command dies of the
+ *	signal, after a line that says what is kept.
  */
 
 /* System */

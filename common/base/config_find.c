@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Apart from config.c: who only looks for the file needs no parser. */
+/* Separate from config.c: a program that only looks for the file needs no parser. */
 #include "common/base/config.h"
 
 /* System */

@@ -31,7 +31,7 @@ int durable_sync(int fd)
 	if (fs_fsync(fd) == 0)
 		return 0;
 	int r = -errno;
-	/* Nothing was lost, and nothing would ever be stored there: the stages tell it at their start. */
+	/* Nothing was lost, and otherwise nothing could ever be stored there. The stages warn at start. */
 	return r == -EINVAL && is_directory(fd) ? 0 : r;
 }
 
@@ -49,13 +49,13 @@ int durable_sync_dir(int dir_fd)
 
 int durable_mkdir_at(int dir_fd, const char *name, mode_t mode)
 {
-	/* One that exists may have been made just before a power cut, or a moment ago: its name is synced too. */
+	/* An existing one may have been made just before a power cut, or a moment ago, so its name is synced too. */
 	if (FAILPOINT(NAME, "mkdir.make", fs_mkdirat(dir_fd, name, mode)) < 0 && errno != EEXIST)
 		return -errno;
 	return FAILPOINT(SYNC, "mkdir.sync", durable_sync_dir(dir_fd));
 }
 
-/* Write the temporary: whole, and on disk. */
+/* Write the complete temporary file, to disk. */
 static int temporary_write(int dir_fd, const char *temporary, const void *data, size_t len, mode_t mode)
 {
 	AUTO_FD fd = -1;
@@ -64,7 +64,7 @@ static int temporary_write(int dir_fd, const char *temporary, const void *data, 
 	if (r < 0)
 		return r;
 	r = FAILPOINT(WRITE, "replace.write", file_write_all(fd, data, len, NULL));
-	/* Before the rename: else a power cut could leave the new name with old or no bytes. */
+	/* Before the rename: otherwise a power cut could leave the new name with old or no bytes. */
 	return r == 0 ? FAILPOINT(SYNC, "replace.sync", durable_sync(fd)) : r;
 }
 
@@ -87,7 +87,7 @@ int durable_replace_at(int dir_fd, const char *name, const void *data, size_t le
 	return FAILPOINT(SYNC, "replace.sync-directory", durable_sync_dir(dir_fd));
 }
 
-/* Where there are no hard links either. Nobody else makes names in the target, so what was not there is not there. */
+/* For file systems without hard links too. Nobody else creates names in the target, so a name that was free stays free. */
 static int move_plainly(int src_dir_fd, const char *src_name, int dst_dir_fd, const char *dst_name)
 {
 	struct stat st;

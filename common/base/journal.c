@@ -17,7 +17,7 @@
 #include "common/base/escape.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
-#define FIELD_EXTRA    3 /* bytes of a field beside name and value: "=", the newline, a terminator while it is written */
+#define FIELD_EXTRA    3 /* bytes of a field besides name and value: "=", the newline, a terminator while writing */
 
 static const char *socket_path = JOURNAL_SOCKET;
 

@@ -20,7 +20,7 @@
 
 #define HOLDER_MAX 256
 #define LOCK_MODE  0600 /* nobody else can open it, and so nobody else can lock it */
-#define LOCK_GONE  1    /* beside 0 and -errno */
+#define LOCK_GONE  1    /* in addition to 0 and -errno */
 
 /* A process that tests a lock shares it for an instant, so a server retries this often before it gives up. */
 #define LOOKERS_TRIES   1000
@@ -33,7 +33,7 @@ static void holder_write(int dir_fd, const char *name, const char *program)
 	AUTO_FD fd = -1;
 	date_format(clock_wall_s(), since);
 	int len = snprintf(text, sizeof text, "%.128s %d since %s\n", program, (int)getpid(), since);
-	/* On a descriptor of its own: one that is open for writing would keep the file system from being made read-only. */
+	/* On a separate descriptor: if the lock's were open for writing, the file system could not be remounted read-only. */
 	if (len < 0 || file_open_at(dir_fd, name, O_WRONLY, 0, &fd, NULL) < 0)
 		return;
 	if (FAILPOINT(WRITE, "lock.write", file_pwrite_all(fd, text, (size_t)len, 0)) == 0 && fs_ftruncate(fd, len) < 0)
@@ -81,8 +81,8 @@ static int open_again(int dir_fd, const char *name)
 }
 
 /*
- * We have the lock. On some network file systems flock(2) succeeds and does nothing: then a second description of the
- * file gets it as well.
+ * We have the lock. On some network file systems flock(2) succeeds but does nothing: then a second description of the file
+ * gets the lock too.
  */
 static int exclusion_check(int dir_fd, const char *name, int fd)
 {
@@ -103,10 +103,10 @@ int lock_works_at(int dir_fd, const char *name)
 	int r = lock_fd(fd, LOCK_EX | LOCK_NB);
 	if (r == 0)
 		r = exclusion_check(dir_fd, name, fd);
-	return r == -EWOULDBLOCK || r == LOCK_GONE ? 0 : r; /* held, or replaced: by somebody whom it keeps out */
+	return r == -EWOULDBLOCK || r == LOCK_GONE ? 0 : r; /* held, or replaced: so it does exclude others */
 }
 
-/* Lock exclusively, unless another process has: a lock that can be shared is only being tested. */
+/* Lock exclusively, unless another process holds the lock: one that can be shared is only being tested. */
 static int lock_fd_over_lookers(int fd)
 {
 	int r = lock_fd(fd, LOCK_EX | LOCK_NB);
@@ -121,21 +121,21 @@ static int lock_fd_over_lookers(int fd)
 	return r;
 }
 
-/* Open the lock, make it if it is not there, and lock it. Else as lock_once(). */
+/* Open the lock file, create it if necessary, and lock it. Otherwise as lock_once(). */
 static int open_and_lock(int dir_fd, const char *name, int flags, enum lock_mode mode, bool wait, int *ret_fd)
 {
 	struct stat st;
 	int r = FAILPOINT(NAME, "lock.make", file_open_at(dir_fd, name, flags | O_CREAT, LOCK_MODE, ret_fd, &st));
 	if (r < 0)
 		return r == -ESTALE ? LOCK_GONE : r;
-	/* Made by an earlier version, or copied. If it is not ours we can only use it. */
+	/* Made by an earlier version, or copied. If it is not ours, we can only use it as it is. */
 	if ((st.st_mode & 07777 & ~(mode_t)LOCK_MODE) && st.st_uid == geteuid())
 		(void)fs_fchmod(*ret_fd, LOCK_MODE);
 	int how = (mode == LOCK_EXCLUSIVE ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);
 	return mode == LOCK_SERVE ? lock_fd_over_lookers(*ret_fd) : lock_fd(*ret_fd, how);
 }
 
-/* One round. LOCK_GONE: the file went away under us, try again. */
+/* One round. LOCK_GONE: the file was removed under us, try again. */
 static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wait, int *ret_fd,
 		     struct reason *ret_holder)
 {

@@ -17,7 +17,7 @@
 
 #define LIMIT_MS   1000
 #define COUNT_ROOM 48 /* bytes; " (repeated 18446744073709551615 times)" and more */
-#define BUDGETS    64 /* formats that are told apart; more of them share */
+#define BUDGETS    64 /* formats with a budget of their own; further ones share */
 #define MS_A_LINE  (1000u / LOG_LINES_A_SECOND)
 
 /* A line: its fields for the journal, and its message, which is all that stderr gets. */
@@ -30,7 +30,7 @@ struct line {
 /* How much one place in the code may still write. */
 struct budget {
 	const char *format;
-	uint64_t free_ms; /* all of it is there again then; each line puts that off */
+	uint64_t free_ms; /* when the budget is full again; each line delays that */
 	uint64_t held_back;
 };
 
@@ -38,10 +38,10 @@ static struct {
 	const char *program;
 	enum log_level level;
 	bool journal;
-	struct line lines[2]; /* the last one that was written, and room for the next */
+	struct line lines[2]; /* the last one written, and room for the next */
 	unsigned last;        /* which of them; without fields before the first line */
-	uint64_t repeats;     /* of the last line, not told yet */
-	uint64_t told_ms;     /* when it was written, or its repeats were told */
+	uint64_t repeats;     /* of the last line, not logged yet */
+	uint64_t told_ms;     /* when it was written, or its repeats were logged */
 	struct budget budgets[BUDGETS];
 } the_log = {.program = "", .level = LOG_LEVEL_NOTICE};
 
@@ -142,7 +142,7 @@ static bool line_is(const struct line *a, const struct line *b)
 	       strcmp(a->text, b->text) == 0;
 }
 
-/* The format's, or one that is shared. */
+/* The budget of this format, or a shared one. */
 static struct budget *budget_of(const char *format)
 {
 	for (size_t i = 0; i < BUDGETS - 1; i++) {

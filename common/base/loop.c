@@ -81,7 +81,7 @@ void loop_timer_init(struct loop_timer *t, struct loop *l, void (*due)(void *sel
 	w->data = t;
 }
 
-/* libev counts from the beginning of the turn unless it is told that time has passed. */
+/* libev counts from the start of the turn unless its clock is updated. */
 static void timer_start(struct loop_timer *t, double in_s, double every_s)
 {
 	ev_timer *w = EV(ev_timer, t);

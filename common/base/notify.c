@@ -87,7 +87,7 @@ uint64_t notify_watchdog_us(void)
 	if (!usec || opt_parse_number(OPT_COUNT, usec, &value) < 0)
 		return 0;
 	uint64_t wanted_us = value;
-	/* Children would inherit it, and it is not for them. */
+	/* Children would inherit the variables, but they are not for them. */
 	if (pid && (opt_parse_number(OPT_COUNT, pid, &value) < 0 || value != (uint64_t)getpid()))
 		return 0;
 	return wanted_us;

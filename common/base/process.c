@@ -27,7 +27,7 @@ void process_init(const char *program)
 	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
 	(void)mallopt(M_TOP_PAD, 1 << 20);
 	(void)mallopt(M_ARENA_MAX, 1);
-	/* Else the next file that is opened could be taken for stderr. */
+	/* Otherwise the next file to be opened could become stderr. */
 	int fd;
 	do {
 		fd = open("/dev/null", O_RDWR);

@@ -32,7 +32,7 @@ static const struct verb *default_verb(const struct program *p)
 	return p->verbs_len > 0 && !p->verbs[0].name ? &p->verbs[0] : NULL;
 }
 
-/* A program that does something without a verb: a line for each way to call it, then its options. */
+/* For a program with a default action: one line for each way to call it, then its options. */
 static void show_uses(const struct program *p, const struct verb *by_default)
 {
 	int width = 0;
@@ -118,7 +118,7 @@ static bool has_value(const struct opt *table, const char *word)
 	return false;
 }
 
-/* Whether the next word is the value of this one, as an option of whatever verb. */
+/* Whether the next word is the value of this one, for an option of any verb. */
 static bool takes_next(const struct program *p, const char *word)
 {
 	bool takes = has_value(p->options, word);
@@ -175,8 +175,8 @@ static int read_words(const struct call *c, void *settings, char **operands, int
 }
 
 /*
- * From the defaults to the command line, which is read twice where there may be a file: first to learn where it is, then
- * to win over it. `ret_code` is the exit code of a failure.
+ * Read everything, from the defaults to the command line. If there may be a file, the command line is read twice: first to
+ * learn where the file is, then to override it. `ret_code` is the exit code of a failure.
  */
 static int read_all(const struct call *c, void *settings, char **operands, int *ret_len, int *ret_code,
 		    struct reason *why)
@@ -190,7 +190,7 @@ static int read_all(const struct call *c, void *settings, char **operands, int *
 	if (r == 0)
 		r = read_words(c, settings, operands, ret_len, why);
 	if (r < 0 || s->help)
-		return r; /* a mistake in the file is told with the version, too, so that it can be looked for */
+		return r; /* --version still reads the file, so that a mistake in it is reported */
 	if (p->read_file) {
 		r = p->read_file(settings, why);
 		if (r < 0) {

@@ -13,7 +13,7 @@ static bool is_digits(struct span s)
 	return true;
 }
 
-/* How far `s` goes before the first of `ends`, or all of it. */
+/* How many bytes of `s` precede the first of `ends`; all of them if there is none. */
 static size_t until(struct span s, const char *ends)
 {
 	size_t len = 0;
@@ -38,8 +38,8 @@ static size_t scheme_len(struct span s)
 }
 
 /*
- * How many bytes behind the scheme are a user, up to its '@'. Without a scheme an '@' may stand before a digest: that
- * has no slash, and a colon. A password with a slash in it makes a port that is none.
+ * How many bytes after the scheme are a user, up to its '@'. Without a scheme, an '@' may also precede a digest, which has a
+ * colon and no slash. A password with a slash in it looks like a port that is not a number.
  */
 static size_t user_len(struct span rest, bool has_scheme)
 {
@@ -69,7 +69,7 @@ void shown_of(struct span text, char ret_text[static SHOWN_SIZE])
 	rest = span_of(user > 0 ? rest.data + user : rest.data, rest.len - user);
 	bool fits = scheme + strlen(mask) + rest.len < SHOWN_SIZE;
 	int room = (int)(SHOWN_SIZE - 4 - scheme - strlen(mask));
-	if (scheme > SHOWN_SIZE / 2) /* no scheme of anything */
+	if (scheme > SHOWN_SIZE / 2) /* not a real scheme */
 		(void)snprintf(ret_text, SHOWN_SIZE, "...");
 	else
 		(void)snprintf(ret_text, SHOWN_SIZE, "%.*s%s%.*s%s", (int)scheme,

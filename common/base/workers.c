@@ -16,10 +16,10 @@
 STAILQ_HEAD(work_queue, work);
 
 struct workers {
-	struct loop_wake wake; /* a worker to the loop: something is finished */
-	size_t pending;        /* submitted and not yet done; the loop's */
+	struct loop_wake wake; /* from a worker to the loop: a job has finished */
+	size_t pending;        /* submitted and not yet done; used only by the loop */
 
-	pthread_mutex_t mutex; /* for all below */
+	pthread_mutex_t mutex; /* protects everything below */
 	pthread_cond_t filled;
 	pthread_cond_t drained;
 	struct work_queue waiting;

@@ -8,7 +8,7 @@
 static const char *const index_types[] = {MEDIA_TYPE_OCI_INDEX, MEDIA_TYPE_DOCKER_INDEX, NULL};
 static const char *const manifest_types[] = {MEDIA_TYPE_OCI_MANIFEST, MEDIA_TYPE_DOCKER_MANIFEST, NULL};
 
-/* Of layers that must not be distributed by whoever likes (media-types.md), and Docker's older ones. */
+/* Media types of non-distributable layers (media-types.md), and Docker's older ones. */
 static const char *const foreign_types[] = {
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
@@ -49,7 +49,7 @@ static int media_type_take(const struct json_t *value, struct descriptor *d, str
 	return 0;
 }
 
-/* Without an os and an architecture there is no platform. One in words that no platform has is that of no machine. */
+/* Without an os and an architecture there is no platform. An invalid one becomes unknown/unknown. */
 static void platform_take(const struct json_t *value, struct descriptor *d)
 {
 	const struct json_t *platform = json_member(value, "platform");

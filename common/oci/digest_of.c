@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of digest.h that hashes, in a file of its own: see common/base/hash.h. */
+/* The part of digest.h that hashes, in a separate file: see common/base/hash.h. */
 #include "common/oci/digest.h"
 
 void digest_of(enum hash_alg alg, const void *data, size_t len, struct digest *ret_digest)

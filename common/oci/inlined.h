@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Content that stands in its descriptor (OCI image spec, descriptor.md, "data"), and then in the source of a transfer:
- * data:;base64,… (RFC 2397). It is requested from nobody.
+ * Content embedded in its descriptor (OCI image spec, descriptor.md, "data"), and then in the source of a transfer:
+ * data:;base64,… (RFC 2397). It is not requested from any server.
  */
 #ifndef SLUICE_OCI_INLINED_H
 #define SLUICE_OCI_INLINED_H
@@ -12,8 +12,8 @@
 #define INLINED_TEXT_MAX (INLINED_MAX / 3 * 4)
 
 /*
- * Append the source, if `base64` is the content that `d` describes: 1. 0: it is not, or is too large; fetch it instead.
- * -ENOMEM.
+ * If `base64` is the content that `d` describes, append its source and return 1. 0: it is not, or is too large; fetch it
+ * instead. -ENOMEM.
  */
 int inlined_source(const struct descriptor *d, const char *base64, struct buf *out);
 

@@ -21,7 +21,7 @@ void json_free(struct json_t *value)
 	json_decref(value);
 }
 
-/* How deep the brackets go, strings left out. Checked first, because the parser recurses. */
+/* Checks the nesting of brackets outside strings. Done first, because the parser recurses. */
 static bool depth_is_fine(struct span text)
 {
 	unsigned depth = 0;
@@ -42,19 +42,19 @@ static bool depth_is_fine(struct span text)
 
 enum { ESCAPE_LEN = sizeof "\\uXXXX" - 1 };
 
-/* The UTF-16 unit that an escape at `i` gives, or -1. */
+/* The UTF-16 unit of the escape at `i`, or -1. */
 static long unit_at(struct span text, size_t i)
 {
 	char digits[5] = "", *end;
 	if (i + ESCAPE_LEN > text.len || memcmp(text.data + i, "\\u", 2) != 0)
 		return -1;
 	memcpy(digits, text.data + i + 2, 4);
-	bool is_hex = strspn(digits, "0123456789abcdefABCDEF") == 4; /* "0x12" and "+123" are numbers, too */
+	bool is_hex = strspn(digits, "0123456789abcdefABCDEF") == 4; /* strtol(3) would also accept "0x12" and "+123" */
 	long unit = is_hex ? strtol(digits, &end, 16) : -1;
 	return is_hex && end == digits + 4 ? unit : -1;
 }
 
-/* The length of the escape at `i`; `ret_odd`: it gives no character, or one that a C string cannot hold. */
+/* The length of the escape at `i`; `ret_odd`: it is not a character, or one that a C string cannot hold. */
 static size_t escape_len(struct span text, size_t i, bool *ret_odd)
 {
 	long unit = unit_at(text, i), next = unit_at(text, i + ESCAPE_LEN);
@@ -64,7 +64,7 @@ static size_t escape_len(struct span text, size_t i, bool *ret_odd)
 	return unit < 0 ? 2 : pair ? 2 * ESCAPE_LEN : ESCAPE_LEN;
 }
 
-/* Put U+FFFD for each odd escape, which keeps its length; outside of strings there are no escapes. Says whether any was. */
+/* Replace each odd escape with U+FFFD, which has the same length; outside strings there are no escapes. Whether any was. */
 static bool odd_escapes_replace(uint8_t *data, size_t len)
 {
 	bool any = false, odd;
@@ -83,7 +83,7 @@ static struct json_t *load(const void *data, size_t len, json_error_t *error)
 	return json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
 }
 
-/* For a text that was refused: the value without what jansson has no string for. NULL: refused all the same. */
+/* For a text that was refused: parse it again without odd escapes. NULL: refused again. */
 static struct json_t *load_without_odd_escapes(struct span text, json_error_t *error)
 {
 	AUTO_FREE uint8_t *copy = malloc(text.len + 1);
@@ -183,7 +183,7 @@ int json_remove_at(struct json_t *array, size_t i)
 int json_each(const struct json_t *object, int (*visit)(void *self, const char *key, const struct json_t *value),
 	      void *self)
 {
-	/* Only to look at; jansson's iterator serves for changes too. */
+	/* Only for reading; jansson's iterator also allows changes. */
 	struct json_t *o = (struct json_t *)object;
 	int r = 0;
 	for (void *at = json_object_iter(o); at && r == 0; at = json_object_iter_next(o, at))
@@ -211,7 +211,7 @@ int json_append(struct json_t *array, struct json_t *value)
 	return json_array_append_new(array, value) < 0 ? -ENOMEM : 0;
 }
 
-/* A text that is not UTF-8, such as a path may be, as one that is. */
+/* A text that may not be UTF-8, such as a path, as UTF-8. */
 static struct json_t *escaped_text(const char *text)
 {
 	size_t len = strlen(text), room = 4 * len + 1;

@@ -15,11 +15,11 @@ static int refuse(const char *what, struct reason *why)
 	return -EINVAL;
 }
 
-/* Types that servers give to unknown files. */
+/* Types that servers use for unknown files. */
 static const char *const general_types[] = {"application/json", "application/octet-stream", "binary/octet-stream",
 					    "text/plain", NULL};
 
-/* `came_as` without parameters such as "; charset=utf-8"; empty where it makes no claim. */
+/* `came_as` without parameters such as "; charset=utf-8"; empty if it says nothing specific. */
 static int came_as_take(const char *came_as, char ret_type[static MEDIA_TYPE_MAX + 1])
 {
 	size_t len = came_as ? strcspn(came_as, "; \t") : 0;
@@ -65,7 +65,7 @@ static int type_take(const struct json_t *root, const char *came_as, struct mani
 	return 0;
 }
 
-/* Its kind, by its members: never both. A list that is null is an empty one, as Go's encoders write it. */
+/* Its kind, from its members: never both. A null list is an empty one, as written by Go's encoders. */
 static int kind_take(const struct json_t *root, enum manifest_kind *ret_kind, struct reason *why)
 {
 	uint64_t version;

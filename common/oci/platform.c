@@ -8,13 +8,13 @@
 #include <sys/utsname.h>
 
 #define QUOTE_MAX 100
-/* Windows promises from this build on that a machine runs what was built for an older one, down to this. */
+/* From this build on, Windows also runs images for older builds, down to this one. */
 #define WINDOWS_STABLE_BUILD 20348u
 #define ARM64_V9_BEGINS      5u /* v9.0 has all that v8.5 has, v9.1 all of v8.6, and so on */
 #define ARM_OLDEST           5u
 #define ARM_NEWEST           8u
 
-/* An architecture by another name, perhaps with the variant that the name implies, whatever else is said. */
+/* Another name of an architecture; the variant that it implies, if any, overrides a given one. */
 static const struct alias {
 	const char *name;
 	const char *architecture;
@@ -29,7 +29,7 @@ static const struct alias {
     {"armv8l", "arm", "v8"},    {"loongarch64", "loong64", NULL},
 };
 
-/* These may stand alone: the names that Go knows, and so containerd. */
+/* These may be given alone: the names known to Go and so to containerd. */
 static const char *const systems[] = {
     "aix",   "android", "darwin", "dragonfly", "freebsd", "hurd",    "illumos", "ios", "js",
     "linux", "nacl",    "netbsd", "openbsd",   "plan9",   "solaris", "windows", "zos", NULL,
@@ -57,7 +57,7 @@ static bool is_arch(const struct platform *p, const char *architecture)
 	return strcmp(p->architecture, architecture) == 0;
 }
 
-/* "8" and "v8.0" are "v8", and a variant that every machine of the architecture has is left out; arm alone is v7. */
+/* "8" and "v8.0" become "v8"; a variant that every machine of the architecture supports is dropped; arm alone is v7. */
 static void variant_normalize(struct platform *p)
 {
 	size_t len = strlen(p->variant);
@@ -141,7 +141,7 @@ static bool text_take(struct span text, struct platform *p)
 	       part_set(p->architecture, cut(&text, '/')) && (slashes == 1 || part_set(p->variant, text));
 }
 
-/* An operating system or an architecture alone; the rest is this machine's. */
+/* Only an operating system or an architecture; the rest is this machine's. */
 static bool word_take(struct span text, struct platform *p)
 {
 	struct platform host, os = {.os = ""}, arch = {.os = ""};
@@ -224,7 +224,7 @@ bool platform_is_of_no_machine(const struct platform *p)
 	return strcmp(p->os, "unknown") == 0;
 }
 
-/* "vN" or, where an architecture counts so, "vN.M"; without a variant the default one. */
+/* "vN" or, for some architectures, "vN.M"; without a variant the default one. */
 static bool level_of(const struct platform *p, unsigned *ret_major, unsigned *ret_minor)
 {
 	const char *base = is_arch(p, "amd64") ? "v1" : is_arch(p, "arm64") ? "v8" : is_arch(p, "arm") ? "v7" : NULL;
@@ -239,7 +239,7 @@ static bool level_of(const struct platform *p, unsigned *ret_major, unsigned *re
 	return true;
 }
 
-/* Whether a machine of one architecture and variant runs what is for another: a rank, 0: it does not. */
+/* Whether a machine of architecture and variant `want` runs images for `have`: a rank, 0 if not. */
 static unsigned rank_machine(const struct platform *want, const struct platform *have)
 {
 	enum { OTHER_MACHINE = 1, OLDER = 100, EXACT = 1000 };
@@ -278,7 +278,7 @@ static bool windows_parse(const char *text, struct windows *ret_version)
 	return true;
 }
 
-/* Whether a Windows runs what is for another: a rank, which is that of the newest that runs; 0: it does not. */
+/* Whether a Windows version runs images for another: a rank, highest for the newest that runs; 0 if not. */
 static uint64_t rank_windows(const char *want, const char *have)
 {
 	struct windows w, h;

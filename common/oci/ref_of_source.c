@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file of its own: whoever links transfer.c does not need OpenSSL for that. */
+/* A separate file, so that programs that link transfer.c do not need OpenSSL. */
 #include "common/oci/transfer.h"
 
 /* System */

@@ -36,7 +36,7 @@ static bool is_alnum(uint8_t c)
 	return is_lower(c) || (c >= 'A' && c <= 'Z');
 }
 
-/* The part before the first `c`, which is taken off with it; an absent `c` leaves all in the part. */
+/* Remove and return the part before the first `c`, and the `c` itself; without a `c`, everything. */
 static struct span split(struct span *rest, uint8_t c)
 {
 	const uint8_t *at = rest->len > 0 ? memchr(rest->data, c, rest->len) : NULL;
@@ -103,7 +103,7 @@ static bool port_is_valid(struct span port)
 	return value > 0 && value <= PORT_MAX;
 }
 
-/* Labels of letters, digits and inner dashes, with dots between them. */
+/* Labels of letters, digits and inner dashes, separated by dots. */
 static bool domain_is_valid(struct span domain)
 {
 	uint8_t before = '.';
@@ -143,7 +143,7 @@ static bool host_is_valid(struct span host)
 	return rest.len == 0 || (rest.data[0] == ':' && port_is_valid(span_of(rest.data + 1, rest.len - 1)));
 }
 
-/* Docker's rule for what stands before the first slash: with a dot, a colon or an upper-case letter it is a host. */
+/* Docker's rule for the part before the first slash: if it has a dot, a colon or an upper-case letter, it is a host. */
 static bool looks_like_host(struct span part)
 {
 	for (size_t i = 0; i < part.len; i++)

@@ -42,7 +42,7 @@ static struct span behind(struct span text, const char *prefix)
 	return span_of(text.data + len, text.len - len);
 }
 
-/* A password with a slash in it looks like a port, and would be taken for a part of the path. */
+/* A password with a slash in it looks like a port, and the rest of it would be taken for a path. */
 static bool port_is_number(struct span authority)
 {
 	const uint8_t *end = authority.data + authority.len;
@@ -75,7 +75,7 @@ static int url_check(struct span text, struct span rest, struct reason *why)
 	return 0;
 }
 
-/* Only the one full form: two texts for one thing would be two transfers of it. */
+/* Only the full form is accepted: two texts for the same content would be two transfers. */
 static int registry_parse(struct span text, enum source_kind kind, struct source *ret_source, struct reason *why)
 {
 	AUTO_BUF again = BUF_INIT;

@@ -52,7 +52,7 @@ static int no_store(const char *path, struct reason *why)
 	return -ENOENT;
 }
 
-/* mkdir -p. What is there already is fine. */
+/* mkdir -p. Existing directories are fine. */
 static int path_make(const char *path)
 {
 	AUTO_FREE char *copy = strdup(path);
@@ -73,8 +73,8 @@ static int path_make(const char *path)
 }
 
 /*
- * Sync every directory above the store up to the root of its file system: path_make() may have made any of them, now
- * or before a crash. One that we may not open is not one that we made.
+ * Sync every directory above the store up to the root of its file system: path_make() may have created any of them, now or
+ * before a crash. We did not create one that we may not open.
  */
 static int ancestors_sync(const struct layout *l)
 {
@@ -98,8 +98,8 @@ static int ancestors_sync(const struct layout *l)
 }
 
 /*
- * Whether the text is an object that says "imageLayoutVersion": "1.…". It is so small that no JSON parser is needed;
- * but one with something else behind it is damaged, and other programs would refuse it.
+ * Whether the text is an object with "imageLayoutVersion": "1.…". It is so small that no JSON parser is needed; but if
+ * anything follows the object, the file is damaged, and other programs would refuse it.
  */
 static bool version_is_ours(const char *text)
 {
@@ -116,7 +116,7 @@ static bool version_is_ours(const char *text)
 	return strncmp(p, "\"1.", 3) == 0;
 }
 
-/* What an interrupted creation may have left. A fresh ext4 has a lost+found. */
+/* Names that an interrupted creation may have left. A fresh ext4 has a lost+found. */
 static bool name_is_ours(const char *name)
 {
 	static const char *const ours[] = {
@@ -139,7 +139,7 @@ static bool name_is_ours(const char *name)
 	return false;
 }
 
-/* A directory without an oci-layout file: -EINVAL when it holds anything else than ours. `ret_entries` counts. */
+/* Check a directory without an oci-layout file. -EINVAL: it has foreign entries. `ret_entries` is their number in total. */
 static int unmarked_check(const struct layout *l, size_t *ret_entries, struct reason *why)
 {
 	AUTO_FD fd = openat(l->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -162,7 +162,7 @@ static int unmarked_check(const struct layout *l, size_t *ret_entries, struct re
 	return 0;
 }
 
-/* Whether it is a store, or may become one. `ret_marked`: its oci-layout file is there. */
+/* Whether it is a store, or may become one. `ret_marked`: it has an oci-layout file. */
 static int store_check(const struct layout *l, enum layout_role role, bool *ret_marked, struct reason *why)
 {
 	AUTO_BUF text = BUF_INIT;
@@ -203,8 +203,8 @@ static int make_blobs(struct layout *l, struct reason *why)
 }
 
 /*
- * The directory in which only commitd can exchange one file for another. It is made so; one that others could enter, as
- * after a copy of the store, is closed to them, and one of another user is nothing to rely on.
+ * The directory in which only commitd can exchange files. It is created closed to others; an existing one that is open, as
+ * after a copy of the store, is closed; and one that belongs to another user is refused.
  */
 static int make_commit(struct layout *l, struct reason *why)
 {
@@ -236,7 +236,7 @@ static int make_file(const struct layout *l, const char *name, const char *text,
 	return r < 0 ? fail(r, "create", l->path, name, why) : 0;
 }
 
-/* The oci-layout file comes last: while it is missing, all before it is done again. */
+/* The oci-layout file comes last: while it is missing, everything before it is done again. */
 static int store_make(struct layout *l, enum layout_role role, bool marked, struct reason *why)
 {
 	if (!marked) {
@@ -266,8 +266,7 @@ static int mount_of(int fd, uint64_t *ret_mount)
 }
 
 /*
- * Rename needs one mount, not only one file system. Whichever of ingestd and commitd comes second sees both
- * directories.
+ * Renames need one mount, not only one file system. Whichever of ingestd and commitd starts second sees both directories.
  */
 static int mount_check(struct layout *l, int fd, const char *name, struct reason *why)
 {

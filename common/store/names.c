@@ -173,7 +173,7 @@ bool name_is_valid(struct span name)
 		}
 		if (!joined || !strchr("-._:@+/", c) || c == '\0')
 			return false;
-		/* A component neither begins nor ends with a separator, so none stands beside a slash. */
+		/* A component neither begins nor ends with a separator, so none is next to a slash. */
 		bool separator_before = i > 0 && !is_alnum(name.data[i - 1]) && name.data[i - 1] != ']';
 		if (slash || (c == '/' && separator_before))
 			return false;
@@ -182,7 +182,7 @@ bool name_is_valid(struct span name)
 	return is_alnum(name.data[name.len - 1]);
 }
 
-/* Remove those of the first `len` entries that have the name. How many there were. */
+/* Remove those of the first `len` entries that have the name. Returns their number. */
 static size_t name_take_away(struct names *n, const char *name, size_t len)
 {
 	size_t removed = 0;

@@ -19,7 +19,7 @@ void record_init(struct record *record)
 	*record = (struct record){.size = SIZE_UNKNOWN};
 }
 
-/* Values are lines: control bytes from a server make it invalid. */
+/* A value must be a line: control characters from a server make it invalid. */
 static int set_text(char *to, size_t room, struct span value)
 {
 	if (value.len >= room)
@@ -112,7 +112,7 @@ static int set_key(struct record *record, struct span key, struct span value)
 	return -EINVAL;
 }
 
-/* Where the record that ends at `end` begins: behind the closing line before it. */
+/* Where the record that ends at `end` begins: after the previous closing line. */
 static size_t record_start(struct span text, size_t end)
 {
 	size_t len = strlen(END_LINE);

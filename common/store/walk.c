@@ -13,8 +13,8 @@
 struct visited {
 	struct digest digest;
 	uint64_t size;    /* as it was first described; or SIZE_UNKNOWN */
-	bool is_foreign;  /* everywhere, so far */
-	char *media_type; /* owned; under which it was entered, or NULL */
+	bool is_foreign;  /* in all descriptors so far */
+	char *media_type; /* owned; with which it was entered, or NULL */
 };
 
 /* A document that was visited and is still to be entered. */
@@ -28,8 +28,8 @@ struct walk {
 	struct layout *layout;
 	struct walk_hooks hooks;
 	void *visited;                  /* tsearch(3) */
-	STAILQ_HEAD(, pending) pending; /* by depth, so that what can be entered is not first met too deep */
-	unsigned documents, content;    /* below the present root */
+	STAILQ_HEAD(, pending) pending; /* by depth, so that a document is entered where it is least deep */
+	unsigned documents, content;    /* below the current root */
 };
 
 static int compare(const void *a, const void *b)
@@ -87,7 +87,7 @@ static int no_memory(struct reason *why)
 	return -ENOMEM;
 }
 
-/* What is remembered of a digest. `ret_is_new`: nothing was. NULL: out of memory. */
+/* The entry of a digest, created if `ret_is_new`. NULL: out of memory. */
 static struct visited *remember(struct walk *w, const struct descriptor *d, bool *ret_is_new)
 {
 	struct visited *fresh = calloc(1, sizeof(*fresh));
@@ -105,7 +105,7 @@ static struct visited *remember(struct walk *w, const struct descriptor *d, bool
 	return v;
 }
 
-/* Whether two descriptors of one digest agree. Of content only the bytes count, whatever they are called. */
+/* Whether two descriptors of one digest agree. For plain content only the bytes count, not the media type. */
 static bool agrees(const struct visited *v, const struct walk_node *node)
 {
 	const struct descriptor *d = node->descriptor;
@@ -142,7 +142,7 @@ static int count(struct walk *w, const struct walk_node *node, struct reason *wh
 	return -E2BIG;
 }
 
-/* A digest that was met before. */
+/* A digest that was seen before. */
 static int meet_again(struct walk *w, struct visited *v, const struct walk_node *node, struct reason *why)
 {
 	char digest[DIGEST_TEXT_SIZE];
@@ -203,7 +203,7 @@ bool walk_is_document(const struct manifest *parent, const struct descriptor *en
 		media_type_is_manifest(entry->media_type));
 }
 
-/* `d` and what it names. */
+/* Visit the entries of document `d`. */
 static int enter(struct walk *w, struct descriptor *d, unsigned depth, struct reason *why)
 {
 	struct manifest m;

@@ -20,8 +20,8 @@
 
 enum field_kind {
 	KIND_NUMBER,  /* `width` bytes; min and max are its bounds */
-	KIND_TEXT,    /* min and max are bounds of its length; no control bytes */
-	KIND_COUNTS,  /* likewise, of numbers of eight bytes: any bytes */
+	KIND_TEXT,    /* min and max are bounds of its length; no control characters */
+	KIND_COUNTS,  /* likewise, but any bytes: numbers of eight bytes */
 	KIND_PAYLOAD, /* the rest of the message; min and max are bounds of its length */
 };
 
@@ -125,8 +125,8 @@ static const struct field fields[] = {
 static const struct shape {
 	const char *name;
 	uint8_t fields[FIELDS_MAX + 1];
-	uint8_t kept;   /* its fields are those of all versions to come */
-	uint8_t of_old; /* so many of them had version 1; 0: all */
+	uint8_t kept;   /* its fields are the same in all future versions */
+	uint8_t of_old; /* how many of them version 1 had; 0: all */
 } shapes[MESSAGE_TYPE_MAX + 1] = {
     [MSG_HELLO] = {.name = "HELLO",
 		   .fields = {F_INCARNATION, F_PEER, F_LOWEST, F_HIGHEST, F_VERSION},
@@ -219,7 +219,7 @@ static void span_set(struct message *m, const struct field *f, struct span s)
 	memcpy((uint8_t *)m + f->at, &s, sizeof(s));
 }
 
-/* Texts go to logs, terminals and line-based files as they are: nothing below a space, no DEL, no NUL. */
+/* Texts go unchanged to logs, terminals and line-based files: nothing below a space, no DEL, no NUL. */
 static bool text_is_clean(struct span s)
 {
 	for (size_t i = 0; i < s.len; i++)
@@ -228,7 +228,7 @@ static bool text_is_clean(struct span s)
 	return true;
 }
 
-/* The fields that a message of that type has in a version, up to the 0 behind them or `ret_len` of them. */
+/* The fields of a message of that type in a version, `ret_len` at most and ended by 0. */
 static const uint8_t *fields_of(enum message_type type, unsigned version, size_t *ret_len)
 {
 	assert(type >= 1 && type <= MESSAGE_TYPE_MAX);
@@ -259,7 +259,7 @@ size_t message_head_size(const struct message *m)
 	return size;
 }
 
-/* No file is as long as 2^63 bytes, and sums of sizes that are not fit 64 bits. */
+/* No file has 2^63 bytes, and sums of smaller sizes fit 64 bits. */
 static bool is_in_bounds(const struct field *f, uint64_t value)
 {
 	return (value >= f->min && value <= f->max) || (f == &fields[F_SIZE] && value == SIZE_UNKNOWN);

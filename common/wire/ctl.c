@@ -20,7 +20,7 @@
 #include "common/base/log.h"
 
 #define BACKLOG      128
-#define ACCEPTS_MAX  16   /* accepted in one turn; then other events have theirs */
+#define ACCEPTS_MAX  16   /* accepted in one turn, before other events get their turn */
 #define NO_ROOM_MS   100u /* until accept(2) is tried again after running out of descriptors */
 #define SOCKET_UMASK 0117
 
@@ -68,8 +68,8 @@ struct ctl {
 	size_t clients_len;
 	uint64_t last_number;
 	struct log_limit bad;
-	uint8_t request[MESSAGE_HEAD_MAX]; /* the one that is looked at; events may go out meanwhile */
-	uint8_t bytes[MESSAGE_HEAD_MAX];   /* the message that is sent */
+	uint8_t request[MESSAGE_HEAD_MAX]; /* the one being handled; events may be sent meanwhile */
+	uint8_t bytes[MESSAGE_HEAD_MAX];   /* the message being sent */
 };
 
 /* ── clients ── */
@@ -99,7 +99,7 @@ static void on_farewell_over(void *self)
 	client_close(self);
 }
 
-/* What to wait for, by phase: requests while it asks, and room in the socket while something waits for that. */
+/* What to watch, by phase: requests while it may send some, and room in the socket while messages wait for it. */
 static void client_watch(struct client *cl)
 {
 	unsigned events = cl->queue_len > 0 ? LOOP_WRITE : 0;
@@ -115,7 +115,7 @@ static void client_watch(struct client *cl)
 /* 0; -EAGAIN: the socket is full; another -errno: the client is gone. */
 static int packet_send(const struct client *cl, enum message_type type, const uint8_t *bytes, size_t len)
 {
-	(void)type; /* for the failpoint alone */
+	(void)type; /* only for the failpoint */
 	ssize_t n = FAILPOINT_MESSAGE(SEND, "send", type, send(cl->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL));
 
 	if (n >= 0)
@@ -123,7 +123,7 @@ static int packet_send(const struct client *cl, enum message_type type, const ui
 	return errno == EINTR || errno == ENOBUFS ? -EAGAIN : -errno;
 }
 
-/* Behind what waits already. -ENOMEM. */
+/* Append to its queue. 0 or -ENOMEM. */
 static int packet_queue(struct client *cl, const uint8_t *bytes, size_t len)
 {
 	struct packet *p = malloc(sizeof(*p) + len);
@@ -137,7 +137,7 @@ static int packet_queue(struct client *cl, const uint8_t *bytes, size_t len)
 	return 0;
 }
 
-/* Send or queue what stands in ctl's `bytes`. False: the client is gone. */
+/* Send or queue the message in ctl's `bytes`. False: the client is gone. */
 static bool client_give(struct client *cl, enum message_type type, size_t len)
 {
 	const uint8_t *bytes = cl->ctl->bytes;
@@ -282,7 +282,7 @@ static void on_message(struct client *cl, const struct message *m)
 	}
 }
 
-/* One request, so that every client has its turn. */
+/* One request, so that every client gets its turn. */
 static void client_read(struct client *cl)
 {
 	struct ctl *c = cl->ctl;
@@ -307,7 +307,7 @@ static void on_client(void *self, unsigned events)
 {
 	struct client *cl = self;
 
-	/* Either may be the end of it; the other comes with the next turn. */
+	/* Either may free the client; the other follows in the next turn. */
 	if (events & LOOP_READ)
 		client_read(cl);
 	else

@@ -19,7 +19,7 @@
 
 struct ctl_client {
 	int fd;
-	uint8_t bytes[MESSAGE_HEAD_MAX]; /* the last message, which the caller's views look into */
+	uint8_t bytes[MESSAGE_HEAD_MAX]; /* the last message, to which the caller's views refer */
 };
 
 int ctl_connect(const char *runtime_dir, enum stage_id stage, struct ctl_client **ret_client)
@@ -55,7 +55,7 @@ int ctl_client_fd(const struct ctl_client *c)
 	return c->fd;
 }
 
-/* A packet that does not fit is not a message of ours. */
+/* A packet that does not fit is not a message. */
 static int receive_now(struct ctl_client *c, struct message *ret_message)
 {
 	ssize_t n = recv(c->fd, c->bytes, sizeof(c->bytes), MSG_DONTWAIT | MSG_TRUNC);
@@ -69,7 +69,7 @@ static int receive_now(struct ctl_client *c, struct message *ret_message)
 	return FAILPOINT_MESSAGE(RECEIVE, "receive", ret_message->type, 0);
 }
 
-/* -EAGAIN: nothing came in time, or, where that is wanted, a signal did. */
+/* -EAGAIN: nothing arrived in time, or, with `until_signal`, a signal did. */
 static int receive(struct ctl_client *c, unsigned timeout_ms, bool until_signal, struct message *ret_message)
 {
 	uint64_t end_ms = clock_mono_ms() + timeout_ms;
@@ -99,7 +99,7 @@ int ctl_send(struct ctl_client *c, const struct message *request, unsigned timeo
 	size_t len = message_encode_head(request, bytes);
 	uint64_t end_ms = clock_mono_ms() + timeout_ms;
 
-	/* A socket takes more long before poll(2) calls it writable. */
+	/* A socket accepts more long before poll(2) reports it as writable. */
 	for (;;) {
 		ssize_t n = FAILPOINT_MESSAGE(SEND, "send", request->type,
 					      send(c->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT));

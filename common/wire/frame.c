@@ -66,7 +66,7 @@ int frame_read(struct frame_reader *r, struct message *ret_message, enum decode_
 	return v == DECODE_OK ? 1 : refuse(v, ret_verdict);
 }
 
-/* Skip what a short write accepted. An empty payload has no address to which anything could be added. */
+/* Skip what a short write accepted. An empty payload has no address to add to. */
 static void iov_advance(struct iovec *iov, int iov_len, size_t done)
 {
 	for (int i = 0; i < iov_len && done > 0; i++) {

@@ -20,8 +20,8 @@ struct link {
 	struct loop_hook look;   /* LINK_CALLS: for broken connections */
 	struct log_limit bad, failed;
 	uint64_t peer, restarts;
-	uint64_t losses; /* of connections, as far as they were dealt with */
-	unsigned hellos; /* ours, or the peer's, that had no answer */
+	uint64_t losses; /* of connections, as far as they were handled */
+	unsigned hellos; /* ours or the peer's that had no answer */
 	bool greeted;
 	bool answer_due; /* LINK_ANSWERS: a HELLO is to be sent before anything else */
 	bool paused;
@@ -51,7 +51,7 @@ static int hello_send(struct link *l)
 	return pipe_send(l->out, &m);
 }
 
-/* The answer that is due goes first. 0: nothing is in the way. */
+/* Send the answer that is due, before anything else. 0: nothing is in the way. */
 static int answer_send(struct link *l)
 {
 	int r = l->answer_due ? hello_send(l) : 0;
@@ -81,7 +81,7 @@ int link_send(struct link *l, const struct message *m)
 	return r;
 }
 
-/* Whatever is due, for as long as the pipe takes it: link_send() watches again where it does not take all. */
+/* Send whatever is due while the pipe accepts it: if it does not accept everything, link_send() watches it again. */
 static void flush(struct link *l)
 {
 	loop_io_stop(&l->can_send);
@@ -121,7 +121,7 @@ static void call(struct link *l)
 	loop_timer_every(&l->call, 0, HELLO_AGAIN_MS);
 }
 
-/* The end that calls: greeted, or heard by somebody who does not know us yet. */
+/* The calling end: greeted, or heard by a peer that does not know us yet. */
 static void hear_as_caller(struct link *l)
 {
 	if (!l->greeted) {
@@ -132,7 +132,7 @@ static void hear_as_caller(struct link *l)
 	l->hellos = 0;
 }
 
-/* The end that answers: its answer may have nowhere to go, although the peer is heard. */
+/* The answering end: it may be unable to send its answer, although it hears the peer. */
 static void hear_as_answerer(struct link *l)
 {
 	if (l->answer_due && ++l->hellos % RENEW_HELLOS == 0 && pipe_connects(l->out))
@@ -173,7 +173,7 @@ static void take_hello(struct link *l, const struct message *m)
 		hear_as_caller(l);
 	else
 		hear_as_answerer(l);
-	/* Called more than once, a slow peer answers more than once: it lost nothing since it named us. */
+	/* A slow peer that was called several times answers several times; it has lost nothing since it named us. */
 	if (is_new || l->env.role == LINK_ANSWERS || !(was_greeted && l->greeted))
 		l->env.hooks->hello(l->env.self, is_new);
 	flush(l);

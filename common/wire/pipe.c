@@ -26,7 +26,7 @@ struct pipe {
 	int socket;
 	int receive_fd;
 	int send_fd;
-	void *held;     /* the last received message, which the caller's views look into */
+	void *held;     /* the last received message, to which the caller's views refer */
 	char *unlinks;  /* the path of a socket that we bound; NULL for a connecting end */
 	char *connects; /* where a connecting end connects to; NULL for a bound one */
 	int endpoint;   /* nanomsg's number of that connection */
@@ -65,7 +65,7 @@ static int socket_set_up(struct pipe *p, const struct pipe_row *row, enum pipe_e
 				: fd_get(p->socket, NN_SNDFD, &p->send_fd);
 }
 
-/* The mode of a socket follows the umask; who may come near it is the directory's business. */
+/* The umask decides the mode of a socket; who may reach it is up to its directory. */
 static int socket_bind(int socket, const char *address)
 {
 	mode_t saved = umask(SOCKET_UMASK);

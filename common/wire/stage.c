@@ -27,10 +27,10 @@
 #define HOLDER_MODE    0644
 #define HOLDER_MAX     256
 #define PID_DIGITS_MAX 10
-#define CLAIM_TRIES    100 /* directories that are swept under us are made again */
+#define CLAIM_TRIES    100 /* directories that are removed under us are created again */
 #define PLACES_MAX     4
 
-/* What a stage has in the runtime directory besides its lock: its own directory first, and the sockets that it binds. */
+/* A stage's directories (its own first) and sockets in the runtime directory. */
 static const struct stage_row {
 	const char *name; /* also of its directory */
 	const char *data_dir;
@@ -45,7 +45,7 @@ static const struct stage_row {
 		       {"commitd/" STAGE_CTL, STAGE_SEAL_DIR "/seals", STAGE_SEAL_DIR "/receipts"}},
 };
 
-/* The longest of these paths fits behind the longest runtime directory. */
+/* The longest of these paths fits after the longest runtime directory. */
 #define LONGEST "/" STAGE_SEAL_DIR "/receipts"
 _Static_assert(RUNTIME_DIR_MAX + sizeof(LONGEST) <= sizeof(((struct sockaddr_un *)0)->sun_path),
 	       "no room for a socket");
@@ -81,7 +81,7 @@ static const char *range_text(unsigned lowest, unsigned highest, struct reason *
 
 enum stage_talk stage_talk_of(const struct message *m, const char *theirs, const char *ours, struct reason *ret_words)
 {
-	/* A message of the first version does not say it. */
+	/* Messages of the first version do not have these fields. */
 	unsigned lowest = m->highest ? m->lowest : m->protocol, highest = m->highest ? m->highest : m->protocol;
 	struct reason their_range, our_range;
 
@@ -126,7 +126,7 @@ static int dir_of(int runtime_fd, enum stage_id stage, int *ret_fd)
 	return dir_open_at(runtime_fd, stages[stage].name, false, ret_fd);
 }
 
-/* For those who may not open the lock. It tells people and is not relied on: a failure is none. */
+/* For users who may not open the lock. It only informs people, so failures are ignored. */
 static void holder_note(int dir_fd, const char *program)
 {
 	AUTO_FD fd = -1;
@@ -184,7 +184,7 @@ int stage_claim(const char *runtime_dir, enum stage_id stage, int *ret_lock_fd, 
 	for (unsigned i = 0; r == -ENOENT && i < CLAIM_TRIES; i++) {
 		r = claim_once(runtime_dir, stage, ret_lock_fd, why);
 		if (r == -ENOENT && stat(runtime_dir, &st) < 0 && errno == ENOENT)
-			break; /* nor is there anything in which to make it */
+			break; /* nor is there a directory to create it in */
 	}
 	return r;
 }

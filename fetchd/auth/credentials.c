@@ -50,13 +50,13 @@ static int fill_pair(struct credential *c, const char *user, const char *passwor
 	return append_pair(&c->value, user, password);
 }
 
-/* The path of "a.io/v1/": docker wrote such keys once, and they mean the host. */
+/* The path of "a.io/v1/": docker used to write such keys, and they mean the host. */
 static bool is_api_path(struct span path)
 {
 	return span_eq(path, span_str("v1")) || span_eq(path, span_str("v1/")) || span_eq(path, span_str("v2/"));
 }
 
-/* `path` is `name` or one of the namespaces that it lies in. */
+/* Whether `path` is `name` or a namespace that contains it. */
 static bool path_covers(struct span path, const char *name)
 {
 	return path.len > 0 && strlen(name) >= path.len && memcmp(name, path.data, path.len) == 0 &&
@@ -112,7 +112,7 @@ static bool has_text(const struct json_t *entry, const char *key)
 	return text && text[0] != '\0';
 }
 
-/* Beside a credsStore docker leaves entries without anything in them. */
+/* With a credsStore, docker leaves empty entries. */
 static bool entry_is_usable(const struct json_t *entry)
 {
 	return json_is_object(entry) && (has_text(entry, "auth") || has_text(entry, "identitytoken") ||
@@ -137,7 +137,7 @@ static int bad_entry(const char *what, const char *host, struct reason *why)
 	return -EINVAL;
 }
 
-/* Line ends, which base64(1) makes and Go's decoder passes over, are left out. */
+/* Line ends, which base64(1) writes and Go's decoder ignores, are dropped. */
 static int take_auth(const char *auth, const char *host, struct credential *c, struct reason *why)
 {
 	struct buf text = BUF_INIT;
@@ -152,7 +152,7 @@ static int take_auth(const char *auth, const char *host, struct credential *c, s
 	return r;
 }
 
-/* docker writes {"username": …, "password": …} in some versions, in place of "auth". */
+/* Some versions of docker write {"username": …, "password": …} instead of "auth". */
 static int take_entry(const struct json_t *entry, const char *host, struct credential *c, struct reason *why)
 {
 	const char *auth = json_member_text(entry, "auth");
@@ -256,7 +256,7 @@ enum place {
 	PLACES,
 };
 
-/* What lies below the value of `variable`; if that is not set, below the value of `otherwise`. */
+/* A path below the value of `variable`; if that is not set, below the value of `otherwise`. */
 static const struct {
 	const char *variable, *below;
 	const char *otherwise, *below_that;
@@ -274,7 +274,7 @@ static const char *variable_get(const char *name)
 	return value && value[0] != '\0' ? value : NULL;
 }
 
-/* The path of a place, in `ret_path` of `room` bytes. False: it has none, or none that fits, and so no file. */
+/* The path of a place, in `ret_path` of `room` bytes. False: there is none, or it does not fit, and so no file. */
 static bool place_path(enum place place, const char *auth_file, char *ret_path, size_t room)
 {
 	const char *base = variable_get(places[place].variable), *other = variable_get(places[place].otherwise);

@@ -50,8 +50,8 @@ static enum login_verdict take(struct login *l, const struct pass_answer *a, str
 }
 
 /*
- * A pass sent before a 401 was made for the challenge of an earlier answer. If this challenge differs, it is answered
- * before anything counts as refused; plain URLs of a host need not even have the realm in common.
+ * A pass that was sent before a 401 was made for an earlier challenge. If this challenge differs, it is answered before
+ * anything counts as refused; plain URLs of a host need not even share a realm.
  */
 static enum login_verdict show(struct login *l, const struct pass_account *who, const struct pass_answer *a,
 			       struct failure *ret_failure)
@@ -107,7 +107,7 @@ enum login_verdict login_challenged(struct login *l, const struct pass_account *
 	return take(l, &answer, ret_failure);
 }
 
-/* Some registries say so of a token that has expired: without it they say what they want. */
+/* Some registries answer 403 to an expired token; without it they say what they require. */
 enum login_verdict login_forbidden(struct login *l, const struct reason *why, struct failure *ret_failure)
 {
 	if (!l->shown || l->fresh)

@@ -21,7 +21,7 @@
 struct pass {
 	struct passes *passes;
 	struct origin origin;
-	enum guard_zone zone; /* where it answered from when it last asked for a login */
+	enum guard_zone zone; /* where it answered from when it last required a login */
 	char *host;
 	char *name;
 	struct challenge challenge;
@@ -34,10 +34,10 @@ struct pass {
 
 	/* Making. */
 	bool making;
-	bool serving; /* those in line are being told */
-	bool stale;   /* the configuration has changed meanwhile: not to be kept */
+	bool serving; /* the waiters are being served */
+	bool stale;   /* the configuration was reloaded meanwhile: do not keep it */
 	uint64_t asked_ms;
-	uint64_t round; /* grows with each pass; who asks later waits for the next */
+	uint64_t round; /* grows with each pass; later callers wait for the next */
 	struct credential_search search;
 	struct reason trouble; /* with the first credentials that could not be used, or empty */
 	struct credential credential;
@@ -76,7 +76,7 @@ static bool is_idle(const struct pass *p)
 	return !p->making && !p->serving && TAILQ_EMPTY(&p->line);
 }
 
-/* A free place, or that of the idle pass that was made first. NULL: all are being made. */
+/* A free place, or that of the oldest idle pass. NULL: all are being made. */
 static struct pass **find_place(struct passes *ps)
 {
 	struct pass **oldest = NULL;
@@ -103,7 +103,7 @@ static void remove_pass(struct pass *p)
 	pass_free(p);
 }
 
-/* Keep no failures, and nothing that was made under another configuration. */
+/* Keep neither failures nor anything made under an old configuration. */
 static void remove_if_useless(struct pass *p)
 {
 	if (is_idle(p) && (p->value.len == 0 || p->stale))
@@ -251,7 +251,7 @@ static void ask_for_token(struct pass *p)
 		fail(p, r == -ENOMEM ? FAIL_AGAIN : FAIL_DENIED, r == -ENOMEM, why.text);
 }
 
-/* Whether a password may go over this connection: not in the clear through a network, unless configured. */
+/* Whether a password may be sent over this connection: not in the clear over a network, unless configured. */
 static bool may_send_password(const struct pass *p)
 {
 	return p->origin.tls || host_is_loopback(p->origin.host) ||
@@ -279,7 +279,7 @@ static void use_credential(struct pass *p)
 	}
 }
 
-/* What is public needs no credentials: those that cannot be used are passed over, for the next place or for none. */
+/* Public content needs no credentials: skip unusable ones and continue with the next place, or without any. */
 static void pass_over(struct pass *p, const char *trouble)
 {
 	log_warning("%s; continuing without these credentials for '%s'", trouble, p->host);
@@ -324,7 +324,7 @@ static int run_helper(struct pass *p, struct reason *why)
 	return r;
 }
 
-/* From the next place on. */
+/* Search from the next place on. */
 static void find_credential(struct pass *p)
 {
 	struct reason why = {"out of memory"};
@@ -346,7 +346,7 @@ static void find_credential(struct pass *p)
 	}
 }
 
-/* Afterwards it is being made, or its answer is there already. */
+/* Start making it; its answer may be there at once. */
 static void begin(struct pass *p)
 {
 	struct reason why;
@@ -363,7 +363,7 @@ static void begin(struct pass *p)
 	}
 }
 
-/* ── wanting one ── */
+/* ── requesting one ── */
 
 static int stand_in_line(struct pass *p, struct pass_wait *w)
 {
@@ -413,7 +413,7 @@ int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wai
 	return make_for(newest, w, ret_answer);
 }
 
-/* Parameters that do not matter for the pass are left out, so that they make no difference. */
+/* Drop parameters that do not matter for the pass, so that they make no difference. */
 static void normalize(struct challenge *c)
 {
 	if (!(c->schemes & AUTH_BEARER) || c->realm[0] == '\0') {

@@ -21,7 +21,7 @@
 
 #define CLIENT_ID "sluice"
 
-/* The registry's own, or both are on this machine, or somebody said so of the realm. */
+/* Whether the realm may do without TLS: the registry's own origin, both on this machine, or configured for the realm. */
 static bool may_be_plain(const struct origin *realm, const struct origin *registry, bool is_said)
 {
 	bool is_at_home = !registry->tls && host_is_loopback(registry->host) && host_is_loopback(realm->host);
@@ -72,7 +72,7 @@ static int append_field(struct buf *out, char separator, const char *name, struc
 	return r < 0 ? r : url_append_escaped(value, out);
 }
 
-/* Several scopes stand in a challenge with blanks between them, and in a query each for itself. */
+/* A challenge lists several scopes separated by blanks; a query has one parameter for each. */
 static int append_query(struct buf *url, const struct challenge *c, const char *scope)
 {
 	char separator = strchr(c->realm, '?') ? '&' : '?';
@@ -231,8 +231,8 @@ static void settle_whole(struct token_run *run, struct buf *token)
 }
 
 /*
- * Proxies add a slash or a prefix to a realm's path. Whatever is sent there stays at the realm; a form is sent again only
- * where the status says so (RFC 9110, 15.4). False: not followed, and why.
+ * Proxies add a slash or a prefix to a realm's path. Secrets stay at the realm's origin; a form is sent again only if the
+ * status requires it (RFC 9110, 15.4). False: not followed, and why.
  */
 static bool may_redirect(struct token_run *run, struct buf *ret_url, struct reason *ret_why)
 {
@@ -300,7 +300,7 @@ static void on_end(void *self, enum http_end end, int error, const struct reason
 
 static const struct http_hooks hooks = {on_head, on_body, on_end};
 
-/* A private CA may have signed the realm's certificate too, but our client certificate is for the registry alone. */
+/* A private CA may have signed the realm's certificate too, but our client certificate is only for the registry. */
 static void fill_policy(const struct token_ask *ask, struct token_run *run)
 {
 	struct policy *p = &run->policy;

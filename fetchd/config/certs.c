@@ -25,7 +25,7 @@ struct reading {
 	struct registry_settings *registry;
 	const char *path;
 	struct buf authorities;
-	bool has_own_ca, has_own_client; /* the section names them: those here do not count */
+	bool has_own_ca, has_own_client; /* the section sets them: those here do not count */
 };
 
 static void note(struct reading *in, const char *name, const char *what)
@@ -37,7 +37,7 @@ static void note(struct reading *in, const char *name, const char *what)
 		in->registry->tls.trouble = keep_text(why.text);
 }
 
-/* A text for libcurl stands in place of SSL_CERT_FILE, so that is in it too; of the system's directory it does not. */
+/* A text for libcurl replaces SSL_CERT_FILE, so include that; it does not replace the system's directory. */
 static void take_system_file(struct reading *in)
 {
 	const char *path = getenv("SSL_CERT_FILE");
@@ -46,7 +46,7 @@ static void take_system_file(struct reading *in)
 		(void)buf_append_str(&in->authorities, "\n");
 }
 
-/* Authorities are read now, into one text: libcurl takes one file, and several may be here. */
+/* Read the authorities now, into one text: libcurl accepts one file, and there may be several. */
 static void take_authorities(struct reading *in, const char *name)
 {
 	char path[PATH_MAX];
@@ -121,7 +121,7 @@ static void read_host(struct registry_settings *registry, const char *path)
 	buf_release(&in.authorities);
 }
 
-/* A host that an earlier place has is read already. */
+/* Hosts found in an earlier place are skipped. */
 static void read_place(struct registries *rs, const char *place)
 {
 	struct dirent **found = NULL;

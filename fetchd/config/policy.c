@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fetchd/config/policy.h"
 
-#define ANSWER_MS      (10u * 60 * 1000) /* caches that fetch all of a layer before its first byte took 200 to 400 s */
-#define STALL_SHORT_MS (30u * 1000)      /* the default of stall_timeout */
+#define ANSWER_MS                                                                                                      \
+	(10u * 60 * 1000) /* caches that fetch a whole layer before sending its first byte took 200 to 400 s */
+#define STALL_SHORT_MS (30u * 1000) /* the default of stall_timeout */
 
 static uint64_t own_or(uint64_t own, uint64_t of_all)
 {
@@ -30,7 +31,7 @@ static void resolve(const struct host_settings *own, const struct host_settings 
 	};
 }
 
-/* Who configures TLS for a host of this machine means it. */
+/* If TLS is configured for a host on this machine, use it. */
 static enum plain_http plain_of(const struct registry_settings *registry)
 {
 	const struct http_tls *tls = &registry->tls;
@@ -50,7 +51,7 @@ void policy_resolve(const struct settings *s, const char *host, struct policy *r
 	resolve(&registry->own, &s->all, &ret_policy->host);
 }
 
-/* Who shortens the one time-out and says nothing of the other wants to hear soon of any silence. */
+/* If only stall_timeout is shortened, the user wants to hear soon of any silence. */
 static uint64_t answer_ms(const struct host_settings *h)
 {
 	uint64_t stall_ms = h->stall_timeout_ms;

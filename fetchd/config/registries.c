@@ -42,7 +42,7 @@ const struct registry_settings registry_unsaid = {
 	    .speed = {UNSAID, UNSAID, UNSAID, UNSAID}},
 };
 
-/* One spelling for a host: in lower case, without the port of https, and Docker Hub by the name that references have. */
+/* One spelling for a host: lower case, without the https port, and Docker Hub by its name in references. */
 static void spell(const char *host, char ret_host[static REFERENCE_HOST_MAX + 1])
 {
 	static const char https[] = ":443";
@@ -56,7 +56,7 @@ static void spell(const char *host, char ret_host[static REFERENCE_HOST_MAX + 1]
 		memcpy(ret_host, DOCKER_HUB, sizeof(DOCKER_HUB));
 }
 
-/* Where it is; `len`: nowhere. */
+/* The index of a host's section; `len`: there is none. */
 static size_t find(const struct registries *rs, const char *host)
 {
 	char spelled[REFERENCE_HOST_MAX + 1];
@@ -119,7 +119,7 @@ static int list_add(const struct registries *rs, const char *host, const char *k
 	return r;
 }
 
-/* What stands in the paths of repositories, so that nothing else in a URL can be said with it. */
+/* Only characters of repository paths, so that a path cannot contain other parts of a URL. */
 static bool path_is_plain(const char *path)
 {
 	static const char made_of[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
@@ -145,7 +145,7 @@ static int check_mirror(const char *registry, const char *url, struct reason *wh
 	return r;
 }
 
-/* Headers that fetchd sets itself, and credentials: a configuration file must not set these. */
+/* Headers that fetchd sets itself, and credentials: not allowed in a configuration file. */
 static bool is_ours(struct span name)
 {
 	static const char *const ours[] = {"Accept",
@@ -168,7 +168,7 @@ static bool is_ours(struct span name)
 	return name.len >= strlen(proxy) && syntax_is_word(span_of(name.data, strlen(proxy)), proxy);
 }
 
-/* RFC 9110, 5.1 and 5.5. The value may be a secret, and is in no message. */
+/* RFC 9110, 5.1 and 5.5. The value may be a secret and never appears in messages. */
 static int check_header(const char *header, struct reason *why)
 {
 	struct span rest = span_str(header);

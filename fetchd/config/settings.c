@@ -12,7 +12,7 @@
 /* Own */
 #include "fetchd/config/certs.h"
 
-#define ROWS_IN_FILE 19 /* the first of settings_options may stand in the file, too */
+#define ROWS_IN_FILE 19 /* the first rows of settings_options may also be in the file */
 #define SECTION      "fetchd"
 
 const struct opt settings_options[] = {
@@ -223,7 +223,7 @@ static int read_config(struct settings *s, struct reason *why)
 
 int settings_read_file(void *settings, struct reason *why)
 {
-	static char found[PATH_MAX]; /* of all settings: the same place each time, or one that counts now */
+	static char found[PATH_MAX]; /* static, because the settings refer to it */
 	struct settings *s = settings;
 	if (!s->config && config_find(found, sizeof(found)))
 		s->config = found;

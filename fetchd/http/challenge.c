@@ -4,7 +4,7 @@
 /* Own */
 #include "fetchd/http/syntax.h"
 
-/* The parameter that is read, unquoted. The longest that may count. */
+/* The parameter being read, unquoted; as long as the longest valid one. */
 struct param {
 	struct span name;
 	char value[CHALLENGE_REALM_MAX + 1];
@@ -32,7 +32,7 @@ static void skip_list_blanks(struct span *s)
 	}
 }
 
-/* What stands there is "name =" and what could be a value: a parameter, and not the next challenge or a token68. */
+/* Whether "name =" and a possible value follow: a parameter, not the next challenge or a token68. */
 static bool param_follows(struct span s)
 {
 	if (syntax_take_token(&s).len == 0)
@@ -45,7 +45,7 @@ static bool param_follows(struct span s)
 	return s.len > 0 && (s.data[0] == '"' || syntax_is_token_char(s.data[0]));
 }
 
-/* Printable ASCII only: a control byte would forge a line, and other bytes are ambiguous. */
+/* Printable ASCII only: a control character could forge a line, and other bytes are ambiguous. */
 static bool append(struct param *p, uint8_t c)
 {
 	if (c < ' ' || c > '~' || p->len == CHALLENGE_REALM_MAX)
@@ -135,7 +135,7 @@ static bool take_params(struct span *s, struct challenge *c)
 	return count > 0 || take_token68(s);
 }
 
-/* One challenge off the front. */
+/* Take one challenge off the front. */
 static bool take_challenge(struct span *s, struct challenge *c)
 {
 	struct span scheme = syntax_take_token(s);

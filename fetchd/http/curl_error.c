@@ -11,10 +11,10 @@
 	"TLS: the certificate is signed by an unknown CA; to trust it set ca_file under [registry HOST] in "           \
 	"sluice.conf"
 
-/* In the enum of libcurl's headers since 8.6. */
+/* A constant of libcurl's headers only since 8.6. */
 #define TOO_LARGE ((CURLcode)100)
 
-/* curl's code, its meaning, and the message; NULL: in curl's own words. */
+/* curl's code, its meaning, and the message; NULL: curl's own. */
 static const struct {
 	CURLcode code;
 	enum http_end end;
@@ -40,13 +40,13 @@ static const struct {
     {CURLE_RECV_ERROR, HTTP_BROKEN_OFF, NULL},
     {CURLE_GOT_NOTHING, HTTP_BROKEN_OFF, "the connection was closed without an answer"},
     {CURLE_PARTIAL_FILE, HTTP_BROKEN_OFF, "the connection was closed before the end of the body"},
-    {CURLE_BAD_CONTENT_ENCODING, HTTP_REFUSED, /* since 8.7; before, the fields of the head tell */
+    {CURLE_BAD_CONTENT_ENCODING, HTTP_REFUSED, /* since 8.7; before, the header fields tell */
      "the server encoded the content without being asked to"},
     {CURLE_WEIRD_SERVER_REPLY, HTTP_REFUSED, NULL},
     {CURLE_UNSUPPORTED_PROTOCOL, HTTP_REFUSED, "the answer is not HTTP/1.1"},
 };
 
-/* Errors for which libcurl and OpenSSL have no code, only words. The first match counts. */
+/* Errors for which libcurl and OpenSSL have only a text, no code. The first match counts. */
 static const struct {
 	const char *words;
 	enum http_end end;
@@ -70,7 +70,7 @@ static const struct {
     {"tunnel failed", HTTP_NO_CONNECTION, "the proxy in https_proxy refuses the connection"},
 };
 
-/* "Recv failure: Connection reset by peer" is "connection reset by peer" in our words; "SSL ..." stays as it is. */
+/* "Recv failure: Connection reset by peer" becomes "connection reset by peer"; "SSL ..." stays as it is. */
 static void say_error(const char *prefix, const char *text, struct reason *ret_why)
 {
 	static const char *const noise[] = {"Recv failure: ", "Send failure: "};
@@ -117,8 +117,8 @@ static enum http_end broken_off(const struct response *answer, struct reason *re
 }
 
 /*
- * TLS that ends without a close_notify. 7.88 takes it for an end like any other; 8.14 makes an error of it, also where
- * only the end of the connection ends the body. Whether that was all of the body is for a digest to tell.
+ * TLS that ends without a close_notify. For 7.88 this is a normal end, for 8.14 an error, even if the body is ended only by
+ * the end of the connection. Only a digest can tell whether that was all of the body.
  */
 static bool is_end_without_notify(const struct curl_end *c)
 {
@@ -131,8 +131,8 @@ static bool is_ended_by_close(const struct response *answer)
 }
 
 /*
- * "... in chunked-encoding" (7.88), "chunk hex-length ..." and "invalid chunk size" (8.14). 8.14 has a code of its own for a
- * trailer over its limit, and calls it "out of memory in chunked-encoding" as 7.88 does.
+ * "... in chunked-encoding" (7.88), "chunk hex-length ..." and "invalid chunk size" (8.14). 8.14 has a separate code for a
+ * trailer over its limit, but like 7.88 calls it "out of memory in chunked-encoding".
  */
 static bool has_broken_chunks(const struct curl_end *c)
 {
@@ -140,13 +140,13 @@ static bool has_broken_chunks(const struct curl_end *c)
 	       strstr(c->text, "chunk");
 }
 
-/* A line is over curl's own limit. Before 8.6 it says the same of memory. */
+/* A line exceeds curl's own limit. Before 8.6 that had the same code as lack of memory. */
 static bool has_endless_line(const struct curl_end *c)
 {
 	return (c->code == TOO_LARGE || c->code == CURLE_OUT_OF_MEMORY) && c->connected && !c->answer->whole;
 }
 
-/* Decided by what had happened, whatever curl's code and words. False: those decide. */
+/* Decide by what had happened, whatever curl's code and text are. False: these decide. */
 static bool find_event(const struct curl_end *c, enum http_end *ret_end, struct reason *ret_why)
 {
 	const char *words = NULL;

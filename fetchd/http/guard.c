@@ -54,7 +54,7 @@ static const struct block blocks6[] = {
     {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, ZONE_PRIVATE}, /* translators of the local network */
 };
 
-/* What carries an IPv4 address: where each byte of it is, all of them inverted where a NAT could else change them. */
+/* Blocks that carry an IPv4 address: the position of each byte; Teredo inverts them, so that a NAT does not change them. */
 static const struct {
 	struct block block;
 	uint8_t at[4];
@@ -86,21 +86,21 @@ static enum guard_zone nearer(enum guard_zone a, enum guard_zone b)
 	return a < b ? a : b;
 }
 
-/* A socket can be bound to what this machine has, whether an interface or a route says so, and to nothing else. */
+/* A socket can be bound only to addresses of this machine, whether they come from an interface or a route. */
 static bool can_bind(const struct sockaddr *address, socklen_t len)
 {
 	AUTO_FD fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	return fd >= 0 && bind(fd, address, len) == 0;
 }
 
-/* Where ip_nonlocal_bind lets it be bound to anything, the source of packets to itself tells: it is the same address. */
+/* If ip_nonlocal_bind allows any address: for an own address, packets to it have it as their source. */
 static bool is_own_source(const struct sockaddr *address, socklen_t len)
 {
 	struct sockaddr_in6 to = {0}, own = {0};
 	socklen_t own_len = sizeof(own);
 	AUTO_FD fd = socket(address->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	memcpy(&to, address, len);
-	to.sin6_port = htons(9); /* both families have it there; nothing is sent */
+	to.sin6_port = htons(9); /* the port is at the same place for both families; nothing is sent */
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&to, len) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&own, &own_len) < 0)
 		return false;
@@ -150,7 +150,7 @@ static enum guard_zone zone6(const uint8_t *address)
 	}
 	if (memcmp(address + 9, isatap, sizeof(isatap)) == 0 && (address[8] & ~2) == 0)
 		zone = nearer(zone, zone4(address + 12));
-	/* Behind a prefix of whatever translator there may be; and so Oracle Cloud numbers its own, fd00:c1::a9fe:a9fe. */
+	/* After the prefix of any translator; Oracle Cloud's own address, fd00:c1::a9fe:a9fe, has this form too. */
 	if (memcmp(address + 12, metadata4, sizeof(metadata4)) == 0)
 		return ZONE_METADATA;
 	return zone > ZONE_OWN && is_own6(address) ? ZONE_OWN : zone;

@@ -21,7 +21,7 @@
 #include "fetchd/http/pool.h"
 #include "fetchd/http/proxy.h"
 
-#define RECEIVE_BUFFER       (128 * 1024L) /* bytes, for each running exchange; while it is paused up to twice that */
+#define RECEIVE_BUFFER       (128 * 1024L) /* bytes, for each running exchange; up to twice that while it is paused */
 #define SMALL_RECEIVE_BUFFER (32 * 1024L)
 #define SPARE_EXCHANGES      8 /* kept for reuse: each has a curl handle */
 
@@ -45,20 +45,20 @@ struct exchange {
 	bool connected;
 	bool paused;
 	bool refused;              /* the head is */
-	bool stopped;              /* a hook asked for it */
-	bool lost;                 /* bytes, in a resume that failed */
+	bool stopped;              /* requested by a hook */
+	bool lost;                 /* bytes were lost, in a resume that failed */
 	enum guard_zone nearest;   /* that is allowed */
 	enum guard_zone held;      /* an address in this zone was refused; ZONE_PUBLIC: none was */
-	enum guard_zone host_zone; /* as the URL names the host */
+	enum guard_zone host_zone; /* of the host in the URL */
 	bool proxied;
-	const char *trouble;                       /* what TLS has to do without, or NULL */
+	const char *trouble;                       /* a certificate that cannot be used, or NULL */
 	char peer[INET6_ADDRSTRLEN + IF_NAMESIZE]; /* the address that it is connected to */
 	char error[CURL_ERROR_SIZE];
 	struct buf form;            /* the body of a POST; wiped: it may be a password */
-	SLIST_ENTRY(exchange) link; /* among the spare ones */
+	SLIST_ENTRY(exchange) link; /* in the list of spare ones */
 };
 
-/* curl calls this with whole lines, those of trailers and interim answers included. */
+/* curl calls this with complete lines, including those of trailers and interim answers. */
 static size_t on_header(char *data, size_t one, size_t len, void *self)
 {
 	struct exchange *x = self;
@@ -96,7 +96,7 @@ static size_t on_body(char *data, size_t one, size_t len, void *self)
 
 static bool is_guarded(const struct exchange *x)
 {
-	return x->nearest != ZONE_ANY && !x->proxied; /* a person put the proxy where it is */
+	return x->nearest != ZONE_ANY && !x->proxied; /* the user chose the proxy */
 }
 
 static bool is_held(struct exchange *x, enum guard_zone zone)
@@ -117,7 +117,7 @@ static curl_socket_t open_socket(void *self, curlsocktype purpose, struct curl_s
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
-/* Again for the guard: a connection that stood already may have been opened without one. */
+/* Check the guard again: a reused connection may have been opened without one. */
 static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, int own_port)
 {
 	struct exchange *x = self;
@@ -174,7 +174,7 @@ static void exchange_free(struct exchange *x)
 	free(x);
 }
 
-/* Off the network, and into the spare ones. */
+/* Remove it from the pool and keep it as a spare. */
 static void retire(struct exchange *x)
 {
 	struct http *h = x->http;
@@ -228,7 +228,7 @@ static void on_stall(void *self)
 		loop_timer_set(&x->stall, due_ms);
 }
 
-/* What is the same for all requests. */
+/* Options that are the same for all requests. */
 static void set_up(struct exchange *x)
 {
 	CURL *e = x->easy;
@@ -310,14 +310,14 @@ static int add_headers(struct exchange *x, const struct http_ask *ask)
 	return r;
 }
 
-/* Where the system's authorities are; as with OpenSSL, curl and Go the environment may name other places. */
+/* Where the system's authorities are; as for OpenSSL, curl and Go, the environment may name other places. */
 static const char *system_place(const char *variable, const char *built)
 {
 	const char *said = getenv(variable);
 	return said && said[0] != '\0' ? said : built;
 }
 
-/* A handle is used again: every option is set for every request. */
+/* Handles are reused, so every option is set for every request. */
 static bool set_tls(CURL *e, const struct http_tls *tls)
 {
 	static const struct http_tls none;
@@ -337,7 +337,7 @@ static bool set_tls(CURL *e, const struct http_tls *tls)
 	       curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->skip_verify ? 0L : 2L) == CURLE_OK;
 }
 
-/* GET undoes HEAD, which a handle may have been used for before; POST has to undo it explicitly. */
+/* GET resets HEAD, for which a reused handle may be set; POST has to reset it explicitly. */
 static bool set_method(struct exchange *x, const char *form, bool head)
 {
 	if (!form)
@@ -348,7 +348,7 @@ static bool set_method(struct exchange *x, const char *form, bool head)
 	       curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->form.data) == CURLE_OK;
 }
 
-/* An empty proxy is none, and an empty list of exceptions has none: libcurl does not look at the environment. */
+/* Empty strings for no proxy and no exceptions, so that libcurl does not use the environment. */
 static bool set_proxy(struct exchange *x, const char *url)
 {
 	struct origin to;
@@ -365,7 +365,7 @@ static bool set_request(struct exchange *x, const struct http_ask *ask)
 {
 	CURL *e = x->easy;
 	x->nearest = ask->nearest;
-	/* Refused while curl still holds a buffer from a failed try: that one will do. */
+	/* curl refuses this while it still holds a buffer from a failed try, which is fine. */
 	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, ask->one_of_many ? SMALL_RECEIVE_BUFFER : RECEIVE_BUFFER);
 	return add_headers(x, ask) == 0 && set_method(x, ask->form, ask->head) && set_tls(e, ask->tls) &&
 	       set_proxy(x, ask->url) && curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK &&
@@ -408,7 +408,7 @@ void http_resume(struct exchange *x)
 	patience_begin(&x->patience, clock_mono_ms());
 	if (curl_easy_pause(x->easy, CURLPAUSE_CONT) == CURLE_OK)
 		return;
-	/* curl has dropped bytes that it held, and would continue after the gap: end it, from the loop. */
+	/* curl has dropped bytes that it held and would continue after the gap: end the exchange, from the loop. */
 	x->lost = true;
 	loop_timer_set(&x->stall, 0);
 }
@@ -434,7 +434,7 @@ int http_new(struct loop *loop, struct http **ret_http)
 	if (!h)
 		return -ENOMEM;
 	h->loop = loop;
-	(void)unsetenv("SSLKEYLOGFILE"); /* libcurl would write there what TLS hides */
+	(void)unsetenv("SSLKEYLOGFILE"); /* libcurl would write the TLS keys there */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || pool_new(loop, on_ended, &h->pool) < 0) {
 		free(h);
 		return -ENOMEM;

@@ -52,22 +52,22 @@ __attribute__((format(printf, 3, 4))) static enum verdict refuse(struct judgemen
 }
 
 /*
- * The class where the server's content and ours differ. Where a digest decides in the end the server is wrong; where
- * none does the content is a new one and has to be fetched from its start.
+ * The class if the server's content differs from ours. If a digest decides in the end, the server is wrong; otherwise the
+ * content is new and has to be fetched from its start.
  */
 static enum fail_class differing(const struct want *w)
 {
 	return w->offset > 0 && w->expected[0] == '\0' ? FAIL_CHANGED : FAIL_BAD_DATA;
 }
 
-/* What portals, proxies and mirrors that want a login answer with, and no registry. */
+/* An answer of portals, proxies and mirrors that require a login, never of a registry. */
 static bool is_page(const char *media_type)
 {
 	struct span type = span_str(media_type);
 	return syntax_is_word(type, "text/html") || syntax_is_word(type, "application/xhtml+xml");
 }
 
-/* The header names the digest of all the content; only one of the same algorithm can be compared. */
+/* The field has the digest of all content; only one of the same algorithm can be compared. */
 static bool digest_contradicts(const struct response *r, const struct want *w)
 {
 	size_t algorithm_len = strcspn(w->expected, ":");
@@ -76,8 +76,8 @@ static bool digest_contradicts(const struct response *r, const struct want *w)
 }
 
 /*
- * Some servers say how a stored file is compressed as if they did it on the way. Its bytes are taken as they are where its
- * name says the same, or where no server says that of anything else and a digest decides.
+ * Some servers declare the compression of a stored file as a content encoding. Its bytes are accepted as they are if its
+ * name says the same, or if servers use that encoding only for stored files and a digest decides.
  */
 static bool is_stored_so(const struct response *r, const struct want *w)
 {
@@ -108,7 +108,7 @@ static enum verdict judge_body(const struct response *r, const struct want *w, u
 	return VERDICT_TAKE;
 }
 
-/* A validator that both sides have: 1 the same, -1 another, 0 cannot be told. */
+/* Compare the validators: 1 equal, -1 different, 0 unknown. */
 static int compare_validator(const struct response *r, const struct want *w)
 {
 	if (w->validator[0] == '\0')
@@ -127,7 +127,7 @@ static bool has_changed(const struct response *r, const struct want *w)
 	return w->offset > 0 && w->expected[0] == '\0' && compare_validator(r, w) < 0;
 }
 
-/* A body without a length may be cut short anywhere. */
+/* A body without a length may be truncated anywhere. */
 static bool has_no_end(const struct response *r, const struct want *w)
 {
 	return !r->has_length && !r->chunked && w->size == SIZE_UNKNOWN && !w->checked && !w->parsed &&
@@ -191,8 +191,8 @@ static enum verdict refuse_range(struct judgement *j, const char *text)
 }
 
 /*
- * 416 is never taken for "done" where the size is known: then a part was asked for that lies within. Unless the server
- * says another size, it has that part and only does not give it so.
+ * 416 is never taken for "complete" if the size is known: then the requested part is within the content. Unless the server
+ * reports another size, it has that part and only refuses to serve it this way.
  */
 static enum verdict judge_unsatisfied(const struct response *r, const struct want *w, struct judgement *j)
 {
@@ -210,7 +210,7 @@ static enum verdict judge_unsatisfied(const struct response *r, const struct wan
 	return r->total == w->offset ? VERDICT_COMPLETE : VERDICT_NARROW;
 }
 
-/* Stores also answer this to an expired signed URL. */
+/* Storage services also send this for an expired signed URL. */
 static bool may_be_over(const struct response *r, const struct want *w)
 {
 	return w->elsewhere && (r->status == 400 || r->status == 410);
@@ -252,7 +252,7 @@ static enum verdict judge(const struct response *r, const struct want *w, struct
 		return refuse(j, FAIL_BAD_DATA, "%s", r->why.text);
 	switch (r->status) {
 	case 200:
-	case 203: /* by way of a proxy that changes headers; the bytes are checked as ever (RFC 9110, 15.3.4) */
+	case 203: /* from a proxy that changes headers; the bytes are checked as always (RFC 9110, 15.3.4) */
 		return judge_whole(r, w, j);
 	case 206:
 		return judge_part(r, w, j);

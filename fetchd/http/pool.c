@@ -17,11 +17,11 @@ struct pool {
 	pool_ended *ended;
 	struct loop_timer timer; /* curl's */
 	unsigned running;        /* requests */
-	bool acting;             /* libcurl is at work further up the stack */
+	bool acting;             /* libcurl is running further up the stack */
 	bool retired;
 };
 
-/* What curl watches for us: one for each of its sockets. */
+/* A socket of curl that we watch. */
 struct watch {
 	struct loop_io io;
 	curl_socket_t socket;
@@ -66,7 +66,7 @@ static bool act(struct pool *p, curl_socket_t socket, int what)
 
 static void on_io(void *self, unsigned events)
 {
-	const struct watch *w = self; /* curl may take it away in the call */
+	const struct watch *w = self; /* curl may remove it during the call */
 	(void)act(w->pool, w->socket,
 		  (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0));
 }
@@ -112,7 +112,7 @@ static void on_timer(void *self)
 	long timeout_ms = -1;
 	if (!act(p, CURL_SOCKET_TIMEOUT, 0))
 		return;
-	/* A timer that was a hair early leaves curl's time as it was, and curl tells only changes. */
+	/* If the timer fired slightly early, curl's deadline is unchanged, and curl reports only changes. */
 	if (!loop_timer_is_set(&p->timer) && curl_multi_timeout(p->multi, &timeout_ms) == CURLM_OK)
 		(void)set_timer(p->multi, timeout_ms, p);
 }

@@ -13,7 +13,7 @@
 #include "fetchd/http/address.h"
 #include "fetchd/http/guard.h"
 
-#define ENTRY_MAX    255 /* bytes: no name of a host is longer */
+#define ENTRY_MAX    255 /* bytes: no host name is longer */
 #define NOT_LOOPBACK "<-loopback>"
 
 /* The first variable that is set and not empty. */
@@ -58,7 +58,7 @@ static bool is_below(const char *domain, const char *host)
 	return len == domain_len || host[len - domain_len - 1] == '.';
 }
 
-/* Take ":port" off. False: there is another than this one. An IPv6 address without brackets has no port. */
+/* Remove ":port". False: it is a different port. An IPv6 address without brackets has no port. */
 static bool take_port(char *entry, uint16_t port)
 {
 	uint64_t number;
@@ -111,6 +111,6 @@ const char *proxy_of(const struct origin *to)
 	const char *list = first_of(exceptions);
 	if (proxy_is_excepted(list ? list : "", to))
 		return NULL;
-	/* Its client chooses what a CGI finds in HTTP_PROXY. */
+	/* In a CGI script, the client controls HTTP_PROXY. */
 	return first_of(to->tls ? tls : getenv("REQUEST_METHOD") ? plain_in_cgi : plain);
 }

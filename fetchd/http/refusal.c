@@ -7,7 +7,7 @@
 /* OCI */
 #include "common/oci/json.h"
 
-/* The first of these members that is a text and not empty. */
+/* The first of these members that is a non-empty string. */
 static const char *text_of(const struct json_t *object, const char *const *keys)
 {
 	for (; *keys; keys++) {
@@ -25,7 +25,7 @@ static void append(struct reason *why, const char *text)
 		reason_set(why, "%s: %s", why->text, line);
 }
 
-/* Go's and nginx's servers answer so to a request without TLS. */
+/* Answers of Go's and nginx's servers to a request without TLS. */
 static bool wants_tls(struct span body)
 {
 	static const char *const words[] = {"HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port"};

@@ -12,7 +12,7 @@
 /* Own */
 #include "fetchd/http/syntax.h"
 
-/* A Last-Modified is a strong validator when it lies at least this long before Date (RFC 9110, 8.8.2.2). */
+/* A Last-Modified is a strong validator if it is at least this much older than Date (RFC 9110, 8.8.2.2). */
 #define STRONG_DATE_AGE_S 60
 #define DATE_TEXT_MAX     40
 
@@ -24,7 +24,7 @@ static void broken(struct response *r, const char *why)
 	reason_set(&r->why, "%s", why);
 }
 
-/* Take the part before the first `separator` off `rest`; all of it where there is none. */
+/* Take the part before the first `separator` off `rest`; all of it if there is none. */
 static struct span cut(struct span *rest, char separator)
 {
 	const uint8_t *at = rest->len > 0 ? memchr(rest->data, separator, rest->len) : NULL;
@@ -93,7 +93,7 @@ static bool keep(struct span value, char *out, size_t room)
 	return true;
 }
 
-/* Also a list of the same number, which proxies make of two fields (RFC 9110, 8.6). */
+/* Also accepts a list of equal numbers, into which proxies merge two fields (RFC 9110, 8.6). */
 static void take_length(struct response *r, struct span value)
 {
 	uint64_t length;
@@ -159,7 +159,7 @@ static void take_etag(struct response *r, struct span value)
 
 static void take_last_modified(struct response *r, struct span value)
 {
-	/* Files whose time was stripped have the epoch: it is the same for each version of them. */
+	/* Files with stripped timestamps have the epoch, the same for every version. */
 	if (!parse_date(value, &r->last_modified_s) || r->last_modified_s == 0 ||
 	    !keep(value, r->last_modified, sizeof(r->last_modified)))
 		r->last_modified[0] = '\0';
@@ -186,7 +186,7 @@ static void take_type(struct response *r, struct span value)
 		r->media_type[0] = '\0';
 }
 
-/* Bytes beyond ASCII are escaped (RFC 3986, 2.5), as browsers and curl do. */
+/* Non-ASCII bytes are escaped (RFC 3986, 2.5), as in browsers and curl. */
 static bool keep_location(struct span value, char *out, size_t room)
 {
 	size_t at = 0;
@@ -229,7 +229,7 @@ static void take_retry_after(struct response *r, struct span value)
 	r->retry_after_ms = seconds < RETRY_AFTER_CLAMP_MS / 1000 ? seconds * 1000 : RETRY_AFTER_CLAMP_MS;
 }
 
-/* A challenge that is not understood counts as an unsupported scheme, which is reported when it is used. */
+/* A malformed challenge counts as an unsupported scheme, which is reported when it is used. */
 static void take_authenticate(struct response *r, struct span value)
 {
 	(void)challenge_add(&r->challenge, value);

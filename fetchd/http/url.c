@@ -9,7 +9,7 @@
 /* Base */
 #include "common/base/opt.h"
 
-/* One part of a parsed URL as text of ours. False: it is not there, or does not fit. */
+/* Copy one part of a parsed URL. False: it is missing, or does not fit. */
 static bool get_part(CURLU *u, CURLUPart part, unsigned flags, char *out, size_t room)
 {
 	char *text = NULL;

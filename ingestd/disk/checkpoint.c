@@ -107,7 +107,7 @@ static bool slot_load(const uint8_t *file, size_t len, unsigned index, const str
 	       ret_checkpoint->durable == (index != SLOT_LIVE);
 }
 
-/* The live slot counts on the boot that wrote it only, for the same file, and not past the file's end. */
+/* The live slot counts only on the boot that wrote it, for the same file, and not past the file's end. */
 static bool live_counts(const struct checkpoint *live, const struct data_facts *now)
 {
 	return memcmp(live->boot_id, now->boot_id, BOOT_ID_SIZE) == 0 && live->inode == now->inode &&

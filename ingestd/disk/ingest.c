@@ -82,7 +82,7 @@ int ingest_claim_records(const struct ingest *in)
 	return r < 0 ? r : claim(in->record_fd, in->record_len, RECORDS_CLAIM);
 }
 
-/* No slot may outlive the bytes that it vouches for, so the slots go first. */
+/* No slot may outlive the bytes that it vouches for, so the slots are removed first. */
 static int drop_bytes(struct ingest *in)
 {
 	if (FAILPOINT(NAME, "slots.drop", fs_ftruncate(in->checkpoint_fd, 0)) < 0 ||
@@ -112,7 +112,7 @@ int ingest_open_data(struct ingest *in, int flags)
 	return r;
 }
 
-/* commitd had its data, and the blob is missing or not wanted. It may have put the data back. */
+/* commitd had its data, and the blob is missing or unwanted. It may have put the data back. */
 static int begin_again(struct ingest *in)
 {
 	int r = ingest_open_data(in, O_CREAT);
@@ -142,7 +142,7 @@ int ingest_truncate(struct ingest *in)
 	return ingest_note(in);
 }
 
-/* Hash what lies between the slot and the end of the file. */
+/* Hash the bytes between the slot and the end of the file. */
 static int rehash_tail(struct ingest *in, uint64_t end)
 {
 	uint8_t bytes[64u << 10];
@@ -237,7 +237,7 @@ static int reopen(struct ingest *in, const char *name, int flags, int *fd)
 	return file_open_at(in->dir_fd, name, O_RDWR | O_CREAT | flags, 0644, fd, NULL);
 }
 
-/* Replace the file by one with the present record alone. Rare, and so allowed to sync. */
+/* Replace the file with one that has only the current record. Rare, and so allowed to sync. */
 static int note_afresh(struct ingest *in)
 {
 	AUTO_BUF text = BUF_INIT;
@@ -252,8 +252,8 @@ static int note_afresh(struct ingest *in)
 }
 
 /*
- * All three descriptors: we do not know whose sync failed, and on that one the next sync would succeed and prove
- * nothing. The record is short enough to be written again; if there is no space even for that, it stays unchanged.
+ * Replaces all three descriptors: we do not know which sync failed, and on that descriptor the next sync would succeed and
+ * prove nothing. The record is short enough to be written again; if there is no space even for that, it stays unchanged.
  */
 int ingest_roll_back(struct ingest *in)
 {
@@ -280,7 +280,7 @@ int ingest_note(struct ingest *in)
 		in->record_len += text.len;
 	else if (written > 0 &&
 		 FAILPOINT(NAME, "record.untear", fs_ftruncate(in->record_fd, (off_t)in->record_len)) < 0)
-		return -errno; /* a torn record behind the good ones is skipped when it is read */
+		return -errno; /* a torn record after the good ones is skipped by the reader */
 	return r;
 }
 

@@ -74,7 +74,7 @@ static void record_begin(struct record *t, struct span ref)
 	t->has_expected = digest_parse(ref, &t->expected, NULL) == 0;
 }
 
-/* A record that is missing, torn or of another ref is begun anew: the bytes may still be good. */
+/* A record that is missing, torn or of another ref is started again: the bytes may still be good. */
 static int open_record(struct ingest *in, struct span ref, struct reason *why)
 {
 	size_t whole = 0;
@@ -89,7 +89,7 @@ static int open_record(struct ingest *in, struct span ref, struct reason *why)
 	r = FAILPOINT(
 	    NAME, "record.make",
 	    file_open_at(in->dir_fd, INGEST_TRANSFER, O_RDWR | O_CREAT | O_APPEND, mode, &in->record_fd, &st));
-	/* An earlier version let everybody read it. If that cannot be changed, it stays as it is. */
+	/* An earlier version let everybody read it. If the mode cannot be changed, it stays as it is. */
 	if (r == 0 && (st.st_mode & 07777 & ~mode))
 		(void)fs_fchmod(in->record_fd, mode);
 	if (r == 0 && FAILPOINT(NAME, "record.cut", fs_ftruncate(in->record_fd, (off_t)whole)) < 0)
@@ -100,7 +100,7 @@ static int open_record(struct ingest *in, struct span ref, struct reason *why)
 	return 0;
 }
 
-/* An ingest that has a record can do without. */
+/* For an ingest that has a record, failure does not matter. */
 static int claim_records(const struct ingest *in)
 {
 	int r = ingest_claim_records(in);
@@ -108,9 +108,9 @@ static int claim_records(const struct ingest *in)
 }
 
 /*
- * Whether commitd has given the data its name already, although the record may not say `sealed`: after a power cut the
- * name may be on disk although the record that was written before it is not. The data is gone then, or, on btrfs, is a
- * second link of the blob. `ret_size`: of the blob.
+ * Whether commitd has named the data already, although the record may not say `sealed`: after a power cut the name may be
+ * on disk although the record, which was written before it, is not. Then the data is gone or, on btrfs, is a second link of
+ * the blob. `ret_size`: of the blob.
  */
 static bool is_named(const struct ingest *in, const struct record *record, uint64_t *ret_size)
 {
@@ -138,8 +138,8 @@ static void take_for_sealed(struct ingest *in, uint64_t size)
 }
 
 /*
- * The data has a second name, of a foreign file or of a blob whose digest we do not know: nothing is written to it, our
- * name is unlinked, and the ingest begins anew.
+ * The data has a second name, of a foreign file or of a blob whose digest we do not know: write nothing to it, unlink our
+ * name, and start the ingest again.
  */
 static int drop_linked(struct ingest *in)
 {
@@ -165,7 +165,7 @@ static int open_data(struct ingest *in, struct reason *why)
 		r = drop_linked(in);
 	if (r == -ENOENT && !in->record.has_sealed)
 		r = FAILPOINT(NAME, "data.make", ingest_open_data(in, O_CREAT));
-	/* With a second link its move is under way, on a file system where commitd has to link and unlink. */
+	/* With a second link, commitd is moving it, on a file system where it has to link and unlink. */
 	if ((r == -ENOENT || r == -EINVAL) && in->record.has_sealed) {
 		in->is_moved = true;
 		in->offset = in->record.size;
@@ -196,8 +196,8 @@ static int ingest_fill(struct ingest *in, struct span ref, enum ingest_make make
 }
 
 /*
- * There was no space to create all of it. Remove what was created: it holds nothing and takes space from others.
- * Without the lock it is not ours to empty, and a directory that is not empty stays.
+ * There was no space to create all of it. Remove what was created: it has no bytes and takes space from others. Without the
+ * lock we may not empty the directory, and if it is not empty it stays.
  */
 static void undo_make(const struct ingest *in)
 {
@@ -291,7 +291,7 @@ static int peek_data(const struct ingest *in, uint64_t *ret_offset)
 	return 0;
 }
 
-/* Without data or slots an ingest begins at 0, unless its data has moved to blobs/. */
+/* Without data or slots an ingest starts at 0, unless its data has moved to blobs/. */
 static uint64_t peek_record(const struct ingest *in)
 {
 	struct record record;

@@ -35,7 +35,7 @@ void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in)
 	    .offset = in->offset,
 	    .size = in->record.size,
 	};
-	/* The ingest may replace the file of its record meanwhile, and that is durable at once. */
+	/* The ingest may replace the file of its record meanwhile; that is durable by itself. */
 	if (job->anchor)
 		job->record_fd = fcntl(in->record_fd, F_DUPFD_CLOEXEC, 0);
 	job->slot_at = checkpoint_durable_at(in->durable_turn + 1);
@@ -45,7 +45,7 @@ void sync_prepare(struct sync_job *job, enum sync_kind kind, struct ingest *in)
 	checkpoint_encode(&c, job->slot);
 }
 
-/* The names and the record must be there after a power cut before a slot that relies on them counts. */
+/* Names and record must be durable before a slot that relies on them counts. */
 static int anchor(const struct sync_job *job)
 {
 	const struct ingest *in = job->in;
@@ -61,8 +61,8 @@ static int anchor(const struct sync_job *job)
 }
 
 /*
- * The order is the promise: a durable slot vouches for bytes, so the bytes reach the disk before the slot is written,
- * and bytes that come in meanwhile lie past the snapshot's offset and are not vouched for.
+ * The order matters: a durable slot vouches for bytes, so the bytes reach the disk before the slot is written; bytes that
+ * arrive meanwhile are beyond the snapshot's offset, and the slot does not vouch for them.
  */
 static int run_checkpoint(struct sync_job *job)
 {

@@ -159,7 +159,7 @@ struct images_out {
 	struct layout *layout;
 	struct table *table; /* or */
 	struct json_t *array;
-	bool quiet; /* the table has names alone */
+	bool quiet; /* the table has only names */
 };
 
 static int image_to_json(const struct images_out *out, const char *name, const struct descriptor *d,

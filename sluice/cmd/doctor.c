@@ -36,7 +36,7 @@ static int run(const struct call *call)
 	}
 	counts_gather(ctx->places.runtime, &counts);
 	doctor_check_runtime(ctx, dir_fd, &f);
-	if (!denied) /* which nobody outside could tell */
+	if (!denied) /* without access, we cannot know */
 		doctor_check_stages(ctx, services, &counts, &f);
 	doctor_check_store(ctx, counts_any_up(&counts), &f);
 	doctor_check_programs(&f);

@@ -42,7 +42,7 @@
 #define INDEX_WARN  (NAMES_INDEX_MAX / 4 * 3)
 #define OUTPUT_MAX  1024
 
-/* Usually because the user is not in its group. */
+/* The usual cause: the user is not in its group. */
 static void report_no_entry(struct findings *f, const char *check, const char *path, int error)
 {
 	struct stat st;
@@ -120,7 +120,7 @@ void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings
 			       "'%s/%s' was left behind by a killed stage", path, left.text);
 }
 
-/* The list of names: readable, and with room for more. */
+/* Whether index.json is readable and has room for more names. */
 static void check_names(struct layout *l, struct findings *f)
 {
 	struct names *n = NULL;
@@ -172,7 +172,7 @@ static void check_layout(const struct context *ctx, bool served, struct findings
 	layout_free(l);
 }
 
-/* Of the store, or of the nearest directory above it that exists. */
+/* The space at the store, or at the nearest existing directory above it. */
 static int space_at(const char *path, struct statvfs *ret_st)
 {
 	AUTO_FREE char *at = strdup(path);
@@ -221,8 +221,8 @@ void doctor_check_store(const struct context *ctx, bool served, struct findings 
 }
 
 /*
- * Run a program of ours to its end; `ret_text` is the first line that it prints, on either stream. Its exit code, or
- * -errno.
+ * Run one of our programs to its end; `ret_text` is the first line that it prints, on either stream. Returns its exit code,
+ * or -errno.
  */
 static int run_program(const char *name, const char *const *args, struct reason *ret_text)
 {
@@ -280,7 +280,7 @@ void doctor_check_programs(struct findings *f)
 		finding_report(f, FINDING_OK, "programs", NULL, "all have version " SLUICE_VERSION);
 }
 
-/* Let fetchd read it, as it will. */
+/* Let fetchd read it, as when it starts. */
 void doctor_check_config(const struct context *ctx, bool services, struct findings *f)
 {
 	char found[PATH_MAX];

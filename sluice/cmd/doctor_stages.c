@@ -16,7 +16,7 @@
 /* Wire */
 #include "common/wire/ctl_client.h"
 
-#define CLOCKS_APART_S 5u /* two readings of one clock, with a question in between on a busy machine */
+#define CLOCKS_APART_S 5u /* allowed between two readings of one clock, with a request in between on a busy machine */
 
 /* What these checks work on. */
 struct check {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * events: what the stages publish, a JSON object a line. Events are hints: a slow reader misses some. So the stream
- * says when a stage goes down or comes up, which is when to look at `status` again.
+ * events: what the stages publish, one JSON object per line. Events are hints: a slow reader misses some. So the stream
+ * says when a stage goes down or comes up, which is when to check `status` again.
  */
 
 /* System */
@@ -31,7 +31,7 @@
 #define FEEDS         2
 #define LOOK_MS       100   /* how often to look for a stage that is down */
 #define ANSWER_MS     1000u /* for a stage to identify itself */
-#define EVENTS_A_TURN 256u  /* in one turn; then the output and the other stage have theirs */
+#define EVENTS_A_TURN 256u  /* in one turn, before the output and the other stage get theirs */
 
 /* A stage, and the connection for its events. */
 struct feed {
@@ -55,7 +55,7 @@ static void say(struct stream *st, const struct json_t *event)
 		st->out.len = len;
 }
 
-/* The beginning of every event. The caller owns it; NULL when memory is out. */
+/* An event with the common keys. The caller owns it; NULL: out of memory. */
 static struct json_t *event_new(const char *type)
 {
 	char now[DATE_TEXT_SIZE];
@@ -107,7 +107,7 @@ static void say_image(struct stream *st, const struct message *m)
 	say(st, event);
 }
 
-/* It is gone, or we were too slow: either way events may have been missed. */
+/* The stage is gone, or we were too slow: either way, events may have been missed. */
 static void go_down(struct stream *st, struct feed *s)
 {
 	ctl_disconnect(s->ctl);
@@ -151,7 +151,7 @@ static void take_events(struct stream *st, struct feed *s)
 		go_down(st, s);
 }
 
-/* Whole or not at all until Ctrl-C or the end of the reader. 0, or -errno. */
+/* Write complete lines, until Ctrl-C or the end of the reader. 0 or -errno. */
 static int put(struct stream *st)
 {
 	const char *at = st->out.data;
@@ -216,7 +216,7 @@ static int reach(const struct context *ctx, enum stage_id stage)
 	return r;
 }
 
-/* Stages that are down will come. Without access to them we would wait for ever, so that is an error. */
+/* Stages that are down may come up later. Without access to them we would wait for ever, so that is an error. */
 static int check_reach(const struct context *ctx)
 {
 	int r = reach(ctx, STAGE_INGESTD);

@@ -29,7 +29,7 @@ void finding_report(struct findings *f, enum finding found, const char *check, c
 		    ...)
 {
 	char raw[REASON_MAX];
-	struct reason text; /* names from the disk are made harmless */
+	struct reason text; /* makes names from the disk harmless */
 	va_list args;
 
 	va_start(args, format);

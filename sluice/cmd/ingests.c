@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * abort and reset: ingestd does it.
+ * abort and reset: requests to ingestd.
  */
 
 /* System */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * metrics: what the stages have counted, in Prometheus' text format, version 0.0.4. A stage that is down has no
- * numbers, not zeros, and sluice_up says so.
+ * metrics: the counters of the stages in Prometheus' text format 0.0.4. A stage that is down has no counters instead of
+ * zeros, and sluice_up says so.
  */
 
 /* System */
@@ -78,7 +78,7 @@ static bool is_up(const struct counts *f, enum counter c)
 	return f->stages[counts_stage_of(c)].up;
 }
 
-/* All samples of a family stand together, of all stages. */
+/* Print all samples of a family together, for all stages. */
 static void print_family(const struct counts *f, enum counter first)
 {
 	const struct counter_row *row = &counter_rows[first];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tag and rm: the names of images, which commitd alone writes.
+ * tag and rm: the names of images, which only commitd writes.
  */
 
 /* System */
@@ -41,7 +41,7 @@ static int resolve(const struct context *ctx, const char *text, bool digests, ch
 	return r == -EINVAL || r == -EFBIG ? EX_DATAERR : r < 0 ? exit_code_of(r) : 0;
 }
 
-/* Have commitd do it, starting stages of our own if none serve. */
+/* Send the request to commitd, and start our own stages if none serve. */
 static int demand_ok(const struct context *ctx, const struct message *request, struct reason *why)
 {
 	struct job j;

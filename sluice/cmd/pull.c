@@ -29,7 +29,7 @@
 
 enum role {
 	ROLE_CONTENT,
-	ROLE_MANIFEST, /* parsed when it is stored, and what it names is wanted, too */
+	ROLE_MANIFEST, /* parsed when it is stored; its entries are wanted too */
 };
 
 struct pull {
@@ -41,8 +41,8 @@ struct pull {
 	bool platform_given;
 	struct platform want; /* else this one */
 	bool chosen;
-	struct descriptor image;                             /* what will get the name, once it is chosen */
-	char platforms[PLATFORMS_SHOWN][PLATFORM_TEXT_SIZE]; /* the available platforms, when none matches; each once */
+	struct descriptor image;                             /* the content that will get the name, once it is chosen */
+	char platforms[PLATFORMS_SHOWN][PLATFORM_TEXT_SIZE]; /* the available platforms, if none matches; each once */
 	unsigned platforms_len;
 	bool more_platforms;
 };
@@ -118,7 +118,7 @@ static int want_content(struct pull *p, const struct manifest *m, struct reason 
 	return r;
 }
 
-/* An entry of an index. One that is neither manifest nor index is stored as it is. */
+/* Want an entry of an index. One that is neither manifest nor index is stored as it is. */
 static int want_manifest(struct pull *p, const struct manifest *index, const struct descriptor *entry, unsigned depth,
 			 struct reason *why)
 {
@@ -143,7 +143,7 @@ static void note_platform(struct pull *p, const struct descriptor *entry)
 		p->more_platforms = true;
 }
 
-/* The manifest for one platform; where an index has none, it may be in an index within. */
+/* Want the manifest for one platform; if an index has none, it may be in a nested index. */
 static int want_platform(struct pull *p, const struct manifest *index, unsigned depth, struct reason *why)
 {
 	const struct descriptor *best = manifest_pick(index, &p->want);
@@ -170,7 +170,7 @@ static int want_all(struct pull *p, const struct manifest *index, unsigned depth
 	return r;
 }
 
-/* Want what a manifest or an index names. The first that may get the name of the image does. */
+/* Want the entries of a manifest or an index. The first one that may get the image's name gets it. */
 static int take_manifest(struct pull *p, const struct descriptor *d, unsigned depth, const struct manifest *m,
 			 struct reason *why)
 {
@@ -184,7 +184,7 @@ static int take_manifest(struct pull *p, const struct descriptor *d, unsigned de
 	return p->all ? want_all(p, m, depth + 1, why) : want_platform(p, m, depth + 1, why);
 }
 
-/* If it is a manifest, more is wanted. An unusable one does not stop the others. */
+/* If it is a manifest, its entries are wanted too. An unusable one does not stop the others. */
 static int on_stored(void *self, struct wait *w, size_t number, struct reason *why)
 {
 	struct pull *p = self;
@@ -212,7 +212,7 @@ static int on_stored(void *self, struct wait *w, size_t number, struct reason *w
 	return 0;
 }
 
-/* The manifest or index that the reference names: by its digest, or by its tag, whose digest is yet to be learned. */
+/* Want the manifest or index of the reference: by digest, or by tag, whose digest is not known yet. */
 static int want_top(struct pull *p, struct reason *why)
 {
 	AUTO_BUF source = BUF_INIT;
@@ -235,7 +235,7 @@ static int want_top(struct pull *p, struct reason *why)
 	return r < 0 ? EX_OSERR : 0;
 }
 
-/* A lone manifest does not say its platform; its config does. */
+/* The platform of a manifest without an index is in its config. */
 static int complete_platform(struct pull *p, struct reason *why)
 {
 	struct manifest m;

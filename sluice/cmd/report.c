@@ -25,7 +25,7 @@ void report_json(const struct json_t *value)
 		(void)printf("%s\n", text.data);
 }
 
-/* From failures that pass with time to those that only other input avoids. */
+/* From failures that time cures to those that only other input avoids. */
 static const enum fail_class by_weight[] = {
     FAIL_NONE, FAIL_AGAIN,  FAIL_MISSING,   FAIL_CHANGED, FAIL_UNAVAILABLE, FAIL_SPACE,
     FAIL_IO,   FAIL_DENIED, FAIL_NOT_FOUND, FAIL_USAGE,   FAIL_BAD_DATA,
@@ -78,7 +78,7 @@ int report_failures(const struct wait *w, struct reason *why)
 	return fail_exit_code(worst);
 }
 
-/* One line for each blob, where the last line cannot hold them. */
+/* One line for each blob, if the last line cannot hold them all. */
 static void log_failures(const struct wait *w)
 {
 	size_t shown = 0;
@@ -93,7 +93,7 @@ static void log_failures(const struct wait *w)
 	}
 }
 
-/* Blobs that ingestd is working on count: some of their bytes may be there. */
+/* Blobs that ingestd is working on count: some of their bytes may have arrived. */
 static bool anything_arrived(const struct wait *w)
 {
 	for (size_t i = 0; i < wait_len(w); i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stats: what the stages have counted, for people. Every line fits 80 columns.
+ * stats: the counters of the stages, for people. Every line fits 80 columns.
  */
 
 /* System */
@@ -30,10 +30,10 @@
 #define PHRASE_ROOM  64
 #define NAME_ROOM    128
 
-/* How a number is written. */
+/* How to write a number. */
 enum unit {
 	UNIT_COUNT,
-	UNIT_COUNT_IF_ANY, /* left out where it is 0 */
+	UNIT_COUNT_IF_ANY, /* left out if it is 0 */
 	UNIT_BYTES,
 	UNIT_BYTES_PER_S,
 };
@@ -44,7 +44,7 @@ struct phrase {
 	const char *words;
 };
 
-/* A line: its subject, then phrases with commas between them, over as many lines as it takes. */
+/* A subject, followed by phrases separated by commas, on as many lines as necessary. */
 struct subject {
 	const char *head;
 	const struct phrase *phrases; /* or, without any, */
@@ -284,7 +284,7 @@ static struct json_t *stage_json(const struct counts *f, enum stage_id i)
 	return object;
 }
 
-/* The names of the metrics, labels and all, so that there is one set of names to learn; of a timer its count. */
+/* Uses the names of the metrics, with labels, so that there is one set of names to learn; for a timer, its count. */
 static void set_count(const struct counts *f, enum counter c, struct json_t *counts)
 {
 	const struct counter_row *row = &counter_rows[c];

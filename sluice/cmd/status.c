@@ -37,7 +37,7 @@ static const struct opt options[] = {
     {.name = NULL},
 };
 
-/* Ask for one, which must exist, or with NEXT for the one after `ref`, which need not. */
+/* Request one, which must exist, or with NEXT the one after `ref`, which need not. */
 static int ask(struct client *c, enum message_type type, struct span ref, struct status_list *list, bool *ret_end,
 	       struct reason *why)
 {
@@ -184,7 +184,7 @@ struct view {
 	bool draws; /* in place, on a terminal */
 	struct screen screen;
 	bool written;
-	struct buf text; /* elsewhere: what was written last */
+	struct buf text; /* otherwise: what was written last */
 };
 
 static int draw(struct view *v, const struct status_list *list)
@@ -197,7 +197,7 @@ static int draw(struct view *v, const struct status_list *list)
 	return r < 0 ? r : screen_draw(&v->screen, buf_span(&text));
 }
 
-/* Write all of it, unless nothing has changed. */
+/* Write everything, unless nothing has changed. */
 static int write_out(struct view *v, const struct context *ctx, const struct status_list *list)
 {
 	AUTO_BUF text = BUF_INIT;
@@ -240,7 +240,7 @@ static int watch(struct view *v, const struct context *ctx, int argc, char **arg
 		if (code == 0 && !interrupt_seen())
 			clock_pause(WATCH_EVERY_MS);
 	}
-	return code == EXIT_INTERRUPTED ? 0 : code; /* the way to end it */
+	return code == EXIT_INTERRUPTED ? 0 : code; /* Ctrl-C is the way to end it */
 }
 
 static int run(const struct call *call)

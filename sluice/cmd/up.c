@@ -64,7 +64,7 @@ static int take_up_lock(const struct settings *s, int dir_fd, int *ret_fd)
 	return exit_code_of(r);
 }
 
-/* From here on our log and the stages' logs go to the file. */
+/* From now on, our log and the stages' logs go to the file. */
 static int open_log(const struct context *ctx, int dir_fd)
 {
 	AUTO_FD fd =

@@ -47,7 +47,7 @@ enum blob_heard blob_heard_of(const struct message *answer, bool look)
 	return BLOB_HEARD_IN_HAND;
 }
 
-/* After a COMMITTED that is not stored, or a name that vanished, wait for what is under way; otherwise do not wait. */
+/* After COMMITTED without stored content, or a blob that vanished, give it time; otherwise do not wait. */
 static bool is_to_wait(const struct blob *b, enum blob_heard heard, bool was_requested)
 {
 	return was_requested || heard == BLOB_HEARD_COMMITTED ||

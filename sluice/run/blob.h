@@ -93,7 +93,7 @@ struct blob {
 	enum fail_class fail_class;
 	char *why;         /* owned; NULL unless FAILED */
 	bool arrived;      /* some of its bytes are kept, whether it is complete or not */
-	unsigned requests; /* how often ingestd was asked for it */
+	unsigned requests; /* how often it was requested from ingestd */
 	uint64_t due_ms;   /* see above; monotonic, as is the next */
 	uint64_t heard_ms; /* when there was last news about it */
 	size_t bar;        /* its number in the progress display */

@@ -23,14 +23,14 @@
 #include "sluice/run/interrupt.h"
 
 /*
- * How long to wait for an answer before asking again, over a new connection: long enough for a busy stage, since a
+ * How long to wait for an answer before repeating the request, on a new connection: long enough for a busy stage, because a
  * repeated GET restarts a transfer that has failed in between.
  */
 #define ASK_MIN_MS    1000u
 #define ASK_MAX_MS    1600u
 #define NOTE_AFTER_MS 1500u
 
-/* How often to look for a stage that is down; soon at first, since it is about to start. */
+/* How often to check for a stage that is down; often at first, because it is about to start. */
 #define LOOK_MIN_MS 20u
 #define LOOK_MAX_MS 200u
 
@@ -49,18 +49,18 @@ struct client {
 	struct client_options options;
 	struct ctl_client *ctl[STAGE_COMMITD + 1]; /* NULL: not connected */
 	struct ctl_client *events;
-	bool missed;          /* events, perhaps, since somebody was told */
+	bool missed;          /* events may have been missed since client_missed() was called */
 	uint64_t incarnation; /* ingestd's */
-	char **refs;          /* owned: the refs whose events we want */
+	char **refs;          /* owned: the refs that we follow */
 	size_t refs_len, refs_room;
 	struct event_queue kept;
 	size_t kept_len;
-	struct event *told; /* the last one of them, which the caller looks into */
+	struct event *told; /* the last event, to which the caller's views refer */
 };
 
 /*
- * The PONG's store must be ours. Compared by device and inode: two paths may be one directory, and a path may have been
- * replaced.
+ * The store in the PONG must be ours. Compared by device and inode, because two paths may be one directory, and a path may
+ * have been replaced.
  */
 static int check_store(const struct client *c, enum stage_id stage, const struct message *pong, struct reason *why)
 {
@@ -80,8 +80,8 @@ static void disconnect(struct client *c, enum stage_id stage)
 }
 
 /*
- * Connect, and check the stage's identity. 0; -errno: not now; an exit code with a reason: never. `ret_incarnation` may
- * be NULL.
+ * Connect and check the stage's identity. 0; -errno: try again; an exit code with a reason: never. `ret_incarnation` may be
+ * NULL.
  */
 static int connect_to(struct client *c, enum stage_id stage, unsigned wait_ms, uint64_t *ret_incarnation,
 		      struct reason *why)
@@ -105,7 +105,7 @@ static int connect_to(struct client *c, enum stage_id stage, unsigned wait_ms, u
 	return code;
 }
 
-/* ── events: hints, so whatever fails here is retried with the next subscription ── */
+/* ── events: only hints, so failures are retried with the next subscription ── */
 
 static bool follows(const struct client *c, struct span ref)
 {
@@ -149,7 +149,7 @@ static int read_one(struct client *c, unsigned wait_ms, bool *ret_ok)
 	return m.type == MSG_OK || m.type == MSG_RECORD ? 0 : -EPIPE;
 }
 
-/* When it has been answered, no event is missed any more. */
+/* Once it is answered, no more events are missed. */
 static void subscribe(struct client *c, struct span ref)
 {
 	const struct message m = {.type = MSG_SUBSCRIBE, .ref = ref};
@@ -204,7 +204,7 @@ static void client_follow(struct client *c, struct span ref)
 
 /* ── asking until there is an answer ── */
 
-/* The patience left with a stage. */
+/* How much longer to try. */
 struct patience {
 	uint64_t begin_ms;
 	unsigned look_ms, ask_ms;
@@ -219,7 +219,7 @@ static void note_wait(struct client *c, enum stage_id stage, struct patience *p,
 	p->noted = true;
 }
 
-/* Something failed with `r`. 0: worth another try, and the time for it has come. Else an exit code with a reason. */
+/* Something failed with `r`. 0: try again, now. Else an exit code with a reason. */
 static int try_again(struct client *c, enum stage_id stage, struct patience *p, int r, struct reason *why)
 {
 	uint64_t silent_ms = clock_mono_ms() - p->begin_ms;
@@ -306,7 +306,7 @@ int client_check_incarnation(struct client *c, bool *ret_changed, struct reason 
 
 	if (code != 0)
 		return code;
-	connect_events(c); /* so that what happens from here on is heard */
+	connect_events(c); /* so that no later event is missed */
 	*ret_changed = incarnation != c->incarnation;
 	c->incarnation = incarnation;
 	return 0;
@@ -361,7 +361,7 @@ void client_close(struct client *c)
 	free(c);
 }
 
-/* One that was kept. False: none is. */
+/* Return an event that was kept. False: there is none. */
 static bool take_kept(struct client *c, struct message *ret_event)
 {
 	free(c->told);

@@ -18,7 +18,7 @@ static void on_signal(int number)
 
 void interrupt_catch(void)
 {
-	/* SA_RESETHAND: the second signal has its default action. No SA_RESTART: blocking calls must return. */
+	/* SA_RESETHAND: the second signal takes its default action. No SA_RESTART: blocking calls must return. */
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
 
 	(void)sigemptyset(&action.sa_mask);

@@ -13,7 +13,7 @@
 #include "sluice/run/interrupt.h"
 
 #define LEAVE_WAIT_MS       12000u /* for stages that write their last checkpoint */
-#define INTERRUPTED_WAIT_MS 2000u  /* the user wants the prompt back; the supervisor goes on without us */
+#define INTERRUPTED_WAIT_MS 2000u  /* the user wants the prompt back; the supervisor continues without us */
 
 static void note(void *self, const char *text)
 {

@@ -141,7 +141,7 @@ static int move_last_component(char *path, char **tail)
 	free(*tail);
 	*tail = joined;
 	if (!slash)
-		memcpy(path, ".", 2); /* the component had a character at least */
+		memcpy(path, ".", 2); /* the component had at least one character */
 	else if (slash == path)
 		path[1] = '\0';
 	else

@@ -12,7 +12,7 @@
 
 #define HASH_DIGITS 16
 
-/* How long it is without the hash that stands for a query. */
+/* Its length without the hash that replaces a query. */
 static size_t len_without_hash(const char *text)
 {
 	const char *hash = strrchr(text, '?');

@@ -28,9 +28,9 @@
 #include "common/wire/stage.h"
 
 #define ENTER_TRIES     100 /* tries, if the runtime directory keeps being removed */
-#define START_EVERY_MS  200 /* starts of a supervisor that dies at once */
-#define LOCKED_TRIES    50  /* for supervisors that found another one which then is gone */
-#define LEAVE_LOOK_MS   5   /* how often a leaving command looks whether the supervisor is gone */
+#define START_EVERY_MS  200 /* between starts of a supervisor that dies at once */
+#define LOCKED_TRIES    50  /* for supervisors that lose to another one which is then gone */
+#define LEAVE_LOOK_MS   5   /* how often a leaving command checks whether the supervisor is gone */
 #define LOG_MAX         (1u << 20)
 #define SUPERVISOR_ARGS 16
 
@@ -40,7 +40,7 @@ struct stages {
 	int users_fd;
 	bool remove;     /* remove the runtime directory at the end */
 	pid_t pid;       /* our supervisor, or 0 */
-	unsigned locked; /* how often ours found another one there */
+	unsigned locked; /* how often ours found another supervisor */
 	int failed;      /* the exit code of one of ours that could not start the stages, or 0 */
 	uint64_t next_start_ms;
 };
@@ -82,7 +82,7 @@ void stages_sweep(int dir_fd)
 	(void)FAILPOINT(NAME, "sweep.log", fs_unlinkat(dir_fd, STAGES_LOG, 0));
 }
 
-/* In the child, and so only with calls that are safe after a fork beside threads. Nothing of ours is inherited. */
+/* In the child: only calls that are safe after a fork in a threaded process. It inherits nothing of ours. */
 _Noreturn static void run_supervisor(char *const *argv, bool to_stderr)
 {
 	sigset_t none;
@@ -130,7 +130,7 @@ static int start(struct stages *s, struct reason *why)
 	return 0;
 }
 
-/* The runtime directory and the users lock in it. -EAGAIN: the directory was removed under us. */
+/* Open the runtime directory and take the users lock in it. -EAGAIN: the directory was removed under us. */
 static int become_user(struct stages *s, struct reason *why)
 {
 	bool made;
@@ -183,7 +183,7 @@ int stages_enter(const struct context *ctx, struct stages **ret_stages, struct r
 	return 0;
 }
 
-/* The last line in `text` that begins with `head`, cut off where it ends. NULL: there is none. */
+/* The last line in `text` that begins with `head`, terminated at its end. NULL: there is none. */
 static char *last_line(char *text, const char *head)
 {
 	char *found = NULL;

@@ -35,19 +35,19 @@
 
 #define STAGES             (STAGE_COMMITD - STAGE_FETCHD + 1)
 #define STAGE_ARGS         12
-#define USERS_GONE         1u     /* what the thread that waits for the users' lock says: it has it */
+#define USERS_GONE         1u     /* from the thread that waits for the users lock: it has the lock */
 #define USERS_UNKNOWN      2u     /* it cannot wait */
 #define STOP_WAIT_MS       10000u /* for a stage after SIGTERM, then SIGKILL */
-#define LOCKED_PATIENCE_MS 15000u /* for a daemon of a former supervisor to release its lock */
+#define LOCKED_PATIENCE_MS 15000u /* for a daemon of a previous supervisor to release its lock */
 
 struct stage {
 	const char *name;
-	char *path;                   /* owned; beside our own program, or NULL: by PATH */
+	char *path;                   /* owned; beside our own program, or NULL: look in PATH */
 	const char *args[STAGE_ARGS]; /* borrowed */
 	char *complaint;              /* owned; the child's message if exec fails */
 	pid_t pid;                    /* 0: not running */
 	bool was_up;                  /* its first start has succeeded */
-	uint64_t due_ms;              /* when to start it, if it does not run */
+	uint64_t due_ms;              /* when to start it, if it is not running */
 	struct respawn respawn;
 };
 
@@ -57,8 +57,8 @@ struct supervisor {
 	int dir_fd;
 	struct stage stages[STAGES];
 	int signal_fd;
-	int idle_fd; /* readable once the waiting thread says something; -1: never */
-	bool idle;   /* the users' lock is ours */
+	int idle_fd; /* readable once the waiting thread reports; -1: never */
+	bool idle;   /* we have the users lock */
 	bool stopping;
 	uint64_t kill_ms; /* when stopping: when to use SIGKILL */
 	uint64_t began_ms;
@@ -134,14 +134,14 @@ static void stage_release(struct stage *st)
 	free(st->complaint);
 }
 
-/* In the child: only calls that are safe after a fork beside threads. */
+/* In the child: only calls that are safe after a fork in a threaded process. */
 _Noreturn static void stage_become(const struct stage *st, pid_t supervisor)
 {
 	sigset_t none;
 	char *const *args = (char *const *)(void *)st->args;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != supervisor) /* it died before it could be noticed */
+	if (getppid() != supervisor) /* the supervisor died before PR_SET_PDEATHSIG took effect */
 		_exit(0);
 	(void)signal(SIGPIPE, SIG_DFL);
 	(void)signal(SIGXFSZ, SIG_DFL);
@@ -178,7 +178,7 @@ static void stage_start(struct stage *st)
 
 static void begin_stop(struct supervisor *sv, int code)
 {
-	/* The second signal: no more patience. */
+	/* At the second signal, kill at once. */
 	sv->kill_ms = sv->stopping ? clock_mono_ms() : clock_mono_ms() + STOP_WAIT_MS;
 	if (!sv->stopping)
 		sv->code = code;
@@ -203,7 +203,7 @@ static bool is_hopeless(const struct supervisor *sv, const struct stage *st, int
 {
 	if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
 		return false;
-	/* The lock of a daemon that is stopping becomes free; one that stays belongs to another supervisor's. */
+	/* The lock of a stopping daemon becomes free; a lock that stays belongs to another supervisor's daemon. */
 	if (WEXITSTATUS(status) == EX_TEMPFAIL)
 		return !st->was_up && clock_mono_ms() - sv->began_ms > LOCKED_PATIENCE_MS;
 	return !st->was_up;
@@ -300,7 +300,7 @@ static void take_signals(struct supervisor *sv)
 	reap(sv);
 }
 
-/* Whether the waiting thread has the users' lock, as it says. */
+/* Whether the waiting thread has reported that it has the users lock. */
 static bool is_alone(const struct supervisor *sv)
 {
 	uint64_t said = 0;
@@ -326,11 +326,11 @@ static void loop(struct supervisor *sv)
 	}
 }
 
-/* A thread of its own, since flock(2) waits and nothing else can tell when the last user leaves. */
+/* In a separate thread, because flock(2) blocks and nothing else tells when the last user leaves. */
 static void *wait_for_users(void *arg)
 {
 	const struct supervisor *sv = arg;
-	int users_fd; /* open until the process ends, and so is the lock held */
+	int users_fd; /* open until the process ends, so the lock is held until then */
 
 	int r = lock_wait_at(sv->dir_fd, STAGES_USERS, LOCK_EXCLUSIVE, "sluice up", &users_fd);
 	uint64_t says = r < 0 ? USERS_UNKNOWN : USERS_GONE;
@@ -379,8 +379,8 @@ static int set_up(struct supervisor *sv)
 }
 
 /*
- * Clean the runtime directory up, unless another command uses it: then that does. After a failure in the background the
- * log is for the command that started us, which cleans up after reading it.
+ * Clean up the runtime directory, unless another command uses it: then that command does. After a failure in the background
+ * the log stays for the command that started us, which removes it after reading.
  */
 static void clean_up(struct supervisor *sv)
 {
@@ -395,12 +395,12 @@ static void clean_up(struct supervisor *sv)
 	(void)FAILPOINT(NAME, "down.users", fs_unlinkat(sv->dir_fd, STAGES_USERS, 0));
 	if (sv->options->remove)
 		(void)FAILPOINT(NAME, "down.runtime", fs_rmdir(sv->ctx->places.runtime));
-	/* The users lock goes with the process: whoever waits for it finds all this done. */
+	/* The users lock is released with the process, so whoever waits for it finds all this done. */
 }
 
 int supervise_run(const struct context *ctx, const struct supervise_options *options, int dir_fd)
 {
-	/* Static: the waiting thread may look at it until the process ends. */
+	/* Static, because the waiting thread may use it until the process ends. */
 	static struct supervisor sv;
 
 	sv = (struct supervisor){

@@ -24,9 +24,9 @@ struct wait {
 	const struct wait_hooks *hooks;
 	struct blob *blobs; /* owned */
 	size_t len, room;
-	size_t count[BLOB_STATES]; /* of the blobs in each state */
+	size_t count[BLOB_STATES]; /* number of blobs in each state */
 	size_t next_new;           /* none before it is NEW */
-	uint64_t look_ms;          /* when to look for an event that got lost */
+	uint64_t look_ms;          /* when to check for a lost event */
 };
 
 int wait_new(struct client *c, struct layout *l, struct progress *p, const struct wait_hooks *hooks,
@@ -159,7 +159,7 @@ void wait_fail(struct wait *w, size_t number, enum fail_class fail_class, const 
 	b->why = strdup(why);
 }
 
-/* Whether its content is in the store: the truth, whatever an answer says. */
+/* Whether its content is in the store, which decides whatever an answer says. */
 static bool take_stored(struct wait *w, struct blob *b)
 {
 	struct bar *bar = progress_bar(w->progress, b->bar);
@@ -193,7 +193,7 @@ static void show(struct wait *w, const struct blob *b, const struct message *m)
 {
 	struct bar *bar = progress_bar(w->progress, b->bar);
 
-	/* A record older than the blob's end, or an end that is still to be checked. */
+	/* A record older than the blob's end, or an end that has not been checked yet. */
 	if (m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED)
 		return;
 	bar->begun = true;
@@ -207,7 +207,7 @@ static void show(struct wait *w, const struct blob *b, const struct message *m)
 	progress_changed(w->progress, b->bar);
 }
 
-/* Check for another ingestd, which does not know our requests. */
+/* Check for a new ingestd, which does not know our requests. */
 static int check_ingestd(struct wait *w, struct reason *why)
 {
 	bool changed;
@@ -252,7 +252,7 @@ static int take_answer(struct wait *w, struct blob *b, const struct message *m, 
 	return 0;
 }
 
-/* GET: also for what was requested before. */
+/* Send GET, also for a blob that was requested before. */
 static int request(struct wait *w, struct blob *b, struct reason *why)
 {
 	char digest[DIGEST_TEXT_SIZE] = "";
@@ -275,7 +275,7 @@ static int request(struct wait *w, struct blob *b, struct reason *why)
 	return take_answer(w, b, &answer, false, why);
 }
 
-/* STATUS: the truth about one that was requested, unless it is stored. */
+/* Send STATUS for a requested blob, unless it is stored. */
 static int look(struct wait *w, struct blob *b, struct reason *why)
 {
 	const struct message status = {.type = MSG_STATUS, .ref = span_str(b->ref)};
@@ -285,7 +285,7 @@ static int look(struct wait *w, struct blob *b, struct reason *why)
 	return code != 0 ? code : take_answer(w, b, &answer, true, why);
 }
 
-/* Request NEW ones, as far as the window allows. */
+/* Request NEW blobs, as many as the window allows. */
 static int begin(struct wait *w, struct reason *why)
 {
 	int code = 0;
@@ -310,7 +310,7 @@ static int tell(struct wait *w, struct reason *why)
 	return code;
 }
 
-/* Take one event. It shows progress, and makes us look at once where something ended. */
+/* Process one event: show the progress, and check at once if something ended. */
 static void take_event(struct wait *w, const struct message *m)
 {
 	size_t i;
@@ -318,17 +318,17 @@ static void take_event(struct wait *w, const struct message *m)
 	if (m->type != MSG_RECORD || !find(w, m->ref, &i) || !blob_is_open(&w->blobs[i]))
 		return;
 	show(w, &w->blobs[i], m);
-	/* It may be about an earlier transfer of the same ref, so its end is only a reason to look. */
+	/* It may be about an earlier transfer of the same ref, so its end is only a reason to check. */
 	bool ended = m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED;
 	hear(w, &w->blobs[i], ended ? BLOB_HEARD_ENDED : BLOB_HEARD_PROGRESS);
 }
 
-/* Events may have been missed: any open blob may have ended, or ingestd be another one. */
+/* Events may have been missed: any open blob may have ended, or ingestd may be a new one. */
 static int catch_up(struct wait *w, struct reason *why)
 {
 	int code = check_ingestd(w, why);
 
-	(void)client_missed(w->client); /* the connection is made anew, and nothing is missed from here on */
+	(void)client_missed(w->client); /* there is a new connection, and nothing is missed from now on */
 	for (size_t i = 0; code == 0 && i < w->next_new; i++)
 		if (w->blobs[i].state == BLOB_FOLLOWED)
 			hear(w, &w->blobs[i], BLOB_HEARD_ENDED);
@@ -336,8 +336,8 @@ static int catch_up(struct wait *w, struct reason *why)
 }
 
 /*
- * An event that got lost although its connection is whole would let us wait for ever. So once in a while the one of
- * which nothing was heard for longest is looked at: one request, however many there are.
+ * An event that got lost although its connection is intact would make us wait for ever. So now and then check the blob that
+ * has had no news for longest: one request, however many there are.
  */
 static int look_for_lost_event(struct wait *w, uint64_t now_ms, struct reason *why)
 {
@@ -364,7 +364,7 @@ static int attend(struct wait *w, unsigned *ret_wait_ms, struct reason *why)
 		struct blob *b = &w->blobs[i];
 		if (!blob_is_open(b))
 			continue;
-		/* Not in the store: the name may be there, but not durable yet. */
+		/* Do not check only the store: the name may exist without being durable. */
 		if (b->due_ms <= now_ms)
 			code = b->state == BLOB_LOST ? request(w, b, why) : look(w, b, why);
 		if (blob_is_open(b) && b->due_ms < next_ms)
@@ -381,7 +381,7 @@ static void take_events(struct wait *w, unsigned wait_ms)
 {
 	struct message event;
 
-	/* Wait for the first one; then take what has arrived meanwhile. */
+	/* Wait for the first one; then process what has arrived meanwhile. */
 	for (unsigned i = 0; i < 4 * WAIT_WINDOW && client_event(w->client, wait_ms, &event); i++) {
 		take_event(w, &event);
 		wait_ms = 0;
@@ -402,7 +402,7 @@ static int turn(struct wait *w, struct reason *why)
 	if (code != 0 || count_open(w) == 0)
 		return code;
 	if (w->count[BLOB_STORED] > 0 || (w->next_new < w->len && count_open(w) < WAIT_WINDOW))
-		wait_ms = 0; /* there is something to do */
+		wait_ms = 0; /* something can be done */
 	take_events(w, wait_ms < PROGRESS_DRAW_MS ? wait_ms : PROGRESS_DRAW_MS);
 	return 0;
 }

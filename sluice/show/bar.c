@@ -13,7 +13,7 @@
 #define AMOUNT_COLUMNS 15 /* "1023MiB/1023MiB" */
 #define RATE_COLUMNS   9  /* "1023MiB/s" */
 #define ETA_COLUMNS    6  /* "59m59s" */
-#define BAR_MIN        8  /* brackets included; a shorter one says nothing */
+#define BAR_MIN        8  /* including brackets; a shorter one is useless */
 #define LINE_ROOM      512
 
 static const char *state_word(const struct bar *bar)
@@ -75,7 +75,7 @@ static bool shows_reason(const struct bar *bar)
 	return bar->text[0] && (bar->state == TRANSFER_WAITING || bar->state == TRANSFER_FAILED);
 }
 
-/* Why it waits or failed, as much as fits, instead of bar and rate. */
+/* Why it waits or failed, as much as fits, in place of bar and rate. */
 static int append_reason(const struct bar *bar, unsigned columns, uint64_t now_s, struct buf *out)
 {
 	char left[TEXT_DURATION_ROOM];
@@ -92,7 +92,7 @@ static int append_reason(const struct bar *bar, unsigned columns, uint64_t now_s
 	return r < 0 ? r : buf_appendf(out, " %.*s", (int)text_fit(bar->text, columns), bar->text);
 }
 
-/* Amount, rate and time left, as far as there is room, after a bar that takes the rest. */
+/* A bar, followed by amount, rate and time left as far as they fit; the bar takes the remaining columns. */
 static int append_numbers(const struct bar *bar, unsigned columns, struct buf *out)
 {
 	char amount[AMOUNT_COLUMNS + 1], rate[TEXT_SIZE_ROOM], left[TEXT_DURATION_ROOM] = "";

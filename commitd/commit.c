@@ -3,6 +3,8 @@
  * The promise: once a commit is COMMIT_DONE, the blob survives a power cut and hashes to its name; and whatever happens,
  * nothing under blobs/ has a name that its bytes do not hash to.
  *
+ * Longer than 500 lines because one argument holds all of it together.
+ *
  * Why it holds:
  *
  *  1. The bytes are on disk before we start: the sealer synced them on the descriptor that wrote them, after making the

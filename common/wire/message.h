@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every message of the project, defined once.
+ * Every message of the project, defined once. Longer than 150 lines because none is defined elsewhere.
  *
  * A transfer, from order to receipt:
  *

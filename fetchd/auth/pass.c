@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Longer than 500 lines because finding, making, holding and dropping a pass share one table and its states. */
 #include "fetchd/auth/pass.h"
 
 /* System */

@@ -3,6 +3,7 @@
  * Requests and events without sockets, linked in place of common/wire/ctl.c. The test plays the clients, which have
  * numbers. A client sends requests, and receives answers and events in the order of sending, as bytes of the codec.
  * Include it in one file of a program.
+ * Longer than 150 lines because a stand-in is one file.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_CTL_H
 #define SLUICE_TESTS_UNIT_STAND_IN_CTL_H

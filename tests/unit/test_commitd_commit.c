@@ -2,6 +2,7 @@
 /*
  * The commit, from every point at which an earlier run may have been interrupted, and against every kind of file in
  * place of an ingest or a blob.
+ * Longer than 500 lines because the rows of one table are what a store may be left as.
  */
 
 /* Own */

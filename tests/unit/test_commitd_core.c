@@ -3,6 +3,7 @@
  * All of commitd, as assembled in serve.c, on stand-ins for loop, clock, pipes, ctl, workers, random numbers and
  * changes of files. One process, no thread, no sleep. Seals come in, commits are made, receipts go out; names are set
  * and removed. The test plays ingestd and the clients. Pipes lose messages, and each write, sync and rename fails once.
+ * Longer than 500 lines because all of the stage is driven through one set-up.
  */
 
 /* Own */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A store in a temporary directory, and its content before and after a commit.
+ * Longer than 150 lines because it is code, linked to each test that includes it.
  */
 #ifndef SLUICE_TEST_COMMITD_STORE_H
 #define SLUICE_TEST_COMMITD_STORE_H

@@ -2,6 +2,7 @@
 /*
  * fetchd and commitd at the other ends of ingestd's pipes (stand_in_pipe.h): fetchd serves `content` for REF, commitd
  * names sealed data.
+ * Longer than 150 lines because it is code, linked to each test that includes it.
  */
 #ifndef SLUICE_TESTS_INGESTD_PEERS_H
 #define SLUICE_TESTS_INGESTD_PEERS_H

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fetchd/config/policy.h"
 
-#define ANSWER_MS                                                                                                      \
-	(10u * 60 * 1000) /* caches that fetch a whole layer before sending its first byte took 200 to 400 s */
-#define STALL_SHORT_MS (30u * 1000) /* the default of stall_timeout */
+#define ANSWER_MS      (10u * 60 * 1000) /* caches that fetch a whole layer before its first byte took 200 to 400 s */
+#define STALL_SHORT_MS (30u * 1000)      /* the default of stall_timeout */
 
 static uint64_t own_or(uint64_t own, uint64_t of_all)
 {

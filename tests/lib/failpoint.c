@@ -3,18 +3,17 @@
  * The implementation of common/base/failpoint.h in a debug build.
  *
  *   SLUICE_FAILPOINTS=list                     print "NAME KIND" for every point of the program, and exit
- *   SLUICE_FAILPOINTS=NAME[:N]=ACTION,...      strike when NAME is passed for the Nth time (default: 1)
- *   SLUICE_FAILPOINT_TRACE=FILE                gets "passed NAME KIND" each time, and "fired NAME N ACTION" for a
- * strike
+ *   SLUICE_FAILPOINTS=NAME[:N]=ACTION,...      act when NAME is passed for the Nth time (default: 1)
+ *   SLUICE_FAILPOINT_TRACE=FILE                gets "passed NAME KIND" each time, and "fired NAME N ACTION" for an action
  *
  *   kill, abort   end the program before the call
  *   delay         make the call DELAY_MS later
- *   EIO, ...      let the system call inside, of the point's kind, fail with this error
- *   short         let the write inside write half
- *   torn          let it write half, and the next one fail with ENOSPC: a disk that is full in the middle of a record
+ *   EIO, ...      make the system call inside, of the point's kind, fail with this error
+ *   short         make the write inside write half
+ *   torn          make it write half, and the next one fail with ENOSPC: the disk fills in the middle of a record
  *
  * The linker puts the functions named __wrap_ between the program and the C library (and nanomsg): `FAILPOINT_WRAPS` in
- * the Makefile. A strike counts as fired when it has taken effect, not when its point is passed.
+ * the Makefile. An action counts as fired when it has taken effect, not when its point is passed.
  */
 #include "common/base/failpoint.h"
 
@@ -64,7 +63,7 @@ static struct {
 	pthread_mutex_t lock;
 } points = {.trace_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* The strike at the next call of that kind by this thread inside this point. */
+/* The action for the next call of that kind by this thread inside this point. */
 static _Thread_local struct {
 	const struct arm *arm;
 	enum failpoint_kind kind;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A directory seen through a file system (FUSE) whose flock(2) succeeds and does nothing, as on some network mounts:
+ * A directory shown through a file system (FUSE) whose flock(2) succeeds but does nothing, as on some network mounts:
  *
  *   flockless lies DIRECTORY MOUNTPOINT
- *   flockless works DIRECTORY MOUNTPOINT    the same, where the kernel does the locking
+ *   flockless works DIRECTORY MOUNTPOINT    the same, but locks work in the kernel
  *
  * It serves until it is unmounted or terminated, then unmounts. Everything else is passed on to the directory.
  */
@@ -126,7 +126,7 @@ static int on_utimens(const char *path, const struct timespec times[2], struct f
 	return told(fi ? futimens(fd_of(fi), times) : utimensat(base_fd, below(path), times, AT_SYMLINK_NOFOLLOW));
 }
 
-/* It says that it did. */
+/* Claims success. */
 static int on_flock(const char *path, struct fuse_file_info *fi, int operation)
 {
 	(void)path;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Let a program's Nth allocation fail: LD_PRELOAD this, with NOMEM=N (0: none) and NOMEM_REPORT=FILE, which gets "fired
- * N malloc" when it fails, and "total N" if the program exits by itself.
+ * Make a program's Nth allocation fail: LD_PRELOAD this, with NOMEM=N (0: none) and NOMEM_REPORT=FILE, which gets "fired N
+ * malloc" when it fails, and "total N" if the program exits by itself.
  */
 
 /* System */
@@ -39,7 +39,7 @@ __attribute__((constructor)) static void begin(void)
 	nth = strtoul(number, &end, 10);
 	if (*end != '\0')
 		_exit(64);
-	atomic_store(&count, 0); /* without the allocations of the loader */
+	atomic_store(&count, 0); /* not counting the allocations of the loader */
 }
 
 __attribute__((destructor)) static void finish(void)

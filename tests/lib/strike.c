@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Strike a program at its Nth system call of some kinds, before the call is made:
+ * Kill a program, or make a call fail, at its Nth system call of some kinds, before the call is made:
  *
  *   strike [-n N] [-a kill|hold|short|ERRNO] [-c CALL,...] [-u DIR] [-l] -r REPORT PROGRAM ARGUMENT...
  *
- *   -n N       strike at the Nth counted call of all threads; 0 (default): never
- *   -a ACTION  kill -9 the program; hold the call's thread for ever; let the call write half of its bytes; or let it fail
- *              with this error
+ *   -n N       act at the Nth counted call of all threads; 0 (default): never
+ *   -a ACTION  kill -9 the program; hold the call's thread for ever; make the call write half of its bytes; or make it
+ *              fail with this error
  *   -c CALLS   count these calls; "all": every call; default: calls that change something visible to others
  *   -u DIR     count only calls on files below DIR
  *   -l         write a line "call NAME PATH ARGUMENT ARGUMENT..." for each counted call
- *   -r REPORT  gets a line "fired N CALL PATH" at the strike, "again CALL PATH" if a descriptor whose sync failed is
+ *   -r REPORT  gets a line "fired N CALL PATH" for the action, "again CALL PATH" if a descriptor whose sync failed is
  *              synced again, and "total N" at the end, however the program ends
  *
  * The program stops only at these calls (seccomp(2), SECCOMP_RET_TRACE), so it runs at almost full speed. strike ends

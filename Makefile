@@ -205,7 +205,7 @@ test: ## install what the tests need, and run all unit and system tests
 
 # ── gates ──
 
-GATES := format licence walls calls sizes layers circles manpages help exposure failpoints clang tidy
+GATES := format licence walls calls sizes layers circles manpages help exposure failpoints clang 32bit tidy
 
 .PHONY: gates
 gates: $(GATES:%=check-%)
@@ -218,7 +218,7 @@ check: ## all tests, also under sanitizers, and all gates
 	@MAKE="$(MAKE)" MINUTES=$(CHECK_MINUTES) tests/lib/run-stages "build $(PARALLEL)" gates test check-san check-tsan fuzz-replay fuzz-reach \
 	    $(CHAOS_SHORT) systemd-short release-short check-deb
 
-.PHONY: check-format check-licence check-walls check-calls check-sizes check-layers check-circles check-manpages check-help check-clang check-tidy check-san check-tsan
+.PHONY: check-format check-licence check-walls check-calls check-sizes check-layers check-circles check-manpages check-help check-clang check-tidy check-32bit check-san check-tsan
 check-format: ## C files are formatted with clang-format
 	@tests/gates/format
 check-licence: ## each file begins with its licence
@@ -240,9 +240,12 @@ check-help: build ## each --help fits a screen of 24 lines and 80 columns
 check-clang: ## clang, too, builds everything without a warning
 	@$(MAKE) --no-print-directory $(PARALLEL) CC=clang BUILD=$(CLANG_BUILD) build unit-programs
 	@echo "clang: no warnings"
-check-tidy: export CPPFLAGS := $(CPPFLAGS) $(FLAGS_tests)
+check-tidy check-32bit: export CPPFLAGS := $(CPPFLAGS) $(FLAGS_tests)
+check-32bit: export WARNINGS := $(WARNINGS)
 check-tidy: ## clang-tidy has no findings
 	@tests/gates/tidy
+check-32bit: ## a compiler for armhf, where a size_t is narrower than a file, has no warnings
+	@tests/gates/32bit
 # Left out: tests of time, memory, space and shells, and those that move many bytes; sanitizers find nothing more there.
 SAN_LEAVES_OUT := layout_file or kills or completions or memory or pipelines or netpath or speed or nginx or full_disk or \
     doctor

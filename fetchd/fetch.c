@@ -457,8 +457,9 @@ static const struct step *inlined(struct fetch *f)
 		return fail(f, FAIL_USAGE, &step_give_up, "it is not as long as it is said to be");
 	w->size = content.len;
 	const struct step *next = open_body(f);
-	if (w->offset < w->size && f->sink_error == 0)
-		f->sink_error = outlet_put(&f->outlet, content.data + w->offset, content.len - w->offset);
+	size_t skip = (size_t)w->offset;
+	if (skip < content.len && f->sink_error == 0)
+		f->sink_error = outlet_put(&f->outlet, content.data + skip, content.len - skip);
 	return f->sink_error < 0 ? &step_done : next;
 }
 

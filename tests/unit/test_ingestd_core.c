@@ -532,7 +532,7 @@ static void test_oversized_manifest(void **state)
 	for (size_t i = 0; i < LEN(rows); i++) {
 		size_t accepted;
 		struct transfer *t = order(source, source, NULL);
-		assert_int_equal(ingest_append(t->in, zeros, rows[i].offset, &accepted), 0);
+		assert_int_equal(ingest_append(t->in, zeros, (size_t)rows[i].offset, &accepted), 0);
 		say(t, (struct message){.type = MSG_OPENED, .offset = rows[i].offset, .size = rows[i].size});
 		if (rows[i].payload > 0)
 			say_zeros(t, rows[i].offset, rows[i].payload);

@@ -8,7 +8,7 @@ int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *se
 	int r = http_new(loop, &f->http);
 	if (r == 0)
 		r = hosts_new(&f->hosts);
-	return r < 0 ? r : passes_new(loop, f->http, settings, &f->passes);
+	return r < 0 ? r : passes_new(f->keeper, f->http, settings, &f->passes);
 }
 
 int fetcher_forget(struct fetcher *f)

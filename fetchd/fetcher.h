@@ -16,6 +16,7 @@ struct fetcher {
 	struct loop *loop;
 	const struct settings *settings; /* may change between two requests */
 	struct http *http;
+	struct keeper *keeper; /* borrowed; set by the opener before */
 	struct hosts *hosts;
 	struct passes *passes;
 	struct sink *sink; /* where all output goes; made by the caller of fetcher_open(), closed with the fetcher */
@@ -23,7 +24,7 @@ struct fetcher {
 	struct bucket bucket;    /* of all bytes */
 };
 
-/* `f` is all zero; loop and settings are borrowed. 0 or -ENOMEM. */
+/* `f` is all zero but for the keeper; loop and settings are borrowed. 0 or -ENOMEM. */
 int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *settings);
 
 /* Forget everything that was learned or made under the settings so far. 0, or -ENOMEM: connections may be kept. */

@@ -3,12 +3,20 @@
 
 /* System */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Base */
+#include "common/base/cleanup.h"
 
 /* Either is enough against a core file of our own; the limit also holds for what we start. */
 int harden_memory(void)
@@ -19,11 +27,11 @@ int harden_memory(void)
 	return 0;
 }
 
-/* LeakSanitizer stops the threads of its own process by ptrace. */
-#if defined(__SANITIZE_ADDRESS__)
+/* LeakSanitizer stops the threads of its own process by ptrace, and sanitizers read /proc and write reports. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define IS_SANITIZED 1
 #endif
 #endif
@@ -91,11 +99,17 @@ static const char *const refused[] = {
 };
 
 /* Skip what this processor does not have or this version of libseccomp does not know. */
-static int refuse(scmp_filter_ctx filter)
+static int refuse(scmp_filter_ctx filter, bool may_exec)
 {
+	static const int exec[] = {SCMP_SYS(execve), SCMP_SYS(execveat)};
 	for (size_t i = IS_SANITIZED ? 1 : 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		int call = seccomp_syscall_resolve_name(refused[i]);
 		int r = call != __NR_SCMP_ERROR ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0) : 0;
+		if (r < 0 && r != -EDOM)
+			return r;
+	}
+	for (size_t i = 0; !may_exec && i < sizeof(exec) / sizeof(exec[0]); i++) {
+		int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), exec[i], 0);
 		if (r < 0 && r != -EDOM)
 			return r;
 	}
@@ -103,14 +117,72 @@ static int refuse(scmp_filter_ctx filter)
 				SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER));
 }
 
-int harden_calls(void)
+int harden_calls(enum harden_exec exec)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	if (!filter)
 		return -ENOMEM;
-	int r = refuse(filter);
+	int r = refuse(filter, exec == HARDEN_MAY_EXEC);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
 	return r;
+}
+
+/* ── files ── */
+
+#define READ_FILE LANDLOCK_ACCESS_FS_READ_FILE
+#define READ      (READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FIRST_ABI (2 * LANDLOCK_ACCESS_FS_MAKE_SYM - 1) /* the rights of the first version are the lowest bits */
+
+/* All rights that this kernel knows of; what is built against older headers does without the newest. */
+static uint64_t rights_of(long abi)
+{
+	uint64_t rights = FIRST_ABI;
+	if (abi >= 2)
+		rights |= LANDLOCK_ACCESS_FS_REFER;
+#ifdef LANDLOCK_ACCESS_FS_TRUNCATE
+	if (abi >= 3)
+		rights |= LANDLOCK_ACCESS_FS_TRUNCATE;
+#endif
+#ifdef LANDLOCK_ACCESS_FS_IOCTL_DEV
+	if (abi >= 5)
+		rights |= LANDLOCK_ACCESS_FS_IOCTL_DEV;
+#endif
+	return rights;
+}
+
+/* What is not there, or is not ours to enter, needs no right. */
+static int allow(int ruleset, const char *path)
+{
+	struct stat st;
+	AUTO_FD fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	const struct landlock_path_beneath_attr rule = {.allowed_access = S_ISDIR(st.st_mode) ? READ : READ_FILE,
+							.parent_fd = fd};
+	return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
+}
+
+int harden_files(const char *const *readable, size_t len)
+{
+	if (IS_SANITIZED)
+		return -EOPNOTSUPP;
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
+	if (abi < 0)
+		return -errno;
+	const struct landlock_ruleset_attr all = {.handled_access_fs = rights_of(abi)};
+	AUTO_FD ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+	if (ruleset < 0)
+		return -errno;
+	for (size_t i = 0; i < len; i++) {
+		int r = allow(ruleset, readable[i]);
+		if (r < 0)
+			return r;
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		return -errno;
+	return 0;
 }

@@ -13,6 +13,9 @@
  *	closed ranges and passes on nothing before status and Content-Range say that it is what was asked for. What
  *	goes wrong on the way is tried again from where it stopped, with back-off and jitter.
  *
+ *	Before its first connection it restricts itself (confine.h): it executes no program, and opens the files of the
+ *	system and of its configuration alone.
+ *
  *	Without a verb it is a daemon, until SIGTERM; SIGHUP makes it read its configuration again. It may be killed
  *	and started at any time: ingestd orders again whatever did not arrive.
  *
@@ -33,7 +36,8 @@
  *	--auth-file FILE, $CREDENTIALS_DIRECTORY/sluice-auth.json, $REGISTRY_AUTH_FILE,
  *	$XDG_RUNTIME_DIR/containers/auth.json (else /run/containers/UID), $XDG_CONFIG_HOME/containers/auth.json (else
  *	~/.config), $DOCKER_CONFIG/config.json (else ~/.docker)
- *		Credentials, read when a registry asks for some; docker-credential-NAME is run where one names it.
+ *		Credentials, for the keeper (auth/keeper.h): it reads them when a registry asks for some, and runs
+ *		docker-credential-NAME where one names it.
  *	RUNTIME/fetch/orders, RUNTIME/fetch/chunks
  *		The sockets, which ingestd binds.
  *
@@ -73,16 +77,13 @@ static int begin(const struct call *call)
 	int r = harden_memory();
 	if (r < 0)
 		log_warning("passwords may be in a core file of this process: %s", strerror(-r));
-	r = harden_calls();
-	if (r < 0) /* the units have a filter of their own, which may not permit another one */
-		log_info("system calls are not restricted by fetchd itself: %s", strerror(-r));
 	serve_warn_of_skipped(call->settings);
 	return 0;
 }
 
 static int run_get(const struct call *call)
 {
-	return tool_get(call->settings, call->argv[0]);
+	return tool_get(call, call->argv[0]);
 }
 
 static const struct verb verbs[] = {

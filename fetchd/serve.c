@@ -2,7 +2,9 @@
 #include "fetchd/serve.h"
 
 /* System */
+#include <errno.h>
 #include <stdlib.h>
+#include <sysexits.h>
 
 /* Base */
 #include "common/base/exit.h"
@@ -12,6 +14,8 @@
 #include "common/wire/stage_run.h"
 
 /* Own */
+#include "fetchd/auth/keeper_serve.h"
+#include "fetchd/confine.h"
 #include "fetchd/orders.h"
 
 struct server {
@@ -19,7 +23,9 @@ struct server {
 	struct settings *settings;
 	struct loop *loop;
 	struct fetcher fetcher;
+	struct keeper *keeper;
 	struct orders *orders;
+	bool keeper_is_gone;
 };
 
 /* If this setting is forgotten, anybody on the path gets the passwords. */
@@ -32,10 +38,22 @@ void serve_warn_of_skipped(const struct settings *s)
 				    s->registries.all[i].host);
 }
 
+/* It cannot be started again from here. Whoever started us starts us again, and ingestd orders again what had not arrived. */
+static void on_keeper_gone(void *self)
+{
+	struct server *s = self;
+	log_error(KEEPER_NAME ", which looks up credentials, was killed: exiting so that both are restarted");
+	s->keeper_is_gone = true;
+	daemon_end(s->loop);
+}
+
 static int on_start(void *self, struct loop *loop)
 {
 	struct server *s = self;
 	s->loop = loop;
+	confine_files(s->settings);
+	s->fetcher.keeper = s->keeper;
+	keeper_watch(s->keeper, loop, on_keeper_gone, s);
 	int r = fetcher_open(&s->fetcher, loop, s->settings);
 	if (r == 0)
 		r = orders_new(&s->fetcher, s->settings->runtime_dir, &s->orders);
@@ -55,19 +73,26 @@ static void on_reload(void *self)
 	struct reason why = {"out of memory"};
 	unsigned generation = s->settings->generation + 1;
 	AUTO_FREE struct settings *fresh = calloc(1, sizeof(*fresh));
-	bool is_read = fresh && program_reread(s->call, fresh, &why) == 0;
+	int r = fresh ? program_reread(s->call, fresh, &why) : -ENOMEM;
+	bool is_read = r == 0;
 	if (is_read) {
 		*s->settings = *fresh;
+		keeper_reread(s->keeper);
 		serve_warn_of_skipped(s->settings);
 	}
 	s->settings->generation = generation;
-	int r = fetcher_forget(&s->fetcher);
-	if (r < 0)
-		(void)log_errno(r, "cannot forget connections and certificate authorities: reload again");
+	int forgotten = fetcher_forget(&s->fetcher);
+	if (forgotten < 0)
+		(void)log_errno(forgotten, "cannot forget connections and certificate authorities: reload again");
 	if (is_read)
 		log_notice("configuration reloaded");
 	else
-		log_error("keeping the old configuration: %s", why.text);
+		log_error(
+		    "keeping the old configuration: %s%s", why.text,
+		    r == -EACCES
+			? " (if fetchd's user may read this file, restart fetchd: after its start it opens only files "
+			  "in the directories of its configuration)"
+			: "");
 }
 
 /* Nothing is kept here that would have to be saved. */
@@ -82,6 +107,8 @@ static void on_release(void *self)
 	struct server *s = self;
 	orders_free(s->orders);
 	fetcher_close(&s->fetcher);
+	keeper_free(s->keeper);
+	s->keeper = NULL;
 }
 
 int serve_run(const struct call *call)
@@ -89,5 +116,10 @@ int serve_run(const struct call *call)
 	static const struct daemon_hooks hooks = {
 	    .start = on_start, .reload = on_reload, .stop = on_stop, .release = on_release};
 	struct server s = {.call = call, .settings = call->settings};
-	return stage_run(STAGE_FETCHD, s.settings->runtime_dir, &hooks, &s);
+	int code = confine_calls(call, &s.keeper);
+	if (code != 0)
+		return code;
+	code = stage_run(STAGE_FETCHD, s.settings->runtime_dir, &hooks, &s);
+	keeper_free(s.keeper); /* of a daemon that did not start */
+	return code == EX_OK && s.keeper_is_gone ? EX_TEMPFAIL : code;
 }

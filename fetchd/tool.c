@@ -18,6 +18,7 @@
 #include "common/wire/stage.h"
 
 /* Own */
+#include "fetchd/confine.h"
 #include "fetchd/fetch.h"
 
 #define PIPE_BYTES (1 << 20) /* of a pipe on stdout: a chunk in one write */
@@ -102,6 +103,8 @@ static int open_all(struct get *g, const struct settings *s)
 {
 	int r = loop_new(&g->loop);
 	if (r == 0)
+		keeper_watch(g->fetcher.keeper, g->loop, NULL, NULL);
+	if (r == 0)
 		r = fetcher_open(&g->fetcher, g->loop, s);
 	return r < 0 ? r : sink_new_fd(g->loop, STDOUT_FILENO, s->raw ? SINK_RAW : SINK_FRAMES, &g->fetcher.sink);
 }
@@ -118,8 +121,22 @@ static int run(struct get *g, const struct fetch_order *order)
 	return 0;
 }
 
-int tool_get(const struct settings *s, const char *source)
+static int fetch_all(struct get *g, const struct settings *s, const struct fetch_order *order)
 {
+	int r = open_all(g, s);
+	if (r == 0)
+		r = run(g, order);
+	struct keeper *keeper = g->fetcher.keeper;
+	sink_free(g->fetcher.sink);
+	fetcher_close(&g->fetcher);
+	keeper_free(keeper);
+	loop_free(g->loop);
+	return r;
+}
+
+int tool_get(const struct call *call, const char *source)
+{
+	const struct settings *s = call->settings;
 	struct get g = {0};
 	struct fetch_order order;
 	struct reason why;
@@ -135,12 +152,11 @@ int tool_get(const struct settings *s, const char *source)
 	int r = say_hello(s);
 	if (r < 0)
 		return stdout_failed(r);
-	r = open_all(&g, s);
-	if (r == 0)
-		r = run(&g, &order);
-	sink_free(g.fetcher.sink);
-	fetcher_close(&g.fetcher);
-	loop_free(g.loop);
+	int code = confine_calls(call, &g.fetcher.keeper);
+	if (code != 0)
+		return code;
+	confine_files(s);
+	r = fetch_all(&g, s, &order);
 	if (r < 0) {
 		char shown[SHOWN_SIZE];
 		shown_of(span_str(source), shown);

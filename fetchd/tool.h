@@ -5,13 +5,13 @@
 #ifndef SLUICE_FETCHD_TOOL_H
 #define SLUICE_FETCHD_TOOL_H
 
-#include "fetchd/config/settings.h"
+#include "common/base/program.h"
 
 /*
- * Fetch `source` according to the settings: frames on stdout (HELLO, OPENED, CHUNK ..., END or FAIL), or raw bytes. Returns
+ * Fetch `source` according to the call's settings: frames on stdout (HELLO, OPENED, CHUNK ..., END or FAIL), or raw bytes. Returns
  * the exit code: that of the FAIL's class; 64 for a bad argument or frames on a terminal; 75 if the reader of stdout went
  * away. Blocks until it is done.
  */
-int tool_get(const struct settings *s, const char *source);
+int tool_get(const struct call *call, const char *source);
 
 #endif

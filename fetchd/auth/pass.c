@@ -15,7 +15,7 @@
 
 /* Own */
 #include "fetchd/auth/credentials.h"
-#include "fetchd/auth/helper.h"
+#include "fetchd/auth/keeper.h"
 #include "fetchd/auth/token.h"
 #include "fetchd/config/policy.h"
 
@@ -38,18 +38,17 @@ struct pass {
 	bool serving; /* the waiters are being served */
 	bool stale;   /* the configuration was reloaded meanwhile: do not keep it */
 	uint64_t asked_ms;
-	uint64_t round; /* grows with each pass; later callers wait for the next */
-	struct credential_search search;
+	uint64_t round;        /* grows with each pass; later callers wait for the next */
 	struct reason trouble; /* with the first credentials that could not be used, or empty */
 	struct credential credential;
-	struct helper *helper;
+	struct keeper_ask *ask;
 	struct token_run *token;
 	struct pass_answer answer;
 	TAILQ_HEAD(, pass_wait) line;
 };
 
 struct passes {
-	struct loop *loop;
+	struct keeper *keeper;
 	struct http *http;
 	const struct settings *settings;
 	uint64_t generation; /* the last one given */
@@ -63,7 +62,7 @@ static void pass_free(struct pass *p)
 	if (!p)
 		return;
 	assert(TAILQ_EMPTY(&p->line));
-	helper_cancel(p->helper);
+	keeper_cancel(p->ask);
 	token_cancel(p->token);
 	buf_wipe(&p->value);
 	credential_wipe(&p->credential);
@@ -288,63 +287,37 @@ static void pass_over(struct pass *p, const char *trouble)
 		reason_set(&p->trouble, "%s", trouble);
 }
 
-static void find_credential(struct pass *p);
+static void find_credential(struct pass *p, unsigned next);
 
-static void on_helper(void *self, enum helper_end end, struct span output, const struct reason *why)
+static void on_credential(void *self, struct keeper_answer *a)
 {
 	struct pass *p = self;
-	struct reason inner = {"out of memory"};
-	char name[HELPER_NAME_MAX + 1];
-	p->helper = NULL;
-	int r = -ENOENT;
-	(void)snprintf(name, sizeof(name), "%s", p->credential.value.data);
-	credential_wipe(&p->credential);
-	if (end == HELPER_PRINTED)
-		r = credentials_parse_helper(output, &p->credential, &inner);
-	if (r == -EINVAL)
-		reason_set(&inner, "docker-credential-%s: %s", name, inner.text);
-	if (end == HELPER_FAILED || r == -EINVAL)
-		pass_over(p, end == HELPER_FAILED ? why->text : inner.text);
-	if (r == 0)
+	p->ask = NULL;
+	if (a->result == 0) {
+		p->credential = a->credential;
+		a->credential = (struct credential){0};
+	}
+	if (a->result == 0 || a->result == -ENOENT) {
 		use_credential(p);
-	else if (r == -ENOMEM)
-		fail(p, FAIL_AGAIN, true, inner.text);
-	else
-		find_credential(p);
+	} else if (a->result == -ENOMEM || a->result == -EPIPE) {
+		fail(p, FAIL_AGAIN, a->result == -ENOMEM, a->why.text);
+	} else {
+		pass_over(p, a->why.text);
+		find_credential(p, a->next);
+	}
 	if (!p->making)
 		serve(p);
 }
 
-static int run_helper(struct pass *p, struct reason *why)
+/* Search from the place `next` on; a failure to ask is the answer. */
+static void find_credential(struct pass *p, unsigned next)
 {
-	const char *name = p->credential.value.data;
-	int r =
-	    helper_start(p->passes->loop, name, p->credential.server.data, HELPER_TIMEOUT_MS, on_helper, p, &p->helper);
-	if (r < 0)
-		reason_set(why, "cannot run docker-credential-%s: %s", name, strerror(-r));
-	return r;
-}
-
-/* Search from the next place on. */
-static void find_credential(struct pass *p)
-{
-	struct reason why = {"out of memory"};
-	for (;;) {
-		int r = credentials_find(&p->search, &p->credential, &why);
-		bool is_helper = r == 0 && p->credential.kind == CREDENTIAL_HELPER;
-		if (is_helper && (r = run_helper(p, &why)) == 0)
-			return;
-		if (r < 0)
-			credential_wipe(&p->credential);
-		if (r == -ENOMEM)
-			fail(p, FAIL_AGAIN, true, why.text);
-		else if (r == 0 || r == -ENOENT)
-			use_credential(p);
-		else
-			pass_over(p, why.text);
-		if (r == 0 || r == -ENOENT || r == -ENOMEM)
-			return;
-	}
+	struct reason why;
+	int r = keeper_find(p->passes->keeper, p->host, p->name, next, on_credential, p, &p->ask);
+	if (r == 0)
+		return;
+	reason_set(&why, "cannot look for credentials: %s", strerror(-r));
+	fail(p, FAIL_AGAIN, r == -ENOMEM || r == -EAGAIN, why.text);
 }
 
 /* Start making it; its answer may be there at once. */
@@ -355,12 +328,11 @@ static void begin(struct pass *p)
 	p->making = true;
 	p->answer = (struct pass_answer){0};
 	p->trouble.text[0] = '\0';
-	p->search = (struct credential_search){p->passes->settings->auth_file, p->host, p->name, 0};
 	if (!(c->schemes & (AUTH_BASIC | AUTH_BEARER))) {
 		reason_set(&why, "'%s' requires an authentication scheme that is not supported", p->host);
 		fail(p, FAIL_DENIED, false, why.text);
 	} else {
-		find_credential(p);
+		find_credential(p, 0);
 	}
 }
 
@@ -476,15 +448,15 @@ void pass_describe(const struct pass_wait *w, struct reason *ret_text)
 	if (p->token)
 		reason_set(ret_text, "waiting for a token from '%s'", realm);
 	else
-		reason_set(ret_text, "waiting for docker-credential-%s", p->credential.value.data);
+		reason_set(ret_text, "waiting for the credentials of '%s'", p->host);
 }
 
-int passes_new(struct loop *loop, struct http *http, const struct settings *settings, struct passes **ret_passes)
+int passes_new(struct keeper *keeper, struct http *http, const struct settings *settings, struct passes **ret_passes)
 {
 	struct passes *ps = calloc(1, sizeof(*ps));
 	if (!ps)
 		return -ENOMEM;
-	ps->loop = loop;
+	ps->keeper = keeper;
 	ps->http = http;
 	ps->settings = settings;
 	*ret_passes = ps;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Passes: the values of Authorization, and how to get them. A 401 names the scheme: a password (Basic), or a token from
- * a realm (Bearer). The credentials are looked up, if necessary with a helper, and the token is requested from the
- * realm; then all transfers of the same account at the same registry use the pass until shortly before it expires.
+ * a realm (Bearer). The credentials are looked up by the keeper (keeper.h), and the token is requested from the realm;
+ * then all transfers of the same account at the same registry use the pass until shortly before it expires.
  * While a pass is being made, every transfer that needs it waits for it.
  *
  * A pass is in one of these states:
@@ -20,12 +20,11 @@
 #include "fetchd/http/guard.h"
 #include "fetchd/http/url.h"
 
-#define PASSES_MAX        128    /* new ones replace idle ones; a transfer waits for one at a time */
-#define PASS_RENEW_MS     10000u /* renewed this long before it expires, or after four fifths of a short life */
-#define HELPER_TIMEOUT_MS 30000u
+#define PASSES_MAX    128    /* new ones replace idle ones; a transfer waits for one at a time */
+#define PASS_RENEW_MS 10000u /* renewed this long before it expires, or after four fifths of a short life */
 
 struct http;
-struct loop;
+struct keeper;
 struct pass;
 struct passes;
 struct settings;
@@ -58,7 +57,7 @@ struct pass_wait {
 };
 
 /* All arguments are borrowed; the settings may change between two calls. 0 or -ENOMEM. */
-int passes_new(struct loop *loop, struct http *http, const struct settings *settings, struct passes **ret_passes);
+int passes_new(struct keeper *keeper, struct http *http, const struct settings *settings, struct passes **ret_passes);
 
 /* Nobody may be waiting. NULL is fine. */
 void passes_free(struct passes *ps);

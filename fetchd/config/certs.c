@@ -4,6 +4,7 @@
 /* System */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 /* Base */
+#include "common/base/cleanup.h"
 #include "common/base/file.h"
 #include "common/base/keep.h"
 #include "common/base/log.h"
@@ -81,10 +83,10 @@ static void take_client(struct reading *in, const char *name)
 	for (size_t i = 0; i < 2; i++) {
 		char other[NAME_MAX + 8];
 		(void)snprintf(other, sizeof(other), "%.*s%s", stem, name, ends[i]);
-		errno = ENAMETOOLONG;
-		if (snprintf(paths[i], sizeof(paths[i]), "%s/%s", in->path, other) >= (int)sizeof(paths[i]) ||
-		    access(paths[i], R_OK) < 0) {
-			note(in, other, strerror(errno));
+		bool fits = snprintf(paths[i], sizeof(paths[i]), "%s/%s", in->path, other) < (int)sizeof(paths[i]);
+		AUTO_FD fd = fits ? open(paths[i], O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+		if (fd < 0) {
+			note(in, other, strerror(fits ? errno : ENAMETOOLONG));
 			return;
 		}
 	}
@@ -127,6 +129,8 @@ static void read_place(struct registries *rs, const char *place)
 	struct dirent **found = NULL;
 	int count = dir_list(place, &found);
 
+	if (count < 0 && count != -ENOENT && count != -ENOTDIR)
+		log_warning("cannot read '%s': %s", place, strerror(-count));
 	for (int i = 0; i < count; i++) {
 		char path[PATH_MAX];
 		struct registry_settings *registry = registries_add(rs, found[i]->d_name);

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 /* Base */
+#include "common/base/cleanup.h"
 #include "common/base/config.h"
 #include "common/base/file.h"
 #include "common/base/opt.h"
@@ -300,13 +302,14 @@ static const struct opt number_rows[] = {
     {.name = NULL},
 };
 
-/* Checked now, not by the first transfer: an unreadable file would look like an untrusted server. */
+/* Opened now, not by the first transfer: an unreadable file would look like an untrusted server. access(2) knows no Landlock. */
 static int set_path(struct registry_settings *registry, const char *key, const char *value, struct reason *why)
 {
 	int r = opt_set(path_rows, registry, key, value, why);
-	if (r == 0 && access(value, R_OK) < 0) {
+	AUTO_FD fd = r == 0 ? open(value, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+	if (r == 0 && fd < 0) {
+		r = errno == EACCES ? -EACCES : -EINVAL;
 		reason_set(why, "cannot read '%s': %s", value, strerror(errno));
-		return -EINVAL;
 	}
 	return r;
 }

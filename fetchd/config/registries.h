@@ -97,7 +97,10 @@ struct registries {
 /* The section of a host, created if there is none. NULL: not a host, or there are too many. */
 struct registry_settings *registries_add(struct registries *rs, const char *host);
 
-/* Set one key of one section. -ENOENT: there is no such key; -EINVAL; both with a reason. Looks at the disk. */
+/*
+ * Set one key of one section. -ENOENT: there is no such key; -EACCES: of a file that may not be read; -EINVAL; all with a
+ * reason. Looks at the disk.
+ */
 int registries_set(struct registries *rs, const char *host, const char *key, const char *value, struct reason *why);
 
 /* The host in a section name "registry HOST", or NULL for other names. Borrowed. */

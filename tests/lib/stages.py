@@ -16,6 +16,7 @@ import wire
 from servers import GUARD_S, wait_for
 
 STAGES = ("fetchd", "ingestd", "commitd")
+KEEPER = "fetchd-keeper"  # a second process of fetchd's, under this name
 
 # sysexits(3), as in the manual pages
 OK, USAGE, BAD_DATA, NOT_FOUND, UNAVAILABLE, CANNOT_CREATE, IO, AGAIN, DENIED, CONFIG = (
@@ -30,6 +31,10 @@ def alive(pid):
     except (FileNotFoundError, ProcessLookupError):
         return False
     return text.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def name_of(pid):
+    return pathlib.Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
 
 
 def descends_from(pid, ancestor):
@@ -71,7 +76,8 @@ class Box:
         self.directory = pathlib.Path(directory)
         self.store = pathlib.Path(store) if store else self.directory / "store"
         self.runtime = self.directory / "run"
-        self.config = self.directory / "sluice.conf"
+        self.config = self.directory / "conf/sluice.conf"  # in a directory of its own: fetchd may read all of that
+        self.config.parent.mkdir(parents=True, exist_ok=True)
         self.reports = self.directory / "reports"
         self.reports.mkdir(parents=True, exist_ok=True)
         self.started = []
@@ -187,7 +193,7 @@ class Box:
             try:
                 path = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
             except PermissionError:
-                return "fetchd" if self.is_our_fetchd(pid) else None
+                return self.our_fetchd(pid)
             place, name = os.path.split(path)
             if place != str(self.bindir) and not name.startswith("qemu-"):
                 return None  # most processes; skip the slow checks
@@ -196,15 +202,16 @@ class Box:
                 place, name = os.path.split(b"".join(words.split(b"\0")[1:2]).decode())
             words += pathlib.Path(f"/proc/{pid}/environ").read_bytes()
             if place == str(self.bindir) and str(self.directory).encode() in words and alive(pid):
-                return name
+                return KEEPER if name_of(pid) == KEEPER else name
         return None
 
-    def is_our_fetchd(self, pid):
-        """For users other than root, who can see only name, command line and parents of fetchd."""
-        if pathlib.Path(f"/proc/{pid}/comm").read_text() != "fetchd\n" or not alive(pid):
-            return False
+    def our_fetchd(self, pid):
+        """For users other than root, who can see only name, command line and parents of fetchd and its keeper."""
+        name = name_of(pid)
+        if name not in ("fetchd", KEEPER) or not alive(pid):
+            return None
         words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-        return str(self.directory).encode() in words or descends_from(int(pid), os.getpid())
+        return name if str(self.directory).encode() in words or descends_from(int(pid), os.getpid()) else None
 
     def stage(self, name):
         """The pid of a running stage: the one that holds its lock."""

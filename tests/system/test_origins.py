@@ -253,7 +253,8 @@ def test_reload_with_another_ca(box, authority, tmp_path, version):
 
 def test_reload_without_a_ca(box, authority, tmp_path):
     """The ca_file is missing, which is an error; then its line is. In both cases the old CA is no longer trusted."""
-    trusted = tmp_path / "trusted.pem"
+    trusted = tmp_path / "certificates/trusted.pem"
+    trusted.parent.mkdir()
     shutil.copy(authority.certificate, trusted)
     with badserver.BadServer(tls=authority.context()) as server:
         configure(box, (server.address, f"ca_file = {trusted}"))

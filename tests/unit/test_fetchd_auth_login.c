@@ -4,6 +4,7 @@
 /* Own */
 #include "tests/unit/fetchd_settings.h"
 #include "tests/unit/stand_in_http.h"
+#include "tests/unit/stand_in_keeper.h"
 #include "tests/unit/stand_in_loop.h"
 
 /* The code under test */
@@ -18,6 +19,7 @@ struct scene {
 	struct settings settings;
 	struct loop *loop;
 	struct http *http;
+	struct keeper keeper;
 	struct passes *passes;
 	struct login login;
 	struct failure failure;
@@ -54,7 +56,8 @@ static void begin(struct scene *c, const char *auth)
 	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
 	c->loop = stand_in_loop_begin(never);
 	assert_int_equal(http_new(c->loop, &c->http), 0);
-	assert_int_equal(passes_new(c->loop, c->http, &c->settings, &c->passes), 0);
+	c->keeper = (struct keeper){c->loop, c->settings.auth_file};
+	assert_int_equal(passes_new(&c->keeper, c->http, &c->settings, &c->passes), 0);
 	login_init(&c->login, c->passes, on_pass, c);
 }
 
@@ -74,10 +77,15 @@ static struct challenge challenge_of(const char *text)
 	return c;
 }
 
+/* What comes of it once the keeper has answered. */
 static enum login_verdict challenged(struct scene *c, const char *text)
 {
 	struct challenge challenge = challenge_of(text);
-	return login_challenged(&c->login, &who, &challenge, &unauthorized, &c->failure);
+	unsigned heard = c->heard;
+	enum login_verdict verdict = login_challenged(&c->login, &who, &challenge, &unauthorized, &c->failure);
+	if (verdict == LOGIN_WAIT)
+		loop_turn(c->loop, false);
+	return c->heard > heard ? c->verdict : verdict;
 }
 
 #define BASIC  "Basic realm=x"

@@ -7,6 +7,7 @@
 /* Own */
 #include "tests/unit/fetchd_settings.h"
 
+#include "tests/unit/stand_in_confine.h"
 #include "tests/unit/stand_in_http.h"
 #include "tests/unit/stand_in_random.h"
 #include "tests/unit/stand_in_stage.h"

@@ -15,7 +15,7 @@
 #include "common/wire/frame.h"
 
 struct sink_ops {
-	int (*chunk_new)(const struct message *head, size_t room, struct chunk *ret_chunk);
+	int (*chunk_new)(struct sink *s, const struct message *head, size_t room, struct chunk *ret_chunk);
 	int (*chunk_send)(struct outlet *o, struct chunk *c, uint64_t offset); /* `offset`: of its first byte */
 	void (*chunk_free)(struct chunk *c);
 	int (*send)(struct sink *s, const struct message *m);
@@ -30,6 +30,11 @@ struct sink {
 	TAILQ_HEAD(, outlet) waiting; /* the one that has waited longest is first */
 };
 
+static int pipe_sink_chunk_new(struct sink *s, const struct message *head, size_t room, struct chunk *ret_chunk)
+{
+	return pipe_chunk_new(s->pipe, head, room, ret_chunk);
+}
+
 static int pipe_sink_chunk_send(struct outlet *o, struct chunk *c, uint64_t offset)
 {
 	(void)offset; /* it is in the chunk's head already */
@@ -41,10 +46,11 @@ static int pipe_sink_send(struct sink *s, const struct message *m)
 	return pipe_send(s->pipe, m);
 }
 
-static const struct sink_ops pipe_ops = {pipe_chunk_new, pipe_sink_chunk_send, pipe_chunk_free, pipe_sink_send};
+static const struct sink_ops pipe_ops = {pipe_sink_chunk_new, pipe_sink_chunk_send, pipe_chunk_free, pipe_sink_send};
 
-static int fd_chunk_new(const struct message *head, size_t room, struct chunk *ret_chunk)
+static int fd_chunk_new(struct sink *s, const struct message *head, size_t room, struct chunk *ret_chunk)
 {
+	(void)s;
 	(void)head;
 	uint8_t *payload = malloc(room);
 	if (!payload)
@@ -275,7 +281,7 @@ int outlet_put(struct outlet *o, const void *data, size_t len)
 int outlet_chunk_new(struct outlet *o, uint64_t offset, size_t room, struct chunk *ret_chunk)
 {
 	struct message head = {.type = MSG_CHUNK, .ref = o->ref, .attempt = o->attempt, .offset = offset};
-	return o->sink->ops->chunk_new(&head, room, ret_chunk);
+	return o->sink->ops->chunk_new(o->sink, &head, room, ret_chunk);
 }
 
 int outlet_chunk_put(struct outlet *o, struct chunk *c)

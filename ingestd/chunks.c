@@ -302,6 +302,11 @@ bool chunks_fetchd_counts(const struct chunks *c, struct message *ret_counts)
 	return true;
 }
 
+const char *chunks_stranger(const struct chunks *c)
+{
+	return link_stranger(c->link);
+}
+
 void chunks_count(const struct chunks *c)
 {
 	count_set(COUNT_INGESTD_SAW_FETCHD, link_restarts(c->link));

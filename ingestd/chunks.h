@@ -41,6 +41,9 @@ void chunks_stop(struct chunks *c);
 /* The last COUNTS from fetchd; false: it is not connected, or has not sent any yet. */
 bool chunks_fetchd_counts(const struct chunks *c, struct message *ret_counts);
 
+/* If the fetchd that is connected speaks no version of the protocol that we do: a line that says so. Else NULL. */
+const char *chunks_stranger(const struct chunks *c);
+
 /* Refresh the gauges of both pipes (counters.h). */
 void chunks_count(const struct chunks *c);
 

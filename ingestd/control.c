@@ -43,6 +43,18 @@ static void answer_transfer(struct answer *a, struct transfer *t)
 	answer_error(a, FAIL_NOT_FOUND);
 }
 
+/* Nobody would bring the bytes. The transfer waits for a fetchd that can; the client does not have to. */
+static void answer_under_way(struct control *c, struct transfer *t, struct answer *a)
+{
+	const char *stranger = chunks_stranger(c->env.chunks);
+
+	answer_transfer(a, t);
+	if (!stranger || (a->m.state != TRANSFER_QUEUED && a->m.state != TRANSFER_FETCHING))
+		return;
+	reason_set(&a->why, "ingestd cannot talk to fetchd: %s", stranger);
+	answer_error(a, FAIL_UNAVAILABLE);
+}
+
 /* Joining an existing transfer does not add to their number. */
 static bool has_too_many(struct control *c, uid_t uid, struct span ref)
 {
@@ -69,7 +81,7 @@ static void on_get(struct control *c, uid_t uid, const struct message *request, 
 		answer_error(a, class);
 	} else if (t) {
 		transfer_note_asker(t, uid);
-		answer_transfer(a, t);
+		answer_under_way(c, t, a);
 	} else {
 		a->m = (struct message){
 		    .type = MSG_RECORD,
@@ -130,7 +142,10 @@ static void on_stats(struct control *c, const struct message *request, struct an
 		reason_set(&a->why, "ingestd does not have commitd's counts");
 		answer_error(a, FAIL_USAGE);
 	} else if (!chunks_fetchd_counts(c->env.chunks, &a->m)) {
-		reason_set(&a->why, "fetchd is not connected to ingestd");
+		const char *stranger = chunks_stranger(c->env.chunks);
+		reason_set(&a->why, "%s%s",
+			   stranger ? "ingestd cannot talk to fetchd: " : "fetchd is not connected to ingestd",
+			   stranger ? stranger : "");
 		answer_error(a, FAIL_UNAVAILABLE);
 	}
 }

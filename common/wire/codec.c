@@ -125,7 +125,7 @@ static const struct field fields[] = {
 static const struct shape {
 	const char *name;
 	uint8_t fields[FIELDS_MAX + 1];
-	uint8_t kept;   /* its fields are the same in all future versions */
+	uint8_t kept;   /* its fields, as of WIRE_VERSION_KEPT, are the same in all future versions */
 	uint8_t of_old; /* how many of them version 1 had; 0: all */
 } shapes[MESSAGE_TYPE_MAX + 1] = {
     [MSG_HELLO] = {.name = "HELLO",
@@ -242,7 +242,9 @@ static const uint8_t *fields_of(enum message_type type, unsigned version, size_t
 
 static unsigned version_of(const struct message *m)
 {
-	return m->protocol ? m->protocol : WIRE_VERSION;
+	if (m->protocol)
+		return m->protocol;
+	return shapes[m->type].kept ? WIRE_VERSION_KEPT : WIRE_VERSION;
 }
 
 size_t message_head_size(const struct message *m)
@@ -348,6 +350,17 @@ static enum decode_verdict field_decode(struct span *rest, const struct field *f
 	return DECODE_OK;
 }
 
+static bool is_kept(uint8_t type)
+{
+	return type >= 1 && type <= MESSAGE_TYPE_MAX && shapes[type].kept;
+}
+
+/* There is no version 0. */
+static bool is_readable(uint8_t version, uint8_t type)
+{
+	return is_kept(type) ? version >= 1 : version >= WIRE_VERSION_MIN && version <= WIRE_VERSION;
+}
+
 enum decode_verdict message_decode(struct span bytes, struct message *ret_message)
 {
 	if (bytes.len < HEADER_BYTES)
@@ -355,10 +368,9 @@ enum decode_verdict message_decode(struct span bytes, struct message *ret_messag
 	if (bytes.data[0] != 'S' || bytes.data[1] != 'L')
 		return DECODE_MAGIC;
 	uint8_t version = bytes.data[2], type = bytes.data[3];
-	bool known = type >= 1 && type <= MESSAGE_TYPE_MAX;
-	if (version < WIRE_VERSION_MIN || (version > WIRE_VERSION && !(known && shapes[type].kept)))
+	if (!is_readable(version, type))
 		return DECODE_VERSION;
-	if (!known)
+	if (type < 1 || type > MESSAGE_TYPE_MAX)
 		return DECODE_TYPE;
 
 	struct message m = {.type = (enum message_type)type, .protocol = version};
@@ -374,6 +386,15 @@ enum decode_verdict message_decode(struct span bytes, struct message *ret_messag
 		return DECODE_LONG;
 	*ret_message = m;
 	return DECODE_OK;
+}
+
+struct message message_in(const struct message *m, uint8_t version)
+{
+	struct message copy = *m;
+
+	if (!is_kept((uint8_t)m->type))
+		copy.protocol = version;
+	return copy;
 }
 
 const char *message_name(enum message_type type)

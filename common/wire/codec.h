@@ -34,6 +34,12 @@ size_t message_encode_head(const struct message *m, uint8_t *out);
 /* Total and exact: every input has one verdict, and only DECODE_OK fills in `ret_message`, with views into `bytes`. */
 enum decode_verdict message_decode(struct span bytes, struct message *ret_message);
 
+/*
+ * The same message, to be written in that version, 0: our highest. HELLO, PING, PONG and ERROR are not changed: every
+ * version reads them. Views what `m` views.
+ */
+struct message message_in(const struct message *m, uint8_t version);
+
 /* "FETCH", "a field is out of bounds": for logs. */
 const char *message_name(enum message_type type);
 const char *decode_verdict_text(enum decode_verdict v);

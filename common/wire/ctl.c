@@ -48,6 +48,8 @@ struct client {
 	struct loop_io io;
 	struct loop_timer farewell; /* set in CLIENT_LEAVES */
 	uint64_t heard_ms;
+	uint8_t version; /* of its last request, in which it is answered; 0: it has made none */
+	bool is_noted;   /* its versions differ from ours, and that has been logged */
 	struct packet_queue queue;
 	size_t queue_len;
 	bool wants_all;
@@ -67,7 +69,7 @@ struct ctl {
 	struct client_list clients;
 	size_t clients_len;
 	uint64_t last_number;
-	struct log_limit bad;
+	struct log_limit bad, near;
 	uint8_t request[MESSAGE_HEAD_MAX]; /* the one being handled; events may be sent meanwhile */
 	uint8_t bytes[MESSAGE_HEAD_MAX];   /* the message being sent */
 };
@@ -153,7 +155,8 @@ static bool client_give(struct client *cl, enum message_type type, size_t len)
 
 static bool client_tell(struct client *cl, const struct message *m)
 {
-	size_t len = message_encode_head(m, cl->ctl->bytes);
+	const struct message out = message_in(m, cl->version);
+	size_t len = message_encode_head(&out, cl->ctl->bytes);
 
 	if (!client_give(cl, m->type, len))
 		return false;
@@ -207,6 +210,16 @@ static void refuse(struct client *cl, const char *what)
 	client_dismiss(cl, FAIL_USAGE, what);
 }
 
+/* Once for each connection, and not more often than a log can bear. */
+static void note_neighbour(struct client *cl, const struct reason *words, unsigned version)
+{
+	uint64_t held_back;
+
+	if (!cl->is_noted && log_limit_pass(&cl->ctl->near, &held_back))
+		log_notice("%s: continuing with version %u", words->text, version);
+	cl->is_noted = true;
+}
+
 static void on_ping(struct client *cl, const struct message *m)
 {
 	struct ctl *c = cl->ctl;
@@ -218,10 +231,13 @@ static void on_ping(struct client *cl, const struct message *m)
 	    .updated_s = clock_wall_s(),
 	};
 
-	if (stage_talk_of(m, "this client", stage_name(c->env.identity->stage), &words) == TALK_OTHER) {
+	enum stage_talk talk = stage_talk_of(m, "this client", stage_name(c->env.identity->stage), &words);
+	if (talk == TALK_OTHER) {
 		refuse(cl, words.text);
 		return;
 	}
+	if (talk == TALK_NEIGHBOUR)
+		note_neighbour(cl, &words, stage_version_for(m));
 	c->env.hooks->describe(c->env.self, &pong);
 	stage_introduce(&pong);
 	(void)client_tell(cl, &pong);
@@ -272,7 +288,14 @@ static void on_message(struct client *cl, const struct message *m)
 	cl->heard_ms = clock_mono_ms();
 	if (m->type == MSG_PING) {
 		on_ping(cl, m);
-	} else if (m->type == MSG_SUBSCRIBE) {
+		return;
+	}
+	if (m->protocol < WIRE_TALK_MIN) {
+		refuse(cl, decode_verdict_text(DECODE_VERSION));
+		return;
+	}
+	cl->version = m->protocol < WIRE_VERSION ? m->protocol : WIRE_VERSION;
+	if (m->type == MSG_SUBSCRIBE) {
 		on_subscribe(cl, m);
 	} else {
 		struct ctl_asker who = cl->who;

@@ -13,6 +13,9 @@
  *
  * The socket RUNTIME/STAGE/ctl is in a directory that only the stage can write to. Whoever can connect may send requests.
  *
+ * A client writes in a version that both understand: PONG says which we do. It is answered, and hears events, in the
+ * version of its last request.
+ *
  * A stage never waits for a client. Unread messages wait in the socket and then in a queue of CTL_QUEUE_MAX; a client
  * that falls further behind gets ERROR with FAIL_AGAIN as its last message and is dropped. Bytes that are not a
  * message, or a message of an unsupported protocol version, are answered with ERROR and FAIL_USAGE and end only that

@@ -19,6 +19,7 @@
 
 struct ctl_client {
 	int fd;
+	uint8_t version;                 /* to write in; 0, before it is known: our highest */
 	uint8_t bytes[MESSAGE_HEAD_MAX]; /* the last message, to which the caller's views refer */
 };
 
@@ -38,6 +39,7 @@ int ctl_connect(const char *runtime_dir, enum stage_id stage, struct ctl_client 
 	if (!c)
 		return -ENOMEM;
 	c->fd = take_fd(&fd);
+	c->version = 0;
 	*ret_client = c;
 	return 0;
 }
@@ -96,7 +98,8 @@ int ctl_receive(struct ctl_client *c, unsigned timeout_ms, struct message *ret_e
 int ctl_send(struct ctl_client *c, const struct message *request, unsigned timeout_ms)
 {
 	uint8_t bytes[MESSAGE_HEAD_MAX];
-	size_t len = message_encode_head(request, bytes);
+	const struct message out = message_in(request, c->version);
+	size_t len = message_encode_head(&out, bytes);
 	uint64_t end_ms = clock_mono_ms() + timeout_ms;
 
 	/* A socket accepts more long before poll(2) reports it as writable. */
@@ -137,11 +140,18 @@ int ctl_ping(struct ctl_client *c, enum stage_id stage, unsigned timeout_ms, str
 		reason_set(why, "%s does not answer: %s", stage_name(stage), strerror(-r));
 		return r;
 	}
-	if (ret_pong->type == MSG_PONG && stage_talk_of(ret_pong, stage_name(stage), "this command", why) != TALK_OTHER)
+	if (ret_pong->type == MSG_PONG &&
+	    stage_talk_of(ret_pong, stage_name(stage), "this command", why) != TALK_OTHER) {
+		c->version = stage_version_for(ret_pong);
 		return 0;
+	}
 	if (ret_pong->type == MSG_ERROR)
 		reason_set(why, "%.*s", SPAN_ARG(ret_pong->text));
-	else if (ret_pong->type != MSG_PONG)
+	if (ret_pong->type == MSG_ERROR && ret_pong->fail_class == FAIL_AGAIN)
+		return -EAGAIN;
+	if (ret_pong->type == MSG_ERROR)
+		return -EPROTO;
+	if (ret_pong->type != MSG_PONG)
 		reason_set(why, "%s answers %s to PING", stage_name(stage), message_name(ret_pong->type));
 	return -EPROTO;
 }

@@ -40,8 +40,9 @@ int ctl_receive(struct ctl_client *c, unsigned timeout_ms, struct message *ret_e
 
 /*
  * Ask the stage which process it is and whether we have a protocol version in common. 0: `ret_pong`, whose views are valid
- * until the next call. -EPROTO: we have none, or it refuses ours; `why` says what it understands. Else as ctl_ask(), with a
- * reason.
+ * until the next call; what is sent from now on is of the highest version in common, before it is of our highest. -EPROTO:
+ * we have none, or it refuses ours; `why` says what it understands. -EAGAIN: it has no room for us now. Else as ctl_ask(),
+ * with a reason.
  */
 int ctl_ping(struct ctl_client *c, enum stage_id stage, unsigned timeout_ms, struct message *ret_pong,
 	     struct reason *why);

@@ -18,10 +18,11 @@ struct link {
 	struct loop_io can_send; /* watched while something is due */
 	struct loop_timer call;  /* LINK_CALLS: set until greeted */
 	struct loop_hook look;   /* LINK_CALLS: for broken connections */
-	struct log_limit bad, failed;
+	struct log_limit bad, failed, near;
 	uint64_t peer, restarts;
-	uint64_t losses; /* of connections, as far as they were handled */
-	unsigned hellos; /* ours or the peer's that had no answer */
+	struct reason stranger; /* about who said HELLO last, if we have no version in common; else empty */
+	uint64_t losses;        /* of connections, as far as they were handled */
+	unsigned hellos;        /* ours or the peer's that had no answer */
 	bool greeted;
 	bool answer_due; /* LINK_ANSWERS: a HELLO is to be sent before anything else */
 	bool paused;
@@ -65,8 +66,8 @@ static int answer_send(struct link *l)
 
 int link_send(struct link *l, const struct message *m)
 {
-	if (l->env.role == LINK_CALLS && !l->greeted)
-		return -EAGAIN; /* its HELLO brings a flush */
+	if (l->peer == 0 || (l->env.role == LINK_CALLS && !l->greeted))
+		return -EAGAIN; /* its HELLO says which versions it understands, and brings a flush */
 	int r = answer_send(l);
 
 	if (r == 0)
@@ -91,12 +92,6 @@ static void flush(struct link *l)
 		l->env.hooks->flush(l->env.self);
 }
 
-static void on_can_send(void *self, unsigned events)
-{
-	(void)events;
-	flush(self);
-}
-
 /* ── HELLO ── */
 
 static void renew(struct link *l)
@@ -107,13 +102,33 @@ static void renew(struct link *l)
 		(void)pipe_renew(l->out);
 }
 
+/* No peer yet: it is sent as soon as there is one. */
+static void hello_call(struct link *l)
+{
+	if (hello_send(l) == -EAGAIN)
+		wait_to_send(l);
+}
+
 static void on_call(void *self)
 {
 	struct link *l = self;
 
 	if (++l->hellos % RENEW_HELLOS == 0)
 		renew(l);
-	(void)hello_send(l); /* no peer yet: it is sent again */
+	hello_call(l);
+}
+
+static void on_can_send(void *self, unsigned events)
+{
+	struct link *l = self;
+
+	(void)events;
+	if (l->env.role == LINK_CALLS && !l->greeted) {
+		loop_io_stop(&l->can_send);
+		hello_call(l);
+	} else {
+		flush(l);
+	}
 }
 
 static void call(struct link *l)
@@ -140,23 +155,38 @@ static void hear_as_answerer(struct link *l)
 	l->answer_due = true;
 }
 
+static void note_neighbour(struct link *l, const struct reason *words, unsigned version)
+{
+	uint64_t held_back;
+
+	if (log_limit_pass(&l->near, &held_back))
+		log_notice("%s: continuing with version %u", words->text, version);
+}
+
 /*
- * Whether we have a protocol version in common. If not, it is answered, so that it can report that too, but it is not a
- * peer: the codec refuses everything else that it sends.
+ * Whether we have a protocol version in common, in which we write from now on. If not, it is told ours, so that it can
+ * report that too, but it is not a peer: everything else that it sends is of a version that we do not take. The calling end
+ * calls anyway; if both answered, they would never stop.
  */
 static bool can_talk(struct link *l, const struct message *m)
 {
 	struct reason words;
 	enum stage_talk talk = stage_talk_of(m, l->env.peer_name, "this side", &words);
 
+	l->stranger.text[0] = '\0';
 	if (talk == TALK_OTHER) {
+		l->stranger = words;
 		count_add(l->env.refused, 1);
 		log_warning_limited(&l->bad, words.text);
-		(void)hello_send(l);
-	} else if (talk == TALK_NEIGHBOUR && l->peer != m->incarnation) {
-		log_notice("%s: continuing with version %u", words.text, WIRE_VERSION);
+		if (l->env.role == LINK_ANSWERS)
+			(void)hello_send(l);
+		return false;
 	}
-	return talk != TALK_OTHER;
+	uint8_t version = stage_version_for(m);
+	pipe_speak(l->out, version);
+	if (talk == TALK_NEIGHBOUR && l->peer != m->incarnation)
+		note_neighbour(l, &words, version);
+	return true;
 }
 
 static void take_hello(struct link *l, const struct message *m)
@@ -205,6 +235,8 @@ static void take(struct link *l, const struct message *m)
 {
 	if (m->type == MSG_HELLO)
 		take_hello(l, m);
+	else if (m->protocol < WIRE_TALK_MIN)
+		link_refuse(l, decode_verdict_text(DECODE_VERSION));
 	else if (!l->env.hooks->take(l->env.self, m))
 		link_refuse(l, message_name(m->type));
 }
@@ -298,6 +330,11 @@ uint64_t link_peer(const struct link *l)
 uint64_t link_restarts(const struct link *l)
 {
 	return l->restarts;
+}
+
+const char *link_stranger(const struct link *l)
+{
+	return l->stranger.text[0] != '\0' && pipe_peers(l->in) > 0 ? l->stranger.text : NULL;
 }
 
 bool link_is_greeted(const struct link *l)

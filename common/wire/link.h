@@ -11,6 +11,10 @@
  *
  * After a HELLO everything may have to be sent again: the peer has only what it received on this connection. The link
  * handles HELLO itself; every other message goes to the hooks, a bounded number per turn of the loop.
+ *
+ * HELLO also says which versions of the protocol its sender understands. Messages are written in the highest that both
+ * do, so nothing but HELLO is sent to a peer that has not been heard. Without a common version the sender is refused by
+ * name, is told our versions, and is not a peer.
  */
 #ifndef SLUICE_WIRE_LINK_H
 #define SLUICE_WIRE_LINK_H
@@ -63,9 +67,9 @@ int link_new(const struct link_env *env, struct link **ret_link);
 void link_free(struct link *l);
 
 /*
- * Send a message without a payload. 0. -EAGAIN: not now; `flush` will be called when another try may succeed. The calling
- * end sends nothing until it is greeted, because then the peer may have to be told everything anyway. Another -errno is
- * permanent in practice, and has been logged.
+ * Send a message without a payload. 0. -EAGAIN: not now; `flush` will be called when another try may succeed. Nothing is
+ * sent until the peer's first HELLO, nor by the calling end until it is greeted, because then the peer may have to be
+ * told everything anyway. Another -errno is permanent in practice, and has been logged.
  */
 int link_send(struct link *l, const struct message *m);
 
@@ -79,6 +83,12 @@ void link_refuse(struct link *l, const char *what);
 /* The peer's incarnation, 0 before the first HELLO; how often it has changed. */
 uint64_t link_peer(const struct link *l);
 uint64_t link_restarts(const struct link *l);
+
+/*
+ * If whoever said HELLO last has no version in common with us and may still be there: a line about both. Else NULL.
+ * Borrowed until the next HELLO.
+ */
+const char *link_stranger(const struct link *l);
 
 /* Whether the current peer has named our incarnation. */
 bool link_is_greeted(const struct link *l);

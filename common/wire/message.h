@@ -33,8 +33,9 @@
  * on stdin and stdout it is preceded by its length in four bytes (frame.h).
  *
  * Versions: HELLO, PING and PONG say which versions of the protocol their sender understands. These three and ERROR keep
- * their fields in all future versions, so that a peer of another version can be told so. We understand every message of a
- * version within our range.
+ * their fields in all future versions: they are written as version 2 has them, and read whatever version they carry, so
+ * that a peer of another version can be told so. We understand every message of a version within our range, and write to
+ * a peer in the highest version that both understand.
  */
 #ifndef SLUICE_WIRE_MESSAGE_H
 #define SLUICE_WIRE_MESSAGE_H
@@ -42,9 +43,15 @@
 #include "common/base/span.h"
 #include "common/oci/transfer.h"
 
-#define WIRE_VERSION     2 /* the version that we write, and the highest that we support */
-#define WIRE_TALK_MIN    2 /* the lowest that we support */
-#define WIRE_VERSION_MIN 1 /* the lowest that we read: saved frames */
+/* A build with -DWIRE_VERSION=3 is a later neighbour of ours, for tests. Only common/wire knows these numbers. */
+#ifndef WIRE_VERSION
+#define WIRE_VERSION 2 /* the highest version that we support, and the one that we write unless the peer lacks it */
+#endif
+#ifndef WIRE_TALK_MIN
+#define WIRE_TALK_MIN 2 /* the lowest that we support */
+#endif
+#define WIRE_VERSION_MIN  1 /* the lowest that we read: saved frames */
+#define WIRE_VERSION_KEPT 2 /* in which HELLO, PING, PONG and ERROR are written, now and in all versions to come */
 
 /* Messages of 64 KiB to 256 KiB are fastest through a socket, and a killed process loses only a few of them. */
 #define CHUNK_PAYLOAD_MAX (256u << 10)
@@ -125,7 +132,7 @@ enum provenance {                          /* how the bytes of a sealed ingest w
  */
 struct message {
 	enum message_type type;
-	uint8_t protocol;        /* the version that it was written in; 0: write it in ours */
+	uint8_t protocol;        /* the version that it was written in; 0: write it in our highest */
 	uint8_t lowest, highest; /* the versions that its sender understands */
 	uint64_t incarnation;    /* unique per start of a process; never 0 */
 	uint64_t peer;           /* the last incarnation heard from the peer, or 0 */

@@ -26,10 +26,11 @@ struct pipe {
 	int socket;
 	int receive_fd;
 	int send_fd;
-	void *held;     /* the last received message, to which the caller's views refer */
-	char *unlinks;  /* the path of a socket that we bound; NULL for a connecting end */
-	char *connects; /* where a connecting end connects to; NULL for a bound one */
-	int endpoint;   /* nanomsg's number of that connection */
+	void *held;      /* the last received message, to which the caller's views refer */
+	char *unlinks;   /* the path of a socket that we bound; NULL for a connecting end */
+	char *connects;  /* where a connecting end connects to; NULL for a bound one */
+	int endpoint;    /* nanomsg's number of that connection */
+	uint8_t version; /* to write in; 0: our highest */
 };
 
 static const struct pipe_row {
@@ -196,28 +197,35 @@ static int msg_send(int socket, void *msg)
 	return nn_errno() == EINTR ? -EAGAIN : -nn_errno();
 }
 
+void pipe_speak(struct pipe *p, uint8_t version)
+{
+	p->version = version;
+}
+
 int pipe_send(struct pipe *p, const struct message *m)
 {
-	void *msg = nn_allocmsg(message_head_size(m), 0);
+	const struct message out = message_in(m, p->version);
+	void *msg = nn_allocmsg(message_head_size(&out), 0);
 
 	if (!msg)
 		return -ENOMEM;
-	(void)message_encode_head(m, msg);
+	(void)message_encode_head(&out, msg);
 	int r = FAILPOINT_MESSAGE(SEND, "send", m->type, msg_send(p->socket, msg));
 	if (r < 0)
 		(void)nn_freemsg(msg);
 	return r;
 }
 
-int pipe_chunk_new(const struct message *head, size_t room, struct chunk *ret_chunk)
+int pipe_chunk_new(struct pipe *p, const struct message *head, size_t room, struct chunk *ret_chunk)
 {
 	assert(head->type == MSG_CHUNK && room <= CHUNK_PAYLOAD_MAX);
-	size_t head_len = message_head_size(head);
+	const struct message out = message_in(head, p->version);
+	size_t head_len = message_head_size(&out);
 	uint8_t *msg = nn_allocmsg(head_len + room, 0);
 
 	if (!msg)
 		return -ENOMEM;
-	(void)message_encode_head(head, msg);
+	(void)message_encode_head(&out, msg);
 	*ret_chunk = (struct chunk){.payload = msg + head_len, .room = room, .msg = msg, .head_len = head_len};
 	return 0;
 }

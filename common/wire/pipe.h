@@ -68,6 +68,9 @@ int pipe_send_fd(const struct pipe *p);
  */
 int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdict *ret_verdict);
 
+/* Write in that version from now on, for a peer that does not understand our highest. */
+void pipe_speak(struct pipe *p, uint8_t version);
+
 /* Send a message without a payload. -EAGAIN: no peer, or it accepts none now. */
 int pipe_send(struct pipe *p, const struct message *m);
 
@@ -81,7 +84,7 @@ unsigned pipe_peers(const struct pipe *p);
 
 /*
  * A CHUNK without copying: get a message with room for a payload after the encoded head, fill in `payload`, send
- * `payload_len` bytes of it.
+ * `payload_len` bytes of it on the same pipe.
  */
 struct chunk {
 	uint8_t *payload;
@@ -92,7 +95,7 @@ struct chunk {
 };
 
 /* `head` is a CHUNK with an empty payload. 0 or -ENOMEM; the caller owns the chunk until it is sent or freed. */
-int pipe_chunk_new(const struct message *head, size_t room, struct chunk *ret_chunk);
+int pipe_chunk_new(struct pipe *p, const struct message *head, size_t room, struct chunk *ret_chunk);
 /* 0: sent, and `c` is cleared. -EAGAIN: the caller still owns it; it is cut to its length, so no bytes can be added. */
 int pipe_chunk_send(struct pipe *p, struct chunk *c);
 void pipe_chunk_free(struct chunk *c);

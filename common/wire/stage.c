@@ -93,6 +93,11 @@ enum stage_talk stage_talk_of(const struct message *m, const char *theirs, const
 	return lowest <= WIRE_VERSION && highest >= WIRE_TALK_MIN ? TALK_NEIGHBOUR : TALK_OTHER;
 }
 
+uint8_t stage_version_for(const struct message *m)
+{
+	return m->highest < WIRE_VERSION ? m->highest : WIRE_VERSION;
+}
+
 /* ── places ── */
 
 int stage_dir_make(const char *runtime_dir, const char *name, struct reason *why)

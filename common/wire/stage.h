@@ -40,7 +40,7 @@ void stage_introduce(struct message *m);
 
 enum stage_talk {
 	TALK_SAME,
-	TALK_NEIGHBOUR, /* its versions differ from ours, but we have one in common */
+	TALK_NEIGHBOUR, /* its versions differ from ours, but we have one in common: stage_version_for() */
 	TALK_OTHER,     /* no version in common: ignore whatever else it says */
 };
 
@@ -49,6 +49,9 @@ enum stage_talk {
  * `theirs` and `ours`.
  */
 enum stage_talk stage_talk_of(const struct message *m, const char *theirs, const char *ours, struct reason *ret_words);
+
+/* The version to write to the sender of such a message, unless that is TALK_OTHER: the highest that both understand. */
+uint8_t stage_version_for(const struct message *m);
 
 /* ── places ── */
 

@@ -115,21 +115,26 @@ static void go_down(struct stream *st, struct feed *s)
 	say_stage(st, s, "down");
 }
 
-static void look_for(struct stream *st, struct feed *s)
+/* 0: it is up, or may be later. -EPROTO: not with this protocol, which has been logged. */
+static int look_for(struct stream *st, struct feed *s)
 {
 	const struct message all = {.type = MSG_SUBSCRIBE};
 	struct message answer;
 	struct reason why;
 	struct ctl_client *ctl = NULL;
 
-	if (ctl_connect(st->ctx->places.runtime, s->stage, &ctl) == 0 &&
-	    ctl_ping(ctl, s->stage, ANSWER_MS, &answer, &why) == 0 && ctl_ask(ctl, &all, ANSWER_MS, &answer) == 0 &&
-	    answer.type == MSG_OK) {
+	int r = ctl_connect(st->ctx->places.runtime, s->stage, &ctl);
+	if (r == 0)
+		r = ctl_ping(ctl, s->stage, ANSWER_MS, &answer, &why);
+	if (r == -EPROTO)
+		log_error("%s", why.text);
+	if (r == 0 && ctl_ask(ctl, &all, ANSWER_MS, &answer) == 0 && answer.type == MSG_OK) {
 		s->ctl = ctl;
 		say_stage(st, s, "up");
 	} else {
 		ctl_disconnect(ctl);
 	}
+	return r == -EPROTO ? r : 0;
 }
 
 static void take_events(struct stream *st, struct feed *s)
@@ -151,7 +156,7 @@ static void take_events(struct stream *st, struct feed *s)
 		go_down(st, s);
 }
 
-/* Write complete lines, until Ctrl-C or the end of the reader. 0 or -errno. */
+/* Write complete lines, until Ctrl-C or the end of the reader. 0, or -errno, which has been logged. */
 static int put(struct stream *st)
 {
 	const char *at = st->out.data;
@@ -162,7 +167,7 @@ static int put(struct stream *st)
 		if (n < 0 && errno == EPIPE)
 			st->ended = true;
 		if (n < 0 && errno != EINTR)
-			return st->ended ? 0 : -errno;
+			return st->ended ? 0 : log_errno(-errno, "cannot write to standard output");
 		at += n > 0 ? n : 0;
 		left -= n > 0 ? (size_t)n : 0;
 	}
@@ -187,13 +192,14 @@ static int follow(struct stream *st)
 	int r = 0;
 
 	while (r == 0 && !st->ended && !interrupt_seen()) {
-		for (size_t i = 0; i < FEEDS; i++) {
+		for (size_t i = 0; r == 0 && i < FEEDS; i++) {
 			if (!st->feeds[i].ctl)
-				look_for(st, &st->feeds[i]);
+				r = look_for(st, &st->feeds[i]);
 			if (st->feeds[i].ctl)
 				take_events(st, &st->feeds[i]);
 		}
-		r = put(st);
+		if (r == 0)
+			r = put(st);
 		if (r == 0)
 			pause_stream(st);
 	}
@@ -240,10 +246,8 @@ static int run(const struct call *call)
 		return code;
 	interrupt_catch();
 	int r = follow(&st);
-	if (r < 0) {
-		log_errno(r, "cannot write to standard output");
-		code = EX_IOERR;
-	}
+	if (r < 0)
+		code = r == -EPROTO ? EX_PROTOCOL : EX_IOERR;
 	close_feeds(&st);
 	return code;
 }

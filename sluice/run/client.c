@@ -15,6 +15,7 @@
 #include "common/base/array.h"
 #include "common/base/clock.h"
 #include "common/base/exit.h"
+#include "common/base/log.h"
 
 /* Wire */
 #include "common/wire/ctl_client.h"
@@ -48,6 +49,7 @@ STAILQ_HEAD(event_queue, event);
 struct client {
 	struct client_options options;
 	struct ctl_client *ctl[STAGE_COMMITD + 1]; /* NULL: not connected */
+	bool noted[STAGE_COMMITD + 1];             /* that its protocol versions differ from ours */
 	struct ctl_client *events;
 	bool missed;          /* events may have been missed since client_missed() was called */
 	uint64_t incarnation; /* ingestd's */
@@ -79,6 +81,18 @@ static void disconnect(struct client *c, enum stage_id stage)
 	c->ctl[stage] = NULL;
 }
 
+/* Once for each stage: a command reconnects as often as it has to. */
+static void note_versions(struct client *c, enum stage_id stage, const struct message *pong)
+{
+	struct reason words;
+
+	if (c->noted[stage] || !c->options.says_versions ||
+	    stage_talk_of(pong, stage_name(stage), "this command", &words) != TALK_NEIGHBOUR)
+		return;
+	log_notice("%s: continuing with version %u", words.text, (unsigned)stage_version_for(pong));
+	c->noted[stage] = true;
+}
+
 /*
  * Connect and check the stage's identity. 0; -errno: try again; an exit code with a reason: never. `ret_incarnation` may be
  * NULL.
@@ -98,6 +112,8 @@ static int connect_to(struct client *c, enum stage_id stage, unsigned wait_ms, u
 	if (r == 0)
 		r = ctl_ping(c->ctl[stage], stage, wait_ms, &pong, why);
 	int code = r == 0 ? check_store(c, stage, &pong, why) : r == -EPROTO ? EX_PROTOCOL : r;
+	if (code == 0)
+		note_versions(c, stage, &pong);
 	if (code == 0 && ret_incarnation)
 		*ret_incarnation = pong.incarnation;
 	if (code != 0)
@@ -164,12 +180,17 @@ static void subscribe(struct client *c, struct span ref)
 		let_go(c);
 }
 
-/* A new connection subscribes to all refs of the previous one. */
+/* A new connection subscribes to all refs of the previous one, in a version that its PONG allows. */
 static void connect_events(struct client *c)
 {
+	struct message pong;
+	struct reason why;
+
 	if (c->events || ctl_connect(c->options.runtime_dir, STAGE_INGESTD, &c->events) < 0)
 		return;
 	c->missed = c->missed || c->refs_len > 0;
+	if (ctl_ping(c->events, STAGE_INGESTD, ASK_MIN_MS, &pong, &why) < 0)
+		let_go(c);
 	for (size_t i = 0; c->events && i < c->refs_len; i++)
 		subscribe(c, span_str(c->refs[i]));
 }

@@ -24,6 +24,7 @@ struct client_options {
 	struct stages *stages; /* borrowed; NULL: do not start them */
 	unsigned patience_ms;
 	bool ingestd_alone; /* commitd will get no requests, so it may be down */
+	bool says_versions; /* log once for each stage that it understands other versions of the protocol */
 	/* Show a line to the waiting user: "waiting for ingestd". May be NULL. */
 	void (*note)(void *self, const char *text);
 	void *self;

@@ -36,6 +36,7 @@ int job_begin(struct job *j, const struct context *ctx, enum progress_mode mode,
 	    .store = ctx->places.store,
 	    .stages = j->stages,
 	    .patience_ms = CLIENT_PATIENCE_MS,
+	    .says_versions = !ctx->quiet,
 	    .note = note,
 	    .self = j->progress,
 	};

@@ -223,7 +223,7 @@ static void client_sends(struct client *cl, const struct packet *p)
 	FUZZ_CHECK(send(cl->fd, p->bytes, p->len, MSG_NOSIGNAL) == (ssize_t)p->len);
 	settle();
 	bool is_message = p->len <= MESSAGE_HEAD_MAX && message_decode(span_of(p->bytes, p->len), &m) == DECODE_OK;
-	if (is_message) {
+	if (is_message && (m.type == MSG_PING || m.protocol >= WIRE_TALK_MIN)) {
 		is_answered(cl, &m, requests);
 		return;
 	}

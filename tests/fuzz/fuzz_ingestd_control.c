@@ -92,7 +92,7 @@ static void serve_order(void)
 	stand_in_pipe_put(PIPE_CHUNKS, &m);
 	m.type = MSG_CHUNK;
 	size_t len = strlen(CONTENT) - (size_t)order.offset;
-	FUZZ_CHECK(pipe_chunk_new(&m, len, &chunk) == 0);
+	FUZZ_CHECK(pipe_chunk_new(&stand_in_pipes[PIPE_CHUNKS], &m, len, &chunk) == 0);
 	memcpy(chunk.payload, &CONTENT[order.offset], len);
 	chunk.payload_len = len;
 	FUZZ_CHECK(pipe_chunk_send(&stand_in_pipes[PIPE_CHUNKS], &chunk) == 0);

@@ -35,6 +35,8 @@ enum { ASKER, LISTENER }; /* the clients */
 static struct store st;
 static struct settings settings;
 
+static bool introduced; /* ingestd, to this commitd */
+
 /* What ingestd has received. */
 static struct {
 	uint64_t commitd; /* its incarnation */
@@ -65,6 +67,7 @@ static int teardown(void **state)
 static int serve(void (*script)(void))
 {
 	stand_in_stage.script = script;
+	introduced = false;
 	return serve_run(&settings);
 }
 
@@ -75,12 +78,15 @@ static void say_hello(uint64_t incarnation)
 	struct message m = {.type = MSG_HELLO, .incarnation = incarnation, .peer = heard.commitd};
 	stage_introduce(&m);
 	stand_in_pipe_put(PIPE_SEALS, &m);
+	introduced = true;
 }
 
 static void push_seal(const char *ref, const char *text, uint8_t provenance)
 {
 	char digest[DIGEST_TEXT_SIZE];
 	struct message m = store_seal(&st, ref, text, provenance, digest);
+	if (!introduced)
+		say_hello(7);
 	stand_in_pipe_put(PIPE_SEALS, &m);
 }
 

@@ -32,6 +32,7 @@
 
 #define PATIENCE_MS 20000
 #define SEALS       (3 * COMMIT_BATCH_MAX)
+#define INGESTD     7 /* its incarnation */
 
 static struct store st;
 static char runtime_dir[PATH_SIZE];
@@ -58,6 +59,21 @@ static int daemon_wait(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+static void push(const struct message *m)
+{
+	struct pollfd waits = {.fd = pipe_send_fd(seals), .events = POLLIN};
+	while (pipe_send(seals, m) == -EAGAIN)
+		assert_int_equal(poll(&waits, 1, PATIENCE_MS), 1);
+}
+
+/* Receipts follow after it. */
+static void say_hello(void)
+{
+	struct message hello = {.type = MSG_HELLO, .incarnation = INGESTD};
+	stage_introduce(&hello);
+	push(&hello);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -70,6 +86,7 @@ static int setup(void **state)
 	assert_int_equal(pipe_open(runtime_dir, PIPE_SEALS, PIPE_PUSH, &seals), 0);
 	while (ctl_connect(runtime_dir, STAGE_COMMITD, &control) < 0)
 		(void)poll(NULL, 0, 5);
+	say_hello();
 	return 0;
 }
 
@@ -84,13 +101,6 @@ static int teardown(void **state)
 	store_close(&st);
 	assert_int_equal(nftw(runtime_dir, store_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 	return 0;
-}
-
-static void push(const struct message *m)
-{
-	struct pollfd waits = {.fd = pipe_send_fd(seals), .events = POLLIN};
-	while (pipe_send(seals, m) == -EAGAIN)
-		assert_int_equal(poll(&waits, 1, PATIENCE_MS), 1);
 }
 
 static void next_receipt(struct message *ret_message)
@@ -214,6 +224,8 @@ static void test_killed(void **state)
 	/* Messages in the broken pipe are lost. The HELLO of the new commitd makes ingestd send its seals again. */
 	do {
 		next_receipt(&m);
+		if (m.type == MSG_HELLO && m.peer != INGESTD)
+			say_hello();
 		if (m.type == MSG_HELLO)
 			push_seal("one", "1", PROVENANCE_MENDED);
 	} while (m.type == MSG_HELLO);

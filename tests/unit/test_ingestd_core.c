@@ -504,7 +504,7 @@ static void say_zeros(const struct transfer *t, uint64_t offset, size_t len)
 	    .type = MSG_CHUNK, .ref = span_str(t->ref), .attempt = t->in->record.attempt, .offset = offset};
 	struct chunk chunk;
 
-	assert_int_equal(pipe_chunk_new(&m, len, &chunk), 0);
+	assert_int_equal(pipe_chunk_new(&stand_in_pipes[PIPE_CHUNKS], &m, len, &chunk), 0);
 	memset(chunk.payload, 0, len);
 	chunk.payload_len = len;
 	assert_int_equal(pipe_chunk_send(&stand_in_pipes[PIPE_CHUNKS], &chunk), 0);

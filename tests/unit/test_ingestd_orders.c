@@ -33,6 +33,15 @@ static void flush(void *self)
 	orders_flush(*(struct orders **)self);
 }
 
+/* Nothing is sent before it. */
+static void say_hello(void)
+{
+	struct message hello = {.type = MSG_HELLO, .incarnation = 9};
+	stage_introduce(&hello);
+	stand_in_pipe_put(PIPE_CHUNKS, &hello);
+	loop_turn(&stand_in_loop, false);
+}
+
 static int orders_set_up(void **state)
 {
 	static const struct link_hooks hooks = {.take = take, .hello = on_hello, .flush = flush};
@@ -52,6 +61,7 @@ static int orders_set_up(void **state)
 	assert_int_equal(orders_new(&table, &orders), 0);
 	assert_int_equal(link_new(&env, &fetchd), 0);
 	orders_use(orders, fetchd);
+	say_hello();
 	return 0;
 }
 
@@ -178,8 +188,6 @@ static void test_full_pipe(void **state)
 /* After a HELLO every order is sent again, and nothing else. */
 static void test_orders_are_repeated_after_hello(void **state)
 {
-	struct message hello = {.type = MSG_HELLO, .incarnation = 9};
-	stage_introduce(&hello);
 	struct message m;
 	(void)state;
 	struct transfer *ordered = make_due("ordered"), *halted = make_due("halted"), *queued = make_due("queued");
@@ -188,8 +196,7 @@ static void test_orders_are_repeated_after_hello(void **state)
 		;
 	transfer_enter(halted, PHASE_HALTED);
 	transfer_enter(queued, PHASE_QUEUED);
-	stand_in_pipe_put(PIPE_CHUNKS, &hello);
-	loop_turn(&stand_in_loop, false);
+	say_hello();
 	assert_true(next(&m));
 	assert_int_equal(m.type, MSG_FETCH);
 	assert_true(span_eq(m.ref, span_str("ordered")));

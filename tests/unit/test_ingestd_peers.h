@@ -62,7 +62,7 @@ static inline void send_piece(void)
 	    .type = MSG_CHUNK, .ref = span_str(REF), .attempt = fetchd.attempt, .offset = fetchd.offset};
 	struct chunk chunk;
 
-	assert_int_equal(pipe_chunk_new(&m, len, &chunk), 0);
+	assert_int_equal(pipe_chunk_new(&stand_in_pipes[PIPE_CHUNKS], &m, len, &chunk), 0);
 	memcpy(chunk.payload, content + fetchd.offset, len);
 	chunk.payload_len = len;
 	if (pipe_chunk_send(&stand_in_pipes[PIPE_CHUNKS], &chunk) < 0) {

@@ -33,6 +33,15 @@ static void flush(void *self)
 	seals_flush(*(struct seals **)self);
 }
 
+/* Nothing is sent before it. */
+static void say_hello(void)
+{
+	struct message hello = {.type = MSG_HELLO, .incarnation = 9};
+	stage_introduce(&hello);
+	stand_in_pipe_put(PIPE_RECEIPTS, &hello);
+	loop_turn(&stand_in_loop, false);
+}
+
 static int seals_set_up(void **state)
 {
 	static const struct link_hooks hooks = {.take = take, .hello = on_hello, .flush = flush};
@@ -52,6 +61,7 @@ static int seals_set_up(void **state)
 	assert_int_equal(seals_new(&table, &seals), 0);
 	assert_int_equal(link_new(&env, &commitd), 0);
 	seals_use(seals, commitd);
+	say_hello();
 	return 0;
 }
 
@@ -126,8 +136,6 @@ static void test_seal_of_moved_data(void **state)
 /* After a HELLO every seal is sent again, except those still being synced. */
 static void test_seals_are_repeated_after_hello(void **state)
 {
-	struct message hello = {.type = MSG_HELLO, .incarnation = 9};
-	stage_introduce(&hello);
 	struct message m;
 	(void)state;
 	struct transfer *sent = make_due("sent"), *sealing = make_due("sealing");
@@ -136,8 +144,7 @@ static void test_seals_are_repeated_after_hello(void **state)
 		;
 	transfer_enter(sealing, PHASE_SEALING);
 	for (unsigned i = 0; i < 2; i++) {
-		stand_in_pipe_put(PIPE_RECEIPTS, &hello);
-		loop_turn(&stand_in_loop, false);
+		say_hello();
 		assert_true(next(&m));
 		assert_true(span_eq(m.ref, span_str("sent")));
 		assert_false(next(&m));

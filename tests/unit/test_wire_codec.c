@@ -163,7 +163,7 @@ static void test_refused(void **state)
 	}
 }
 
-/* Messages that all versions share are decoded in a later version, and messages of version 1 are decoded, too. */
+/* Messages that all versions share are written in one, and decoded in any. Messages of version 1 are decoded, too. */
 static void test_versions(void **state)
 {
 	static const enum message_type kept[] = {MSG_HELLO, MSG_PING, MSG_PONG, MSG_ERROR};
@@ -179,6 +179,13 @@ static void test_versions(void **state)
 		assert_int_equal(back.protocol, 200);
 		assert_int_equal(encode(&back, again), len);
 		assert_memory_equal(bytes, again, len);
+	}
+	for (int type = 1; type <= MESSAGE_TYPE_MAX; type++) {
+		struct message m = full_message((enum message_type)type);
+		bool is_kept = type == MSG_HELLO || type == MSG_PING || type == MSG_PONG || type == MSG_ERROR;
+		(void)encode(&m, bytes);
+		assert_int_equal(bytes[2], is_kept ? WIRE_VERSION_KEPT : WIRE_VERSION);
+		assert_int_equal(message_in(&m, 1).protocol, is_kept ? 0 : 1);
 	}
 	assert_int_equal(message_decode(span_of("SL\x01\x13", 4), &back), DECODE_OK);
 	assert_int_equal(back.highest, 0);

@@ -161,7 +161,7 @@ static void test_ping(void **state)
 /* A client of a neighbouring version is served. One without a common version is refused by name. */
 static void test_versions(void **state)
 {
-	struct ctl_client *near = client(), *far = client(), *old = client();
+	struct ctl_client *near = client(), *far = client(), *old = client(), *mute = client();
 	struct message ping = {.type = MSG_PING,
 			       .protocol = WIRE_VERSION + 1,
 			       .lowest = WIRE_VERSION,
@@ -176,6 +176,15 @@ static void test_versions(void **state)
 	ping = (struct message){.type = MSG_PING, .protocol = 1};
 	assert_int_equal(ctl_send(old, &ping, PATIENCE_MS), 0);
 	assert_dismissed(old, FAIL_USAGE, "this client speaks protocol 1");
+	struct message request = status("r");
+	request.protocol = WIRE_TALK_MIN - 1;
+	uint8_t bytes[64];
+	int fd = ctl_client_fd(mute);
+	size_t len = message_encode_head(&request, bytes);
+	unsigned requests = seen.requests;
+	assert_int_equal(send(fd, bytes, len, 0), (ssize_t)len);
+	assert_dismissed(mute, FAIL_USAGE, "another protocol version");
+	assert_int_equal(seen.requests, requests);
 	assert_served(near);
 	ctl_disconnect(near);
 }

@@ -298,14 +298,87 @@ static void test_versions(void **state)
 	uint64_t before = counter_values[COUNT_REFUSED_ORDERS];
 	(void)state;
 	both_open();
+	assert_null(link_stranger(answerer.link));
 	unsigned turns = caller.turns;
 	say_hello(WIRE_VERSION + 1, WIRE_VERSION + 3);
 	turn_until(counter_values[COUNT_REFUSED_ORDERS] > before);
 	turn_until(caller.turns > turns);
 	assert_int_equal(link_peer(answerer.link), 5);
+	assert_non_null(strstr(link_stranger(answerer.link), "the other end 9.9 speaks protocol 3 to 5, this side"));
 	say_hello(WIRE_VERSION, WIRE_VERSION + 1);
 	turn_until(link_peer(answerer.link) == 99);
 	assert_int_equal(counter_values[COUNT_REFUSED_ORDERS], before + 1);
+	assert_null(link_stranger(answerer.link));
+}
+
+/* Frames of an earlier version are read, but a peer of one is not. */
+static void test_message_of_an_earlier_version(void **state)
+{
+	uint64_t before = counter_values[COUNT_REFUSED_ORDERS];
+	(void)state;
+	both_open();
+	pipe_speak(link_out(answerer.link), WIRE_TALK_MIN - 1);
+	assert_int_equal(send_one(&answerer, 1), 0);
+	turn_until(counter_values[COUNT_REFUSED_ORDERS] > before);
+	pipe_speak(link_out(answerer.link), WIRE_TALK_MIN);
+	assert_int_equal(send_one(&answerer, 1), 0);
+	turn_until(caller.taken == 1);
+}
+
+/* Which versions a peer understands is not known before its HELLO, and a stranger's does not count. */
+static void test_nothing_is_sent_to_who_was_not_heard(void **state)
+{
+	const struct message hello = {.type = MSG_HELLO,
+				      .incarnation = 99,
+				      .lowest = WIRE_VERSION + 1,
+				      .highest = WIRE_VERSION + 1,
+				      .version = span_str("9.9")};
+	struct pipe *chunks, *orders;
+	struct message m;
+	(void)state;
+	end_open(&answerer, LINK_ANSWERS, 7);
+	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PUSH, &chunks), 0);
+	assert_int_equal(pipe_open(dir.path, PIPE_ORDERS, PIPE_PULL, &orders), 0);
+	turn_until(link_peers_out(answerer.link) == 1 && link_peers_in(answerer.link) == 1);
+	answerer.due = 1;
+	on_flush(&answerer);
+	assert_int_equal(pipe_send(chunks, &hello), 0);
+	turn_until(link_stranger(answerer.link) != NULL);
+	on_flush(&answerer);
+	assert_int_equal(answerer.due, 1);
+	while (pipe_receive(orders, &m, NULL) == 0)
+		assert_int_equal(m.type, MSG_HELLO);
+	pipe_close(chunks);
+	pipe_close(orders);
+	turn_until(link_stranger(answerer.link) == NULL); /* it is gone */
+}
+
+/* Two ends without a common version do not answer each other for ever: the caller only calls. */
+static void test_caller_does_not_answer_a_stranger(void **state)
+{
+	const struct message hello = {.type = MSG_HELLO,
+				      .incarnation = 99,
+				      .lowest = WIRE_VERSION + 1,
+				      .highest = WIRE_VERSION + 1,
+				      .version = span_str("9.9")};
+	uint64_t before = counter_values[COUNT_REFUSED_ORDERS], calls = 0, begin_ms = clock_mono_ms();
+	struct pipe *chunks, *orders;
+	struct message m;
+	(void)state;
+	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PULL, &chunks), 0);
+	assert_int_equal(pipe_open(dir.path, PIPE_ORDERS, PIPE_PUSH, &orders), 0);
+	end_open(&caller, LINK_CALLS, 5);
+	for (unsigned i = 1; i <= 100; i++) {
+		while (pipe_send(orders, &hello) == -EAGAIN)
+			loop_turn(loop, true);
+		turn_until(counter_values[COUNT_REFUSED_ORDERS] == before + i);
+	}
+	while (pipe_receive(chunks, &m, NULL) == 0)
+		calls++;
+	assert_true(calls <= 2 + (clock_mono_ms() - begin_ms) / HELLO_AGAIN_MS);
+	assert_int_equal(link_peer(caller.link), 0);
+	pipe_close(chunks);
+	pipe_close(orders);
 }
 
 static void test_failure(void **state)
@@ -332,6 +405,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_late_answers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_nothing_is_sent_before_hello_is_answered, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_message_of_an_earlier_version, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_nothing_is_sent_to_who_was_not_heard, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_caller_does_not_answer_a_stranger, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("link", tests, NULL, NULL);

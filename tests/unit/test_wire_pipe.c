@@ -98,7 +98,7 @@ static void test_chunks(void **state)
 	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PULL, &pull), 0);
 	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PUSH, &push), 0);
 	for (size_t i = 0; i < LEN(lens); i++) {
-		assert_int_equal(pipe_chunk_new(&head, CHUNK_PAYLOAD_MAX, &c), 0);
+		assert_int_equal(pipe_chunk_new(push, &head, CHUNK_PAYLOAD_MAX, &c), 0);
 		memset(c.payload, (int)i + 1, lens[i]);
 		c.payload_len = lens[i];
 		wait_for(pipe_send_fd(push));
@@ -110,6 +110,41 @@ static void test_chunks(void **state)
 			assert_int_equal(m.payload.data[at], i + 1);
 	}
 	pipe_chunk_free(&c); /* empty: nothing happens */
+	pipe_close(push);
+	pipe_close(pull);
+}
+
+/* Everything is written in the version that the peer has, except what all versions read. */
+static void test_versions(void **state)
+{
+	static const uint8_t versions[] = {0, WIRE_VERSION_MIN, WIRE_VERSION};
+	struct message head = {.type = MSG_CHUNK, .ref = span_str("r"), .attempt = 1};
+	struct message cancel = {.type = MSG_CANCEL, .ref = span_str("r"), .protocol = 77};
+	struct pipe *push, *pull;
+	struct message m;
+	struct chunk c;
+
+	(void)state;
+	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PULL, &pull), 0);
+	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PUSH, &push), 0);
+	for (size_t i = 0; i < LEN(versions); i++) {
+		uint8_t want = versions[i] ? versions[i] : WIRE_VERSION;
+		pipe_speak(push, versions[i]);
+		wait_for(pipe_send_fd(push));
+		assert_int_equal(pipe_send(push, &cancel), 0);
+		receive(pull, &m);
+		assert_int_equal(m.protocol, want);
+		assert_int_equal(pipe_send(push, &hello), 0);
+		receive(pull, &m);
+		assert_int_equal(m.protocol, WIRE_VERSION_KEPT);
+		assert_int_equal(pipe_chunk_new(push, &head, 1, &c), 0);
+		*c.payload = 'p';
+		c.payload_len = 1;
+		assert_int_equal(pipe_chunk_send(push, &c), 0);
+		receive(pull, &m);
+		assert_int_equal(m.type, MSG_CHUNK);
+		assert_int_equal(m.protocol, want);
+	}
 	pipe_close(push);
 	pipe_close(pull);
 }
@@ -220,6 +255,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_send_receive, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_renew, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_chunks, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_versions, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_reconnect, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_bad_message, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_directories, unit_dir_set_up, unit_dir_tear_down),

@@ -224,6 +224,16 @@ static void test_talk(void **state)
 	}
 }
 
+/* Of what both understand, the highest. */
+static void test_version_for(void **state)
+{
+	(void)state;
+	for (uint8_t highest = WIRE_TALK_MIN; highest < WIRE_VERSION + 3; highest++) {
+		const struct message m = {.type = MSG_HELLO, .lowest = WIRE_TALK_MIN, .highest = highest};
+		assert_int_equal(stage_version_for(&m), highest < WIRE_VERSION ? highest : WIRE_VERSION);
+	}
+}
+
 /* ── as a daemon ── */
 
 static int on_start(void *self, struct loop *loop)
@@ -297,6 +307,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_runs_without_the_lock, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test(test_self),
 	    cmocka_unit_test(test_talk),
+	    cmocka_unit_test(test_version_for),
 	    cmocka_unit_test_setup_teardown(test_one_instance, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("stage", tests, NULL, NULL);

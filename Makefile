@@ -140,6 +140,37 @@ $(BUILD)/tests/$(1): tests/unit/$(1).c $(call stage_lib,$(call program_of,$(1)))
 endef
 $(foreach t,$(UNIT_SRC:tests/unit/%.c=%),$(eval $(call unit_rules,$(t))))
 
+# The programs as other releases, for the system tests: `next` understands protocol 2 and 3, `later` only 3. Only
+# common/wire knows the version, so that nothing else is compiled again.
+NEIGHBOURS    := next later
+VERSION_next  := -DWIRE_VERSION=3
+VERSION_later := -DWIRE_VERSION=3 -DWIRE_TALK_MIN=3
+WIRE_SRC      := $(sort $(wildcard common/wire/*.c))
+
+define neighbour_program_rules
+$(BUILD)/$(1)/bin/$(2): $(BUILD)/obj/$(2)/main.o $(call stage_lib,$(2)) $(BUILD)/$(1)/libwire.a $(COMMON_LIB)
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(call pkg_libs,$$(PKGS_$(2))) $$(LIBS_$(2)) -lpthread
+endef
+define neighbour_rules
+$(BUILD)/$(1)/common/wire/%.o: common/wire/%.c | libraries
+	$$(call say,CC,"$$< ($(1))")
+	@mkdir -p $$(@D)
+	$$(Q)$$(COMPILE) $$(VERSION_$(1)) $$(FLAGS_common/wire) -c -o $$@ $$<
+
+$(BUILD)/$(1)/libwire.a: $(WIRE_SRC:%.c=$(BUILD)/$(1)/%.o)
+	$$(call say,AR,$$@)
+	@rm -f $$@
+	$$(Q)$$(AR) qcs $$@ $$^
+
+$(foreach p,$(PROGRAMS),$(eval $(call neighbour_program_rules,$(1),$(p))))
+endef
+$(foreach n,$(NEIGHBOURS),$(eval $(call neighbour_rules,$(n))))
+
+.PHONY: neighbours
+neighbours: $(foreach n,$(NEIGHBOURS),$(PROGRAMS:%=$(BUILD)/$(n)/bin/%))
+
 # For check-tsan.
 $(BUILD)/tests/race: $(BUILD)/obj/tests/lib/race.o $(COMMON_LIB)
 	$(call say,LD,$@)
@@ -185,7 +216,7 @@ $(BUILD)/lib/flockless: tests/lib/flockless.c
 	$(Q)$(CC) $(CPPFLAGS) $(fuse_cflags) $(WARNINGS) -O1 -o $@ $< $(call pkg_libs,fuse3)
 
 .PHONY: system
-system: build $(FLOCKLESS) ## the system tests alone; T=word selects by name, JOBS=N files at once
+system: build neighbours $(FLOCKLESS) ## the system tests alone; T=word selects by name, JOBS=N files at once
 	@BINDIR=$(BUILD)/bin FLOCKLESS=$(abspath $(FLOCKLESS)) $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)" -n $(JOBS) --dist loadfile
 
 HOLD ?= 20
@@ -199,7 +230,7 @@ test-net: ## packet loss, outages and resets between two network namespaces, as 
 test: ## install what the tests need, and run all unit and system tests
 	@tests/lib/packages build test
 	@rm -rf $(RESULTS)
-	@$(MAKE) --no-print-directory $(PARALLEL) build unit-programs
+	@$(MAKE) --no-print-directory $(PARALLEL) build neighbours unit-programs
 	@$(MAKE) --no-print-directory --keep-going unit system; status=$$?; \
 	    tests/lib/tally $(RESULTS)/unit $(RESULTS)/system && exit $$status
 
@@ -308,4 +339,4 @@ clean: ## remove BUILD
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(NEIGHBOURS:%=$(BUILD)/%) -name '*.d' 2>/dev/null)

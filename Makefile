@@ -217,7 +217,7 @@ $(BUILD)/lib/flockless: tests/lib/flockless.c
 
 .PHONY: system
 system: build neighbours $(FLOCKLESS) ## the system tests alone; T=word selects by name, JOBS=N files at once
-	@BINDIR=$(BUILD)/bin FLOCKLESS=$(abspath $(FLOCKLESS)) $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)" -n $(JOBS) --dist loadfile
+	@BINDIR=$(BUILD)/bin FLOCKLESS=$(FLOCKLESS) $(if $(SAN),BIG_MIB=512) tests/lib/run-system $(RESULTS)/system "$(T)" -n $(JOBS) --dist loadfile
 
 HOLD ?= 20
 .PHONY: test-net

@@ -17,7 +17,7 @@ from images import digest_of
 from servers import wait_for
 from stages import CONFIG, STAGES, one_line
 
-FLOCKLESS = os.environ.get("FLOCKLESS", "")
+FLOCKLESS = os.path.abspath(os.environ["FLOCKLESS"]) if os.environ.get("FLOCKLESS") else ""
 DATA = b"some content"
 
 pytestmark = [

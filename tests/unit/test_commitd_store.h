@@ -61,6 +61,7 @@ static inline void store_close(struct store *s)
 
 static inline void write_file(const char *path, const void *data, size_t len, mode_t mode)
 {
+	(void)chmod(path, 0600); /* what is there may be read-only, and we are not root */
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(file_write_all(fd, data, len, NULL), 0);
@@ -142,6 +143,7 @@ static inline void ingest_note_as_sealed(const struct store *s, const char *ref,
 	assert_int_equal(record_format(&record, &text), 0);
 	size_t len = strlen(path);
 	(void)snprintf(path + len, PATH_SIZE - len, "/" INGEST_TRANSFER);
+	(void)chmod(path, 0600);
 	/* Through stdio, which no stand-in counts or lets fail. */
 	FILE *f = fopen(path, "we");
 	assert_non_null(f);

@@ -102,57 +102,63 @@ static void test_exact(void **state)
 	}
 }
 
+static const struct refused {
+	const char *name;
+	const char *bytes;
+	size_t len;
+	enum decode_verdict want;
+} refused[] = {
+    {"nothing", "", 0, DECODE_SHORT},
+    {"http", "GET / HTTP/1.1\r\n", 16, DECODE_MAGIC},
+    {"a version past ours", "SL\x03\x0d\0\x01r", 7, DECODE_VERSION},
+    {"version 0", "SL\0\x13", 4, DECODE_VERSION},
+    {"an unknown type of another version", "SL\x03\x1d", 4, DECODE_VERSION},
+    {"a PING of another version that is short", "SL\x03\x13", 4, DECODE_SHORT},
+    {"a PING that understands version 0", "SL\x02\x13\0\x02\0\x01v", 9, DECODE_BOUNDS},
+    {"type 0", "SL\x01\x00", 4, DECODE_TYPE},
+    {"type past the last", "SL\x02\x1d", 4, DECODE_TYPE},
+    {"type 255", "SL\x01\xff", 4, DECODE_TYPE},
+    {"incarnation 0", "SL\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, DECODE_BOUNDS},
+    {"a size of 2^63", END_HEAD "\x80\0\0\0\0\0\0\0", 23, DECODE_BOUNDS},
+    {"a size of 2^64 - 2", END_HEAD "\xff\xff\xff\xff\xff\xff\xff\xfe", 23, DECODE_BOUNDS},
+    {"an empty ref", "SL\x01\x0d\0\0", 6, DECODE_BOUNDS},
+    {"a ref of 1025 bytes", "SL\x01\x0d\x04\x01", 6, DECODE_BOUNDS},
+    {"a ref of 65535 bytes", "SL\x01\x0d\xff\xff", 6, DECODE_BOUNDS},
+    {"a newline in a ref",
+     "SL\x01\x0d\0\x03"
+     "a\nb",
+     9, DECODE_BOUNDS},
+    {"a NUL in a ref",
+     "SL\x01\x0d\0\x03"
+     "a\0b",
+     9, DECODE_BOUNDS},
+    {"an escape in a ref",
+     "SL\x01\x0d\0\x03"
+     "a\033b",
+     9, DECODE_BOUNDS},
+    {"stage 0", "SL\x01\x1a\0", 5, DECODE_BOUNDS},
+    {"a stage too high", "SL\x01\x1a\x04", 5, DECODE_BOUNDS},
+    {"no counts", COUNTS_HEAD "\0\0", COUNTS_HEAD_LEN + 2, DECODE_BOUNDS},
+    {"half a count",
+     COUNTS_HEAD "\0\x0c"
+		 "123456789012",
+     COUNTS_HEAD_LEN + 14, DECODE_BOUNDS},
+    {"too many counts", COUNTS_HEAD "\x08\x08", COUNTS_HEAD_LEN + 2, DECODE_BOUNDS},
+    {"a class too high", "SL\x01\x16\x0b\0\0", 7, DECODE_BOUNDS},
+    {"an ERROR without a class", "SL\x01\x16\0\0\0", 7, DECODE_BOUNDS},
+    {"a REJECTED without a class",
+     "SL\x01\x0b\0\x01r\0\x01"
+     "d\0\0\0",
+     13, DECODE_BOUNDS},
+};
+
 static void test_refused(void **state)
 {
-	static const struct row {
-		const char *name;
-		const char *bytes;
-		size_t len;
-		enum decode_verdict want;
-	} rows[] = {
-	    {"nothing", "", 0, DECODE_SHORT},
-	    {"http", "GET / HTTP/1.1\r\n", 16, DECODE_MAGIC},
-	    {"a version past ours", "SL\x03\x0d\0\x01r", 7, DECODE_VERSION},
-	    {"version 0", "SL\0\x13", 4, DECODE_VERSION},
-	    {"an unknown type of another version", "SL\x03\x1d", 4, DECODE_VERSION},
-	    {"a PING of another version that is short", "SL\x03\x13", 4, DECODE_SHORT},
-	    {"a PING that understands version 0", "SL\x02\x13\0\x02\0\x01v", 9, DECODE_BOUNDS},
-	    {"type 0", "SL\x01\x00", 4, DECODE_TYPE},
-	    {"type past the last", "SL\x02\x1d", 4, DECODE_TYPE},
-	    {"type 255", "SL\x01\xff", 4, DECODE_TYPE},
-	    {"incarnation 0", "SL\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, DECODE_BOUNDS},
-	    {"a size of 2^63", END_HEAD "\x80\0\0\0\0\0\0\0", 23, DECODE_BOUNDS},
-	    {"a size of 2^64 - 2", END_HEAD "\xff\xff\xff\xff\xff\xff\xff\xfe", 23, DECODE_BOUNDS},
-	    {"an empty ref", "SL\x01\x0d\0\0", 6, DECODE_BOUNDS},
-	    {"a ref of 1025 bytes", "SL\x01\x0d\x04\x01", 6, DECODE_BOUNDS},
-	    {"a ref of 65535 bytes", "SL\x01\x0d\xff\xff", 6, DECODE_BOUNDS},
-	    {"a newline in a ref",
-	     "SL\x01\x0d\0\x03"
-	     "a\nb",
-	     9, DECODE_BOUNDS},
-	    {"a NUL in a ref",
-	     "SL\x01\x0d\0\x03"
-	     "a\0b",
-	     9, DECODE_BOUNDS},
-	    {"an escape in a ref",
-	     "SL\x01\x0d\0\x03"
-	     "a\033b",
-	     9, DECODE_BOUNDS},
-	    {"stage 0", "SL\x01\x1a\0", 5, DECODE_BOUNDS},
-	    {"a stage too high", "SL\x01\x1a\x04", 5, DECODE_BOUNDS},
-	    {"no counts", COUNTS_HEAD "\0\0", COUNTS_HEAD_LEN + 2, DECODE_BOUNDS},
-	    {"half a count",
-	     COUNTS_HEAD "\0\x0c"
-			 "123456789012",
-	     COUNTS_HEAD_LEN + 14, DECODE_BOUNDS},
-	    {"too many counts", COUNTS_HEAD "\x08\x08", COUNTS_HEAD_LEN + 2, DECODE_BOUNDS},
-	    {"a class too high", "SL\x01\x16\x0b\0\0", 7, DECODE_BOUNDS},
-	};
-	const struct row *row;
+	const struct refused *row;
 	struct message back;
 
 	(void)state;
-	for_each_row(row, rows)
+	for_each_row(row, refused)
 	{
 		memset(&back, 0xaa, sizeof(back));
 		struct message before = back;

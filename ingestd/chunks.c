@@ -19,7 +19,6 @@
 #include "ingestd/verdict.h"
 
 #define MESSAGES_A_TURN 32 /* messages in one turn, before other events get theirs */
-#define EVENT_EVERY_MS  200
 
 /* The last counters of fetchd. */
 struct news {
@@ -38,24 +37,17 @@ struct chunks {
 
 /* ── what fetchd says about a transfer ── */
 
-/* It is alive, and does not wait. */
-static void hear(struct transfer *t)
-{
-	t->heard_ms = clock_mono_ms();
-	t->until_s = 0;
-}
-
 static void on_resolved(struct flow *f, struct transfer *t, const struct message *m)
 {
 	struct record *record = &t->in->record;
 	struct digest digest;
 	struct reason why;
 
-	if (!t->asks_digest) {
+	if (!transfer_has(t, MARK_ASKS_DIGEST)) {
 		flow_fail(f, t, FAIL_BAD_DATA, "fetchd resolved a tag that was not requested");
 		return;
 	}
-	hear(t);
+	transfer_heard(t, 0);
 	transfer_note(t, NULL);
 	if (digest_parse(m->digest, &digest, &why) < 0) {
 		flow_fail(f, t, FAIL_BAD_DATA, why.text);
@@ -70,7 +62,7 @@ static void on_resolved(struct flow *f, struct transfer *t, const struct message
 	record->expected = digest;
 	record->has_expected = true;
 	(void)snprintf(record->media_type, sizeof(record->media_type), "%.*s", SPAN_ARG(m->media_type));
-	t->resolved = true;
+	transfer_mark(t, MARK_RESOLVED);
 	flow_do(f, t, STEP_RESOLVED);
 }
 
@@ -100,7 +92,7 @@ static void on_opened(struct flow *f, struct transfer *t, const struct message *
 {
 	struct reason why;
 
-	hear(t);
+	transfer_heard(t, 0);
 	transfer_note(t, NULL);
 	if (m->offset != t->in->offset) {
 		flow_do(f, t, STEP_ORDER);
@@ -108,26 +100,14 @@ static void on_opened(struct flow *f, struct transfer *t, const struct message *
 	}
 	if (!learn(f, t, m))
 		return;
-	t->opened = true;
-	t->resolved = t->in->record.has_expected;
+	transfer_unmark(t, MARK_RESOLVED);
+	transfer_mark(t, MARK_OPENED | (t->in->record.has_expected ? MARK_RESOLVED : 0));
 	if (!verdict_space(t->in, &why)) {
 		flow_wait_for_space(f, t, why.text);
 		return;
 	}
 	events_publish(f->events, t);
 	flow_reserve(f, t);
-}
-
-static void publish_progress(struct flow *f, struct transfer *t, uint64_t now_ms)
-{
-	if (now_ms - t->event_ms < EVENT_EVERY_MS)
-		return;
-	uint64_t rate = (t->in->offset - t->event_offset) * 1000 / (now_ms - t->event_ms);
-	t->rate = t->rate == 0 ? rate : (3 * t->rate + rate) / 4;
-	t->event_ms = now_ms;
-	t->event_offset = t->in->offset;
-	t->updated_s = clock_wall_s();
-	events_publish(f->events, t);
 }
 
 static void append(struct flow *f, struct transfer *t, struct span bytes)
@@ -140,7 +120,8 @@ static void append(struct flow *f, struct transfer *t, struct span bytes)
 		flow_trouble(f, t, r, "write to");
 		return;
 	}
-	publish_progress(f, t, t->heard_ms);
+	if (transfer_progress(t))
+		events_publish(f->events, t);
 	if (flow_is_complete(t->in))
 		flow_do(f, t, STEP_COMPLETE);
 	else
@@ -160,9 +141,9 @@ static void on_chunk(struct flow *f, struct transfer *t, const struct message *m
 	struct ingest *in = t->in;
 	struct reason why;
 
-	hear(t);
+	transfer_heard(t, 0);
 	count_add(COUNT_RECEIVED_BYTES, m->payload.len);
-	if (!t->opened) {
+	if (!transfer_has(t, MARK_OPENED)) {
 		order_again(f, t);
 	} else if (m->offset < in->offset) {
 		count_add(COUNT_DUPLICATE_BYTES, m->payload.len);
@@ -181,8 +162,8 @@ static void on_end(struct flow *f, struct transfer *t, const struct message *m)
 {
 	struct ingest *in = t->in;
 
-	t->heard_ms = clock_mono_ms();
-	if (!t->opened || m->size > in->offset) {
+	transfer_heard(t, 0);
+	if (!transfer_has(t, MARK_OPENED) || m->size > in->offset) {
 		order_again(f, t);
 		return;
 	}
@@ -216,23 +197,13 @@ static void log_beat(struct transfer *t, const char *text)
 	log_with(LOG_LEVEL_INFO, &about, "transfer '%s' at %" PRIu64 ": %s", t->ref, t->in->offset, text);
 }
 
-/* However often BEATs arrive, they are published no more often than progress; one held back is published with the next. */
 static void on_beat(struct flow *f, struct transfer *t, const struct message *m)
 {
 	char text[TEXT_MAX + 1];
-	uint64_t now_ms = clock_mono_ms();
 
 	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
-	if (m->until_s != t->until_s || strcmp(text, t->note ? t->note : "") != 0) {
-		transfer_note(t, text);
-		t->is_unsaid = true;
-	}
-	t->heard_ms = now_ms;
-	t->until_s = m->until_s;
-	if (!t->is_unsaid || now_ms - t->beat_ms < EVENT_EVERY_MS)
+	if (!transfer_beat(t, m->until_s, text))
 		return;
-	t->is_unsaid = false;
-	t->beat_ms = now_ms;
 	log_beat(t, text);
 	events_publish(f->events, t);
 }

@@ -20,10 +20,6 @@
 #define RESTARTS_MAX 1                   /* starts over because of wrong or changed content, then fails */
 #define RESERVE_MIN  (UINT64_C(1) << 20) /* bytes; less is not worth a job */
 
-/* Pauses between tries that fail although there seems to be space, as when a quota is full. */
-#define SPACE_PAUSE_MIN_MS UINT64_C(500)
-#define SPACE_PAUSE_MAX_MS UINT64_C(16000)
-
 /* ── parts of steps ── */
 
 static void log_failure(const struct transfer *t, int r, const char *verb)
@@ -40,7 +36,7 @@ void flow_enter(struct flow *f, struct transfer *t, enum phase phase)
 	f->start_due = true;
 	if (t->state == before && (t->state == TRANSFER_FETCHING || t->state == TRANSFER_SEALED))
 		return;
-	t->updated_s = clock_wall_s();
+	transfer_touch(t);
 	transfer_refresh(t);
 	verdict_log_state(t);
 	events_publish(f->events, t);
@@ -57,7 +53,7 @@ static void next_attempt(struct flow *f, struct transfer *t)
 	if (f->attempt < record->attempt)
 		f->attempt = record->attempt;
 	record->attempt = ++f->attempt;
-	t->asks_digest = t->opened = t->is_unsaid = false;
+	transfer_unmark(t, MARKS_OF_ATTEMPT);
 }
 
 static void call_off(struct flow *f, struct transfer *t)
@@ -79,8 +75,7 @@ static enum step fail(struct flow *f, struct transfer *t, enum fail_class class,
 	struct record *record = &t->in->record;
 
 	call_off(f, t);
-	t->fail_class = class;
-	transfer_note(t, text);
+	transfer_fail(t, class, text);
 	record->failed = class;
 	reason_set(&record->why, "%s", text);
 	int r = ingest_note_failed(t->in);
@@ -106,16 +101,15 @@ static enum step trouble(struct flow *f, struct transfer *t, int r, const char *
 		return from_sync ? STEP_ROLL_BACK : STEP_NONE;
 	}
 	log_with(LOG_LEVEL_ERROR, &(struct log_fields){.ref = t->ref, .error = -r}, "%s", why.text);
-	if (t->rolled_back)
+	if (transfer_has(t, MARK_ROLLED_BACK))
 		return fail(f, t, FAIL_IO, why.text);
-	t->rolled_back = true;
+	transfer_mark(t, MARK_ROLLED_BACK);
 	return halt(f, t, STEP_ROLL_BACK);
 }
 
 static enum step start_over(struct flow *f, struct transfer *t, enum fail_class class, const char *text)
 {
-	t->restart_class = class;
-	transfer_note(t, text);
+	transfer_restart(t, class, text);
 	return halt(f, t, STEP_START_OVER);
 }
 
@@ -171,8 +165,8 @@ static enum step go_on(struct flow *f, struct transfer *t)
 
 static void send_seal(struct flow *f, struct transfer *t)
 {
-	t->heard_ms = clock_mono_ms();
 	flow_enter(f, t, PHASE_SEAL_DUE);
+	transfer_await(t);
 	seals_flush(f->seals);
 }
 
@@ -197,10 +191,9 @@ static enum step order(struct flow *f, struct transfer *t)
 	if (r < 0)
 		return trouble(f, t, r, "record an order for", false);
 	count_add(COUNT_ORDERS, 1);
-	t->heard_ms = t->checkpoint_ms = clock_mono_ms();
-	t->until_s = 0;
 	transfer_note(t, NULL);
 	flow_enter(f, t, PHASE_ORDER_DUE);
+	transfer_await(t);
 	orders_flush(f->orders);
 	return STEP_NONE;
 }
@@ -282,26 +275,25 @@ static enum step drop_and_retry(struct flow *f, struct transfer *t)
 {
 	struct ingest *in = t->in;
 	bool again = in->record.restarts < RESTARTS_MAX;
+	enum fail_class class = transfer_take_restart(t);
 	AUTO_FREE char *text = t->note ? strdup(t->note) : NULL;
 
 	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = t->ref}, "transfer '%s' starts over: %s", t->ref,
 		 text ? text : "its content changed");
 	count_add(COUNT_STARTED_OVER, 1);
 	in->record.restarts++;
-	t->resolved = false;
+	transfer_unmark(t, MARK_RESOLVED);
 	int r = ingest_truncate(in);
 	transfer_apply_asked(t);
 	if (r < 0)
 		return trouble(f, t, r, "truncate", false);
-	return again ? STEP_ORDER : fail(f, t, t->restart_class, text ? text : "its content keeps changing");
+	return again ? STEP_ORDER : fail(f, t, class, text ? text : "its content keeps changing");
 }
 
 static enum step close_ingest(struct flow *f, struct transfer *t)
 {
 	(void)f;
-	transfer_refresh(t);
-	ingest_close(t->in);
-	t->in = NULL;
+	transfer_close(t);
 	return STEP_NONE;
 }
 
@@ -315,9 +307,8 @@ static enum step suspend(struct flow *f, struct transfer *t)
 
 static void remove_ingest(struct transfer *t)
 {
-	int r = t->in ? ingest_remove(t->in) : 0;
+	int r = transfer_remove_ingest(t);
 
-	t->in = NULL;
 	if (r < 0)
 		log_failure(t, r, "remove the ingest of");
 }
@@ -327,8 +318,7 @@ static enum step remove_all(struct flow *f, struct transfer *t)
 	remove_ingest(t);
 	log_with(LOG_LEVEL_INFO, &(struct log_fields){.ref = t->ref}, "transfer '%s' is removed", t->ref);
 	if (t->phase != PHASE_COMMITTED) { /* tell those who wait for it */
-		t->fail_class = FAIL_AGAIN;
-		transfer_note(t, "aborted");
+		transfer_fail(t, FAIL_AGAIN, "aborted");
 		transfer_enter(t, PHASE_FAILED);
 		events_publish(f->events, t);
 	}
@@ -339,11 +329,16 @@ static enum step remove_all(struct flow *f, struct transfer *t)
 
 static enum step reset(struct flow *f, struct transfer *t)
 {
-	int r = ingest_truncate(t->in);
+	struct reason why;
 
+	int r = ingest_truncate(t->in);
 	transfer_apply_asked(t);
-	if (r < 0)
+	if (r < 0 && (t->phase == PHASE_HALTED || t->phase == PHASE_FOR_SPACE))
 		return trouble(f, t, r, "truncate", false);
+	if (r < 0) {
+		verdict_io(t->in, "truncate", r, &why);
+		return fail(f, t, FAIL_IO, why.text);
+	}
 	return t->phase == PHASE_HALTED ? STEP_ORDER : STEP_CLOSE;
 }
 
@@ -351,6 +346,7 @@ static const struct step_row {
 	enum step (*run)(struct flow *f, struct transfer *t);
 	bool beside_job; /* it may run while the transfer has a job */
 	bool ends;       /* it removes the ingest, so a job that failed before it is not retried */
+	bool frees;      /* the transfer is gone afterwards */
 } steps[STEPS] = {
     [STEP_ORDER] = {.run = order, .beside_job = true},
     [STEP_RESOLVED] = {.run = go_on_resolved},
@@ -361,7 +357,7 @@ static const struct step_row {
     [STEP_START_OVER] = {.run = drop_and_retry},
     [STEP_CLOSE] = {.run = close_ingest, .ends = true},
     [STEP_SUSPEND] = {.run = suspend, .ends = true},
-    [STEP_REMOVE] = {.run = remove_all, .ends = true},
+    [STEP_REMOVE] = {.run = remove_all, .ends = true, .frees = true},
     [STEP_RESET] = {.run = reset, .ends = true},
 };
 
@@ -370,10 +366,14 @@ void flow_do(struct flow *f, struct transfer *t, enum step step)
 	while (step != STEP_NONE) {
 		if (transfer_is_busy(t) && !steps[step].beside_job) {
 			transfer_set_after(t, step);
-			return;
+			break;
 		}
+		bool is_gone = steps[step].frees;
 		step = steps[step].run(f, t);
+		if (is_gone)
+			return;
 	}
+	transfer_check(t);
 }
 
 /* ── jobs ── */
@@ -457,28 +457,13 @@ void flow_start_over(struct flow *f, struct transfer *t, enum fail_class class, 
 	flow_do(f, t, start_over(f, t, class, text));
 }
 
-/* The pause before the next try; each try without progress doubles it. */
-static uint64_t next_pause_ms(struct transfer *t)
-{
-	uint64_t offset = t->in ? t->in->offset : 0;
-	uint64_t pause_ms = SPACE_PAUSE_MIN_MS;
-
-	if (offset > t->space_offset)
-		t->space_tries = 0;
-	t->space_offset = offset;
-	for (unsigned i = 0; i < t->space_tries && pause_ms < SPACE_PAUSE_MAX_MS; i++)
-		pause_ms *= 2;
-	t->space_tries++;
-	return pause_ms;
-}
-
 void flow_wait_for_space(struct flow *f, struct transfer *t, const char *text)
 {
 	if (t->in)
 		call_off(f, t);
-	transfer_note(t, text);
-	t->space_ms = clock_mono_ms() + next_pause_ms(t);
+	transfer_pause(t, text);
 	flow_enter(f, t, PHASE_FOR_SPACE);
+	transfer_check(t);
 }
 
 void flow_doubt_size(struct flow *f, struct transfer *t, uint64_t size)
@@ -486,8 +471,7 @@ void flow_doubt_size(struct flow *f, struct transfer *t, uint64_t size)
 	if (t->phase != PHASE_FOR_SPACE || !t->in || transfer_is_busy(t) || t->in->is_moved ||
 	    t->in->record.has_sealed || t->asked_size != SIZE_UNKNOWN)
 		return;
-	t->in->record.size = t->asked_size = size;
-	transfer_refresh(t);
+	transfer_set_size(t, size);
 	flow_do(f, t, STEP_REQUEUE);
 }
 
@@ -524,13 +508,11 @@ static void trim_recent(struct transfers *ts)
 
 void flow_committed(struct flow *f, struct transfer *t, const struct digest *digest)
 {
-	transfer_refresh(t);
-	t->offset = t->size != SIZE_UNKNOWN ? t->size : t->offset;
+	transfer_commit(t, digest);
 	remove_ingest(t);
-	t->digest = *digest;
-	t->has_digest = true;
-	transfer_note(t, NULL);
+	transfers_to_end(f->transfers, t); /* so that the ones committed first are forgotten first */
 	flow_enter(f, t, PHASE_COMMITTED);
+	transfer_check(t);
 	count_add(COUNT_ENDED_COMMITTED, 1);
 	trim_recent(f->transfers);
 }

@@ -16,7 +16,8 @@ static bool is_to_be_resolved(const struct transfer *t)
 	struct source source;
 	struct digest pinned;
 
-	return !t->resolved && !t->has_asked_digest && digest_parse(span_str(t->ref), &pinned, NULL) < 0 &&
+	return !transfer_has(t, MARK_RESOLVED) && !t->has_asked_digest &&
+	       digest_parse(span_str(t->ref), &pinned, NULL) < 0 &&
 	       source_parse(span_str(t->in->record.source), &source, NULL) == 0 && source.kind == SOURCE_MANIFEST &&
 	       !source.reference.has_digest;
 }
@@ -44,7 +45,8 @@ static int send_order(struct orders *o, struct transfer *t)
 	int r = link_send(o->link, &m);
 	if (r < 0)
 		return r;
-	t->asks_digest = t->asks_digest || asks_digest;
+	if (asks_digest)
+		transfer_mark(t, MARK_ASKS_DIGEST);
 	transfer_enter(t, PHASE_ORDERED);
 	return 0;
 }

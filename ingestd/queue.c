@@ -26,7 +26,6 @@ void queue_run(struct flow *f)
 static void queue_up(struct flow *f, struct transfer *t)
 {
 	transfers_to_end(f->transfers, t);
-	t->fail_class = FAIL_NONE;
 	transfer_note(t, NULL);
 	flow_enter(f, t, PHASE_QUEUED);
 	queue_run(f);
@@ -169,7 +168,7 @@ int queue_reset(struct flow *f, struct span ref, struct reason *why)
 	reason_set(why, "it is complete and being committed");
 	if (t->state == TRANSFER_SEALED)
 		return -EBUSY;
-	int r = t->in ? 0 : ingest_open(f->home, ref, INGEST_EXISTING, &t->in, why);
+	int r = transfer_open(t, f->home, INGEST_EXISTING, why);
 	if (r < 0)
 		return r;
 	flow_halt(f, t, STEP_RESET);

@@ -24,7 +24,7 @@ struct receipts {
 /* The bytes are here, but commitd found something else in their place, or got an older seal: check and seal again. */
 static void seal_again(struct flow *f, struct transfer *t)
 {
-	t->sealed_again = true;
+	transfer_mark(t, MARK_SEALED_AGAIN);
 	flow_do(f, t, STEP_COMPLETE);
 }
 
@@ -35,7 +35,7 @@ static void on_rejected(struct flow *f, struct transfer *t, const struct message
 	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m->text));
 	if (m->fail_class == FAIL_SPACE)
 		flow_wait_for_space(f, t, text);
-	else if (m->fail_class == FAIL_MISSING && !t->in->is_moved && !t->sealed_again)
+	else if (m->fail_class == FAIL_MISSING && !t->in->is_moved && !transfer_has(t, MARK_SEALED_AGAIN))
 		seal_again(f, t);
 	else if (m->fail_class == FAIL_BAD_DATA || m->fail_class == FAIL_MISSING)
 		flow_start_over(f, t, FAIL_BAD_DATA, text);

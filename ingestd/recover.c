@@ -59,18 +59,15 @@ static void recover_record(struct flow *f, const struct record *record, uint64_t
 
 	if (!t)
 		return;
-	t->offset = offset;
-	t->size = record->size;
-	t->started_s = t->updated_s = record->started_s;
-	t->orders = record->orders;
-	t->fail_class = record->failed;
+	transfer_recover(t, record, offset);
 	if (record->failed != FAIL_NONE) {
+		transfer_fail(t, record->failed, record->why.text);
 		transfer_enter(t, PHASE_FAILED);
-		transfer_note(t, record->why.text);
 	} else if (f->settings->no_resume && !record->has_sealed) {
 		transfer_enter(t, PHASE_IDLE);
 		transfer_note(t, TRANSFER_UNASKED);
 	}
+	transfer_check(t);
 }
 
 static void recover_one(struct flow *f, const char *id)

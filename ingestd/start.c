@@ -23,8 +23,7 @@ static void remove_empty_ingest(struct transfer *t, int r)
 {
 	if (!file_is_full(r) || transfer_is_busy(t) || t->in->record_len > 0 || t->in->offset > 0)
 		return;
-	(void)ingest_remove(t->in);
-	t->in = NULL;
+	(void)transfer_remove_ingest(t);
 }
 
 /*
@@ -45,13 +44,13 @@ static void apply_request(struct transfer *t)
 		record->validator[0] = '\0';
 	if ((is_open || is_doubtful) && !record->has_sealed)
 		record->size = SIZE_UNKNOWN;
-	t->resolved = false;
+	transfer_unmark(t, MARK_RESOLVED);
 	transfer_apply_asked(t);
 }
 
 int start_open(struct flow *f, struct transfer *t, struct reason *why)
 {
-	int r = t->in ? 0 : ingest_open(f->home, span_str(t->ref), INGEST_MAKE, &t->in, why);
+	int r = transfer_open(t, f->home, INGEST_MAKE, why);
 
 	if (r < 0 || !t->asked_source)
 		return r;
@@ -63,8 +62,7 @@ int start_open(struct flow *f, struct transfer *t, struct reason *why)
 		remove_empty_ingest(t, r);
 		return r;
 	}
-	free(t->asked_source);
-	t->asked_source = NULL;
+	transfer_asked_is_noted(t);
 	return 0;
 }
 
@@ -77,8 +75,10 @@ static void rest(struct flow *f, struct transfer *t, int r, const struct reason 
 		flow_wait_for_space(f, t, why->text);
 		return;
 	}
-	transfer_note(t, why->text);
-	t->fail_class = is_held ? FAIL_NONE : FAIL_IO;
+	if (is_held)
+		transfer_note(t, why->text);
+	else
+		transfer_fail(t, FAIL_IO, why->text);
 	flow_enter(f, t, is_held ? PHASE_FOR_LOCK : PHASE_FAILED);
 	if (!is_held)
 		log_error("%s", why->text);
@@ -146,10 +146,7 @@ void start_transfer(struct flow *f, struct transfer *t)
 		rest(f, t, r, &why);
 		return;
 	}
-	t->fail_class = FAIL_NONE;
-	t->rolled_back = t->sealed_again = false;
-	t->event_offset = t->in->offset;
-	t->event_ms = clock_mono_ms();
+	transfer_begin(t);
 	transfer_apply_asked(t);
 	if (!was_open)
 		log_resumption(t);

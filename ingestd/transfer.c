@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Longer than 500 lines because nothing else writes to a transfer. */
 #include "ingestd/transfer.h"
 
 /* System */
@@ -10,6 +11,11 @@
 #include "common/base/clock.h"
 
 #define RATE_AGE_MAX_MS 3000 /* an older measurement says nothing about the current rate */
+#define EVENT_EVERY_MS  200  /* news and progress are published no more often */
+
+/* Pauses between tries that fail although there seems to be space, as when a quota is full. */
+#define SPACE_PAUSE_MIN_MS UINT64_C(500)
+#define SPACE_PAUSE_MAX_MS UINT64_C(16000)
 
 /* Sets of jobs and of steps. */
 #define BIT(x)     (1u << (x))
@@ -18,6 +24,7 @@
 #define NOTHING    BIT(STEP_NONE)
 #define ENDS       (BIT(STEP_CLOSE) | BIT(STEP_SUSPEND) | BIT(STEP_REMOVE) | BIT(STEP_RESET))
 #define GOES_ON    (BIT(STEP_RESOLVED) | BIT(STEP_COMPLETE))
+#define STARTED    (MARK_RESOLVED | MARKS_OF_START)
 
 enum ingest_is {
 	INGEST_ANY,
@@ -26,37 +33,95 @@ enum ingest_is {
 	INGEST_CLOSING, /* open only until the job has finished */
 };
 
-/* The table of transfer.h. */
+/* Fields that not every phase has: bits. */
+enum field {
+	FIELD_HEARD = 1,
+	FIELD_UNTIL = 2,
+	FIELD_RATE = 4,
+	FIELD_RESTART = 8,
+	FIELD_PAUSE = 16,
+	FIELD_FAILURE = 32,
+	FIELD_SOURCE = 64,
+	FIELD_DIGEST = 128,
+	FIELD_SEAL = 256, /* in the record */
+	FIELDS_ANYWHERE = FIELD_DIGEST | FIELD_SEAL,
+	FIELDS_ORDERED = FIELD_HEARD | FIELD_UNTIL | FIELD_RATE,
+};
+
+/* The tables of transfer.h. */
 static const struct phase_row {
 	enum transfer_state state; /* 0: as before */
 	enum ingest_is ingest;
 	unsigned jobs;
 	unsigned afters;
+	unsigned marks;
+	unsigned may, must; /* enum field */
 } phases[PHASES] = {
-    [PHASE_QUEUED] = {TRANSFER_QUEUED, INGEST_ANY, WHILE_OPEN, NOTHING | ENDS},
-    [PHASE_RESERVING] = {TRANSFER_FETCHING, INGEST_OPEN, NO_JOB | BIT(SYNC_RESERVE), NOTHING | BIT(STEP_ORDER)},
-    [PHASE_ORDER_DUE] = {TRANSFER_FETCHING, INGEST_OPEN, WHILE_OPEN, NOTHING | GOES_ON},
-    [PHASE_ORDERED] = {TRANSFER_FETCHING, INGEST_OPEN, WHILE_OPEN, NOTHING | GOES_ON},
-    [PHASE_SEALING] = {TRANSFER_SEALED, INGEST_OPEN, NO_JOB | BIT(SYNC_SEAL), NOTHING | BIT(STEP_NOTE_SEAL)},
-    [PHASE_SEAL_DUE] = {TRANSFER_SEALED, INGEST_OPEN, NO_JOB, NOTHING},
-    [PHASE_SEAL_SENT] = {TRANSFER_SEALED, INGEST_OPEN, NO_JOB, NOTHING},
+    [PHASE_QUEUED] = {TRANSFER_QUEUED, INGEST_ANY, WHILE_OPEN, NOTHING | ENDS, MARK_RESOLVED | MARK_ROLLED_BACK,
+		      FIELD_SOURCE, 0},
+    [PHASE_RESERVING] = {TRANSFER_FETCHING, INGEST_OPEN, NO_JOB | BIT(SYNC_RESERVE), NOTHING | BIT(STEP_ORDER), STARTED,
+			 FIELD_RATE, 0},
+    [PHASE_ORDER_DUE] = {TRANSFER_FETCHING, INGEST_OPEN, WHILE_OPEN, NOTHING | GOES_ON, STARTED | MARKS_OF_ATTEMPT,
+			 FIELDS_ORDERED, 0},
+    [PHASE_ORDERED] = {TRANSFER_FETCHING, INGEST_OPEN, WHILE_OPEN, NOTHING | GOES_ON, STARTED | MARKS_OF_ATTEMPT,
+		       FIELDS_ORDERED, 0},
+    [PHASE_SEALING] = {TRANSFER_SEALED, INGEST_OPEN, NO_JOB | BIT(SYNC_SEAL), NOTHING | BIT(STEP_NOTE_SEAL), STARTED, 0,
+		       0},
+    [PHASE_SEAL_DUE] = {TRANSFER_SEALED, INGEST_OPEN, NO_JOB, NOTHING, STARTED, FIELD_HEARD, FIELD_SEAL},
+    [PHASE_SEAL_SENT] = {TRANSFER_SEALED, INGEST_OPEN, NO_JOB, NOTHING, STARTED, FIELD_HEARD, FIELD_SEAL},
     [PHASE_HALTED] = {0, INGEST_CLOSING, WHILE_OPEN | BIT(SYNC_SEAL),
-		      NOTHING | BIT(STEP_START_OVER) | BIT(STEP_ROLL_BACK) | ENDS},
-    [PHASE_FOR_SPACE] = {TRANSFER_WAITING, INGEST_ANY, WHILE_OPEN, NOTHING | GOES_ON | BIT(STEP_REQUEUE) | ENDS},
-    [PHASE_FOR_LOCK] = {TRANSFER_WAITING, INGEST_CLOSED, NO_JOB, NOTHING},
-    [PHASE_IDLE] = {TRANSFER_WAITING, INGEST_CLOSING, WHILE_OPEN, NOTHING | ENDS},
-    [PHASE_FAILED] = {TRANSFER_FAILED, INGEST_CLOSING, WHILE_OPEN, NOTHING | ENDS},
-    [PHASE_COMMITTED] = {TRANSFER_COMMITTED, INGEST_CLOSED, NO_JOB, NOTHING},
+		      NOTHING | BIT(STEP_START_OVER) | BIT(STEP_ROLL_BACK) | ENDS, STARTED,
+		      FIELD_UNTIL | FIELD_RATE | FIELD_RESTART, 0},
+    [PHASE_FOR_SPACE] = {TRANSFER_WAITING, INGEST_ANY, WHILE_OPEN, NOTHING | GOES_ON | BIT(STEP_REQUEUE) | ENDS,
+			 STARTED, FIELD_SOURCE, FIELD_PAUSE},
+    [PHASE_FOR_LOCK] = {TRANSFER_WAITING, INGEST_CLOSED, NO_JOB, NOTHING, 0, FIELD_SOURCE, 0},
+    [PHASE_IDLE] = {TRANSFER_WAITING, INGEST_CLOSING, WHILE_OPEN, NOTHING | ENDS, 0, FIELD_SOURCE, 0},
+    [PHASE_FAILED] = {TRANSFER_FAILED, INGEST_CLOSING, WHILE_OPEN, NOTHING | ENDS, 0, FIELD_SOURCE, FIELD_FAILURE},
+    [PHASE_COMMITTED] = {TRANSFER_COMMITTED, INGEST_CLOSED, NO_JOB, NOTHING, 0, FIELD_SOURCE, FIELD_DIGEST},
 };
 
+/* ── phases ── */
+
+static unsigned fields_of(const struct transfer *t)
+{
+	return (t->heard_ms > 0 ? FIELD_HEARD : 0u) | (t->until_s > 0 ? FIELD_UNTIL : 0u) |
+	       (t->rate > 0 ? FIELD_RATE : 0u) | (t->restart_class != FAIL_NONE ? FIELD_RESTART : 0u) |
+	       (t->space_ms > 0 ? FIELD_PAUSE : 0u) | (t->fail_class != FAIL_NONE ? FIELD_FAILURE : 0u) |
+	       (t->asked_source ? FIELD_SOURCE : 0u) | (t->has_digest ? FIELD_DIGEST : 0u) |
+	       (t->in && t->in->record.has_sealed ? FIELD_SEAL : 0u);
+}
+
+static void drop_fields(struct transfer *t, unsigned fields)
+{
+	if (fields & FIELD_HEARD)
+		t->heard_ms = 0;
+	if (fields & FIELD_UNTIL)
+		t->until_s = 0;
+	if (fields & FIELD_RATE)
+		t->rate = 0;
+	if (fields & FIELD_RESTART)
+		t->restart_class = FAIL_NONE;
+	if (fields & FIELD_PAUSE)
+		t->space_ms = 0;
+	if (fields & FIELD_FAILURE)
+		t->fail_class = FAIL_NONE;
+}
+
+/* What holds also in the middle of a step. */
 static void check_phase(const struct transfer *t)
 {
 	const struct phase_row *row = &phases[t->phase];
+	unsigned fields = fields_of(t);
 
+	assert(row->state == 0 || t->state == row->state);
 	assert(row->ingest != INGEST_OPEN || t->in);
 	assert(row->ingest != INGEST_CLOSED || !t->in);
 	assert(row->jobs & BIT(t->job.kind));
 	assert(row->afters & BIT(t->after));
+	assert(t->job.kind == SYNC_NONE ? t->after == STEP_NONE : t->in != NULL);
+	assert(!(t->marks & ~row->marks));
+	assert(!(fields & ~(row->may | row->must | FIELDS_ANYWHERE)));
+	assert(!(row->must & ~fields));
 }
 
 void transfer_check(const struct transfer *t)
@@ -65,11 +130,9 @@ void transfer_check(const struct transfer *t)
 
 	check_phase(t);
 	if (t->job.kind == SYNC_NONE) {
-		assert(t->after == STEP_NONE);
 		assert(row->ingest != INGEST_CLOSING || !t->in);
 		assert(t->phase != PHASE_RESERVING && t->phase != PHASE_SEALING);
 	} else {
-		assert(t->in);
 		assert(row->ingest != INGEST_CLOSING || t->after != STEP_NONE);
 	}
 }
@@ -85,10 +148,35 @@ void transfer_enter(struct transfer *t, enum phase phase)
 	t->of_state[t->state]++;
 	if (!(row->afters & BIT(t->after)))
 		t->after = STEP_NONE;
-	if (t->state != TRANSFER_FETCHING)
-		t->until_s = 0;
+	t->marks &= row->marks;
+	drop_fields(t, ~(row->may | row->must));
 	check_phase(t);
 }
+
+/* ── its ingest ── */
+
+int transfer_open(struct transfer *t, const struct ingest_home *home, enum ingest_make make, struct reason *why)
+{
+	return t->in ? 0 : ingest_open(home, span_str(t->ref), make, &t->in, why);
+}
+
+void transfer_close(struct transfer *t)
+{
+	assert(!transfer_is_busy(t));
+	transfer_refresh(t);
+	ingest_close(t->in);
+	t->in = NULL;
+}
+
+int transfer_remove_ingest(struct transfer *t)
+{
+	assert(!transfer_is_busy(t));
+	int r = t->in ? ingest_remove(t->in) : 0;
+	t->in = NULL;
+	return r;
+}
+
+/* ── its job ── */
 
 bool transfer_is_busy(const struct transfer *t)
 {
@@ -101,14 +189,14 @@ void transfer_begin_job(struct transfer *t, enum sync_kind kind, enum step after
 	sync_prepare(&t->job, kind, t->in);
 	t->after = after;
 	t->job_ms = t->checkpoint_ms = clock_mono_ms();
-	check_phase(t);
+	transfer_check(t);
 }
 
 void transfer_set_after(struct transfer *t, enum step after)
 {
 	assert(transfer_is_busy(t));
 	t->after = after;
-	check_phase(t);
+	transfer_check(t);
 }
 
 enum step transfer_end_job(struct transfer *t)
@@ -118,8 +206,157 @@ enum step transfer_end_job(struct transfer *t)
 	assert(transfer_is_busy(t));
 	t->job.kind = SYNC_NONE;
 	t->after = STEP_NONE;
+	check_phase(t);
 	return after;
 }
+
+/* ── its marks, and what is known of its peer ── */
+
+bool transfer_has(const struct transfer *t, unsigned marks)
+{
+	return (t->marks & marks) == marks;
+}
+
+void transfer_mark(struct transfer *t, unsigned marks)
+{
+	t->marks |= marks;
+	check_phase(t);
+}
+
+void transfer_unmark(struct transfer *t, unsigned marks)
+{
+	t->marks &= ~marks;
+}
+
+void transfer_await(struct transfer *t)
+{
+	t->heard_ms = t->checkpoint_ms = clock_mono_ms();
+	t->until_s = 0;
+	check_phase(t);
+}
+
+void transfer_heard(struct transfer *t, uint64_t until_s)
+{
+	t->heard_ms = clock_mono_ms();
+	t->until_s = until_s;
+	check_phase(t);
+}
+
+bool transfer_beat(struct transfer *t, uint64_t until_s, const char *text)
+{
+	if (until_s != t->until_s || strcmp(text, t->note ? t->note : "") != 0) {
+		transfer_note(t, text);
+		transfer_mark(t, MARK_UNSAID);
+	}
+	transfer_heard(t, until_s);
+	if (!transfer_has(t, MARK_UNSAID) || t->heard_ms - t->beat_ms < EVENT_EVERY_MS)
+		return false;
+	transfer_unmark(t, MARK_UNSAID);
+	t->beat_ms = t->heard_ms;
+	return true;
+}
+
+bool transfer_progress(struct transfer *t)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	if (now_ms - t->event_ms < EVENT_EVERY_MS)
+		return false;
+	uint64_t rate = (t->in->offset - t->event_offset) * 1000 / (now_ms - t->event_ms);
+	t->rate = t->rate == 0 ? rate : (3 * t->rate + rate) / 4;
+	t->event_ms = now_ms;
+	t->event_offset = t->in->offset;
+	transfer_touch(t);
+	check_phase(t);
+	return true;
+}
+
+/* ── its course ── */
+
+void transfer_begin(struct transfer *t)
+{
+	transfer_unmark(t, MARKS_OF_START);
+	t->event_offset = t->in->offset;
+	t->event_ms = clock_mono_ms();
+}
+
+void transfer_restart(struct transfer *t, enum fail_class class, const char *text)
+{
+	assert(class != FAIL_NONE);
+	t->restart_class = class;
+	transfer_note(t, text);
+}
+
+enum fail_class transfer_take_restart(struct transfer *t)
+{
+	enum fail_class class = t->restart_class;
+
+	assert(class != FAIL_NONE);
+	t->restart_class = FAIL_NONE;
+	return class;
+}
+
+void transfer_fail(struct transfer *t, enum fail_class class, const char *text)
+{
+	assert(class != FAIL_NONE);
+	t->fail_class = class;
+	transfer_note(t, text);
+}
+
+/* The pause before the next try. */
+static uint64_t next_pause_ms(struct transfer *t)
+{
+	uint64_t offset = t->in ? t->in->offset : 0;
+	uint64_t pause_ms = SPACE_PAUSE_MIN_MS;
+
+	if (offset > t->space_offset)
+		t->space_tries = 0;
+	t->space_offset = offset;
+	for (unsigned i = 0; i < t->space_tries && pause_ms < SPACE_PAUSE_MAX_MS; i++)
+		pause_ms *= 2;
+	t->space_tries++;
+	return pause_ms;
+}
+
+void transfer_pause(struct transfer *t, const char *text)
+{
+	transfer_note(t, text);
+	t->space_ms = clock_mono_ms() + next_pause_ms(t);
+}
+
+void transfer_forget_tries(struct transfer *t)
+{
+	t->space_tries = 0;
+}
+
+void transfer_commit(struct transfer *t, const struct digest *digest)
+{
+	transfer_refresh(t);
+	t->offset = t->size != SIZE_UNKNOWN ? t->size : t->offset;
+	t->digest = *digest;
+	t->has_digest = true;
+	transfer_note(t, NULL);
+}
+
+void transfer_recover(struct transfer *t, const struct record *record, uint64_t offset)
+{
+	t->offset = offset;
+	t->size = record->size;
+	t->started_s = t->updated_s = record->started_s;
+	t->orders = record->orders;
+}
+
+void transfer_touch(struct transfer *t)
+{
+	t->updated_s = clock_wall_s();
+}
+
+void transfer_set_turn(struct transfer *t, uint64_t turn)
+{
+	t->turn = turn;
+}
+
+/* ── what is known of it ── */
 
 bool transfer_is_ordered(const struct transfer *t)
 {
@@ -195,6 +432,18 @@ void transfer_note_asker(struct transfer *t, uid_t uid)
 	t->asker = uid;
 }
 
+void transfer_asked_is_noted(struct transfer *t)
+{
+	free(t->asked_source);
+	t->asked_source = NULL;
+}
+
+void transfer_set_size(struct transfer *t, uint64_t size)
+{
+	t->in->record.size = t->asked_size = size;
+	transfer_refresh(t);
+}
+
 void transfer_apply_asked(struct transfer *t)
 {
 	struct record *record = &t->in->record;
@@ -233,9 +482,7 @@ static enum transfer_state shown_state(const struct transfer *t)
 
 uint64_t transfer_rate(const struct transfer *t)
 {
-	bool flows = t->state == TRANSFER_FETCHING && clock_mono_ms() - t->event_ms < RATE_AGE_MAX_MS;
-
-	return flows ? t->rate : 0;
+	return clock_mono_ms() - t->event_ms < RATE_AGE_MAX_MS ? t->rate : 0;
 }
 
 void transfer_tell(struct transfer *t, struct transfer_texts *texts, struct message *ret_record)

@@ -1,33 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A transfer in the daemon: its data, and the only functions that change its phase; what happens to it is in flow.h. Longer
+ * A transfer in the daemon: its data, and the only functions that write to it; what happens to it is in flow.h. Longer
  * than 150 lines because of the table of phases.
  *
  * A phase is finer than the state that others see, which follows from it:
  *
- *   phase      state      ingest   job                  then (`after`)       other valid fields
- *   QUEUED     queued     any      checkpoint           close                turn
- *   RESERVING  fetching   open     reserve              order
- *   ORDER_DUE  fetching   open     checkpoint, reserve  resolved, complete   heard_ms
- *   ORDERED    fetching   open     checkpoint, reserve  resolved, complete   heard_ms, until_s, rate
- *   SEALING    sealed     open     seal                 note the seal
- *   SEAL_DUE   sealed     open     none                                      heard_ms
- *   SEAL_SENT  sealed     open     none                                      heard_ms
- *   HALTED     as before  open     any                  start over, roll back
- *   FOR_SPACE  waiting    any      checkpoint, reserve  requeue, resolved,   space_ms, space_tries, space_offset
+ *   phase      state      ingest   job                  then (`after`)       marks
+ *   QUEUED     queued     any      checkpoint, reserve  close                resolved, rolled back
+ *   RESERVING  fetching   open     reserve, always      order                resolved, of the start
+ *   ORDER_DUE  fetching   open     checkpoint, reserve  resolved, complete   all
+ *   ORDERED    fetching   open     checkpoint, reserve  resolved, complete   all
+ *   SEALING    sealed     open     seal, always         note the seal        resolved, of the start
+ *   SEAL_DUE   sealed     open     none                                      resolved, of the start
+ *   SEAL_SENT  sealed     open     none                                      resolved, of the start
+ *   HALTED     as before  closed*  any                  start over, roll back resolved, of the start
+ *   FOR_SPACE  waiting    any      checkpoint, reserve  requeue, resolved,   resolved, of the start
  *                                                       complete
- *   FOR_LOCK   waiting    closed   none
- *   IDLE       waiting    closed*  any                  close
- *   FAILED     failed     closed*  any                  close                fail_class
- *   COMMITTED  committed  closed   none                                      digest
+ *   FOR_LOCK   waiting    closed   none                                      none
+ *   IDLE       waiting    closed*  checkpoint, reserve  close                none
+ *   FAILED     failed     closed*  checkpoint, reserve  close                none
+ *   COMMITTED  committed  closed   none                                      none
  *
  *   any      open or closed; a job runs only while the ingest is open
- *   closed*  open until its job has finished, then closed
+ *   closed*  open until its job has finished, then closed; something must follow the job
  *
  * Worker threads run a job; until it has finished, the ingest must stay open and its data unchanged. `after` is what to do
- * then: STEP_NONE, a step from the table, or, in any phase with an open ingest except those of an order or a seal, one of
- * the steps that end the use of the ingest (close, suspend, remove, reset); phases of an order or a seal are HALTED first.
+ * then: STEP_NONE, a step from the table, or, in any phase that may have a job, except those of a reservation, an order or
+ * a seal, one of the steps that end the use of the ingest (close, suspend, remove, reset); those phases are HALTED first.
  * HALTED means called off: neither fetchd nor commitd works on it, and `after` says what comes next.
+ *
+ * A new phase drops the marks that it does not allow. Likewise these fields are 0 or NULL in all phases but:
+ *
+ *   heard_ms        ORDER_DUE, ORDERED, SEAL_DUE, SEAL_SENT
+ *   until_s         ORDER_DUE, ORDERED, HALTED
+ *   rate            RESERVING, ORDER_DUE, ORDERED, HALTED
+ *   restart_class   HALTED
+ *   space_ms        FOR_SPACE, never 0 there
+ *   fail_class      FAILED, never FAIL_NONE there
+ *   asked_source    QUEUED, FOR_SPACE, FOR_LOCK, IDLE, FAILED, COMMITTED; elsewhere the record has it
+ *
+ * COMMITTED has a digest, and the record of SEAL_DUE and SEAL_SENT says what is sealed. The other fields are valid in
+ * every phase. Each function below that gives a transfer a phase, a job, a step or a mark, or that hears of its peer, asserts
+ * what holds within a step. transfer_check() asserts all of it: at the end of each step and of what else flow.h offers,
+ * when a job begins, and in each tick.
  *
  *   QUEUED     waits for its turn
  *   RESERVING  reserves the space for the missing bytes, before requesting them from a server
@@ -47,6 +62,7 @@
 
 #include "common/base/log.h"
 #include "common/wire/message.h"
+#include "ingestd/disk/open.h"
 #include "ingestd/disk/sync.h"
 
 enum phase {
@@ -83,8 +99,26 @@ enum step {
 	STEPS
 };
 
+/* What holds besides the phase: bits, each independent of the others. */
+enum mark {
+	/* Of the current attempt; these decide what fetchd may send (chunks.h). */
+	MARK_ASKS_DIGEST = 1, /* its order asks to resolve a tag */
+	MARK_OPENED = 2,      /* OPENED has arrived */
+	MARK_UNSAID = 4,      /* a BEAT brought news that is not published yet */
+	MARKS_OF_ATTEMPT = MARK_ASKS_DIGEST | MARK_OPENED | MARK_UNSAID,
+
+	/* Since the last request. */
+	MARK_RESOLVED = 8, /* a manifest by tag: what the tag names is known */
+
+	/* Since the last start. */
+	MARK_ROLLED_BACK = 16,  /* a write or a sync has failed once */
+	MARK_SEALED_AGAIN = 32, /* commitd once did not find what was sealed */
+	MARKS_OF_START = MARK_ROLLED_BACK | MARK_SEALED_AGAIN,
+};
+
 struct flow;
 
+/* Only transfer.c writes to it, except to `beats` and to what a job's own functions write (sync.h, workers.h). */
 struct transfer {
 	struct sync_job
 	    job; /* first, so that a finished job can be cast to its transfer; of kind SYNC_NONE if there is none */
@@ -107,15 +141,7 @@ struct transfer {
 	uint64_t asked_size; /* SIZE_UNKNOWN if not in the request */
 	char *asked_source;  /* owned; until the record has it, then NULL */
 
-	/* The current attempt; these decide what fetchd may send (chunks.h). */
-	bool asks_digest; /* its order asks to resolve a tag */
-	bool opened;      /* OPENED has arrived */
-	bool is_unsaid;   /* a BEAT brought news that is not published yet */
-
-	/* Since its last start. */
-	bool resolved;                 /* a manifest by tag: what the tag names is known */
-	bool rolled_back;              /* a write or a sync has failed once */
-	bool sealed_again;             /* commitd once did not find what was sealed */
+	unsigned marks;                /* enum mark */
 	enum fail_class restart_class; /* why it starts over */
 
 	unsigned space_tries;  /* failed tries without progress since space seemed to be back */
@@ -125,7 +151,7 @@ struct transfer {
 	uint64_t heard_ms;     /* when the peer that works on it last sent a message, or was last sent one */
 	uint64_t checkpoint_ms;
 	uint64_t beat_ms;       /* when what fetchd waits for was last published */
-	struct log_limit beats; /* of lines about that */
+	struct log_limit beats; /* of lines about that; log_limit_pass() writes it */
 	uint64_t event_ms;      /* when progress was last published, at which offset, how fast it was */
 	uint64_t event_offset;
 	uint64_t rate;
@@ -147,10 +173,27 @@ struct transfer *transfer_new(struct flow *flow, struct span ref, size_t *of_sta
 void transfer_free(struct transfer *t);
 
 /*
- * Change the phase. A step that waits for the job is dropped if the new phase does not allow it. Asserts what the table
- * says about ingest and job.
+ * Change the phase. A step that waits for the job, marks and fields are dropped if the new phase does not allow them.
+ * Asserts what the table says.
  */
 void transfer_enter(struct transfer *t, enum phase phase);
+
+/* Assert all that the tables say: nothing is left half done. */
+void transfer_check(const struct transfer *t);
+
+/* ── its ingest ── */
+
+/* Open its ingest, if it is closed; `make` and result as in ingest_open(). Blocks. The caller sees to it that it is closed
+ * again unless the phase lets it stay open. */
+int transfer_open(struct transfer *t, const struct ingest_home *home, enum ingest_make make, struct reason *why);
+
+/* Close its ingest; nothing to do if it is closed. It must have no job. */
+void transfer_close(struct transfer *t);
+
+/* Remove its ingest; 0 if it is closed, else as ingest_remove(). It is closed in any case. It must have no job. */
+int transfer_remove_ingest(struct transfer *t);
+
+/* ── its job ── */
 
 /* Whether it has a job. */
 bool transfer_is_busy(const struct transfer *t);
@@ -164,8 +207,65 @@ void transfer_set_after(struct transfer *t, enum step after);
 /* The job has finished. Returns the step that follows. */
 enum step transfer_end_job(struct transfer *t);
 
-/* Assert the whole table, at the end of a step: nothing is left half done. */
-void transfer_check(const struct transfer *t);
+/* ── its marks, and what is known of its peer ── */
+
+/* Whether it has all of these marks. */
+bool transfer_has(const struct transfer *t, unsigned marks);
+
+/* Add these marks. The phase must allow them. */
+void transfer_mark(struct transfer *t, unsigned marks);
+
+/* Remove these marks. */
+void transfer_unmark(struct transfer *t, unsigned marks);
+
+/* An order or a seal is due: count its peer as heard from, and time the next checkpoint from now. */
+void transfer_await(struct transfer *t);
+
+/* Its peer is alive, and waits until `until_s`; 0: it does not wait, or does not know. */
+void transfer_heard(struct transfer *t, uint64_t until_s);
+
+/*
+ * fetchd waits, and `text` says for what. True: there is news to publish now, at most as often as progress; news that comes
+ * sooner is published with the next.
+ */
+bool transfer_beat(struct transfer *t, uint64_t until_s, const char *text);
+
+/* Bytes have arrived: measure how fast. True: it is time to publish that. */
+bool transfer_progress(struct transfer *t);
+
+/* ── its course; the caller changes the phase ── */
+
+/* It has its turn: forget what the last start left, and measure from here. Its ingest is open. */
+void transfer_begin(struct transfer *t);
+
+/* It starts over for this reason, which is not FAIL_NONE. It is halted next. */
+void transfer_restart(struct transfer *t, enum fail_class class, const char *text);
+
+/* Return and forget why it starts over. */
+enum fail_class transfer_take_restart(struct transfer *t);
+
+/* It fails for this reason, which is not FAIL_NONE. It enters FAILED next. */
+void transfer_fail(struct transfer *t, enum fail_class class, const char *text);
+
+/* It waits for space; each try without progress doubles the pause. It enters FOR_SPACE next. */
+void transfer_pause(struct transfer *t, const char *text);
+
+/* There is still no space: the next pause is a short one. */
+void transfer_forget_tries(struct transfer *t);
+
+/* All of it is stored under this digest. It enters COMMITTED next. */
+void transfer_commit(struct transfer *t, const struct digest *digest);
+
+/* What a record says that an earlier process left, with so many bytes. */
+void transfer_recover(struct transfer *t, const struct record *record, uint64_t offset);
+
+/* Something that status tells has changed just now. */
+void transfer_touch(struct transfer *t);
+
+/* Its place among those that wait for their turn; transfers.h. */
+void transfer_set_turn(struct transfer *t, uint64_t turn);
+
+/* ── what is known of it ── */
 
 /* Whether fetchd has an order for it, or will get one: messages of the current attempt count. */
 bool transfer_is_ordered(const struct transfer *t);
@@ -181,6 +281,12 @@ int transfer_ask(struct transfer *t, struct span source, const struct digest *ex
 
 /* Note who requests it, unless somebody has already: it counts as that user's. */
 void transfer_note_asker(struct transfer *t, uid_t uid);
+
+/* The record of the open ingest has what was requested: forget the source. */
+void transfer_asked_is_noted(struct transfer *t);
+
+/* What it was thought to have is wrong: this is the size of the content, or SIZE_UNKNOWN. Its ingest is open. */
+void transfer_set_size(struct transfer *t, uint64_t size);
 
 /* Put the size and the digest of the last request into the record of the open ingest. */
 void transfer_apply_asked(struct transfer *t);

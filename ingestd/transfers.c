@@ -80,7 +80,7 @@ size_t transfers_of_user(const struct transfers *ts, uid_t uid)
 
 void transfers_to_end(struct transfers *ts, struct transfer *t)
 {
-	t->turn = ++ts->turn;
+	transfer_set_turn(t, ++ts->turn);
 }
 
 void transfers_remove(struct transfers *ts, struct transfer *t)

@@ -49,8 +49,8 @@ static void tick_sealed(struct flow *f, struct transfer *t, uint64_t now_ms)
 {
 	if (!is_silent(f, t, now_ms))
 		return;
-	t->heard_ms = now_ms;
 	transfer_enter(t, PHASE_SEAL_DUE);
+	transfer_await(t);
 	seals_flush(f->seals);
 }
 
@@ -71,7 +71,7 @@ static void tick_for_space(struct flow *f, struct transfer *t, uint64_t now_ms)
 	if (t->in ? verdict_space(t->in, &why) : verdict_room(f->home->layout))
 		flow_space_is_back(f, t);
 	else
-		t->space_tries = 0;
+		transfer_forget_tries(t);
 }
 
 static void tick_transfer(struct flow *f, struct transfer *t, uint64_t now_ms)

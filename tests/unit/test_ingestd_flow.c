@@ -213,7 +213,7 @@ static void test_failed_sync_rolls_back(void **state)
 	finish_job(t);
 	assert_phase(t, PHASE_ORDER_DUE);
 	assert_prefix(t->in, 1000);
-	assert_true(t->rolled_back);
+	assert_true(transfer_has(t, MARK_ROLLED_BACK));
 }
 
 /* Bytes of a failed sync are not trusted later, although the ingest is closed and the sync not repeated. */

@@ -153,7 +153,8 @@ static void test_tag_is_resolved_again(void **state)
 		struct transfer *t = make_due("r");
 		expect(t->in);
 		(void)snprintf(t->in->record.source, SOURCE_MAX, "%s", rows[i].source);
-		t->resolved = rows[i].resolved;
+		if (rows[i].resolved)
+			transfer_mark(t, MARK_RESOLVED);
 		t->has_asked_digest = rows[i].asked;
 		orders_flush(orders);
 		assert_true(next(&m));

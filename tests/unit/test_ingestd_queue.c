@@ -356,10 +356,32 @@ static void test_committed_transfer(void **state)
 	assert_int_equal(transfers.len, 0);
 }
 
+/* Of many that are committed those are forgotten that were committed first, whenever they were requested. */
+static void test_committed_transfers_are_forgotten(void **state)
+{
+	char ref[32];
+	struct digest d;
+	(void)state;
+	digest_of(HASH_SHA256, "", 0, &d);
+	struct transfer *last = get_any(URL("last"));
+	for (unsigned i = 0; i < RECENT_MAX; i++) {
+		(void)snprintf(ref, sizeof(ref), "r%u", i);
+		struct transfer *t = transfers_add(&transfers, &flow, span_str(ref));
+		assert_non_null(t);
+		flow_committed(&flow, t, &d);
+	}
+	assert_int_equal(transfers.len, RECENT_MAX + 1);
+	flow_committed(&flow, last, &d);
+	assert_int_equal(transfers.len, RECENT_MAX);
+	assert_null(transfers_find(&transfers, span_str("r0")));
+	assert_ptr_equal(transfers_find(&transfers, span_str(URL("last"))), last);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CORE_TEST(test_new_ones_start_up_to_the_limit),
+	    CORE_TEST(test_committed_transfers_are_forgotten),
 	    CORE_TEST(test_turns_are_in_the_order_of_requests),
 	    CORE_TEST(test_job_holds_the_queue),
 	    CORE_TEST(test_second_request_joins),

@@ -146,6 +146,11 @@ static bool is_half_there(void)
 	return answer.type == MSG_RECORD && answer.offset >= sizeof(content) / 2;
 }
 
+static bool is_failed(void)
+{
+	return answer.state == TRANSFER_FAILED;
+}
+
 static bool is_waiting(void)
 {
 	return answer.type == MSG_RECORD && answer.state == TRANSFER_WAITING;
@@ -340,6 +345,41 @@ static void test_reset(void **state)
 {
 	(void)state;
 	assert_int_equal(serve(play_reset), 0);
+}
+
+/* Whatever fails in the reset of a failed transfer, it stays failed, and says so. */
+static void play_failing_reset(void)
+{
+	peers_connect();
+	request();
+	turn_until(is_half_there);
+	stand_in_pipe_put(PIPE_CHUNKS, &(struct message){.type = MSG_FAIL,
+							 .ref = span_str(REF),
+							 .attempt = fetchd.attempt,
+							 .fail_class = FAIL_DENIED});
+	fetchd.runs = false;
+	turn_until(is_failed);
+	bool told = false, failed = true;
+	for (unsigned nth = 1; failed; nth++) {
+		stand_in_fs_fail(1u << FS_TRUNCATE, nth, EIO);
+		ask_ref(MSG_RESET);
+		failed = stand_in_fs.fired;
+		turn();
+		ask_ref(MSG_STATUS);
+		assert_int_equal(answer.state, TRANSFER_FAILED);
+		told = told || answer.fail_class == FAIL_IO;
+	}
+	assert_true(told);
+	assert_int_equal(fetchd.orders, 1);
+	stand_in_fs_fail(0, 0, 0);
+	request();
+	finish();
+}
+
+static void test_failing_reset(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_failing_reset), 0);
 }
 
 static bool is_unknown(void)
@@ -619,6 +659,7 @@ int main(void)
 	    SCENE(test_ping),
 	    SCENE(test_client_disconnects),
 	    SCENE(test_reset),
+	    SCENE(test_failing_reset),
 	    SCENE(test_abort),
 	    SCENE(test_restart),
 	    SCENE(test_reboot),

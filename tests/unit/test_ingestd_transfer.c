@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of phases: the state that each shows, whether it has an ingest and a job, and the steps allowed after the
- * job. A violation of the table ends the program.
+ * The table of phases: the state that each shows, whether it has an ingest and a job, the steps allowed after the job, and
+ * the marks and fields that it has. A violation of the table ends the program.
  */
 
 /* Own */
 #include "tests/unit/test_ingestd_disk.h"
 
 /* System */
+#include <ctype.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -69,28 +70,81 @@ static bool dies(void (*act)(void *arg), void *arg)
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
+#define WRITES  (1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE)
+#define LASTING (MARK_RESOLVED | MARKS_OF_START)
+
 static const struct phase_case {
 	const char *name;
 	enum phase phase;
 	enum transfer_state state; /* 0: as before */
 	bool open, closed;         /* which of both are allowed without a job */
 	unsigned jobs;             /* bits of the jobs that it may have */
+	unsigned marks;            /* that it may have */
+	const char *fields;        /* that it may have, a letter each; in capitals: must have (keys) */
 } cases[] = {
-    {"queued", PHASE_QUEUED, TRANSFER_QUEUED, true, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
-    {"reserving", PHASE_RESERVING, TRANSFER_FETCHING, false, false, 1u << SYNC_RESERVE},
-    {"order due", PHASE_ORDER_DUE, TRANSFER_FETCHING, true, false, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
-    {"ordered", PHASE_ORDERED, TRANSFER_FETCHING, true, false, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
-    {"sealing", PHASE_SEALING, TRANSFER_SEALED, false, false, 1u << SYNC_SEAL},
-    {"seal due", PHASE_SEAL_DUE, TRANSFER_SEALED, true, false, 0},
-    {"seal sent", PHASE_SEAL_SENT, TRANSFER_SEALED, true, false, 0},
-    {"halted", PHASE_HALTED, 0, false, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE | 1u << SYNC_SEAL},
-    {"for space", PHASE_FOR_SPACE, TRANSFER_WAITING, true, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
-    {"for a lock", PHASE_FOR_LOCK, TRANSFER_WAITING, false, true, 0},
-    {"idle", PHASE_IDLE, TRANSFER_WAITING, false, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
-    {"failed", PHASE_FAILED, TRANSFER_FAILED, false, true, 1u << SYNC_CHECKPOINT | 1u << SYNC_RESERVE},
-    {"committed", PHASE_COMMITTED, TRANSFER_COMMITTED, false, true, 0},
+    {"queued", PHASE_QUEUED, TRANSFER_QUEUED, true, true, WRITES, MARK_RESOLVED | MARK_ROLLED_BACK, "a"},
+    {"reserving", PHASE_RESERVING, TRANSFER_FETCHING, false, false, 1u << SYNC_RESERVE, LASTING, "r"},
+    {"order due", PHASE_ORDER_DUE, TRANSFER_FETCHING, true, false, WRITES, LASTING | MARKS_OF_ATTEMPT, "hur"},
+    {"ordered", PHASE_ORDERED, TRANSFER_FETCHING, true, false, WRITES, LASTING | MARKS_OF_ATTEMPT, "hur"},
+    {"sealing", PHASE_SEALING, TRANSFER_SEALED, false, false, 1u << SYNC_SEAL, LASTING, ""},
+    {"seal due", PHASE_SEAL_DUE, TRANSFER_SEALED, true, false, 0, LASTING, "hL"},
+    {"seal sent", PHASE_SEAL_SENT, TRANSFER_SEALED, true, false, 0, LASTING, "hL"},
+    {"halted", PHASE_HALTED, 0, false, true, WRITES | 1u << SYNC_SEAL, LASTING, "urs"},
+    {"for space", PHASE_FOR_SPACE, TRANSFER_WAITING, true, true, WRITES, LASTING, "aP"},
+    {"for a lock", PHASE_FOR_LOCK, TRANSFER_WAITING, false, true, 0, 0, "a"},
+    {"idle", PHASE_IDLE, TRANSFER_WAITING, false, true, WRITES, 0, "a"},
+    {"failed", PHASE_FAILED, TRANSFER_FAILED, false, true, WRITES, 0, "aF"},
+    {"committed", PHASE_COMMITTED, TRANSFER_COMMITTED, false, true, 0, 0, "aD"},
 };
-_Static_assert(LEN(cases) == PHASES, "each phase has its case");
+_Static_assert(LEN(cases) == PHASES, "each phase has its case, in order");
+
+/* Fields that some phases have. All may have a digest, and a record that is sealed. */
+static const char keys[] = "hursapfdl";
+
+static void set_field(struct transfer *t, char key, bool is_set)
+{
+	switch (key) {
+	case 'h':
+		t->heard_ms = is_set;
+		break;
+	case 'u':
+		t->until_s = is_set;
+		break;
+	case 'r':
+		t->rate = is_set;
+		break;
+	case 's':
+		t->restart_class = is_set ? FAIL_CHANGED : FAIL_NONE;
+		break;
+	case 'a':
+		free(t->asked_source);
+		t->asked_source = is_set ? strdup("s") : NULL;
+		break;
+	case 'p':
+		t->space_ms = is_set;
+		break;
+	case 'f':
+		t->fail_class = is_set ? FAIL_IO : FAIL_NONE;
+		break;
+	case 'd':
+		t->has_digest = is_set;
+		break;
+	case 'l':
+		if (t->in)
+			t->in->record.has_sealed = is_set;
+		break;
+	default:
+		fail_msg("no field has the key '%c'", key);
+	}
+}
+
+/* Set the fields that a phase must have. */
+static void set_needed(struct transfer *t, const char *fields)
+{
+	for (const char *f = fields; *f; f++)
+		if (isupper((unsigned char)*f))
+			set_field(t, (char)tolower((unsigned char)*f), true);
+}
 
 struct entering {
 	struct transfer *t;
@@ -109,14 +163,28 @@ static void check(void *arg)
 	transfer_check(arg);
 }
 
-/* A valid state: the phase is overwritten, which no caller may do. */
+/* The phase and what it shows are overwritten, which no caller may do; it has nothing but what it must have. */
 static void put_into(struct transfer *t, enum phase phase)
 {
 	take_job(t);
 	ingest_close(t->in);
 	t->in = NULL;
 	transfer_enter(t, PHASE_QUEUED);
+	t->marks = 0;
+	for (const char *key = keys; *key; key++)
+		set_field(t, *key, false);
+	set_needed(t, cases[phase].fields);
 	t->phase = phase;
+	table.of_state[t->state]--;
+	t->state = cases[phase].state != 0 ? cases[phase].state : TRANSFER_QUEUED;
+	table.of_state[t->state]++;
+}
+
+/* Give it an ingest that is open. */
+static void give_ingest(struct transfer *t)
+{
+	t->in = open_ref("r");
+	set_needed(t, cases[t->phase].fields);
 }
 
 static void test_state_of_each_phase(void **state)
@@ -128,6 +196,7 @@ static void test_state_of_each_phase(void **state)
 	{
 		put_into(t, PHASE_QUEUED);
 		t->in = c->phase == PHASE_FOR_LOCK || c->phase == PHASE_COMMITTED ? NULL : open_ref("r");
+		set_needed(t, c->fields);
 		transfer_enter(t, c->phase);
 		enum transfer_state want = c->state != 0 ? c->state : TRANSFER_QUEUED;
 		if (t->state != want || table.of_state[want] != 1)
@@ -146,7 +215,7 @@ static void test_ingest_and_job_of_each_phase(void **state)
 		put_into(t, c->phase);
 		if (dies(check, t) == c->closed)
 			fail_msg("%s, closed: %s", c->name, c->closed ? "refused" : "taken");
-		t->in = open_ref("r");
+		give_ingest(t);
 		if (dies(check, t) == c->open)
 			fail_msg("%s, open: %s", c->name, c->open ? "refused" : "taken");
 		for (enum sync_kind kind = SYNC_CHECKPOINT; kind <= SYNC_RESERVE; kind++) {
@@ -156,6 +225,64 @@ static void test_ingest_and_job_of_each_phase(void **state)
 			if (dies(enter, &e) == may)
 				fail_msg("%s, job %d: %s", c->name, (int)kind, may ? "refused" : "taken");
 			take_job(t);
+		}
+	}
+}
+
+/* As a step ends in that phase: with the ingest and the job that it needs. */
+static void complete(struct transfer *t, const struct phase_case *c)
+{
+	put_into(t, c->phase);
+	if (!c->closed)
+		give_ingest(t);
+	if (!c->closed && !c->open)
+		give_job(t, c->jobs & 1u << SYNC_SEAL ? SYNC_SEAL : SYNC_RESERVE);
+	if (dies(check, t))
+		fail_msg("%s: refused", c->name);
+}
+
+/* Each mark is refused in each phase that does not have it, and dropped by entering that phase. */
+static void test_marks_of_each_phase(void **state)
+{
+	const struct phase_case *c;
+	struct transfer *t = add("r");
+	(void)state;
+	for_each_row(c, cases)
+	{
+		for (unsigned mark = MARK_ASKS_DIGEST; mark <= MARK_SEALED_AGAIN; mark *= 2) {
+			bool may = c->marks & mark;
+			complete(t, c);
+			t->marks = mark;
+			if (dies(check, t) == may)
+				fail_msg("%s, mark %u: %s", c->name, mark, may ? "refused" : "taken");
+			transfer_enter(t, c->phase);
+			if (transfer_has(t, mark) != may)
+				fail_msg("%s, mark %u: %s", c->name, mark, may ? "dropped" : "kept");
+		}
+	}
+}
+
+/* Likewise each field; one that the phase must have is missed, and what was requested is never dropped. */
+static void test_fields_of_each_phase(void **state)
+{
+	const struct phase_case *c;
+	struct transfer *t = add("r");
+	(void)state;
+	for_each_row(c, cases)
+	{
+		for (const char *key = keys; *key; key++) {
+			bool must = strchr(c->fields, toupper((unsigned char)*key));
+			bool may = must || strchr("dl", *key) || strchr(c->fields, *key);
+			struct entering e = {t, c->phase};
+			complete(t, c);
+			set_field(t, *key, true);
+			if (dies(check, t) == may)
+				fail_msg("%s, field '%c': %s", c->name, *key, may ? "refused" : "taken");
+			if (dies(enter, &e) == (may || *key != 'a'))
+				fail_msg("%s entered with field '%c'", c->name, *key);
+			set_field(t, *key, false);
+			if (dies(check, t) != must)
+				fail_msg("%s, no field '%c': %s", c->name, *key, must ? "taken" : "refused");
 		}
 	}
 }
@@ -193,7 +320,7 @@ static void test_steps_after_a_job(void **state)
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
 		put_into(t, rows[i].phase);
-		t->in = open_ref("r");
+		give_ingest(t);
 		give_job(t, rows[i].job);
 		for (enum step step = STEP_NONE + 1; step < STEPS; step++) {
 			struct entering e = {t, (enum phase)step};
@@ -214,8 +341,10 @@ static void test_phase_change_forgets_a_stale_step(void **state)
 	transfer_enter(t, PHASE_ORDERED);
 	transfer_begin_job(t, SYNC_CHECKPOINT, STEP_NONE);
 	transfer_set_after(t, STEP_COMPLETE);
+	transfer_pause(t, "full");
 	transfer_enter(t, PHASE_FOR_SPACE);
 	assert_int_equal(t->after, STEP_COMPLETE);
+	transfer_fail(t, FAIL_IO, "broken");
 	transfer_enter(t, PHASE_FAILED);
 	assert_int_equal(t->after, STEP_NONE);
 	transfer_set_after(t, STEP_CLOSE);
@@ -234,11 +363,12 @@ static void test_wait_for_fetchd_ends_with_the_order(void **state)
 	(void)state;
 	t->in = open_ref("r");
 	transfer_enter(t, PHASE_ORDERED);
-	t->until_s = clock_wall_s() + 60;
+	transfer_heard(t, clock_wall_s() + 60);
 	transfer_tell(t, &texts, &m);
 	assert_int_equal(m.state, TRANSFER_WAITING);
 	transfer_enter(t, PHASE_HALTED);
 	assert_true(t->until_s > 0);
+	transfer_close(t);
 	transfer_enter(t, PHASE_IDLE);
 	assert_int_equal(t->until_s, 0);
 }
@@ -276,6 +406,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TABLE_TEST(test_state_of_each_phase),
 	    TABLE_TEST(test_ingest_and_job_of_each_phase),
+	    TABLE_TEST(test_marks_of_each_phase),
+	    TABLE_TEST(test_fields_of_each_phase),
 	    TABLE_TEST(test_steps_after_a_job),
 	    TABLE_TEST(test_phase_change_forgets_a_stale_step),
 	    TABLE_TEST(test_wait_for_fetchd_ends_with_the_order),

@@ -786,7 +786,8 @@ static void take_order(struct fetch *f, const struct fetch_order *order)
 	struct want *w = &f->want;
 	f->suspects = order->suspects;
 	f->pins_tags = order->resolve;
-	w->offset = f->retry.credited = order->offset;
+	w->offset = order->offset;
+	retry_begin(&f->retry, order->offset);
 	w->size = order->size;
 	w->size_max = source_size_max(order->source);
 	w->checked = order->checked || order->expected.len > 0;

@@ -39,7 +39,7 @@ void range_drop(struct range *r)
 
 void range_begin(struct range *r)
 {
-	r->retry = (struct retry){.credited = r->part->start};
+	retry_begin(&r->retry, r->part->start);
 	r->not_before_ms = 0;
 	r->reopened = 0;
 }

@@ -7,6 +7,11 @@
 /* 2^n times the first delay, without overflow: past this the bound has long been reached. */
 #define DOUBLINGS_MAX 20
 
+void retry_begin(struct retry *r, uint64_t offset)
+{
+	*r = (struct retry){.credited = offset};
+}
+
 void retry_progress(struct retry *r, uint64_t offset)
 {
 	if (offset < r->credited)

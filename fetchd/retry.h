@@ -13,11 +13,13 @@
 
 #define RETRY_REFILL_BYTES (64u << 10) /* bytes that give one try back */
 
-/* All zero, except `credited`: the offset at which the transfer starts or resumes. */
 struct retry {
 	uint64_t failures; /* not given back by progress */
 	uint64_t credited; /* the offset up to which bytes have given tries back, or would have */
 };
+
+/* No failures so far; the transfer starts or resumes at `offset`. */
+void retry_begin(struct retry *r, uint64_t offset);
 
 /* All bytes before `offset` have arrived. Each RETRY_REFILL_BYTES beyond the furthest so far give one try back. */
 void retry_progress(struct retry *r, uint64_t offset);

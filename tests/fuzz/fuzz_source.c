@@ -2,6 +2,7 @@
 /* Sources: no control bytes and no credentials are accepted, and registry sources format to the same text. */
 
 /* OCI */
+#include "common/oci/inlined.h"
 #include "common/oci/json.h"
 #include "common/oci/source.h"
 
@@ -36,10 +37,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	FUZZ_CHECK((source_size_max(text) == JSON_DOCUMENT_MAX) == (s.kind == SOURCE_MANIFEST));
 	for (size_t i = 0; i < len; i++)
 		FUZZ_CHECK(data[i] > ' ' && data[i] != 0x7F);
-	if (s.kind == SOURCE_URL) {
+	if (s.kind == SOURCE_URL || s.kind == SOURCE_DATA)
 		FUZZ_CHECK(span_eq(s.url, text));
+	if (s.kind == SOURCE_DATA)
+		FUZZ_CHECK(inlined_content(text, &once) == 0 && once.len > 0 && once.len <= INLINED_MAX);
+	if (s.kind == SOURCE_URL || s.kind == SOURCE_DATA)
 		return 0;
-	}
 	FUZZ_CHECK(s.kind != SOURCE_BLOB || s.reference.has_digest);
 	FUZZ_CHECK(source_format(s.kind, &s.reference, NULL, &once) == 0);
 	FUZZ_CHECK(source_parse(buf_span(&once), &back, &why) == 0 && back.kind == s.kind);

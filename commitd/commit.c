@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The promise: once a commit is COMMIT_DONE, the blob survives a power cut and hashes to its name; and whatever happens,
- * nothing under blobs/ has a name that its bytes do not hash to.
+ * The promise: once a commit is COMMIT_DONE, the blob survives a power cut and hashes to its name; and whatever
+ * happens, nothing under blobs/ has a name that its bytes do not hash to.
  *
  * Longer than 500 lines because one argument holds all of it together.
  *
@@ -283,7 +283,9 @@ static bool record_agrees(const struct layout *l, struct commit *c)
 	return false;
 }
 
-/* 0: we have the data, and its record agrees. -ENOENT: it does not exist. Another -errno: the commit has been rejected. */
+/*
+ * 0: we have the data, and its record agrees. -ENOENT: it does not exist. Another -errno: the commit has been rejected.
+ */
 static int take_data(const struct layout *l, struct commit *c)
 {
 	struct stat st;
@@ -409,8 +411,8 @@ static void give_name(struct layout *l, struct targets *targets, struct commit *
 }
 
 /*
- * The sync of the target directory failed with `r`: its new names may exist only in memory, and no later sync would say so.
- * Remove those that this batch gave, so that the next attempt creates them again.
+ * The sync of the target directory failed with `r`: its new names may exist only in memory, and no later sync would say
+ * so. Remove those that this batch gave, so that the next attempt creates them again.
  */
 static void take_name_back(const struct layout *l, struct commit *c, int blobs_fd, int r)
 {

@@ -2,9 +2,9 @@
 /*
  * The commit: a sealed ingest gets its name under blobs/, durably. commit.c explains why that holds.
  *
- * Contract with the sealer: from SEALED until the receipt, the ingest's data belongs to commitd, which may have moved it
- * away; nobody else writes, replaces or unlinks it. Its record says `sealed`, the digest and the size. After REJECTED the
- * data is back, unless the ingest got other data meanwhile.
+ * Contract with the sealer: from SEALED until the receipt, the ingest's data belongs to commitd, which may have moved
+ * it away; nobody else writes, replaces or unlinks it. Its record says `sealed`, the digest and the size. After
+ * REJECTED the data is back, unless the ingest got other data meanwhile.
  */
 #ifndef SLUICE_COMMITD_COMMIT_H
 #define SLUICE_COMMITD_COMMIT_H
@@ -45,8 +45,8 @@ struct commit {
 void commit_init(struct commit *c, struct span ref, const struct digest *digest, uint64_t size, bool read_back);
 
 /*
- * Accept only the file with that inode and modification time as the data: bytes written after the seal were not sealed. An
- * inode of 0: the sealer has no data, because we have named or taken it; if it is not named yet, it is read back.
+ * Accept only the file with that inode and modification time as the data: bytes written after the seal were not sealed.
+ * An inode of 0: the sealer has no data, because we have named or taken it; if it is not named yet, it is read back.
  */
 void commit_bind(struct commit *c, uint64_t ino, uint64_t mtime_ns);
 
@@ -54,15 +54,15 @@ void commit_bind(struct commit *c, uint64_t ino, uint64_t mtime_ns);
 void commit_release(struct commit *c);
 
 /*
- * Bring every COMMIT_NEW of up to COMMIT_BATCH_MAX commits to COMMIT_DONE, COMMIT_REJECTED or COMMIT_TO_READ; others are
- * left alone. Each distinct target directory is synced once. Blocks in fsync. One thread at a time per layout.
+ * Bring every COMMIT_NEW of up to COMMIT_BATCH_MAX commits to COMMIT_DONE, COMMIT_REJECTED or COMMIT_TO_READ; others
+ * are left alone. Each distinct target directory is synced once. Blocks in fsync. One thread at a time per layout.
  */
 void commit_batch(struct layout *l, struct commit *const *commits, size_t len);
 
 /*
- * Read back a COMMIT_TO_READ. It becomes COMMIT_NEW (`was_read`) if the bytes hash to the digest, COMMIT_REJECTED if not or
- * on an error, and stays unchanged if `stop` (may be NULL) became true. Blocks for as long as reading all of it takes. Any
- * thread, also beside commit_batch() for other commits.
+ * Read back a COMMIT_TO_READ. It becomes COMMIT_NEW (`was_read`) if the bytes hash to the digest, COMMIT_REJECTED if
+ * not or on an error, and stays unchanged if `stop` (may be NULL) became true. Blocks for as long as reading all of it
+ * takes. Any thread, also beside commit_batch() for other commits.
  */
 void commit_read_back(const struct layout *l, struct commit *c, const atomic_bool *stop);
 

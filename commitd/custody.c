@@ -90,7 +90,10 @@ int custody_sync(const struct layout *l)
 	return FAILPOINT(SYNC, "custody.sync", durable_sync_dir(layout_commit_fd(l)));
 }
 
-/* A file with a second name is half moved, from its ingest or into blobs/: it exists there, so this name is superfluous. */
+/*
+ * A file with a second name is half moved, from its ingest or into blobs/: it exists there, so this name is
+ * superfluous.
+ */
 static void recover_one(const struct layout *l, const char *id)
 {
 	struct stat st;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * commit/: the data that commitd has taken from an ingest and not named yet, under the ingest's ID. Nobody else may enter
- * that directory, so a file there cannot be exchanged for another between the check and its rename into blobs/, as it could
- * in ingest/, which ingestd writes.
+ * commit/: the data that commitd has taken from an ingest and not named yet, under the ingest's ID. Nobody else may
+ * enter that directory, so a file there cannot be exchanged for another between the check and its rename into blobs/,
+ * as it could in ingest/, which ingestd writes.
  *
- * Data is here while it is read back, or for an instant. It gets its name, or goes back to its ingest. What a killed commitd
- * left here is found by the next commit of that ingest; and custody_recover() puts it back, so that an ingest whose record
- * does not say `sealed` has its bytes.
+ * Data is here while it is read back, or for an instant. It gets its name, or goes back to its ingest. What a killed
+ * commitd left here is found by the next commit of that ingest; and custody_recover() puts it back, so that an ingest
+ * whose record does not say `sealed` has its bytes.
  */
 #ifndef SLUICE_COMMITD_CUSTODY_H
 #define SLUICE_COMMITD_CUSTODY_H
@@ -25,14 +25,14 @@ int custody_open(const struct layout *l, const char *id, int *ret_fd, struct sta
 int custody_take(const struct layout *l, const char *id, int dir_fd, const struct stat *want);
 
 /*
- * If a run died between link and unlink, on a file system without renameat2: unlink the data in the ingest's directory. 0,
- * also if there is nothing to do, or -errno.
+ * If a run died between link and unlink, on a file system without renameat2: unlink the data in the ingest's directory.
+ * 0, also if there is nothing to do, or -errno.
  */
 int custody_finish(const struct layout *l, const char *id, int dir_fd);
 
 /*
- * Give back what was taken, if anything was. If its ingest is gone or has other data, it is removed instead: nobody can use
- * it. 0, or -errno: it stays for the next commit. Any thread.
+ * Give back what was taken, if anything was. If its ingest is gone or has other data, it is removed instead: nobody can
+ * use it. 0, or -errno: it stays for the next commit. Any thread.
  */
 int custody_put_back(const struct layout *l, const char *id);
 

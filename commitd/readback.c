@@ -44,8 +44,8 @@ int readback_digest(int fd, uint64_t size, enum hash_alg alg, const atomic_bool 
 	if (r < 0)
 		return r;
 	/*
-	 * The pages in the cache are what was written, not what is on the disk: drop them first. They are clean, because
-	 * the writer synced them. A file system that keeps its files in memory rightly ignores the advice.
+	 * The pages in the cache are what was written, not what is on the disk: drop them first. They are clean,
+	 * because the writer synced them. A file system that keeps its files in memory rightly ignores the advice.
 	 */
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way back to ingestd: a receipt for every seal, in the order in which they were decided. None is dropped: those that
- * the pipe does not accept are kept here.
+ * The way back to ingestd: a receipt for every seal, in the order in which they were decided. None is dropped: those
+ * that the pipe does not accept are kept here.
  */
 #ifndef SLUICE_COMMITD_RECEIPTS_H
 #define SLUICE_COMMITD_RECEIPTS_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon's side of `seals` and `receipts`: receives seals, has them committed in batches, answers each with a receipt.
+ * The daemon's side of `seals` and `receipts`: receives seals, has them committed in batches, answers each with a
+ * receipt.
  *
  * Starting is recovering, without a scan: ingestd sends SEALED again for everything without a receipt, and each commit
  * resumes where the last run was cut off (commit.c).
@@ -33,8 +34,8 @@ struct seals_env {
 int seals_new(const struct seals_env *env, struct seals **ret_seals);
 
 /*
- * Receive no more seals, give up read-backs and seals not yet started (they will be sent again), finish the current batch;
- * then `idle` is called, perhaps before this returns.
+ * Receive no more seals, give up read-backs and seals not yet started (they will be sent again), finish the current
+ * batch; then `idle` is called, perhaps before this returns.
  */
 void seals_stop(struct seals *s);
 

@@ -53,8 +53,8 @@ static int lock_patiently(int dir_fd, int *ret_fd, struct reason *ret_holder)
 }
 
 /*
- * The ingest is no longer needed. If a daemon has it, the daemon removes it. Whatever fails here, the blob is committed, and
- * the next run will find that.
+ * The ingest is no longer needed. If a daemon has it, the daemon removes it. Whatever fails here, the blob is
+ * committed, and the next run will find that.
  */
 static void remove_ingest(const struct tool *t, const char *id)
 {

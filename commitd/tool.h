@@ -8,8 +8,8 @@
 #include "commitd/settings.h"
 
 /*
- * Read seals from `in_fd`, commit each in order, and remove its ingest. Returns the exit code, that of the first seal that
- * failed, after printing what failed. Blocks.
+ * Read seals from `in_fd`, commit each in order, and remove its ingest. Returns the exit code, that of the first seal
+ * that failed, after printing what failed. Blocks.
  */
 int tool_commit(const struct settings *settings, int in_fd, int out_fd);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A token bucket: bytes may pass while it is not empty, and it fills at its rate. A taker may overdraw it and then waits
- * until the debt is filled, so no piece is too big for a low rate. Pure: the caller passes the time.
+ * A token bucket: bytes may pass while it is not empty, and it fills at its rate. A taker may overdraw it and then
+ * waits until the debt is filled, so no piece is too big for a low rate. Pure: the caller passes the time.
  */
 #ifndef SLUICE_FETCHD_BUCKET_H
 #define SLUICE_FETCHD_BUCKET_H

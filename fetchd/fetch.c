@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Longer than 500 lines because it has one subject: the steps of a transfer. It is the only file that sees struct fetch.
+ * Longer than 500 lines because it has one subject: the steps of a transfer. It is the only file that sees struct
+ * fetch.
  *
  *   plan ─► inlined ─► (end)
  *    │
@@ -518,8 +519,8 @@ static const struct step *denied(struct fetch *f)
 }
 
 /*
- * A range within the content was refused. Another site may serve it, which costs less than fetching everything again; if
- * there is none, or all have refused, request everything here and skip what has arrived.
+ * A range within the content was refused. Another site may serve it, which costs less than fetching everything again;
+ * if there is none, or all have refused, request everything here and skip what has arrived.
  */
 static const struct step *ask_for_all(struct fetch *f)
 {
@@ -614,8 +615,8 @@ static const struct step *spread(struct fetch *f)
 /* ── when something went wrong ── */
 
 /*
- * Whether the same site may answer a different request for the same manifest: a GET, because only its answer counts; or a
- * GET by the tag, if it does not serve manifests by digest (GitLab's dependency proxy).
+ * Whether the same site may answer a different request for the same manifest: a GET, because only its answer counts; or
+ * a GET by the tag, if it does not serve manifests by digest (GitLab's dependency proxy).
  */
 static bool ask_otherwise(struct fetch *f)
 {

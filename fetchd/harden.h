@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What fetchd gives up before it opens a connection, each as far as the kernel has it. The process that it starts before
- * (auth/keeper.h), and the programs which that starts, inherit the limit on core files and a filter of their own.
+ * What fetchd gives up before it opens a connection, each as far as the kernel has it. The process that it starts
+ * before (auth/keeper.h), and the programs which that starts, inherit the limit on core files and a filter of their
+ * own.
  */
 #ifndef SLUICE_FETCHD_HARDEN_H
 #define SLUICE_FETCHD_HARDEN_H
@@ -27,10 +28,10 @@ enum harden_exec {
 int harden_calls(enum harden_exec exec);
 
 /*
- * From now on this thread, and what it starts, can open no file but for reading, and only these and what lies below them
- * (Landlock); it can change no directory and execute nothing. What is open stays so, and sockets can be connected to. Call it
- * before there are threads. Those that are not there are passed over. 0, or -errno: the kernel has no Landlock or does not
- * permit it, or the program is built with a sanitizer, which needs files.
+ * From now on this thread, and what it starts, can open no file but for reading, and only these and what lies below
+ * them (Landlock); it can change no directory and execute nothing. What is open stays so, and sockets can be connected
+ * to. Call it before there are threads. Those that are not there are passed over. 0, or -errno: the kernel has no
+ * Landlock or does not permit it, or the program is built with a sanitizer, which needs files.
  */
 int harden_files(const char *const *readable, size_t len);
 

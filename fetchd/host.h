@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is known about each origin: how many exchanges run with it, whether it ever answered, whether it serves ranges, and
- * how fast it may send to us.
+ * What is known about each origin: how many exchanges run with it, whether it ever answered, whether it serves ranges,
+ * and how fast it may send to us.
  */
 #ifndef SLUICE_FETCHD_HOST_H
 #define SLUICE_FETCHD_HOST_H
@@ -41,8 +41,8 @@ int hosts_new(struct hosts **ret_hosts);
 void hosts_free(struct hosts *hs);
 
 /*
- * Take a turn with the host of `origin`, of which at most `limit` may be held at a time. 1: holding. 0: waiting, and `go`
- * will be called. -EAGAIN: more than HOSTS_MAX origins are in use. `turn->host` is set on 0 and 1.
+ * Take a turn with the host of `origin`, of which at most `limit` may be held at a time. 1: holding. 0: waiting, and
+ * `go` will be called. -EAGAIN: more than HOSTS_MAX origins are in use. `turn->host` is set on 0 and 1.
  */
 int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t);
 

@@ -19,8 +19,8 @@
 #define MESSAGES_PER_TURN 64 /* messages in one turn, before other events get theirs */
 
 /*
- * A row is free (no ref), live (a fetch) or past (a ref without a fetch): the attempt of a past one is remembered until the
- * row is needed, so that a repeated order for it is recognised.
+ * A row is free (no ref), live (a fetch) or past (a ref without a fetch): the attempt of a past one is remembered until
+ * the row is needed, so that a repeated order for it is recognised.
  */
 struct order {
 	char *ref;
@@ -147,8 +147,8 @@ static void end_fetch(struct order *o)
 }
 
 /*
- * A transfer that starts over because of wrong bytes must get them elsewhere. If this fetchd does not know where they came
- * from, it tries the registry first.
+ * A transfer that starts over because of wrong bytes must get them elsewhere. If this fetchd does not know where they
+ * came from, it tries the registry first.
  */
 static void note_restarts(struct order *o, bool is_known, uint8_t restarts)
 {
@@ -243,8 +243,8 @@ static void on_flush(void *self)
 }
 
 /*
- * What was sent on a broken connection is lost, and the next ingestd orders everything again. So bytes that still arrive
- * would be wasted: stop at once, instead of letting servers fill the sockets meanwhile.
+ * What was sent on a broken connection is lost, and the next ingestd orders everything again. So bytes that still
+ * arrive would be wasted: stop at once, instead of letting servers fill the sockets meanwhile.
  */
 static void on_lost(void *self)
 {

@@ -79,8 +79,8 @@ enum range_verdict {
 void range_begin(struct range *r);
 
 /*
- * Request what the part lacks; it holds a turn or uses the stream's. Fills in `first` and `last` of the request. False: no
- * memory, and the turn is given back.
+ * Request what the part lacks; it holds a turn or uses the stream's. Fills in `first` and `last` of the request. False:
+ * no memory, and the turn is given back.
  */
 bool range_ask(struct range *r, struct http_ask *ask, const struct want *want);
 

@@ -177,8 +177,8 @@ static bool is_time(const struct ranges *rs, const struct ranges_view *view)
 }
 
 /*
- * While the stream runs or waits for a retry. When all parts that it waited for have arrived, or it reaches the first of
- * them, ranges may be tried again, because nothing is wrong with the stream itself.
+ * While the stream runs or waits for a retry. When all parts that it waited for have arrived, or it reaches the first
+ * of them, ranges may be tried again, because nothing is wrong with the stream itself.
  */
 static void accompany(struct ranges *rs, const struct ranges_view *view)
 {

@@ -3,13 +3,14 @@
  * The ranges of a transfer: connections beside its own that fetch the next parts of a large blob at the same time.
  *
  * A transfer starts as one stream that requests everything that is missing. While the stream is not held up by us, one
- * range ahead of it is tried. Only after its answer was correct are there more, and only when the stream has reached the
- * first good one does it end; from then on the ranges are alone: the window is passed on in order, and each range that is
- * done takes the next part. So a server that mishandles ranges costs one request, and nothing that arrived is lost.
+ * range ahead of it is tried. Only after its answer was correct are there more, and only when the stream has reached
+ * the first good one does it end; from then on the ranges are alone: the window is passed on in order, and each range
+ * that is done takes the next part. So a server that mishandles ranges costs one request, and nothing that arrived is
+ * lost.
  *
  * A range retries only its own failures, from where it stopped. Anything else (an expired URL, a login, a permanent
- * failure, wrong answers) goes back to the transfer's single stream, which has rules for it: running ranges finish their
- * parts, and the stream resumes at the first missing byte and goes up to the parts that have arrived.
+ * failure, wrong answers) goes back to the transfer's single stream, which has rules for it: running ranges finish
+ * their parts, and the stream resumes at the first missing byte and goes up to the parts that have arrived.
  *
  *   mode                who moves the offset      set by
  *   RANGES_ALONGSIDE    the stream                ranges_new(), RANGES_TO_STREAM and RANGES_FAILED
@@ -73,8 +74,8 @@ void ranges_free(struct ranges *rs);
 void ranges_drop(struct ranges *rs);
 
 /*
- * The stream's answer is good, of version `validator`, or empty if unknown. `checked`: a digest decides in the end, so parts
- * of unknown version may be mixed.
+ * The stream's answer is good, of version `validator`, or empty if unknown. `checked`: a digest decides in the end, so
+ * parts of unknown version may be mixed.
  */
 void ranges_stream_begins(struct ranges *rs, const char *validator, bool checked);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * When to try again: exponential back-off with full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog)
- * and a budget of tries. New bytes give tries back, so that even the worst link finishes as long as it makes progress, and
- * a server that sends the same bytes again, or single ones, is given up. Pure: the caller supplies the random numbers.
+ * and a budget of tries. New bytes give tries back, so that even the worst link finishes as long as it makes progress,
+ * and a server that sends the same bytes again, or single ones, is given up. Pure: the caller supplies the random
+ * numbers.
  */
 #ifndef SLUICE_FETCHD_RETRY_H
 #define SLUICE_FETCHD_RETRY_H
@@ -25,8 +26,9 @@ void retry_begin(struct retry *r, uint64_t offset);
 void retry_progress(struct retry *r, uint64_t offset);
 
 /*
- * One more failure. True: try again after `ret_wait_ms`. False: the budget is used up, or the server requested too long a
- * wait. `retry_after_ms` is what it requested; the wait is never shorter than that. `random` is uniform over all values.
+ * One more failure. True: try again after `ret_wait_ms`. False: the budget is used up, or the server requested too long
+ * a wait. `retry_after_ms` is what it requested; the wait is never shorter than that. `random` is uniform over all
+ * values.
  */
 bool retry_failure(struct retry *r, const struct retry_settings *limits, uint64_t retry_after_ms, uint32_t random,
 		   uint64_t *ret_wait_ms);

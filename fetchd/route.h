@@ -7,8 +7,8 @@
  *   home       the origin of the current site
  *   at         where the next request goes: home, or where redirects since route_restart() led
  *
- * Calls: route_init(), route_plan(), then for each site route_enter() and for each try route_restart(); route_redirect()
- * after a redirect. Nothing here talks to the network.
+ * Calls: route_init(), route_plan(), then for each site route_enter() and for each try route_restart();
+ * route_redirect() after a redirect. Nothing here talks to the network.
  */
 #ifndef SLUICE_FETCHD_ROUTE_H
 #define SLUICE_FETCHD_ROUTE_H

@@ -38,7 +38,10 @@ void serve_warn_of_skipped(const struct settings *s)
 				    s->registries.all[i].host);
 }
 
-/* It cannot be started again from here. Whoever started us starts us again, and ingestd orders again what had not arrived. */
+/*
+ * It cannot be started again from here. Whoever started us starts us again, and ingestd orders again what had not
+ * arrived.
+ */
 static void on_keeper_gone(void *self)
 {
 	struct server *s = self;
@@ -64,8 +67,8 @@ static int on_start(void *self, struct loop *loop)
 }
 
 /*
- * Running transfers continue; their next request uses the new settings. Even if a mistake keeps the old ones, the files that
- * they name may have changed: authorities, certificates, credentials.
+ * Running transfers continue; their next request uses the new settings. Even if a mistake keeps the old ones, the files
+ * that they name may have changed: authorities, certificates, credentials.
  */
 static void on_reload(void *self)
 {

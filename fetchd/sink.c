@@ -216,8 +216,8 @@ void sink_free(struct sink *s)
 }
 
 /*
- * One timer serves many chunks: it is not stopped when a chunk is sent, but checks the current one when it fires, and sleeps
- * again if that is younger.
+ * One timer serves many chunks: it is not stopped when a chunk is sent, but checks the current one when it fires, and
+ * sleeps again if that is younger.
  */
 static void on_age(void *self)
 {

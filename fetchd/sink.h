@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where messages go: the `chunks` pipe, or frames or raw bytes on a descriptor. A sink serves any number of transfers, each
- * through its own outlet.
+ * Where messages go: the `chunks` pipe, or frames or raw bytes on a descriptor. A sink serves any number of transfers,
+ * each through its own outlet.
  *
- * An outlet never blocks on the pipe and never loses or reorders a transfer's messages: what the pipe does not accept now
- * (OPENED, the current chunk, END or FAIL, BEAT) stays in the outlet and is sent, in this order, when the pipe accepts
- * messages again. Bytes are copied once, from the network's buffer into the current chunk. A descriptor is written to
- * directly and may block.
+ * An outlet never blocks on the pipe and never loses or reorders a transfer's messages: what the pipe does not accept
+ * now (OPENED, the current chunk, END or FAIL, BEAT) stays in the outlet and is sent, in this order, when the pipe
+ * accepts messages again. Bytes are copied once, from the network's buffer into the current chunk. A descriptor is
+ * written to directly and may block.
  */
 #ifndef SLUICE_FETCHD_SINK_H
 #define SLUICE_FETCHD_SINK_H
@@ -63,8 +63,8 @@ void outlet_release(struct outlet *o);
 int outlet_put(struct outlet *o, const void *data, size_t len);
 
 /*
- * For bytes that may arrive before their turn: a chunk that starts at `offset`, filled by the caller and put without a copy
- * when the outlet has reached that offset. 0 or -ENOMEM. The caller owns the chunk until it is put or freed.
+ * For bytes that may arrive before their turn: a chunk that starts at `offset`, filled by the caller and put without a
+ * copy when the outlet has reached that offset. 0 or -ENOMEM. The caller owns the chunk until it is put or freed.
  */
 int outlet_chunk_new(struct outlet *o, uint64_t offset, size_t room, struct chunk *ret_chunk);
 /* 0: it was accepted. Otherwise as outlet_put(): the caller still owns it, but no bytes can be added to it. */
@@ -75,8 +75,8 @@ void outlet_chunk_free(struct outlet *o, struct chunk *c);
 int outlet_flush(struct outlet *o);
 
 /*
- * Send or keep an OPENED, END, FAIL or BEAT; its spans are borrowed for the life of the outlet. The outlet fills in ref and
- * attempt. A BEAT replaces one that is kept. 0 or -errno as above, without -EAGAIN.
+ * Send or keep an OPENED, END, FAIL or BEAT; its spans are borrowed for the life of the outlet. The outlet fills in ref
+ * and attempt. A BEAT replaces one that is kept. 0 or -errno as above, without -EAGAIN.
  */
 int outlet_say(struct outlet *o, const struct message *m);
 

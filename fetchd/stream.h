@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The single stream of a transfer: a request, the judgement of its answer, and its body, which goes to the outlet in order.
- * It returns what follows and never acts itself: its owner makes the requests and handles the exchange's hooks.
+ * The single stream of a transfer: a request, the judgement of its answer, and its body, which goes to the outlet in
+ * order. It returns what follows and never acts itself: its owner makes the requests and handles the exchange's hooks.
  *
  *   state            exchange   what is known
  *   STREAM_IDLE      NULL       nothing

@@ -24,7 +24,10 @@ void throttle_init(struct throttle *t, struct loop *loop, struct bucket *all, co
 /* May be called for a throttle that is all zero. */
 void throttle_release(struct throttle *t);
 
-/* Whether no bytes may be accepted now, because that would exceed the rate that `p` allows; then `resume` will be called. */
+/*
+ * Whether no bytes may be accepted now, because that would exceed the rate that `p` allows; then `resume` will be
+ * called.
+ */
 bool throttle_holds(struct throttle *t, const struct policy *p);
 
 /* `len` bytes were accepted. */

@@ -8,9 +8,9 @@
 #include "common/base/program.h"
 
 /*
- * Fetch `source` according to the call's settings: frames on stdout (HELLO, OPENED, CHUNK ..., END or FAIL), or raw bytes. Returns
- * the exit code: that of the FAIL's class; 64 for a bad argument or frames on a terminal; 75 if the reader of stdout went
- * away. Blocks until it is done.
+ * Fetch `source` according to the call's settings: frames on stdout (HELLO, OPENED, CHUNK ..., END or FAIL), or raw
+ * bytes. Returns the exit code: that of the FAIL's class; 64 for a bad argument or frames on a terminal; 75 if the
+ * reader of stdout went away. Blocks until it is done.
  */
 int tool_get(const struct call *call, const char *source);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The window of a transfer whose content arrives in several parts at once: consecutive parts, filled in any order and
- * passed on in sequence. Bytes are put into chunks as they arrive, so that passing them on copies nothing; there are never
- * more of them than the parts hold, whatever the content's size. No network, no clock.
+ * passed on in sequence. Bytes are put into chunks as they arrive, so that passing them on copies nothing; there are
+ * never more of them than the parts hold, whatever the content's size. No network, no clock.
  *
  *   start ≤ at ≤ end: bytes before `start` were passed on, bytes before `at` have arrived.
  *
@@ -61,8 +61,8 @@ void window_begin(struct window *w, uint64_t offset);
 bool window_is_empty(const struct window *w);
 
 /*
- * Add the next part, all of it missing. NULL: there are `parts_max` already, all windows together would hold more than that
- * many parts of this size, the content of `size` bytes has no more, or there is no memory.
+ * Add the next part, all of it missing. NULL: there are `parts_max` already, all windows together would hold more than
+ * that many parts of this size, the content of `size` bytes has no more, or there is no memory.
  */
 struct part *window_add(struct window *w, size_t parts_max, uint64_t size);
 

@@ -28,8 +28,8 @@ struct loop;
 struct chunks;
 
 /*
- * Bind `chunks` and `orders` in the runtime directory, let `f->orders` use that link, and start receiving. `incarnation` is
- * our own. `f` is borrowed. 0 or -errno.
+ * Bind `chunks` and `orders` in the runtime directory, let `f->orders` use that link, and start receiving.
+ * `incarnation` is our own. `f` is borrowed. 0 or -errno.
  */
 int chunks_new(struct loop *loop, const char *runtime_dir, uint64_t incarnation, struct flow *f,
 	       struct chunks **ret_chunks);

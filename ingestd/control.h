@@ -23,8 +23,8 @@ struct control_env {
 };
 
 /*
- * Bind the socket and answer requests; the flow's events go there too. `env` is copied, what it points to is borrowed. 0,
- * or -errno with a reason.
+ * Bind the socket and answer requests; the flow's events go there too. `env` is copied, what it points to is borrowed.
+ * 0, or -errno with a reason.
  */
 int control_new(const struct control_env *env, struct control **ret_control, struct reason *why);
 void control_free(struct control *c);

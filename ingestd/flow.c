@@ -43,8 +43,8 @@ void flow_enter(struct flow *f, struct transfer *t, enum phase phase)
 }
 
 /*
- * Attempts grow over all transfers, not for each alone: a ref that was aborted and is requested again has a fresh record,
- * and fetchd would take a small attempt for an old one.
+ * Attempts grow over all transfers, not for each alone: a ref that was aborted and is requested again has a fresh
+ * record, and fetchd would take a small attempt for an old one.
  */
 static void next_attempt(struct flow *f, struct transfer *t)
 {
@@ -87,8 +87,8 @@ static enum step fail(struct flow *f, struct transfer *t, enum fail_class class,
 }
 
 /*
- * A write or a sync failed. After a failed sync the kernel may have dropped what it had accepted, so the ingest always goes
- * back to its durable checkpoint; then it waits if the disk is full, and anything else is tried once more.
+ * A write or a sync failed. After a failed sync the kernel may have dropped what it had accepted, so the ingest always
+ * goes back to its durable checkpoint; then it waits if the disk is full, and anything else is tried once more.
  */
 static enum step trouble(struct flow *f, struct transfer *t, int r, const char *verb, bool from_sync)
 {
@@ -199,7 +199,8 @@ static enum step order(struct flow *f, struct transfer *t)
 }
 
 /*
- * Whether content is stored durably. Not while a transfer of it is with commitd: its name may exist but not be synced yet.
+ * Whether content is stored durably. Not while a transfer of it is with commitd: its name may exist but not be synced
+ * yet.
  */
 static bool is_stored(const struct flow *f, const struct digest *d, uint64_t *ret_size)
 {
@@ -386,8 +387,8 @@ static const char *verb_of(const struct sync_job *job, enum sync_kind kind)
 }
 
 /*
- * A job failed, and the ingest is about to be closed or dropped. After a failed sync no live slot may vouch for the bytes
- * that are kept, because the next process that opens it would not know about the failure.
+ * A job failed, and the ingest is about to be closed or dropped. After a failed sync no live slot may vouch for the
+ * bytes that are kept, because the next process that opens it would not know about the failure.
  */
 static enum step end_after_failure(struct transfer *t, int r, const char *verb, enum step after)
 {

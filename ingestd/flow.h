@@ -8,9 +8,9 @@
  *     │        └── start over (Truncate(0), once) ◄─┴──── wrong digest ◄──┘ REJECTED
  *     └► wait, fail: idle
  *
- * A step is a function that returns the next one. Steps that need exclusive use of the ingest wait for the transfer's job
- * (transfer.h). Every function runs on the loop, does not block, and leaves the transfer in a phase from which start
- * recovers after a kill.
+ * A step is a function that returns the next one. Steps that need exclusive use of the ingest wait for the transfer's
+ * job (transfer.h). Every function runs on the loop, does not block, and leaves the transfer in a phase from which
+ * start recovers after a kill.
  */
 #ifndef SLUICE_INGESTD_FLOW_H
 #define SLUICE_INGESTD_FLOW_H
@@ -39,7 +39,8 @@ struct flow {
 void flow_do(struct flow *f, struct transfer *t, enum step step);
 
 /*
- * Call off the work of fetchd and commitd on an open transfer, then do the step. Later messages of this attempt are stale.
+ * Call off the work of fetchd and commitd on an open transfer, then do the step. Later messages of this attempt are
+ * stale.
  */
 void flow_halt(struct flow *f, struct transfer *t, enum step step);
 
@@ -64,8 +65,8 @@ void flow_start_over(struct flow *f, struct transfer *t, enum fail_class class, 
 void flow_wait_for_space(struct flow *f, struct transfer *t, const char *text);
 
 /*
- * A transfer may wait for space only because of a size that a server or fetchd reported. If that was wrong, it would wait
- * for ever, so the size is learned again; `size` is that of a new request, or SIZE_UNKNOWN.
+ * A transfer may wait for space only because of a size that a server or fetchd reported. If that was wrong, it would
+ * wait for ever, so the size is learned again; `size` is that of a new request, or SIZE_UNKNOWN.
  */
 void flow_doubt_size(struct flow *f, struct transfer *t, uint64_t size);
 

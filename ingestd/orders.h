@@ -22,9 +22,9 @@ void orders_flush(struct orders *o);
 void orders_cancel(struct orders *o, struct span ref, uint64_t attempt);
 
 /*
- * fetchd said HELLO. It may have none of our orders: a new fetchd has only what was sent since it connected, and one that
- * lost us has nothing. So every order is due again, from the current offset and under the same attempt: a fetchd that has
- * it already recognises the repetition, and nothing is fetched twice.
+ * fetchd said HELLO. It may have none of our orders: a new fetchd has only what was sent since it connected, and one
+ * that lost us has nothing. So every order is due again, from the current offset and under the same attempt: a fetchd
+ * that has it already recognises the repetition, and nothing is fetched twice.
  */
 void orders_renew(struct orders *o);
 

@@ -19,7 +19,8 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 int queue_abort(struct flow *f, struct span ref, struct reason *why);
 
 /*
- * RESET: drop the bytes; an active transfer starts over. -ENOENT; -EBUSY if it is sealed; another -errno. With a reason.
+ * RESET: drop the bytes; an active transfer starts over. -ENOENT; -EBUSY if it is sealed; another -errno. With a
+ * reason.
  */
 int queue_reset(struct flow *f, struct span ref, struct reason *why);
 

@@ -11,8 +11,8 @@ struct loop;
 struct receipts;
 
 /*
- * Open `receipts` and `seals` in the runtime directory, let `f->seals` use that link, and start receiving. `incarnation` is
- * our own. `f` is borrowed. 0 or -errno.
+ * Open `receipts` and `seals` in the runtime directory, let `f->seals` use that link, and start receiving.
+ * `incarnation` is our own. `f` is borrowed. 0 or -errno.
  */
 int receipts_new(struct loop *loop, const char *runtime_dir, uint64_t incarnation, struct flow *f,
 		 struct receipts **ret_receipts);

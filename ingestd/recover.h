@@ -6,8 +6,8 @@
 #include "ingestd/flow.h"
 
 /*
- * Create a transfer for every ingest: queued; failed if its record says so; or, with --no-resume, idle unless it is sealed.
- * Directories without anything useful are removed.
+ * Create a transfer for every ingest: queued; failed if its record says so; or, with --no-resume, idle unless it is
+ * sealed. Directories without anything useful are removed.
  */
 void recover_all(struct flow *f);
 

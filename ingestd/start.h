@@ -6,8 +6,8 @@
 #include "ingestd/flow.h"
 
 /*
- * Open the ingest of a transfer, unless it is open, and write the last request into its record: from then on the transfer
- * survives us. 0, or -errno with a reason; after -ENOSPC or -EDQUOT nothing of a new ingest remains.
+ * Open the ingest of a transfer, unless it is open, and write the last request into its record: from then on the
+ * transfer survives us. 0, or -errno with a reason; after -ENOSPC or -EDQUOT nothing of a new ingest remains.
  */
 int start_open(struct flow *f, struct transfer *t, struct reason *why);
 

@@ -164,8 +164,8 @@ static int cut_short(struct put *p)
 }
 
 /*
- * Whether a frame belongs to content other than the previous frame's, or other than expected. `fetchd get` names a stream
- * by its source, so the first ref may be anything except another digest.
+ * Whether a frame belongs to content other than the previous frame's, or other than expected. `fetchd get` names a
+ * stream by its source, so the first ref may be anything except another digest.
  */
 static bool is_foreign(struct put *p, const struct message *m)
 {
@@ -267,8 +267,8 @@ static int put_frames(struct put *p)
 }
 
 /*
- * Plain bytes do not say whether their end is the end of the content. A known size does; otherwise a known digest does, and
- * a stream that had nothing new and still does not match is wrong, not short.
+ * Plain bytes do not say whether their end is the end of the content. A known size does; otherwise a known digest does,
+ * and a stream that had nothing new and still does not match is wrong, not short.
  */
 static int raw_ended(struct put *p, uint64_t position)
 {

@@ -24,10 +24,10 @@
  *   any      open or closed; a job runs only while the ingest is open
  *   closed*  open until its job has finished, then closed; something must follow the job
  *
- * Worker threads run a job; until it has finished, the ingest must stay open and its data unchanged. `after` is what to do
- * then: STEP_NONE, a step from the table, or, in any phase that may have a job, except those of a reservation, an order or
- * a seal, one of the steps that end the use of the ingest (close, suspend, remove, reset); those phases are HALTED first.
- * HALTED means called off: neither fetchd nor commitd works on it, and `after` says what comes next.
+ * Worker threads run a job; until it has finished, the ingest must stay open and its data unchanged. `after` is what to
+ * do then: STEP_NONE, a step from the table, or, in any phase that may have a job, except those of a reservation, an
+ * order or a seal, one of the steps that end the use of the ingest (close, suspend, remove, reset); those phases are
+ * HALTED first. HALTED means called off: neither fetchd nor commitd works on it, and `after` says what comes next.
  *
  * A new phase drops the marks that it does not allow. Likewise these fields are 0 or NULL in all phases but:
  *
@@ -40,9 +40,9 @@
  *   asked_source    QUEUED, FOR_SPACE, FOR_LOCK, IDLE, FAILED, COMMITTED; elsewhere the record has it
  *
  * COMMITTED has a digest, and the record of SEAL_DUE and SEAL_SENT says what is sealed. The other fields are valid in
- * every phase. Each function below that gives a transfer a phase, a job, a step or a mark, or that hears of its peer, asserts
- * what holds within a step. transfer_check() asserts all of it: at the end of each step and of what else flow.h offers,
- * when a job begins, and in each tick.
+ * every phase. Each function below that gives a transfer a phase, a job, a step or a mark, or that hears of its peer,
+ * asserts what holds within a step. transfer_check() asserts all of it: at the end of each step and of what else flow.h
+ * offers, when a job begins, and in each tick.
  *
  *   QUEUED     waits for its turn
  *   RESERVING  reserves the space for the missing bytes, before requesting them from a server
@@ -225,8 +225,8 @@ void transfer_await(struct transfer *t);
 void transfer_heard(struct transfer *t, uint64_t until_s);
 
 /*
- * fetchd waits, and `text` says for what. True: there is news to publish now, at most as often as progress; news that comes
- * sooner is published with the next.
+ * fetchd waits, and `text` says for what. True: there is news to publish now, at most as often as progress; news that
+ * comes sooner is published with the next.
  */
 bool transfer_beat(struct transfer *t, uint64_t until_s, const char *text);
 

@@ -87,7 +87,9 @@ int durable_replace_at(int dir_fd, const char *name, const void *data, size_t le
 	return FAILPOINT(SYNC, "replace.sync-directory", durable_sync_dir(dir_fd));
 }
 
-/* For file systems without hard links too. Nobody else creates names in the target, so a name that was free stays free. */
+/*
+ * For file systems without hard links too. Nobody else creates names in the target, so a name that was free stays free.
+ */
 static int move_plainly(int src_dir_fd, const char *src_name, int dst_dir_fd, const char *dst_name)
 {
 	struct stat st;

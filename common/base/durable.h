@@ -13,19 +13,22 @@
 
 /*
  * Flush a file's data and the metadata needed to read it back (fdatasync), or all of its metadata (fsync; also for
- * directories). 0: on disk. -errno: the kernel may have dropped the dirty pages, and a second call could falsely succeed,
- * so the caller must treat the bytes since the last success as lost and never sync this descriptor again.
+ * directories). 0: on disk. -errno: the kernel may have dropped the dirty pages, and a second call could falsely
+ * succeed, so the caller must treat the bytes since the last success as lost and never sync this descriptor again.
  */
 int durable_sync_data(int fd);
 int durable_sync(int fd);
 
 /*
- * False: a sync of this directory fails with EINVAL, as on some network file systems. There, syncs of directories have no
- * effect but count as successful, and after a power cut names may be missing that had been reported.
+ * False: a sync of this directory fails with EINVAL, as on some network file systems. There, syncs of directories have
+ * no effect but count as successful, and after a power cut names may be missing that had been reported.
  */
 bool durable_knows_dirs(int dir_fd);
 
-/* durable_sync() for a directory whose `dir_fd` stays open: uses a new descriptor, so it may be repeated after a failure. */
+/*
+ * durable_sync() for a directory whose `dir_fd` stays open: uses a new descriptor, so it may be repeated after a
+ * failure.
+ */
 int durable_sync_dir(int dir_fd);
 
 /* mkdir `name` in `dir_fd` (existing is fine) and sync `dir_fd`, so that the name is there after a power cut. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Untrusted text as one harmless line: control characters, invalid UTF-8, and characters that are invisible or change the
- * writing direction become \xNN.
+ * Untrusted text as one harmless line: control characters, invalid UTF-8, and characters that are invisible or change
+ * the writing direction become \xNN.
  */
 #ifndef SLUICE_BASE_ESCAPE_H
 #define SLUICE_BASE_ESCAPE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Failpoints: a name for each call that changes durable state, or sends or receives a message. A debug build (make
- * FAILPOINTS=1 BUILD=...) can be killed or made to fail at any of them; tests/lib/failpoint.c says how. In every other build
- * FAILPOINT() is the call and nothing else.
+ * FAILPOINTS=1 BUILD=...) can be killed or made to fail at any of them; tests/lib/failpoint.c says how. In every other
+ * build FAILPOINT() is the call and nothing else.
  */
 #ifndef SLUICE_BASE_FAILPOINT_H
 #define SLUICE_BASE_FAILPOINT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files and directories, relative to a directory descriptor and, except for file_load(), never through a symbolic link. For
- * what must reach the disk, use durable.h.
+ * Files and directories, relative to a directory descriptor and, except for file_load(), never through a symbolic link.
+ * For what must reach the disk, use durable.h.
  */
 #ifndef SLUICE_BASE_FILE_H
 #define SLUICE_BASE_FILE_H
@@ -16,8 +16,8 @@
 /*
  * Open a regular file with one link in `dir_fd`. `flags` as for openat(2); O_NOFOLLOW, O_CLOEXEC and O_NONBLOCK (so
  * that a FIFO cannot hang us) are added. -ELOOP: a symbolic link; -EINVAL: not a regular file, or one with more than
- * one link; -ESTALE: it was unlinked while we opened it. With O_TRUNC it is truncated only after these checks. `ret_st` may
- * be NULL. The caller owns the descriptor.
+ * one link; -ESTALE: it was unlinked while we opened it. With O_TRUNC it is truncated only after these checks. `ret_st`
+ * may be NULL. The caller owns the descriptor.
  */
 int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct stat *ret_st);
 
@@ -52,8 +52,8 @@ int file_load(const char *path, size_t max, struct buf *out);
 struct dirent;
 
 /*
- * The names in a directory in byte order, without those that begin with a dot. Returns their number, or -errno if it cannot
- * be read. The caller frees each name and the array.
+ * The names in a directory in byte order, without those that begin with a dot. Returns their number, or -errno if it
+ * cannot be read. The caller frees each name and the array.
  */
 int dir_list(const char *path, struct dirent ***ret_names);
 
@@ -85,7 +85,8 @@ static inline bool file_same(const struct stat *a, const struct stat *b)
 }
 
 /*
- * Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno; -ENODATA: it does not say.
+ * Bytes that an unprivileged process may still write on the file system of `fd`. 0 or -errno; -ENODATA: it does not
+ * say.
  */
 int file_space_left(int fd, uint64_t *ret_bytes);
 

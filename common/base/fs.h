@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All calls by which our programs change files and directories or make that durable. Each is the system call of its name,
- * with the same result and errno. Most callers want durable.h and file.h, which are built on them. Reading does not go
- * through here.
+ * All calls by which our programs change files and directories or make that durable. Each is the system call of its
+ * name, with the same result and errno. Most callers want durable.h and file.h, which are built on them. Reading does
+ * not go through here.
  *
- * A seam: another implementation can take the place of fs.c when a program is linked, and make a write, a sync or a rename
- * fail.
+ * A seam: another implementation can take the place of fs.c when a program is linked, and make a write, a sync or a
+ * rename fail.
  */
 #ifndef SLUICE_BASE_FS_H
 #define SLUICE_BASE_FS_H

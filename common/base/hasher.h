@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running digests that can be saved and restored. hasher.c uses OpenSSL's low-level SHA contexts, which OpenSSL 3 deprecates
- * but keeps, because EVP contexts cannot be saved before OpenSSL 4 (EVP_MD_CTX_serialize).
+ * Running digests that can be saved and restored. hasher.c uses OpenSSL's low-level SHA contexts, which OpenSSL 3
+ * deprecates but keeps, because EVP contexts cannot be saved before OpenSSL 4 (EVP_MD_CTX_serialize).
  */
 #ifndef SLUICE_BASE_HASHER_H
 #define SLUICE_BASE_HASHER_H

@@ -16,8 +16,8 @@ struct journal_entry {
 };
 
 /*
- * Add a field. `name` is trusted: capitals, digits and underscores. `value` may be anything: it is escaped into one line,
- * so that it cannot start another field.
+ * Add a field. `name` is trusted: capitals, digits and underscores. `value` may be anything: it is escaped into one
+ * line, so that it cannot start another field.
  */
 void journal_add(struct journal_entry *e, const char *name, const char *value);
 

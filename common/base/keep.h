@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts of a configuration: kept for the life of the process, and each only once, so that reading it again leaks nothing. */
+/*
+ * Texts of a configuration: kept for the life of the process, and each only once, so that reading it again leaks
+ * nothing.
+ */
 #ifndef SLUICE_BASE_KEEP_H
 #define SLUICE_BASE_KEEP_H
 

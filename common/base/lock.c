@@ -33,7 +33,10 @@ static void holder_write(int dir_fd, const char *name, const char *program)
 	AUTO_FD fd = -1;
 	date_format(clock_wall_s(), since);
 	int len = snprintf(text, sizeof text, "%.128s %d since %s\n", program, (int)getpid(), since);
-	/* On a separate descriptor: if the lock's were open for writing, the file system could not be remounted read-only. */
+	/*
+	 * On a separate descriptor: if the lock's were open for writing, the file system could not be remounted
+	 * read-only.
+	 */
 	if (len < 0 || file_open_at(dir_fd, name, O_WRONLY, 0, &fd, NULL) < 0)
 		return;
 	if (FAILPOINT(WRITE, "lock.write", file_pwrite_all(fd, text, (size_t)len, 0)) == 0 && fs_ftruncate(fd, len) < 0)
@@ -81,8 +84,8 @@ static int open_again(int dir_fd, const char *name)
 }
 
 /*
- * We have the lock. On some network file systems flock(2) succeeds but does nothing: then a second description of the file
- * gets the lock too.
+ * We have the lock. On some network file systems flock(2) succeeds but does nothing: then a second description of the
+ * file gets the lock too.
  */
 static int exclusion_check(int dir_fd, const char *name, int fd)
 {

@@ -18,17 +18,17 @@ enum lock_mode {
 
 /*
  * Open or create `name` in `dir_fd` and lock it without waiting; unless the lock is shared, the file then says "program
- * pid since time". It is created with mode 0600: any user who can open a lock can take it. The caller owns the descriptor;
- * closing it unlocks. -EWOULDBLOCK: held by another; `ret_holder` (may be NULL) is what the file says. -EOPNOTSUPP: the
- * file system has no locks, or gives the same lock to two. If the file was unlinked while we locked it, we try again, so a
- * holder may unlink it before closing.
+ * pid since time". It is created with mode 0600: any user who can open a lock can take it. The caller owns the
+ * descriptor; closing it unlocks. -EWOULDBLOCK: held by another; `ret_holder` (may be NULL) is what the file says.
+ * -EOPNOTSUPP: the file system has no locks, or gives the same lock to two. If the file was unlinked while we locked
+ * it, we try again, so a holder may unlink it before closing.
  */
 int lock_take_at(int dir_fd, const char *name, enum lock_mode mode, const char *program, int *ret_fd,
 		 struct reason *ret_holder);
 
 /*
- * Whether locks work on the file system of `name`, a file that nobody locks and that we may read: tries to lock it twice,
- * for an instant. 0; -EOPNOTSUPP: both attempts succeeded, or the file system has no locks; or -errno.
+ * Whether locks work on the file system of `name`, a file that nobody locks and that we may read: tries to lock it
+ * twice, for an instant. 0; -EOPNOTSUPP: both attempts succeeded, or the file system has no locks; or -errno.
  */
 int lock_works_at(int dir_fd, const char *name);
 

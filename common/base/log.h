@@ -4,13 +4,13 @@
  * is a journal entry with its priority and fields; elsewhere it goes to stderr, after the program's name. Control
  * characters are written as \xNN: a name from the network cannot forge a line or a field, or colour a terminal.
  *
- * A line that equals the previous one, fields included, is counted and not written. The count is logged, as "TEXT (repeated
- * N times)" with the fields of the line and REPEATED=N, before the next different line, after LOG_REPEAT_MS, and at the end
- * of the process. For one thread: that of the loop.
+ * A line that equals the previous one, fields included, is counted and not written. The count is logged, as "TEXT
+ * (repeated N times)" with the fields of the line and REPEATED=N, before the next different line, after LOG_REPEAT_MS,
+ * and at the end of the process. For one thread: that of the loop.
  *
- * Whoever can make a program log something can make it do so very often, each time with different text. So each place in
- * the code (each format) may log LOG_BURST lines at once and then LOG_LINES_A_SECOND; the next line that is not suppressed
- * says how many were: "TEXT (N more not shown)". Debug lines have no such limit.
+ * Whoever can make a program log something can make it do so very often, each time with different text. So each place
+ * in the code (each format) may log LOG_BURST lines at once and then LOG_LINES_A_SECOND; the next line that is not
+ * suppressed says how many were: "TEXT (N more not shown)". Debug lines have no such limit.
  */
 #ifndef SLUICE_BASE_LOG_H
 #define SLUICE_BASE_LOG_H
@@ -61,8 +61,8 @@ void log_with(enum log_level level, const struct log_fields *fields, const char 
 #define log_debug(...)   log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
- * Log how often the last line was repeated since it was written, if it was: before the process ends by a signal. Or only
- * if LOG_REPEAT_MS have passed: whenever the loop turns, so that a count is logged even if nothing else happens.
+ * Log how often the last line was repeated since it was written, if it was: before the process ends by a signal. Or
+ * only if LOG_REPEAT_MS have passed: whenever the loop turns, so that a count is logged even if nothing else happens.
  */
 void log_flush(void);
 void log_flush_due(void);

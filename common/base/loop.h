@@ -3,13 +3,13 @@
  * The event loop of a process: timers, descriptors, signals, children, threads that wake it, and a hook before each
  * turn. Callbacks run on the thread that runs the loop, one after another, and must not block.
  *
- * This header is a seam: it names no library, and a program may be linked with another implementation (such as the loop of
- * tests, which sets the time and runs step by step: tests/unit/stand_in_loop.h). Only loop.c knows libev.
+ * This header is a seam: it names no library, and a program may be linked with another implementation (such as the loop
+ * of tests, which sets the time and runs step by step: tests/unit/stand_in_loop.h). Only loop.c knows libev.
  *
- * How to use it: embed a struct loop_timer or loop_io in your own struct, init it once with the loop, the callback and its
- * `self`, then set, watch and stop it as you like, from any callback, its own included. The storage must not move or
- * disappear while a watcher is set. Every *_stop() is fine for a watcher that is not set and for one that is all zero, so a
- * half-made object can be released. A watcher's loop must outlive it.
+ * How to use it: embed a struct loop_timer or loop_io in your own struct, init it once with the loop, the callback and
+ * its `self`, then set, watch and stop it as you like, from any callback, its own included. The storage must not move
+ * or disappear while a watcher is set. Every *_stop() is fine for a watcher that is not set and for one that is all
+ * zero, so a half-made object can be released. A watcher's loop must outlive it.
  *
  *   libev                                      here
  *   ev_timer_set(&t, ms / 1000.0, 0.), start   loop_timer_set(&t, ms)
@@ -85,8 +85,8 @@ struct loop_io {
 void loop_io_init(struct loop_io *w, struct loop *l, void (*ready)(void *self, unsigned events), void *self);
 
 /*
- * Watch `fd` (borrowed) for `events`. Replaces what was watched; repeating a call costs nothing, so a caller that paused can
- * simply call again. Stop before closing the descriptor.
+ * Watch `fd` (borrowed) for `events`. Replaces what was watched; repeating a call costs nothing, so a caller that
+ * paused can simply call again. Stop before closing the descriptor.
  */
 void loop_io_watch(struct loop_io *w, int fd, unsigned events);
 void loop_io_stop(struct loop_io *w);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Options as rows of a table. A row's value comes from its default, then the configuration file (if the program reads
- * one), then the environment, then the command line; each later one wins. Every value is checked against the row's bounds.
+ * one), then the environment, then the command line; each later one wins. Every value is checked against the row's
+ * bounds.
  */
 #ifndef SLUICE_BASE_OPT_H
 #define SLUICE_BASE_OPT_H
@@ -52,9 +53,9 @@ int opt_environment(const struct opt *table, void *settings, struct reason *why)
 int opt_set(const struct opt *table, void *settings, const char *name, const char *value, struct reason *why);
 
 /*
- * Take the options out of argv up to "--": `argv` keeps the operands in their order and `ret_argc` is their number. Options
- * may come before and after operands ("--name value", "--name=value", "-v", "-n5"). -EINVAL with a reason. All of argv is
- * parsed: a main() passes argc - 1 and argv + 1.
+ * Take the options out of argv up to "--": `argv` keeps the operands in their order and `ret_argc` is their number.
+ * Options may come before and after operands ("--name value", "--name=value", "-v", "-n5"). -EINVAL with a reason. All
+ * of argv is parsed: a main() passes argc - 1 and argv + 1.
  */
 int opt_command_line(const struct opt *table, void *settings, int argc, char **argv, int *ret_argc, struct reason *why);
 

@@ -9,14 +9,14 @@
 
 /*
  * What every program does first: malloc settings that keep large messages out of mmap and all threads in one arena;
- * SIGPIPE and SIGXFSZ ignored; descriptors 0 to 2 open; logging under `program`. The umask is the user's, except that we
- * can always use what we create, and other users can never write to it.
+ * SIGPIPE and SIGXFSZ ignored; descriptors 0 to 2 open; logging under `program`. The umask is the user's, except that
+ * we can always use what we create, and other users can never write to it.
  */
 void process_init(const char *program);
 
 /*
- * Open the runtime directory, and create it with mode 0750 if it does not exist (its parent must). Refused: a path that is
- * too long for a socket in it (-ENAMETOOLONG), a directory that belongs to a user other than us or root, or one that
+ * Open the runtime directory, and create it with mode 0750 if it does not exist (its parent must). Refused: a path that
+ * is too long for a socket in it (-ENAMETOOLONG), a directory that belongs to a user other than us or root, or one that
  * others may write in (-EPERM).
  */
 int runtime_dir_make(const char *path, int *ret_fd, struct reason *why);

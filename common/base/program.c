@@ -175,8 +175,8 @@ static int read_words(const struct call *c, void *settings, char **operands, int
 }
 
 /*
- * Read everything, from the defaults to the command line. If there may be a file, the command line is read twice: first to
- * learn where the file is, then to override it. `ret_code` is the exit code of a failure.
+ * Read everything, from the defaults to the command line. If there may be a file, the command line is read twice: first
+ * to learn where the file is, then to override it. `ret_code` is the exit code of a failure.
  */
 static int read_all(const struct call *c, void *settings, char **operands, int *ret_len, int *ret_code,
 		    struct reason *why)

@@ -22,9 +22,9 @@
  *           return program_main(&commitd, &s, argc, argv);
  *   }
  *
- * The verb is the first operand; its options and those of the program may come before and after it. `program help VERB` is
- * `program VERB --help`. A verb without a name is what the program does when none is given; a program without such a verb
- * then prints its usage.
+ * The verb is the first operand; its options and those of the program may come before and after it. `program help VERB`
+ * is `program VERB --help`. A verb without a name is what the program does when none is given; a program without such a
+ * verb then prints its usage.
  */
 #ifndef SLUICE_BASE_PROGRAM_H
 #define SLUICE_BASE_PROGRAM_H
@@ -96,20 +96,23 @@ struct program {
 	int (*read_file)(void *settings, struct reason *why);
 	/* Whether the settings are consistent. -EINVAL with a reason: exit code 64. */
 	int (*check)(const void *settings, struct reason *why);
-	/* Before the verb: an exit code other than 0 ends the program. After it, with stdout flushed: the final exit code. */
+	/*
+	 * Before the verb: an exit code other than 0 ends the program. After it, with stdout flushed: the final exit
+	 * code.
+	 */
 	int (*begin)(const struct call *call);
 	int (*end)(const struct call *call, int code);
 };
 
 /*
- * The body of a main(): returns the exit code. `settings` begins with struct program_settings and has initial values for
- * the members for which no row has a default.
+ * The body of a main(): returns the exit code. `settings` begins with struct program_settings and has initial values
+ * for the members for which no row has a default.
  */
 int program_main(const struct program *p, void *settings, int argc, char **argv);
 
 /*
- * For a daemon whose file may have changed: read everything again, as at start, into other settings. The log level follows.
- * 0, or -errno with a reason; then `settings` are incomplete.
+ * For a daemon whose file may have changed: read everything again, as at start, into other settings. The log level
+ * follows. 0, or -errno with a reason; then `settings` are incomplete.
  */
 int program_reread(const struct call *call, void *settings, struct reason *why);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One line for people that explains a refusal: what it is about and what is wrong with it. Libraries never log; they return
- * a verdict or -errno and, if a number cannot say it all, a reason.
+ * One line for people that explains a refusal: what it is about and what is wrong with it. Libraries never log; they
+ * return a verdict or -errno and, if a number cannot say it all, a reason.
  */
 #ifndef SLUICE_BASE_REASON_H
 #define SLUICE_BASE_REASON_H

@@ -38,8 +38,8 @@ static size_t scheme_len(struct span s)
 }
 
 /*
- * How many bytes after the scheme are a user, up to its '@'. Without a scheme, an '@' may also precede a digest, which has a
- * colon and no slash. A password with a slash in it looks like a port that is not a number.
+ * How many bytes after the scheme are a user, up to its '@'. Without a scheme, an '@' may also precede a digest, which
+ * has a colon and no slash. A password with a slash in it looks like a port that is not a number.
  */
 static size_t user_len(struct span rest, bool has_scheme)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads for blocking calls (syncs, renames, read-backs), so that an event loop never blocks. A job is a struct that the
- * caller embeds in its own; it belongs to the pool from submit until `done` is called, and `done` runs on the loop.
+ * Threads for blocking calls (syncs, renames, read-backs), so that an event loop never blocks. A job is a struct that
+ * the caller embeds in its own; it belongs to the pool from submit until `done` is called, and `done` runs on the loop.
  */
 #ifndef SLUICE_BASE_WORKERS_H
 #define SLUICE_BASE_WORKERS_H

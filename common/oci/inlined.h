@@ -12,8 +12,8 @@
 #define INLINED_TEXT_MAX (INLINED_MAX / 3 * 4)
 
 /*
- * If `base64` is the content that `d` describes, append its source and return 1. 0: it is not, or is too large; fetch it
- * instead. -ENOMEM.
+ * If `base64` is the content that `d` describes, append its source and return 1. 0: it is not, or is too large; fetch
+ * it instead. -ENOMEM.
  */
 int inlined_source(const struct descriptor *d, const char *base64, struct buf *out);
 

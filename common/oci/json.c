@@ -64,7 +64,10 @@ static size_t escape_len(struct span text, size_t i, bool *ret_odd)
 	return unit < 0 ? 2 : pair ? 2 * ESCAPE_LEN : ESCAPE_LEN;
 }
 
-/* Replace each odd escape with U+FFFD, which has the same length; outside strings there are no escapes. Whether any was. */
+/*
+ * Replace each odd escape with U+FFFD, which has the same length; outside strings there are no escapes. Whether any
+ * was.
+ */
 static bool odd_escapes_replace(uint8_t *data, size_t len)
 {
 	bool any = false, odd;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON by jansson, which only json.c includes. Parsing is strict: one value with nothing after it, no duplicate keys, valid
- * UTF-8, no NUL byte, a bounded depth. Escapes of NUL and of half a surrogate pair, which RFC 8259 (section 8.2) allows but
- * a C string cannot hold, become U+FFFD; for the latter Go's encoding/json does the same.
+ * JSON by jansson, which only json.c includes. Parsing is strict: one value with nothing after it, no duplicate keys,
+ * valid UTF-8, no NUL byte, a bounded depth. Escapes of NUL and of half a surrogate pair, which RFC 8259 (section 8.2)
+ * allows but a C string cannot hold, become U+FFFD; for the latter Go's encoding/json does the same.
  */
 #ifndef SLUICE_OCI_JSON_H
 #define SLUICE_OCI_JSON_H

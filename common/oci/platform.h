@@ -30,8 +30,8 @@ struct platform {
 int platform_parse(struct span text, struct platform *ret_platform, struct reason *why);
 
 /*
- * The same from a document, where the parts are separate; `os_version` and `variant` may be NULL. A version that cannot be
- * compared is left out.
+ * The same from a document, where the parts are separate; `os_version` and `variant` may be NULL. A version that cannot
+ * be compared is left out.
  */
 int platform_of_parts(const char *os, const char *os_version, const char *architecture, const char *variant,
 		      struct platform *ret_platform, struct reason *why);
@@ -47,8 +47,8 @@ bool platform_is_of_no_machine(const struct platform *p);
 
 /*
  * How well `have` serves `want` (both normalised): 0 not at all, more is better. The exact variant is best; older ones
- * of arm, arm64 and amd64 run on newer machines, arm on arm64 and 386 on amd64. Windows runs images for its own version;
- * from Server 2022 (build 20348) on also older ones, down to that build; without a version anything matches.
+ * of arm, arm64 and amd64 run on newer machines, arm on arm64 and 386 on amd64. Windows runs images for its own
+ * version; from Server 2022 (build 20348) on also older ones, down to that build; without a version anything matches.
  */
 uint64_t platform_rank(const struct platform *want, const struct platform *have);
 

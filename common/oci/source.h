@@ -7,8 +7,8 @@
  *   blob://HOST/NAME@DIGEST       a blob of a repository
  *   data:;base64,…                the bytes themselves (inlined.h)
  *
- * For manifests and blobs, fetchd decides how to reach the registry (scheme, mirrors, credentials): distribution spec, "Pulling
- * manifests" and "Pulling blobs".
+ * For manifests and blobs, fetchd decides how to reach the registry (scheme, mirrors, credentials): distribution spec,
+ * "Pulling manifests" and "Pulling blobs".
  */
 #ifndef SLUICE_OCI_SOURCE_H
 #define SLUICE_OCI_SOURCE_H
@@ -43,8 +43,8 @@ int source_parse(struct span text, struct source *ret_source, struct reason *why
 int source_of_typed(const char *url, struct buf *out);
 
 /*
- * The size limit of content from a source: JSON_DOCUMENT_MAX for a manifest, which has to be parsed; INT64_MAX for anything
- * else. `text` need not be valid.
+ * The size limit of content from a source: JSON_DOCUMENT_MAX for a manifest, which has to be parsed; INT64_MAX for
+ * anything else. `text` need not be valid.
  */
 uint64_t source_size_max(struct span text);
 

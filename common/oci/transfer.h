@@ -54,10 +54,10 @@ int fail_exit_code(enum fail_class c);
 int ref_check(struct span ref, struct reason *why);
 
 /*
- * The ref of content requested from `source`: its expected digest, if that is known; else the source of a tag, or the URL,
- * with its query and fragment, which may be secret, replaced by a hash. So all who use a ref want the same content, and
- * nobody can plant other content under it. `expected` may be NULL. -EINVAL with a reason: not a source, or its digest is
- * not `expected`.
+ * The ref of content requested from `source`: its expected digest, if that is known; else the source of a tag, or the
+ * URL, with its query and fragment, which may be secret, replaced by a hash. So all who use a ref want the same
+ * content, and nobody can plant other content under it. `expected` may be NULL. -EINVAL with a reason: not a source, or
+ * its digest is not `expected`.
  */
 int ref_of_source(struct span source, const struct digest *expected, char ret_ref[static REF_MAX + 1],
 		  struct reason *why);

@@ -73,8 +73,8 @@ static int path_make(const char *path)
 }
 
 /*
- * Sync every directory above the store up to the root of its file system: path_make() may have created any of them, now or
- * before a crash. We did not create one that we may not open.
+ * Sync every directory above the store up to the root of its file system: path_make() may have created any of them, now
+ * or before a crash. We did not create one that we may not open.
  */
 static int ancestors_sync(const struct layout *l)
 {
@@ -139,7 +139,10 @@ static bool name_is_ours(const char *name)
 	return false;
 }
 
-/* Check a directory without an oci-layout file. -EINVAL: it has foreign entries. `ret_entries` is their number in total. */
+/*
+ * Check a directory without an oci-layout file. -EINVAL: it has foreign entries. `ret_entries` is their number in
+ * total.
+ */
 static int unmarked_check(const struct layout *l, size_t *ret_entries, struct reason *why)
 {
 	AUTO_FD fd = openat(l->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -203,8 +206,8 @@ static int make_blobs(struct layout *l, struct reason *why)
 }
 
 /*
- * The directory in which only commitd can exchange files. It is created closed to others; an existing one that is open, as
- * after a copy of the store, is closed; and one that belongs to another user is refused.
+ * The directory in which only commitd can exchange files. It is created closed to others; an existing one that is open,
+ * as after a copy of the store, is closed; and one that belongs to another user is refused.
  */
 static int make_commit(struct layout *l, struct reason *why)
 {
@@ -266,7 +269,8 @@ static int mount_of(int fd, uint64_t *ret_mount)
 }
 
 /*
- * Renames need one mount, not only one file system. Whichever of ingestd and commitd starts second sees both directories.
+ * Renames need one mount, not only one file system. Whichever of ingestd and commitd starts second sees both
+ * directories.
  */
 static int mount_check(struct layout *l, int fd, const char *name, struct reason *why)
 {

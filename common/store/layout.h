@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store: an OCI image layout (image-layout.md) with the directories ingest/ and commit/ beside blobs/. This file knows the
- * names in it, creates the skeleton of a new store, and opens stored content for reading. Who writes which part is
- * documented in ingestd and commitd.
+ * A store: an OCI image layout (image-layout.md) with the directories ingest/ and commit/ beside blobs/. This file
+ * knows the names in it, creates the skeleton of a new store, and opens stored content for reading. Who writes which
+ * part is documented in ingestd and commitd.
  */
 #ifndef SLUICE_STORE_LAYOUT_H
 #define SLUICE_STORE_LAYOUT_H
@@ -33,10 +33,10 @@ enum layout_role {
 struct layout;
 
 /*
- * Open a store. -ENOENT: it does not exist (readers); -EINVAL: `path` is something else (a directory with other files in
- * it, a layout of another version); -EXDEV: blobs/, commit/ and ingest/ are on different mounts, so renames between them
- * cannot work; -EPERM: commit/ belongs to another user; or another -errno. Always with a reason that names the path. Blocks
- * in fsync if it creates something.
+ * Open a store. -ENOENT: it does not exist (readers); -EINVAL: `path` is something else (a directory with other files
+ * in it, a layout of another version); -EXDEV: blobs/, commit/ and ingest/ are on different mounts, so renames between
+ * them cannot work; -EPERM: commit/ belongs to another user; or another -errno. Always with a reason that names the
+ * path. Blocks in fsync if it creates something.
  */
 int layout_open(const char *path, enum layout_role role, struct layout **ret_layout, struct reason *why);
 void layout_free(struct layout *l);
@@ -63,15 +63,15 @@ void layout_identity(const struct layout *l, uint64_t *ret_dev, uint64_t *ret_in
 void layout_ingest_id(struct span ref, char ret_id[static INGEST_ID_SIZE]);
 
 /*
- * Open a blob for reading. -ENOENT: not stored. -EINVAL, -ELOOP: what has its name is not a blob. `ret_st` may be NULL. The
- * caller owns the descriptor.
+ * Open a blob for reading. -ENOENT: not stored. -EINVAL, -ELOOP: what has its name is not a blob. `ret_st` may be NULL.
+ * The caller owns the descriptor.
  */
 int layout_blob_open(struct layout *l, const struct digest *d, int *ret_fd, struct stat *ret_st);
 
 /*
- * Append a stored manifest, index or config to `out`, checked against its digest. -EBADMSG: its bytes do not hash to its
- * name, so the disk or another program changed them. -EFBIG: over JSON_DOCUMENT_MAX. Otherwise as above. Always with a
- * reason.
+ * Append a stored manifest, index or config to `out`, checked against its digest. -EBADMSG: its bytes do not hash to
+ * its name, so the disk or another program changed them. -EFBIG: over JSON_DOCUMENT_MAX. Otherwise as above. Always
+ * with a reason.
  */
 int layout_document_load(struct layout *l, const struct digest *d, struct buf *out, struct reason *why);
 

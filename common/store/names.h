@@ -23,7 +23,9 @@ void names_free(struct names *n);
 
 size_t names_len(const struct names *n);
 
-/* The i-th entry. `ret_name` is borrowed, NULL for an entry without a name. -EINVAL: an entry that is not a descriptor. */
+/*
+ * The i-th entry. `ret_name` is borrowed, NULL for an entry without a name. -EINVAL: an entry that is not a descriptor.
+ */
 int names_at(const struct names *n, size_t i, const char **ret_name, struct descriptor *ret_descriptor);
 
 /* -ENOENT: no image of that name. */
@@ -31,8 +33,8 @@ int names_find(const struct names *n, const char *name, struct descriptor *ret_d
 
 /*
  * Whether the name fits the annotation's character set (annotations.md, org.opencontainers.image.ref.name): components
- * separated by slashes, each beginning and ending with a letter or a digit. Beyond that grammar, separators may be adjacent
- * ("a__b" is a valid repository name), and "[::1]" may come first.
+ * separated by slashes, each beginning and ending with a letter or a digit. Beyond that grammar, separators may be
+ * adjacent ("a__b" is a valid repository name), and "[::1]" may come first.
  */
 bool name_is_valid(struct span name);
 
@@ -44,8 +46,8 @@ bool name_is_valid(struct span name);
 
 /*
  * Give a name to a descriptor, with what was left out (NULL or empty: nothing), or remove a name (-ENOENT: no entry has
- * it). An entry that loses its name is removed; all other entries stay. If an entry already gives this name to this content,
- * nothing changes.
+ * it). An entry that loses its name is removed; all other entries stay. If an entry already gives this name to this
+ * content, nothing changes.
  */
 int names_set(struct names *n, const char *name, const struct descriptor *d, const char *left_out);
 int names_remove(struct names *n, const char *name);

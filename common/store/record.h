@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record of an ingest: what was requested, from where, and how far it got. On disk it is the text file `transfer` in
- * the ingest's directory, one key=value per line; keys without a value are left out:
+ * The record of an ingest: what was requested, from where, and how far it got. On disk it is the text file `transfer`
+ * in the ingest's directory, one key=value per line; keys without a value are left out:
  *
  *   ref=sha256:…                  the key of the request
  *   source=blob://…               where the content comes from
@@ -50,16 +50,16 @@ void record_init(struct record *record);
 size_t record_whole_len(struct span text);
 
 /*
- * Read the last complete record of a file's text. -EINVAL with a reason: there is none, no ref, an unknown key, a value out
- * of bounds, a NUL, or a ref that is a digest other than the expected one. `ret_record` is filled in only on 0.
+ * Read the last complete record of a file's text. -EINVAL with a reason: there is none, no ref, an unknown key, a value
+ * out of bounds, a NUL, or a ref that is a digest other than the expected one. `ret_record` is filled in only on 0.
  */
 int record_parse(struct span text, struct record *ret_record, struct reason *why);
 
 /*
  * The record of the ingest directory `dir_fd`, whose name is `id`. `ret_whole_len` (may be NULL): how many bytes of the
- * file are complete records. -ENOENT: no file. -EBADMSG: no valid record in it, or one of another ref. -EFBIG: longer than
- * we ever write. Else -errno. Always with a reason; outputs are filled in only on 0. Takes no lock: beside a writer, the
- * record may be out of date at once.
+ * file are complete records. -ENOENT: no file. -EBADMSG: no valid record in it, or one of another ref. -EFBIG: longer
+ * than we ever write. Else -errno. Always with a reason; outputs are filled in only on 0. Takes no lock: beside a
+ * writer, the record may be out of date at once.
  */
 int record_load(int dir_fd, const char *id, struct record *ret_record, size_t *ret_whole_len, struct reason *why);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The walk over the stored content of an image: from a manifest or an index down to the configs and layers. Code that needs
- * all content of an image (to name, count or keep it) uses this walk; `pull`, which walks while the content arrives, shares
- * its two steps: walk_load() and walk_is_document().
+ * The walk over the stored content of an image: from a manifest or an index down to the configs and layers. Code that
+ * needs all content of an image (to name, count or keep it) uses this walk; `pull`, which walks while the content
+ * arrives, shares its two steps: walk_load() and walk_is_document().
  *
- * The content may be hostile. Each digest is remembered, so that content shared by many manifests is entered once; depth
- * and count are bounded.
+ * The content may be hostile. Each digest is remembered, so that content shared by many manifests is entered once;
+ * depth and count are bounded.
  */
 #ifndef SLUICE_STORE_WALK_H
 #define SLUICE_STORE_WALK_H
@@ -45,16 +45,16 @@ int walk_new(struct layout *l, const struct walk_hooks *hooks, struct walk **ret
 void walk_free(struct walk *w);
 
 /*
- * Walk from a root, which must be a document. What was visited from earlier roots of the same walk is not visited again. 0;
- * the result of a hook that ended it; without a `fault` hook, the error; -E2BIG: over the bounds above; -ENOMEM. With a
- * reason. Sets the media type of `root` to that of the document. Blocks on disk.
+ * Walk from a root, which must be a document. What was visited from earlier roots of the same walk is not visited
+ * again. 0; the result of a hook that ended it; without a `fault` hook, the error; -E2BIG: over the bounds above;
+ * -ENOMEM. With a reason. Sets the media type of `root` to that of the document. Blocks on disk.
  */
 int walk_from(struct walk *w, struct descriptor *root, struct reason *why);
 
 /*
- * Load and parse a stored manifest or index at that depth. As layout_document_load() and manifest_parse() (-EINVAL: it is
- * neither); -E2BIG: an index nested in more than MANIFEST_NESTING_MAX others. With a reason that names the digest. Only
- * after 0 is there something to release.
+ * Load and parse a stored manifest or index at that depth. As layout_document_load() and manifest_parse() (-EINVAL: it
+ * is neither); -E2BIG: an index nested in more than MANIFEST_NESTING_MAX others. With a reason that names the digest.
+ * Only after 0 is there something to release.
  */
 int walk_load(struct layout *l, const struct descriptor *d, unsigned depth, struct manifest *ret_manifest,
 	      struct reason *why);

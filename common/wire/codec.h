@@ -26,8 +26,8 @@ enum decode_verdict {
 size_t message_head_size(const struct message *m);
 
 /*
- * Write the message without its payload to `out`, which has room for message_head_size(). A CHUNK's payload must follow it
- * directly; `m->payload` is not read. Returns the bytes written.
+ * Write the message without its payload to `out`, which has room for message_head_size(). A CHUNK's payload must follow
+ * it directly; `m->payload` is not read. Returns the bytes written.
  */
 size_t message_encode_head(const struct message *m, uint8_t *out);
 

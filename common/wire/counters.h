@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The counters of the stages, each defined once: `sluice metrics` and `sluice stats` show them. A stage counts only on the
- * thread of its event loop, in its own memory, without locks or system calls; it reports the counters on request (STATS),
- * or, in the case of fetchd, which takes no requests, now and then (COUNTS on `chunks`).
+ * The counters of the stages, each defined once: `sluice metrics` and `sluice stats` show them. A stage counts only on
+ * the thread of its event loop, in its own memory, without locks or system calls; it reports the counters on request
+ * (STATS), or, in the case of fetchd, which takes no requests, now and then (COUNTS on `chunks`).
  *
  *   total    only grows, from the start of the process
  *   gauge    the present value; refreshed before it is reported

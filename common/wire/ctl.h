@@ -11,7 +11,8 @@
  *     │ SUBSCRIBE ref ───────────────────► │  from the OK on, events about that ref; an empty ref: all
  *     │ ◄──────────────────── OK, RECORD…  │
  *
- * The socket RUNTIME/STAGE/ctl is in a directory that only the stage can write to. Whoever can connect may send requests.
+ * The socket RUNTIME/STAGE/ctl is in a directory that only the stage can write to. Whoever can connect may send
+ * requests.
  *
  * A client writes in a version that both understand: PONG says which we do. It is answered, and hears events, in the
  * version of its last request.
@@ -48,8 +49,8 @@ struct ctl_asker {
 
 struct ctl_hooks {
 	/*
-	 * A request, borrowed for the call; ctl handles PING and SUBSCRIBE itself. To be answered with ctl_answer(), now
-	 * or later.
+	 * A request, borrowed for the call; ctl handles PING and SUBSCRIBE itself. To be answered with ctl_answer(),
+	 * now or later.
 	 */
 	void (*request)(void *self, const struct ctl_asker *who, const struct message *m);
 	/* Fill in what PONG says about the store: dev, ino, boot and text, which are valid until the next call. */

@@ -24,25 +24,28 @@ void ctl_disconnect(struct ctl_client *c); /* NULL is fine */
 int ctl_client_fd(const struct ctl_client *c);
 
 /*
- * Send a request and wait for its answer, up to `timeout_ms`. 0: the answer, which may be ERROR; its views are valid until
- * the next call. -ETIMEDOUT; -EPIPE: the stage is gone; -EBADMSG: what arrived is not a message; or another -errno.
+ * Send a request and wait for its answer, up to `timeout_ms`. 0: the answer, which may be ERROR; its views are valid
+ * until the next call. -ETIMEDOUT; -EPIPE: the stage is gone; -EBADMSG: what arrived is not a message; or another
+ * -errno.
  */
 int ctl_ask(struct ctl_client *c, const struct message *request, unsigned timeout_ms, struct message *ret_answer);
 
 /*
- * Send a request without waiting for its answer, which then comes among the events: SUBSCRIBE. Waits up to `timeout_ms` for
- * room. 0, -ETIMEDOUT or another -errno.
+ * Send a request without waiting for its answer, which then comes among the events: SUBSCRIBE. Waits up to `timeout_ms`
+ * for room. 0, -ETIMEDOUT or another -errno.
  */
 int ctl_send(struct ctl_client *c, const struct message *request, unsigned timeout_ms);
 
-/* The next event or such an answer; waits up to `timeout_ms` or until a signal. -EAGAIN: none arrived; else as above. */
+/*
+ * The next event or such an answer; waits up to `timeout_ms` or until a signal. -EAGAIN: none arrived; else as above.
+ */
 int ctl_receive(struct ctl_client *c, unsigned timeout_ms, struct message *ret_event);
 
 /*
- * Ask the stage which process it is and whether we have a protocol version in common. 0: `ret_pong`, whose views are valid
- * until the next call; what is sent from now on is of the highest version in common, before it is of our highest. -EPROTO:
- * we have none, or it refuses ours; `why` says what it understands. -EAGAIN: it has no room for us now. Else as ctl_ask(),
- * with a reason.
+ * Ask the stage which process it is and whether we have a protocol version in common. 0: `ret_pong`, whose views are
+ * valid until the next call; what is sent from now on is of the highest version in common, before it is of our highest.
+ * -EPROTO: we have none, or it refuses ours; `why` says what it understands. -EAGAIN: it has no room for us now. Else
+ * as ctl_ask(), with a reason.
  */
 int ctl_ping(struct ctl_client *c, enum stage_id stage, unsigned timeout_ms, struct message *ret_pong,
 	     struct reason *why);

@@ -165,8 +165,8 @@ static void note_neighbour(struct link *l, const struct reason *words, unsigned 
 
 /*
  * Whether we have a protocol version in common, in which we write from now on. If not, it is told ours, so that it can
- * report that too, but it is not a peer: everything else that it sends is of a version that we do not take. The calling end
- * calls anyway; if both answered, they would never stop.
+ * report that too, but it is not a peer: everything else that it sends is of a version that we do not take. The calling
+ * end calls anyway; if both answered, they would never stop.
  */
 static bool can_talk(struct link *l, const struct message *m)
 {

@@ -2,8 +2,8 @@
 /*
  * One end of the conversation of two stages: an incoming pipe, an outgoing pipe, and who the peer is.
  *
- * When a peer dies, a pipe silently loses what the peer had not received. So each process has an incarnation and announces
- * it in HELLO:
+ * When a peer dies, a pipe silently loses what the peer had not received. So each process has an incarnation and
+ * announces it in HELLO:
  *
  *   one end calls      HELLO every HELLO_AGAIN_MS until a HELLO comes back that names it: then it is greeted. Meanwhile,
  *                      connections that stay silent are made anew. After a connection breaks it calls again.
@@ -37,8 +37,8 @@ struct link_hooks {
 	 */
 	bool (*take)(void *self, const struct message *m);
 	/*
-	 * A HELLO arrived, so everything that the peer should have is due again; `is_new`: from a new incarnation. Not called,
-	 * at the calling end, for a repetition of the HELLO that greeted it.
+	 * A HELLO arrived, so everything that the peer should have is due again; `is_new`: from a new incarnation. Not
+	 * called, at the calling end, for a repetition of the HELLO that greeted it.
 	 */
 	void (*hello)(void *self, bool is_new);
 	/* Send what is due until link_send() refuses: after a HELLO, and when the pipe accepts messages again. */
@@ -67,9 +67,9 @@ int link_new(const struct link_env *env, struct link **ret_link);
 void link_free(struct link *l);
 
 /*
- * Send a message without a payload. 0. -EAGAIN: not now; `flush` will be called when another try may succeed. Nothing is
- * sent until the peer's first HELLO, nor by the calling end until it is greeted, because then the peer may have to be
- * told everything anyway. Another -errno is permanent in practice, and has been logged.
+ * Send a message without a payload. 0. -EAGAIN: not now; `flush` will be called when another try may succeed. Nothing
+ * is sent until the peer's first HELLO, nor by the calling end until it is greeted, because then the peer may have to
+ * be told everything anyway. Another -errno is permanent in practice, and has been logged.
  */
 int link_send(struct link *l, const struct message *m);
 

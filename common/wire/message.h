@@ -17,25 +17,25 @@
  *     │ ◄──────────────────┼──────────────────────────────┼──────────────────────── OK │
  *
  * Starting, in any order: fetchd calls ingestd (HELLO on `chunks`), and ingestd calls commitd (HELLO on `seals`), with
- * its own incarnation and the last one that it heard from its peer, 0 at first, and again every HELLO_AGAIN_MS until the
- * peer has answered with a HELLO that names it (on `orders`, on `receipts`). ingestd answers every HELLO with its own and
- * with all orders that fetchd should have, and once commitd has named it, sends all seals without a receipt: what a dead
- * incarnation had counts as lost, and so does what was sent into a dying pipe. On the HELLO of a new ingestd, fetchd drops
- * every transfer that the previous one ordered.
+ * its own incarnation and the last one that it heard from its peer, 0 at first, and again every HELLO_AGAIN_MS until
+ * the peer has answered with a HELLO that names it (on `orders`, on `receipts`). ingestd answers every HELLO with its
+ * own and with all orders that fetchd should have, and once commitd has named it, sends all seals without a receipt:
+ * what a dead incarnation had counts as lost, and so does what was sent into a dying pipe. On the HELLO of a new
+ * ingestd, fetchd drops every transfer that the previous one ordered.
  *
  * Attempts grow over all transfers of an ingestd. Offsets drive everything: ingestd takes a CHUNK only under the
- * current attempt and at exactly its own offset; below that it is a duplicate and dropped, above that there is a gap, and
- * the rest is ordered again. A FETCH with a higher attempt replaces the transfer of that ref; one with the same attempt is
- * a repetition and changes nothing.
+ * current attempt and at exactly its own offset; below that it is a duplicate and dropped, above that there is a gap,
+ * and the rest is ordered again. A FETCH with a higher attempt replaces the transfer of that ref; one with the same
+ * attempt is a repetition and changes nothing.
  *
  * Bytes: "SL", a version, a type, then the fields in the order of the table in codec.c, fixed-width big-endian; a text
- * is its length in two bytes and that many bytes; a payload is the rest. A pipe and a ctl socket carry a message as it is;
- * on stdin and stdout it is preceded by its length in four bytes (frame.h).
+ * is its length in two bytes and that many bytes; a payload is the rest. A pipe and a ctl socket carry a message as it
+ * is; on stdin and stdout it is preceded by its length in four bytes (frame.h).
  *
- * Versions: HELLO, PING and PONG say which versions of the protocol their sender understands. These three and ERROR keep
- * their fields in all future versions: they are written as version 2 has them, and read whatever version they carry, so
- * that a peer of another version can be told so. We understand every message of a version within our range, and write to
- * a peer in the highest version that both understand.
+ * Versions: HELLO, PING and PONG say which versions of the protocol their sender understands. These three and ERROR
+ * keep their fields in all future versions: they are written as version 2 has them, and read whatever version they
+ * carry, so that a peer of another version can be told so. We understand every message of a version within our range,
+ * and write to a peer in the highest version that both understand.
  */
 #ifndef SLUICE_WIRE_MESSAGE_H
 #define SLUICE_WIRE_MESSAGE_H
@@ -127,8 +127,8 @@ enum provenance {                          /* how the bytes of a sealed ingest w
 };
 
 /*
- * A decoded message. Spans are borrowed: from the caller when encoding, from the received bytes when decoded. A field that
- * the type does not have is empty or 0. Digests may be empty if unknown.
+ * A decoded message. Spans are borrowed: from the caller when encoding, from the received bytes when decoded. A field
+ * that the type does not have is empty or 0. Digests may be empty if unknown.
  */
 struct message {
 	enum message_type type;

@@ -14,8 +14,8 @@
 #include "common/wire/codec.h"
 
 /*
- * A socket is in a directory of the process that binds it (stage.h): ingestd's for fetchd, commitd's for ingestd. So fetchd
- * cannot replace a socket that ingestd or commitd binds.
+ * A socket is in a directory of the process that binds it (stage.h): ingestd's for fetchd, commitd's for ingestd. So
+ * fetchd cannot replace a socket that ingestd or commitd binds.
  */
 enum pipe_name {
 	PIPE_ORDERS,   /* ingestd binds and pushes, fetchd pulls */
@@ -35,9 +35,9 @@ const char *pipe_name_text(enum pipe_name name);
 struct pipe;
 
 /*
- * Open one end; whether it binds or connects follows from the table above. A connecting end reconnects by itself for ever;
- * a binding end creates the directory of the socket if necessary. -ENAMETOOLONG: the path is too long for a socket; -EPERM:
- * the directory of the socket is not ours alone; -ENOMEM, -EMFILE, -EACCES, ...
+ * Open one end; whether it binds or connects follows from the table above. A connecting end reconnects by itself for
+ * ever; a binding end creates the directory of the socket if necessary. -ENAMETOOLONG: the path is too long for a
+ * socket; -EPERM: the directory of the socket is not ours alone; -ENOMEM, -EMFILE, -EACCES, ...
  */
 int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, struct pipe **ret_pipe);
 
@@ -45,9 +45,9 @@ int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, s
 void pipe_close(struct pipe *p);
 
 /*
- * For a connecting end that hears nothing from a peer that should be there: drop its connection and make a new one. nanomsg
- * never notices that the other end of a connection died in the middle of the handshake (about one in 300 kills in a peer's
- * first milliseconds). What was sent on it and not received is lost. 0, or -errno: call it again later.
+ * For a connecting end that hears nothing from a peer that should be there: drop its connection and make a new one.
+ * nanomsg never notices that the other end of a connection died in the middle of the handshake (about one in 300 kills
+ * in a peer's first milliseconds). What was sent on it and not received is lost. 0, or -errno: call it again later.
  */
 int pipe_renew(struct pipe *p);
 
@@ -55,16 +55,16 @@ int pipe_renew(struct pipe *p);
 bool pipe_connects(const struct pipe *p);
 
 /*
- * Descriptors for an event loop or poll(2), readable while something can be received, or sent. Level-triggered; never read
- * from them. -1 if the end does not receive, or send.
+ * Descriptors for an event loop or poll(2), readable while something can be received, or sent. Level-triggered; never
+ * read from them. -1 if the end does not receive, or send.
  */
 int pipe_receive_fd(const struct pipe *p);
 int pipe_send_fd(const struct pipe *p);
 
 /*
- * Receive the next message. -EAGAIN: none. -EBADMSG: bytes arrived that are not a message (`ret_verdict`, may be NULL, says
- * why); they are discarded, so just continue. On 0 the views of `ret_message` are valid until the next receive on this pipe
- * or its close.
+ * Receive the next message. -EAGAIN: none. -EBADMSG: bytes arrived that are not a message (`ret_verdict`, may be NULL,
+ * says why); they are discarded, so just continue. On 0 the views of `ret_message` are valid until the next receive on
+ * this pipe or its close.
  */
 int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdict *ret_verdict);
 

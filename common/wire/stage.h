@@ -8,9 +8,9 @@
  *   RUNTIME/fetch      orders, chunks: bound by ingestd, for fetchd
  *   RUNTIME/seal       seals, receipts: bound by commitd, for ingestd
  *
- * Each directory is writable only by the process that binds there; its creator decides who else may enter. If it does not
- * exist, a stage creates it for its own user alone. No other user can open a lock file, so nobody can keep a stage from
- * locking it; `holder` beside it says which process has it, and since when.
+ * Each directory is writable only by the process that binds there; its creator decides who else may enter. If it does
+ * not exist, a stage creates it for its own user alone. No other user can open a lock file, so nobody can keep a stage
+ * from locking it; `holder` beside it says which process has it, and since when.
  */
 #ifndef SLUICE_WIRE_STAGE_H
 #define SLUICE_WIRE_STAGE_H
@@ -45,8 +45,8 @@ enum stage_talk {
 };
 
 /*
- * What such a message says about its sender. Unless that is TALK_SAME, `ret_words` is a line about both, which calls them
- * `theirs` and `ours`.
+ * What such a message says about its sender. Unless that is TALK_SAME, `ret_words` is a line about both, which calls
+ * them `theirs` and `ours`.
  */
 enum stage_talk stage_talk_of(const struct message *m, const char *theirs, const char *ours, struct reason *ret_words);
 
@@ -62,8 +62,8 @@ uint8_t stage_version_for(const struct message *m);
 #define STAGE_HOLDER    "holder"
 
 /*
- * A directory of sockets in the runtime directory, created for our user alone if it does not exist. -EPERM with a reason: it
- * belongs to another user, or others may write in it. `why` may be NULL.
+ * A directory of sockets in the runtime directory, created for our user alone if it does not exist. -EPERM with a
+ * reason: it belongs to another user, or others may write in it. `why` may be NULL.
  */
 int stage_dir_make(const char *runtime_dir, const char *name, struct reason *why);
 
@@ -82,8 +82,8 @@ int stage_ctl_address(const char *runtime_dir, enum stage_id stage, struct socka
 /* In all of these, `runtime_fd` is the runtime directory. */
 
 /*
- * Whether the stage runs: its lock is held. If we may not check that: it accepts connections, or, for fetchd, which has no
- * ctl, the process named in `holder` exists.
+ * Whether the stage runs: its lock is held. If we may not check that: it accepts connections, or, for fetchd, which has
+ * no ctl, the process named in `holder` exists.
  */
 bool stage_runs(int runtime_fd, enum stage_id stage);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credential helpers in docker's form: the program docker-credential-NAME is run with "get", reads the server's name from
- * stdin, and prints {"Username": ..., "Secret": ...}. It never blocks the loop, and is killed when its time is up. No secret
- * is on a command line.
+ * Credential helpers in docker's form: the program docker-credential-NAME is run with "get", reads the server's name
+ * from stdin, and prints {"Username": ..., "Secret": ...}. It never blocks the loop, and is killed when its time is up.
+ * No secret is on a command line.
  */
 #ifndef SLUICE_FETCHD_AUTH_HELPER_H
 #define SLUICE_FETCHD_AUTH_HELPER_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The keeper: a process of our own that looks up credentials. fetchd restricts itself before it talks to anybody
- * (confine.h) and can then neither open files of the user's nor start a program; so it forks the keeper first, which can.
+ * (confine.h) and can then neither open files of the user's nor start a program; so it forks the keeper first, which
+ * can.
  *
  *   fetchd ── host, repository ──► keeper: credentials_find(), and docker-credential-NAME where a file names one
  *          ◄── a credential ──────
@@ -25,21 +26,23 @@ struct keeper_ask;
 struct loop;
 
 /*
- * Fork it. Before there are threads, an event loop, or descriptors that it must not have; after harden_memory(). The call is
- * borrowed by the keeper for its life, with settings that are read. 0 or -errno.
+ * Fork it. Before there are threads, an event loop, or descriptors that it must not have; after harden_memory(). The
+ * call is borrowed by the keeper for its life, with settings that are read. 0 or -errno.
  */
 int keeper_start(const struct call *call, struct keeper **ret_keeper);
 
 /*
- * From now on questions can be asked. `gone` is called from the loop, once, if the keeper ends by itself; those who wait
- * hear nothing then. Where it is NULL they get -EPIPE.
+ * From now on questions can be asked. `gone` is called from the loop, once, if the keeper ends by itself; those who
+ * wait hear nothing then. Where it is NULL they get -EPIPE.
  */
 void keeper_watch(struct keeper *k, struct loop *loop, void (*gone)(void *self), void *self);
 
 /* The configuration was read again: from the next question on it is the keeper's, too. */
 void keeper_reread(struct keeper *k);
 
-/* Nobody waits any more. Let it end, with the helpers that it has; waits for that, a few seconds at most. NULL is fine. */
+/*
+ * Nobody waits any more. Let it end, with the helpers that it has; waits for that, a few seconds at most. NULL is fine.
+ */
 void keeper_free(struct keeper *k);
 
 /*
@@ -58,8 +61,9 @@ struct keeper_answer {
 typedef void keeper_done(void *self, struct keeper_answer *answer);
 
 /*
- * Look for the credential for `name` at `host`, from place `next` on (0: the first); see credentials_find(). The texts are
- * borrowed for the call. 0, or -errno: too long, too many questions at once, no memory or no keeper. Does not block.
+ * Look for the credential for `name` at `host`, from place `next` on (0: the first); see credentials_find(). The texts
+ * are borrowed for the call. 0, or -errno: too long, too many questions at once, no memory or no keeper. Does not
+ * block.
  */
 int keeper_find(struct keeper *k, const char *host, const char *name, unsigned next, keeper_done *done, void *self,
 		struct keeper_ask **ret_ask);

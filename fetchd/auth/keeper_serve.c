@@ -214,7 +214,9 @@ static void on_question(void *self, unsigned events)
 
 /* ── the process ── */
 
-/* Nothing of fetchd's but the socket and stderr. It ends with fetchd, not by what is sent to all of a terminal or unit. */
+/*
+ * Nothing of fetchd's but the socket and stderr. It ends with fetchd, not by what is sent to all of a terminal or unit.
+ */
 static int become(int fd)
 {
 	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};

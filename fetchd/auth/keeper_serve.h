@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keeper's own side (keeper.h), and what goes over its socket: one packet for each question, and one for its answer. Who
- * asks is taken for compromised: a packet of another size or kind ends the keeper, and a host or name that could forge a
- * line is refused.
+ * The keeper's own side (keeper.h), and what goes over its socket: one packet for each question, and one for its
+ * answer. Who asks is taken for compromised: a packet of another size or kind ends the keeper, and a host or name that
+ * could forge a line is refused.
  */
 #ifndef SLUICE_FETCHD_AUTH_KEEPER_SERVE_H
 #define SLUICE_FETCHD_AUTH_KEEPER_SERVE_H

@@ -66,9 +66,9 @@ void passes_free(struct passes *ps);
 void passes_forget(struct passes *ps);
 
 /*
- * The last pass of this account, before any 401. 1: `ret_answer`; 0: it is being made, and `go` will be called; -ENOENT:
- * there is none. Callers wait for the first pass of a repository, because all of its content will need one; plain URLs of a
- * host have less in common.
+ * The last pass of this account, before any 401. 1: `ret_answer`; 0: it is being made, and `go` will be called;
+ * -ENOENT: there is none. Callers wait for the first pass of a repository, because all of its content will need one;
+ * plain URLs of a host have less in common.
  */
 int pass_find(struct passes *ps, const struct pass_account *who, struct pass_wait *w, struct pass_answer *ret_answer);
 

@@ -21,7 +21,9 @@
 
 #define CLIENT_ID "sluice"
 
-/* Whether the realm may do without TLS: the registry's own origin, both on this machine, or configured for the realm. */
+/*
+ * Whether the realm may do without TLS: the registry's own origin, both on this machine, or configured for the realm.
+ */
 static bool may_be_plain(const struct origin *realm, const struct origin *registry, bool is_said)
 {
 	bool is_at_home = !registry->tls && host_is_loopback(registry->host) && host_is_loopback(realm->host);
@@ -231,8 +233,8 @@ static void settle_whole(struct token_run *run, struct buf *token)
 }
 
 /*
- * Proxies add a slash or a prefix to a realm's path. Secrets stay at the realm's origin; a form is sent again only if the
- * status requires it (RFC 9110, 15.4). False: not followed, and why.
+ * Proxies add a slash or a prefix to a realm's path. Secrets stay at the realm's origin; a form is sent again only if
+ * the status requires it (RFC 9110, 15.4). False: not followed, and why.
  */
 static bool may_redirect(struct token_run *run, struct buf *ret_url, struct reason *ret_why)
 {

@@ -3,9 +3,10 @@
  * Bearer tokens: one request for one of them, by the distribution project's token specification ("Token Authentication
  * Specification": GET, anonymous or with a password) and its OAuth 2 part (POST, with an identity token).
  *
- * The registry chooses the realm, so it is not trusted: https only, except at the registry's own origin, between two hosts
- * on this machine, or if plain_http is configured for the realm; no user in the URL; redirects only within its origin; never
- * an address of this machine or its link, unless the registry is there itself. Its answer is bounded in bytes and time.
+ * The registry chooses the realm, so it is not trusted: https only, except at the registry's own origin, between two
+ * hosts on this machine, or if plain_http is configured for the realm; no user in the URL; redirects only within its
+ * origin; never an address of this machine or its link, unless the registry is there itself. Its answer is bounded in
+ * bytes and time.
  */
 #ifndef SLUICE_FETCHD_AUTH_TOKEN_H
 #define SLUICE_FETCHD_AUTH_TOKEN_H
@@ -34,8 +35,8 @@ int token_check_realm(const char *realm, const struct origin *registry, enum gua
 		      struct reason *why);
 
 /*
- * Append the URL of a GET, or with a `form` the URL of a POST and its body. Without a scope in the challenge, the scope is
- * to pull `name`. 0 or -ENOMEM.
+ * Append the URL of a GET, or with a `form` the URL of a POST and its body. Without a scope in the challenge, the scope
+ * is to pull `name`. 0 or -ENOMEM.
  */
 int token_request(const struct challenge *c, const char *name, const struct credential *credential, struct buf *url,
 		  struct buf *form);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates in certs.d, as for podman (containers-certs.d(5)) and docker. A directory HOST or HOST:PORT in one of the
- * places; the first place that has one counts:
+ * Certificates in certs.d, as for podman (containers-certs.d(5)) and docker. A directory HOST or HOST:PORT in one of
+ * the places; the first place that has one counts:
  *
  *   *.crt                    certificate authorities to trust in addition to the system's, or those of SSL_CERT_FILE
  *   NAME.cert and NAME.key   the client certificate and its key

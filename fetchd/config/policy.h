@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The settings for one host: its section of the configuration, completed by the settings for all hosts. Resolved once per
- * request into a copy, so that nothing is looked up in the middle of a body, and a reload of the configuration changes
- * nothing for a running request.
+ * The settings for one host: its section of the configuration, completed by the settings for all hosts. Resolved once
+ * per request into a copy, so that nothing is looked up in the middle of a body, and a reload of the configuration
+ * changes nothing for a running request.
  */
 #ifndef SLUICE_FETCHD_CONFIG_POLICY_H
 #define SLUICE_FETCHD_CONFIG_POLICY_H
@@ -24,8 +24,8 @@ void policy_resolve(const struct settings *s, const char *host, struct policy *r
 void policy_fill(const struct policy *p, struct http_ask *ask);
 
 /*
- * Whether a host to which a server sent us is trusted: its certificate is verified, or the configuration has a section for
- * it.
+ * Whether a host to which a server sent us is trusted: its certificate is verified, or the configuration has a section
+ * for it.
  */
 bool policy_knows(const struct settings *s, const char *host, bool tls);
 

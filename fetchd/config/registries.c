@@ -302,7 +302,10 @@ static const struct opt number_rows[] = {
     {.name = NULL},
 };
 
-/* Opened now, not by the first transfer: an unreadable file would look like an untrusted server. access(2) knows no Landlock. */
+/*
+ * Opened now, not by the first transfer: an unreadable file would look like an untrusted server. access(2) knows no
+ * Landlock.
+ */
 static int set_path(struct registry_settings *registry, const char *key, const char *value, struct reason *why)
 {
 	int r = opt_set(path_rows, registry, key, value, why);

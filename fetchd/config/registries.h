@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The configuration of single registries: sections [registry HOST] of the configuration file, then of the files in
- * registries.d beside it, in the order of their names. If a key is repeated, the last one wins; for a list (mirror, header)
- * the last file with any.
+ * registries.d beside it, in the order of their names. If a key is repeated, the last one wins; for a list (mirror,
+ * header) the last file with any.
  */
 #ifndef SLUICE_FETCHD_CONFIG_REGISTRIES_H
 #define SLUICE_FETCHD_CONFIG_REGISTRIES_H
@@ -98,8 +98,8 @@ struct registries {
 struct registry_settings *registries_add(struct registries *rs, const char *host);
 
 /*
- * Set one key of one section. -ENOENT: there is no such key; -EACCES: of a file that may not be read; -EINVAL; all with a
- * reason. Looks at the disk.
+ * Set one key of one section. -ENOENT: there is no such key; -EACCES: of a file that may not be read; -EINVAL; all with
+ * a reason. Looks at the disk.
  */
 int registries_set(struct registries *rs, const char *host, const char *key, const char *value, struct reason *why);
 
@@ -107,8 +107,8 @@ int registries_set(struct registries *rs, const char *host, const char *key, con
 const char *registries_section(const char *section);
 
 /*
- * Read registries.d beside the configuration file `config`, if it exists. -errno with a reason that names file and line.
- * Reads the disk.
+ * Read registries.d beside the configuration file `config`, if it exists. -errno with a reason that names file and
+ * line. Reads the disk.
  */
 int registries_read(struct registries *rs, const char *config, struct reason *why);
 

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * Parse "10.0.0.1", "fe80::1%eth0" (the zone is ignored) or, as in URLs, "[fe80::1]". Returns the family: AF_INET (4 bytes),
- * AF_INET6 (16), or AF_UNSPEC if it is not an address.
+ * Parse "10.0.0.1", "fe80::1%eth0" (the zone is ignored) or, as in URLs, "[fe80::1]". Returns the family: AF_INET (4
+ * bytes), AF_INET6 (16), or AF_UNSPEC if it is not an address.
  */
 int address_parse(const char *text, uint8_t ret_address[static 16]);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a server requires in WWW-Authenticate (RFC 9110, 11.6.1), and the parameters of a Bearer challenge by the
- * distribution project's token specification: where to get tokens (realm), for which service, for what (scope). Pure and
- * strict: a field that cannot be parsed to its end, or exceeds a limit, counts as an unknown scheme.
+ * distribution project's token specification: where to get tokens (realm), for which service, for what (scope). Pure
+ * and strict: a field that cannot be parsed to its end, or exceeds a limit, counts as an unknown scheme.
  */
 #ifndef SLUICE_FETCHD_HTTP_CHALLENGE_H
 #define SLUICE_FETCHD_HTTP_CHALLENGE_H

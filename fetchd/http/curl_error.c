@@ -117,8 +117,8 @@ static enum http_end broken_off(const struct response *answer, struct reason *re
 }
 
 /*
- * TLS that ends without a close_notify. For 7.88 this is a normal end, for 8.14 an error, even if the body is ended only by
- * the end of the connection. Only a digest can tell whether that was all of the body.
+ * TLS that ends without a close_notify. For 7.88 this is a normal end, for 8.14 an error, even if the body is ended
+ * only by the end of the connection. Only a digest can tell whether that was all of the body.
  */
 static bool is_end_without_notify(const struct curl_end *c)
 {
@@ -131,8 +131,8 @@ static bool is_ended_by_close(const struct response *answer)
 }
 
 /*
- * "... in chunked-encoding" (7.88), "chunk hex-length ..." and "invalid chunk size" (8.14). 8.14 has a separate code for a
- * trailer over its limit, but like 7.88 calls it "out of memory in chunked-encoding".
+ * "... in chunked-encoding" (7.88), "chunk hex-length ..." and "invalid chunk size" (8.14). 8.14 has a separate code
+ * for a trailer over its limit, but like 7.88 calls it "out of memory in chunked-encoding".
  */
 static bool has_broken_chunks(const struct curl_end *c)
 {

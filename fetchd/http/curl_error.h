@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The meaning of libcurl's errors, and our messages for them. Its codes and texts differ between versions, so they are
- * interpreted together with what had happened by then: the same answer of a server has the same outcome in every version.
+ * interpreted together with what had happened by then: the same answer of a server has the same outcome in every
+ * version.
  */
 #ifndef SLUICE_FETCHD_HTTP_CURL_ERROR_H
 #define SLUICE_FETCHD_HTTP_CURL_ERROR_H

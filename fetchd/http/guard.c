@@ -54,7 +54,10 @@ static const struct block blocks6[] = {
     {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, ZONE_PRIVATE}, /* translators of the local network */
 };
 
-/* Blocks that carry an IPv4 address: the position of each byte; Teredo inverts them, so that a NAT does not change them. */
+/*
+ * Blocks that carry an IPv4 address: the position of each byte; Teredo inverts them, so that a NAT does not change
+ * them.
+ */
 static const struct {
 	struct block block;
 	uint8_t at[4];

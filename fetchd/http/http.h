@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP exchanges with libcurl's multi interface on our loop: one request, one response, no decisions. Redirects,
- * credentials, ranges and retries are up to the caller. This header is a seam: it names no library, and a program may be
- * linked with another implementation. Only http.c makes requests with libcurl; pool.c runs them on our loop, url.c uses its
- * URL parser, curl_error.c interprets its errors.
+ * credentials, ranges and retries are up to the caller. This header is a seam: it names no library, and a program may
+ * be linked with another implementation. Only http.c makes requests with libcurl; pool.c runs them on our loop, url.c
+ * uses its URL parser, curl_error.c interprets its errors.
  *
- * HTTP/1.1 only: pausing HTTP/2 streams has had many bugs around libcurl 7.88. No content encoding is requested, because
- * offsets count the bytes of the stored content.
+ * HTTP/1.1 only: pausing HTTP/2 streams has had many bugs around libcurl 7.88. No content encoding is requested,
+ * because offsets count the bytes of the stored content.
  */
 #ifndef SLUICE_FETCHD_HTTP_HTTP_H
 #define SLUICE_FETCHD_HTTP_HTTP_H
@@ -34,8 +34,8 @@ struct http_hooks {
 	/* Bytes of the body, at most 16 KiB at a time; borrowed for the call. */
 	enum body_answer (*body)(void *self, const void *data, size_t len);
 	/*
-	 * The exchange is over and freed. `error` is the errno of a failed connection, or 0; `why` explains every end except
-	 * HTTP_WHOLE and HTTP_STOPPED.
+	 * The exchange is over and freed. `error` is the errno of a failed connection, or 0; `why` explains every end
+	 * except HTTP_WHOLE and HTTP_STOPPED.
 	 */
 	void (*done)(void *self, enum http_end end, int error, const struct reason *why);
 };
@@ -93,8 +93,8 @@ void http_resume(struct exchange *x);
 void http_cancel(struct exchange *x);
 
 /*
- * The zone of the server to which the request was sent. Through a proxy, this is only what the host in the URL tells. Valid
- * from `head` on.
+ * The zone of the server to which the request was sent. Through a proxy, this is only what the host in the URL tells.
+ * Valid from `head` on.
  */
 enum guard_zone http_peer_zone(const struct exchange *x);
 

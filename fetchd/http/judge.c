@@ -52,8 +52,8 @@ __attribute__((format(printf, 3, 4))) static enum verdict refuse(struct judgemen
 }
 
 /*
- * The class if the server's content differs from ours. If a digest decides in the end, the server is wrong; otherwise the
- * content is new and has to be fetched from its start.
+ * The class if the server's content differs from ours. If a digest decides in the end, the server is wrong; otherwise
+ * the content is new and has to be fetched from its start.
  */
 static enum fail_class differing(const struct want *w)
 {
@@ -76,8 +76,8 @@ static bool digest_contradicts(const struct response *r, const struct want *w)
 }
 
 /*
- * Some servers declare the compression of a stored file as a content encoding. Its bytes are accepted as they are if its
- * name says the same, or if servers use that encoding only for stored files and a digest decides.
+ * Some servers declare the compression of a stored file as a content encoding. Its bytes are accepted as they are if
+ * its name says the same, or if servers use that encoding only for stored files and a digest decides.
  */
 static bool is_stored_so(const struct response *r, const struct want *w)
 {
@@ -191,8 +191,8 @@ static enum verdict refuse_range(struct judgement *j, const char *text)
 }
 
 /*
- * 416 is never taken for "complete" if the size is known: then the requested part is within the content. Unless the server
- * reports another size, it has that part and only refuses to serve it this way.
+ * 416 is never taken for "complete" if the size is known: then the requested part is within the content. Unless the
+ * server reports another size, it has that part and only refuses to serve it this way.
  */
 static enum verdict judge_unsatisfied(const struct response *r, const struct want *w, struct judgement *j)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decides when a server is too slow: silent, or trickling. A complete header and the bytes of a wanted body are progress;
- * whatever else a server can send endlessly (header lines, interim answers, trailers, an unwanted body) is not. Only time
- * in which we would have accepted bytes counts. Pure: the caller passes the time.
+ * Decides when a server is too slow: silent, or trickling. A complete header and the bytes of a wanted body are
+ * progress; whatever else a server can send endlessly (header lines, interim answers, trailers, an unwanted body) is
+ * not. Only time in which we would have accepted bytes counts. Pure: the caller passes the time.
  */
 #ifndef SLUICE_FETCHD_HTTP_PATIENCE_H
 #define SLUICE_FETCHD_HTTP_PATIENCE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libcurl on our event loop: a multi handle, its sockets and its timer. A pool is also everything that libcurl remembers
- * between requests (connections, certificate authorities, addresses of names), so a new pool is how it forgets.
+ * libcurl on our event loop: a multi handle, its sockets and its timer. A pool is also everything that libcurl
+ * remembers between requests (connections, certificate authorities, addresses of names), so a new pool is how it
+ * forgets.
  *
  *   pool_new() ─► in use ─► pool_retire() ─► retired ─► the last request has ended ─► gone
  */

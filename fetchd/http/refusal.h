@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server's own reason for a refusal: the body of an answer with a status from 400 on. Formats: the OCI distribution spec
- * ("Error Codes"), RFC 6749 (5.2), and those of Docker Hub's and GitLab's token servers. Pure.
+ * A server's own reason for a refusal: the body of an answer with a status from 400 on. Formats: the OCI distribution
+ * spec ("Error Codes"), RFC 6749 (5.2), and those of Docker Hub's and GitLab's token servers. Pure.
  */
 #ifndef SLUICE_FETCHD_HTTP_REFUSAL_H
 #define SLUICE_FETCHD_HTTP_REFUSAL_H

@@ -40,8 +40,8 @@ int url_redirect(const char *base, const char *location, struct buf *ret_url, st
 bool url_names_compressed(const char *url);
 
 /*
- * Append `value` to a query or a form, with everything escaped except the unreserved characters (RFC 3986, 2.3), so that
- * nothing in it can end a value or a line. 0 or -ENOMEM.
+ * Append `value` to a query or a form, with everything escaped except the unreserved characters (RFC 3986, 2.3), so
+ * that nothing in it can end a value or a line. 0 or -ENOMEM.
  */
 int url_append_escaped(struct span value, struct buf *out);
 

@@ -10,7 +10,8 @@
  *
  * A slot, big-endian: magic (8), version, algorithm, provenance, kind (1 each), reserved (4), sequence, offset, inode,
  * size, mtime in ns, rehashed (8 each), boot id (16), ingest id (32), chaining words (8 × 8), partial block (128),
- * zeros, and in the last four bytes a CRC-32 of everything before it. The partial block's length follows from the offset.
+ * zeros, and in the last four bytes a CRC-32 of everything before it. The partial block's length follows from the
+ * offset.
  */
 #ifndef SLUICE_INGESTD_DISK_CHECKPOINT_H
 #define SLUICE_INGESTD_DISK_CHECKPOINT_H

@@ -252,8 +252,9 @@ static int note_afresh(struct ingest *in)
 }
 
 /*
- * Replaces all three descriptors: we do not know which sync failed, and on that descriptor the next sync would succeed and
- * prove nothing. The record is short enough to be written again; if there is no space even for that, it stays unchanged.
+ * Replaces all three descriptors: we do not know which sync failed, and on that descriptor the next sync would succeed
+ * and prove nothing. The record is short enough to be written again; if there is no space even for that, it stays
+ * unchanged.
  */
 int ingest_roll_back(struct ingest *in)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An ingest: the bytes of one transfer on their way into the store, and the running digest of them. This is the only writer
- * of ingest/<id>/; a struct ingest holds the directory's lock. open.h opens it.
+ * An ingest: the bytes of one transfer on their way into the store, and the running digest of them. This is the only
+ * writer of ingest/<id>/; a struct ingest holds the directory's lock. open.h opens it.
  *
  * The size of the data is always the offset: space is reserved only with FALLOC_FL_KEEP_SIZE.
  *
- * An append hashes exactly the bytes that write(2) accepted and then writes the live slot. Everything that blocks on the
- * disk is a sync job (sync.h), run elsewhere.
+ * An append hashes exactly the bytes that write(2) accepted and then writes the live slot. Everything that blocks on
+ * the disk is a sync job (sync.h), run elsewhere.
  */
 #ifndef SLUICE_INGESTD_DISK_INGEST_H
 #define SLUICE_INGESTD_DISK_INGEST_H
@@ -47,8 +47,8 @@ struct ingest {
 void ingest_close(struct ingest *in);
 
 /*
- * Append `len` bytes at the offset. On failure `ret_accepted` says how many the file accepted; these are hashed and count.
- * 0 or -errno of write(2). Never syncs.
+ * Append `len` bytes at the offset. On failure `ret_accepted` says how many the file accepted; these are hashed and
+ * count. 0 or -errno of write(2). Never syncs.
  */
 int ingest_append(struct ingest *in, const void *data, size_t len, size_t *ret_accepted);
 
@@ -59,8 +59,8 @@ int ingest_append(struct ingest *in, const void *data, size_t len, size_t *ret_a
 int ingest_truncate(struct ingest *in);
 
 /*
- * After a failed write or sync the kernel may have dropped pages that it had accepted: reopen the files and go back to the
- * last durable slot, or to 0. 0 or -errno.
+ * After a failed write or sync the kernel may have dropped pages that it had accepted: reopen the files and go back to
+ * the last durable slot, or to 0. 0 or -errno.
  */
 int ingest_roll_back(struct ingest *in);
 
@@ -68,9 +68,9 @@ int ingest_roll_back(struct ingest *in);
 int ingest_note(struct ingest *in);
 
 /*
- * The same for a failed transfer, which stays until the next request supplies the source again. So query and fragment of a
- * URL, which may be a signature, are removed: from the record, and with all earlier records from the file, which is
- * replaced and synced. 0, or -errno with the file unchanged.
+ * The same for a failed transfer, which stays until the next request supplies the source again. So query and fragment
+ * of a URL, which may be a signature, are removed: from the record, and with all earlier records from the file, which
+ * is replaced and synced. 0, or -errno with the file unchanged.
  */
 int ingest_note_failed(struct ingest *in);
 
@@ -105,8 +105,8 @@ void ingest_snapshot(const struct ingest *in, struct checkpoint *ret_checkpoint)
 struct data_facts ingest_facts(const struct ingest *in, const struct stat *st);
 
 /*
- * The mode of the record. Its source may be a signed URL, which is as good as a password. So nobody else may read it, except
- * commitd's group if ingest/ is set up for one (by its setgid bit).
+ * The mode of the record. Its source may be a signed URL, which is as good as a password. So nobody else may read it,
+ * except commitd's group if ingest/ is set up for one (by its setgid bit).
  */
 mode_t ingest_record_mode(const struct ingest *in);
 
@@ -117,8 +117,8 @@ int ingest_open_data(struct ingest *in, int flags);
 int ingest_resume(struct ingest *in, bool use_live);
 
 /*
- * Allocate the space of all slots and of some records now, so that they can still be written when the data has filled the
- * disk. 0, even if the file system does not support it; -ENOSPC, -EDQUOT.
+ * Allocate the space of all slots and of some records now, so that they can still be written when the data has filled
+ * the disk. 0, even if the file system does not support it; -ENOSPC, -EDQUOT.
  */
 int ingest_claim_records(const struct ingest *in);
 

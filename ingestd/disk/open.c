@@ -108,9 +108,9 @@ static int claim_records(const struct ingest *in)
 }
 
 /*
- * Whether commitd has named the data already, although the record may not say `sealed`: after a power cut the name may be
- * on disk although the record, which was written before it, is not. Then the data is gone or, on btrfs, is a second link of
- * the blob. `ret_size`: of the blob.
+ * Whether commitd has named the data already, although the record may not say `sealed`: after a power cut the name may
+ * be on disk although the record, which was written before it, is not. Then the data is gone or, on btrfs, is a second
+ * link of the blob. `ret_size`: of the blob.
  */
 static bool is_named(const struct ingest *in, const struct record *record, uint64_t *ret_size)
 {
@@ -138,8 +138,8 @@ static void take_for_sealed(struct ingest *in, uint64_t size)
 }
 
 /*
- * The data has a second name, of a foreign file or of a blob whose digest we do not know: write nothing to it, unlink our
- * name, and start the ingest again.
+ * The data has a second name, of a foreign file or of a blob whose digest we do not know: write nothing to it, unlink
+ * our name, and start the ingest again.
  */
 static int drop_linked(struct ingest *in)
 {
@@ -196,8 +196,8 @@ static int ingest_fill(struct ingest *in, struct span ref, enum ingest_make make
 }
 
 /*
- * There was no space to create all of it. Remove what was created: it has no bytes and takes space from others. Without the
- * lock we may not empty the directory, and if it is not empty it stays.
+ * There was no space to create all of it. Remove what was created: it has no bytes and takes space from others. Without
+ * the lock we may not empty the directory, and if it is not empty it stays.
  */
 static void undo_make(const struct ingest *in)
 {

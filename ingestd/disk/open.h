@@ -34,8 +34,8 @@ int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_mak
 		struct reason *why);
 
 /*
- * Remove the ingest of `ref`, even one that ingest_open() refuses because of a foreign file, which is removed without being
- * followed. -ENOENT: there is none. -ENOTEMPTY: a directory in it is not empty. Otherwise as above.
+ * Remove the ingest of `ref`, even one that ingest_open() refuses because of a foreign file, which is removed without
+ * being followed. -ENOENT: there is none. -ENOTEMPTY: a directory in it is not empty. Otherwise as above.
  */
 int ingest_discard(const struct ingest_home *home, struct span ref, struct reason *why);
 

@@ -61,8 +61,8 @@ static int anchor(const struct sync_job *job)
 }
 
 /*
- * The order matters: a durable slot vouches for bytes, so the bytes reach the disk before the slot is written; bytes that
- * arrive meanwhile are beyond the snapshot's offset, and the slot does not vouch for them.
+ * The order matters: a durable slot vouches for bytes, so the bytes reach the disk before the slot is written; bytes
+ * that arrive meanwhile are beyond the snapshot's offset, and the slot does not vouch for them.
  */
 static int run_checkpoint(struct sync_job *job)
 {

@@ -221,8 +221,8 @@ void doctor_check_store(const struct context *ctx, bool served, struct findings 
 }
 
 /*
- * Run one of our programs to its end; `ret_text` is the first line that it prints, on either stream. Returns its exit code,
- * or -errno.
+ * Run one of our programs to its end; `ret_text` is the first line that it prints, on either stream. Returns its exit
+ * code, or -errno.
  */
 static int run_program(const char *name, const char *const *args, struct reason *ret_text)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checks of `sluice doctor` on files and directories: the runtime directory, the store and its space, the programs and
- * the configuration.
+ * The checks of `sluice doctor` on files and directories: the runtime directory, the store and its space, the programs
+ * and the configuration.
  */
 #ifndef SLUICE_SLUICE_CMD_DOCTOR_PLACES_H
 #define SLUICE_SLUICE_CMD_DOCTOR_PLACES_H

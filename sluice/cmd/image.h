@@ -16,9 +16,9 @@ bool image_config_platform(struct layout *l, const struct manifest *m, struct pl
 int image_size(struct layout *l, const struct descriptor *d, uint64_t *ret_bytes);
 
 /*
- * The image that `text` names: a name exactly as in index.json, or the full form of a reference, or, with `digests`, the
- * digest of a stored manifest. `ret_name` is `text` or `full`; NULL for a digest. 0, -ENOENT, or another -errno, with a
- * reason.
+ * The image that `text` names: a name exactly as in index.json, or the full form of a reference, or, with `digests`,
+ * the digest of a stored manifest. `ret_name` is `text` or `full`; NULL for a digest. 0, -ENOENT, or another -errno,
+ * with a reason.
  */
 int image_find(struct layout *l, const struct names *n, const char *text, bool digests,
 	       char full[static REFERENCE_TEXT_SIZE], const char **ret_name, struct descriptor *ret_descriptor,

@@ -13,8 +13,8 @@
 void report_json(const struct json_t *value);
 
 /*
- * The worst failure: 0, or its exit code with a reason. If there are several, each gets its own line, and the reason gives
- * their number.
+ * The worst failure: 0, or its exit code with a reason. If there are several, each gets its own line, and the reason
+ * gives their number.
  */
 int report_failures(const struct wait *w, struct reason *why);
 
@@ -22,8 +22,8 @@ int report_failures(const struct wait *w, struct reason *why);
 enum fail_class report_worse(enum fail_class a, enum fail_class b);
 
 /*
- * Print "cannot pull 'x': why; what arrived is kept, run the same command to resume", as far as that applies. `w` may be
- * NULL. A reason that already says what cannot be done with `subject` is printed alone.
+ * Print "cannot pull 'x': why; what arrived is kept, run the same command to resume", as far as that applies. `w` may
+ * be NULL. A reason that already says what cannot be done with `subject` is printed alone.
  */
 void report_error(const char *verb, const char *subject, int code, const struct wait *w, const struct reason *why);
 

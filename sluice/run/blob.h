@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One blob that a command wants stored: what it is, and what ingestd and the store have said about it. Decisions only; the
- * caller passes the time, and wait.c sends what is due.
+ * One blob that a command wants stored: what it is, and what ingestd and the store have said about it. Decisions only;
+ * the caller passes the time, and wait.c sends what is due.
  *
  * state      meaning                                                    at `due_ms`
  * NEW        not requested yet                                          -
@@ -106,8 +106,8 @@ bool blob_is_open(const struct blob *b);
 enum blob_heard blob_heard_of(const struct message *answer, bool look);
 
 /*
- * Process news about a blob that is NEW or open, and set when it is due. The caller has counted the request, if it was one,
- * and for COMMITTED or UNKNOWN has checked the store first. FAILED: sets neither class nor why.
+ * Process news about a blob that is NEW or open, and set when it is due. The caller has counted the request, if it was
+ * one, and for COMMITTED or UNKNOWN has checked the store first. FAILED: sets neither class nor why.
  */
 void blob_hear(struct blob *b, enum blob_heard heard, uint64_t now_ms);
 

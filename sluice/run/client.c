@@ -24,8 +24,8 @@
 #include "sluice/run/interrupt.h"
 
 /*
- * How long to wait for an answer before repeating the request, on a new connection: long enough for a busy stage, because a
- * repeated GET restarts a transfer that has failed in between.
+ * How long to wait for an answer before repeating the request, on a new connection: long enough for a busy stage,
+ * because a repeated GET restarts a transfer that has failed in between.
  */
 #define ASK_MIN_MS    1000u
 #define ASK_MAX_MS    1600u
@@ -61,8 +61,8 @@ struct client {
 };
 
 /*
- * The store in the PONG must be ours. Compared by device and inode, because two paths may be one directory, and a path may
- * have been replaced.
+ * The store in the PONG must be ours. Compared by device and inode, because two paths may be one directory, and a path
+ * may have been replaced.
  */
 static int check_store(const struct client *c, enum stage_id stage, const struct message *pong, struct reason *why)
 {
@@ -94,8 +94,8 @@ static void note_versions(struct client *c, enum stage_id stage, const struct me
 }
 
 /*
- * Connect and check the stage's identity. 0; -errno: try again; an exit code with a reason: never. `ret_incarnation` may be
- * NULL.
+ * Connect and check the stage's identity. 0; -errno: try again; an exit code with a reason: never. `ret_incarnation`
+ * may be NULL.
  */
 static int connect_to(struct client *c, enum stage_id stage, unsigned wait_ms, uint64_t *ret_incarnation,
 		      struct reason *why)

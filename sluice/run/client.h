@@ -33,16 +33,16 @@ struct client_options {
 struct client;
 
 /*
- * Connect, and wait until the stages answer that they serve this store. 0, or an exit code with a reason: 78 if they serve
- * another one, 76 if we have no protocol version in common, 77 if we may not connect. The strings are borrowed.
+ * Connect, and wait until the stages answer that they serve this store. 0, or an exit code with a reason: 78 if they
+ * serve another one, 76 if we have no protocol version in common, 77 if we may not connect. The strings are borrowed.
  */
 int client_open(const struct client_options *options, struct client **ret_client, struct reason *why);
 void client_close(struct client *c);
 
 /*
- * Send a request, and repeat it until there is an answer: requests are idempotent. 0: `ret_answer`, which may be MSG_ERROR,
- * is valid until the next request to that stage. Or an exit code with a reason: EXIT_INTERRUPTED, 75 after `patience_ms`,
- * or that of stages that cannot start. Blocks.
+ * Send a request, and repeat it until there is an answer: requests are idempotent. 0: `ret_answer`, which may be
+ * MSG_ERROR, is valid until the next request to that stage. Or an exit code with a reason: EXIT_INTERRUPTED, 75 after
+ * `patience_ms`, or that of stages that cannot start. Blocks.
  */
 int client_ask(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer,
 	       struct reason *why);
@@ -52,8 +52,8 @@ int client_demand(struct client *c, enum stage_id stage, const struct message *r
 		  struct message *ret_answer, struct reason *why);
 
 /*
- * Whether ingestd has restarted since the last call, or since the start, and so has forgotten our requests. 0, or an exit
- * code as from client_ask().
+ * Whether ingestd has restarted since the last call, or since the start, and so has forgotten our requests. 0, or an
+ * exit code as from client_ask().
  */
 int client_check_incarnation(struct client *c, bool *ret_changed, struct reason *why);
 

@@ -21,8 +21,8 @@ struct job {
 };
 
 /*
- * Become a user of the stages, wait until they answer, open the store and start to show progress. 0, or an exit code with a
- * reason. Call job_end() in any case.
+ * Become a user of the stages, wait until they answer, open the store and start to show progress. 0, or an exit code
+ * with a reason. Call job_end() in any case.
  */
 int job_begin(struct job *j, const struct context *ctx, enum progress_mode mode, struct reason *why);
 

@@ -63,9 +63,9 @@ int places_find(const char *store, const char *runtime_dir, struct places *ret_p
 void places_release(struct places *p);
 
 /*
- * Open the runtime directory and create it if it does not exist, for us alone if it is private. 0, or an exit code with a
- * reason: 73 if it cannot be created (75 if the disk is full), 77 if another user owns it or can write to it. The caller
- * owns the descriptor; `ret_made` may be NULL.
+ * Open the runtime directory and create it if it does not exist, for us alone if it is private. 0, or an exit code with
+ * a reason: 73 if it cannot be created (75 if the disk is full), 77 if another user owns it or can write to it. The
+ * caller owns the descriptor; `ret_made` may be NULL.
  */
 int places_make_runtime(const struct places *p, int *ret_fd, bool *ret_made, struct reason *why);
 

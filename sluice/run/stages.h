@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stages for as long as a command needs them: those that run already, or our own under a supervisor in the background
- * (`sluice up --background`), which ends with its last user.
+ * The stages for as long as a command needs them: those that run already, or our own under a supervisor in the
+ * background (`sluice up --background`), which ends with its last user.
  *
  * Files in the runtime directory:
  *

@@ -379,8 +379,8 @@ static int set_up(struct supervisor *sv)
 }
 
 /*
- * Clean up the runtime directory, unless another command uses it: then that command does. After a failure in the background
- * the log stays for the command that started us, which removes it after reading.
+ * Clean up the runtime directory, unless another command uses it: then that command does. After a failure in the
+ * background the log stays for the command that started us, which removes it after reading.
  */
 static void clean_up(struct supervisor *sv)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The three stages as children: started, restarted whenever one dies, and stopped together. `sluice up` does this in the
- * foreground, and for other commands in the background.
+ * The three stages as children: started, restarted whenever one dies, and stopped together. `sluice up` does this in
+ * the foreground, and for other commands in the background.
  *
- * Each child gets SIGTERM when the supervisor dies, however it dies. If a stage fails at its first start with an exit code
- * that a retry would not change, the supervisor ends with that code.
+ * Each child gets SIGTERM when the supervisor dies, however it dies. If a stage fails at its first start with an exit
+ * code that a retry would not change, the supervisor ends with that code.
  */
 #ifndef SLUICE_SLUICE_RUN_SUPERVISE_H
 #define SLUICE_SLUICE_RUN_SUPERVISE_H
@@ -36,9 +36,9 @@ struct supervise_options {
 };
 
 /*
- * Run until SIGTERM or SIGINT, or until idle. The caller owns the descriptor of the runtime directory, and holds up.lock in
- * it. Returns an exit code after logging what went wrong; leftovers in the runtime directory are removed, except the log
- * after a failure.
+ * Run until SIGTERM or SIGINT, or until idle. The caller owns the descriptor of the runtime directory, and holds
+ * up.lock in it. Returns an exit code after logging what went wrong; leftovers in the runtime directory are removed,
+ * except the log after a failure.
  */
 int supervise_run(const struct context *ctx, const struct supervise_options *options, int dir_fd);
 

@@ -336,8 +336,8 @@ static int catch_up(struct wait *w, struct reason *why)
 }
 
 /*
- * An event that got lost although its connection is intact would make us wait for ever. So now and then check the blob that
- * has had no news for longest: one request, however many there are.
+ * An event that got lost although its connection is intact would make us wait for ever. So now and then check the blob
+ * that has had no news for longest: one request, however many there are.
  */
 static int look_for_lost_event(struct wait *w, uint64_t now_ms, struct reason *why)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A set of blobs that a command wants stored (blob.h): requests each from ingestd, follows them, and tells the caller about
- * each that is stored. Content that is in the store already is requested too: its name may not be durable yet.
+ * A set of blobs that a command wants stored (blob.h): requests each from ingestd, follows them, and tells the caller
+ * about each that is stored. Content that is in the store already is requested too: its name may not be durable yet.
  *
- * At most WAIT_WINDOW blobs are open at a time. Events are hints: they say when to check, and a check is a STATUS. A blob is
- * STORED when it is in the store, and FAILED when an answer of ingestd says so or it was aborted. While transfers run,
- * nothing else is requested except one STATUS every WAIT_LOOK_MS, for the blob that has had no news for longest. If the
- * connection for events breaks, all blobs are checked once there is a new one.
+ * At most WAIT_WINDOW blobs are open at a time. Events are hints: they say when to check, and a check is a STATUS. A
+ * blob is STORED when it is in the store, and FAILED when an answer of ingestd says so or it was aborted. While
+ * transfers run, nothing else is requested except one STATUS every WAIT_LOOK_MS, for the blob that has had no news for
+ * longest. If the connection for events breaks, all blobs are checked once there is a new one.
  */
 #ifndef SLUICE_SLUICE_RUN_WAIT_H
 #define SLUICE_SLUICE_RUN_WAIT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The line of one blob in progress, and the line of the total. From left to right: label, state, bar, amount, rate, time
- * left. What does not fit is left out: first the time left, then the rate, then the bar, then the amount.
+ * The line of one blob in progress, and the line of the total. From left to right: label, state, bar, amount, rate,
+ * time left. What does not fit is left out: first the time left, then the rate, then the bar, then the amount.
  */
 #ifndef SLUICE_SLUICE_SHOW_BAR_H
 #define SLUICE_SLUICE_SHOW_BAR_H

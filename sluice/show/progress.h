@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The display of a running pull: on a terminal, bars on stderr that are redrawn in place; elsewhere, a line for each change
- * on stdout, before the result, so that stderr is for errors; the same as JSON, one object per line; or nothing.
+ * The display of a running pull: on a terminal, bars on stderr that are redrawn in place; elsewhere, a line for each
+ * change on stdout, before the result, so that stderr is for errors; the same as JSON, one object per line; or nothing.
  */
 #ifndef SLUICE_SLUICE_SHOW_PROGRESS_H
 #define SLUICE_SLUICE_SHOW_PROGRESS_H

@@ -28,8 +28,8 @@ void table_widen(struct table *t, unsigned column, size_t width);
 void table_print(const struct table *t, FILE *out);
 
 /*
- * Append row `number` without a newline: as many columns, from the left, as fit into `width`; if even the first does not
- * fit, it is cut. 0 or -ENOMEM.
+ * Append row `number` without a newline: as many columns, from the left, as fit into `width`; if even the first does
+ * not fit, it is cut. 0 or -ENOMEM.
  */
 int table_row(const struct table *t, size_t number, size_t width, struct buf *out);
 

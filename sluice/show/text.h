@@ -27,8 +27,8 @@ uint64_t text_eta_s(uint64_t offset, uint64_t total, uint64_t rate);
 void text_label(const char *ref, char ret_label[static TEXT_LABEL_ROOM]);
 
 /*
- * The most columns that a line takes on a terminal, where a non-ASCII character may be wide; and how many bytes of it, in
- * whole characters, fit into a number of columns.
+ * The most columns that a line takes on a terminal, where a non-ASCII character may be wide; and how many bytes of it,
+ * in whole characters, fit into a number of columns.
  */
 size_t text_columns(struct span line);
 size_t text_fit(const char *line, size_t columns);

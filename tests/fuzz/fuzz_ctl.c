@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stage's ctl socket, with real sockets: each request is answered once and in order, what is not a request ends its own
- * connection and no other, and a client hears the events that it subscribed to and no others. An input is lines of a
- * client's letter and what it does, or what the stage does:
+ * A stage's ctl socket, with real sockets: each request is answered once and in order, what is not a request ends its
+ * own connection and no other, and a client hears the events that it subscribed to and no others. An input is lines of
+ * a client's letter and what it does, or what the stage does:
  *
  *   a>PACKET   a sends this (packet.h), and connects first if it has to
  *   ax         a disconnects

@@ -81,7 +81,9 @@ static void check_line(const struct reason *line)
 		FUZZ_CHECK((unsigned char)line->text[i] >= ' ' && line->text[i] != 0x7f);
 }
 
-/* Held by somebody: the first line of the file, if that is one. Free again: the file says who we are, and nothing else. */
+/*
+ * Held by somebody: the first line of the file, if that is one. Free again: the file says who we are, and nothing else.
+ */
 static void check_lock(struct span content)
 {
 	char want[8 * SHOWN_MAX], text[SHOWN_MAX];

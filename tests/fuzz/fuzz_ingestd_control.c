@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests at ingestd, all of it but for sockets and threads: each has one answer, which is about what was requested;
- * only a request that names a transfer ends it; and once all are aborted nothing is left on the disk. An input is lines:
+ * only a request that names a transfer ends it; and once all are aborted nothing is left on the disk. An input is
+ * lines:
  *
  *   >PACKET   a request (packet.h)
  *   .         time passes, and commitd names what is sealed

@@ -48,7 +48,9 @@ static bool parse(struct span text, struct platform *ret_platform)
 	return false;
 }
 
-/* Of the same version of Windows nothing serves better than the very platform; another operating system's never does. */
+/*
+ * Of the same version of Windows nothing serves better than the very platform; another operating system's never does.
+ */
 static void check_ranks(const struct platform *want, const struct platform *have)
 {
 	uint64_t own = platform_rank(want, want), rank = platform_rank(want, have);

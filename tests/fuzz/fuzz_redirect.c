@@ -28,8 +28,8 @@ static void take_line(struct span *rest, char out[static LINE_MAX_BYTES])
 }
 
 /*
- * An accepted target is an http URL without credentials or fragment, and is accepted unchanged again. That TLS is not given
- * up is the route's to decide.
+ * An accepted target is an http URL without credentials or fragment, and is accepted unchanged again. That TLS is not
+ * given up is the route's to decide.
  */
 static void check_redirect(const char *base, const char *location)
 {

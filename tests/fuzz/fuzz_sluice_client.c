@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command makes of the answers and events of a stage that says anything: it ends, calls nothing stored that is not,
- * requests nothing but what it was told to, and shows nothing that a terminal would take for a command. An input is lines:
+ * What a command makes of the answers and events of a stage that says anything: it ends, calls nothing stored that is
+ * not, requests nothing but what it was told to, and shows nothing that a terminal would take for a command. An input
+ * is lines:
  *
  *   >PACKET   the next thing to arrive (packet.h), on whatever connection is read
  *   ~         nothing comes in time

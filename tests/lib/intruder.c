@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whoever takes over fetchd while it talks to a server. LD_PRELOAD this, with INTRUDER_ACTS=FILE, whose lines are "VERB
- * PATH", and INTRUDER_REPORT=FILE, which gets "VERB PATH ERRNO" for each when fetchd first connects to one, and "end". 0:
- * it could be done.
+ * PATH", and INTRUDER_REPORT=FILE, which gets "VERB PATH ERRNO" for each when fetchd first connects to one, and "end".
+ * 0: it could be done.
  */
 
 /* System */

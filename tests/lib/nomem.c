@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Make a program's Nth allocation fail: LD_PRELOAD this, with NOMEM=N (0: none) and NOMEM_REPORT=FILE, which gets "fired N
- * malloc" when it fails, and "total N" if the program exits by itself.
+ * Make a program's Nth allocation fail: LD_PRELOAD this, with NOMEM=N (0: none) and NOMEM_REPORT=FILE, which gets
+ * "fired N malloc" when it fails, and "total N" if the program exits by itself.
  */
 
 /* System */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a move promises on every file system: of those with flags of renames, and of those without these and without links.
+ * What a move promises on every file system: of those with flags of renames, and of those without these and without
+ * links.
  */
 #ifndef SLUICE_TESTS_UNIT_DURABLE_MOVES_H
 #define SLUICE_TESTS_UNIT_DURABLE_MOVES_H

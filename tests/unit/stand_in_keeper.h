@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keeper in the same process: it looks where stand_in_auth_file says, and answers in the next turn of the loop. It runs
- * no helpers.
+ * The keeper in the same process: it looks where stand_in_auth_file says, and answers in the next turn of the loop. It
+ * runs no helpers.
  */
 #ifndef SLUICE_TESTS_UNIT_STAND_IN_KEEPER_H
 #define SLUICE_TESTS_UNIT_STAND_IN_KEEPER_H

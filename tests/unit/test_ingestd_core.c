@@ -544,7 +544,9 @@ static void test_oversized_manifest(void **state)
 	}
 }
 
-/* A size that only fetchd reported does not outlast a failure where a digest decides: the next request learns it again. */
+/*
+ * A size that only fetchd reported does not outlast a failure where a digest decides: the next request learns it again.
+ */
 static void test_wrong_size_does_not_last(void **state)
 {
 	char wanted[DIGEST_TEXT_SIZE];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of phases: the state that each shows, whether it has an ingest and a job, the steps allowed after the job, and
- * the marks and fields that it has. A violation of the table ends the program.
+ * The table of phases: the state that each shows, whether it has an ingest and a job, the steps allowed after the job,
+ * and the marks and fields that it has. A violation of the table ends the program.
  */
 
 /* Own */

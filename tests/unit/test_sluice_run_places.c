@@ -228,7 +228,9 @@ static void test_private_runtime_is_ours_alone(void **state)
 	unit_dir_remove(&d);
 }
 
-/* A default directory that cannot be created: the advice names what counts for this user. One that was given gets none. */
+/*
+ * A default directory that cannot be created: the advice names what counts for this user. One that was given gets none.
+ */
 static void test_advice(void **state)
 {
 	struct unit_dir d;

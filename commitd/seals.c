@@ -191,8 +191,7 @@ static void batch_start(struct seals *s)
 static bool is_in_hand(const struct seals *s, const struct message *m)
 {
 	const struct job *j;
-	TAILQ_FOREACH(j, &s->in_hand, in_hand)
-	{
+	TAILQ_FOREACH(j, &s->in_hand, in_hand) {
 		if (span_eq(job_ref(j), m->ref) && span_eq(span_str(j->digest_text), m->digest))
 			return true;
 	}

@@ -17,8 +17,8 @@ const char *keep_text(const char *text)
 {
 	struct kept *k;
 	SLIST_FOREACH(k, &all, link)
-	if (strcmp(k->text, text) == 0)
-		return k->text;
+		if (strcmp(k->text, text) == 0)
+			return k->text;
 	size_t size = strlen(text) + 1;
 	k = malloc(sizeof(*k) + size);
 	if (!k)

@@ -341,8 +341,7 @@ static struct client *client_find(struct ctl *c, uint64_t number)
 {
 	struct client *cl;
 
-	TAILQ_FOREACH(cl, &c->clients, link)
-	{
+	TAILQ_FOREACH(cl, &c->clients, link) {
 		if (cl->who.client == number)
 			return cl;
 	}
@@ -382,7 +381,7 @@ static size_t count_of(const struct ctl *c, uid_t uid)
 	size_t count = 0;
 
 	TAILQ_FOREACH(cl, &c->clients, link)
-	count += cl->who.uid == uid;
+		count += cl->who.uid == uid;
 	return count;
 }
 
@@ -400,8 +399,7 @@ static void make_room(struct ctl *c)
 	struct client *cl, *victim = NULL;
 	size_t most = 0;
 
-	TAILQ_FOREACH(cl, &c->clients, link)
-	{
+	TAILQ_FOREACH(cl, &c->clients, link) {
 		size_t count = count_of(c, cl->who.uid);
 		if (!victim || count > most || (count == most && goes_first(cl, victim))) {
 			most = count;
@@ -520,7 +518,7 @@ void ctl_stop(struct ctl *c)
 	loop_io_stop(&c->incoming);
 	loop_timer_stop(&c->room);
 	TAILQ_FOREACH(cl, &c->clients, link)
-	client_watch(cl);
+		client_watch(cl);
 }
 
 void ctl_free(struct ctl *c)

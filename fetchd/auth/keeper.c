@@ -106,8 +106,8 @@ static void take(struct keeper *k, const struct keeper_reply *reply)
 	struct keeper_answer answer = {.result = reply->result, .next = reply->next, .why = reply->why};
 	struct keeper_ask *a;
 	TAILQ_FOREACH(a, &k->asks, link)
-	if (a->id == reply->id)
-		break;
+		if (a->id == reply->id)
+			break;
 	if (!a)
 		return; /* cancelled meanwhile */
 	answer.credential.kind = (enum credential_kind)reply->kind;

@@ -150,8 +150,8 @@ static inline struct entry *first_due(struct loop *l)
 {
 	struct entry *e, *first = NULL;
 	TAILQ_FOREACH(e, &l->timers, link)
-	if (e->due_ms <= l->now_ms && (!first || e->due_ms < first->due_ms))
-		first = e;
+		if (e->due_ms <= l->now_ms && (!first || e->due_ms < first->due_ms))
+			first = e;
 	return first;
 }
 
@@ -173,8 +173,7 @@ static inline void run_timers(struct loop *l)
 static inline void run_ios(struct loop *l)
 {
 	struct entry *e;
-	TAILQ_FOREACH(e, &l->ios, link)
-	{
+	TAILQ_FOREACH(e, &l->ios, link) {
 		struct loop_io *w = e->watcher;
 		if (!l->is_ready(e->fd))
 			continue;
@@ -192,8 +191,7 @@ void loop_turn(struct loop *l, bool wait)
 	(void)wait;
 	run_ios(l);
 	run_timers(l);
-	TAILQ_FOREACH(e, &l->hooks, link)
-	{
+	TAILQ_FOREACH(e, &l->hooks, link) {
 		struct loop_hook *h = e->watcher;
 		h->before_sleep(h->self);
 	}

@@ -13,6 +13,7 @@
 #include <sysexits.h>
 
 /* Base */
+#include "common/base/array.h"
 #include "common/base/cleanup.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
@@ -24,7 +25,7 @@
 /* What can be read. The texts are owned. */
 struct readable {
 	char **paths;
-	size_t len;
+	size_t len, room;
 	bool failed; /* no memory: fetchd could not read what it must */
 };
 
@@ -43,7 +44,7 @@ static const char *const of_system[] = {
 
 static void add(struct readable *all, const char *path)
 {
-	char **grown = reallocarray(all->paths, all->len + 1, sizeof(*grown));
+	char **grown = array_room(all->paths, all->len, &all->room, sizeof(*grown));
 	if (grown)
 		all->paths = grown;
 	char *copy = grown ? strdup(path) : NULL;

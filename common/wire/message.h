@@ -70,13 +70,12 @@ enum message_type {
 	MSG_CANCEL = 3, /* ref, attempt: stop; nothing more is sent for it */
 
 	/* chunks: fetchd → ingestd */
-	MSG_OPENED = 4, /* ref, attempt, offset, size, digest, media_type, validator: a valid answer; bytes follow */
-	MSG_CHUNK = 5,  /* ref, attempt, offset, payload */
-	MSG_END = 6,    /* ref, attempt, size: the content is complete and has this size */
-	MSG_FAIL = 7,   /* ref, attempt, fail_class, http_status, text: fetchd gave up */
-	MSG_BEAT = 8,   /* ref, attempt, until_s, text: alive; what it waits for, and until when if known */
-	MSG_RESOLVED =
-	    25, /* ref, attempt, digest, media_type: what the tag names, and the end of the order. If HEAD does
+	MSG_OPENED = 4,    /* ref, attempt, offset, size, digest, media_type, validator: a valid answer; bytes follow */
+	MSG_CHUNK = 5,     /* ref, attempt, offset, payload */
+	MSG_END = 6,       /* ref, attempt, size: the content is complete and has this size */
+	MSG_FAIL = 7,      /* ref, attempt, fail_class, http_status, text: fetchd gave up */
+	MSG_BEAT = 8,      /* ref, attempt, until_s, text: alive; what it waits for, and until when if known */
+	MSG_RESOLVED = 25, /* ref, attempt, digest, media_type: what the tag names; the order ends with it. If HEAD does
 			      not tell, fetchd sends the manifest instead, from OPENED on */
 
 	/* seals: ingestd → commitd */

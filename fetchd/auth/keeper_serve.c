@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -98,17 +99,17 @@ static void on_helper(void *self, enum helper_end end, struct span output, const
 {
 	struct search *s = self;
 	struct reason inner = {"out of memory"};
-	AUTO_BUF program = BUF_INIT;
+	char name[HELPER_NAME_MAX + 1];
 	int r = end == HELPER_NOTHING ? -ENOENT : end == HELPER_FAILED ? -EINVAL : 0;
 	s->helper = NULL;
-	(void)buf_appendf(&program, "docker-credential-%s", s->credential.value.data);
+	(void)snprintf(name, sizeof(name), "%s", s->credential.value.data);
 	credential_wipe(&s->credential);
 	if (end == HELPER_FAILED)
 		inner = *why;
 	if (end == HELPER_PRINTED)
 		r = credentials_parse_helper(output, &s->credential, &inner);
 	if (end == HELPER_PRINTED && r == -EINVAL)
-		reason_set(&inner, "%s: %s", program.data ? program.data : "the helper", inner.text);
+		reason_set(&inner, "docker-credential-%s: %s", name, inner.text);
 	if (r == -ENOENT)
 		look_further(s);
 	else
@@ -186,8 +187,8 @@ static void drop(struct keeping *k, uint64_t id)
 {
 	struct search *s;
 	LIST_FOREACH(s, &k->searches, link)
-	if (s->id == id)
-		break;
+		if (s->id == id)
+			break;
 	if (s)
 		search_free(s);
 }

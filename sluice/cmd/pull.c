@@ -72,7 +72,9 @@ static int source_of_entry(const struct pull *p, const struct manifest *m, size_
 	const char *inlined = m->inlined ? m->inlined[number] : NULL;
 	int r = inlined ? inlined_source(entry, inlined, out) : 0;
 
-	return r == 0 ? source_format(kind, &p->reference, &entry->digest, out) : r < 0 ? r : 0;
+	if (r != 0)
+		return r < 0 ? r : 0;
+	return source_format(kind, &p->reference, &entry->digest, out);
 }
 
 /*

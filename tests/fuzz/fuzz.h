@@ -10,6 +10,7 @@
 /* System */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Base */
 #include "common/base/be.h"
@@ -25,6 +26,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 			abort();                                                                                       \
 		}                                                                                                      \
 	} while (0)
+
+#define FUZZ_PLACE_SIZE 64
+
+/* Make a temporary directory, in memory where there is room for it. The caller removes it. */
+static inline void fuzz_place(char ret_path[static FUZZ_PLACE_SIZE])
+{
+	(void)snprintf(ret_path, FUZZ_PLACE_SIZE, "%s/sluice-fuzz-XXXXXX",
+		       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	FUZZ_CHECK(mkdtemp(ret_path) != NULL);
+}
 
 /* Take up to `len` bytes from the front. */
 static inline struct span fuzz_take(struct span *rest, size_t len)

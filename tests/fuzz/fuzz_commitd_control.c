@@ -103,10 +103,7 @@ static void take_packet(struct span line)
 	static struct packet p;
 	struct message q, a;
 
-	packet_of_line(line, &p);
-	if (p.len > MESSAGE_HEAD_MAX || message_decode(span_of(p.bytes, p.len), &q) != DECODE_OK)
-		return;
-	if (q.type == MSG_PING || q.type == MSG_SUBSCRIBE || q.payload.len > 0)
+	if (!packet_request(line, &p, &q))
 		return;
 	struct names *before = names_now();
 	uint64_t changes = counter_values[COUNT_NAMES_SET] + counter_values[COUNT_NAMES_REMOVED];

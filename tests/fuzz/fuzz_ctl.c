@@ -26,11 +26,10 @@
 /* The code under test */
 #include "common/wire/ctl.h"
 
-#define CLIENTS  4
-#define WITNESS  CLIENTS /* it is none of the input's */
-#define LINES    64
-#define TURNS    3 /* to take a connection, and a request */
-#define REF_TEXT 64
+#define CLIENTS 4
+#define WITNESS CLIENTS /* it is none of the input's */
+#define LINES   64
+#define TURNS   3 /* to take a connection, and a request */
 
 /* What we know of a client. */
 static struct client {
@@ -41,7 +40,7 @@ static struct client {
 	char refs[LINES][REF_MAX + 1];
 } clients[CLIENTS + 1];
 
-static char place[REF_TEXT];
+static char place[FUZZ_PLACE_SIZE];
 static struct loop *loop;
 static struct stage_self self;
 static struct ctl *ctl;
@@ -103,9 +102,8 @@ static void begin_stage(void)
 	struct reason why;
 
 	log_set_level(LOG_LEVEL_ERROR);
-	(void)snprintf(place, sizeof(place), "%s/sluice-fuzz-XXXXXX",
-		       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	FUZZ_CHECK(mkdtemp(place) != NULL && loop_new(&loop) == 0);
+	fuzz_place(place);
+	FUZZ_CHECK(loop_new(&loop) == 0);
 	stage_self_init(&self, STAGE_COMMITD);
 	const struct ctl_env env = {.loop = loop,
 				    .runtime_dir = place,

@@ -31,7 +31,7 @@
 #define SHOWN_MAX 256 /* bytes of either file that are looked at */
 #define NOBODY    65534
 
-static char place[64];
+static char place[FUZZ_PLACE_SIZE];
 static int runtime_fd = -1, stage_fd = -1;
 static struct layout *layout;
 
@@ -54,9 +54,8 @@ static void make_place(void)
 	char path[96];
 	struct reason why;
 
-	(void)snprintf(place, sizeof(place), "%s/sluice-fuzz-XXXXXX",
-		       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	FUZZ_CHECK(mkdtemp(place) != NULL && chmod(place, 0755) == 0 && atexit(remove_place) == 0);
+	fuzz_place(place);
+	FUZZ_CHECK(chmod(place, 0755) == 0 && atexit(remove_place) == 0);
 	runtime_fd = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	FUZZ_CHECK(runtime_fd >= 0 && mkdirat(runtime_fd, "fetchd", 0755) == 0);
 	stage_fd = openat(runtime_fd, "fetchd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -197,16 +197,12 @@ static bool ends_witness(const struct message *q)
 	return (q->type == MSG_ABORT || q->type == MSG_RESET) && span_eq(q->ref, span_str(WITNESS));
 }
 
-/* As ctl.c hands it on, which refuses what is not a message and answers PING and SUBSCRIBE. */
 static void take_packet(struct span line, bool *has_witness)
 {
 	static struct packet p;
 	struct message q, a;
 
-	packet_of_line(line, &p);
-	if (p.len > MESSAGE_HEAD_MAX || message_decode(span_of(p.bytes, p.len), &q) != DECODE_OK)
-		return;
-	if (q.type == MSG_PING || q.type == MSG_SUBSCRIBE || q.payload.len > 0)
+	if (!packet_request(line, &p, &q))
 		return;
 	*has_witness = *has_witness && !ends_witness(&q);
 	ask(HOSTILE, &q, &a);

@@ -18,7 +18,7 @@
 
 #define NEW_NAME "localhost:5000/fuzz:1"
 
-static char path[64];
+static char path[FUZZ_PLACE_SIZE];
 
 static void remove_store(void)
 {
@@ -47,8 +47,8 @@ static struct layout *store(void)
 
 	if (l)
 		return l;
-	(void)snprintf(path, sizeof(path), "%s/fuzz-names-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	FUZZ_CHECK(mkdtemp(path) != NULL && atexit(remove_store) == 0);
+	fuzz_place(path);
+	FUZZ_CHECK(atexit(remove_store) == 0);
 	write_file("oci-layout", version, sizeof(version) - 1);
 	FUZZ_CHECK(layout_open(path, LAYOUT_READER, &l, &why) == 0);
 	return l;

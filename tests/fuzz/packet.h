@@ -92,4 +92,16 @@ static inline void packet_of_line(struct span line, struct packet *ret_packet)
 		packet_add_field(p, fuzz_until(&line, '\t'));
 }
 
+/*
+ * Whether the line is a request that ctl.c hands on: it refuses what is not a message, and answers PING and SUBSCRIBE
+ * itself. The message views the packet.
+ */
+static inline bool packet_request(struct span line, struct packet *ret_packet, struct message *ret_message)
+{
+	packet_of_line(line, ret_packet);
+	return ret_packet->len <= MESSAGE_HEAD_MAX &&
+	       message_decode(span_of(ret_packet->bytes, ret_packet->len), ret_message) == DECODE_OK &&
+	       ret_message->type != MSG_PING && ret_message->type != MSG_SUBSCRIBE && ret_message->payload.len == 0;
+}
+
 #endif

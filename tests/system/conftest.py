@@ -89,6 +89,14 @@ def home(monkeypatch, tmp_path):
     return tmp_path
 
 
+def credential_helper(monkeypatch, path, text):
+    """Make the program docker-credential-NAME at `path`, in a directory that is put on the PATH."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+
+
 @pytest.fixture(scope="session")
 def area(worker_id):
     """This worker's part of the area."""

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import badserver
-from conftest import MIB, settled
+from conftest import MIB, credential_helper, settled
 from images import LAYER, MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
 from servers import Registry, loopback_names, own_address
 from stages import AGAIN, BAD_DATA, DENIED, one_line
@@ -317,13 +317,10 @@ def test_longest_key_of_auth_json_wins(box, bad):
 
 def install_helper(box, monkeypatch, script):
     """Put docker-credential-tests on the PATH. It appends its arguments and input to the file returned."""
-    directory = box.directory / "helpers"
-    directory.mkdir()
-    path = directory / "docker-credential-tests"
-    path.write_text(f"#!/bin/sh\nread server\necho \"$* $server\" >>{directory}/asked\n{script}\n")
-    path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
-    return directory / "asked"
+    path = box.directory / "helpers/docker-credential-tests"
+    asked = path.parent / "asked"
+    credential_helper(monkeypatch, path, f"#!/bin/sh\nread server\necho \"$* $server\" >>{asked}\n{script}\n")
+    return asked
 
 
 def test_credential_helper(box, bad, monkeypatch):
@@ -393,11 +390,7 @@ def bad_entry(box, monkeypatch):
 
 def no_such_program(box, monkeypatch):
     """A helper that the kernel cannot execute."""
-    path = box.directory / "helpers" / "docker-credential-tests"
-    path.parent.mkdir()
-    path.write_text("canary")
-    path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+    credential_helper(monkeypatch, box.directory / "helpers/docker-credential-tests", "canary")
     set_auth(box, {"credsStore": "tests"})
     return "docker-credential-tests"
 

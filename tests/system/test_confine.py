@@ -19,7 +19,7 @@ import subprocess
 import pytest
 
 import badserver
-from conftest import BINDIR, TESTS
+from conftest import BINDIR, TESTS, credential_helper
 from images import digest_of
 from servers import wait_for
 from stages import AGAIN, KEEPER, OK, UNAVAILABLE, alive, catches, kill, one_line
@@ -268,10 +268,8 @@ def gated(box, bad, monkeypatch):
     """A helper that waits until `gate` is opened and closed for writing."""
     gate, helper = box.directory / "gate", box.directory / "helpers/docker-credential-gated"
     os.mkfifo(gate)
-    helper.parent.mkdir()
-    helper.write_text(f'#!/bin/sh\ncat {gate}\necho \'{{"Username":"tester","Secret":"{SECRET}"}}\'\n')
-    helper.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{helper.parent}:{os.environ['PATH']}")
+    script = f'#!/bin/sh\ncat {gate}\necho \'{{"Username":"tester","Secret":"{SECRET}"}}\'\n'
+    credential_helper(monkeypatch, helper, script)
     auth = box.directory / "auth.json"
     auth.write_text(json.dumps({"credHelpers": {bad.address: "gated"}}))
     box.configure(f"{QUICK}auth_file = {auth}\n")

@@ -2,12 +2,11 @@
 """The system call filter of fetchd, without a unit's. A credential helper inherits it and tries the calls."""
 
 import json
-import os
 import pathlib
 import re
 
 import badserver
-from conftest import BINDIR
+from conftest import BINDIR, credential_helper
 from images import digest_of
 from servers import wait_for
 from stages import OK
@@ -35,10 +34,8 @@ EPERM = 1
 def test_filter_refuses_system_calls(box, bad, monkeypatch, tmp_path):
     """The helper works nevertheless: it starts, reads and writes files, and its password is used."""
     helper, auth, probed = tmp_path / "docker-credential-probe", tmp_path / "auth.json", tmp_path / "probed"
-    helper.write_text(PROBE)
-    helper.chmod(0o755)
     auth.write_text(json.dumps({"credHelpers": {bad.address: "probe"}}))
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    credential_helper(monkeypatch, helper, PROBE)
     monkeypatch.setenv("PROBED", str(probed))
     box.configure(f"[fetchd]\nauth_file = {auth}\n")
     bad.on("/blob", badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'}), badserver.whole(DATA))

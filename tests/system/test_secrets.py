@@ -12,6 +12,7 @@ import subprocess
 import pytest
 
 import badserver
+from conftest import credential_helper
 from images import digest_of
 from servers import wait_for
 from stages import OK
@@ -82,11 +83,8 @@ def by_file(box, bad, watched, _):
 
 
 def by_helper(box, bad, watched, monkeypatch):
-    helper = box.directory / "helpers" / "docker-credential-tests"
-    helper.parent.mkdir()
-    helper.write_text(f'#!/bin/sh\necho \'{{"Username":"tester","Secret":"{watched.password}"}}\'\n')
-    helper.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{helper.parent}:{os.environ['PATH']}")
+    script = f'#!/bin/sh\necho \'{{"Username":"tester","Secret":"{watched.password}"}}\'\n'
+    credential_helper(monkeypatch, box.directory / "helpers/docker-credential-tests", script)
     path = box.directory / "auth.json"
     path.write_text(json.dumps({"credHelpers": {bad.address: "tests"}}))
     return path

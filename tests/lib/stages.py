@@ -59,9 +59,9 @@ def catches(pid, sig):
 
 
 def memory_peak(pid):
-    """VmHWM in bytes: the peak of resident memory."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) * 1024
+    """The peak of resident memory in bytes, without the pages of files: those of libraries, which vary with the release."""
+    found = dict(re.findall(r"(\w+):\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text()))
+    return (int(found["VmHWM"]) - int(found["RssFile"])) * 1024
 
 
 def text(output):

@@ -30,7 +30,7 @@ from stages import NOT_FOUND, OK, STAGES, Box, alive, memory_peak, one_line
 BASIC = "Basic " + base64.b64encode(b"tester:canary-secret").decode()
 SIZE, HALF = 48_000, 20_000
 STEP = 1000  # bytes of the companion
-MEMORY_LIMIT = 16 * MIB
+MEMORY_LIMIT = 8 * MIB
 IDLE_CONNECTIONS = 32  # what fetchd keeps open for the next request
 SANITIZED = "/san/" in f"{BINDIR}/"
 

@@ -10,7 +10,7 @@ from images import digest_of_file
 from servers import Nginx, room_for
 from stages import STAGES, memory_peak
 
-LIMIT = 16 * MIB
+LIMIT = 8 * MIB
 HUGE = 4 * BIG
 
 pytestmark = pytest.mark.skipif("/san/" in f"{BINDIR}/", reason="sanitizers use memory of their own")

@@ -118,7 +118,7 @@ def test_endless_proxy_answer_is_bounded(box, bad, authority, monkeypatch, schem
             failed = fetch(box, server, want=None)
             assert failed.returncode in (AGAIN, BAD_DATA, UNAVAILABLE), failed.stderr
             one_line(failed.stderr, server.address)
-            assert "/san/" in f"{BINDIR}/" or memory_peak(box.stage("fetchd")) < 16 * MIB
+            assert "/san/" in f"{BINDIR}/" or memory_peak(box.stage("fetchd")) < 8 * MIB
         assert proxy.heads and not server.requests
 
 

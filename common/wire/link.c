@@ -337,11 +337,6 @@ const char *link_stranger(const struct link *l)
 	return l->stranger.text[0] != '\0' && pipe_peers(l->in) > 0 ? l->stranger.text : NULL;
 }
 
-bool link_is_greeted(const struct link *l)
-{
-	return l->greeted;
-}
-
 unsigned link_peers_in(const struct link *l)
 {
 	return pipe_peers(l->in);

@@ -90,9 +90,6 @@ uint64_t link_restarts(const struct link *l);
  */
 const char *link_stranger(const struct link *l);
 
-/* Whether the current peer has named our incarnation. */
-bool link_is_greeted(const struct link *l);
-
 /* How many processes are connected to either pipe. */
 unsigned link_peers_in(const struct link *l);
 unsigned link_peers_out(const struct link *l);

@@ -8,6 +8,9 @@
 #include "tests/unit/unit_dir.h"
 #include "tests/unit/unit_turn.h"
 
+/* System */
+#include <poll.h>
+
 /* Base */
 #include "common/base/clock.h"
 
@@ -32,6 +35,8 @@ static struct end caller, answerer;
 static bool on_take(void *self, const struct message *m)
 {
 	struct end *e = self;
+	if (m->type == MSG_BEAT)
+		return true;
 	if (m->type != MSG_CANCEL)
 		return false;
 	assert_int_equal(m->attempt, e->last + 1);
@@ -55,6 +60,13 @@ static int send_one(struct end *e, uint64_t attempt)
 {
 	const struct message m = {.type = MSG_CANCEL, .ref = span_str("r"), .attempt = attempt};
 	return link_send(e->link, &m);
+}
+
+/* Whether it was greeted: before that the calling end sends nothing. The other end takes such a message and ignores it. */
+static bool is_greeted(struct end *e)
+{
+	const struct message m = {.type = MSG_BEAT, .ref = span_str("r"), .attempt = 1};
+	return link_send(e->link, &m) == 0;
 }
 
 static uint64_t sent;
@@ -132,7 +144,7 @@ static void both_open(void)
 	end_open(&answerer, LINK_ANSWERS, 7);
 	end_open(&caller, LINK_CALLS, 5);
 	/* The answering end need not be: it may have answered the caller's first HELLO, which named nobody yet. */
-	turn_until(link_is_greeted(caller.link));
+	turn_until(is_greeted(&caller));
 	assert_int_equal(link_peer(caller.link), 7);
 	assert_int_equal(link_peer(answerer.link), 5);
 }
@@ -156,7 +168,7 @@ static void test_start_in_either_order(void **state)
 	assert_int_equal(send_one(&caller, 1), -EAGAIN);
 	loop_turn(loop, false);
 	end_open(&answerer, LINK_ANSWERS, 7);
-	turn_until(link_is_greeted(caller.link));
+	turn_until(is_greeted(&caller));
 }
 
 static void test_a_new_caller(void **state)
@@ -165,7 +177,7 @@ static void test_a_new_caller(void **state)
 	both_open();
 	end_close(&caller);
 	end_open(&caller, LINK_CALLS, 6);
-	turn_until(link_is_greeted(caller.link));
+	turn_until(is_greeted(&caller));
 	assert_int_equal(link_peer(answerer.link), 6);
 	assert_int_equal(answerer.new_ones, 2);
 	assert_int_equal(link_restarts(answerer.link), 1);
@@ -174,13 +186,19 @@ static void test_a_new_caller(void **state)
 /* The remaining end notices the broken connection, calls, and connects to the new one. */
 static void test_a_new_answerer(void **state)
 {
+	struct pipe *silent;
 	(void)state;
 	both_open();
 	end_close(&answerer);
 	turn_until(caller.lost == 1);
-	assert_false(link_is_greeted(caller.link));
+	/* Somebody else receives from it now, so it could send. */
+	assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PULL, &silent), 0);
+	turn_until(link_peers_out(caller.link) == 1);
+	assert_false(is_greeted(&caller));
+	pipe_close(silent);
+	turn_until(link_peers_out(caller.link) == 0);
 	end_open(&answerer, LINK_ANSWERS, 8);
-	turn_until(link_is_greeted(caller.link));
+	turn_until(is_greeted(&caller));
 	assert_int_equal(link_peer(caller.link), 8);
 	assert_int_equal(link_restarts(caller.link), 1);
 	assert_int_equal(caller.lost, 1);
@@ -264,19 +282,25 @@ static void test_late_answers(void **state)
 	assert_int_equal(caller.hellos, hellos);
 }
 
+/* Wait until the pipe would send, without a turn of the loop. */
+static void wait_to_send(const struct pipe *p)
+{
+	struct pollfd can_send = {.fd = pipe_send_fd(p), .events = POLLIN};
+	assert_int_equal(poll(&can_send, 1, PATIENCE_MS), 1);
+}
+
 /* Nothing is sent before HELLO is answered, because it would be sent again after the answer. */
 static void test_nothing_is_sent_before_hello_is_answered(void **state)
 {
 	(void)state;
 	end_open(&answerer, LINK_ANSWERS, 7);
 	end_open(&caller, LINK_CALLS, 5);
-	while (link_peers_out(caller.link) == 0)
-		(void)usleep(1000);
+	wait_to_send(link_out(caller.link));
 	caller.due = 1;
 	on_flush(&caller);
 	assert_int_equal(caller.due, 1);
 	turn_until(answerer.taken == 1);
-	assert_true(link_is_greeted(caller.link));
+	assert_true(is_greeted(&caller));
 	assert_true(caller.hellos <= 2); /* the one at start, unless the answer came first, and the answer */
 }
 
@@ -342,6 +366,7 @@ static void test_nothing_is_sent_to_who_was_not_heard(void **state)
 	turn_until(link_peers_out(answerer.link) == 1 && link_peers_in(answerer.link) == 1);
 	answerer.due = 1;
 	on_flush(&answerer);
+	wait_to_send(chunks); /* its peer knows of it earlier */
 	assert_int_equal(pipe_send(chunks, &hello), 0);
 	turn_until(link_stranger(answerer.link) != NULL);
 	on_flush(&answerer);

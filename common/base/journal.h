@@ -27,7 +27,4 @@ int journal_send(const struct journal_entry *e);
 /* Whether stderr is a stream into the journal, by JOURNAL_STREAM. */
 bool journal_has_stderr(void);
 
-/* For tests: send to a journal at this path, which is borrowed. NULL: the real one. */
-void journal_fake_path(const char *path);
-
 #endif

@@ -6,6 +6,7 @@
 
 /* System */
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 /* The code under test */
@@ -15,6 +16,15 @@
 static struct unit_dir dir;
 static int real_stderr;
 static char seen[8192];
+static struct sockaddr_un journal_at;
+
+/* Replaces the C library's function in this program: what is sent to the journal goes to ours. */
+ssize_t sendto(int fd, const void *data, size_t len, int flags, __CONST_SOCKADDR_ARG to, socklen_t to_len)
+{
+	assert_int_equal(to_len, sizeof(struct sockaddr_un));
+	assert_string_equal(to.__sockaddr_un__->sun_path, "/run/systemd/journal/socket");
+	return syscall(SYS_sendto, fd, data, len, flags, &journal_at, sizeof(journal_at));
+}
 
 /* Redirect stderr to a file. */
 static void capture_begin(void)
@@ -40,7 +50,12 @@ static const char *captured(void)
 static int setup(void **state)
 {
 	(void)state;
+	char path[FILE_PATH_SIZE];
 	capture_begin();
+	journal_at = (struct sockaddr_un){.sun_family = AF_UNIX};
+	size_t len = strlen(unit_path(&dir, "journal", path));
+	assert_true(len < sizeof(journal_at.sun_path));
+	memcpy(journal_at.sun_path, path, len);
 	(void)unsetenv("JOURNAL_STREAM");
 	log_init("prog");
 	return 0;
@@ -54,7 +69,6 @@ static int teardown(void **state)
 	(void)close(real_stderr);
 	unit_dir_remove(&dir);
 	stand_in_clock_release();
-	journal_fake_path(NULL);
 	return 0;
 }
 
@@ -91,8 +105,8 @@ static void test_errno(void **state)
 	assert_string_equal(captured(), "prog: cannot open 'x': No such file or directory\n");
 }
 
-/* Set JOURNAL_STREAM to stderr or to another file; the journal listens in our directory, or does not. */
-static void journal_begin(unsigned wrong, const char *path)
+/* Set JOURNAL_STREAM to stderr or to another file. The journal is in our directory; it may not listen. */
+static void journal_begin(unsigned wrong)
 {
 	char stream[64];
 	struct stat st;
@@ -100,28 +114,23 @@ static void journal_begin(unsigned wrong, const char *path)
 	(void)snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
 		       (unsigned long long)st.st_ino + wrong);
 	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
-	journal_fake_path(path);
 	log_init("prog");
 }
 
-static int journal_listen(char path[static FILE_PATH_SIZE])
+static int journal_listen(void)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	size_t len = strlen(unit_path(&dir, "journal", path));
-	assert_true(len < sizeof(a.sun_path));
-	memcpy(a.sun_path, path, len);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&journal_at, sizeof(journal_at)), 0);
 	return fd;
 }
 
 static void test_journal(void **state)
 {
-	char path[FILE_PATH_SIZE], entry[JOURNAL_ENTRY_MAX + 1];
+	char entry[JOURNAL_ENTRY_MAX + 1];
 	(void)state;
-	int journal = journal_listen(path);
-	journal_begin(0, path);
+	int journal = journal_listen();
+	journal_begin(0);
 	const struct {
 		struct log_fields fields;
 		const char *text, *want;
@@ -170,7 +179,7 @@ static void test_journal_entry_is_bounded(void **state)
 static void test_absent_journal(void **state)
 {
 	(void)state;
-	journal_begin(0, "/nowhere/journal");
+	journal_begin(0);
 	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = "r"}, "x");
 	assert_string_equal(captured(), "<4>x\n");
 }
@@ -178,7 +187,7 @@ static void test_absent_journal(void **state)
 static void test_journal_of_another_stream(void **state)
 {
 	(void)state;
-	journal_begin(1, "/nowhere/journal");
+	journal_begin(1);
 	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = "r"}, "x");
 	assert_string_equal(captured(), "prog: x\n");
 }
@@ -251,10 +260,10 @@ static void test_repeats_in_the_journal(void **state)
 						 {.ref = "s", .host = "h"},
 						 {.ref = "s", .host = "h", .bytes = 7},
 						 {.ref = "s", .host = "h", .bytes = 7, .error = 5}};
-	char path[FILE_PATH_SIZE], entry[JOURNAL_ENTRY_MAX + 1];
+	char entry[JOURNAL_ENTRY_MAX + 1];
 	(void)state;
-	int journal = journal_listen(path);
-	journal_begin(0, path);
+	int journal = journal_listen();
+	journal_begin(0);
 	for (size_t i = 0; i < LEN(rows); i++) {
 		log_with(LOG_LEVEL_WARNING, &rows[i], "x");
 		assert_true(recv(journal, entry, sizeof(entry), MSG_DONTWAIT) > 0);

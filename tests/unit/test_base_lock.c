@@ -7,10 +7,8 @@
 
 /* System */
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 
 /* The code under test */
 #include "common/base/cleanup.h"
@@ -148,34 +146,29 @@ static void test_wait_through_an_unlink(void **state)
 {
 	(void)state;
 	AUTO_FD fd = -1;
-	int status;
+	int status, ends[2];
+	char byte;
 	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_EXCLUSIVE, "a", &fd, NULL), 0);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct stat ours, named;
 		int mine;
 		(void)close(fd);
+		flock_tells = ends[1];
 		int r = lock_wait_at(dir.fd, "lock", LOCK_EXCLUSIVE, "b", &mine);
 		bool same = r == 0 && fstat(mine, &ours) == 0 && fstatat(dir.fd, "lock", &named, 0) == 0 &&
 			    ours.st_ino == named.st_ino;
 		_exit(same ? 0 : 1);
 	}
-	/* Wait until it sleeps in flock(2) with the old file open. */
-	char path[64], want[16], line[256] = "";
-	(void)snprintf(want, sizeof(want), "%d ", SYS_flock);
-	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
-	for (int i = 0; i < 10000 && strncmp(line, want, strlen(want)) != 0; i++) {
-		int proc = open(path, O_RDONLY | O_CLOEXEC);
-		ssize_t n = proc >= 0 ? read(proc, line, sizeof(line) - 1) : 0;
-		line[n > 0 ? n : 0] = '\0';
-		(void)close_fd(proc);
-		(void)usleep(1000);
-	}
+	(void)close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1); /* it has the old file open */
 	assert_int_equal(unlinkat(dir.fd, "lock", 0), 0);
 	fd = close_fd(fd);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+	(void)close(ends[0]);
 }
 
 /* The rounds of one process: lock, check that nobody else is inside, unlink, unlock. Exit code 0: never two inside. */
@@ -232,18 +225,26 @@ static void test_is_held(void **state)
 /* A daemon that starts while a command checks its lock serves after the check. */
 static void test_check_does_not_stop_a_start(void **state)
 {
-	const struct timespec instant = {.tv_nsec = 2000000};
 	AUTO_FD fd = -1;
+	int status, ends[2];
 	(void)state;
 	pid_t looker = holder_start(LOCK_SHARED);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	pid_t end = fork();
 	assert_true(end >= 0);
 	if (end == 0) {
-		(void)nanosleep(&instant, NULL);
-		_exit(kill(looker, SIGKILL));
+		char byte;
+		(void)close(ends[1]);
+		bool refused = read(ends[0], &byte, 1) == 1 && read(ends[0], &byte, 1) == 1; /* it tries again */
+		_exit(refused ? kill(looker, SIGKILL) : 1);
 	}
+	flock_tells = ends[1];
 	assert_int_equal(lock_take_at(dir.fd, "lock", LOCK_SERVE, "test", &fd, NULL), 0);
-	assert_int_equal(waitpid(end, NULL, 0), end);
+	flock_tells = 0;
+	(void)close(ends[1]);
+	assert_int_equal(waitpid(end, &status, 0), end);
+	assert_int_equal(status, 0);
+	(void)close(ends[0]);
 	assert_int_equal(waitpid(looker, NULL, 0), looker);
 }
 

@@ -44,11 +44,6 @@ static void end(void *self)
 	loop_break(loop);
 }
 
-static void nap(unsigned ms)
-{
-	(void)nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL);
-}
-
 /* ── timers ── */
 
 static void test_timer_is_never_early(void **state)
@@ -58,7 +53,7 @@ static void test_timer_is_never_early(void **state)
 	(void)state;
 	loop_timer_init(&t, loop, end, NULL);
 	for (size_t i = 0; i < LEN(rows); i++) {
-		nap(5); /* without the loop's knowledge */
+		clock_pause(5); /* without the loop's knowledge */
 		uint64_t from_ms = clock_mono_ms();
 		loop_timer_set(&t, rows[i]);
 		assert_true(loop_timer_is_set(&t));
@@ -194,7 +189,7 @@ static void test_descriptors(void **state)
 
 static void *send_wake(void *arg)
 {
-	nap(10);
+	clock_pause(10);
 	loop_wake_send(arg);
 	return NULL;
 }

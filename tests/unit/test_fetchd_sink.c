@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sink: nothing is lost, duplicated or reordered, whatever the pipe accepts and when. */
 
-/* System */
-#include <signal.h>
-
 /* Own */
 #include "tests/unit/unit.h"
+#include "tests/unit/unit_turn.h"
+
+/* System */
+#include <poll.h>
+#include <signal.h>
 
 /* Wire */
 #include "common/wire/frame.h"
@@ -13,9 +15,16 @@
 /* The code under test */
 #include "fetchd/sink.h"
 
-#define REF   "ref"
-#define BYTES (4u << 20)
-#define PIECE 16384 /* the most that libcurl hands over at a time */
+#define REF         "ref"
+#define BYTES       (4u << 20)
+#define PIECE       16384 /* the most that libcurl hands over at a time */
+#define READ_MAX    3     /* messages received in a turn of the loop */
+#define PATIENCE_MS 20000
+
+struct reading {
+	uint64_t offset; /* of the next byte */
+	unsigned opened, ended, beats;
+};
 
 struct ends {
 	struct unit_dir dir;
@@ -24,6 +33,8 @@ struct ends {
 	struct sink *sink;
 	struct outlet outlet;
 	unsigned drained;
+	struct loop_io readable;
+	struct reading in;
 };
 
 static void on_drained(void *self)
@@ -32,12 +43,12 @@ static void on_drained(void *self)
 	e->drained++;
 }
 
+/* Without a reader. */
 static void ends_make(struct ends *e)
 {
 	memset(e, 0, sizeof(*e));
 	unit_dir_make(&e->dir);
 	assert_int_equal(loop_new(&e->loop), 0);
-	assert_int_equal(pipe_open(e->dir.path, PIPE_CHUNKS, PIPE_PULL, &e->pull), 0);
 	assert_int_equal(pipe_open(e->dir.path, PIPE_CHUNKS, PIPE_PUSH, &e->push), 0);
 	assert_int_equal(sink_new_pipe(e->loop, e->push, &e->sink), 0);
 	e->outlet.drained = on_drained;
@@ -49,6 +60,7 @@ static void ends_make(struct ends *e)
 
 static void ends_remove(struct ends *e)
 {
+	loop_io_stop(&e->readable);
 	outlet_release(&e->outlet);
 	sink_free(e->sink);
 	pipe_close(e->push);
@@ -71,11 +83,6 @@ static int put(struct outlet *o, size_t len)
 	return outlet_put(o, piece, len);
 }
 
-struct reading {
-	uint64_t offset; /* of the next byte */
-	unsigned opened, ended, beats;
-};
-
 static void take(struct reading *in, const struct message *m)
 {
 	assert_true(span_eq(m->ref, span_str(REF)));
@@ -94,21 +101,26 @@ static void take(struct reading *in, const struct message *m)
 	in->offset += m->payload.len;
 }
 
-/* Receive everything that has arrived, after a short wait for the pipe's own thread. */
-static void receive(struct ends *e, struct reading *in, unsigned messages)
+static void on_readable(void *self, unsigned events)
 {
+	struct ends *e = self;
 	struct message m;
-	for (unsigned idle = 0; messages > 0 && idle < 20;) {
-		int r = pipe_receive(e->pull, &m, NULL);
-		if (r == 0) {
-			take(in, &m);
-			messages--;
-			continue;
-		}
-		assert_int_equal(r, -EAGAIN);
-		(void)usleep(1000);
-		idle++;
+	int r = 0;
+	(void)events;
+	for (unsigned i = 0; r == 0 && i < READ_MAX; i++) {
+		r = pipe_receive(e->pull, &m, NULL);
+		if (r == 0)
+			take(&e->in, &m);
 	}
+	assert_true(r == 0 || r == -EAGAIN);
+}
+
+/* A reader, as long as the loop turns. */
+static void reader_open(struct ends *e)
+{
+	assert_int_equal(pipe_open(e->dir.path, PIPE_CHUNKS, PIPE_PULL, &e->pull), 0);
+	loop_io_init(&e->readable, e->loop, on_readable, e);
+	loop_io_watch(&e->readable, pipe_receive_fd(e->pull), LOOP_READ);
 }
 
 /*
@@ -118,12 +130,12 @@ static void receive(struct ends *e, struct reading *in, unsigned messages)
 static void test_back_pressure(void **state)
 {
 	struct ends e;
-	struct reading in = {0};
 	struct message opened = {.type = MSG_OPENED, .size = BYTES}, end = {.type = MSG_END, .size = BYTES};
 	struct message beat = {.type = MSG_BEAT, .text = span_str("waiting")};
 	unsigned refusals = 0, seed = 1;
 	(void)state;
 	ends_make(&e);
+	reader_open(&e);
 	assert_int_equal(outlet_say(&e.outlet, &opened), 0);
 	while (e.outlet.offset < BYTES) {
 		size_t len = 1 + (size_t)rand_r(&seed) % PIECE;
@@ -138,19 +150,14 @@ static void test_back_pressure(void **state)
 			continue;
 		assert_int_equal(r, -EAGAIN);
 		refusals++;
-		receive(&e, &in, 3);
-		loop_turn(e.loop, false);
+		loop_turn(e.loop, true);
 	}
 	assert_int_equal(outlet_say(&e.outlet, &end), 0);
-	for (unsigned turns = 0; in.ended == 0 && turns < 1000; turns++) {
-		loop_turn(e.loop, false);
-		receive(&e, &in, 1);
-	}
+	unit_turn_until(e.loop, true, PATIENCE_MS, e.in.ended == 1);
 	assert_true(refusals > 0);
 	assert_true(e.drained > 0);
-	assert_int_equal(in.opened, 1);
-	assert_int_equal(in.ended, 1);
-	assert_int_equal(in.offset, BYTES);
+	assert_int_equal(e.in.opened, 1);
+	assert_int_equal(e.in.offset, BYTES);
 	assert_true(outlet_idle(&e.outlet));
 	ends_remove(&e);
 }
@@ -159,13 +166,10 @@ static void test_back_pressure(void **state)
 static void test_kept(void **state)
 {
 	struct ends e;
-	struct reading in = {0};
 	struct message opened = {.type = MSG_OPENED, .size = 5}, end = {.type = MSG_END, .size = 5};
 	struct message beat = {.type = MSG_BEAT, .text = span_str("waiting")};
 	(void)state;
 	ends_make(&e);
-	pipe_close(e.pull);
-	(void)usleep(50000); /* until the other end has noticed */
 	assert_int_equal(outlet_say(&e.outlet, &opened), 0);
 	assert_int_equal(put(&e.outlet, 5), 0);
 	assert_int_equal(outlet_say(&e.outlet, &beat), 0);
@@ -173,15 +177,11 @@ static void test_kept(void **state)
 	assert_int_equal(outlet_say(&e.outlet, &end), 0);
 	assert_false(outlet_idle(&e.outlet));
 	assert_int_equal(e.drained, 0);
-	assert_int_equal(pipe_open(e.dir.path, PIPE_CHUNKS, PIPE_PULL, &e.pull), 0);
-	for (unsigned turns = 0; in.ended == 0 && turns < 1000; turns++) {
-		loop_turn(e.loop, false);
-		receive(&e, &in, 1);
-	}
-	assert_int_equal(in.opened, 1);
-	assert_int_equal(in.beats, 1);
-	assert_int_equal(in.offset, 5);
-	assert_int_equal(in.ended, 1);
+	reader_open(&e);
+	unit_turn_until(e.loop, true, PATIENCE_MS, e.in.ended == 1);
+	assert_int_equal(e.in.opened, 1);
+	assert_int_equal(e.in.beats, 1);
+	assert_int_equal(e.in.offset, 5);
 	assert_int_equal(e.drained, 1);
 	ends_remove(&e);
 }
@@ -190,17 +190,16 @@ static void test_kept(void **state)
 static void test_age(void **state)
 {
 	struct ends e;
-	struct reading in = {.opened = 1};
 	(void)state;
 	ends_make(&e);
+	reader_open(&e);
+	e.in.opened = 1;
+	struct pollfd can_send = {.fd = pipe_send_fd(e.push), .events = POLLIN};
+	assert_int_equal(poll(&can_send, 1, PATIENCE_MS), 1);
 	assert_int_equal(put(&e.outlet, 10), 0);
-	receive(&e, &in, 1);
-	assert_int_equal(in.offset, 0);
-	for (unsigned turns = 0; in.offset == 0 && turns < 10; turns++) {
-		loop_turn(e.loop, true);
-		receive(&e, &in, 1);
-	}
-	assert_int_equal(in.offset, 10);
+	assert_int_equal(e.outlet.chunk.payload_len, 10); /* still here */
+	unit_turn_until(e.loop, true, PATIENCE_MS, e.in.offset > 0);
+	assert_int_equal(e.in.offset, 10);
 	ends_remove(&e);
 }
 

@@ -11,10 +11,13 @@
 
 static bool flock_lies; /* succeed and do nothing, as on some network file systems */
 static int flock_error; /* or fail, as on others; 0: work */
+static int flock_tells; /* a descriptor that gets a byte before each call; 0: none */
 
 /* Replaces the C library's function. */
 int flock(int fd, int operation)
 {
+	if (flock_tells > 0)
+		(void)!write(flock_tells, "", 1);
 	if (flock_error) {
 		errno = flock_error;
 		return -1;

@@ -18,7 +18,7 @@ struct settings {
 
 	/* Options of one command each. */
 	bool pull_all;
-	const char *pull_platform;
+	const char *pull_platform, *pull_arch, *pull_os, *pull_variant;
 	const char *fetch_digest;
 	uint64_t fetch_size; /* or SIZE_UNKNOWN */
 	bool status_watch;

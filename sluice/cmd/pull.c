@@ -55,6 +55,27 @@ static const struct opt options[] = {
      .max = PLATFORM_TEXT_SIZE - 1,
      .arg = "P",
      .help = "OS[(VERSION)]/ARCH[/VARIANT] (default: this machine's)"},
+    {.name = "arch",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, pull_arch),
+     .min = 1,
+     .max = PLATFORM_PART_MAX,
+     .arg = "ARCH",
+     .help = "the architecture alone"},
+    {.name = "os",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, pull_os),
+     .min = 1,
+     .max = PLATFORM_PART_MAX,
+     .arg = "OS",
+     .help = "the operating system alone"},
+    {.name = "variant",
+     .kind = OPT_TEXT,
+     .at = offsetof(struct settings, pull_variant),
+     .min = 1,
+     .max = PLATFORM_PART_MAX,
+     .arg = "VARIANT",
+     .help = "the variant of the architecture alone"},
     {.name = "all-platforms",
      .letter = 'a',
      .kind = OPT_FLAG,
@@ -369,21 +390,47 @@ static int pull_image(struct pull *p, const struct context *ctx, struct reason *
 	return code != 0 ? code : conclude(p, why);
 }
 
+/* The first of the options that name parts of a platform, or NULL. */
+static const char *part_given(const struct settings *s)
+{
+	return s->pull_arch ? "--arch" : s->pull_os ? "--os" : s->pull_variant ? "--variant" : NULL;
+}
+
+/* What is not given is this machine's, but the variant belongs to the architecture. */
+static int platform_of_options(const struct settings *s, struct platform *ret_platform, struct reason *why)
+{
+	struct platform host;
+	const char *variant = s->pull_variant;
+
+	platform_of_host(&host);
+	if (!variant && !s->pull_arch)
+		variant = host.variant;
+	return platform_of_parts(s->pull_os ? s->pull_os : host.os, NULL,
+				 s->pull_arch ? s->pull_arch : host.architecture, variant, ret_platform, why);
+}
+
+static int choose_platform(struct pull *p, const struct settings *s, struct reason *why)
+{
+	const char *part = part_given(s);
+	const char *whole = s->pull_platform ? "--platform" : NULL;
+
+	p->all = s->pull_all;
+	p->platform_given = whole || part;
+	if ((whole && part) || (p->all && p->platform_given)) {
+		reason_set(why, "%s and %s exclude each other", whole ? whole : part,
+			   p->all ? "--all-platforms" : part);
+		return -EINVAL;
+	}
+	return whole ? platform_parse(span_str(s->pull_platform), &p->want, why)
+		     : platform_of_options(s, &p->want, why);
+}
+
 static int parse(struct pull *p, const struct settings *s, const char *text, struct reason *why)
 {
 	if (reference_parse(span_str(text), &p->reference, why) < 0)
 		return EX_USAGE;
 	reference_format(&p->reference, p->name);
-	p->all = s->pull_all;
-	p->platform_given = s->pull_platform != NULL;
-	if (p->all && p->platform_given) {
-		reason_set(why, "--platform and --all-platforms exclude each other");
-		return EX_USAGE;
-	}
-	if (p->platform_given)
-		return platform_parse(span_str(s->pull_platform), &p->want, why) < 0 ? EX_USAGE : 0;
-	platform_of_host(&p->want);
-	return 0;
+	return choose_platform(p, s, why) < 0 ? EX_USAGE : 0;
 }
 
 static int run(const struct call *call)
@@ -408,12 +455,14 @@ static int run(const struct call *call)
 
 const struct verb command_pull = {
     .name = "pull",
-    .usage = "[--platform P | --all-platforms] REFERENCE",
+    .usage = "[OPTION...] REFERENCE",
     .summary = "get an image, and name it when it is complete",
     .help = "REFERENCE is [HOST[:PORT]/]NAME[:TAG][@DIGEST]. Whatever happens, what\n"
-	    "arrived is kept: run the same command again to resume.\n",
+	    "arrived is kept: run the same command again to resume. The options of\n"
+	    "'sluice --help' are understood, too.\n",
     .operands_min = 1,
     .operands_max = 1,
     .options = options,
+    .hides_globals = true,
     .run = run,
 };

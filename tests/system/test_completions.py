@@ -87,8 +87,9 @@ def test_completion_knows_all_of_help(prefix, complete, program):
     assert set(complete(program, "")) == verbs
     assert len(options_in(said)) >= 5
     assert set(complete(program, "-")) == options_in(said)
+    everywhere = options_in(said) if program == "sluice" else set()
     for verb in verbs - {"help"}:
-        options = options_in(help_of(prefix, program, verb))
+        options = options_in(help_of(prefix, program, verb)) | everywhere
         assert options
         assert set(complete(program, verb, "-")) == options, verb
     if program == "sluice":

@@ -2,11 +2,14 @@
 """Which image of an index is pulled: containerd's rules, with an index in a registry."""
 
 import json
+import platform
 
 import pytest
 
 from images import INDEX, MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
 from stages import NOT_FOUND, USAGE, one_line
+
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 # (os, architecture, variant, os.version), ordered so that the first suitable one is never the best.
 PLATFORMS = [
@@ -63,8 +66,8 @@ class Shelf:
         self.pusher.blob_bytes(config)
         manifest = manifest_blob(config, [layer])
         self.pusher.manifest(digest_of(manifest), manifest)
-        platform = {"os": os, "architecture": architecture, "variant": variant, "os.version": version}
-        return descriptor(manifest, MANIFEST, platform={name: text for name, text in platform.items() if text})
+        parts = {"os": os, "architecture": architecture, "variant": variant, "os.version": version}
+        return descriptor(manifest, MANIFEST, platform={name: text for name, text in parts.items() if text})
 
     def index(self, tag, entries):
         text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
@@ -88,8 +91,8 @@ def test_best_platform_is_pulled(box, shelf):
     with box.up():
         for want, got in CHOICES:
             box.sluice("pull", "--platform", want, reference)
-            digest, platform = named(box, reference)
-            assert platform == got, f"{want} got {platform}"
+            digest, pulled = named(box, reference)
+            assert pulled == got, f"{want} got {pulled}"
             assert digest in {entry["digest"] for entry in shelf.entries}
 
 
@@ -117,3 +120,41 @@ def test_available_platforms_are_listed(box, shelf):
 @pytest.mark.parametrize("text", ["amd65", "linux/", "windows(10.0 1)", "windows()/amd64", "a/b/c/d"])
 def test_invalid_platform_is_refused(box, text):
     one_line(box.sluice("pull", "--platform", text, "localhost:1/x", want=USAGE).stderr, f"'{text}' is not a platform")
+
+
+PARTS = [
+    (("--arch", "arm64"), "linux/arm64"),
+    (("--arch=aarch64", "--variant=v9"), "linux/arm64/v9"),
+    (("--arch", "arm", "--variant", "6"), "linux/arm/v6"),
+    (("--os", "windows", "--arch", "x86_64"), "windows(10.0.17763.6532)/amd64"),
+    (("--os", "linux", "--arch", "386"), "linux/386"),
+]
+
+
+@pytest.mark.parametrize("options, got", PARTS, ids=[" ".join(options) for options, _ in PARTS])
+def test_parts_of_a_platform(box, shelf, options, got):
+    reference = shelf.index("parts", shelf.entries)
+    box.sluice("pull", *options, reference)
+    assert named(box, reference)[1] == got
+
+
+def test_parts_that_are_not_given_are_of_this_machine(box, shelf):
+    reference = shelf.index("parts", shelf.entries)
+    for options, want in ((("--os", "plan9"), f"plan9/{ARCHITECTURE}"), (("--os=plan9", "--variant=v77"), f"plan9/{ARCHITECTURE}/v77"),
+                          (("--arch", "s390x"), "linux/s390x")):
+        one_line(box.sluice("pull", *options, reference, want=NOT_FOUND).stderr, f"no image for {want};")
+
+
+@pytest.mark.parametrize("options, text", [
+    (("--arch", "amd 64"), "'linux/amd 64' is not a platform"),
+    (("--os", "../linux"), "'../linux/"),
+    (("--arch", "arm", "--variant", "v7/x"), "'linux/arm/v7/x' is not a platform"),
+    (("--arch", ""), "bad value '' for '--arch'"),
+    (("--os", "x" * 32), "bad value '" + "x" * 32 + "' for '--os'"),
+    (("--platform", "linux/arm64", "--variant", "v8"), "--platform and --variant exclude each other"),
+    (("--platform", "linux/arm64", "--arch", "arm"), "--platform and --arch exclude each other"),
+    (("--all-platforms", "--os", "linux"), "--os and --all-platforms exclude each other"),
+    (("--all-platforms", "--platform", "linux/arm64"), "--platform and --all-platforms exclude each other"),
+])
+def test_invalid_parts_are_refused(box, options, text):
+    one_line(box.sluice("pull", *options, "localhost:1/x", want=USAGE).stderr, text)

@@ -22,6 +22,7 @@ import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWUSER, PTRACE_ATTACH = 0x10000000, 16
+LANDLOCK_CREATE_RULESET, LANDLOCK_VERSION = 444, 1  # the number is the same on all architectures
 
 
 def call(name, *arguments):
@@ -123,6 +124,7 @@ ACTS = {
     "set the host name": lambda: socket.sethostname("probe"),
     "write to what is executed": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC),
     "make a setuid file": make_setuid,
+    "restrict itself by Landlock": lambda: call("syscall", LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_VERSION),
     "run in real time": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
 }
 

@@ -13,6 +13,9 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 
+/* Store */
+#include "common/store/storelock.h"
+
 /* Wire */
 #include "common/wire/frame.h"
 
@@ -154,11 +157,25 @@ static void commit_all(struct tool *t, struct frame_reader *reader)
 	}
 }
 
+/*
+ * It does not lock the store: any number of these may run beside each other and a daemon, because each step of a commit
+ * is one rename that only one of them wins. But the ingest of a writer that still runs is safe only if locks work.
+ */
+static int open_store(struct tool *t, const char *path)
+{
+	struct reason why;
+	int r = layout_open(path, LAYOUT_COMMITTER, &t->layout, &why);
+	if (r == 0)
+		r = storelock_check(t->layout, &why);
+	if (r < 0)
+		log_error("%s", why.text);
+	return exit_code_of(r);
+}
+
 int tool_commit(const struct settings *settings, int in_fd, int out_fd)
 {
 	CLEANUP(reader_cleanup) struct frame_reader *reader = NULL;
 	struct tool t = {.verify_always = settings->verify == VERIFY_ALWAYS, .out_fd = out_fd};
-	struct reason why;
 	if (isatty(in_fd)) {
 		log_error("standard input is a terminal; give it the seals that 'ingestd put' prints");
 		return EX_USAGE;
@@ -168,12 +185,9 @@ int tool_commit(const struct settings *settings, int in_fd, int out_fd)
 		(void)log_errno(r, "cannot read standard input");
 		return exit_code_of(r);
 	}
-	r = layout_open(settings->store, LAYOUT_COMMITTER, &t.layout, &why);
-	if (r < 0) {
-		log_error("%s", why.text);
-		return exit_code_of(r);
-	}
-	commit_all(&t, reader);
+	t.code = open_store(&t, settings->store);
+	if (t.code == EX_OK)
+		commit_all(&t, reader);
 	layout_free(t.layout);
 	return t.code;
 }

@@ -84,8 +84,8 @@ static int open_again(int dir_fd, const char *name)
 }
 
 /*
- * We have the lock. On some network file systems flock(2) succeeds but does nothing: then a second description of the
- * file gets the lock too.
+ * We have the lock, perhaps a shared one. On some network file systems flock(2) succeeds but does nothing: then a second
+ * description of the file gets the exclusive lock too.
  */
 static int exclusion_check(int dir_fd, const char *name, int fd)
 {
@@ -103,7 +103,7 @@ int lock_works_at(int dir_fd, const char *name)
 	AUTO_FD fd = open_again(dir_fd, name);
 	if (fd < 0)
 		return fd;
-	int r = lock_fd(fd, LOCK_EX | LOCK_NB);
+	int r = lock_fd(fd, LOCK_SH | LOCK_NB);
 	if (r == 0)
 		r = exclusion_check(dir_fd, name, fd);
 	return r == -EWOULDBLOCK || r == LOCK_GONE ? 0 : r; /* held, or replaced: so it does exclude others */
@@ -154,7 +154,7 @@ static int lock_once(int dir_fd, const char *name, enum lock_mode mode, bool wai
 	}
 	if (r == 0)
 		r = name_check(dir_fd, name, fd);
-	if (r == 0 && mode != LOCK_SHARED)
+	if (r == 0)
 		r = exclusion_check(dir_fd, name, fd);
 	if (r == 0)
 		*ret_fd = take_fd(&fd);

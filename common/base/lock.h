@@ -27,8 +27,8 @@ int lock_take_at(int dir_fd, const char *name, enum lock_mode mode, const char *
 		 struct reason *ret_holder);
 
 /*
- * Whether locks work on the file system of `name`, a file that nobody locks and that we may read: tries to lock it
- * twice, for an instant. 0; -EOPNOTSUPP: both attempts succeeded, or the file system has no locks; or -errno.
+ * Whether locks work on the file system of `name`, a file that we may read, locked or not: shares its lock for an instant,
+ * and tries to take it exclusively besides. 0; -EOPNOTSUPP: both succeeded, or the file system has no locks; or -errno.
  */
 int lock_works_at(int dir_fd, const char *name);
 

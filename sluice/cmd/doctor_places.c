@@ -20,6 +20,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/config.h"
 #include "common/base/file.h"
+#include "common/base/lock.h"
 
 /* Store */
 #include "common/store/layout.h"
@@ -89,6 +90,18 @@ static bool check_entry(const char *runtime, struct findings *f)
 	return false;
 }
 
+/* By the locks that were taken, or tried: without any, nothing can be told without creating one. */
+static bool has_locks(int dir_fd)
+{
+	static const char *const locks[] = {STAGES_UP_LOCK, "fetchd/" STAGE_LOCK, "ingestd/" STAGE_LOCK,
+					    "commitd/" STAGE_LOCK};
+
+	for (size_t i = 0; i < sizeof(locks) / sizeof(locks[0]); i++)
+		if (lock_works_at(dir_fd, locks[i]) == -EOPNOTSUPP)
+			return false;
+	return true;
+}
+
 void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings *f)
 {
 	const char *path = ctx->places.runtime;
@@ -111,6 +124,9 @@ void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings
 	else if (st.st_uid != 0 && st.st_uid != geteuid())
 		finding_report(f, FINDING_FAIL, "runtime", "choose another directory with --runtime-dir",
 			       "'%s' belongs to user %u", path, (unsigned)st.st_uid);
+	else if (!has_locks(dir_fd))
+		finding_report(f, FINDING_FAIL, "runtime", "choose a local directory with --runtime-dir",
+			       "file locks (flock) do nothing on the file system of '%s'", path);
 	else
 		finding_report(f, FINDING_OK, "runtime", NULL, "'%s' is accessible", path);
 	check_socket_dirs(path, dir_fd, f);

@@ -150,6 +150,10 @@ static int become_user(struct stages *s, struct reason *why)
 	}
 	if (r == -ENOENT)
 		return -EAGAIN;
+	if (r == -EOPNOTSUPP) {
+		(void)stage_no_locks(s->ctx->places.runtime, why);
+		return exit_code_of(r);
+	}
 	if (r < 0) {
 		reason_set(why, "cannot lock '%s/%s': %s", s->ctx->places.runtime, STAGES_USERS, strerror(-r));
 		return exit_code_of(r);

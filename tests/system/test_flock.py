@@ -70,7 +70,7 @@ def test_each_program_refuses_a_store(box, bad):
     with mounted(box, "lies") as at:
         box.store = at / "store"
         before = files_of(box.store)
-        for words in (("ingestd",), ("commitd",), ("ingestd", "put", digest_of(b"new"))):
+        for words in (("ingestd",), ("commitd",), ("ingestd", "put", digest_of(b"new")), ("commitd", "commit")):
             refused = box.run(*words, data=b"", want=CONFIG)
             one_line(refused.stderr, "flock) do nothing", f"'{box.store}'", "put the store on a local disk")
         for words in (("fetch", bad.url("/file")), ("pull", "localhost:1/a:1"), ("up",)):
@@ -93,7 +93,7 @@ def test_doctor_reports_a_store(box, bad):
         assert not list(box.store.glob("*/lock")), "doctor creates nothing"
 
 
-def test_runtime_directory_is_refused(box):
+def test_runtime_directory_is_refused(box, bad):
     with mounted(box, "works") as at:
         box.runtime = at / "run"
         with box.up():
@@ -103,5 +103,26 @@ def test_runtime_directory_is_refused(box):
         for stage in STAGES:
             refused = box.run(stage, want=CONFIG)
             one_line(refused.stderr, "flock) do nothing", f"'{box.runtime}'", "--runtime-dir")
-        assert "flock) do nothing" in box.sluice("up", want=CONFIG).stderr
-        box.gone()
+        for words in (("up",), ("fetch", bad.url("/file")), ("pull", "localhost:1/a:1")):
+            refused = box.sluice(*words, want=CONFIG)
+            one_line(refused.stderr, "flock) do nothing", f"'{box.runtime}'", "--runtime-dir")
+            box.gone()
+
+
+def test_doctor_reports_a_runtime_directory(box):
+    """By what the stages left in it."""
+    with mounted(box, "works") as at:
+        box.runtime = at / "run"
+        with box.up():
+            assert doctor(box)["runtime"]["state"] == "ok"
+        for name in ("up.lock", "ingestd/lock"):
+            lock = box.runtime / name
+            lock.parent.mkdir(exist_ok=True, parents=True, mode=0o700)
+            lock.touch(0o600)
+        assert doctor(box)["runtime"]["state"] == "ok"
+    for name in ("up.lock", "ingestd/lock"):
+        with mounted(box, "lies") as at:
+            box.runtime = at / "run"
+            found = doctor(box)["runtime"]
+            assert found["state"] == "fail" and "do nothing" in found["text"] and "--runtime-dir" in found["advice"], name
+        next(box.directory.glob(f"below/run/{name}")).unlink()

@@ -261,12 +261,13 @@ static void test_unsupported_locks(void **state)
 	(void)state;
 	unit_write_text(&dir, "file", "text");
 	for (size_t i = 0; i < LEN(rows); i++) {
-		AUTO_FD exclusive = -1, serving = -1, waited = -1;
+		AUTO_FD exclusive = -1, serving = -1, waited = -1, shared = -1;
 		flock_lies = rows[i].lies;
 		flock_error = rows[i].error;
 		assert_int_equal(lock_take_at(dir.fd, "a", LOCK_EXCLUSIVE, "test", &exclusive, NULL), rows[i].want);
 		assert_int_equal(lock_take_at(dir.fd, "b", LOCK_SERVE, "test", &serving, NULL), rows[i].want);
 		assert_int_equal(lock_wait_at(dir.fd, "c", LOCK_EXCLUSIVE, "test", &waited), rows[i].want);
+		assert_int_equal(lock_take_at(dir.fd, "d", LOCK_SHARED, "test", &shared, NULL), rows[i].want);
 		assert_int_equal(lock_works_at(dir.fd, "file"), rows[i].want);
 		flock_lies = false;
 		flock_error = 0;

@@ -198,17 +198,11 @@ static enum step order(struct flow *f, struct transfer *t)
 	return STEP_NONE;
 }
 
-/*
- * Whether content is stored durably. Not while a transfer of it is with commitd: its name may exist but not be synced
- * yet.
- */
-static bool is_stored(const struct flow *f, const struct digest *d, uint64_t *ret_size)
+bool flow_is_stored(const struct flow *f, const struct digest *d, uint64_t *ret_size)
 {
-	for (size_t i = 0; i < f->transfers->len; i++) {
-		const struct transfer *t = f->transfers->by_ref[i];
-		if (t->state == TRANSFER_SEALED && t->has_digest && digest_eq(&t->digest, d))
+	for (size_t i = 0; i < f->transfers->len; i++)
+		if (transfer_is_being_named(f->transfers->by_ref[i], d))
 			return false;
-	}
 	return layout_blob_size(f->home->layout, d, ret_size) == 0;
 }
 
@@ -217,8 +211,8 @@ static enum step go_on_resolved(struct flow *f, struct transfer *t)
 	const struct digest digest = t->in->record.expected;
 	uint64_t size;
 
-	if (!is_stored(f, &digest, &size))
-		return STEP_ORDER;
+	if (!flow_is_stored(f, &digest, &size))
+		return t->phase == PHASE_FOR_SPACE ? STEP_NONE : STEP_ORDER; /* others may run in its place by now */
 	t->in->record.size = size;
 	flow_committed(f, t, &digest);
 	return STEP_NONE;
@@ -269,7 +263,7 @@ static enum step roll_back(struct flow *f, struct transfer *t)
 	}
 	log_with(LOG_LEVEL_WARNING, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
 		 "transfer '%s' rolled back to its durable checkpoint at %" PRIu64, t->ref, t->in->offset);
-	return t->phase == PHASE_FOR_SPACE ? STEP_NONE : go_on(f, t);
+	return t->phase == PHASE_HALTED ? go_on(f, t) : STEP_NONE; /* otherwise it must wait for its turn first */
 }
 
 static enum step drop_and_retry(struct flow *f, struct transfer *t)

@@ -82,6 +82,12 @@ void flow_checkpoint_if_due(struct flow *f, struct transfer *t, uint64_t now_ms)
 /* The content is stored under this digest: remove the ingest. */
 void flow_committed(struct flow *f, struct transfer *t, const struct digest *digest);
 
+/*
+ * Whether content is stored durably; `ret_size`: how much. Not while a transfer of it is sealed: its name may exist but
+ * not be synced yet, also from before a restart.
+ */
+bool flow_is_stored(const struct flow *f, const struct digest *d, uint64_t *ret_size);
+
 /* Whether all bytes have arrived, if their number is known. */
 bool flow_is_complete(const struct ingest *in);
 

@@ -108,7 +108,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 	*ret_class = FAIL_BAD_DATA;
 	if (!may_have_size(get, why))
 		return -EFBIG;
-	/* Look here first: while a commit has not synced its name, the content does not count as stored. */
+	/* Look here first: it may be about to be stored. */
 	struct transfer *t = transfers_find(f->transfers, get->ref);
 	bool was_there = t;
 	if (t && transfer_is_under_way(t)) {
@@ -117,7 +117,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 		*ret_transfer = t;
 		return 0;
 	}
-	if (expected && layout_blob_size(f->home->layout, expected, ret_size) == 0) {
+	if (expected && flow_is_stored(f, expected, ret_size)) {
 		if (!t || t->phase != PHASE_COMMITTED) /* leftovers of an earlier try are not needed any more */
 			(void)queue_abort(f, get->ref, why);
 		return 0;

@@ -156,8 +156,10 @@ void start_transfer(struct flow *f, struct transfer *t)
 		return;
 	}
 	r = drop_unverifiable(t);
-	if (r < 0)
+	if (r < 0) {
+		transfer_mark(t, MARK_ROLLED_BACK); /* the checkpoint is of these bytes, too */
 		flow_trouble(f, t, r, "truncate");
-	else
+	} else {
 		flow_go_on(f, t);
+	}
 }

@@ -344,6 +344,9 @@ void transfer_recover(struct transfer *t, const struct record *record, uint64_t 
 	t->size = record->size;
 	t->started_s = t->updated_s = record->started_s;
 	t->orders = record->orders;
+	t->is_sealed = t->has_digest = record->has_sealed;
+	if (t->is_sealed)
+		t->digest = record->sealed;
 }
 
 void transfer_touch(struct transfer *t)
@@ -361,6 +364,14 @@ void transfer_set_turn(struct transfer *t, uint64_t turn)
 bool transfer_is_ordered(const struct transfer *t)
 {
 	return t->phase == PHASE_ORDER_DUE || t->phase == PHASE_ORDERED;
+}
+
+bool transfer_is_being_named(const struct transfer *t, const struct digest *d)
+{
+	const struct record *record = t->in ? &t->in->record : NULL;
+	bool is_sealed = record ? record->has_sealed : t->is_sealed;
+
+	return transfer_is_under_way(t) && is_sealed && digest_eq(record ? &record->sealed : &t->digest, d);
 }
 
 bool transfer_is_under_way(const struct transfer *t)
@@ -469,8 +480,11 @@ void transfer_refresh(struct transfer *t)
 	t->orders = record->orders;
 	t->rehashed = t->in->rehashed;
 	memcpy(t->media_type, record->media_type, sizeof(t->media_type));
-	t->has_digest = !t->in->is_moved;
-	if (t->has_digest)
+	t->has_digest = true;
+	t->is_sealed = record->has_sealed;
+	if (t->is_sealed)
+		t->digest = record->sealed; /* the data may be gone */
+	else
 		ingest_digest(t->in, &t->digest);
 }
 

@@ -161,6 +161,7 @@ struct transfer {
 	uint64_t until_s; /* until when fetchd waits; 0: it does not wait, or does not know */
 	bool has_digest;
 	struct digest digest;
+	bool is_sealed; /* with `digest`, as its record says */
 	char media_type[MEDIA_TYPE_MAX + 1];
 	enum fail_class fail_class;
 	char *note; /* owned, may be NULL */
@@ -269,6 +270,9 @@ void transfer_set_turn(struct transfer *t, uint64_t turn);
 
 /* Whether fetchd has an order for it, or will get one: messages of the current attempt count. */
 bool transfer_is_ordered(const struct transfer *t);
+
+/* Whether commitd may be giving its content this digest's name at the moment. */
+bool transfer_is_being_named(const struct transfer *t, const struct digest *d);
 
 /* Whether it continues without another request. */
 bool transfer_is_under_way(const struct transfer *t);

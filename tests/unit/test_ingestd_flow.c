@@ -6,6 +6,9 @@
 /* Own */
 #include "tests/unit/test_ingestd_core.h"
 
+/* The code under test */
+#include "ingestd/recover.h"
+
 static char wanted[DIGEST_TEXT_SIZE];
 
 static int flow_set_up(void **state)
@@ -367,6 +370,108 @@ static void test_tag_of_content_being_committed(void **state)
 	assert_int_equal(t->in->record.orders, orders + 1);
 }
 
+/* commitd has moved the data to its name, which it has not synced, and ingestd starts again. */
+static void restart_in_mid_commit(void)
+{
+	char id[INGEST_ID_SIZE], path[FILE_PATH_SIZE];
+	struct transfer *t = get(URL("first"), URL("first"), NULL, sizeof(content));
+
+	append(t->in, 0, sizeof(content));
+	flow_do(&flow, t, STEP_COMPLETE);
+	finish_job(t);
+	assert_phase(t, PHASE_SEAL_DUE);
+	transfers_release(&transfers);
+	transfers = (struct transfers){0};
+	store_content();
+	layout_ingest_id(span_str(URL("first")), id);
+	(void)snprintf(path, sizeof(path), "store/ingest/%s/data", id);
+	assert_int_equal(unlinkat(dir.fd, path, 0), 0);
+	recover_all(&flow);
+}
+
+static void test_tag_of_content_moved_before_a_restart(void **state)
+{
+	(void)state;
+	restart_in_mid_commit();
+	struct transfer *t = get(URL("tag"), URL("tag"), NULL, SIZE_UNKNOWN);
+	assert_phase(transfers_find(&transfers, span_str(URL("first"))), PHASE_SEAL_DUE);
+	t->in->record.expected = content_digest;
+	t->in->record.has_expected = true;
+	flow_do(&flow, t, STEP_RESOLVED);
+	assert_phase(t, PHASE_ORDER_DUE);
+}
+
+/* Nor is it stored for a request by digest, even if the transfer that commits it has not got its turn. */
+static void test_request_for_content_moved_before_a_restart(void **state)
+{
+	(void)state;
+	restart_in_mid_commit();
+	settings.max_active = 0;
+	assert_non_null(get_content());
+	struct transfer *first = transfers_find(&transfers, span_str(URL("first")));
+	assert_phase(first, PHASE_QUEUED);
+	assert_true(first->has_digest && digest_eq(&first->digest, &content_digest));
+	assert_int_equal(queue_abort(&flow, span_str(wanted), NULL), 0);
+	flow_committed(&flow, first, &content_digest);
+	assert_null(get_content());
+}
+
+/* A job of a transfer that is queued fails: it still waits for its turn. */
+static void test_queued_transfer_rolls_back(void **state)
+{
+	(void)state;
+	settings.max_active = 0;
+	struct transfer *t = get_content();
+	struct reason why;
+	assert_phase(t, PHASE_QUEUED);
+	assert_int_equal(transfer_open(t, &home, INGEST_EXISTING, &why), 0);
+	append(t->in, 0, 1000);
+	make_durable(t);
+	append(t->in, 1000, 3000);
+	break_syncs(t);
+	start_checkpoint(t);
+	finish_job(t);
+	assert_phase(t, PHASE_QUEUED);
+	assert_prefix(t->in, 1000);
+	settings.max_active = 1;
+	queue_run(&flow);
+	assert_phase(t, PHASE_ORDER_DUE);
+}
+
+/* A tag is resolved while a job runs, and then there is no space: the order waits, too. */
+static void test_resolved_transfer_waits_for_space(void **state)
+{
+	(void)state;
+	struct transfer *t = get(URL("tag"), URL("tag"), NULL, SIZE_UNKNOWN);
+	append(t->in, 0, 1000);
+	start_checkpoint(t);
+	t->in->record.expected = content_digest;
+	t->in->record.has_expected = true;
+	flow_do(&flow, t, STEP_RESOLVED);
+	flow_wait_for_space(&flow, t, "full");
+	assert_int_equal(t->after, STEP_RESOLVED);
+	finish_job(t);
+	assert_phase(t, PHASE_FOR_SPACE);
+}
+
+/* Bytes that may belong to other content cannot be dropped: they are not used after all. */
+static void test_unverifiable_bytes_that_stay(void **state)
+{
+	(void)state;
+	settings.max_active = 0;
+	struct transfer *t = get(URL("r"), URL("r"), NULL, SIZE_UNKNOWN);
+	struct reason why;
+	assert_int_equal(transfer_open(t, &home, INGEST_EXISTING, &why), 0);
+	append(t->in, 0, 1000);
+	make_durable(t);
+	break_syncs(t); /* so truncating fails, too */
+	settings.max_active = 1;
+	queue_run(&flow);
+	assert_phase(t, PHASE_FAILED);
+	assert_int_equal(t->fail_class, FAIL_IO);
+	assert_non_null(strstr(t->note, "cannot truncate '"));
+}
+
 /* Over all transfers, so that a ref requested again after an abort is not mistaken for the old transfer. */
 static void test_attempts_only_grow(void **state)
 {
@@ -420,6 +525,11 @@ int main(void)
 	    FLOW_TEST(test_transfer_fed_by_put),
 	    FLOW_TEST(test_tag_of_stored_content),
 	    FLOW_TEST(test_tag_of_content_being_committed),
+	    FLOW_TEST(test_tag_of_content_moved_before_a_restart),
+	    FLOW_TEST(test_request_for_content_moved_before_a_restart),
+	    FLOW_TEST(test_queued_transfer_rolls_back),
+	    FLOW_TEST(test_resolved_transfer_waits_for_space),
+	    FLOW_TEST(test_unverifiable_bytes_that_stay),
 	    FLOW_TEST(test_attempts_only_grow),
 	    FLOW_TEST(test_oldest_committed_transfer_is_forgotten),
 	};

@@ -386,6 +386,8 @@ enum decode_verdict message_decode(struct span bytes, struct message *ret_messag
 	}
 	if (rest.len > 0)
 		return DECODE_LONG;
+	if (m.lowest > m.highest) /* both are 0 where a message does not have them */
+		return DECODE_BOUNDS;
 	*ret_message = m;
 	return DECODE_OK;
 }

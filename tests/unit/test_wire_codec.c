@@ -115,6 +115,7 @@ static const struct refused {
     {"an unknown type of another version", "SL\x03\x1d", 4, DECODE_VERSION},
     {"a PING of another version that is short", "SL\x03\x13", 4, DECODE_SHORT},
     {"a PING that understands version 0", "SL\x02\x13\0\x02\0\x01v", 9, DECODE_BOUNDS},
+    {"a PING that understands no version", "SL\x02\x13\x03\x02\0\x01v", 9, DECODE_BOUNDS},
     {"type 0", "SL\x01\x00", 4, DECODE_TYPE},
     {"type past the last", "SL\x02\x1d", 4, DECODE_TYPE},
     {"type 255", "SL\x01\xff", 4, DECODE_TYPE},

@@ -66,10 +66,15 @@ static int socket_set_up(struct pipe *p, const struct pipe_row *row, enum pipe_e
 				: fd_get(p->socket, NN_SNDFD, &p->send_fd);
 }
 
-/* The umask decides the mode of a socket; who may reach it is up to its directory. */
+/*
+ * The umask decides the mode of a socket; who may reach it is up to its directory. We hold the stage's lock, so what exists
+ * is stale: nanomsg itself replaces nothing but sockets.
+ */
 static int socket_bind(int socket, const char *address)
 {
 	mode_t saved = umask(SOCKET_UMASK);
+
+	(void)fs_unlink(address + strlen("ipc://"));
 	int r = FAILPOINT(NAME, "socket.bind", nn_bind(socket, address)) < 0 ? -nn_errno() : 0;
 	(void)umask(saved);
 	return r;

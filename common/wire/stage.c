@@ -266,16 +266,52 @@ void stage_holder(int runtime_fd, enum stage_id stage, struct reason *ret_holder
 		reason_set(ret_holder, "another process");
 }
 
+/* The type of a file there, S_IF…, without following it; 0: there is none, or we cannot look. */
+static mode_t type_of(int runtime_fd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(runtime_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mode & S_IFMT : 0;
+}
+
 bool stage_left_over(int runtime_fd, enum stage_id stage, struct reason *ret_name)
 {
 	if (stage_runs(runtime_fd, stage))
 		return false;
 	for (size_t i = 0; i < PLACES_MAX && stages[stage].sockets[i]; i++) {
-		if (faccessat(runtime_fd, stages[stage].sockets[i], F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		mode_t type = type_of(runtime_fd, stages[stage].sockets[i]);
+		if (type == 0 || type == S_IFDIR)
 			continue;
 		reason_set(ret_name, "%s", stages[stage].sockets[i]);
 		return true;
 	}
+	return false;
+}
+
+/* Whether something there is not of the wanted type, nor anything that a stage unlinks to bind a socket. */
+static bool is_obstacle(int runtime_fd, const char *name, mode_t wanted, struct reason *ret_name)
+{
+	mode_t type = type_of(runtime_fd, name);
+
+	if (type == 0 || type == wanted || (wanted == S_IFSOCK && type != S_IFDIR))
+		return false;
+	reason_set(ret_name, "%s", name);
+	return true;
+}
+
+bool stage_obstacle(int runtime_fd, enum stage_id stage, struct reason *ret_name)
+{
+	const struct stage_row *row = &stages[stage];
+	struct reason lock;
+
+	reason_set(&lock, "%s/" STAGE_LOCK, row->name);
+	if (is_obstacle(runtime_fd, row->name, S_IFDIR, ret_name) ||
+	    is_obstacle(runtime_fd, lock.text, S_IFREG, ret_name) ||
+	    (row->data_dir && is_obstacle(runtime_fd, row->data_dir, S_IFDIR, ret_name)))
+		return true;
+	for (size_t i = 0; i < PLACES_MAX && row->sockets[i]; i++)
+		if (is_obstacle(runtime_fd, row->sockets[i], S_IFSOCK, ret_name))
+			return true;
 	return false;
 }
 

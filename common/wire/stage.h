@@ -93,6 +93,12 @@ void stage_holder(int runtime_fd, enum stage_id stage, struct reason *ret_holder
 /* Whether a dead stage left a socket: `ret_name` is the first one, relative to the runtime directory. */
 bool stage_left_over(int runtime_fd, enum stage_id stage, struct reason *ret_name);
 
+/*
+ * Whether something is in the way of the stage that it does not replace: a directory in place of a socket, or anything
+ * else in place of its lock or of a directory. `ret_name`: which, in the runtime directory.
+ */
+bool stage_obstacle(int runtime_fd, enum stage_id stage, struct reason *ret_name);
+
 /* Remove the sockets, the lock and the directories of a stage, unless it runs. */
 void stage_sweep(int runtime_fd, enum stage_id stage);
 

@@ -130,6 +130,9 @@ void doctor_check_runtime(const struct context *ctx, int dir_fd, struct findings
 	else
 		finding_report(f, FINDING_OK, "runtime", NULL, "'%s' is accessible", path);
 	check_socket_dirs(path, dir_fd, f);
+	if (stages_obstacle(dir_fd, &left))
+		finding_report(f, FINDING_FAIL, "leftovers", "remove it, then restart the stage",
+			       "'%s/%s' is in the way of a stage", path, left.text);
 	if (stages_left_over(dir_fd, &left))
 		finding_report(f, FINDING_WARN, "leftovers",
 			       "nothing to do: the stage replaces it when it starts again",

@@ -75,6 +75,14 @@ bool stages_left_over(int dir_fd, struct reason *ret_name)
 	return false;
 }
 
+bool stages_obstacle(int dir_fd, struct reason *ret_name)
+{
+	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++)
+		if (stage_obstacle(dir_fd, stage, ret_name))
+			return true;
+	return false;
+}
+
 void stages_sweep(int dir_fd)
 {
 	for (enum stage_id stage = STAGE_FETCHD; stage <= STAGE_COMMITD; stage++)

@@ -60,6 +60,9 @@ bool stages_are_services(int dir_fd);
 /* Whether there is a stale socket: `ret_name` is the first one. It does no harm. */
 bool stages_left_over(int dir_fd, struct reason *ret_name);
 
+/* Whether something is in the way of a stage, so that it cannot start: `ret_name` is the first (stage_obstacle()). */
+bool stages_obstacle(int dir_fd, struct reason *ret_name);
+
 /*
  * Remove what dead stages left in a runtime directory: sockets, locks and the log, but nothing of a running daemon. The
  * caller holds the users lock exclusively.

@@ -121,6 +121,25 @@ def test_leftovers(box):
     shutil.rmtree(box.runtime)
 
 
+@pytest.mark.parametrize("name", ["ingestd/ctl", "commitd/ctl", "fetch/chunks", "seal/seals", "ingestd/lock"])
+def test_directory_in_the_way(box, name):
+    """A stage replaces whatever else is in place of a socket."""
+    way = box.runtime / name
+    way.mkdir(parents=True)
+    for made in (box.runtime, way.parent):
+        made.chmod(0o700)
+    findings = doctor(box)
+    assert findings.failed() == {"leftovers"} and not findings.failed("warn"), findings.all
+    assert f"'{way}' is in the way of a stage" in findings.text("leftovers")
+    assert box.run(name.split("/")[0].replace("seal", "commitd").replace("fetch", "ingestd")).returncode != OK
+    way.rmdir()
+    assert not doctor(box).failed()
+    if name != "ingestd/lock":
+        way.symlink_to("/nowhere")
+        with box.up():
+            wait_for("the pipes to connect", lambda: not doctor(box).failed())
+
+
 def test_another_store(box):
     with box.up():
         findings = doctor(box, "--store", box.directory / "other")

@@ -144,6 +144,49 @@ static void test_left_over_and_sweep(void **state)
 	assert_int_equal(unit_count(&dir), 0);
 }
 
+/* A stage replaces what lies in place of a socket, but not a directory; nor anything in place of its lock or directories. */
+static void test_obstacles(void **state)
+{
+	static const struct {
+		const char *name, *seen;
+		bool is_dir;
+	} rows[] = {
+	    {"commitd/ctl", "commitd/ctl", true},
+	    {"commitd/ctl", NULL, false},
+	    {"seal/seals", "seal/seals", true},
+	    {"seal/seals", NULL, false},
+	    {"commitd/lock", "commitd/lock", true},
+	    {"commitd", "commitd", false},
+	    {"seal", "seal", false},
+	    {"seal/other", NULL, true},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct reason name = {""};
+		char path[FILE_PATH_SIZE];
+		int fd;
+		assert_int_equal(stage_claim(dir.path, STAGE_COMMITD, &fd, NULL), 0);
+		assert_false(stage_obstacle(dir.fd, STAGE_COMMITD, &name));
+		(void)close(fd);
+		stage_sweep(dir.fd, STAGE_COMMITD);
+		assert_int_equal(unit_count(&dir), 0);
+		if (strchr(rows[i].name, '/')) {
+			assert_int_equal(mkdirat(dir.fd, "commitd", 0700), 0);
+			assert_int_equal(mkdirat(dir.fd, "seal", 0700), 0);
+		}
+		if (rows[i].is_dir)
+			assert_int_equal(mkdir(unit_path(&dir, rows[i].name, path), 0700), 0);
+		else
+			unit_write_text(&dir, rows[i].name, "");
+		assert_int_equal(stage_obstacle(dir.fd, STAGE_COMMITD, &name), rows[i].seen != NULL);
+		assert_string_equal(name.text, rows[i].seen ? rows[i].seen : "");
+		if (rows[i].is_dir)
+			assert_false(stage_left_over(dir.fd, STAGE_COMMITD, &name));
+		unit_dir_tear_down(state);
+		unit_dir_set_up(state);
+	}
+}
+
 /* If its lock is not accessible, fetchd is found by its holder file, and the others by a connection. */
 static void test_runs_without_the_lock(void **state)
 {
@@ -304,6 +347,7 @@ int main(void)
 	    cmocka_unit_test(test_nowhere),
 	    cmocka_unit_test(test_longest),
 	    cmocka_unit_test_setup_teardown(test_left_over_and_sweep, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_obstacles, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_runs_without_the_lock, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test(test_self),
 	    cmocka_unit_test(test_talk),

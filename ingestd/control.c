@@ -44,15 +44,32 @@ static void answer_transfer(struct answer *a, struct transfer *t)
 }
 
 /* Nobody would bring the bytes. The transfer waits for a fetchd that can; the client does not have to. */
-static void answer_under_way(struct control *c, struct transfer *t, struct answer *a)
+static bool is_stuck(struct control *c, const struct transfer *t, struct answer *a)
 {
 	const char *stranger = chunks_stranger(c->env.chunks);
 
-	answer_transfer(a, t);
-	if (!stranger || (a->m.state != TRANSFER_QUEUED && a->m.state != TRANSFER_FETCHING))
-		return;
+	if (!stranger || (t->state != TRANSFER_QUEUED && t->state != TRANSFER_FETCHING))
+		return false;
 	reason_set(&a->why, "ingestd cannot talk to fetchd: %s", stranger);
-	answer_error(a, FAIL_UNAVAILABLE);
+	return true;
+}
+
+static void answer_under_way(struct control *c, struct transfer *t, struct answer *a)
+{
+	if (is_stuck(c, t, a))
+		answer_error(a, FAIL_UNAVAILABLE);
+	else
+		answer_transfer(a, t);
+}
+
+/* The record says it as well, for a client that requested it before fetchd was replaced. */
+static void answer_status(struct control *c, struct transfer *t, struct answer *a)
+{
+	answer_transfer(a, t);
+	if (!t || !is_stuck(c, t, a))
+		return;
+	a->m.fail_class = FAIL_UNAVAILABLE;
+	a->m.text = span_str(a->why.text);
 }
 
 /* Joining an existing transfer does not add to their number. */
@@ -159,10 +176,10 @@ static void answer(struct control *c, uid_t uid, const struct message *request, 
 		on_get(c, uid, request, a);
 		break;
 	case MSG_STATUS:
-		answer_transfer(a, transfers_find(ts, request->ref));
+		answer_status(c, transfers_find(ts, request->ref), a);
 		break;
 	case MSG_NEXT:
-		answer_transfer(a, next_of(ts, request->ref));
+		answer_status(c, next_of(ts, request->ref), a);
 		break;
 	case MSG_ABORT:
 		on_abort(c, request, a);

@@ -110,7 +110,8 @@ enum message_type {
 
 	/* answers and events of ingestd's ctl; `attempt` is the number of orders so far */
 	MSG_RECORD = 23, /* ref, state, offset, size, digest, media_type, started, updated, attempt, rate, rehashed,
-			    until, fail_class, text */
+			    until, fail_class, text. With a fail_class, although not failed: it cannot
+			    continue for now */
 
 	/* events of commitd's ctl */
 	MSG_NAMED = 24, /* name, digest: the name now refers to it; empty digest: the name was removed */

@@ -42,6 +42,8 @@ enum blob_heard blob_heard_of(const struct message *answer, bool look)
 	case TRANSFER_QUEUED:
 	case TRANSFER_FETCHING:
 	case TRANSFER_SEALED:
+		if (answer->fail_class != FAIL_NONE) /* it has not failed, but cannot continue for now */
+			return BLOB_HEARD_FAILED;
 		break;
 	}
 	return BLOB_HEARD_IN_HAND;

@@ -164,3 +164,34 @@ def test_stages_without_a_common_version(box):
     for line in (f"ingestd: fetchd 0.1.0 speaks protocol {NEXT}, ", f"fetchd: ingestd 0.1.0 speaks protocol {OURS}, "):
         assert line in box.logs()
     assert "another protocol version" not in box.logs()
+
+
+def test_fetchd_without_a_common_version_comes_later(box, bad):
+    """A command that waits already is told why nothing comes. The transfer waits for another fetchd."""
+    bad.on("/bytes", badserver.whole(b"bytes"))
+    digest = digest_of(b"bytes")
+    mix(box, "later", ["fetchd"])
+    box.store.mkdir()
+    stages = [box.popen(stage) for stage in ("ingestd", "commitd")]
+    for stage in ("ingestd", "commitd"):
+        wait_for(stage, lambda stage=stage: box.answers(stage))
+    command = box.popen("sluice", "fetch", bad.url("/bytes"), "--digest", digest)
+    wait_for("the request", lambda: [each["state"] for each in box.json("status")] == ["fetching"])
+    assert "error" not in box.status(digest)
+    stages.append(box.popen("fetchd"))
+    said = box.finish(command, want=UNAVAILABLE).stderr
+    why = f"ingestd cannot talk to fetchd: fetchd 0.1.0 speaks protocol {NEXT}, "
+    one_line(said, why)
+    for status in (box.status(digest), box.json("status")[0]):
+        assert status["state"] == "fetching" and why in status["error"]
+    later = stages.pop()
+    later.terminate()
+    box.finish(later, want=OK)
+    shutil.copy(BINDIR / "fetchd", box.bindir)
+    stages.append(box.popen("fetchd"))
+    box.sluice("fetch", bad.url("/bytes"), "--digest", digest)
+    assert box.blob(digest).read_bytes() == b"bytes"
+    for stage in stages:
+        stage.terminate()
+    for stage in stages:
+        box.finish(stage, want=OK)

@@ -31,6 +31,7 @@
 #include "common/wire/stage.h"
 
 /* Sluice */
+#include "sluice/cmd/doctor_mirrors.h"
 #include "sluice/run/counts.h"
 #include "sluice/run/stages.h"
 #include "sluice/run/supervise.h"
@@ -312,6 +313,7 @@ void doctor_check_config(const struct context *ctx, bool services, struct findin
 		path = found;
 	if (!path) {
 		finding_report(f, FINDING_OK, "config", NULL, "none: defaults apply");
+		doctor_check_mirrors(NULL, f);
 		return;
 	}
 	const char *const args[] = {"fetchd", "--config", path, "--version", NULL};
@@ -321,4 +323,5 @@ void doctor_check_config(const struct context *ctx, bool services, struct findin
 	else if (code > 0)
 		finding_report(f, FINDING_FAIL, "config",
 			       "fix it; a running fetchd keeps its former settings until then", "%s", text.text);
+	doctor_check_mirrors(path, f);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where configuration and certificates are found if nobody names them."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -169,3 +170,90 @@ def test_section_wins_over_certs_d(box, quick, authority, tmp_path):
         box.configure(f"[fetchd]\nmax_retries = 0\n[registry {server.address}]\nca_file = {other.certificate}\n")
         one_line(fetch(box, server, want=UNAVAILABLE).stderr, server.address, "TLS")
         assert not server.requests
+
+
+# ── what is configured for other tools ──
+
+REGISTRIES_CONF = """
+unqualified-search-registries = ["docker.io"]
+[[registry]]
+  prefix = "docker.io" # the hub
+  location = "registry-1.docker.io"
+  [[registry.mirror]]
+    location = "mirror.test:5000/hub"
+  [[registry.mirror]]
+    insecure = true
+    location = 'old.test'
+[[registry]]
+location = "quay.io"
+[[registry.mirror]]
+location = "mirror.test/quay"
+[[registry]]
+prefix = "*.part.test"
+location = "elsewhere.test"
+[[registry]]
+prefix = "part.test/team"
+location = "elsewhere.test"
+[[registry]]
+location = "alone.test"
+[[registry]]
+prefix = "moved.test"
+location = "new.test/old"
+"""
+LINES = """[registry docker.io]
+mirror = https://mirror.test:5000/hub
+mirror = https://old.test
+[registry old.test]
+skip_verify = yes
+"""
+HOSTS_TOML = """
+server = "https://app.test"
+[host."https://mirror.test/v2/app"]
+  capabilities = ["pull", "resolve"]
+  override_path = true
+  ca = "CA"
+[host."http://plain.test:5000"]
+[host."https://push.test"]
+  capabilities = ["push"]
+[host."https://mirror.test/below"]
+"""
+
+
+def mirrors(box):
+    """What doctor finds: {registry: lines}."""
+    box.gone()
+    findings = json.loads(box.sluice("--json", "doctor").stdout)
+    assert not [f for f in findings if f["state"] == "fail"], findings
+    found = [f for f in findings if f["check"] == "mirrors"]
+    return {f["text"].split("mirrors of ")[1].split(";")[0]: f["advice"].partition("\n")[2] for f in found}
+
+
+def test_mirrors_of_podman(box, quick):
+    """doctor prints lines that make its warning go away."""
+    containers = quick / ".config/containers"
+    containers.mkdir(parents=True)
+    (containers / "registries.conf").write_text(REGISTRIES_CONF)
+    found = mirrors(box)
+    assert found == {
+        "docker.io": LINES, "quay.io": "[registry quay.io]\nmirror = https://mirror.test/quay\n",
+        "moved.test": "[registry moved.test]\nmirror = https://new.test/old\n",
+    }
+    box.configure(box.config.read_text() + found["docker.io"] + found["moved.test"])
+    assert mirrors(box).keys() == {"quay.io"}
+    (box.config.parent / "registries.d").mkdir()
+    (box.config.parent / "registries.d/quay.conf").write_text(found["quay.io"].replace("quay.io", "QUAY.io"))
+    assert not mirrors(box)
+
+
+def test_mirrors_of_containerd(box, quick, authority):
+    etc = box.directory / "etc"
+    (etc / "containerd/certs.d/app.test").mkdir(parents=True)
+    (etc / "containerd/certs.d/app.test/hosts.toml").write_text(HOSTS_TOML.replace("CA", str(authority.certificate)))
+    overlay_of_etc(box, etc)
+    lines = mirrors(box)["app.test"]
+    assert lines.splitlines() == [
+        "[registry app.test]", "mirror = https://mirror.test/v2/app", "mirror = http://plain.test:5000",
+        "[registry mirror.test]", f"ca_file = {authority.certificate}",
+    ]
+    box.configure(box.config.read_text() + lines)
+    assert not mirrors(box)

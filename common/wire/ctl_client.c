@@ -155,3 +155,22 @@ int ctl_ping(struct ctl_client *c, enum stage_id stage, unsigned timeout_ms, str
 		reason_set(why, "%s answers %s to PING", stage_name(stage), message_name(ret_pong->type));
 	return -EPROTO;
 }
+
+int ctl_open(const char *runtime_dir, enum stage_id stage, unsigned timeout_ms, struct ctl_client **ret_client,
+	     struct message *ret_pong, struct reason *why)
+{
+	struct ctl_client *c = NULL;
+	int r = ctl_connect(runtime_dir, stage, &c);
+
+	if (r < 0) {
+		reason_set(why, "cannot reach %s in '%s': %s", stage_name(stage), runtime_dir, strerror(-r));
+		return r;
+	}
+	r = ctl_ping(c, stage, timeout_ms, ret_pong, why);
+	if (r < 0) {
+		ctl_disconnect(c);
+		return r;
+	}
+	*ret_client = c;
+	return 0;
+}

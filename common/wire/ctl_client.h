@@ -20,6 +20,15 @@ struct ctl_client;
 int ctl_connect(const char *runtime_dir, enum stage_id stage, struct ctl_client **ret_client);
 void ctl_disconnect(struct ctl_client *c); /* NULL is fine */
 
+/*
+ * How to begin a conversation: ctl_connect(), then ctl_ping(), which waits up to `timeout_ms`. 0: the connection and
+ * the PONG, whose views are valid until the next call. Otherwise nothing stays open and there is a reason: -EPROTO,
+ * -ETIMEDOUT, -EPIPE, -EBADMSG as ctl_ping(), from a stage that runs; -EAGAIN: it runs but has no room for us now; or as
+ * ctl_connect().
+ */
+int ctl_open(const char *runtime_dir, enum stage_id stage, unsigned timeout_ms, struct ctl_client **ret_client,
+	     struct message *ret_pong, struct reason *why);
+
 /* Readable when there is something to receive, or the stage is gone. Borrowed. */
 int ctl_client_fd(const struct ctl_client *c);
 

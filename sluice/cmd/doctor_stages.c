@@ -158,8 +158,7 @@ static void check_identity(const struct check *c, enum stage_id stage)
 
 	if (!c->counts->stages[stage].up)
 		return;
-	if (ctl_connect(c->ctx->places.runtime, stage, &ctl) == 0 &&
-	    ctl_ping(ctl, stage, COUNTS_PATIENCE_MS, &pong, &why) == 0) {
+	if (ctl_open(c->ctx->places.runtime, stage, COUNTS_PATIENCE_MS, &ctl, &pong, &why) == 0) {
 		check_store(c, name, &pong);
 		check_clock(c, name, &pong);
 		check_boot(c, name, &pong);

@@ -123,9 +123,7 @@ static int look_for(struct stream *st, struct feed *s)
 	struct reason why;
 	struct ctl_client *ctl = NULL;
 
-	int r = ctl_connect(st->ctx->places.runtime, s->stage, &ctl);
-	if (r == 0)
-		r = ctl_ping(ctl, s->stage, ANSWER_MS, &answer, &why);
+	int r = ctl_open(st->ctx->places.runtime, s->stage, ANSWER_MS, &ctl, &answer, &why);
 	if (r == -EPROTO)
 		log_error("%s", why.text);
 	if (r == 0 && ctl_ask(ctl, &all, ANSWER_MS, &answer) == 0 && answer.type == MSG_OK) {

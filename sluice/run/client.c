@@ -93,6 +93,21 @@ static void note_versions(struct client *c, enum stage_id stage, const struct me
 	c->noted[stage] = true;
 }
 
+/* An exit code for what no second try changes; else `r`. */
+static int code_of_connection(int r)
+{
+	switch (r) {
+	case -EACCES:
+		return EX_NOPERM;
+	case -ENAMETOOLONG:
+		return EX_CONFIG;
+	case -EPROTO:
+		return EX_PROTOCOL;
+	default:
+		return r;
+	}
+}
+
 /*
  * Connect and check the stage's identity. 0; -errno: try again; an exit code with a reason: never. `ret_incarnation`
  * may be NULL.
@@ -101,17 +116,13 @@ static int connect_to(struct client *c, enum stage_id stage, unsigned wait_ms, u
 		      struct reason *why)
 {
 	struct message pong;
-	int r = 0;
+	int r;
 
-	if (!c->ctl[stage])
-		r = ctl_connect(c->options.runtime_dir, stage, &c->ctl[stage]);
-	if (r == -EACCES || r == -ENAMETOOLONG) {
-		reason_set(why, "cannot reach %s in '%s': %s", stage_name(stage), c->options.runtime_dir, strerror(-r));
-		return r == -EACCES ? EX_NOPERM : EX_CONFIG;
-	}
-	if (r == 0)
+	if (c->ctl[stage])
 		r = ctl_ping(c->ctl[stage], stage, wait_ms, &pong, why);
-	int code = r == 0 ? check_store(c, stage, &pong, why) : r == -EPROTO ? EX_PROTOCOL : r;
+	else
+		r = ctl_open(c->options.runtime_dir, stage, wait_ms, &c->ctl[stage], &pong, why);
+	int code = r == 0 ? check_store(c, stage, &pong, why) : code_of_connection(r);
 	if (code == 0)
 		note_versions(c, stage, &pong);
 	if (code == 0 && ret_incarnation)
@@ -186,11 +197,9 @@ static void connect_events(struct client *c)
 	struct message pong;
 	struct reason why;
 
-	if (c->events || ctl_connect(c->options.runtime_dir, STAGE_INGESTD, &c->events) < 0)
+	if (c->events || ctl_open(c->options.runtime_dir, STAGE_INGESTD, ASK_MIN_MS, &c->events, &pong, &why) < 0)
 		return;
 	c->missed = c->missed || c->refs_len > 0;
-	if (ctl_ping(c->events, STAGE_INGESTD, ASK_MIN_MS, &pong, &why) < 0)
-		let_go(c);
 	for (size_t i = 0; c->events && i < c->refs_len; i++)
 		subscribe(c, span_str(c->refs[i]));
 }

@@ -79,6 +79,12 @@ static void ask(struct counts *c, enum stage_id stage, struct ctl_client *ctl)
 		reason_set(why, "running, but does not answer");
 }
 
+/* Whether the stage accepts connections, by what ctl_open() returned. */
+static bool accepts(int r)
+{
+	return r == 0 || r == -EAGAIN || r == -EPROTO || r == -ETIMEDOUT || r == -EPIPE || r == -EBADMSG;
+}
+
 /* Do not wait for a stage that does not run. */
 static void gather_from(struct counts *c, const char *runtime_dir, enum stage_id stage)
 {
@@ -86,13 +92,11 @@ static void gather_from(struct counts *c, const char *runtime_dir, enum stage_id
 	struct counts_stage *s = &c->stages[stage];
 	struct message pong;
 
-	int r = ctl_connect(runtime_dir, stage, &ctl);
-	s->runs = r == 0 || r == -EAGAIN;
+	int r = ctl_open(runtime_dir, stage, COUNTS_PATIENCE_MS, &ctl, &pong, &s->why);
+	s->runs = accepts(r);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		reason_set(&s->why, "not running");
-	else if (r < 0)
-		reason_set(&s->why, "cannot connect: %s", strerror(-r));
-	if (r == 0 && ctl_ping(ctl, stage, COUNTS_PATIENCE_MS, &pong, &s->why) == 0) {
+	if (r == 0) {
 		ask(c, stage, ctl);
 		if (stage == STAGE_INGESTD && s->up && c->stages[STAGE_FETCHD].runs)
 			ask(c, STAGE_FETCHD, ctl);

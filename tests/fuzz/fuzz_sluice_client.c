@@ -117,17 +117,6 @@ static int next_message(struct ctl_client *c, int nothing, struct message *ret_m
 	return -EPIPE;
 }
 
-int ctl_connect(const char *runtime_dir, enum stage_id to, struct ctl_client **ret_client)
-{
-	(void)runtime_dir;
-	(void)to;
-	note_call(0);
-	if (stage.rest.len == 0)
-		return -ECONNREFUSED;
-	*ret_client = calloc(1, sizeof(**ret_client));
-	return *ret_client ? 0 : -ENOMEM;
-}
-
 void ctl_disconnect(struct ctl_client *c)
 {
 	free(c);
@@ -198,6 +187,21 @@ int ctl_ping(struct ctl_client *c, enum stage_id to, unsigned timeout_ms, struct
 	FUZZ_CHECK(fstatat(dir.fd, "store", &st, 0) == 0);
 	*ret_pong =
 	    (struct message){.type = MSG_PONG, .incarnation = stage.incarnation, .dev = st.st_dev, .ino = st.st_ino};
+	return 0;
+}
+
+int ctl_open(const char *runtime_dir, enum stage_id to, unsigned timeout_ms, struct ctl_client **ret_client,
+	     struct message *ret_pong, struct reason *why)
+{
+	(void)runtime_dir;
+	note_call(0);
+	if (stage.rest.len == 0) {
+		reason_set(why, "it does not run");
+		return -ECONNREFUSED;
+	}
+	struct ctl_client *c = calloc(1, sizeof(*c));
+	FUZZ_CHECK(c && ctl_ping(c, to, timeout_ms, ret_pong, why) == 0);
+	*ret_client = c;
 	return 0;
 }
 

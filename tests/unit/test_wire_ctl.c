@@ -424,6 +424,7 @@ static void test_socket_directory(void **state)
 {
 	struct reason why = {""};
 	struct ctl_client *c;
+	struct message m;
 	struct stat st;
 	(void)state;
 	assert_int_equal(fstatat(dir.fd, "commitd", &st, 0), 0);
@@ -436,10 +437,17 @@ static void test_socket_directory(void **state)
 	/* The socket of a killed stage is replaced. */
 	unit_write_text(&dir, "commitd/ctl", "");
 	assert_int_equal(ctl_connect(dir.path, STAGE_COMMITD, &c), -ECONNREFUSED);
+	assert_int_equal(ctl_open(dir.path, STAGE_COMMITD, 0, &c, &m, &why), -ECONNREFUSED);
+	assert_true(strncmp(why.text, "cannot reach commitd in '", 25) == 0);
 	assert_int_equal(serve(&why), 0);
 	c = client();
 	assert_served(c);
 	ctl_disconnect(c);
+	c = NULL;
+	/* It accepts connections, and its loop does not turn. */
+	assert_int_equal(ctl_open(dir.path, STAGE_COMMITD, 0, &c, &m, &why), -ETIMEDOUT);
+	assert_string_equal(why.text, "commitd does not answer: Connection timed out");
+	assert_null(c);
 	ctl_free(ctl);
 	ctl = NULL;
 	/* Others can write there, and could replace the socket. */

@@ -89,13 +89,19 @@ static bool is_apart(const char *path)
 	return !home || stat(home, &of_home) < 0 || !file_same(&st, &of_home);
 }
 
+/* The directory of a file, with its slash; empty: the working directory. */
+static void directory_of(const char *path, char ret_directory[static PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	(void)snprintf(ret_directory, PATH_MAX, "%.*s", slash ? (int)(slash + 1 - path) : 0, path);
+}
+
 static void add_beside(struct readable *all, const char *path)
 {
 	char directory[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	int len = slash ? (int)(slash - path) : 0;
-	(void)snprintf(directory, sizeof(directory), "%.*s", len, path);
-	add(all, slash && len > 0 && is_apart(directory) ? directory : !slash && is_apart(".") ? "." : path);
+	directory_of(path, directory);
+	const char *beside = directory[0] != '\0' ? directory : ".";
+	add(all, strcmp(beside, "/") != 0 && is_apart(beside) ? beside : path);
 }
 
 /* A file may be a link, and either its own name or what that leads to may be replaced. */
@@ -131,14 +137,13 @@ static void add_list(struct readable *all, const char *list)
 
 static void add_configuration(struct readable *all, const struct settings *s)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], directory[PATH_MAX];
 	add_below(all, "XDG_CONFIG_HOME", "/sluice");
 	add_below(all, "HOME", "/.config/sluice");
 	add_below(all, "HOME", "/.config/containers/certs.d");
 	add_file(all, s->config);
-	const char *slash = s->config ? strrchr(s->config, '/') : NULL;
-	int len = slash ? (int)(slash - s->config + 1) : 0;
-	if (s->config && snprintf(path, sizeof(path), "%.*sregistries.d", len, s->config) < (int)sizeof(path))
+	directory_of(s->config ? s->config : "", directory);
+	if (s->config && snprintf(path, sizeof(path), "%sregistries.d", directory) < (int)sizeof(path))
 		add(all, path);
 	for (size_t i = 0; i < s->registries.len; i++) {
 		const struct http_tls *tls = &s->registries.all[i].tls;

@@ -18,42 +18,55 @@
 #include "common/base/file.h"
 #include "common/base/fs.h"
 
-#define HOLDER_MAX 256
-#define LOCK_MODE  0600 /* nobody else can open it, and so nobody else can lock it */
-#define LOCK_GONE  1    /* in addition to 0 and -errno */
+#define LOCK_MODE 0600 /* nobody else can open it, and so nobody else can lock it */
+#define LOCK_GONE 1    /* in addition to 0 and -errno */
 
 /* A process that tests a lock shares it for an instant, so a server retries this often before it gives up. */
 #define LOOKERS_TRIES   1000
 #define LOOKERS_WAIT_MS 1
 
+size_t lock_holder_format(const char *program, char ret_text[static LOCK_HOLDER_MAX])
+{
+	char since[DATE_TEXT_SIZE];
+
+	date_format(clock_wall_s(), since);
+	int len = snprintf(ret_text, LOCK_HOLDER_MAX, "%.128s %d since %s\n", program, (int)getpid(), since);
+	return len > 0 ? (size_t)len : 0;
+}
+
+void lock_holder_parse(struct span content, struct reason *ret_holder)
+{
+	const uint8_t *newline = content.len > 0 ? memchr(content.data, '\n', content.len) : NULL;
+
+	if (newline && newline > content.data && content.data[0] != '\0')
+		reason_set(ret_holder, "%.*s", (int)(newline - content.data), (const char *)content.data);
+	else
+		reason_set(ret_holder, "another process");
+}
+
 /* The text is for people: a full disk must not prevent taking the lock, so failures are ignored. */
 static void holder_write(int dir_fd, const char *name, const char *program)
 {
-	char since[DATE_TEXT_SIZE], text[HOLDER_MAX];
+	char text[LOCK_HOLDER_MAX];
 	AUTO_FD fd = -1;
-	date_format(clock_wall_s(), since);
-	int len = snprintf(text, sizeof text, "%.128s %d since %s\n", program, (int)getpid(), since);
+	size_t len = lock_holder_format(program, text);
 	/*
 	 * On a separate descriptor: if the lock's were open for writing, the file system could not be remounted
 	 * read-only.
 	 */
-	if (len < 0 || file_open_at(dir_fd, name, O_WRONLY, 0, &fd, NULL) < 0)
+	if (file_open_at(dir_fd, name, O_WRONLY, 0, &fd, NULL) < 0)
 		return;
-	if (FAILPOINT(WRITE, "lock.write", file_pwrite_all(fd, text, (size_t)len, 0)) == 0 && fs_ftruncate(fd, len) < 0)
+	if (FAILPOINT(WRITE, "lock.write", file_pwrite_all(fd, text, len, 0)) == 0 && fs_ftruncate(fd, (off_t)len) < 0)
 		return;
 }
 
 static void holder_read(int fd, struct reason *ret_holder)
 {
-	char text[HOLDER_MAX];
+	char text[LOCK_HOLDER_MAX];
 	size_t len;
 	if (file_pread_full(fd, text, sizeof text, 0, &len) < 0)
 		len = 0;
-	const char *newline = len > 0 ? memchr(text, '\n', len) : NULL;
-	if (newline && newline > text && text[0] != '\0')
-		reason_set(ret_holder, "%.*s", (int)(newline - text), text);
-	else
-		reason_set(ret_holder, "another process");
+	lock_holder_parse(span_of(text, len), ret_holder);
 }
 
 /* Whether `name` is still the file that we locked: LOCK_GONE if it was unlinked or replaced before we got the lock. */

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 
 #include "common/base/reason.h"
+#include "common/base/span.h"
+
+#define LOCK_HOLDER_MAX 256 /* bytes of a file that says who holds a lock */
 
 enum lock_mode {
 	LOCK_SHARED,
@@ -46,5 +49,11 @@ bool lock_change(int fd, enum lock_mode mode);
 
 /* Unlock it, and keep it open. */
 void lock_drop(int fd);
+
+/* What such a file says about this process: one line. Returns its length. */
+size_t lock_holder_format(const char *program, char ret_text[static LOCK_HOLDER_MAX]);
+
+/* What it says about another: the first line of `content`, or "another process" if it has none. */
+void lock_holder_parse(struct span content, struct reason *ret_holder);
 
 #endif

@@ -14,7 +14,6 @@
 /* Base */
 #include "common/base/buf.h"
 #include "common/base/clock.h"
-#include "common/base/date.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/fs.h"
@@ -25,7 +24,6 @@
 
 #define DIR_MODE       0700
 #define HOLDER_MODE    0644
-#define HOLDER_MAX     256
 #define PID_DIGITS_MAX 10
 #define CLAIM_TRIES    100 /* directories that are removed under us are created again */
 #define PLACES_MAX     4
@@ -135,12 +133,11 @@ static int dir_of(int runtime_fd, enum stage_id stage, int *ret_fd)
 static void holder_note(int dir_fd, const char *program)
 {
 	AUTO_FD fd = -1;
-	char since[DATE_TEXT_SIZE], text[HOLDER_MAX];
+	char text[LOCK_HOLDER_MAX];
+	size_t len = lock_holder_format(program, text);
 
-	date_format(clock_wall_s(), since);
-	int len = snprintf(text, sizeof(text), "%s %d since %s\n", program, (int)getpid(), since);
 	if (file_open_at(dir_fd, STAGE_HOLDER, O_WRONLY | O_CREAT | O_TRUNC, HOLDER_MODE, &fd, NULL) == 0)
-		(void)FAILPOINT(WRITE, "holder.write", file_write_all(fd, text, (size_t)len, NULL));
+		(void)FAILPOINT(WRITE, "holder.write", file_write_all(fd, text, len, NULL));
 }
 
 int stage_no_locks(const char *runtime_dir, struct reason *why)
@@ -257,13 +254,9 @@ void stage_holder(int runtime_fd, enum stage_id stage, struct reason *ret_holder
 	AUTO_FD dir_fd = -1;
 	AUTO_BUF text = BUF_INIT;
 
-	bool is_read = dir_of(runtime_fd, stage, &dir_fd) == 0 &&
-		       file_load_at(dir_fd, STAGE_HOLDER, HOLDER_MAX, &text) == 0 && text.len > 0;
-	size_t len = is_read ? strcspn(text.data, "\n") : 0;
-	if (len > 0)
-		reason_set(ret_holder, "%.*s", (int)len, text.data);
-	else
-		reason_set(ret_holder, "another process");
+	if (dir_of(runtime_fd, stage, &dir_fd) < 0 || file_load_at(dir_fd, STAGE_HOLDER, LOCK_HOLDER_MAX, &text) < 0)
+		buf_clear(&text);
+	lock_holder_parse(buf_span(&text), ret_holder);
 }
 
 /* The type of a file there, S_IF…, without following it; 0: there is none, or we cannot look. */

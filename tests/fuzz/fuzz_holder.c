@@ -28,7 +28,7 @@
 /* Tests */
 #include "tests/fuzz/fuzz.h"
 
-#define SHOWN_MAX 256 /* bytes of either file that are looked at */
+#define SHOWN_MAX LOCK_HOLDER_MAX /* bytes of either file that are looked at */
 #define NOBODY    65534
 
 static char place[FUZZ_PLACE_SIZE];
@@ -80,12 +80,25 @@ static void check_line(const struct reason *line)
 		FUZZ_CHECK((unsigned char)line->text[i] >= ' ' && line->text[i] != 0x7f);
 }
 
+/* The first line of what is looked at, if there is one that is not empty, and nothing in it that ends it earlier. */
+static void check_holder(struct span content, const struct reason *holder)
+{
+	char want[sizeof(holder->text)];
+	const char *end = content.len > 0 ? memchr(content.data, '\n', content.len) : NULL;
+	size_t len = end ? strnlen((const char *)content.data, (size_t)(end - (const char *)content.data)) : 0;
+
+	check_line(holder);
+	(void)escape_line(len > 0 ? (const char *)content.data : "another process",
+			  len > 0 ? len : strlen("another process"), want, sizeof(want));
+	FUZZ_CHECK(strcmp(holder->text, want) == 0);
+}
+
 /*
  * Held by somebody: the first line of the file, if that is one. Free again: the file says who we are, and nothing else.
  */
 static void check_lock(struct span content)
 {
-	char want[8 * SHOWN_MAX], text[SHOWN_MAX];
+	char want[64], text[SHOWN_MAX];
 	struct reason holder = {""};
 	size_t len;
 	int fd = -1;
@@ -94,13 +107,7 @@ static void check_lock(struct span content)
 	AUTO_FD other = openat(stage_fd, STAGE_LOCK, O_RDONLY | O_CLOEXEC);
 	FUZZ_CHECK(other >= 0 && flock(other, LOCK_EX | LOCK_NB) == 0);
 	FUZZ_CHECK(lock_take_at(stage_fd, STAGE_LOCK, LOCK_EXCLUSIVE, "fuzz", &fd, &holder) == -EWOULDBLOCK);
-	check_line(&holder);
-	size_t shown = content.len < SHOWN_MAX ? content.len : SHOWN_MAX;
-	const char *end = shown > 0 ? memchr(content.data, '\n', shown) : NULL;
-	size_t line_len = end ? strnlen((const char *)content.data, (size_t)(end - (const char *)content.data)) : 0;
-	(void)escape_line(line_len > 0 ? (const char *)content.data : "another process",
-			  line_len > 0 ? line_len : strlen("another process"), want, sizeof(holder.text));
-	FUZZ_CHECK(strcmp(holder.text, want) == 0);
+	check_holder(span_of(content.data, content.len < SHOWN_MAX ? content.len : SHOWN_MAX), &holder);
 	other = close_fd(other);
 
 	FUZZ_CHECK(lock_take_at(stage_fd, STAGE_LOCK, LOCK_EXCLUSIVE, "fuzz", &fd, &holder) == 0);
@@ -145,8 +152,7 @@ static void check_note(struct span content)
 	write_file(stage_fd, STAGE_HOLDER, content);
 	FUZZ_CHECK(fchmodat(stage_fd, STAGE_HOLDER, 0644, 0) == 0);
 	stage_holder(runtime_fd, STAGE_FETCHD, &holder);
-	check_line(&holder);
-	FUZZ_CHECK(content.len <= SHOWN_MAX || strcmp(holder.text, "another process") == 0);
+	check_holder(content.len <= SHOWN_MAX ? content : span_of(NULL, 0), &holder);
 	if (geteuid() != 0)
 		return;
 	FUZZ_CHECK(seteuid(NOBODY) == 0);

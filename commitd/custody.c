@@ -21,6 +21,7 @@ int custody_open(const struct layout *l, const char *id, int *ret_fd, struct sta
 	return file_open_at(layout_commit_fd(l), id, O_RDONLY, 0, ret_fd, ret_st);
 }
 
+/* Opened anew: the record that has the name now must be durable, even if another one was checked. */
 static int sync_record(int dir_fd)
 {
 	AUTO_FD fd = -1;
@@ -53,10 +54,7 @@ int custody_take(const struct layout *l, const char *id, int dir_fd, const struc
 	/* Whatever it was before: this is the first check that nobody can interfere with. */
 	if (fstatat(layout_commit_fd(l), id, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (file_same(&st, want))
-		return 0;
-	custody_put_back(l, id);
-	return -ESTALE;
+	return file_same(&st, want) ? 0 : -ESTALE;
 }
 
 int custody_drop(const struct layout *l, const char *id)

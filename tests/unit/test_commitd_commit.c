@@ -8,6 +8,9 @@
 /* Own */
 #include "tests/unit/test_commitd_seal.h"
 
+/* System */
+#include <sys/syscall.h>
+
 /* The code under test */
 #include "commitd/commit.h"
 #include "commitd/custody.h"
@@ -18,6 +21,18 @@
 #define VICTIM "do not touch"
 
 static struct store st;
+static const char *exchange_at_sync; /* a file that is replaced at the next fsync(2); NULL: none */
+static const char *exchange_by;
+
+/* Replaces the C library's function in this program. */
+int fsync(int fd)
+{
+	const char *path = exchange_at_sync;
+	exchange_at_sync = NULL;
+	if (path)
+		assert_int_equal(rename(exchange_by, path), 0);
+	return (int)syscall(SYS_fsync, fd);
+}
 
 /* The files on disk before the commit begins. */
 typedef void scene(const char *data, const char *blob, const char *victim);
@@ -534,6 +549,33 @@ static void test_custody_is_recovered(void **state)
 	}
 }
 
+/* Data that is exchanged after it was checked and before it is taken goes back. */
+static void test_exchanged_data_goes_back(void **state)
+{
+	char data[PATH_SIZE], blob[PATH_SIZE], taken[PATH_SIZE], other[PATH_SIZE];
+	struct digest d = digest_of_text(TEXT);
+	struct commit c;
+	struct commit *batch[] = {&c};
+	(void)state;
+	ingest_make(&st, REF, TEXT);
+	ingest_make(&st, "other/ref", OTHER);
+	ingest_data(&st, "other/ref", other);
+	exchange_by = other;
+	ingest_data(&st, REF, data);
+	blob_of(&st, &d, blob);
+	taken_from(&st, REF, taken);
+	begin(&c, REF, &d, strlen(TEXT), false);
+	exchange_at_sync = data;
+	commit_batch(st.layout, batch, 1);
+	assert_null(exchange_at_sync);
+	assert_int_equal(c.step, COMMIT_REJECTED);
+	assert_int_equal(c.fail_class, FAIL_MISSING);
+	assert_non_null(strstr(c.why.text, "exchanged for another file"));
+	assert_true(file_is(data, OTHER));
+	assert_false(exists(taken));
+	assert_false(exists(blob));
+}
+
 static void test_read_back_stops(void **state)
 {
 	struct digest d = digest_of_text(TEXT);
@@ -672,6 +714,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_record_must_match_the_seal, setup, teardown),
 	    cmocka_unit_test(test_seal_of_taken_data_is_read_back),
 	    cmocka_unit_test(test_custody_is_recovered),
+	    cmocka_unit_test_setup_teardown(test_exchanged_data_goes_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_read_back_stops, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sha512_large, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_batch, setup, teardown),

@@ -68,7 +68,7 @@ static int take_up_lock(const struct settings *s, int dir_fd, int *ret_fd)
 static int open_log(const struct context *ctx, int dir_fd)
 {
 	AUTO_FD fd =
-	    fs_openat(dir_fd, STAGES_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	    fs_openat(dir_fd, STAGES_LOG, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) {
 		int r = -errno;
@@ -108,8 +108,9 @@ static int run(const struct call *call)
 			  ctx->places.runtime);
 		return EX_CONFIG;
 	}
+	bool has_log = s->up_background && !ctx->verbose;
 	code = take_up_lock(s, dir_fd, &lock_fd);
-	if (code == 0 && s->up_background && !ctx->verbose)
+	if (code == 0 && has_log)
 		code = open_log(ctx, dir_fd);
 	if (code == 0)
 		code = check_store(ctx->places.store);
@@ -119,6 +120,7 @@ static int run(const struct call *call)
 	    .no_resume = s->up_no_resume || s->up_background,
 	    .until_idle = s->up_background,
 	    .remove = s->up_remove || made || ctx->places.private,
+	    .has_log = has_log,
 	};
 	return supervise_run(ctx, &how, dir_fd);
 }

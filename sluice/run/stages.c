@@ -20,18 +20,19 @@
 #include "common/base/clock.h"
 #include "common/base/exit.h"
 #include "common/base/failpoint.h"
-#include "common/base/file.h"
 #include "common/base/fs.h"
 #include "common/base/lock.h"
 
 /* Wire */
 #include "common/wire/stage.h"
 
+/* Sluice */
+#include "sluice/run/logfile.h"
+
 #define ENTER_TRIES     100 /* tries, if the runtime directory keeps being removed */
 #define START_EVERY_MS  200 /* between starts of a supervisor that dies at once */
 #define LOCKED_TRIES    50  /* for supervisors that lose to another one which is then gone */
 #define LEAVE_LOOK_MS   5   /* how often a leaving command checks whether the supervisor is gone */
-#define LOG_MAX         (1u << 20)
 #define SUPERVISOR_ARGS 16
 
 struct stages {
@@ -219,7 +220,7 @@ static void explain(const struct stages *s, struct reason *why)
 	AUTO_BUF log = BUF_INIT;
 
 	reason_set(why, "the stages did not start (exit code %d)", s->failed);
-	if (file_load_at(s->dir_fd, STAGES_LOG, LOG_MAX, &log) < 0 || log.len == 0)
+	if (logfile_load(s->dir_fd, STAGES_LOG, &log) < 0 || log.len == 0)
 		return;
 	char *verdict = last_line(log.data, "sluice: ");
 	if (!verdict)

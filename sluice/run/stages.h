@@ -9,7 +9,7 @@
  *                exclusive lock, and whoever has that is alone
  *   up.lock      flock'd by the supervisor, background or not
  *   X/           the lock and the ctl socket of the daemon X, whoever started it (common/wire/stage.h)
- *   log          the log of the background supervisor and its stages
+ *   log          the log of the background supervisor and its stages (logfile.h)
  *   services     exists if the units are installed: only the service manager starts stages, so that a command does not
  *                start its own, as another user, while one of them restarts
  */

@@ -31,6 +31,7 @@
 #include "common/wire/stage.h"
 
 /* Sluice */
+#include "sluice/run/logfile.h"
 #include "sluice/run/stages.h"
 
 #define STAGES             (STAGE_COMMITD - STAGE_FETCHD + 1)
@@ -58,7 +59,8 @@ struct supervisor {
 	struct stage stages[STAGES];
 	int signal_fd;
 	int idle_fd; /* readable once the waiting thread reports; -1: never */
-	bool idle;   /* we have the users lock */
+	struct logfile log;
+	bool idle; /* we have the users lock */
 	bool stopping;
 	uint64_t kill_ms; /* when stopping: when to use SIGKILL */
 	uint64_t began_ms;
@@ -135,7 +137,7 @@ static void stage_release(struct stage *st)
 }
 
 /* In the child: only calls that are safe after a fork in a threaded process. */
-_Noreturn static void stage_become(const struct stage *st, pid_t supervisor)
+_Noreturn static void stage_become(const struct stage *st, pid_t supervisor, int log_fd)
 {
 	sigset_t none;
 	char *const *args = (char *const *)(void *)st->args;
@@ -150,6 +152,10 @@ _Noreturn static void stage_become(const struct stage *st, pid_t supervisor)
 	int null_fd = open("/dev/null", O_RDONLY);
 	if (null_fd >= 0)
 		(void)dup2(null_fd, STDIN_FILENO);
+	if (log_fd >= 0) {
+		(void)dup2(log_fd, STDOUT_FILENO);
+		(void)dup2(log_fd, STDERR_FILENO);
+	}
 	closefrom(STDERR_FILENO + 1);
 	if (st->path)
 		(void)execv(st->path, args);
@@ -160,14 +166,14 @@ _Noreturn static void stage_become(const struct stage *st, pid_t supervisor)
 	_exit(EX_CONFIG);
 }
 
-static void stage_start(struct stage *st)
+static void stage_start(struct stage *st, int log_fd)
 {
 	pid_t self = getpid();
 	pid_t pid = fork();
 
 	st->respawn.started_ms = clock_mono_ms();
 	if (pid == 0)
-		stage_become(st, self);
+		stage_become(st, self, log_fd);
 	if (pid > 0) {
 		st->pid = pid;
 		return;
@@ -209,10 +215,17 @@ static bool is_hopeless(const struct supervisor *sv, const struct stage *st, int
 	return !st->was_up;
 }
 
+/* Once a stage could not be started, the lines about that stay, whatever the others still write. */
+static void take_log(struct supervisor *sv)
+{
+	logfile_take(&sv->log, sv->stopping && sv->code != 0);
+}
+
 static void on_death(struct supervisor *sv, struct stage *st, int status)
 {
 	uint64_t now_ms = clock_mono_ms();
 
+	take_log(sv); /* what it said precedes what we say about it */
 	if (now_ms - st->respawn.started_ms >= RESPAWN_QUICK_MS || WIFSIGNALED(status))
 		st->was_up = true;
 	if (!sv->stopping && is_hopeless(sv, st, status)) {
@@ -249,7 +262,7 @@ static int start_due(struct supervisor *sv)
 	for (size_t i = 0; i < STAGES; i++) {
 		struct stage *st = &sv->stages[i];
 		if (st->pid == 0 && st->due_ms <= now_ms)
-			stage_start(st);
+			stage_start(st, sv->log.out_fd);
 		if (st->pid == 0) {
 			int left_ms = st->due_ms > now_ms ? (int)(st->due_ms - now_ms) : 0;
 			wait_ms = wait_ms < 0 || left_ms < wait_ms ? left_ms : wait_ms;
@@ -311,12 +324,16 @@ static bool is_alone(const struct supervisor *sv)
 static void loop(struct supervisor *sv)
 {
 	while (!sv->stopping || any_runs(sv)) {
-		struct pollfd fds[2] = {{.fd = sv->signal_fd, .events = POLLIN}, {.fd = sv->idle_fd, .events = POLLIN}};
+		struct pollfd fds[] = {{.fd = sv->signal_fd, .events = POLLIN},
+				       {.fd = sv->idle_fd, .events = POLLIN},
+				       {.fd = sv->log.in_fd, .events = POLLIN}};
 		int wait_ms = sv->stopping ? kill_late(sv) : start_due(sv);
 		if (sv->stopping)
 			fds[1].fd = -1;
-		if (poll(fds, 2, wait_ms) < 0)
+		if (poll(fds, sizeof(fds) / sizeof(fds[0]), wait_ms) < 0)
 			continue;
+		if (fds[2].revents)
+			take_log(sv);
 		if (fds[0].revents)
 			take_signals(sv);
 		if (fds[1].revents && !sv->stopping) {
@@ -375,6 +392,9 @@ static int set_up(struct supervisor *sv)
 	sv->signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (sv->signal_fd < 0)
 		return -errno;
+	r = sv->options->has_log ? logfile_begin(&sv->log, STDERR_FILENO) : 0;
+	if (r < 0)
+		return r;
 	return sv->options->until_idle ? watch_users(sv) : 0;
 }
 
@@ -409,6 +429,7 @@ int supervise_run(const struct context *ctx, const struct supervise_options *opt
 	    .dir_fd = dir_fd,
 	    .signal_fd = -1,
 	    .idle_fd = -1,
+	    .log = {.in_fd = -1, .out_fd = -1},
 	    .began_ms = clock_mono_ms(),
 	};
 	int r = set_up(&sv);
@@ -417,6 +438,7 @@ int supervise_run(const struct context *ctx, const struct supervise_options *opt
 		sv.code = EX_OSERR;
 	} else {
 		loop(&sv);
+		logfile_end(&sv.log);
 		clean_up(&sv);
 	}
 	for (size_t i = 0; i < STAGES; i++)

@@ -33,6 +33,7 @@ struct supervise_options {
 	bool no_resume;  /* do not resume unfinished transfers at start */
 	bool until_idle; /* end when nobody holds the users lock any more */
 	bool remove;     /* remove the runtime directory at the end */
+	bool has_log;    /* standard error is a log file of our own (logfile.h), open for reading, too */
 };
 
 /*

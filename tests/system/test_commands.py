@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import badserver
 from conftest import BINDIR, settled
 from images import Pusher, digest_of
 from servers import GUARD_S, wait_for
-from stages import NOT_FOUND, OK, STAGES, UNAVAILABLE, USAGE, catches
+from stages import CONFIG, NOT_FOUND, OK, STAGES, UNAVAILABLE, USAGE, catches, one_line
 
 CONTENT = b"a layer of text"
 
@@ -207,3 +208,36 @@ def test_fetchd_get_writes_raw_bytes(box, bad):
 
 def test_unknown_command_is_usage(box):
     assert box.run("sluice", "frobnicate").returncode == USAGE
+
+
+def chatty(box, fetchd, ingestd=None):
+    """Scripts in place of stages; the others are ours."""
+    copies = box.directory / "bin"
+    copies.mkdir()
+    for name in ("sluice", *STAGES):
+        shutil.copy(box.bindir / name, copies)
+    for name, script in (("fetchd", fetchd), ("ingestd", ingestd)):
+        if script:
+            (copies / name).unlink()
+            (copies / name).write_text(f"#!/bin/sh\n{script}\n")
+            (copies / name).chmod(0o755)
+    box.bindir = copies
+
+
+def test_chatty_stage_does_not_hide_the_reason(box):
+    """Neither before the stage that fails says why, nor until all have stopped."""
+    reason = "cannot open the store: for a reason"
+    chatty(box, "while :; do echo 'fetchd: noise' >&2; done", f"yes 'ingestd: noise' | head -n 300000 >&2; echo 'ingestd: {reason}' >&2; exit 78")
+    one_line(box.sluice("fetch", "http://127.0.0.1:1/x", want=CONFIG).stderr, reason)
+    box.gone()
+
+
+def test_chatty_stage_does_not_fill_the_disk(box):
+    noise = 32 << 20
+    chatty(box, f"yes 'fetchd: noise' | head -c {noise} >&2; touch {box.directory}/said; exec sleep 1000")
+    command = box.popen("sluice", "fetch", "http://127.0.0.1:1/x")
+    wait_for("fetchd to say all of it", (box.directory / "said").exists)
+    assert 0 < (box.runtime / "log").stat().st_size <= 1 << 20
+    command.terminate()
+    box.finish(command)
+    wait_for("the supervisor to end", lambda: not box.runtime.exists())

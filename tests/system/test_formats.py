@@ -9,6 +9,7 @@ import zlib
 
 import pytest
 
+import wire
 from conftest import TESTS
 from badserver import whole
 from images import digest_of
@@ -92,7 +93,7 @@ def test_transfer(waiting):
     assert re.fullmatch(r"ingestd put \d+ since \S+\n", (ingest / "lock").read_text())
 
 
-def wire():
+def wire_page():
     """{type: (name, fields)} and {field: kind}, from sluice-wire(7)."""
     messages, kinds = {}, {}
     for first, second, third in rows(page("man/sluice-wire.7"), 3):
@@ -105,7 +106,7 @@ def wire():
 
 def decode(stream):
     """The messages of a stream of frames: (name, {field: value})."""
-    messages, kinds = wire()
+    messages, kinds = wire_page()
     at = 0
     while at < len(stream):
         (length,) = struct.unpack_from(">I", stream, at)
@@ -150,14 +151,16 @@ def test_frames(box, bad):
 
 
 def test_page_has_all_messages():
-    """Every message of message.h, with its number and as many fields as in the codec's table."""
-    messages, kinds = wire()
+    """Every message of message.h, with its number and as many fields as in the codec's table. The tests know them too."""
+    messages, kinds = wire_page()
     numbers = re.findall(r"MSG_([A-Z_]+) =\s+(\d+),", page("common/wire/message.h"))
     assert {int(number): name for name, number in numbers} == {number: name for number, (name, _) in messages.items()}
     shapes = re.findall(r'\[MSG_[A-Z_]+\] =\s*\{\.name = "([A-Z_]+)",\s*\.fields = \{([^}]*)\}', page("common/wire/codec.c"))
     counts = {name: len(re.findall(r"F_[A-Z_]+", fields)) for name, fields in shapes}
     assert counts == {name: len(fields) for name, fields in messages.values()}
     assert {field for _, fields in messages.values() for field in fields} == set(kinds)
+    assert {number: (name, fields.split()) for name, (number, fields) in wire.MESSAGES.items()} == messages
+    assert {name: size for name, size in kinds.items() if isinstance(size, int)} == wire.NUMBERS
 
 
 def keys_of(section):

@@ -174,7 +174,10 @@ static void exchange_free(struct exchange *x)
 	free(x);
 }
 
-/* Remove it from the pool and keep it as a spare. */
+/*
+ * Remove it from the pool and keep it as a spare, unless it never had a connection: libcurl 8.14 leaks the name that did
+ * not resolve when its handle is used again.
+ */
 static void retire(struct exchange *x)
 {
 	struct http *h = x->http;
@@ -186,7 +189,7 @@ static void retire(struct exchange *x)
 	(void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
 	(void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, NULL);
 	drop_request(x);
-	if (is_old || h->spare_len >= SPARE_EXCHANGES) {
+	if (is_old || !x->connected || h->spare_len >= SPARE_EXCHANGES) {
 		exchange_free(x);
 		return;
 	}

@@ -6,7 +6,7 @@
  *   plan ─► inlined ─► (end)
  *    │
  *    └───► line_up ─► present ─► ask ─► open ─► settle ─► end ─► last ─► done
- *              ▲                   ▲ └─► drain ──┘ │││ ▲            ▲
+ *              ▲▲── elsewhere ◄───┘▲ └─► drain ──┘ │││ ▲            ▲
  *              │                   ├── login ◄─────┤││ │            │
  *              │                   │             │││ ├─► resolve ─┤
  *              │                   ├── redirect ◄──┘│├─┼─► give_up ─┘
@@ -16,7 +16,10 @@
  * A step returns the next one, or NULL to wait for an event that names it: a turn with the host (present), a pass for
  * it (ask), a whole head (open or drain), the end of the exchange (settle), a time (line_up), a drained outlet (done).
  * While the exchange runs there may be ranges ahead of it; in `spread` there are only those (ranges.h). Everything else
- * (route, login, stream, ranges, throttle, retry) keeps its own state and hands back what follows.
+ * (route, login, stream, ranges, throttle, retry, breaker) keeps its own state and hands back what follows.
+ *
+ * Sources are asked in order, except that those whose breaker is open (breaker.h) are passed over while another admits.
+ * Before it gives up, a transfer asks them too: they may have what the others lack.
  */
 #include "fetchd/fetch.h"
 
@@ -77,12 +80,15 @@ struct fetch {
 	struct login login; /* at home */
 	struct login away;  /* at the target of a redirect */
 	struct turn turn;
+	struct admission admission; /* for the running request */
 	struct throttle throttle;
 	struct stream stream;
 	struct ranges *ranges; /* NULL: none so far */
 	struct outlet outlet;
-	int sink_error;  /* the outlet is broken: -errno, or 0 */
-	uint32_t served; /* bits of the sites that sent something */
+	int sink_error;                     /* the outlet is broken: -errno, or 0 */
+	uint32_t served;                    /* bits of the sites that sent something */
+	char passed_over[ORIGIN_TEXT_SIZE]; /* a site that was not asked because it is unavailable; empty: none */
+	bool insists;                       /* the others have failed: ask each site, whatever its breaker says */
 
 	/* What OPENED or RESOLVED said, which the outlet borrows. */
 	bool opened;
@@ -93,6 +99,8 @@ struct fetch {
 	struct failure failure; /* FAIL_NONE after END */
 	uint64_t retries_max;   /* for this failure */
 	bool expired;           /* the last try ended at an expired signed URL, and nothing has arrived since */
+	uint64_t alive_ms;      /* monotonic: the last request, byte or pause of ours */
+	uint64_t proof_bytes;   /* that have arrived since the last request */
 	struct retry retry;
 	struct loop_timer wait; /* set until the next try */
 	uint64_t until_s;       /* wall clock, while `wait` is set */
@@ -101,8 +109,8 @@ struct fetch {
 };
 
 static const struct step step_plan, step_inlined, step_line_up, step_present, step_ask, step_open, step_drain,
-    step_settle, step_login, step_denied, step_resolve, step_whole, step_redirect, step_spread, step_retry, step_end,
-    step_give_up, step_last, step_done;
+    step_settle, step_login, step_denied, step_resolve, step_whole, step_redirect, step_elsewhere, step_spread,
+    step_retry, step_end, step_give_up, step_last, step_done;
 
 /* Run steps until one waits. This may free the transfer. */
 static void run(struct fetch *f, const struct step *next)
@@ -123,11 +131,50 @@ static const struct step *fail(struct fetch *f, enum fail_class class, const str
 	return next;
 }
 
+/* ── the breaker of the origin that was asked ── */
+
+static void say_breaker(const struct fetch *f, enum breaker_change change)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	const struct log_fields about = {.ref = f->ref, .host = at};
+	if (change == BREAKER_SAME)
+		return;
+	route_format_at(&f->route, at);
+	if (change == BREAKER_OPENED) {
+		count_add(COUNT_BREAKERS_OPENED, 1);
+		log_with(LOG_LEVEL_WARNING, &about,
+			 "'%s' is unavailable: %s; until it answers, other sources are used if there are any", at,
+			 f->failure.why.text);
+	} else if (change == BREAKER_STAYS_OPEN) {
+		log_with(LOG_LEVEL_INFO, &about, "'%s' is still unavailable: %s", at, f->failure.why.text);
+	} else {
+		log_with(LOG_LEVEL_NOTICE, &about, "'%s' is available again", at);
+	}
+}
+
+static void note_answer(struct fetch *f)
+{
+	say_breaker(f, admission_answered(&f->admission, clock_mono_ms()));
+}
+
+/* `failure` is set. */
+static void note_failure(struct fetch *f)
+{
+	uint64_t now_ms = clock_mono_ms();
+	say_breaker(f, admission_failed(&f->admission, &f->failure, now_ms - f->alive_ms, now_ms));
+}
+
 /* Note how far the outlet has come, if it has. */
 static void note_progress(struct fetch *f)
 {
 	if (f->outlet.offset == f->want.offset)
 		return;
+	f->alive_ms = clock_mono_ms();
+	f->insists = false;
+	f->passed_over[0] = '\0';
+	f->proof_bytes += f->outlet.offset - f->want.offset;
+	if (f->proof_bytes >= BREAKER_PROOF_BYTES)
+		note_answer(f);
 	f->want.offset = f->outlet.offset;
 	f->expired = false;
 	retry_progress(&f->retry, f->want.offset);
@@ -269,6 +316,7 @@ static void resume_stream(struct fetch *f)
 {
 	if (!stream_runs(&f->stream))
 		return;
+	f->alive_ms = clock_mono_ms();
 	ranges_stream_resumed(f->ranges);
 	http_resume(f->stream.exchange);
 }
@@ -300,6 +348,7 @@ static const struct step *go_back(struct fetch *f)
 	return &step_retry;
 }
 
+/* An origin whose realm is unavailable is of no more use itself. */
 static const struct step *after_login(struct fetch *f, enum login_verdict verdict)
 {
 	f->retries_max = UINT64_MAX;
@@ -309,8 +358,10 @@ static const struct step *after_login(struct fetch *f, enum login_verdict verdic
 	case LOGIN_WAIT:
 		return NULL;
 	case LOGIN_RETRY:
+		note_failure(f);
 		return &step_retry;
 	case LOGIN_REFUSED:
+		note_answer(f);
 		break;
 	}
 	return route_is_home(&f->route) ? &step_give_up : go_back(f);
@@ -334,6 +385,42 @@ static int enter_site(struct fetch *f, struct reason *why)
 static bool is_to_resolve(const struct fetch *f)
 {
 	return f->pins_tags && !f->opened && f->want.expected[0] == '\0';
+}
+
+static bool change_site(struct fetch *f)
+{
+	ranges_drop(f->ranges);
+	turn_end(&f->turn);
+	login_forget(&f->login);
+	login_forget(&f->away);
+	f->tag_only = false;
+	f->resolve = is_to_resolve(f);
+	return enter_site(f, NULL) == 0;
+}
+
+/* The distance to the first site, at least `least` places after the current one, that is admitted. SIZE_MAX: none. */
+static size_t find_site(const struct fetch *f, size_t least)
+{
+	struct origin at;
+	size_t ahead = least;
+	while (route_peek(&f->route, f->env->settings, ahead, &at)) {
+		if (host_admits(f->env->hosts, &at, clock_mono_ms()))
+			return ahead;
+		ahead++;
+	}
+	return SIZE_MAX;
+}
+
+/* If no site is admitted, it is the turn of the current one all the same. False: out of memory. */
+static bool pass_over(struct fetch *f)
+{
+	size_t ahead = f->insists ? 0 : find_site(f, 0);
+	if (ahead == 0 || ahead == SIZE_MAX)
+		return true;
+	origin_format(&f->route.home, f->passed_over);
+	while (ahead-- > 0)
+		(void)route_next_site(&f->route);
+	return change_site(f);
 }
 
 /* Can the order be carried out? */
@@ -367,7 +454,8 @@ static const struct step *line_up(struct fetch *f)
 	f->want.whole = false;
 	f->failure.error = 0;
 	stream_reset(&f->stream);
-	if (route_restart(&f->route, f->env->settings) < 0)
+	admission_end(&f->admission);
+	if (!pass_over(f) || route_restart(&f->route, f->env->settings) < 0)
 		return fail(f, FAIL_AGAIN, &step_give_up, "out of memory");
 	int r = turn_begin(f->env->hosts, &f->route.home, f->route.policy.host.connections, &f->turn);
 	if (r < 0)
@@ -393,6 +481,25 @@ static void warn_of_skipped(const struct fetch *f)
 			 at);
 }
 
+/* May the request be sent to where the route leads? Nothing is known about more origins than there is room for. */
+static bool is_admitted(struct fetch *f)
+{
+	struct breaker *b = host_breaker(f->env->hosts, &f->route.at);
+	bool others = !f->insists && find_site(f, 1) != SIZE_MAX;
+	if (b)
+		return admission_ask(&f->admission, b, others, clock_mono_ms());
+	admission_end(&f->admission);
+	return true;
+}
+
+/* The origin is unavailable, and another site is worth asking first. */
+static const struct step *elsewhere(struct fetch *f)
+{
+	route_format_at(&f->route, f->passed_over);
+	return route_next_site(&f->route) && change_site(f) ? &step_line_up
+							    : fail(f, FAIL_AGAIN, &step_give_up, "out of memory");
+}
+
 static const struct step *ask(struct fetch *f)
 {
 	struct want *w = &f->want;
@@ -400,6 +507,8 @@ static const struct step *ask(struct fetch *f)
 	if (w->offset > 0 && !w->checked && w->validator[0] == '\0' && !f->resolve)
 		return fail(f, FAIL_CHANGED, &step_give_up,
 			    "without a digest or a validator the content may have changed");
+	if (!is_admitted(f))
+		return &step_elsewhere;
 	w->elsewhere = !route_is_home(&f->route);
 	w->compressed = url_names_compressed(f->route.url.data) || url_names_compressed(f->route.start_url.data);
 	fill_request(f, f->resolve || w->whole ? 0 : w->offset, last_wanted(f), &request);
@@ -407,6 +516,8 @@ static const struct step *ask(struct fetch *f)
 	/* After a link failure all idle connections are dead, and each would take time to notice. */
 	request.fresh = f->retry.failures > 0;
 	f->failure = (struct failure){0};
+	f->alive_ms = clock_mono_ms();
+	f->proof_bytes = 0;
 	login_note_request(login_at(f), request.authorization != NULL);
 	warn_of_skipped(f);
 	if (stream_ask(&f->stream, f->env->http, &request, w, &http_hooks, f) < 0)
@@ -479,6 +590,21 @@ static const struct step *const after[] = {
     [STREAM_GIVE_UP] = &step_give_up,
 };
 
+/*
+ * What the end of the exchange says about the origin. Nothing until a challenge is answered, nor if a HEAD failed: some
+ * servers do not support it.
+ */
+static void note_end(struct fetch *f, enum stream_verdict verdict)
+{
+	bool failed = verdict == STREAM_RETRY || verdict == STREAM_GIVE_UP;
+	if (verdict == STREAM_CHALLENGE || (f->stream.head_only && f->failure.http_status >= 500))
+		return;
+	if (failed)
+		note_failure(f);
+	else
+		note_answer(f);
+}
+
 static const struct step *settle(struct fetch *f)
 {
 	struct want *w = &f->want;
@@ -495,6 +621,7 @@ static const struct step *settle(struct fetch *f)
 		f->resolve = false;
 	if (verdict == STREAM_RETRY || verdict == STREAM_NO_RANGE || verdict == STREAM_GIVE_UP)
 		f->expired = false;
+	note_end(f, verdict);
 	return after[verdict];
 }
 
@@ -556,6 +683,7 @@ static const struct step *resolve(struct fetch *f)
 	    .media_type = span_str(f->media_type),
 	};
 	turn_end(&f->turn);
+	admission_end(&f->admission);
 	f->failure.class = FAIL_NONE;
 	f->served |= route_site_bit(&f->route);
 	f->sink_error = outlet_say(&f->outlet, &m);
@@ -589,6 +717,7 @@ static const struct step *advance(struct fetch *f)
 	case RANGES_FAILED:
 		f->retries_max = UINT64_MAX;
 		f->expired = false;
+		note_failure(f);
 		return &step_retry;
 	case RANGES_SINK:
 		break;
@@ -644,13 +773,19 @@ static bool leave_mirror(struct fetch *f)
 		 "cannot fetch '%s' from %s'%s': %s", f->route.shown, is_mirror ? "the mirror " : "", at,
 		 f->failure.why.text);
 	count_add(COUNT_MIRRORS_LEFT, 1);
-	ranges_drop(f->ranges);
-	turn_end(&f->turn);
-	login_forget(&f->login);
-	login_forget(&f->away);
-	f->tag_only = false;
-	f->resolve = is_to_resolve(f);
-	return enter_site(f, NULL) == 0;
+	return change_site(f);
+}
+
+/* A site that was passed over may have what the others lack. */
+static bool ask_passed_over(struct fetch *f)
+{
+	if (f->insists || f->passed_over[0] == '\0' || f->failure.class == FAIL_USAGE ||
+	    f->failure.class == FAIL_CHANGED)
+		return false;
+	f->insists = true;
+	f->passed_over[0] = '\0';
+	(void)route_first_site(&f->route);
+	return change_site(f);
 }
 
 static void describe_wait(struct fetch *f, const char *at)
@@ -676,7 +811,7 @@ static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 static struct retry_settings limits_of(const struct fetch *f)
 {
 	struct retry_settings limits = f->route.policy.host.retry;
-	if (!turn_has_answered(&f->turn) && limits.max > FIRST_CONTACT_RETRIES)
+	if (!host_has_answered(f->env->hosts, &f->route.home) && limits.max > FIRST_CONTACT_RETRIES)
 		limits.max = FIRST_CONTACT_RETRIES;
 	if (limits.max > f->retries_max)
 		limits.max = f->retries_max;
@@ -692,6 +827,7 @@ static const struct step *retry(struct fetch *f)
 	refresh(f);
 	struct retry_settings limits = limits_of(f);
 	turn_end(&f->turn);
+	admission_end(&f->admission);
 	f->sink_error = outlet_flush(&f->outlet);
 	if (!retry_failure(&f->retry, &limits, f->failure.retry_after_ms, random_u32(), &wait_ms)) {
 		retry_explain(&f->failure, limits.after_max_ms);
@@ -711,9 +847,10 @@ static const struct step *retry(struct fetch *f)
 static const struct step *give_up(struct fetch *f)
 {
 	char at[ORIGIN_TEXT_SIZE];
-	if (ask_otherwise(f) || leave_mirror(f))
+	if (ask_otherwise(f) || leave_mirror(f) || ask_passed_over(f))
 		return &step_line_up;
 	count_add(COUNT_FETCHES_FAILED, 1);
+	admission_end(&f->admission);
 	route_format_at(&f->route, at);
 	bool is_away = f->route.url.len > 0 && !route_is_home(&f->route);
 	ranges_free(f->ranges);
@@ -741,6 +878,7 @@ static const struct step *end(struct fetch *f)
 	ranges_free(f->ranges);
 	f->ranges = NULL;
 	turn_end(&f->turn);
+	admission_end(&f->admission);
 	f->failure.class = FAIL_NONE;
 	count_add(COUNT_FETCHES_DONE, 1);
 	f->sink_error = outlet_say(&f->outlet, &m);
@@ -773,6 +911,7 @@ static const struct step step_denied = {"denied", denied};
 static const struct step step_resolve = {"resolve", resolve};
 static const struct step step_whole = {"whole", ask_for_all};
 static const struct step step_redirect = {"redirect", redirect};
+static const struct step step_elsewhere = {"elsewhere", elsewhere};
 static const struct step step_spread = {"spread", spread};
 static const struct step step_retry = {"retry", retry};
 static const struct step step_end = {"end", end};
@@ -842,6 +981,7 @@ void fetch_free(struct fetch *f)
 	throttle_release(&f->throttle);
 	outlet_release(&f->outlet);
 	turn_end(&f->turn);
+	admission_end(&f->admission);
 	login_release(&f->login);
 	login_release(&f->away);
 	route_release(&f->route);
@@ -867,6 +1007,8 @@ static void describe(struct fetch *f)
 		reason_set(&f->beat, "waiting for an answer from '%s'", at);
 	else
 		reason_set(&f->beat, "waiting for bytes from '%s'", at);
+	if (f->passed_over[0] != '\0')
+		reason_set(&f->beat, "%s; '%s' is unavailable and was passed over", f->beat.text, f->passed_over);
 }
 
 void fetch_beat(struct fetch *f)

@@ -14,6 +14,7 @@ int fetcher_open(struct fetcher *f, struct loop *loop, const struct settings *se
 int fetcher_forget(struct fetcher *f)
 {
 	passes_forget(f->passes);
+	hosts_forget(f->hosts);
 	return http_forget(f->http);
 }
 

@@ -25,7 +25,7 @@ void hosts_free(struct hosts *hs)
 
 static bool is_idle(const struct host *h)
 {
-	return h->holding == 0 && TAILQ_EMPTY(&h->line);
+	return h->holding == 0 && TAILQ_EMPTY(&h->line) && h->breaker.held == 0;
 }
 
 /* Idle entries are replaced in turn, so that a single new host does not displace a busy set. */
@@ -42,12 +42,20 @@ static struct host *find_place(struct hosts *hs)
 	return NULL;
 }
 
-static struct host *get(struct hosts *hs, const struct origin *origin)
+static struct host *find(struct hosts *hs, const struct origin *origin)
 {
 	for (size_t i = 0; i < HOSTS_MAX; i++)
 		if (hs->all[i].used && origin_eq(&hs->all[i].origin, origin))
 			return &hs->all[i];
-	struct host *h = find_place(hs);
+	return NULL;
+}
+
+static struct host *get(struct hosts *hs, const struct origin *origin)
+{
+	struct host *h = find(hs, origin);
+	if (h)
+		return h;
+	h = find_place(hs);
 	if (!h)
 		return NULL;
 	*h = (struct host){.origin = *origin, .used = true};
@@ -96,14 +104,42 @@ bool host_ranges_allowed(struct hosts *hs, const struct origin *origin, uint64_t
 	return h && h->ranges_off_till_ms <= now_ms;
 }
 
+struct breaker *host_breaker(struct hosts *hs, const struct origin *origin)
+{
+	struct host *h = get(hs, origin);
+	return h ? &h->breaker : NULL;
+}
+
+bool host_admits(struct hosts *hs, const struct origin *origin, uint64_t now_ms)
+{
+	const struct host *h = find(hs, origin);
+	return !h || breaker_admits(&h->breaker, now_ms);
+}
+
+unsigned hosts_open(const struct hosts *hs)
+{
+	unsigned open = 0;
+	for (size_t i = 0; i < HOSTS_MAX; i++)
+		open += hs->all[i].used && hs->all[i].breaker.state == BREAKER_OPEN;
+	return open;
+}
+
+void hosts_forget(struct hosts *hs)
+{
+	for (size_t i = 0; i < HOSTS_MAX; i++)
+		if (hs->all[i].used)
+			breaker_forget(&hs->all[i].breaker);
+}
+
 void turn_note_answer(struct turn *t)
 {
 	t->host->answered = true;
 }
 
-bool turn_has_answered(const struct turn *t)
+bool host_has_answered(struct hosts *hs, const struct origin *origin)
 {
-	return t->host && t->host->answered;
+	const struct host *h = find(hs, origin);
+	return h && h->answered;
 }
 
 void turn_end(struct turn *t)

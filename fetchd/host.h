@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is known about each origin: how many exchanges run with it, whether it ever answered, whether it serves ranges,
- * and how fast it may send to us.
+ * What is known about each origin: how many exchanges run with it, whether it ever answered, whether it answers now,
+ * whether it serves ranges, and how fast it may send to us. The configuration has one policy for each origin, so nothing
+ * here is divided further.
  */
 #ifndef SLUICE_FETCHD_HOST_H
 #define SLUICE_FETCHD_HOST_H
 
 #include <sys/queue.h>
 
+#include "fetchd/breaker.h"
 #include "fetchd/bucket.h"
 #include "fetchd/http/url.h"
 
@@ -31,7 +33,8 @@ struct host {
 	struct origin origin;
 	unsigned holding;
 	bool used;
-	bool answered;               /* it has sent an HTTP response */
+	bool answered; /* it has sent an HTTP response */
+	struct breaker breaker;
 	uint64_t ranges_off_till_ms; /* monotonic: it mishandled ranges */
 	struct bucket bucket;        /* of all bytes received on its turns */
 	TAILQ_HEAD(, turn) line;     /* the one that has waited longest is first */
@@ -53,9 +56,21 @@ bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, str
 void host_ranges_off(struct hosts *hs, const struct origin *origin, uint64_t till_ms);
 bool host_ranges_allowed(struct hosts *hs, const struct origin *origin, uint64_t now_ms);
 
+/* Its breaker; an origin whose breaker is in use is kept. NULL: more than HOSTS_MAX origins are in use. */
+struct breaker *host_breaker(struct hosts *hs, const struct origin *origin);
+
+/* breaker_admits(), also for an origin of which nothing is known. */
+bool host_admits(struct hosts *hs, const struct origin *origin, uint64_t now_ms);
+
+/* How many have an open breaker. */
+unsigned hosts_open(const struct hosts *hs);
+
+/* The configuration was reloaded: close all breakers. */
+void hosts_forget(struct hosts *hs);
+
 /* An HTTP response arrived, so the host exists. To be called only while the turn is holding. */
 void turn_note_answer(struct turn *t);
-bool turn_has_answered(const struct turn *t);
+bool host_has_answered(struct hosts *hs, const struct origin *origin);
 
 /* Give the turn back, in any state; idle is fine. The first in line takes over, and its `go` is called from here. */
 void turn_end(struct turn *t);

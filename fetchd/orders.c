@@ -52,6 +52,7 @@ static void refresh_counts(const struct orders *os)
 	for (size_t i = 0; i < ORDERS_MAX; i++)
 		if (os->all[i].fetch)
 			fetch_count(os->all[i].fetch);
+	count_set(COUNT_BREAKERS_OPEN, hosts_open(os->fetcher->hosts));
 	count_set(COUNT_FETCHD_SAW_INGESTD, link_restarts(os->link));
 }
 

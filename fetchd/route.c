@@ -149,26 +149,41 @@ bool route_refresh(struct route *r, const struct settings *s)
 	return true;
 }
 
+static int site_url(const struct route *r, const struct settings *s, uint8_t site, const struct source *source,
+		    struct buf *out)
+{
+	struct policy registry;
+	const char *mirror = policy_mirror(s, r->registry, site);
+	policy_resolve(s, r->registry, &registry);
+	return mirror ? route_mirror_url(source, mirror, out) : route_registry_url(source, registry.plain_http, out);
+}
+
+bool route_peek(const struct route *r, const struct settings *s, size_t ahead, struct origin *ret_origin)
+{
+	AUTO_BUF url = BUF_INIT;
+	struct source source;
+	return r->site + ahead < r->sites_len && source_parse(span_str(r->source), &source, NULL) == 0 &&
+	       site_url(r, s, r->sites[r->site + ahead], &source, &url) == 0 &&
+	       origin_of(url.data, ret_origin, NULL) == 0;
+}
+
 /* A mirror is a registry with credentials of its own. */
 int route_enter(struct route *r, const struct settings *s, const char *expected, struct reason *why)
 {
 	struct source source;
-	struct policy registry;
-	const char *mirror = policy_mirror(s, r->registry, r->sites[r->site]);
+	bool is_mirror = policy_mirror(s, r->registry, r->sites[r->site]);
 	int error = source_parse(span_str(r->source), &source, why);
 	if (error < 0)
 		return error;
 	if (r->by_tag && digest_parse(span_str(expected), &source.reference.digest, NULL) == 0)
 		source.reference.has_digest = true;
-	policy_resolve(s, r->registry, &registry);
 	buf_clear(&r->start_url);
-	error = mirror ? route_mirror_url(&source, mirror, &r->start_url)
-		       : route_registry_url(&source, registry.plain_http, &r->start_url);
+	error = site_url(r, s, r->sites[r->site], &source, &r->start_url);
 	if (error == 0)
 		error = origin_of(r->start_url.data, &r->home, why);
 	if (error < 0)
 		return error;
-	if (mirror || source.kind == SOURCE_URL)
+	if (is_mirror || source.kind == SOURCE_URL)
 		origin_format(&r->home, r->host);
 	else
 		memcpy(r->host, r->registry, sizeof(r->host));

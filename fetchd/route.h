@@ -97,6 +97,9 @@ bool route_refresh(struct route *r, const struct settings *s);
 /* Follow a redirect. False, with `ret_failure`: its target is not allowed. */
 bool route_redirect(struct route *r, const struct settings *s, const char *location, struct failure *ret_failure);
 
+/* The origin of the site `ahead` places after the current one; 0: its own. False: there is none, or no memory. */
+bool route_peek(const struct route *r, const struct settings *s, size_t ahead, struct origin *ret_origin);
+
 /* Go to the next site. False: this was the last one. */
 bool route_next_site(struct route *r);
 

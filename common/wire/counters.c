@@ -69,6 +69,9 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_FETCHES_IN_LINE] = GAUGE(FETCHES, "state=\"in_line\""),
     [COUNT_FETCHES_WAITING] = GAUGE(FETCHES, "state=\"waiting\""),
     [COUNT_BACKLOG_CHUNKS] = GAUGE(BACKLOG, "pipe=\"chunks\""),
+    [COUNT_BREAKERS_OPENED] =
+	TOTAL("sluice_fetchd_breaker_opened", "How often a server was found to be unavailable", NULL),
+    [COUNT_BREAKERS_OPEN] = GAUGE("sluice_fetchd_breakers_open", "Servers that are unavailable now", NULL),
 
     [COUNT_RECEIVED_BYTES] = TOTAL("sluice_ingestd_received_bytes", "Bytes of content from fetchd", NULL),
     [COUNT_WRITTEN_BYTES] = TOTAL("sluice_ingestd_written_bytes", "Bytes of content written and hashed", NULL),

@@ -37,6 +37,7 @@ static enum login_verdict take(struct login *l, const struct pass_answer *a, str
 	if (!a->authorization) {
 		if (a->failure.http_status != 0)
 			ret_failure->http_status = a->failure.http_status;
+		ret_failure->end = a->failure.end;
 		ret_failure->retry_after_ms = a->failure.retry_after_ms;
 		return fail(ret_failure, a->failure.class, a->retry ? LOGIN_RETRY : LOGIN_REFUSED, a->failure.why.text);
 	}

@@ -40,7 +40,8 @@ void login_forget(struct login *l);
 
 /*
  * Before the first request of a try: without a 401, a pass is sent only if this account had one. All of these fill in
- * `ret_failure` for LOGIN_RETRY and LOGIN_REFUSED; its status stays unless a realm had another.
+ * `ret_failure` for LOGIN_RETRY and LOGIN_REFUSED; its status stays unless a realm had another, and its end is that of
+ * the request to the realm.
  */
 enum login_verdict login_present(struct login *l, const struct pass_account *who, struct failure *ret_failure);
 

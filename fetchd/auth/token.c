@@ -275,6 +275,7 @@ static bool redirect(struct token_run *run)
 
 static void settle(struct token_run *run, enum http_end end, const struct reason *why, struct buf *token)
 {
+	run->answer.failure.end = end;
 	bool no_peer = end == HTTP_NO_ADDRESS || end == HTTP_NO_CONNECTION || end == HTTP_NO_TLS;
 	if (run->judgement.verdict != VERDICT_TAKE)
 		settle_refusal(run);

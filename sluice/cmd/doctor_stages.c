@@ -3,6 +3,7 @@
 #include "sluice/cmd/doctor_stages.h"
 
 /* System */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -191,6 +192,20 @@ static void check_writing(const struct check *c)
 	}
 }
 
+static void check_servers(const struct check *c)
+{
+	uint64_t open = c->counts->values[COUNT_BREAKERS_OPEN];
+
+	if (!c->counts->stages[STAGE_FETCHD].up)
+		return;
+	if (open == 0)
+		finding_report(c->findings, FINDING_OK, "servers", NULL, "none that fetchd asked is unavailable");
+	else
+		finding_report(c->findings, FINDING_WARN, "servers",
+			       "fetchd's log names them; remove mirrors that are gone from sluice.conf",
+			       "%" PRIu64 " of those that fetchd asked %s unavailable", open, open == 1 ? "is" : "are");
+}
+
 void doctor_check_stages(const struct context *ctx, bool services, const struct counts *counts, struct findings *f)
 {
 	const struct check c = {.ctx = ctx, .counts = counts, .services = services, .findings = f};
@@ -201,4 +216,5 @@ void doctor_check_stages(const struct context *ctx, bool services, const struct 
 	check_identity(&c, STAGE_INGESTD);
 	check_identity(&c, STAGE_COMMITD);
 	check_writing(&c);
+	check_servers(&c);
 }

@@ -68,6 +68,7 @@ static const struct phrase fetching[] = {
     {COUNT_FETCHES_BUSY, UNIT_COUNT, "busy"},
     {COUNT_FETCHES_IN_LINE, UNIT_COUNT, "waiting for a connection"},
     {COUNT_FETCHES_WAITING, UNIT_COUNT, "waiting to retry"},
+    {COUNT_BREAKERS_OPEN, UNIT_COUNT_IF_ANY, "servers unavailable"},
 };
 static const struct phrase retries[] = {
     {COUNT_RETRIES_ADDRESS, UNIT_COUNT_IF_ANY, "no address"},

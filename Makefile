@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sluice. `make help` lists the targets.
 
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^\#define SLUICE_VERSION "\(.*\)"$$/\1/p' common/base/version.h)
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -68,7 +68,7 @@ PKGS_ALL         := libcurl libseccomp libcrypto nanomsg jansson inih
 
 # 64-bit file sizes, inodes and times on 32-bit machines too.
 CPPFLAGS += -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
-CPPFLAGS += -std=c17 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -I.
+CPPFLAGS += -std=c17 -D_GNU_SOURCE -I.
 COMPILE   = $(CC) $(CPPFLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -MD -MP
 
 # Each folder is compiled with the flags of its own libraries and no others; tests get all of them.

@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/base/process.h"
 #include "common/base/shown.h"
+#include "common/base/version.h"
 
 #define LEFT_SIZE     96
 #define COLUMN_GAP    3

@@ -7,6 +7,7 @@
 /* Base */
 #include "common/base/be.h"
 #include "common/base/clock.h"
+#include "common/base/version.h"
 
 #define NUMBER_BYTES 8
 

@@ -21,6 +21,7 @@
 #include "common/base/opt.h"
 #include "common/base/process.h"
 #include "common/base/random.h"
+#include "common/base/version.h"
 
 #define DIR_MODE       0700
 #define HOLDER_MODE    0644

@@ -15,6 +15,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/loop.h"
+#include "common/base/version.h"
 
 /* Own */
 #include "fetchd/http/curl_error.h"

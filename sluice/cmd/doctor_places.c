@@ -21,6 +21,7 @@
 #include "common/base/config.h"
 #include "common/base/file.h"
 #include "common/base/lock.h"
+#include "common/base/version.h"
 
 /* Store */
 #include "common/store/layout.h"

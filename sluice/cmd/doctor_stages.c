@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/date.h"
 #include "common/base/hasher.h"
+#include "common/base/version.h"
 
 /* Wire */
 #include "common/wire/ctl_client.h"

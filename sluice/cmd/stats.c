@@ -255,8 +255,7 @@ static void show_stages(const struct counts *f)
 		if (s->up)
 			(void)printf("%-*sup since %s, version %s\n", HEAD_COLUMNS, stage_name(i), since, s->version);
 		else
-			(void)printf("%-*sdown: %.*s\n", HEAD_COLUMNS, stage_name(i), COLUMNS - HEAD_COLUMNS - 6,
-				     s->why.text);
+			(void)printf("%-*sdown: %s\n", HEAD_COLUMNS, stage_name(i), s->why.text);
 	}
 }
 

@@ -7,6 +7,7 @@ can send what neither our programs nor the library would.
 import contextlib
 import fcntl
 import pathlib
+import re
 import socket
 import struct
 import termios
@@ -51,7 +52,8 @@ MESSAGES = {  # name: (type, fields)
     "SUBSCRIBE": (28, "ref"),
 }
 VERSION = 2  # of the protocol, in every message unless the test gives another
-INTRODUCED = {"lowest": VERSION, "highest": VERSION, "version": "0.1.0"}
+RELEASE = re.search(r'SLUICE_VERSION "(.+)"', (pathlib.Path(__file__).parents[2] / "common/base/version.h").read_text())[1]
+INTRODUCED = {"lowest": VERSION, "highest": VERSION, "version": RELEASE}
 ERROR, PONG, OK, RECORD, NAMED = 22, 20, 21, 23, 24
 
 

@@ -216,7 +216,7 @@ def test_user_outside_the_group(open_box):
 class Impostor:
     """A faulty stage on ingestd's ctl socket."""
 
-    def __init__(self, box, version="0.1.0", talks=wire.VERSION, seconds=None, boot=""):
+    def __init__(self, box, version=wire.RELEASE, talks=wire.VERSION, seconds=None, boot=""):
         (box.runtime / "ingestd").mkdir(parents=True, mode=0o750)
         box.store.mkdir()
         st = os.stat(box.store)
@@ -247,7 +247,7 @@ class Impostor:
     "check, how, words",
     [
         ("versions", {"version": "0.0.9"}, "0.0.9"),
-        ("ingestd", {"talks": wire.VERSION + 1}, f"ingestd 0.1.0 speaks protocol {wire.VERSION + 1}, this command"),
+        ("ingestd", {"talks": wire.VERSION + 1}, f"ingestd {wire.RELEASE} speaks protocol {wire.VERSION + 1}, this command"),
         ("clock", {"seconds": 1_000_000_000}, "2001-09-09"),
         ("boot", {"boot": "0" * 32}, "0" * 32),
     ],

@@ -144,7 +144,7 @@ def test_command_without_a_common_version(box, later):
         if later == ["commitd"] and command[0] == "status":
             continue  # asks ingestd alone
         said = box.sluice(*command, want=PROTOCOL).stderr
-        one_line(said, f"this client 0.1.0 speaks protocol {theirs}, {named[0]} 0.1.0 speaks {ours}")
+        one_line(said, f"this client {wire.RELEASE} speaks protocol {theirs}, {named[0]} {wire.RELEASE} speaks {ours}")
     for stage in stages:
         stage.terminate()
     for stage in stages:
@@ -158,11 +158,11 @@ def test_stages_without_a_common_version(box):
     with box.up():
         wait_for("both to say so", lambda: box.logs().count("speaks protocol") >= 2)
         said = box.sluice("fetch", "http://127.0.0.1:1/x", "--digest", digest, want=UNAVAILABLE).stderr
-        one_line(said, f"ingestd cannot talk to fetchd: fetchd 0.1.0 speaks protocol {NEXT}, ")
+        one_line(said, f"ingestd cannot talk to fetchd: fetchd {wire.RELEASE} speaks protocol {NEXT}, ")
         assert box.status(digest)["state"] == "fetching", "it waits for a fetchd that can"
-        assert f"fetchd 0.1.0 speaks protocol {NEXT}" in box.sluice("stats").stdout
-    for line in (f"ingestd: fetchd 0.1.0 speaks protocol {NEXT}, ", f"fetchd: ingestd 0.1.0 speaks protocol {OURS}, "):
-        assert line in box.logs()
+        assert f"fetchd {wire.RELEASE} speaks protocol {NEXT}" in box.sluice("stats").stdout
+    for stage, peer, version in (("ingestd", "fetchd", NEXT), ("fetchd", "ingestd", OURS)):
+        assert f"{stage}: {peer} {wire.RELEASE} speaks protocol {version}, " in box.logs()
     assert "another protocol version" not in box.logs()
 
 
@@ -180,7 +180,7 @@ def test_fetchd_without_a_common_version_comes_later(box, bad):
     assert "error" not in box.status(digest)
     stages.append(box.popen("fetchd"))
     said = box.finish(command, want=UNAVAILABLE).stderr
-    why = f"ingestd cannot talk to fetchd: fetchd 0.1.0 speaks protocol {NEXT}, "
+    why = f"ingestd cannot talk to fetchd: fetchd {wire.RELEASE} speaks protocol {NEXT}, "
     one_line(said, why)
     for status in (box.status(digest), box.json("status")[0]):
         assert status["state"] == "fetching" and why in status["error"]

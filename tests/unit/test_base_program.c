@@ -9,6 +9,7 @@
 
 /* The code under test */
 #include "common/base/program.h"
+#include "common/base/version.h"
 
 #define WORDS_MAX  8
 #define OUTPUT_MAX 4096

@@ -12,6 +12,7 @@
 
 /* Base */
 #include "common/base/process.h"
+#include "common/base/version.h"
 
 /* The code under test */
 #include "common/wire/stage.h"

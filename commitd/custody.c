@@ -54,7 +54,8 @@ int custody_take(const struct layout *l, const char *id, int dir_fd, const struc
 	/* Whatever it was before: this is the first check that nobody can interfere with. */
 	if (fstatat(layout_commit_fd(l), id, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	return file_same(&st, want) ? 0 : -ESTALE;
+	bool same = file_same(&st, want) && st.st_size == want->st_size && file_mtime_ns(&st) == file_mtime_ns(want);
+	return same ? 0 : -ESTALE;
 }
 
 int custody_drop(const struct layout *l, const char *id)

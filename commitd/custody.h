@@ -19,7 +19,7 @@ int custody_open(const struct layout *l, const char *id, int *ret_fd, struct sta
 /*
  * Take the data of the ingest whose directory is `dir_fd`, after syncing its record: otherwise a power cut could leave an
  * ingest without data that does not say that it was complete. 0: taken, not yet durable. -ENOENT: there is no data;
- * -EEXIST: something was taken already; -ESTALE: what was taken is not the file `want` and must be put back. Else -errno.
+ * -EEXIST: something was taken already; -ESTALE: what was taken is not the file `want`, or has changed, and must be put back. Else -errno.
  * Blocks in fsync.
  */
 int custody_take(const struct layout *l, const char *id, int dir_fd, const struct stat *want);

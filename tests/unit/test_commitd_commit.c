@@ -22,15 +22,26 @@
 
 static struct store st;
 static const char *exchange_at_sync; /* a file that is replaced at the next fsync(2); NULL: none */
-static const char *exchange_by;
+static const char *exchange_by;      /* by this file; NULL: it is written anew */
+
+/* A file with the same inode, which a file system may give to the next file as well. */
+static void write_anew(const char *path)
+{
+	static const struct timespec times[] = {{1, 0}, {1, 0}}; /* the clock of files may stand still for 4 ms */
+	assert_int_equal(chmod(path, 0644), 0);
+	write_text(path, OTHER);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
 
 /* Replaces the C library's function in this program. */
 int fsync(int fd)
 {
 	const char *path = exchange_at_sync;
 	exchange_at_sync = NULL;
-	if (path)
+	if (path && exchange_by)
 		assert_int_equal(rename(exchange_by, path), 0);
+	else if (path)
+		write_anew(path);
 	return (int)syscall(SYS_fsync, fd);
 }
 
@@ -549,18 +560,15 @@ static void test_custody_is_recovered(void **state)
 	}
 }
 
-/* Data that is exchanged after it was checked and before it is taken goes back. */
-static void test_exchanged_data_goes_back(void **state)
+/* Data that is exchanged after it was checked and before it is taken goes back. `by`: see exchange_by. */
+static void exchange_goes_back(const char *by)
 {
-	char data[PATH_SIZE], blob[PATH_SIZE], taken[PATH_SIZE], other[PATH_SIZE];
+	char data[PATH_SIZE], blob[PATH_SIZE], taken[PATH_SIZE];
 	struct digest d = digest_of_text(TEXT);
 	struct commit c;
 	struct commit *batch[] = {&c};
-	(void)state;
 	ingest_make(&st, REF, TEXT);
-	ingest_make(&st, "other/ref", OTHER);
-	ingest_data(&st, "other/ref", other);
-	exchange_by = other;
+	exchange_by = by;
 	ingest_data(&st, REF, data);
 	blob_of(&st, &d, blob);
 	taken_from(&st, REF, taken);
@@ -574,6 +582,21 @@ static void test_exchanged_data_goes_back(void **state)
 	assert_true(file_is(data, OTHER));
 	assert_false(exists(taken));
 	assert_false(exists(blob));
+}
+
+static void test_exchanged_data_goes_back(void **state)
+{
+	char other[PATH_SIZE];
+	(void)state;
+	ingest_make(&st, "other/ref", OTHER);
+	ingest_data(&st, "other/ref", other);
+	exchange_goes_back(other);
+}
+
+static void test_data_that_is_written_anew_goes_back(void **state)
+{
+	(void)state;
+	exchange_goes_back(NULL);
 }
 
 static void test_read_back_stops(void **state)
@@ -715,6 +738,7 @@ int main(void)
 	    cmocka_unit_test(test_seal_of_taken_data_is_read_back),
 	    cmocka_unit_test(test_custody_is_recovered),
 	    cmocka_unit_test_setup_teardown(test_exchanged_data_goes_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_data_that_is_written_anew_goes_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_read_back_stops, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sha512_large, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_batch, setup, teardown),

@@ -181,6 +181,9 @@ void confine_files(const struct settings *s)
 	add_configuration(&all, s);
 	int r = all.failed ? -ENOMEM : harden_files((const char *const *)(void *)all.paths, all.len);
 	readable_release(&all);
+	int changes = harden_changes();
+	if (r == 0)
+		r = changes;
 	if (r < 0)
 		log_info("files are not restricted by fetchd itself: %s", strerror(-r));
 }

@@ -4,7 +4,7 @@
  * over should get no further. Best effort: a kernel that lacks something is told of at level info, and fetchd goes on.
  *
  *   confine_calls()   the keeper (auth/keeper.h) is there, which looks up credentials; no exec, no odd system calls
- *   confine_files()   only files of the system and of the configuration can be read, and none written
+ *   confine_files()   only files of the system and of the configuration can be read, and none changed
  */
 #ifndef SLUICE_FETCHD_CONFINE_H
 #define SLUICE_FETCHD_CONFINE_H

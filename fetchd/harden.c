@@ -4,11 +4,13 @@
 /* System */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -98,23 +100,59 @@ static const char *const refused[] = {
     "nfsservctl",
 };
 
+/* Landlock knows nothing of these, and of the first two only since Linux 6.2. */
+static const char *const changing[] = {
+    "truncate",  "truncate64", "chmod",      "fchmod",      "fchmodat",         "fchmodat2",    "chown",
+    "chown32",   "fchown",     "fchown32",   "fchownat",    "lchown",           "lchown32",     "setxattr",
+    "lsetxattr", "fsetxattr",  "setxattrat", "removexattr", "lremovexattr",     "fremovexattr", "removexattrat",
+    "utime",     "utimes",     "futimesat",  "utimensat",   "utimensat_time64", "file_setattr",
+};
+
+/* To type into a terminal, whose shell would execute it; to change the attributes of a file that is open for reading. */
+static const unsigned refused_ioctls[] = {TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR};
+
+/* Each kind of namespace. clone(2) has none of time: its flag would be part of the signal. */
+static const unsigned refused_clones[] = {CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS,
+					  CLONE_NEWIPC,  CLONE_NEWPID, CLONE_NEWNET};
+
 /* Skip what this processor does not have or this version of libseccomp does not know. */
-static int refuse(scmp_filter_ctx filter, bool may_exec)
+static int refuse(scmp_filter_ctx filter, uint32_t how, const char *name)
 {
-	static const int exec[] = {SCMP_SYS(execve), SCMP_SYS(execveat)};
-	for (size_t i = IS_SANITIZED ? 1 : 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		int call = seccomp_syscall_resolve_name(refused[i]);
-		int r = call != __NR_SCMP_ERROR ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0) : 0;
-		if (r < 0 && r != -EDOM)
-			return r;
-	}
-	for (size_t i = 0; !may_exec && i < sizeof(exec) / sizeof(exec[0]); i++) {
-		int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), exec[i], 0);
-		if (r < 0 && r != -EDOM)
-			return r;
-	}
-	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-				SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER));
+	int call = seccomp_syscall_resolve_name(name);
+	int r = call != __NR_SCMP_ERROR ? seccomp_rule_add(filter, how, call, 0) : 0;
+	return r == -EDOM ? 0 : r;
+}
+
+static int refuse_all(scmp_filter_ctx filter, const char *const *names, size_t len)
+{
+	int r = 0;
+	for (size_t i = 0; i < len && r == 0; i++)
+		r = refuse(filter, SCMP_ACT_ERRNO(EPERM), names[i]);
+	return r;
+}
+
+/* The kernel ignores the upper half of an ioctl's number, and a filter sees it. */
+static int refuse_some(scmp_filter_ctx filter)
+{
+	int r = 0;
+	for (size_t i = 0; i < sizeof(refused_ioctls) / sizeof(refused_ioctls[0]) && r == 0; i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+				     SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, refused_ioctls[i]));
+	for (size_t i = 0; i < sizeof(refused_clones) / sizeof(refused_clones[0]) && r == 0; i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+				     SCMP_A0(SCMP_CMP_MASKED_EQ, refused_clones[i], refused_clones[i]));
+	/* A filter cannot see its flags. This error makes libraries use clone(2). */
+	return r < 0 ? r : refuse(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3");
+}
+
+static int refuse_odd(scmp_filter_ctx filter, bool may_exec)
+{
+	static const char *const exec[] = {"execve", "execveat"};
+	size_t first = IS_SANITIZED ? 1 : 0;
+	int r = refuse_all(filter, refused + first, sizeof(refused) / sizeof(refused[0]) - first);
+	if (r == 0 && !may_exec)
+		r = refuse_all(filter, exec, sizeof(exec) / sizeof(exec[0]));
+	return r < 0 ? r : refuse_some(filter);
 }
 
 int harden_calls(enum harden_exec exec)
@@ -122,7 +160,19 @@ int harden_calls(enum harden_exec exec)
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	if (!filter)
 		return -ENOMEM;
-	int r = refuse(filter, exec == HARDEN_MAY_EXEC);
+	int r = refuse_odd(filter, exec == HARDEN_MAY_EXEC);
+	if (r == 0)
+		r = seccomp_load(filter);
+	seccomp_release(filter);
+	return r;
+}
+
+int harden_changes(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	if (!filter)
+		return -ENOMEM;
+	int r = refuse_all(filter, changing, sizeof(changing) / sizeof(changing[0]));
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);

@@ -21,11 +21,17 @@ enum harden_exec {
 };
 
 /*
- * From now on the system calls that neither fetchd nor a credential helper needs fail with EPERM: those that look into other
- * processes or change mounts, namespaces, keys, modules or clocks; and exec gives no new privileges, or fails. 0, or
- * -errno: the kernel has no seccomp, or does not permit it.
+ * From now on the system calls that neither fetchd nor a credential helper needs fail with EPERM: those that look into
+ * other processes, change mounts, namespaces, keys, modules or clocks, or type into a terminal; clone3(2) fails with
+ * ENOSYS; and exec gives no new privileges, or fails. 0, or -errno: the kernel has no seccomp, or does not permit it.
  */
 int harden_calls(enum harden_exec exec);
+
+/*
+ * From now on nothing changes the owner, mode, times, attributes or, by its path, the length of a file: such calls fail
+ * with EPERM. Otherwise as above.
+ */
+int harden_changes(void);
 
 /*
  * From now on this thread, and what it starts, can open no file but for reading, and only these and what lies below

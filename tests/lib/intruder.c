@@ -8,15 +8,19 @@
 /* System */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static char acts[16384];
@@ -71,6 +75,49 @@ static int signalled(const char *number)
 	return kill(pid, 0) < 0 ? errno : 0;
 }
 
+/* A namespace: in that of users one may do much that is forbidden here. "user3": by clone3(2). */
+static int cloned(const char *kind)
+{
+	struct {
+		uint64_t flags, others[3], exit_signal, more[3];
+	} wanted = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+	unsigned long flag = strcmp(kind, "mount") == 0 ? CLONE_NEWNS : CLONE_NEWUSER;
+	long pid = strcmp(kind, "user3") == 0 ? syscall(SYS_clone3, &wanted, sizeof(wanted))
+					      : syscall(SYS_clone, flag | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0)
+		_exit(0);
+	return pid < 0 || waitpid((pid_t)pid, NULL, 0) < 0 ? errno : 0;
+}
+
+/* What is typed into a terminal is executed by the shell in it. */
+static int typed(const char *text)
+{
+	return ioctl(STDERR_FILENO, TIOCSTI, text) < 0 ? errno : 0;
+}
+
+/* Of a file that was opened for reading. */
+static int changed_open(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int error = fd < 0 || fstat(fd, &st) < 0 || fchmod(fd, st.st_mode & 07777) < 0 ? errno : 0;
+	(void)close(fd);
+	return error;
+}
+
+static int changed(const char *verb, const char *path)
+{
+	struct stat st;
+	int r = stat(path, &st);
+	if (r == 0)
+		r = strcmp(verb, "truncate") == 0 ? truncate(path, st.st_size)
+		    : strcmp(verb, "chmod") == 0  ? chmod(path, st.st_mode & 07777)
+		    : strcmp(verb, "chown") == 0  ? chown(path, (uid_t)-1, st.st_gid)
+		    : strcmp(verb, "touch") == 0  ? utimensat(AT_FDCWD, path, NULL, 0)
+						  : setxattr(path, "user.intruder", "x", 1, 0);
+	return r < 0 ? errno : 0;
+}
+
 static int done(const char *verb, const char *path)
 {
 	if (strcmp(verb, "read") == 0)
@@ -87,6 +134,16 @@ static int done(const char *verb, const char *path)
 		return connected(path);
 	if (strcmp(verb, "signal") == 0)
 		return signalled(path);
+	if (strcmp(verb, "clone") == 0)
+		return cloned(path);
+	if (strcmp(verb, "type") == 0)
+		return typed(path);
+	if (strcmp(verb, "chmod-open") == 0)
+		return changed_open(path);
+	static const char *const changes[] = {"truncate", "chmod", "chown", "touch", "xattr"};
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+		if (strcmp(verb, changes[i]) == 0)
+			return changed(verb, path);
 	int r = strcmp(verb, "mkdir") == 0    ? mkdir(path, 0700)
 		: strcmp(verb, "remove") == 0 ? unlink(path)
 					      : symlink("/etc", path);

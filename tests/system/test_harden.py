@@ -21,14 +21,15 @@ room = (ctypes.c_char * 64)()
 calls = {
     "ptrace": (0, 0, 0, 0), "process_vm_readv": (0, 0, 0, 0, 0, 0), "mount": (b"none", b"/does/not/exist", b"tmpfs", 0, 0),
     "umount2": (b"/does/not/exist", 0), "chroot": (b"/does/not/exist",), "unshare": (0,), "setns": (-1, 0),
-    "name_to_handle_at": (-1, b"", room, room, 0), "personality": (-1,),
+    "name_to_handle_at": (-1, b"", room, room, 0), "personality": (-1,), "ioctl": (-1, ctypes.c_ulong(1 << 32 | 0x5412), room),
 }
 tried = {name: ctypes.get_errno() if getattr(libc, name)(*words) < 0 else 0 for name, words in calls.items()}
+tried["clone3"] = ctypes.get_errno() if libc.syscall(435, room, 0) < 0 else 0
 with open(os.environ["PROBED"], "w") as out:
     json.dump(tried, out)
 print(json.dumps({"ServerURL": "", "Username": "tester", "Secret": "canary-secret"}))
 """
-EPERM = 1
+EPERM, ENOSYS = 1, 38
 
 
 def test_filter_refuses_system_calls(box, bad, monkeypatch, tmp_path):
@@ -41,6 +42,7 @@ def test_filter_refuses_system_calls(box, bad, monkeypatch, tmp_path):
     bad.on("/blob", badserver.status(401, {"WWW-Authenticate": 'Basic realm="x"'}), badserver.whole(DATA))
     box.run("sluice", "fetch", bad.url("/blob"), "--digest", digest_of(DATA), want=OK)
     tried = json.loads(probed.read_text())
+    assert tried.pop("clone3") == ENOSYS  # so that libraries use clone(2), whose flags can be filtered
     assert tried.pop("personality") != EPERM  # not filtered, so the probe can tell the difference
     if "/san/" in f"{BINDIR}/":  # LeakSanitizer needs it
         tried.pop("ptrace")

@@ -68,6 +68,8 @@ static const struct {
     {"tunnel failed, response 407", HTTP_DENIED,
      "407 Proxy Authentication Required: set a valid user and password in https_proxy"},
     {"tunnel failed", HTTP_NO_CONNECTION, "the proxy in https_proxy refuses the connection"},
+    {"nsupported proxy", HTTP_NO_CONNECTION,
+     "a proxy's URL is not valid or not supported: check http_proxy and https_proxy in the environment"},
 };
 
 /* "Recv failure: Connection reset by peer" becomes "connection reset by peer"; "SSL ..." stays as it is. */
@@ -185,8 +187,8 @@ enum http_end curl_error_end(const struct curl_end *c, struct reason *ret_why)
 	}
 	if (!words && find_cause(c->text, &end, ret_why))
 		return end;
-	if (!words)
-		words = c->text[0] != '\0' ? c->text : curl_easy_strerror(c->code);
+	if (!words) /* a URL may contain a password */
+		words = c->text[0] != '\0' && !strstr(c->text, "://") ? c->text : curl_easy_strerror(c->code);
 	say_error(end == HTTP_NO_TLS ? "TLS: " : "", words, ret_why);
 	return end;
 }

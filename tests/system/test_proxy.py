@@ -93,6 +93,25 @@ def test_unreachable_proxy(box, bad, monkeypatch):
     assert not bad.requests
 
 
+INVALID = [f"ftp://{PASSWORD}@127.0.0.1:1", f"socks9://{PASSWORD}@127.0.0.1", f"http://{PASSWORD}@", f"http://{PASSWORD}@a:99999",
+           f"http://{PASSWORD}/b@127.0.0.1:1", f"http://{PASSWORD}@[::1", f"://{PASSWORD}@127.0.0.1"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_invalid_proxy_is_not_quoted(box, bad, authority, monkeypatch, scheme):
+    """Its password is in no message, log, status or file."""
+    with badserver.BadServer(tls=authority.context()) as tls:
+        server = tls if scheme == "https" else bad
+        configure(box, server, authority if scheme == "https" else None)
+        for url in INVALID:
+            monkeypatch.setenv(f"{scheme}_proxy", url)
+            failed = box.run("sluice", "fetch", server.url("/blob"), "--digest", DIGEST)
+            one_line(failed.stderr, server.address, f"{scheme}_proxy")
+            shown = [failed.stdout, failed.stderr, box.logs(), *(path.read_text() for path in box.store.rglob("transfer"))]
+            assert failed.returncode == UNAVAILABLE and not any("canary" in text for text in shown), (url, shown)
+        assert not server.requests
+
+
 ENDLESS = {
     "fields": (b"HTTP/1.1 200 Fine\r\n", 1000 * b"X: y\r\n"),
     "a field": (b"HTTP/1.1 200 Fine\r\nX: ", bytes(1 << 16).replace(b"\0", b"y")),

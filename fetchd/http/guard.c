@@ -2,7 +2,7 @@
 #include "fetchd/http/guard.h"
 
 /* System */
-#include <netinet/in.h>
+#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -168,10 +168,38 @@ enum guard_zone guard_zone(const struct sockaddr *address)
 	return ZONE_LOOPBACK; /* no other kind is a registry's */
 }
 
-static bool ends_with(const char *text, const char *end)
+/* ── hosts ── */
+
+/* "localhost", what is below it, and what Debian's /etc/hosts has for this machine. */
+static bool is_name_of_this_machine(const char *name)
 {
-	size_t len = strlen(text), end_len = strlen(end);
-	return len >= end_len && strcasecmp(text + len - end_len, end) == 0;
+	static const char *const ours[] = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"};
+	const char *last = strrchr(name, '.');
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (strcasecmp(name, ours[i]) == 0)
+			return true;
+	return last && strcasecmp(last + 1, "localhost") == 0;
+}
+
+/* No domain does: whoever resolves such a host takes it for an address, or not at all. */
+static bool ends_in_number(const char *name)
+{
+	const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+	bool is_hex = last[0] == '0' && (last[1] == 'x' || last[1] == 'X');
+	const char *digits = is_hex ? "0123456789abcdefABCDEF" : "0123456789";
+	last += is_hex ? 2 : 0;
+	return name[0] != '\0' && last[strspn(last, digits)] == '\0';
+}
+
+/* Not only as our resolver would take it, since a proxy may have another: "127.1.", "0x7f000001". */
+static enum guard_zone number_zone(const char *name)
+{
+	struct in_addr address;
+	uint8_t bytes[4];
+	if (inet_aton(name, &address) == 0)
+		return ZONE_LOOPBACK;
+	memcpy(bytes, &address, sizeof(bytes));
+	return zone4(bytes);
 }
 
 enum guard_zone guard_ip_zone(const char *ip)
@@ -183,12 +211,19 @@ enum guard_zone guard_ip_zone(const char *ip)
 
 enum guard_zone guard_host_zone(const char *host)
 {
-	uint8_t address[16];
-	if (host_is_loopback(host) || ends_with(host, ".localhost") || ends_with(host, "localhost."))
-		return ZONE_LOOPBACK;
+	char name[REFERENCE_HOST_MAX + 1];
+	size_t len = strlen(host);
 	if (host[0] == '[')
 		return guard_ip_zone(host);
-	return address_parse(host, address) == AF_INET ? zone4(address) : ZONE_PUBLIC;
+	while (len > 0 && host[len - 1] == '.')
+		len--;
+	if (len >= sizeof(name))
+		return ZONE_PUBLIC;
+	memcpy(name, host, len);
+	name[len] = '\0';
+	if (is_name_of_this_machine(name))
+		return ZONE_LOOPBACK;
+	return ends_in_number(name) ? number_zone(name) : ZONE_PUBLIC;
 }
 
 enum guard_zone guard_nearest(enum guard_zone from, bool is_known)

@@ -37,8 +37,8 @@ enum guard_zone guard_zone(const struct sockaddr *address);
 enum guard_zone guard_ip_zone(const char *ip);
 
 /*
- * The same for a host in a URL: an address literal ("127.0.0.1", "[::1]") or a name of this machine. Other names prove
- * nothing: ZONE_PUBLIC.
+ * The same for a host in a URL: an address ("127.0.0.1", "127.1.", "[::1]") or a name of this machine. A host that ends
+ * in a number and is not an address: ZONE_LOOPBACK. Other names prove nothing: ZONE_PUBLIC.
  */
 enum guard_zone guard_host_zone(const char *host);
 

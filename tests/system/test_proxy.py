@@ -192,6 +192,28 @@ def test_redirect_to_the_port_of_the_proxy_is_refused(box, bad, monkeypatch):
         assert len(proxy.heads) == 1 and len(bad.requests) == 1
 
 
+# Our own resolver takes some of them for names, but a proxy may have another one.
+FORMS = ["127.0.0.1.", "127.1", "0x7f000001.", "0177.0.0.1.", "127.0.0.1%2e", "127.1..", "1%32%37.1", "[::ffff:127.0.0.1]", "0",
+         "169.254.169.254.", "0xa9fea9fe.", "127.0.0.1.5", "ip6-localhost", "localhost.localdomain.", "\uff11\uff12\uff17.1"]
+
+
+@pytest.mark.parametrize("host", FORMS)
+def test_redirect_through_the_proxy_to_a_local_address_is_refused(box, bad, monkeypatch, host):
+    with Proxy() as proxy:
+        failed = elsewhere(box, proxy, bad, monkeypatch, f"http://{host}/blob")
+        assert failed.returncode != OK and len(proxy.heads) == 1, proxy.heads
+        one_line(failed.stderr, "elsewhere.test")
+
+
+def test_redirect_through_the_proxy_to_any_name_is_followed(box, bad, monkeypatch):
+    """Only the proxy can know where that leads."""
+    with Proxy() as proxy, badserver.BadServer() as inner:
+        inner.on("/blob", badserver.whole(DATA))
+        proxy.names["inner.test"] = inner.address
+        followed = elsewhere(box, proxy, bad, monkeypatch, "http://inner.test/blob")
+        assert followed.returncode == OK and len(inner.requests) == 1, followed.stderr
+
+
 METADATA = ["fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "169.254.169.254", "64:ff9b:1::7f00:1", "64:ff9b::a9fe:a9fe",
             "2001:0:5db8:d822::80ff:fffe"]
 

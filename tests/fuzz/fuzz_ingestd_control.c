@@ -8,6 +8,8 @@
  *   .         time passes, and commitd names what is sealed
  *   b         fetchd brings all of what it was ordered last
  *   f         or fails
+ *   v         another fetchd comes, without a version in common
+ *   h         or with one
  */
 
 /* Tests */
@@ -46,12 +48,30 @@ static struct {
 	uint64_t attempt, offset; /* 0: there is no order */
 } order;
 
+static struct {
+	uint64_t incarnation;
+	bool is_strange; /* it has no version in common with ingestd */
+} fetchd;
+
 static void say_hello(enum pipe_name name, uint64_t self, uint64_t named)
 {
 	struct message m = {.type = MSG_HELLO, .incarnation = self, .peer = named};
 
 	stage_introduce(&m);
 	stand_in_pipe_put(name, &m);
+}
+
+/* What the one before was ordered is lost. */
+static void start_fetchd(bool is_strange)
+{
+	struct message m = {.type = MSG_HELLO, .incarnation = ++fetchd.incarnation};
+
+	stage_introduce(&m);
+	if (is_strange)
+		m.lowest = m.highest = WIRE_VERSION + 1;
+	stand_in_pipe_put(PIPE_CHUNKS, &m);
+	fetchd.is_strange = is_strange;
+	order.attempt = 0;
 }
 
 /* The last order for anything but the witness, which is never brought. */
@@ -177,6 +197,20 @@ static bool is_behind(struct span a, struct span b)
 	return by_bytes > 0 || (by_bytes == 0 && a.len > b.len);
 }
 
+/* Nobody would bring its bytes, and a client has to know. */
+static bool is_stuck(const struct message *record)
+{
+	return fetchd.is_strange && (record->state == TRANSFER_QUEUED || record->state == TRANSFER_FETCHING);
+}
+
+static void check_class(const struct message *q, const struct message *record)
+{
+	if (is_stuck(record) && (q->type == MSG_STATUS || q->type == MSG_NEXT))
+		FUZZ_CHECK(record->fail_class == FAIL_UNAVAILABLE && record->text.len > 0);
+	else
+		FUZZ_CHECK((record->state == TRANSFER_FAILED) == (record->fail_class != FAIL_NONE));
+}
+
 static void check_answer(const struct message *q, const struct message *a)
 {
 	FUZZ_CHECK(a->type == MSG_RECORD || a->type == MSG_OK || a->type == MSG_ERROR || a->type == MSG_COUNTS);
@@ -187,9 +221,9 @@ static void check_answer(const struct message *q, const struct message *a)
 		return;
 	FUZZ_CHECK(q->type == MSG_GET || q->type == MSG_STATUS || q->type == MSG_NEXT || q->type == MSG_RESET);
 	FUZZ_CHECK(q->type == MSG_NEXT ? is_behind(a->ref, q->ref) : span_eq(a->ref, q->ref));
-	FUZZ_CHECK(q->type != MSG_GET || is_ref_of(q));
+	FUZZ_CHECK(q->type != MSG_GET || (is_ref_of(q) && !is_stuck(a)));
 	FUZZ_CHECK(a->size == SIZE_UNKNOWN || a->offset <= a->size);
-	FUZZ_CHECK((a->state == TRANSFER_FAILED) == (a->fail_class != FAIL_NONE));
+	check_class(q, a);
 }
 
 static bool ends_witness(const struct message *q)
@@ -244,7 +278,7 @@ static void script(void)
 	bool has_witness = true;
 	struct message a;
 
-	say_hello(PIPE_CHUNKS, 501, 0);
+	start_fetchd(false);
 	say_hello(PIPE_RECEIPTS, 502, 0);
 	ask(HONEST,
 	    &(struct message){
@@ -259,6 +293,8 @@ static void script(void)
 			serve_order();
 		else if (line.len > 0 && line.data[0] == 'f')
 			fail_order();
+		else if (line.len > 0 && (line.data[0] == 'v' || line.data[0] == 'h'))
+			start_fetchd(line.data[0] == 'v');
 		turn();
 	}
 	if (has_witness)
@@ -279,6 +315,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	FUZZ_CHECK(mkdirat(dir.fd, "store/blobs/sha256", 0755) == 0 &&
 		   mkdirat(dir.fd, "store/blobs/sha512", 0755) == 0);
 	order.attempt = 0;
+	fetchd.incarnation = 500;
 	const struct settings settings = {
 	    .store = unit_path(&dir, "store", path),
 	    .boot_id = "0123456789abcdef0123456789abcdef",

@@ -13,8 +13,8 @@
 #define REFUSAL_TEXT_MAX 200  /* bytes of it in a message */
 
 /*
- * Append what the body says to `why`, which has the status: ": DENIED: address not allowed", escaped and cut. Appends
- * nothing if the body cannot be understood.
+ * Append what the body says to `why`, which has the status: ": DENIED: address not allowed", escaped and cut, without
+ * queries of URLs and values of Authorization that it quotes. Appends nothing if the body cannot be understood.
  */
 void refusal_explain(struct span body, struct reason *why);
 

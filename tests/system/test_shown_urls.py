@@ -29,6 +29,8 @@ def forms(bad):
         "redirected nowhere": f"http://{at}/nowhere?X-Sig={SECRET}",
         "missing": f"http://{at}/missing?X-Sig={SECRET}",
         "forbidden": f"http://{at}/forbidden?X-Sig={SECRET}",
+        "quoted": f"http://{at}/quoted?X-Sig={SECRET}",
+        "quoted by another": f"http://{at}/there?X-Sig={SECRET}",
         "refused": f"http://127.0.0.1:1/file?X-Sig={SECRET}",
         "no such host": f"http://registry.invalid/file?X-Sig={SECRET}",
         "long": f"http://{at}/missing?X-Sig={SECRET * 200}",
@@ -102,6 +104,8 @@ def told(box):
 def served(bad):
     bad.on("/file", badserver.whole(DATA))
     bad.on("/forbidden", lambda x: x.answer(403))
+    bad.on("/quoted", lambda x: x.answer(404, json.dumps({"message": f"Route GET:{x.path} not found"}).encode()))
+    bad.on("/there", lambda x: x.answer(302, headers={"Location": f"/quoted?{SECRET}"}))
     bad.on("/missing", lambda x: x.answer(404))
     bad.on("/redirected", lambda x: x.answer(302, headers={"Location": f"/file?X-Sig={SECRET}"}))
     bad.on("/nowhere", lambda x: x.answer(302, headers={"Location": f"http://u:{SECRET}@127.0.0.1:1/?X-Sig={SECRET}"}))

@@ -18,6 +18,7 @@
 /* Wire */
 #include "common/wire/message.h"
 
+#define DATA_MODE     0644 /* until it is sealed; less the umask */
 #define RECORDS_CLAIM 8192 /* bytes; a few records, including those of the seal and of a failure */
 
 static int data_stat(const struct ingest *in, struct stat *ret_st)
@@ -102,13 +103,21 @@ mode_t ingest_record_mode(const struct ingest *in)
 	return fstat(layout_ingest_fd(in->home->layout), &st) == 0 && (st.st_mode & S_ISGID) ? 0640 : 0600;
 }
 
+/* Not sealed. Later on, as the directory, whose mode has the umask of the process that created it. */
+static mode_t data_mode(const struct ingest *in)
+{
+	struct stat st;
+
+	return fstat(in->dir_fd, &st) == 0 ? st.st_mode & DATA_MODE : DATA_MODE & 0600;
+}
+
 int ingest_open_data(struct ingest *in, int flags)
 {
-	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
+	int r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, DATA_MODE, &in->data_fd, NULL);
 
 	/* Sealed, but not named: it is read-only, and its owner may undo that. */
-	if (r == -EACCES && fs_fchmodat(in->dir_fd, INGEST_DATA, 0644, AT_SYMLINK_NOFOLLOW) == 0)
-		r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, 0644, &in->data_fd, NULL);
+	if (r == -EACCES && fs_fchmodat(in->dir_fd, INGEST_DATA, data_mode(in), AT_SYMLINK_NOFOLLOW) == 0)
+		r = file_open_at(in->dir_fd, INGEST_DATA, O_RDWR | O_APPEND | flags, DATA_MODE, &in->data_fd, NULL);
 	return r;
 }
 
@@ -130,7 +139,7 @@ int ingest_truncate(struct ingest *in)
 	int r = in->is_moved ? begin_again(in) : 0;
 	if (r == 0)
 		r = drop_bytes(in);
-	if (r == 0 && FAILPOINT(NAME, "data.unseal", fs_fchmod(in->data_fd, 0644)) < 0)
+	if (r == 0 && FAILPOINT(NAME, "data.unseal", fs_fchmod(in->data_fd, data_mode(in))) < 0)
 		r = -errno;
 	if (r < 0)
 		return r;

@@ -194,6 +194,33 @@ static void test_sealed(void **state)
 	ingest_close(in);
 }
 
+/* What was sealed and turns out wrong is writable again, and not readable by more users than before. */
+static void test_unsealed_as_the_umask_says(void **state)
+{
+	static const struct {
+		mode_t umask, want;
+	} rows[] = {{077, 0600}, {027, 0640}, {022, 0644}, {002, 0644}};
+	struct sync_job job;
+	struct stat st;
+
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		mode_t before = umask(rows[i].umask);
+		struct ingest *in = open_ref("unsealed");
+		append(in, 0, CONTENT_LEN);
+		assert_int_equal(fstat(in->data_fd, &st), 0);
+		assert_int_equal(st.st_mode & 07777, rows[i].want);
+		sync_prepare(&job, SYNC_SEAL, in);
+		sync_run(&job);
+		assert_int_equal(sync_finish(&job), 0);
+		assert_int_equal(ingest_truncate(in), 0);
+		assert_int_equal(fstat(in->data_fd, &st), 0);
+		assert_int_equal(st.st_mode & 07777, rows[i].want);
+		assert_int_equal(ingest_remove(in), 0);
+		(void)umask(before);
+	}
+}
+
 /* Each file of the directory missing, empty or full of garbage: never a wedge, never a wrong digest. */
 static void test_incomplete_ingest(void **state)
 {
@@ -304,6 +331,7 @@ int main(void)
 	    TEST(test_roll_back),
 	    TEST(test_truncate_drops_the_slots),
 	    TEST(test_sealed),
+	    TEST(test_unsealed_as_the_umask_says),
 	    TEST(test_incomplete_ingest),
 	    TEST(test_symlinks_are_refused),
 	    TEST(test_foreign_second_name),

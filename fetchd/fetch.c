@@ -76,6 +76,7 @@ struct fetch {
 	struct want want; /* `offset` follows the outlet's */
 
 	/* Where the bytes come from, and where they go. */
+	struct terms *terms; /* NULL: the order has no policy */
 	struct route route;
 	struct login login; /* at home */
 	struct login away;  /* at the target of a redirect */
@@ -202,7 +203,8 @@ static struct login *login_at(struct fetch *f)
 static struct pass_account account_at(const struct fetch *f)
 {
 	const struct route *r = &f->route;
-	return (struct pass_account){.origin = &r->at, .zone = r->zone_at, .host = r->host_at, .name = r->name};
+	return (struct pass_account){
+	    .origin = &r->at, .zone = r->zone_at, .host = r->host_at, .name = r->name, .terms = route_terms(r)};
 }
 
 /* A request for [first, last] of the content, to where the route leads now. What it points to is borrowed from `f`. */
@@ -265,6 +267,7 @@ static bool on_head(void *self, const struct response *r)
 {
 	struct fetch *f = self;
 	turn_note_answer(&f->turn);
+	route_note_head(&f->route);
 	bool goes_on = stream_head(&f->stream, r);
 	bool takes = f->stream.state == STREAM_TAKING;
 	if (!takes) /* it may redirect us, or name a realm */
@@ -402,9 +405,10 @@ static bool change_site(struct fetch *f)
 static size_t find_site(const struct fetch *f, size_t least)
 {
 	struct origin at;
+	uint64_t lane;
 	size_t ahead = least;
-	while (route_peek(&f->route, f->env->settings, ahead, &at)) {
-		if (host_admits(f->env->hosts, &at, clock_mono_ms()))
+	while (route_peek(&f->route, f->env->settings, ahead, &at, &lane)) {
+		if (host_admits(f->env->hosts, &at, lane, clock_mono_ms()))
 			return ahead;
 		ahead++;
 	}
@@ -484,7 +488,7 @@ static void warn_of_skipped(const struct fetch *f)
 /* May the request be sent to where the route leads? Nothing is known about more origins than there is room for. */
 static bool is_admitted(struct fetch *f)
 {
-	struct breaker *b = host_breaker(f->env->hosts, &f->route.at);
+	struct breaker *b = host_breaker(f->env->hosts, &f->route.at, terms_number(route_terms(&f->route)));
 	bool others = !f->insists && find_site(f, 1) != SIZE_MAX;
 	if (b)
 		return admission_ask(&f->admission, b, others, clock_mono_ms());
@@ -758,6 +762,19 @@ static bool ask_otherwise(struct fetch *f)
 	return enter_site(f, NULL) == 0;
 }
 
+/* The same server again, if its certificate need not be verified, and it seems to have none. */
+static bool do_without_tls(struct fetch *f)
+{
+	char at[ORIGIN_TEXT_SIZE];
+	if (!route_drop_tls(&f->route, f->env->settings, &f->failure))
+		return false;
+	origin_format(&f->route.home, at);
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at, .error = f->failure.error},
+		 "cannot fetch '%s' from '%s' with TLS, trying without (--tls-verify=false): %s", f->route.shown, at,
+		 f->failure.why.text);
+	return change_site(f);
+}
+
 /*
  * If a mirror fails, the next one takes over, at the same offset and without a wait; after the last one the registry
  * itself. An error in the order or the content is the same everywhere.
@@ -822,7 +839,7 @@ static struct retry_settings limits_of(const struct fetch *f)
 static const struct step *retry(struct fetch *f)
 {
 	uint64_t wait_ms;
-	if (ask_otherwise(f) || leave_mirror(f))
+	if (do_without_tls(f) || ask_otherwise(f) || leave_mirror(f))
 		return &step_line_up;
 	refresh(f);
 	struct retry_settings limits = limits_of(f);
@@ -847,7 +864,7 @@ static const struct step *retry(struct fetch *f)
 static const struct step *give_up(struct fetch *f)
 {
 	char at[ORIGIN_TEXT_SIZE];
-	if (ask_otherwise(f) || leave_mirror(f) || ask_passed_over(f))
+	if (do_without_tls(f) || ask_otherwise(f) || leave_mirror(f) || ask_passed_over(f))
 		return &step_line_up;
 	count_add(COUNT_FETCHES_FAILED, 1);
 	admission_end(&f->admission);
@@ -945,9 +962,12 @@ int fetch_new(struct fetcher *env, const struct fetch_order *order, const struct
 	f->hooks = hooks;
 	f->self = self;
 	f->ref = strndup(order->ref.len > 0 ? (const char *)order->ref.data : "", order->ref.len);
-	if (!f->ref || route_init(&f->route, order->source) < 0) {
+	int r = terms_take(&env->terms, order->policy, &f->terms);
+	if (r == 0)
+		r = f->ref ? route_init(&f->route, order->source, f->terms) : -ENOMEM;
+	if (r < 0) {
 		fetch_free(f);
-		return -ENOMEM;
+		return r;
 	}
 	take_order(f, order);
 	f->turn.go = on_turn;
@@ -955,6 +975,8 @@ int fetch_new(struct fetcher *env, const struct fetch_order *order, const struct
 	login_init(&f->login, env->passes, on_pass, f);
 	login_init(&f->away, env->passes, on_pass, f);
 	throttle_init(&f->throttle, env->loop, &env->bucket, &f->turn, on_pause_over, f);
+	if (f->terms)
+		throttle_share(&f->throttle, &f->terms->bucket, f->terms->said.rate);
 	loop_timer_init(&f->wait, env->loop, on_wait_over, f);
 	f->outlet.drained = on_drained;
 	f->outlet.self = f;
@@ -985,6 +1007,7 @@ void fetch_free(struct fetch *f)
 	login_release(&f->login);
 	login_release(&f->away);
 	route_release(&f->route);
+	terms_drop(f->terms);
 	free(f->ref);
 	free(f);
 }

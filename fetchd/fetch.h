@@ -14,6 +14,7 @@ struct fetch_order {
 	struct span ref;
 	uint64_t attempt;
 	struct span source;
+	struct span policy;    /* of the source (common/wire/source_policy.h), or empty */
 	uint64_t offset;       /* bytes that have arrived already */
 	uint64_t size;         /* or SIZE_UNKNOWN */
 	struct span expected;  /* a digest, or empty */
@@ -28,7 +29,7 @@ struct fetch_hooks {
 	void (*done)(void *self, struct fetch *f);
 };
 
-/* The order is copied. 0 or -ENOMEM. The caller owns the transfer and starts it with fetch_start(). */
+/* The order is copied. 0, -ENOMEM, or -EINVAL: its policy is malformed. The caller owns the transfer and starts it with fetch_start(). */
 int fetch_new(struct fetcher *env, const struct fetch_order *order, const struct fetch_hooks *hooks, void *self,
 	      struct fetch **ret_fetch);
 

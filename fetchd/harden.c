@@ -12,22 +12,12 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* Base */
 #include "common/base/cleanup.h"
-
-/* Either is enough against a core file of our own; the limit also holds for what we start. */
-int harden_memory(void)
-{
-	static const struct rlimit none = {0, 0};
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return -errno;
-	return 0;
-}
 
 /* LeakSanitizer stops the threads of its own process by ptrace, and sanitizers read /proc and write reports. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

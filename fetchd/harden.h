@@ -9,12 +9,6 @@
 
 #include <stddef.h>
 
-/*
- * No core file of this process is written, and no other process of the same user can read its memory or trace it. 0 or
- * -errno.
- */
-int harden_memory(void);
-
 enum harden_exec {
 	HARDEN_MAY_EXEC, /* it starts programs, which are restricted likewise */
 	HARDEN_NO_EXEC,

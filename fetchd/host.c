@@ -42,23 +42,23 @@ static struct host *find_place(struct hosts *hs)
 	return NULL;
 }
 
-static struct host *find(struct hosts *hs, const struct origin *origin)
+static struct host *find(struct hosts *hs, const struct origin *origin, uint64_t lane)
 {
 	for (size_t i = 0; i < HOSTS_MAX; i++)
-		if (hs->all[i].used && origin_eq(&hs->all[i].origin, origin))
+		if (hs->all[i].used && hs->all[i].lane == lane && origin_eq(&hs->all[i].origin, origin))
 			return &hs->all[i];
 	return NULL;
 }
 
-static struct host *get(struct hosts *hs, const struct origin *origin)
+static struct host *get(struct hosts *hs, const struct origin *origin, uint64_t lane)
 {
-	struct host *h = find(hs, origin);
+	struct host *h = find(hs, origin, lane);
 	if (h)
 		return h;
 	h = find_place(hs);
 	if (!h)
 		return NULL;
-	*h = (struct host){.origin = *origin, .used = true};
+	*h = (struct host){.origin = *origin, .lane = lane, .used = true};
 	TAILQ_INIT(&h->line);
 	return h;
 }
@@ -66,7 +66,7 @@ static struct host *get(struct hosts *hs, const struct origin *origin)
 int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t)
 {
 	assert(!t->host);
-	struct host *h = get(hs, origin);
+	struct host *h = get(hs, origin, 0);
 	if (!h)
 		return -EAGAIN;
 	t->host = h;
@@ -82,7 +82,7 @@ int turn_begin(struct hosts *hs, const struct origin *origin, uint64_t limit, st
 bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, struct turn *t)
 {
 	assert(!t->host);
-	struct host *h = get(hs, origin);
+	struct host *h = get(hs, origin, 0);
 	if (!h || !TAILQ_EMPTY(&h->line) || h->holding >= limit)
 		return false;
 	t->host = h;
@@ -93,26 +93,26 @@ bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, str
 
 void host_ranges_off(struct hosts *hs, const struct origin *origin, uint64_t till_ms)
 {
-	struct host *h = get(hs, origin);
+	struct host *h = get(hs, origin, 0);
 	if (h)
 		h->ranges_off_till_ms = till_ms;
 }
 
 bool host_ranges_allowed(struct hosts *hs, const struct origin *origin, uint64_t now_ms)
 {
-	const struct host *h = get(hs, origin);
+	const struct host *h = get(hs, origin, 0);
 	return h && h->ranges_off_till_ms <= now_ms;
 }
 
-struct breaker *host_breaker(struct hosts *hs, const struct origin *origin)
+struct breaker *host_breaker(struct hosts *hs, const struct origin *origin, uint64_t lane)
 {
-	struct host *h = get(hs, origin);
+	struct host *h = get(hs, origin, lane);
 	return h ? &h->breaker : NULL;
 }
 
-bool host_admits(struct hosts *hs, const struct origin *origin, uint64_t now_ms)
+bool host_admits(struct hosts *hs, const struct origin *origin, uint64_t lane, uint64_t now_ms)
 {
-	const struct host *h = find(hs, origin);
+	const struct host *h = find(hs, origin, lane);
 	return !h || breaker_admits(&h->breaker, now_ms);
 }
 
@@ -138,7 +138,7 @@ void turn_note_answer(struct turn *t)
 
 bool host_has_answered(struct hosts *hs, const struct origin *origin)
 {
-	const struct host *h = find(hs, origin);
+	const struct host *h = find(hs, origin, 0);
 	return h && h->answered;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is known about each origin: how many exchanges run with it, whether it ever answered, whether it answers now,
- * whether it serves ranges, and how fast it may send to us. The configuration has one policy for each origin, so nothing
- * here is divided further.
+ * whether it serves ranges, and how fast it may send to us. Breakers are for each lane (http.h), the rest is for all.
  */
 #ifndef SLUICE_FETCHD_HOST_H
 #define SLUICE_FETCHD_HOST_H
@@ -31,6 +30,7 @@ struct turn {
 
 struct host {
 	struct origin origin;
+	uint64_t lane; /* if it is not 0, only the breaker is used */
 	unsigned holding;
 	bool used;
 	bool answered; /* it has sent an HTTP response */
@@ -56,11 +56,14 @@ bool turn_try(struct hosts *hs, const struct origin *origin, uint64_t limit, str
 void host_ranges_off(struct hosts *hs, const struct origin *origin, uint64_t till_ms);
 bool host_ranges_allowed(struct hosts *hs, const struct origin *origin, uint64_t now_ms);
 
-/* Its breaker; an origin whose breaker is in use is kept. NULL: more than HOSTS_MAX origins are in use. */
-struct breaker *host_breaker(struct hosts *hs, const struct origin *origin);
+/*
+ * Its breaker for requests of this lane (http.h): that TLS fails under somebody's terms says nothing about others'. An
+ * origin whose breaker is in use is kept. NULL: more than HOSTS_MAX are in use.
+ */
+struct breaker *host_breaker(struct hosts *hs, const struct origin *origin, uint64_t lane);
 
 /* breaker_admits(), also for an origin of which nothing is known. */
-bool host_admits(struct hosts *hs, const struct origin *origin, uint64_t now_ms);
+bool host_admits(struct hosts *hs, const struct origin *origin, uint64_t lane, uint64_t now_ms);
 
 /* How many have an open breaker. */
 unsigned hosts_open(const struct hosts *hs);

@@ -53,9 +53,12 @@
 /* System */
 #include <string.h>
 
+/* Base */
+#include "common/base/log.h"
+#include "common/base/process.h"
+
 /* Own */
 #include "fetchd/config/settings.h"
-#include "fetchd/harden.h"
 #include "fetchd/serve.h"
 #include "fetchd/tool.h"
 
@@ -74,7 +77,7 @@ static void tell_configuration(const struct settings *s)
 static int begin(const struct call *call)
 {
 	tell_configuration(call->settings);
-	int r = harden_memory();
+	int r = process_hide();
 	if (r < 0)
 		log_warning("passwords may be in a core file of this process: %s", strerror(-r));
 	serve_warn_of_skipped(call->settings);
@@ -107,6 +110,6 @@ int main(int argc, char **argv)
 					      .read_file = settings_read_file,
 					      .begin = begin,
 					      VERBS(verbs)};
-	static struct settings settings;
+	static struct settings settings = {.policy = {.retries = POLICY_UNSAID}};
 	return program_main(&fetchd, &settings, argc, argv);
 }

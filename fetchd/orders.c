@@ -81,6 +81,7 @@ static void on_beat_time(void *self)
 	for (size_t i = 0; i < ORDERS_MAX; i++)
 		if (os->all[i].fetch)
 			fetch_beat(os->all[i].fetch);
+	fetcher_tidy(os->fetcher);
 	tell_counts(os);
 }
 
@@ -168,6 +169,7 @@ static int row_begin(struct orders *os, struct order *o, const struct message *m
 	    .ref = m->ref,
 	    .attempt = m->attempt,
 	    .source = m->source,
+	    .policy = m->policy,
 	    .offset = m->offset,
 	    .size = m->size,
 	    .expected = m->expected,

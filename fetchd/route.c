@@ -72,8 +72,9 @@ int route_mirror_url(const struct source *s, const char *mirror, struct buf *out
 
 /* ── planning ── */
 
-int route_init(struct route *r, struct span source)
+int route_init(struct route *r, struct span source, struct terms *terms)
 {
+	r->terms = terms;
 	r->source = strndup(source.len > 0 ? (const char *)source.data : "", source.len);
 	if (!r->source)
 		return -ENOMEM;
@@ -86,6 +87,14 @@ void route_release(struct route *r)
 	free(r->source);
 	buf_release(&r->start_url);
 	buf_release(&r->url);
+}
+
+/* The registry with its terms, or as it is configured. */
+static void resolve_registry(const struct route *r, const struct settings *s, struct policy *ret_policy)
+{
+	policy_resolve(s, r->registry, ret_policy);
+	if (r->terms)
+		policy_take_terms(ret_policy, r->terms);
 }
 
 static void line_up_sites(struct route *r, const struct settings *s, uint32_t suspects)
@@ -115,6 +124,7 @@ int route_plan(struct route *r, const struct settings *s, uint32_t suspects, str
 		memcpy(r->name, source.reference.name, sizeof(source.reference.name));
 	}
 	r->by_tag = source.kind == SOURCE_MANIFEST && !source.reference.has_digest;
+	r->drops_tls = r->terms && r->registry[0] != '\0' && strcmp(r->terms->plain_host, r->registry) == 0;
 	line_up_sites(r, s, suspects);
 	return 0;
 }
@@ -127,16 +137,32 @@ void route_show_digest(struct route *r, const char *digest)
 
 /* ── sites ── */
 
+static bool is_mirror(const struct route *r)
+{
+	return r->sites[r->site] < SITE_REGISTRY;
+}
+
+const struct terms *route_terms(const struct route *r)
+{
+	return !is_mirror(r) && route_is_home(r) ? r->terms : NULL;
+}
+
 static void resolve(struct route *r, const struct settings *s)
 {
 	r->generation = s->generation;
 	policy_resolve(s, r->host, &r->policy);
+	if (r->terms && !is_mirror(r))
+		policy_take_terms(&r->policy, r->terms);
+	if (r->terms && r->terms->said.has_retries)
+		r->policy.host.retry.max = r->terms->said.retries;
 	/* A registry's section applies only to it: the target of a redirect uses its own section, or none. */
 	if (route_is_home(r))
 		memcpy(r->host_at, r->host, sizeof(r->host_at));
 	else
 		route_format_at(r, r->host_at);
 	policy_resolve(s, r->host_at, &r->policy_at);
+	if (route_terms(r))
+		policy_take_terms(&r->policy_at, r->terms);
 	if (!route_is_home(r))
 		r->policy_at.headers.len = 0;
 }
@@ -154,14 +180,19 @@ static int site_url(const struct route *r, const struct settings *s, uint8_t sit
 {
 	struct policy registry;
 	const char *mirror = policy_mirror(s, r->registry, site);
-	policy_resolve(s, r->registry, &registry);
+	resolve_registry(r, s, &registry);
+	if (r->drops_tls)
+		registry.plain_http = PLAIN_HTTP_YES;
 	return mirror ? route_mirror_url(source, mirror, out) : route_registry_url(source, registry.plain_http, out);
 }
 
-bool route_peek(const struct route *r, const struct settings *s, size_t ahead, struct origin *ret_origin)
+bool route_peek(const struct route *r, const struct settings *s, size_t ahead, struct origin *ret_origin,
+		uint64_t *ret_lane)
 {
 	AUTO_BUF url = BUF_INIT;
 	struct source source;
+	*ret_lane =
+	    r->site + ahead < r->sites_len && r->sites[r->site + ahead] >= SITE_REGISTRY ? terms_number(r->terms) : 0;
 	return r->site + ahead < r->sites_len && source_parse(span_str(r->source), &source, NULL) == 0 &&
 	       site_url(r, s, r->sites[r->site + ahead], &source, &url) == 0 &&
 	       origin_of(url.data, ret_origin, NULL) == 0;
@@ -209,6 +240,23 @@ bool route_next_site(struct route *r)
 		return false;
 	r->site++;
 	return true;
+}
+
+/* As it looks where a server speaks HTTP, or nobody listens. */
+static bool is_without_tls(const struct failure *f)
+{
+	return f->http_status == 0 && (f->end == HTTP_NO_TLS || f->end == HTTP_NO_CONNECTION);
+}
+
+bool route_drop_tls(struct route *r, const struct settings *s, const struct failure *failure)
+{
+	struct policy registry;
+	if (!route_terms(r) || r->terms->said.tls_verify != SAID_NO || r->registry[0] == '\0' || r->drops_tls ||
+	    !is_without_tls(failure))
+		return false;
+	resolve_registry(r, s, &registry);
+	r->drops_tls = registry.plain_http != PLAIN_HTTP_YES;
+	return r->drops_tls;
 }
 
 bool route_first_site(struct route *r)
@@ -280,6 +328,12 @@ bool route_is_home(const struct route *r)
 	return origin_eq(&r->at, &r->home);
 }
 
+void route_note_head(struct route *r)
+{
+	if (r->drops_tls && route_terms(r))
+		memcpy(r->terms->plain_host, r->registry, sizeof(r->terms->plain_host));
+}
+
 void route_note_answer(struct route *r, enum guard_zone zone)
 {
 	r->zone_at = zone;
@@ -305,6 +359,7 @@ void route_fill(const struct route *r, const struct settings *s, struct http_ask
 	ask->accept = route_accept(r->kind);
 	ask->nearest = route_nearest(r, s);
 	policy_fill(&r->policy_at, ask);
+	ask->lane = terms_number(route_terms(r));
 	if (r->site + 1 < r->sites_len && r->policy_at.host.answer_timeout_ms == 0)
 		ask->patience.answer_ms = ask->patience.stall_ms; /* the next site may be quicker */
 }

@@ -26,6 +26,7 @@ struct route {
 	/* From route_plan() on. */
 	char *source;           /* owned */
 	char shown[SHOWN_SIZE]; /* the source, for messages */
+	struct terms *terms;    /* of the order, borrowed; NULL: none. For the registry or the URL's host alone */
 	enum source_kind kind;
 	bool by_tag;                       /* a manifest named by its tag */
 	char registry[ORIGIN_TEXT_SIZE];   /* the one whose mirrors are used; empty for a plain URL and for data */
@@ -34,6 +35,7 @@ struct route {
 	    sites[MIRRORS_MAX + 1]; /* numbers of mirrors, and SITE_REGISTRY, in the order in which they are tried */
 	size_t sites_len;
 	size_t site;       /* the current one */
+	bool drops_tls;    /* the registry was found to do without TLS, and the terms allow that */
 	uint32_t no_range; /* bits of sites that refused a range within the content */
 
 	/* From route_enter() on. */
@@ -70,8 +72,8 @@ const char *route_accept(enum source_kind kind);
 
 /* ── the route ── */
 
-/* `r` is all zero; `source` is copied. 0 or -ENOMEM. */
-int route_init(struct route *r, struct span source);
+/* `r` is all zero; `source` is copied, `terms` (may be NULL) are borrowed for its life. 0 or -ENOMEM. */
+int route_init(struct route *r, struct span source, struct terms *terms);
 
 /* Fit for a route of zeros. */
 void route_release(struct route *r);
@@ -97,11 +99,21 @@ bool route_refresh(struct route *r, const struct settings *s);
 /* Follow a redirect. False, with `ret_failure`: its target is not allowed. */
 bool route_redirect(struct route *r, const struct settings *s, const char *location, struct failure *ret_failure);
 
-/* The origin of the site `ahead` places after the current one; 0: its own. False: there is none, or no memory. */
-bool route_peek(const struct route *r, const struct settings *s, size_t ahead, struct origin *ret_origin);
+/*
+ * The origin of the site `ahead` places after the current one, and the number of the terms that hold there (terms.h); 0:
+ * its own. False: there is none, or no memory.
+ */
+bool route_peek(const struct route *r, const struct settings *s, size_t ahead, struct origin *ret_origin,
+		uint64_t *ret_lane);
 
 /* Go to the next site. False: this was the last one. */
 bool route_next_site(struct route *r);
+
+/*
+ * The registry seems to have no TLS, and its certificate need not be verified: do without, as skopeo does. The site is to
+ * be entered again. False: the failure says something else, or TLS is wanted.
+ */
+bool route_drop_tls(struct route *r, const struct settings *s, const struct failure *failure);
 
 /* Go back to the first site. False: it was the current one. */
 bool route_first_site(struct route *r);
@@ -114,6 +126,12 @@ bool route_refuse_range(struct route *r);
 
 /* Whether the next request goes to the site itself. */
 bool route_is_home(const struct route *r);
+
+/* The terms of the order, if they hold for the next request: it goes to the host that the source names. Else NULL. */
+const struct terms *route_terms(const struct route *r);
+
+/* The last request was answered. */
+void route_note_head(struct route *r);
 
 /* The last request was answered from that zone. */
 void route_note_answer(struct route *r, enum guard_zone zone);

@@ -15,6 +15,12 @@ void throttle_init(struct throttle *t, struct loop *loop, struct bucket *all, co
 	loop_timer_init(&t->pause, loop, resume, self);
 }
 
+void throttle_share(struct throttle *t, struct bucket *b, uint64_t rate)
+{
+	t->shared = b;
+	t->shared_rate = rate;
+}
+
 void throttle_release(struct throttle *t)
 {
 	loop_timer_stop(&t->pause);
@@ -40,6 +46,7 @@ bool throttle_holds(struct throttle *t, const struct policy *p)
 	const uint64_t waits_ms[] = {
 	    wait_of(t->all, p->bandwidth, now_ms),
 	    wait_of(host_bucket(t), speed->per_host, now_ms),
+	    wait_of(t->shared, t->shared_rate, now_ms),
 	    wait_of(&t->own, speed->per_transfer, now_ms),
 	};
 	uint64_t wait_ms = 0;
@@ -55,6 +62,8 @@ void throttle_took(struct throttle *t, size_t len)
 	bucket_take(t->all, len);
 	if (host_bucket(t))
 		bucket_take(host_bucket(t), len);
+	if (t->shared)
+		bucket_take(t->shared, len);
 	bucket_take(&t->own, len);
 }
 

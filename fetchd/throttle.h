@@ -13,6 +13,8 @@
 struct throttle {
 	struct bucket *all;      /* of all transfers; borrowed */
 	const struct turn *turn; /* with the host whose limit applies, while there is one; borrowed */
+	struct bucket *shared;   /* of all transfers under the same terms, or NULL; borrowed */
+	uint64_t shared_rate;    /* what these allow */
 	struct bucket own;
 	struct loop_timer pause; /* set while bytes are held back */
 };
@@ -20,6 +22,9 @@ struct throttle {
 /* `resume` is called when bytes may be accepted again. `t` is all zero. */
 void throttle_init(struct throttle *t, struct loop *loop, struct bucket *all, const struct turn *turn,
 		   void (*resume)(void *self), void *self);
+
+/* Transfers with this bucket (borrowed) may take so many bytes per second together. */
+void throttle_share(struct throttle *t, struct bucket *b, uint64_t rate);
 
 /* May be called for a throttle that is all zero. */
 void throttle_release(struct throttle *t);

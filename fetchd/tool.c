@@ -43,6 +43,22 @@ static void on_done(void *self, struct fetch *f)
 
 static const struct fetch_hooks hooks = {on_done};
 
+/* 0, or an exit code with a reason. */
+static int read_policy(const struct call *call, const char *text, struct buf *out, struct reason *why)
+{
+	const struct settings *s = call->settings;
+	struct source source;
+	struct origin origin;
+	char host[ORIGIN_TEXT_SIZE] = "";
+	if (source_parse(span_str(text), &source, why) < 0)
+		return 0; /* the transfer fails for that */
+	if (source.kind == SOURCE_URL && origin_of(text, &origin, NULL) == 0)
+		origin_format(&origin, host);
+	else if (source.kind != SOURCE_DATA)
+		memcpy(host, source.reference.host, sizeof(source.reference.host));
+	return policy_options_read(&s->policy, host, source.reference.name, call->words_len, call->words, out, why);
+}
+
 static int check_arguments(const struct settings *s, const char *source, struct fetch_order *ret_order,
 			   struct reason *why)
 {
@@ -134,20 +150,10 @@ static int fetch_all(struct get *g, const struct settings *s, const struct fetch
 	return r;
 }
 
-int tool_get(const struct call *call, const char *source)
+static int get_all(const struct call *call, const char *source, const struct fetch_order *order)
 {
 	const struct settings *s = call->settings;
 	struct get g = {0};
-	struct fetch_order order;
-	struct reason why;
-	if (!s->raw && isatty(STDOUT_FILENO)) {
-		log_error("frames are not for a terminal: use --raw, or pipe them into 'ingestd put'");
-		return EX_USAGE;
-	}
-	if (check_arguments(s, source, &order, &why) < 0) {
-		log_error("%s", why.text);
-		return EX_USAGE;
-	}
 	prepare_stdout();
 	int r = say_hello(s);
 	if (r < 0)
@@ -156,7 +162,7 @@ int tool_get(const struct call *call, const char *source)
 	if (code != 0)
 		return code;
 	confine_files(s);
-	r = fetch_all(&g, s, &order);
+	r = fetch_all(&g, s, order);
 	if (r < 0) {
 		char shown[SHOWN_SIZE];
 		shown_of(span_str(source), shown);
@@ -164,4 +170,24 @@ int tool_get(const struct call *call, const char *source)
 		return exit_code_of(r);
 	}
 	return g.sink_error < 0 ? stdout_failed(g.sink_error) : fail_exit_code(g.fail);
+}
+
+int tool_get(const struct call *call, const char *source)
+{
+	const struct settings *s = call->settings;
+	struct fetch_order order;
+	struct buf policy = BUF_INIT;
+	struct reason why;
+	if (!s->raw && isatty(STDOUT_FILENO)) {
+		log_error("frames are not for a terminal: use --raw, or pipe them into 'ingestd put'");
+		return EX_USAGE;
+	}
+	int code = check_arguments(s, source, &order, &why) < 0 ? EX_USAGE : read_policy(call, source, &policy, &why);
+	if (code != 0)
+		log_error("%s", why.text);
+	order.policy = buf_span(&policy);
+	if (code == 0)
+		code = get_all(call, source, &order);
+	buf_wipe(&policy);
+	return code;
 }

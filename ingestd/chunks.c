@@ -184,7 +184,8 @@ static void on_fail(struct flow *f, struct transfer *t, const struct message *m)
 	if (m->fail_class == FAIL_CHANGED)
 		flow_start_over(f, t, FAIL_CHANGED, text);
 	else
-		flow_fail(f, t, m->fail_class == FAIL_NONE ? FAIL_AGAIN : (enum fail_class)m->fail_class, text);
+		flow_source_failed(f, t, m->fail_class == FAIL_NONE ? FAIL_AGAIN : (enum fail_class)m->fail_class,
+				   text);
 }
 
 static void log_beat(struct transfer *t, const char *text)

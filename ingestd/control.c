@@ -81,8 +81,19 @@ static bool has_too_many(struct control *c, uid_t uid, struct span ref)
 	       transfers_of_user(ts, uid) >= TRANSFERS_A_USER;
 }
 
+static void answer_no_policy(int r, uid_t uid, struct answer *a)
+{
+	if (r == -EAGAIN)
+		reason_set(&a->why, "user %u has transfers with %d different policies: wait for some to end",
+			   (unsigned)uid, POLICIES_A_USER);
+	else
+		reason_set(&a->why, r == -EINVAL ? "the policy of the source is malformed" : "out of memory");
+	answer_error(a, r == -EINVAL ? FAIL_USAGE : FAIL_AGAIN);
+}
+
 static void on_get(struct control *c, uid_t uid, const struct message *request, struct answer *a)
 {
+	struct policy *policy;
 	struct transfer *t;
 	uint64_t size;
 	enum fail_class class;
@@ -93,8 +104,13 @@ static void on_get(struct control *c, uid_t uid, const struct message *request, 
 		answer_error(a, FAIL_AGAIN);
 		return;
 	}
+	int r = policies_take(&c->env.flow->policies, uid, request->policy, &policy);
+	if (r < 0) {
+		answer_no_policy(r, uid, a);
+		return;
+	}
 	reason_set(&a->why, "out of memory");
-	if (queue_get(c->env.flow, request, &t, &size, &class, &a->why) < 0) {
+	if (queue_get(c->env.flow, request, policy, &t, &size, &class, &a->why) < 0) {
 		answer_error(a, class);
 	} else if (t) {
 		transfer_note_asker(t, uid);
@@ -109,6 +125,7 @@ static void on_get(struct control *c, uid_t uid, const struct message *request, 
 		    .digest = request->expected,
 		};
 	}
+	policy_drop(policy);
 }
 
 /* The next unfinished transfer: committed ones are remembered only for requests by ref. */

@@ -442,6 +442,21 @@ void flow_fail(struct flow *f, struct transfer *t, enum fail_class class, const 
 	flow_do(f, t, fail(f, t, class, text));
 }
 
+/* The content, the order and the disk are the same for every source. */
+void flow_source_failed(struct flow *f, struct transfer *t, enum fail_class class, const char *text)
+{
+	bool may_differ = class != FAIL_USAGE && class != FAIL_IO;
+
+	if (!may_differ || !transfer_next_source(t)) {
+		flow_fail(f, t, class, text);
+		return;
+	}
+	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = t->ref, .bytes = t->in->offset},
+		 "transfer '%s' goes on from the next source that was requested: %s", t->ref, text);
+	transfer_unmark(t, MARK_RESOLVED);
+	flow_do(f, t, STEP_ORDER);
+}
+
 void flow_trouble(struct flow *f, struct transfer *t, int r, const char *verb)
 {
 	flow_do(f, t, trouble(f, t, r, verb, false));

@@ -28,11 +28,12 @@ struct flow {
 	const struct ingest_home *home;
 	struct transfers *transfers;
 	struct workers *workers;
-	struct orders *orders; /* to fetchd */
-	struct seals *seals;   /* to commitd */
-	struct events *events; /* to subscribers */
-	uint64_t attempt;      /* the highest so far, over all transfers */
-	bool start_due;        /* a queued transfer may start: turn.c checks at the end of the turn */
+	struct orders *orders;    /* to fetchd */
+	struct seals *seals;      /* to commitd */
+	struct events *events;    /* to subscribers */
+	uint64_t attempt;         /* the highest so far, over all transfers */
+	struct policies policies; /* of requests */
+	bool start_due;           /* a queued transfer may start: turn.c checks at the end of the turn */
 };
 
 /* Do a step and what follows from it, now or after the transfer's job. A later call replaces a waiting step. */
@@ -52,6 +53,9 @@ void flow_go_on(struct flow *f, struct transfer *t);
 
 /* Fail until there is a new request; the bytes are kept. */
 void flow_fail(struct flow *f, struct transfer *t, enum fail_class class, const char *text);
+
+/* fetchd gave up: go on with the next source, at the same offset, or fail. */
+void flow_source_failed(struct flow *f, struct transfer *t, enum fail_class class, const char *text);
 
 /* A write failed with -errno: "cannot VERB …". Waits if the disk is full; anything else is tried once more. */
 void flow_trouble(struct flow *f, struct transfer *t, int r, const char *verb);

@@ -36,6 +36,7 @@ static int send_order(struct orders *o, struct transfer *t)
 	    .ref = span_str(t->ref),
 	    .attempt = record->attempt,
 	    .source = span_str(record->source),
+	    .policy = policy_bytes(t->current.policy),
 	    .offset = t->in->offset,
 	    .size = record->size,
 	    .expected = span_str(expected),

@@ -72,14 +72,15 @@ static bool may_have_size(const struct message *get, struct reason *why)
 }
 
 /* The transfer of the ref, created if necessary; NULL: out of memory. */
-static struct transfer *take_up(struct flow *f, const struct message *get, const struct digest *expected)
+static struct transfer *take_up(struct flow *f, const struct message *get, struct policy *policy,
+				const struct digest *expected)
 {
 	struct transfer *t = transfers_find(f->transfers, get->ref);
 	bool is_new = !t;
 
 	if (is_new)
 		t = transfers_add(f->transfers, f, get->ref);
-	if (t && transfer_ask(t, get->source, expected, get->size) == 0)
+	if (t && transfer_ask(t, get->source, policy, expected, get->size) == 0)
 		return t;
 	if (t && is_new)
 		transfers_remove(f->transfers, t);
@@ -89,14 +90,17 @@ static struct transfer *take_up(struct flow *f, const struct message *get, const
 /* The ingest could not be created: remove what the request added. */
 static void give_up(struct flow *f, struct transfer *t, bool was_there)
 {
-	if (!was_there)
+	if (!was_there) {
 		transfers_remove(f->transfers, t);
-	else if (t->in)
+		return;
+	}
+	transfer_forget_sources(t);
+	if (t->in)
 		flow_do(f, t, STEP_CLOSE);
 }
 
-int queue_get(struct flow *f, const struct message *get, struct transfer **ret_transfer, uint64_t *ret_size,
-	      enum fail_class *ret_class, struct reason *why)
+int queue_get(struct flow *f, const struct message *get, struct policy *policy, struct transfer **ret_transfer,
+	      uint64_t *ret_size, enum fail_class *ret_class, struct reason *why)
 {
 	struct digest digest, *expected = get->expected.len > 0 ? &digest : NULL;
 
@@ -113,6 +117,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 	bool was_there = t;
 	if (t && transfer_is_under_way(t)) {
 		adopt_source(t, get->source);
+		transfer_offer(t, get->source, policy);
 		flow_doubt_size(f, t, get->size);
 		*ret_transfer = t;
 		return 0;
@@ -123,7 +128,7 @@ int queue_get(struct flow *f, const struct message *get, struct transfer **ret_t
 		return 0;
 	}
 	*ret_class = FAIL_IO;
-	t = take_up(f, get, expected);
+	t = take_up(f, get, policy, expected);
 	if (!t)
 		return -ENOMEM;
 	/* Create the ingest and its record now, so that an accepted transfer survives us. */

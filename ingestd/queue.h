@@ -9,11 +9,11 @@
 void queue_run(struct flow *f);
 
 /*
- * GET: start, join or resume a transfer. 0: `ret_transfer`, or NULL if the content is stored already, with its size in
+ * GET: start, join or resume a transfer, with the policy that the request brought, or NULL. 0: `ret_transfer`, or NULL if the content is stored already, with its size in
  * `ret_size`. -errno with a class and a reason.
  */
-int queue_get(struct flow *f, const struct message *get, struct transfer **ret_transfer, uint64_t *ret_size,
-	      enum fail_class *ret_class, struct reason *why);
+int queue_get(struct flow *f, const struct message *get, struct policy *policy, struct transfer **ret_transfer,
+	      uint64_t *ret_size, enum fail_class *ret_class, struct reason *why);
 
 /* ABORT: remove the ingest, including foreign files in it. -ENOENT: there is none. Another -errno with a reason. */
 int queue_abort(struct flow *f, struct span ref, struct reason *why);

@@ -63,6 +63,11 @@ static void recover_record(struct flow *f, const struct record *record, uint64_t
 	if (record->failed != FAIL_NONE) {
 		transfer_fail(t, record->failed, record->why.text);
 		transfer_enter(t, PHASE_FAILED);
+	} else if (record->policy != RECORD_POLICY_NONE && !record->has_sealed) {
+		transfer_enter(t, PHASE_IDLE);
+		transfer_note(t, record->policy == RECORD_POLICY_CREDENTIALS
+				     ? "needs credentials; run it again"
+				     : "needs the options of its command; run it again");
 	} else if (f->settings->no_resume && !record->has_sealed) {
 		transfer_enter(t, PHASE_IDLE);
 		transfer_note(t, TRANSFER_UNASKED);

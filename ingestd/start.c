@@ -37,6 +37,7 @@ static void apply_request(struct transfer *t)
 	bool is_doubtful = record->failed == FAIL_BAD_DATA && record->has_expected && t->in->offset < record->size;
 
 	(void)snprintf(record->source, sizeof(record->source), "%s", t->asked_source);
+	transfer_note_policy(t);
 	record->failed = FAIL_NONE;
 	record->why.text[0] = '\0';
 	record->restarts = 0;

@@ -5,6 +5,7 @@
 /* System */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Base */
@@ -80,6 +81,71 @@ static const struct phase_row {
     [PHASE_COMMITTED] = {TRANSFER_COMMITTED, INGEST_CLOSED, NO_JOB, NOTHING, 0, FIELD_SOURCE, FIELD_DIGEST},
 };
 
+/* ── sources ── */
+
+static void source_release(struct asked_source *a)
+{
+	policy_drop(a->policy);
+	free(a->source);
+	*a = (struct asked_source){.source = NULL};
+}
+
+/* 0 or -ENOMEM. */
+static int source_init(struct asked_source *a, struct span source, struct policy *policy)
+{
+	char *kept = strndup((const char *)source.data, source.len);
+
+	if (!kept)
+		return -ENOMEM;
+	*a = (struct asked_source){.source = kept, .policy = policy_share(policy)};
+	return 0;
+}
+
+static bool source_is(const struct asked_source *a, struct span source, const struct policy *policy)
+{
+	return a->policy == policy && a->source && span_eq(span_str(a->source), source);
+}
+
+void transfer_offer(struct transfer *t, struct span source, struct policy *policy)
+{
+	bool is_known = source_is(&t->current, source, policy) || (!t->current.source && !policy);
+
+	for (size_t i = 0; i < t->others_len; i++)
+		is_known = is_known || source_is(&t->others[i], source, policy);
+	if (!is_known && t->others_len < SOURCES_MAX - 1 && source_init(&t->others[t->others_len], source, policy) == 0)
+		t->others_len++;
+}
+
+bool transfer_next_source(struct transfer *t)
+{
+	if (t->others_len == 0)
+		return false;
+	source_release(&t->current);
+	t->current = t->others[0];
+	t->others_len--;
+	memmove(t->others, t->others + 1, t->others_len * sizeof(t->others[0]));
+	(void)snprintf(t->in->record.source, sizeof(t->in->record.source), "%s", t->current.source);
+	transfer_note_policy(t);
+	return true;
+}
+
+void transfer_note_policy(struct transfer *t)
+{
+	const struct policy *policy = t->current.policy;
+
+	t->in->record.policy = !policy                     ? RECORD_POLICY_NONE
+			       : policy_has_secret(policy) ? RECORD_POLICY_CREDENTIALS
+							   : RECORD_POLICY_OPTIONS;
+}
+
+void transfer_forget_sources(struct transfer *t)
+{
+	source_release(&t->current);
+	for (size_t i = 0; i < t->others_len; i++)
+		source_release(&t->others[i]);
+	t->others_len = 0;
+}
+
 /* ── phases ── */
 
 static unsigned fields_of(const struct transfer *t)
@@ -150,6 +216,8 @@ void transfer_enter(struct transfer *t, enum phase phase)
 		t->after = STEP_NONE;
 	t->marks &= row->marks;
 	drop_fields(t, ~(row->may | row->must));
+	if (phase == PHASE_IDLE || phase == PHASE_FAILED || phase == PHASE_COMMITTED)
+		transfer_forget_sources(t);
 	check_phase(t);
 }
 
@@ -408,6 +476,7 @@ void transfer_free(struct transfer *t)
 	ingest_close(t->in);
 	free(t->note);
 	free(t->asked_source);
+	transfer_forget_sources(t);
 	free(t->ref);
 	free(t);
 }
@@ -420,12 +489,18 @@ void transfer_note(struct transfer *t, const char *text)
 	t->note = kept;
 }
 
-int transfer_ask(struct transfer *t, struct span source, const struct digest *expected, uint64_t size)
+int transfer_ask(struct transfer *t, struct span source, struct policy *policy, const struct digest *expected,
+		 uint64_t size)
 {
+	struct asked_source current;
 	char *kept = strndup((const char *)source.data, source.len);
 
-	if (!kept)
+	if (!kept || source_init(&current, source, policy) < 0) {
+		free(kept);
 		return -ENOMEM;
+	}
+	transfer_forget_sources(t);
+	t->current = current;
 	free(t->asked_source);
 	t->asked_source = kept;
 	t->asked_size = size;

@@ -64,6 +64,9 @@
 #include "common/wire/message.h"
 #include "ingestd/disk/open.h"
 #include "ingestd/disk/sync.h"
+#include "ingestd/policies.h"
+
+#define SOURCES_MAX 16 /* of one transfer */
 
 enum phase {
 	PHASE_QUEUED,
@@ -118,6 +121,12 @@ enum mark {
 
 struct flow;
 
+/* A source that the content can be fetched from, and its policy. Both owned. */
+struct asked_source {
+	char *source;
+	struct policy *policy; /* NULL: nothing was said */
+};
+
 /* Only transfer.c writes to it, except to `beats` and to what a job's own functions write (sync.h, workers.h). */
 struct transfer {
 	struct sync_job
@@ -140,6 +149,14 @@ struct transfer {
 	struct digest asked_digest;
 	uint64_t asked_size; /* SIZE_UNKNOWN if not in the request */
 	char *asked_source;  /* owned; until the record has it, then NULL */
+
+	/*
+	 * Where it is fetched from, and where else it can be: sources that were requested since the last start of the
+	 * daemon, in that order. None, and no policy, once it has failed, rests or is committed.
+	 */
+	struct asked_source current; /* its `source` NULL: nobody requested it since the daemon started */
+	struct asked_source others[SOURCES_MAX - 1];
+	size_t others_len;
 
 	unsigned marks;                /* enum mark */
 	enum fail_class restart_class; /* why it starts over */
@@ -280,8 +297,24 @@ bool transfer_is_under_way(const struct transfer *t);
 /* Replace the note. `text` may be NULL. */
 void transfer_note(struct transfer *t, const char *text);
 
-/* Keep a request's parameters; `expected` may be NULL. 0 or -ENOMEM. */
-int transfer_ask(struct transfer *t, struct span source, const struct digest *expected, uint64_t size);
+/* Keep a request's parameters; `policy` and `expected` may be NULL. 0 or -ENOMEM. */
+int transfer_ask(struct transfer *t, struct span source, struct policy *policy, const struct digest *expected,
+		 uint64_t size);
+
+/*
+ * Another request for what is under way: if the current source fails, this one is next. A source that it has already,
+ * with that policy, is not added, and one beyond SOURCES_MAX is left out.
+ */
+void transfer_offer(struct transfer *t, struct span source, struct policy *policy);
+
+/* Take the next source, also into the record of the open ingest. False: there is none. */
+bool transfer_next_source(struct transfer *t);
+
+/* Note in the record of the open ingest what its source needs besides the configuration. */
+void transfer_note_policy(struct transfer *t);
+
+/* It has ended, or rests: forget all sources, and what policies they have. */
+void transfer_forget_sources(struct transfer *t);
 
 /* Note who requests it, unless somebody has already: it counts as that user's. */
 void transfer_note_asker(struct transfer *t, uid_t uid);

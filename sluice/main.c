@@ -127,7 +127,7 @@ int main(int argc, char **argv)
 {
 	static struct verb verbs[COMMANDS];
 	const struct program sluice = {.name = "sluice", .options = options, VERBS(verbs), .begin = begin, .end = end};
-	struct settings settings = {.fetch_size = SIZE_UNKNOWN};
+	struct settings settings = {.fetch_size = SIZE_UNKNOWN, .policy = {.retries = POLICY_UNSAID}};
 
 	for (size_t i = 0; i < COMMANDS; i++)
 		verbs[i] = *commands[i];

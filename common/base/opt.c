@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* Base */
 #include "common/base/keep.h"
@@ -33,7 +34,7 @@ static const struct unit time_units[] = {
 
 static const struct unit *units_of(enum opt_kind kind)
 {
-	return kind == OPT_BYTES ? byte_units : kind == OPT_TIME_MS ? time_units : no_units;
+	return kind == OPT_BYTES || kind == OPT_RATE ? byte_units : kind == OPT_TIME_MS ? time_units : no_units;
 }
 
 int opt_parse_number(enum opt_kind kind, const char *text, uint64_t *ret_value)
@@ -47,7 +48,7 @@ int opt_parse_number(enum opt_kind kind, const char *text, uint64_t *ret_value)
 	if (p == text)
 		return -EINVAL;
 	for (const struct unit *u = units_of(kind); u->name; u++) {
-		if (strcmp(p, u->name) != 0)
+		if (kind == OPT_RATE ? strcasecmp(p, u->name) != 0 : strcmp(p, u->name) != 0)
 			continue;
 		if (__builtin_mul_overflow(value, u->factor, &value))
 			return -EINVAL;
@@ -82,6 +83,11 @@ static int parse_choice(const struct opt *row, const char *text, uint64_t *ret_v
 	return -EINVAL;
 }
 
+static bool is_flag(const struct opt *row)
+{
+	return row->kind == OPT_FLAG || row->kind == OPT_SAID;
+}
+
 static uint64_t row_max(const struct opt *row)
 {
 	return row->max > 0 ? row->max : UINT64_MAX;
@@ -111,9 +117,11 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 {
 	static const char *const what[] = {
 	    [OPT_FLAG] = "yes or no",
+	    [OPT_SAID] = "true or false",
 	    [OPT_TEXT] = "a text",
 	    [OPT_COUNT] = "a number",
 	    [OPT_BYTES] = "a size with an optional K, M, G or T",
+	    [OPT_RATE] = "a number of bytes with an optional K, M, G or T",
 	    [OPT_TIME_MS] = "a time in ms, s, m or h",
 	};
 	if (row->kind == OPT_CHOICE) {
@@ -124,7 +132,7 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 	enum opt_kind kind = row->kind == OPT_TEXT ? OPT_COUNT : row->kind;
 	(void)format_number(kind, row->min, low, sizeof low);
 	(void)format_number(kind, row_max(row), high, sizeof high);
-	if (row->kind == OPT_FLAG)
+	if (is_flag(row))
 		(void)snprintf(ret_text, RANGE_SIZE, "%s", what[row->kind]);
 	else if (row->kind == OPT_TEXT)
 		(void)snprintf(ret_text, RANGE_SIZE, "%s of %s to %s bytes", what[row->kind], low, high);
@@ -144,13 +152,13 @@ static int row_set(const struct opt *row, void *settings, const char *label, con
 	uint64_t number = strlen(value);
 	bool flag = false;
 	int r = 0;
-	if (row->kind == OPT_FLAG)
+	if (is_flag(row))
 		r = parse_flag(value, &flag);
 	else if (row->kind == OPT_CHOICE)
 		r = parse_choice(row, value, &number);
 	else if (row->kind != OPT_TEXT)
 		r = opt_parse_number(row->kind, value, &number);
-	if (r < 0 || (row->kind != OPT_FLAG && (number < row->min || number > row_max(row)))) {
+	if (r < 0 || (!is_flag(row) && (number < row->min || number > row_max(row)))) {
 		char range[RANGE_SIZE], shown[SHOWN_SIZE];
 		range_text(row, range);
 		shown_of(span_str(value), shown);
@@ -159,6 +167,8 @@ static int row_set(const struct opt *row, void *settings, const char *label, con
 	}
 	if (row->kind == OPT_FLAG)
 		*(bool *)var = flag;
+	else if (row->kind == OPT_SAID)
+		*(unsigned *)var = flag ? 2 : 1;
 	else if (row->kind == OPT_TEXT)
 		*(const char **)var = value;
 	else if (row->kind == OPT_CHOICE)
@@ -236,7 +246,7 @@ struct walk {
 static int walk_set(struct walk *w, const struct opt *row, const char *label, const char *inline_value)
 {
 	const char *value = inline_value;
-	if (!value && row->kind == OPT_FLAG)
+	if (!value && is_flag(row))
 		value = "yes";
 	if (!value && w->next == w->argc) {
 		reason_set(w->why, "'%s' needs a value", label);
@@ -273,7 +283,7 @@ static int walk_short(struct walk *w, const char *arg)
 			reason_set(w->why, "there is no option '%s'", label);
 			return -EINVAL;
 		}
-		if (row->kind != OPT_FLAG)
+		if (!is_flag(row))
 			return walk_set(w, row, label, p[1] != '\0' ? p + 1 : NULL);
 		int r = walk_set(w, row, label, NULL);
 		if (r < 0)

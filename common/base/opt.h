@@ -21,6 +21,8 @@ enum opt_kind {
 	OPT_BYTES,   /* uint64_t: a number with an optional K, M, G or T (powers of 1024) */
 	OPT_TIME_MS, /* uint64_t milliseconds: a number with ms, s, m or h; plain numbers are seconds */
 	OPT_CHOICE,  /* unsigned: which one of `choices` */
+	OPT_SAID,    /* unsigned: as a flag, 1 for no and 2 for yes; left as it is unless given */
+	OPT_RATE,    /* uint64_t: as OPT_BYTES, with units in either case, as curl has it */
 };
 
 /* A row is written with designated initialisers and sets a member of the program's single settings struct:

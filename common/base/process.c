@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +39,15 @@ void process_init(const char *program)
 	(void)signal(SIGXFSZ, SIG_IGN); /* a write past RLIMIT_FSIZE is an error (EFBIG) like any other */
 	(void)umask((umask(0) & 077) | S_IWOTH);
 	log_init(program);
+}
+
+/* Either is enough against a core file of our own; the limit also holds for what we start. */
+int process_hide(void)
+{
+	static const struct rlimit none = {0, 0};
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -errno;
+	return 0;
 }
 
 int runtime_dir_make(const char *path, int *ret_fd, struct reason *why)

@@ -15,6 +15,12 @@
 void process_init(const char *program);
 
 /*
+ * From now on no core file of this process is written, and no other process of the same user can read its memory or
+ * trace it. 0 or -errno.
+ */
+int process_hide(void);
+
+/*
  * Open the runtime directory, and create it with mode 0750 if it does not exist (its parent must). Refused: a path that
  * is too long for a socket in it (-ENAMETOOLONG), a directory that belongs to a user other than us or root, or one that
  * others may write in (-EPERM).

@@ -33,3 +33,12 @@ void text_size_prose(uint64_t bytes, char ret_text[static TEXT_PROSE_ROOM])
 {
 	format_size(bytes, " ", ret_text, TEXT_PROSE_ROOM);
 }
+
+bool text_is_visible(const char *text, size_t max)
+{
+	size_t len = 0;
+
+	while (text[len] > ' ' && text[len] <= '~')
+		len++;
+	return len > 0 && len <= max && text[len] == '\0';
+}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Human-readable numbers. */
+/* Human-readable numbers, and texts that are safe in a header line. */
 #ifndef SLUICE_BASE_TEXT_H
 #define SLUICE_BASE_TEXT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define TEXT_SIZE_ROOM  8 /* "1023MiB" */
@@ -13,5 +15,8 @@ void text_size(uint64_t bytes, char ret_text[static TEXT_SIZE_ROOM]);
 
 /* The same in a sentence: "0 B", "12.3 MiB". */
 void text_size_prose(uint64_t bytes, char ret_text[static TEXT_PROSE_ROOM]);
+
+/* Whether the text is 1 to `max` printable ASCII characters without blanks: an OAuth token, safe in a header line. */
+bool text_is_visible(const char *text, size_t max);
 
 #endif

@@ -81,12 +81,27 @@ static int set_restarts(struct record *record, struct span value)
 	return r;
 }
 
+static const char *const policies[] = {
+    [RECORD_POLICY_NONE] = "", [RECORD_POLICY_OPTIONS] = "options", [RECORD_POLICY_CREDENTIALS] = "credentials"};
+
+static int set_policy(struct record *record, struct span value)
+{
+	for (enum record_policy p = RECORD_POLICY_OPTIONS; p <= RECORD_POLICY_CREDENTIALS; p++)
+		if (span_eq(value, span_str(policies[p]))) {
+			record->policy = p;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int set_key(struct record *record, struct span key, struct span value)
 {
 	if (span_eq(key, span_str("ref")))
 		return set_text(record->ref, sizeof(record->ref), value);
 	if (span_eq(key, span_str("source")))
 		return set_text(record->source, sizeof(record->source), value);
+	if (span_eq(key, span_str("policy")))
+		return set_policy(record, value);
 	if (span_eq(key, span_str("digest")))
 		return set_digest(&record->expected, &record->has_expected, value);
 	if (span_eq(key, span_str("size")))
@@ -231,6 +246,7 @@ int record_format(const struct record *record, struct buf *out)
 
 	date_format(record->started_s, started);
 	if (line_text(out, "ref", record->ref) < 0 || line_text(out, "source", record->source) < 0 ||
+	    line_text(out, "policy", policies[record->policy]) < 0 ||
 	    line_digest(out, "digest", record->has_expected, &record->expected) < 0 ||
 	    line_number(out, "size", record->size, SIZE_UNKNOWN) < 0 ||
 	    line_text(out, "media_type", record->media_type) < 0 ||

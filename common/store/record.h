@@ -5,6 +5,7 @@
  *
  *   ref=sha256:…                  the key of the request
  *   source=blob://…               where the content comes from
+ *   policy=options|credentials    the source came with a policy (source_policy.h), which is in memory only
  *   digest=sha256:…               the expected digest
  *   size=N                        total bytes
  *   media_type=… validator=…      as reported by the server
@@ -25,9 +26,16 @@
 
 #define RECORD_FILE_MAX (64u << 10) /* bytes; a file that would grow over it is rewritten */
 
+enum record_policy { /* what the source needs besides the configuration */
+		     RECORD_POLICY_NONE,
+		     RECORD_POLICY_OPTIONS,
+		     RECORD_POLICY_CREDENTIALS, /* and options, perhaps */
+};
+
 struct record {
 	char ref[REF_MAX + 1];
 	char source[SOURCE_MAX + 1]; /* empty: fed by 'ingestd put' */
+	enum record_policy policy;
 	bool has_expected;
 	struct digest expected;
 	uint64_t size; /* or SIZE_UNKNOWN */

@@ -8,6 +8,9 @@
 /* Base */
 #include "common/base/be.h"
 
+/* Wire */
+#include "common/wire/source_policy.h"
+
 #define HEADER_BYTES    4 /* 'S', 'L', version, type */
 #define FIELDS_MAX      14
 #define TEXT_LEN_BYTES  2
@@ -22,6 +25,7 @@ enum field_kind {
 	KIND_NUMBER,  /* `width` bytes; min and max are its bounds */
 	KIND_TEXT,    /* min and max are bounds of its length; no control characters */
 	KIND_COUNTS,  /* likewise, but any bytes: numbers of eight bytes */
+	KIND_BYTES,   /* likewise, and any number of them */
 	KIND_PAYLOAD, /* the rest of the message; min and max are bounds of its length */
 };
 
@@ -50,6 +54,7 @@ enum field_id { /* 0 ends a list of fields */
 		F_REF_OR_NONE,
 		F_ATTEMPT,
 		F_SOURCE,
+		F_POLICY,
 		F_OFFSET,
 		F_SIZE,
 		F_EXPECTED,
@@ -90,6 +95,7 @@ static const struct field fields[] = {
     [F_REF_OR_NONE] = TEXT(ref, 0, REF_MAX),
     [F_ATTEMPT] = NUMBER(attempt, 8, 0, UINT64_MAX),
     [F_SOURCE] = TEXT(source, 1, SOURCE_MAX),
+    [F_POLICY] = {KIND_BYTES, TEXT_LEN_BYTES, offsetof(struct message, policy), sizeof(struct span), 0, POLICY_MAX},
     [F_OFFSET] = NUMBER(offset, 8, 0, INT64_MAX),
     [F_SIZE] = NUMBER(size, 8, 0, INT64_MAX), /* or SIZE_UNKNOWN */
     [F_EXPECTED] = TEXT(expected, 0, DIGEST_TEXT_MAX),
@@ -135,7 +141,9 @@ static const struct shape {
 		   .kept = 1,
 		   .of_old = 2},
     [MSG_FETCH] = {.name = "FETCH",
-		   .fields = {F_REF, F_ATTEMPT, F_SOURCE, F_OFFSET, F_SIZE, F_EXPECTED, F_VALIDATOR, F_RESTARTS}},
+		   .fields = {F_REF, F_ATTEMPT, F_SOURCE, F_OFFSET, F_SIZE, F_EXPECTED, F_VALIDATOR, F_RESTARTS,
+			      F_POLICY},
+		   .of_old = 8},
     [MSG_CANCEL] = {.name = "CANCEL", .fields = {F_REF, F_ATTEMPT}},
     [MSG_OPENED] = {.name = "OPENED",
 		    .fields = {F_REF, F_ATTEMPT, F_OFFSET, F_SIZE, F_DIGEST_OR_NONE, F_MEDIA_TYPE, F_VALIDATOR}},
@@ -147,7 +155,7 @@ static const struct shape {
     [MSG_SEALED] = {.name = "SEALED", .fields = {F_REF, F_DIGEST, F_SIZE, F_PROVENANCE, F_INO, F_MTIME}},
     [MSG_COMMITTED] = {.name = "COMMITTED", .fields = {F_REF, F_DIGEST}},
     [MSG_REJECTED] = {.name = "REJECTED", .fields = {F_REF, F_DIGEST, F_FAIL_CLASS, F_TEXT}},
-    [MSG_GET] = {.name = "GET", .fields = {F_REF, F_SOURCE, F_EXPECTED, F_SIZE}},
+    [MSG_GET] = {.name = "GET", .fields = {F_REF, F_SOURCE, F_EXPECTED, F_SIZE, F_POLICY}, .of_old = 4},
     [MSG_STATUS] = {.name = "STATUS", .fields = {F_REF}},
     [MSG_NEXT] = {.name = "NEXT", .fields = {F_REF_OR_NONE}},
     [MSG_ABORT] = {.name = "ABORT", .fields = {F_REF}},
@@ -249,6 +257,11 @@ static unsigned version_of(const struct message *m)
 	return shapes[m->type].kept ? WIRE_VERSION_KEPT : WIRE_VERSION;
 }
 
+static bool has_length(const struct field *f)
+{
+	return f->kind == KIND_TEXT || f->kind == KIND_COUNTS || f->kind == KIND_BYTES;
+}
+
 size_t message_head_size(const struct message *m)
 {
 	size_t size = HEADER_BYTES, len;
@@ -257,7 +270,7 @@ size_t message_head_size(const struct message *m)
 	for (size_t i = 0; i < len && ids[i]; i++) {
 		const struct field *f = &fields[ids[i]];
 		size += f->width;
-		if (f->kind == KIND_TEXT || f->kind == KIND_COUNTS)
+		if (has_length(f))
 			size += span_get(m, f).len;
 	}
 	return size;
@@ -277,7 +290,7 @@ static uint8_t *field_encode(const struct message *m, const struct field *f, uin
 		be_put(out, value, f->width);
 		return out + f->width;
 	}
-	if (f->kind == KIND_TEXT || f->kind == KIND_COUNTS) {
+	if (has_length(f)) {
 		struct span s = span_get(m, f);
 		assert(s.len >= f->min && s.len <= f->max);
 		be_put(out, s.len, f->width);
@@ -325,7 +338,7 @@ static enum decode_verdict text_decode(struct span *rest, const struct field *f,
 	if (rest->len - f->width < len)
 		return DECODE_SHORT;
 	struct span text = span_of(rest->data + f->width, len);
-	if (f->kind == KIND_COUNTS ? len % COUNT_BYTES != 0 : !text_is_clean(text))
+	if ((f->kind == KIND_COUNTS && len % COUNT_BYTES != 0) || (f->kind == KIND_TEXT && !text_is_clean(text)))
 		return DECODE_BOUNDS;
 	span_set(m, f, text);
 	*rest = span_of(text.data + len, rest->len - f->width - len);
@@ -339,6 +352,7 @@ static enum decode_verdict field_decode(struct span *rest, const struct field *f
 		return number_decode(rest, f, m);
 	case KIND_TEXT:
 	case KIND_COUNTS:
+	case KIND_BYTES:
 		return text_decode(rest, f, m);
 	case KIND_PAYLOAD:
 		break;

@@ -8,7 +8,7 @@
 #include "common/wire/message.h"
 
 /* The longest encoded message, and the longest without its payload. */
-#define MESSAGE_HEAD_MAX (16u << 10)
+#define MESSAGE_HEAD_MAX (64u << 10)
 #define MESSAGE_MAX      (MESSAGE_HEAD_MAX + CHUNK_PAYLOAD_MAX)
 
 enum decode_verdict {

@@ -324,6 +324,8 @@ static void client_read(struct client *cl)
 		refuse(cl, decode_verdict_text(v));
 	else if (FAILPOINT_MESSAGE(RECEIVE, "receive", m.type, 0) == 0)
 		on_message(cl, &m);
+	if (v == DECODE_OK && m.policy.len > 0)
+		explicit_bzero(c->request, sizeof(c->request)); /* it may have a password */
 }
 
 static void on_client(void *self, unsigned events)

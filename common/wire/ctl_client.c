@@ -106,6 +106,8 @@ int ctl_send(struct ctl_client *c, const struct message *request, unsigned timeo
 	for (;;) {
 		ssize_t n = FAILPOINT_MESSAGE(SEND, "send", request->type,
 					      send(c->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT));
+		if (n >= 0 && request->policy.len > 0)
+			explicit_bzero(bytes, len); /* it may have a password */
 		if (n >= 0)
 			return 0;
 		if (errno != EAGAIN && errno != EINTR)

@@ -64,9 +64,9 @@
 
 enum message_type {
 	/* orders: ingestd → fetchd; HELLO also fetchd → ingestd on chunks, and between ingestd and commitd */
-	MSG_HELLO = 1, /* incarnation, peer, lowest, highest, version */
-	MSG_FETCH = 2, /* ref, attempt, source, offset, size, expected, validator, restarts; a tag without `expected` is
-			  to be resolved first */
+	MSG_HELLO = 1,  /* incarnation, peer, lowest, highest, version */
+	MSG_FETCH = 2,  /* ref, attempt, source, offset, size, expected, validator, restarts, policy; a tag without
+			  `expected` is to be resolved first */
 	MSG_CANCEL = 3, /* ref, attempt: stop; nothing more is sent for it */
 
 	/* chunks: fetchd → ingestd */
@@ -87,7 +87,7 @@ enum message_type {
 	MSG_REJECTED = 11,  /* ref, digest, fail_class, text */
 
 	/* ingestd's ctl: sluice → ingestd */
-	MSG_GET = 12,    /* ref, source, expected, size: start, join or resume; answered by RECORD or ERROR */
+	MSG_GET = 12,    /* ref, source, expected, size, policy: start, join or resume; answered by RECORD or ERROR */
 	MSG_STATUS = 13, /* ref: RECORD, or ERROR with FAIL_NOT_FOUND */
 	MSG_NEXT = 14,   /* ref, may be empty: the RECORD after it in byte order; at the end FAIL_NOT_FOUND */
 	MSG_ABORT = 15,  /* ref: drop the ingest; OK even if there is none */
@@ -141,6 +141,7 @@ struct message {
 	struct span source;
 	uint64_t offset;      /* bytes from the start of the content */
 	uint64_t size;        /* bytes in all, or SIZE_UNKNOWN */
+	struct span policy;   /* of the source: source_policy.h; empty: nothing was said */
 	struct span expected; /* a digest */
 	struct span digest;   /* a digest */
 	struct span media_type;

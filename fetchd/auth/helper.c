@@ -15,8 +15,8 @@
 #include "common/base/file.h"
 #include "common/base/loop.h"
 
-/* Own */
-#include "fetchd/auth/credentials.h"
+/* OCI */
+#include "common/oci/credentials.h"
 
 #define PROGRAM_SIZE (HELPER_NAME_MAX + sizeof("docker-credential-"))
 #define READ_BYTES   4096u

@@ -19,14 +19,14 @@
 #define SLUICE_FETCHD_AUTH_KEEPER_H
 
 #include "common/base/program.h"
-#include "fetchd/auth/credentials.h"
+#include "common/oci/credentials.h"
 
 struct keeper;
 struct keeper_ask;
 struct loop;
 
 /*
- * Fork it. Before there are threads, an event loop, or descriptors that it must not have; after harden_memory(). The
+ * Fork it. Before there are threads, an event loop, or descriptors that it must not have; after process_hide(). The
  * call is borrowed by the keeper for its life, with settings that are read. 0 or -errno.
  */
 int keeper_start(const struct call *call, struct keeper **ret_keeper);

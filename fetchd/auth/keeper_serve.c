@@ -18,13 +18,15 @@
 #include "common/base/cleanup.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
+#include "common/base/text.h"
+
+/* OCI */
+#include "common/oci/credentials.h"
 
 /* Own */
-#include "fetchd/auth/credentials.h"
 #include "fetchd/auth/helper.h"
 #include "fetchd/config/settings.h"
 #include "fetchd/harden.h"
-#include "fetchd/http/syntax.h"
 
 #define SOCKET_FD (STDERR_FILENO + 1) /* where the keeper has it, the only one besides the three */
 
@@ -156,8 +158,8 @@ static void read_configuration(struct keeping *k, uint32_t reads)
 static bool is_sound(const struct keeper_question *q)
 {
 	return memchr(q->host, '\0', sizeof(q->host)) && memchr(q->name, '\0', sizeof(q->name)) &&
-	       syntax_is_visible(q->host, sizeof(q->host)) &&
-	       (q->name[0] == '\0' || syntax_is_visible(q->name, sizeof(q->name)));
+	       text_is_visible(q->host, sizeof(q->host)) &&
+	       (q->name[0] == '\0' || text_is_visible(q->name, sizeof(q->name)));
 }
 
 static void find(struct keeping *k, const struct keeper_question *q)

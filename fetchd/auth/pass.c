@@ -13,8 +13,10 @@
 #include "common/base/log.h"
 #include "common/base/shown.h"
 
+/* OCI */
+#include "common/oci/credentials.h"
+
 /* Own */
-#include "fetchd/auth/credentials.h"
 #include "fetchd/auth/keeper.h"
 #include "fetchd/auth/token.h"
 #include "fetchd/config/policy.h"
@@ -25,6 +27,7 @@ struct pass {
 	enum guard_zone zone; /* where it answered from when it last required a login */
 	char *host;
 	char *name;
+	const struct terms *terms; /* borrowed until passes_forget_terms() */
 	struct challenge challenge;
 
 	/* Held while `value` is not empty. */
@@ -112,7 +115,8 @@ static void remove_if_useless(struct pass *p)
 
 static bool is_of(const struct pass *p, const struct pass_account *who)
 {
-	return origin_eq(&p->origin, who->origin) && strcmp(p->host, who->host) == 0 && strcmp(p->name, who->name) == 0;
+	return p->terms == who->terms && origin_eq(&p->origin, who->origin) && strcmp(p->host, who->host) == 0 &&
+	       strcmp(p->name, who->name) == 0;
 }
 
 static struct pass *make_pass(struct passes *ps, const struct pass_account *who, const struct challenge *c)
@@ -124,6 +128,7 @@ static struct pass *make_pass(struct passes *ps, const struct pass_account *who,
 	p->passes = ps;
 	p->origin = *who->origin;
 	p->zone = who->zone;
+	p->terms = who->terms;
 	p->challenge = *c;
 	TAILQ_INIT(&p->line);
 	p->host = strdup(who->host);
@@ -244,6 +249,7 @@ static void ask_for_token(struct pass *p)
 	    .name = p->name,
 	    .settings = p->passes->settings,
 	    .host = p->host,
+	    .terms = p->terms,
 	};
 	p->asked_ms = clock_mono_ms();
 	int r = token_start(p->passes->http, &ask, on_token, p, &p->token, &why);
@@ -254,7 +260,7 @@ static void ask_for_token(struct pass *p)
 /* Whether a password may be sent over this connection: not in the clear over a network, unless configured. */
 static bool may_send_password(const struct pass *p)
 {
-	return p->origin.tls || host_is_loopback(p->origin.host) ||
+	return p->origin.tls || host_is_loopback(p->origin.host) || terms_allow_plain(p->terms) ||
 	       registries_find(&p->passes->settings->registries, p->host)->plain_http == PLAIN_HTTP_YES;
 }
 
@@ -320,6 +326,23 @@ static void find_credential(struct pass *p, unsigned next)
 	fail(p, FAIL_AGAIN, r == -ENOMEM || r == -EAGAIN, why.text);
 }
 
+/* What the user said, or nothing: what this process has is for others. */
+static void use_terms(struct pass *p)
+{
+	static const enum credential_kind kinds[] = {
+	    [POLICY_LOGIN_OURS] = CREDENTIAL_NONE,
+	    [POLICY_LOGIN_ANONYMOUS] = CREDENTIAL_NONE,
+	    [POLICY_LOGIN_BASIC] = CREDENTIAL_BASIC,
+	    [POLICY_LOGIN_IDENTITY] = CREDENTIAL_IDENTITY,
+	};
+	const struct source_policy *said = &p->terms->said;
+	p->credential.kind = kinds[said->login];
+	if (said->secret.len > 0 && buf_append(&p->credential.value, said->secret.data, said->secret.len) < 0)
+		fail(p, FAIL_AGAIN, true, "out of memory");
+	else
+		use_credential(p);
+}
+
 /* Start making it; its answer may be there at once. */
 static void begin(struct pass *p)
 {
@@ -331,6 +354,8 @@ static void begin(struct pass *p)
 	if (!(c->schemes & (AUTH_BASIC | AUTH_BEARER))) {
 		reason_set(&why, "'%s' requires an authentication scheme that is not supported", p->host);
 		fail(p, FAIL_DENIED, false, why.text);
+	} else if (!terms_allow_ours(p->terms)) {
+		use_terms(p);
 	} else {
 		find_credential(p, 0);
 	}
@@ -480,5 +505,15 @@ void passes_forget(struct passes *ps)
 			p->stale = true;
 			remove_if_useless(p);
 		}
+	}
+}
+
+/* Without a transfer under them, nobody waits for what is being made. */
+void passes_forget_terms(struct passes *ps, const struct terms *terms)
+{
+	for (size_t i = 0; i < PASSES_MAX; i++) {
+		struct pass *p = ps->all[i];
+		if (p && p->terms == terms)
+			remove_pass(p);
 	}
 }

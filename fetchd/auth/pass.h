@@ -24,6 +24,7 @@
 #define PASS_RENEW_MS 10000u /* renewed this long before it expires, or after four fifths of a short life */
 
 struct http;
+struct terms;
 struct keeper;
 struct pass;
 struct passes;
@@ -35,6 +36,7 @@ struct pass_account {
 	enum guard_zone zone;        /* where that answered from when it required a login */
 	const char *host;            /* the registry's name in configuration and credentials */
 	const char *name;            /* of the repository, or empty */
+	const struct terms *terms;   /* under which it is made, for nobody with others; NULL: none */
 };
 
 struct pass_answer {
@@ -64,6 +66,9 @@ void passes_free(struct passes *ps);
 
 /* The configuration was reloaded: keep nothing made under the old one. */
 void passes_forget(struct passes *ps);
+
+/* Nobody uses these terms any more: keep nothing made under them. */
+void passes_forget_terms(struct passes *ps, const struct terms *terms);
 
 /*
  * The last pass of this account, before any 401. 1: `ret_answer`; 0: it is being made, and `go` will be called;

@@ -8,6 +8,7 @@
 
 /* Base */
 #include "common/base/log.h"
+#include "common/base/text.h"
 
 /* OCI */
 #include "common/oci/json.h"
@@ -17,7 +18,6 @@
 #include "fetchd/config/policy.h"
 #include "fetchd/http/judge.h"
 #include "fetchd/http/refusal.h"
-#include "fetchd/http/syntax.h"
 
 #define CLIENT_ID "sluice"
 
@@ -132,7 +132,7 @@ int token_parse(struct span answer, struct buf *ret_token, uint64_t *ret_life_ms
 	const char *token = json_member_text(root, "token");
 	if (!token || token[0] == '\0')
 		token = json_member_text(root, "access_token");
-	if (!token || !syntax_is_visible(token, TOKEN_MAX)) {
+	if (!token || !text_is_visible(token, TOKEN_MAX)) {
 		reason_set(why, token ? "the token in the answer is malformed" : "there is no token in the answer");
 		return -EINVAL;
 	}
@@ -309,10 +309,13 @@ static void fill_policy(const struct token_ask *ask, struct token_run *run)
 	struct policy *p = &run->policy;
 	bool has_own = registries_find(&ask->settings->registries, run->at) != &registry_unsaid;
 	policy_resolve(ask->settings, has_own ? run->at : ask->host, p);
+	if (ask->terms && !has_own)
+		policy_take_terms(p, ask->terms);
+	run->request.lane = terms_number(ask->terms);
 	if (p->tls.skip_verify && run->realm.tls)
 		log_warning("requesting a token from '%s', whose certificate is NOT VERIFIED (skip_verify)", run->at);
 	if (!has_own && strcmp(run->realm.host, ask->registry->host) != 0)
-		p->tls.client_cert = p->tls.client_key = NULL;
+		p->tls.client_cert = p->tls.client_key = p->tls.client_cert_text = p->tls.client_key_text = NULL;
 	if (!origin_eq(&run->realm, ask->registry))
 		p->headers.len = 0;
 	policy_fill(p, &run->request);

@@ -11,7 +11,7 @@
 #ifndef SLUICE_FETCHD_AUTH_TOKEN_H
 #define SLUICE_FETCHD_AUTH_TOKEN_H
 
-#include "fetchd/auth/credentials.h"
+#include "common/oci/credentials.h"
 #include "fetchd/http/challenge.h"
 #include "fetchd/http/http.h"
 #include "fetchd/http/url.h"
@@ -23,6 +23,7 @@
 #define TOKEN_LIFE_MAX_S     (24u * 3600)
 
 struct settings;
+struct terms;
 
 /* ── pure ── */
 
@@ -55,7 +56,8 @@ struct token_ask {
 	enum guard_zone zone; /* where it answered from */
 	const char *name;     /* of the repository, or empty */
 	const struct settings *settings;
-	const char *host; /* the registry's section; it applies to a realm that has none of its own */
+	const char *host;          /* the registry's section; it applies to a realm that has none of its own */
+	const struct terms *terms; /* so do these; NULL: none */
 };
 
 struct token_answer {

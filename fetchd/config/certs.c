@@ -39,13 +39,12 @@ static void note(struct reading *in, const char *name, const char *what)
 		in->registry->tls.trouble = keep_text(why.text);
 }
 
-/* A text for libcurl replaces SSL_CERT_FILE, so include that; it does not replace the system's directory. */
-static void take_system_file(struct reading *in)
+void certs_add_system_file(struct buf *authorities)
 {
 	const char *path = getenv("SSL_CERT_FILE");
 
-	if (path && path[0] != '\0' && file_load(path, SYSTEM_FILE_MAX, &in->authorities) == 0)
-		(void)buf_append_str(&in->authorities, "\n");
+	if (path && path[0] != '\0' && file_load(path, SYSTEM_FILE_MAX, authorities) == 0)
+		(void)buf_append_str(authorities, "\n");
 }
 
 /* Read the authorities now, into one text: libcurl accepts one file, and there may be several. */
@@ -56,7 +55,7 @@ static void take_authorities(struct reading *in, const char *name)
 	if (in->has_own_ca)
 		return;
 	if (in->authorities.len == 0)
-		take_system_file(in);
+		certs_add_system_file(&in->authorities);
 	size_t before = in->authorities.len;
 	int r = before < TEXT_MAX ? 0 : -EFBIG;
 	if (r == 0 && snprintf(path, sizeof(path), "%s/%s", in->path, name) >= (int)sizeof(path))

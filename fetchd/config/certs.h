@@ -24,4 +24,10 @@ void certs_read(struct registries *rs);
 /* The same from other places, in order. */
 void certs_read_from(struct registries *rs, const char *const *places, size_t len);
 
+/*
+ * Append the file of SSL_CERT_FILE, if it is set: an authorities' text for libcurl replaces that file, but not the
+ * system's directory. Reads the disk.
+ */
+void certs_add_system_file(struct buf *authorities);
+
 #endif

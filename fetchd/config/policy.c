@@ -50,6 +50,25 @@ void policy_resolve(const struct settings *s, const char *host, struct policy *r
 	resolve(&registry->own, &s->all, &ret_policy->host);
 }
 
+static enum plain_http plain_of_terms(const struct source_policy *said, enum plain_http before)
+{
+	if (said->plain_http)
+		return PLAIN_HTTP_YES;
+	if (said->tls_verify == SAID_YES)
+		return PLAIN_HTTP_NO;
+	bool is_meant = said->tls_verify == SAID_NO || said->has_certs;
+	return before == PLAIN_HTTP_UNSET && is_meant ? PLAIN_HTTP_NO : before;
+}
+
+/* The headers may be secret, and are for a host that the configuration trusts. */
+void policy_take_terms(struct policy *p, const struct terms *t)
+{
+	p->plain_http = plain_of_terms(&t->said, p->plain_http);
+	terms_fill_tls(t, &p->tls);
+	if (source_policy_is_lax(&t->said))
+		p->headers.len = 0;
+}
+
 /* If only stall_timeout is shortened, the user wants to hear soon of any silence. */
 static uint64_t answer_ms(const struct host_settings *h)
 {

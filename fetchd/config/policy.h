@@ -8,6 +8,7 @@
 #define SLUICE_FETCHD_CONFIG_POLICY_H
 
 #include "fetchd/config/settings.h"
+#include "fetchd/config/terms.h"
 
 struct policy {
 	enum plain_http plain_http;
@@ -19,6 +20,9 @@ struct policy {
 
 /* `host`: "docker.io", "localhost:5000". */
 void policy_resolve(const struct settings *s, const char *host, struct policy *ret_policy);
+
+/* Override it by what the terms of an order say about their source's host. Texts are borrowed from the terms. */
+void policy_take_terms(struct policy *p, const struct terms *t);
 
 /* Set TLS, time-outs, patience and headers of a request. They are borrowed from the policy. */
 void policy_fill(const struct policy *p, struct http_ask *ask);

@@ -191,6 +191,7 @@ const struct opt settings_get_options[] = {
      .at = offsetof(struct settings, raw),
      .def = "no",
      .help = "write bytes, not frames"},
+    POLICY_OPTIONS_HOST(struct settings, policy),
     {.name = NULL},
 };
 

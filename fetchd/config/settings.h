@@ -7,6 +7,7 @@
 #define SLUICE_FETCHD_CONFIG_SETTINGS_H
 
 #include "common/base/program.h"
+#include "common/wire/policy_options.h"
 #include "fetchd/config/registries.h"
 
 struct settings {
@@ -26,6 +27,7 @@ struct settings {
 	const char *size; /* NULL: not known */
 	const char *digest;
 	bool raw;
+	struct policy_options policy;
 
 	unsigned
 	    generation; /* changes each time the configuration is read, so that policies are resolved again (policy.h) */

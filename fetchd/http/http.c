@@ -26,9 +26,17 @@
 #define SMALL_RECEIVE_BUFFER (32 * 1024L)
 #define SPARE_EXCHANGES      8 /* kept for reuse: each has a curl handle */
 
+/* The pool for new requests of one number. */
+struct lane {
+	SLIST_ENTRY(lane) link;
+	uint64_t number;
+	struct pool *pool;
+};
+
 struct http {
 	struct loop *loop;
-	struct pool *pool; /* for new requests */
+	struct pool *pool; /* for new requests of lane 0 */
+	SLIST_HEAD(, lane) lanes;
 	SLIST_HEAD(, exchange) spare;
 	unsigned spare_len;
 };
@@ -261,9 +269,10 @@ static void set_up(struct exchange *x)
 	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 }
 
-static struct exchange *exchange_take(struct http *h)
+/* A spare handle may keep TLS sessions, which are for lane 0. */
+static struct exchange *exchange_take(struct http *h, bool is_spare_fine)
 {
-	struct exchange *x = SLIST_FIRST(&h->spare);
+	struct exchange *x = is_spare_fine ? SLIST_FIRST(&h->spare) : NULL;
 	if (x) {
 		SLIST_REMOVE_HEAD(&h->spare, link);
 		h->spare_len--;
@@ -321,18 +330,30 @@ static const char *system_place(const char *variable, const char *built)
 	return said && said[0] != '\0' ? said : built;
 }
 
+/* NULL for no text. libcurl copies it. */
+static struct curl_blob *blob_of(const char *text, struct curl_blob *ret_blob)
+{
+	if (!text)
+		return NULL;
+	*ret_blob = (struct curl_blob){.data = (char *)text, .len = strlen(text), .flags = CURL_BLOB_COPY};
+	return ret_blob;
+}
+
 /* Handles are reused, so every option is set for every request. */
 static bool set_tls(CURL *e, const struct http_tls *tls)
 {
 	static const struct http_tls none;
 	const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
 	const struct http_tls *t = tls ? tls : &none;
-	bool has_text = t->ca_besides && !t->ca_file;
-	struct curl_blob text = {
-	    .data = (char *)t->ca_besides, .len = has_text ? strlen(t->ca_besides) : 0, .flags = CURL_BLOB_COPY};
+	struct curl_blob text, cert, key;
 	const char *file = t->ca_file ? t->ca_file : system_place("SSL_CERT_FILE", built->cainfo);
 	const char *directory = t->ca_file ? NULL : system_place("SSL_CERT_DIR", built->capath);
-	return curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, has_text ? &text : NULL) == CURLE_OK &&
+	const char *cert_text = t->client_cert ? NULL : t->client_cert_text;
+	const char *key_text = t->client_cert ? NULL : t->client_key_text;
+	return curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, blob_of(t->ca_file ? NULL : t->ca_besides, &text)) ==
+		   CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSLCERT_BLOB, blob_of(cert_text, &cert)) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_SSLKEY_BLOB, blob_of(key_text, &key)) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_CAINFO, file) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_CAPATH, directory) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSLCERT, t->client_cert) == CURLE_OK &&
@@ -379,10 +400,30 @@ static bool set_request(struct exchange *x, const struct http_ask *ask)
 	       curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms) == CURLE_OK;
 }
 
+/* NULL: out of memory. */
+static struct pool *pool_of(struct http *h, uint64_t number)
+{
+	struct lane *l;
+	if (number == 0)
+		return h->pool;
+	SLIST_FOREACH(l, &h->lanes, link)
+		if (l->number == number)
+			return l->pool;
+	l = calloc(1, sizeof(*l));
+	if (!l || pool_new(h->loop, on_ended, &l->pool) < 0) {
+		free(l);
+		return NULL;
+	}
+	l->number = number;
+	SLIST_INSERT_HEAD(&h->lanes, l, link);
+	return l->pool;
+}
+
 int http_start(struct http *h, const struct http_ask *ask, const struct http_hooks *hooks, void *self,
 	       struct exchange **ret_exchange)
 {
-	struct exchange *x = exchange_take(h);
+	struct pool *pool = pool_of(h, ask->lane);
+	struct exchange *x = pool ? exchange_take(h, ask->lane == 0) : NULL;
 	if (!x)
 		return -ENOMEM;
 	x->hooks = hooks;
@@ -394,11 +435,11 @@ int http_start(struct http *h, const struct http_ask *ask, const struct http_hoo
 	x->patience = ask->patience;
 	x->trouble = ask->tls && strncmp(ask->url, "https:", strlen("https:")) == 0 ? ask->tls->trouble : NULL;
 	response_init(&x->response, clock_wall_s());
-	if (!set_request(x, ask) || !pool_add(h->pool, x->easy)) {
+	if (!set_request(x, ask) || !pool_add(pool, x->easy)) {
 		retire(x);
 		return -ENOMEM;
 	}
-	x->pool = h->pool;
+	x->pool = pool;
 	loop_timer_set(&x->stall, patience_first_look(&x->patience));
 	*ret_exchange = x;
 	return 0;
@@ -457,6 +498,33 @@ static void free_spare(struct http *h)
 	h->spare_len = 0;
 }
 
+static void lane_free(struct lane *l)
+{
+	pool_retire(l->pool);
+	free(l);
+}
+
+static void free_lanes(struct http *h)
+{
+	struct lane *l;
+	while ((l = SLIST_FIRST(&h->lanes))) {
+		SLIST_REMOVE_HEAD(&h->lanes, link);
+		lane_free(l);
+	}
+}
+
+void http_leave(struct http *h, uint64_t lane)
+{
+	struct lane *l;
+	SLIST_FOREACH(l, &h->lanes, link)
+		if (l->number == lane)
+			break;
+	if (!l)
+		return;
+	SLIST_REMOVE(&h->lanes, l, lane, link);
+	lane_free(l);
+}
+
 /* TLS sessions are kept in the spare handles or in the pool, depending on the version of libcurl. */
 int http_forget(struct http *h)
 {
@@ -465,6 +533,7 @@ int http_forget(struct http *h)
 	if (r < 0)
 		return r;
 	free_spare(h);
+	free_lanes(h);
 	pool_retire(h->pool);
 	h->pool = fresh;
 	return 0;
@@ -475,6 +544,7 @@ void http_free(struct http *h)
 	if (!h)
 		return;
 	free_spare(h);
+	free_lanes(h);
 	pool_retire(h->pool);
 	curl_global_cleanup();
 	free(h);

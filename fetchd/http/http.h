@@ -46,7 +46,8 @@ struct http_tls {
 	const char *ca_besides;  /* without ca_file: PEM text of authorities in addition to the system's; or NULL */
 	const char *client_cert; /* PEM, or NULL */
 	const char *client_key;  /* PEM; NULL: it is in client_cert */
-	bool skip_verify;        /* accept any certificate */
+	const char *client_cert_text, *client_key_text; /* without client_cert: both as PEM text; or NULL */
+	bool skip_verify;                               /* accept any certificate */
 	const char *trouble; /* why a certificate cannot be used, reported if TLS fails; lives as long as the process */
 };
 
@@ -64,6 +65,7 @@ struct http_ask {
 	enum guard_zone nearest;    /* do not connect to an address in a nearer zone, except a proxy's */
 	bool one_of_many;           /* use a small buffer */
 	bool fresh;                 /* use a new connection */
+	uint64_t lane;              /* share connections and TLS sessions only with requests of this number */
 	const struct http_tls *tls; /* NULL: the system's authorities */
 	uint64_t connect_timeout_ms;
 	struct patience patience; /* with the server, once the request is sent; paused time does not count */
@@ -78,6 +80,9 @@ int http_new(struct loop *loop, struct http **ret_http);
  * Running exchanges continue. 0, or -ENOMEM: nothing is forgotten.
  */
 int http_forget(struct http *h);
+
+/* No more requests of this lane, which is not 0: forget what they left. Running ones continue. */
+void http_leave(struct http *h, uint64_t lane);
 
 /* All exchanges must be over or cancelled. NULL is fine. */
 void http_free(struct http *h);

@@ -20,14 +20,6 @@ bool syntax_is_word(struct span s, const char *word)
 	return s.len == strlen(word) && strncasecmp((const char *)s.data, word, s.len) == 0;
 }
 
-bool syntax_is_visible(const char *text, size_t max)
-{
-	size_t len = 0;
-	while (text[len] > ' ' && text[len] <= '~')
-		len++;
-	return len > 0 && len <= max && text[len] == '\0';
-}
-
 static bool is_blank(uint8_t c)
 {
 	return c == ' ' || c == '\t';

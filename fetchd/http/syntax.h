@@ -14,9 +14,6 @@ bool syntax_is_token68_char(uint8_t c);
 /* Whether `s` is this word, ignoring case. */
 bool syntax_is_word(struct span s, const char *word);
 
-/* Whether the text is 1 to `max` printable ASCII characters without blanks: an OAuth token, safe in a header line. */
-bool syntax_is_visible(const char *text, size_t max);
-
 /* Take the token off the front of `s`; empty if there is none. */
 struct span syntax_take_token(struct span *s);
 

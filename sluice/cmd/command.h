@@ -10,11 +10,18 @@
 /* Base */
 #include "common/base/program.h"
 
+/* Wire */
+#include "common/wire/policy_options.h"
+
 /* Sluice */
 #include "sluice/run/context.h"
 
 struct settings {
 	struct context context; /* first */
+
+	/* Options of pull and fetch. */
+	struct policy_options policy;
+	uint64_t timeout_ms; /* 0: none */
 
 	/* Options of one command each. */
 	bool pull_all;
@@ -24,6 +31,15 @@ struct settings {
 	bool status_watch;
 	bool up_no_resume, up_background, up_remove;
 };
+
+/* Rows for the options of pull and fetch. */
+#define SOURCE_OPTIONS                                                                                                 \
+	POLICY_OPTIONS_ALL(struct settings, policy),                                                                   \
+	{                                                                                                              \
+		.name = "timeout", .kind = OPT_TIME_MS, .at = offsetof(struct settings, timeout_ms), .min = 1,         \
+		.max = COMMAND_TIMEOUT_MAX_MS, .arg = "TIME", .help = "give up after this; what arrived is kept"       \
+	}
+#define COMMAND_TIMEOUT_MAX_MS (30ull * 24 * 3600 * 1000)
 
 /* The global options of a call. */
 static inline const struct context *command_context(const struct call *call)

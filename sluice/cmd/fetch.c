@@ -30,6 +30,7 @@ static const struct opt options[] = {
      .max = INT64_MAX,
      .arg = "BYTES",
      .help = "the size that it must have"},
+    SOURCE_OPTIONS,
     {.name = NULL},
 };
 
@@ -59,9 +60,10 @@ static int parse(const struct settings *s, const char *url, struct blob *ret_lik
 		   : 0;
 }
 
-static int get(struct job *j, const struct context *ctx, const struct blob *like, struct wait **ret_wait,
-	       struct reason *why)
+static int get(struct job *j, const struct settings *s, const struct blob *like, struct span policy,
+	       struct wait **ret_wait, struct reason *why)
 {
+	const struct context *ctx = &s->context;
 	static const struct wait_hooks hooks = {.stored = NULL};
 	size_t number;
 	int code = job_begin(j, ctx, progress_mode_for(ctx->json, ctx->quiet), why);
@@ -73,6 +75,9 @@ static int get(struct job *j, const struct context *ctx, const struct blob *like
 		reason_set(why, "out of memory");
 		return EX_OSERR;
 	}
+	wait_use_policy(*ret_wait, policy);
+	if (s->timeout_ms > 0)
+		wait_limit(*ret_wait, s->timeout_ms);
 	code = wait_run(*ret_wait, why);
 	return code != 0 ? code : report_failures(*ret_wait, why);
 }
@@ -95,12 +100,24 @@ static void print_result(const struct context *ctx, const struct blob *b)
 	}
 }
 
+/* The host with its port, as configuration and credentials have it. */
+static int read_policy(const struct call *call, const char *url, struct buf *out, struct reason *why)
+{
+	const struct settings *s = call->settings;
+	const char *host = strstr(url, "://") + 3;
+	char text[REF_MAX + 1];
+
+	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(host, "/?#"), host);
+	return policy_options_read(&s->policy, text, "", call->words_len, call->words, out, why);
+}
+
 static int run(const struct call *call)
 {
 	const struct settings *s = call->settings;
 	const struct context *ctx = &s->context;
 	const char *typed = call->argv[0];
 	AUTO_BUF url = BUF_INIT;
+	struct buf policy = BUF_INIT;
 	struct job j = {.stages = NULL};
 	struct wait *w = NULL;
 	struct blob like;
@@ -110,24 +127,29 @@ static int run(const struct call *call)
 
 	like.source = url.data;
 	if (code == 0)
-		code = get(&j, ctx, &like, &w, &why);
+		code = read_policy(call, url.data, &policy, &why);
+	if (code == 0)
+		code = get(&j, s, &like, buf_span(&policy), &w, &why);
 	job_end_progress(&j);
 	if (code == 0)
 		print_result(ctx, wait_at(w, 0));
 	else
 		report_error("fetch", typed, code, w, &why);
 	wait_free(w);
+	buf_wipe(&policy);
 	return job_end(&j, code);
 }
 
 const struct verb command_fetch = {
     .name = "fetch",
-    .usage = "URL [--digest DIGEST] [--size BYTES]",
+    .usage = "[OPTION...] URL",
     .summary = "get a file by its URL, verified by its digest if given",
     .help = "Without a digest the file is stored under its own; a partial file then resumes\n"
-	    "only if a strong ETag or Last-Modified proves that it is unchanged.\n",
+	    "only if a strong ETag or Last-Modified proves that it is unchanged. The\n"
+	    "options of 'sluice --help' are understood, too.\n",
     .operands_min = 1,
     .operands_max = 1,
     .options = options,
+    .hides_globals = true,
     .run = run,
 };

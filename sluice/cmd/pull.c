@@ -35,6 +35,7 @@ enum role {
 struct pull {
 	struct job job;
 	struct wait *wait;
+	struct buf policy; /* of the registry; wiped */
 	struct reference reference;
 	char name[REFERENCE_TEXT_SIZE];
 	bool all; /* all platforms */
@@ -54,7 +55,7 @@ static const struct opt options[] = {
      .min = 1,
      .max = PLATFORM_TEXT_SIZE - 1,
      .arg = "P",
-     .help = "OS[(VERSION)]/ARCH[/VARIANT] (default: this machine's)"},
+     .help = "OS[(VERSION)]/ARCH[/VARIANT], else this machine's"},
     {.name = "arch",
      .kind = OPT_TEXT,
      .at = offsetof(struct settings, pull_arch),
@@ -82,6 +83,7 @@ static const struct opt options[] = {
      .at = offsetof(struct settings, pull_all),
      .def = "no",
      .help = "pull all platforms and name the index"},
+    SOURCE_OPTIONS,
     {.name = NULL},
 };
 
@@ -373,8 +375,9 @@ static void print_result(const struct pull *p, const struct context *ctx)
 	}
 }
 
-static int pull_image(struct pull *p, const struct context *ctx, struct reason *why)
+static int pull_image(struct pull *p, const struct settings *s, struct reason *why)
 {
+	const struct context *ctx = &s->context;
 	const struct wait_hooks hooks = {.stored = on_stored, .self = p};
 	int code = job_begin(&p->job, ctx, progress_mode_for(ctx->json, ctx->quiet), why);
 
@@ -384,6 +387,9 @@ static int pull_image(struct pull *p, const struct context *ctx, struct reason *
 		reason_set(why, "out of memory");
 		return EX_OSERR;
 	}
+	wait_use_policy(p->wait, buf_span(&p->policy));
+	if (s->timeout_ms > 0)
+		wait_limit(p->wait, s->timeout_ms);
 	code = want_top(p, why);
 	if (code == 0)
 		code = wait_run(p->wait, why);
@@ -442,7 +448,10 @@ static int run(const struct call *call)
 	int code = parse(&p, s, text, &why);
 
 	if (code == 0)
-		code = pull_image(&p, &s->context, &why);
+		code = policy_options_read(&s->policy, p.reference.host, p.reference.name, call->words_len, call->words,
+					   &p.policy, &why);
+	if (code == 0)
+		code = pull_image(&p, s, &why);
 	job_end_progress(&p.job);
 	if (code == 0) {
 		warn_of_left_out(&p);
@@ -450,6 +459,7 @@ static int run(const struct call *call)
 	} else
 		report_error("pull", text, code, p.wait, &why);
 	wait_free(p.wait);
+	buf_wipe(&p.policy);
 	return job_end(&p.job, code);
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 /* Base */
 #include "common/base/array.h"
@@ -22,6 +23,8 @@ struct wait {
 	struct layout *layout;
 	struct progress *progress;
 	const struct wait_hooks *hooks;
+	struct span policy;
+	uint64_t end_ms;    /* when to give up; monotonic, 0: never */
 	struct blob *blobs; /* owned */
 	size_t len, room;
 	size_t count[BLOB_STATES]; /* number of blobs in each state */
@@ -260,6 +263,7 @@ static int request(struct wait *w, struct blob *b, struct reason *why)
 	    .type = MSG_GET,
 	    .ref = span_str(b->ref),
 	    .source = span_str(b->source),
+	    .policy = w->policy,
 	    .size = b->content.size,
 	};
 	struct message answer;
@@ -407,6 +411,16 @@ static int turn(struct wait *w, struct reason *why)
 	return 0;
 }
 
+void wait_use_policy(struct wait *w, struct span policy)
+{
+	w->policy = policy;
+}
+
+void wait_limit(struct wait *w, uint64_t timeout_ms)
+{
+	w->end_ms = clock_mono_ms() + timeout_ms;
+}
+
 int wait_run(struct wait *w, struct reason *why)
 {
 	int code = 0;
@@ -415,6 +429,10 @@ int wait_run(struct wait *w, struct reason *why)
 		if (interrupt_seen()) {
 			reason_set(why, "interrupted");
 			return EXIT_INTERRUPTED;
+		}
+		if (w->end_ms > 0 && clock_mono_ms() >= w->end_ms) {
+			reason_set(why, "not complete in the time that --timeout allows");
+			return EX_TEMPFAIL;
 		}
 		code = turn(w, why);
 	}

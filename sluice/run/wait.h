@@ -55,8 +55,14 @@ size_t wait_count(const struct wait *w, enum blob_state state);
 /* To be called from the hook: the blob is stored, but unusable. */
 void wait_fail(struct wait *w, size_t number, enum fail_class fail_class, const char *why);
 
+/* What all of them are requested with: the policy of their source (common/wire/source_policy.h). Borrowed. */
+void wait_use_policy(struct wait *w, struct span policy);
+
+/* wait_run() gives up when so much time has passed from now. */
+void wait_limit(struct wait *w, uint64_t timeout_ms);
+
 /*
- * Continue until every blob is DONE or FAILED. 0, or an exit code with a reason: interrupted, no stage answers, or what
+ * Continue until every blob is DONE or FAILED. 0, or an exit code with a reason: interrupted, too late, no stage answers, or what
  * a hook returned. The caller looks for FAILED ones.
  */
 int wait_run(struct wait *w, struct reason *why);

@@ -12,7 +12,7 @@
 #include "common/oci/json.h"
 
 /* The code under test */
-#include "fetchd/auth/credentials.h"
+#include "common/oci/credentials.h"
 
 #define TEXT_MAX 128
 

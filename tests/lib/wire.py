@@ -23,7 +23,7 @@ NUMBERS = {
 SIZE_UNKNOWN = (1 << 64) - 1
 MESSAGES = {  # name: (type, fields)
     "HELLO": (1, "incarnation peer lowest highest version"),
-    "FETCH": (2, "ref attempt source offset size expected validator restarts"),
+    "FETCH": (2, "ref attempt source offset size expected validator restarts policy"),
     "CANCEL": (3, "ref attempt"),
     "OPENED": (4, "ref attempt offset size digest media_type validator"),
     "CHUNK": (5, "ref attempt offset payload"),
@@ -33,7 +33,7 @@ MESSAGES = {  # name: (type, fields)
     "SEALED": (9, "ref digest size provenance ino mtime"),
     "COMMITTED": (10, "ref digest"),
     "REJECTED": (11, "ref digest fail_class text"),
-    "GET": (12, "ref source expected size"),
+    "GET": (12, "ref source expected size policy"),
     "STATUS": (13, "ref"),
     "NEXT": (14, "ref"),
     "ABORT": (15, "ref"),
@@ -91,7 +91,7 @@ def parse(packet):
         values[field] = number
         if field not in NUMBERS:
             data, at = packet[at : at + number], at + number
-            values[field] = data if field == "counts" else data.decode(errors="surrogateescape")
+            values[field] = data if field in ("counts", "policy") else data.decode(errors="surrogateescape")
     assert at == len(packet), packet
     return kind, values
 

@@ -90,13 +90,27 @@ def by_helper(box, bad, watched, monkeypatch):
     return path
 
 
-@pytest.mark.parametrize("tell", [by_file, by_helper])
+def by_creds(box, bad, watched, _):
+    return "--creds", f"tester:{watched.password}"
+
+
+def by_creds_in_one_word(box, bad, watched, _):
+    return (f"--creds=tester:{watched.password}",)
+
+
+def by_authfile(box, bad, watched, _):
+    return "--authfile", by_file(box, bad, watched, _)
+
+
+@pytest.mark.parametrize("tell", [by_file, by_helper, by_creds, by_creds_in_one_word, by_authfile])
 def test_secrets_stay_secret(box, bad, monkeypatch, tell):
+    """However they come, by configuration or by options of a command."""
     watched = Watched(box, bad)
     path = tell(box, bad, watched, monkeypatch)
-    box.configure(f"[fetchd]\nauth_file = {path}\nretry_delay = 2ms\n")
+    is_option = isinstance(path, tuple)
+    box.configure("[fetchd]\nretry_delay = 2ms\n" + ("" if is_option else f"auth_file = {path}\n"))
     with box.up("-v"):
-        box.run("sluice", "fetch", bad.url("/file"), "--digest", DIGEST, want=OK)
+        box.run("sluice", "fetch", bad.url("/file"), "--digest", DIGEST, *(path if is_option else ()), want=OK)
         watched.look()
     assert watched.made == 2 and watched.looks == 7, "a token, a new one in the middle, and a look at each of them"
     assert not watched.seen, watched.seen

@@ -33,8 +33,8 @@ struct exchange {
 struct http {
 	struct exchange all[EXCHANGES_MAX];
 	size_t len;
-	unsigned forgotten; /* times */
-	bool out_of_memory; /* fail the next request */
+	unsigned forgotten, left; /* times */
+	bool out_of_memory;       /* fail the next request */
 };
 
 static struct http stand_in;
@@ -57,6 +57,12 @@ int http_forget(struct http *h)
 {
 	h->forgotten++;
 	return 0;
+}
+
+void http_leave(struct http *h, uint64_t lane)
+{
+	(void)lane;
+	h->left++;
 }
 
 int http_start(struct http *h, const struct http_ask *ask, const struct http_hooks *hooks, void *self,

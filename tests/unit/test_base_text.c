@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sizes for users. */
+/* Sizes for users, and texts that are safe in a header line. */
 
 /* Own */
 #include "tests/unit/unit.h"
@@ -52,11 +52,24 @@ static void test_prose(void **state)
 	}
 }
 
+static void test_visible(void **state)
+{
+	(void)state;
+	assert_true(text_is_visible("!~", 2));
+	assert_false(text_is_visible("", 2));
+	assert_false(text_is_visible("abc", 2));
+	assert_false(text_is_visible("a b", 9));
+	assert_false(text_is_visible("a\n", 9));
+	assert_false(text_is_visible("a\x7f", 9));
+	assert_false(text_is_visible("\xc3\xa4", 9));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_size),
 	    cmocka_unit_test(test_prose),
+	    cmocka_unit_test(test_visible),
 	};
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 /* The code under test */
 #include "fetchd/auth/login.h"
+#include "fetchd/config/terms.h"
 
 static const struct origin home = {.tls = true, .port = 443, .host = "reg.io"};
 static const struct pass_account who = {.origin = &home, .host = "reg.io", .name = "app"};
@@ -199,11 +200,61 @@ static void test_forbidden(void **state)
 	finish(&c);
 }
 
+/* The password of an order is used for it alone, and what this process has is used for nobody who is lax. */
+static void test_terms(void **state)
+{
+	static const struct {
+		const char *policy;
+		size_t len;
+		const char *want; /* NULL: none */
+	} rows[] = {
+	    {"\x0a\0\4YTpi", 7, "Basic YTpi"},
+	    {"\x09\0\0", 3, NULL},
+	    {"\2\0\1\1", 4, NULL},
+	    {"\1\0\1\0", 4, NULL},
+	    {"\3\0\0", 3, NULL},
+	    {"\1\0\1\1", 4, "Basic dTpw"},
+	    {"\6\0\x08\0\0\0\0\0\0\0\1", 11, "Basic dTpw"},
+	};
+	struct terms_table table = {.last_number = 0};
+	struct challenge challenge = challenge_of(BASIC);
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct scene c;
+		struct terms *terms;
+		begin(&c, USER);
+		assert_int_equal(challenged(&c, BASIC), LOGIN_ASK);
+		assert_int_equal(terms_take(&table, span_of(rows[i].policy, rows[i].len), &terms), 0);
+		struct pass_account under = who;
+		under.terms = terms;
+		assert_int_equal(login_present(&c.login, &under, &c.failure), LOGIN_ASK);
+		assert_null(login_value(&c.login)); /* not that of the process, which it has already */
+		login_note_request(&c.login, false);
+		enum login_verdict verdict = login_challenged(&c.login, &under, &challenge, &unauthorized, &c.failure);
+		if (verdict == LOGIN_WAIT) {
+			loop_turn(c.loop, false);
+			verdict = c.verdict;
+		}
+		assert_int_equal(verdict, rows[i].want ? LOGIN_ASK : LOGIN_REFUSED);
+		if (rows[i].want)
+			assert_string_equal(login_value(&c.login), rows[i].want);
+		assert_int_equal(login_present(&c.login, &who, &c.failure), LOGIN_ASK);
+		assert_string_equal(login_value(&c.login), "Basic dTpw"); /* for others as before */
+		login_forget(&c.login);
+		terms_drop(terms);
+		struct terms *gone = terms_expired(&table, UINT64_MAX);
+		assert_ptr_equal(gone, terms);
+		passes_forget_terms(c.passes, gone);
+		terms_free(gone);
+		finish(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_password),      cmocka_unit_test(test_no_credentials), cmocka_unit_test(test_token),
-	    cmocka_unit_test(test_refused_token), cmocka_unit_test(test_forbidden),
+	    cmocka_unit_test(test_terms), cmocka_unit_test(test_password),      cmocka_unit_test(test_no_credentials),
+	    cmocka_unit_test(test_token), cmocka_unit_test(test_refused_token), cmocka_unit_test(test_forbidden),
 	};
 	return cmocka_run_group_tests_name("fetchd auth login", tests, NULL, NULL);
 }

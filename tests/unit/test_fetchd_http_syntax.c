@@ -56,23 +56,13 @@ static void test_words(void **state)
 	assert_false(syntax_is_word(span_str(""), "chunked"));
 }
 
-static void test_visible(void **state)
-{
-	(void)state;
-	assert_true(syntax_is_visible("!~", 2));
-	assert_false(syntax_is_visible("", 2));
-	assert_false(syntax_is_visible("abc", 2));
-	assert_false(syntax_is_visible("a b", 9));
-	assert_false(syntax_is_visible("a\n", 9));
-	assert_false(syntax_is_visible("a\x7f", 9));
-	assert_false(syntax_is_visible("\xc3\xa4", 9));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_characters), cmocka_unit_test(test_take_token), cmocka_unit_test(test_blanks),
-	    cmocka_unit_test(test_words),      cmocka_unit_test(test_visible),
+	    cmocka_unit_test(test_characters),
+	    cmocka_unit_test(test_take_token),
+	    cmocka_unit_test(test_blanks),
+	    cmocka_unit_test(test_words),
 	};
 	return cmocka_run_group_tests_name("fetchd http syntax", tests, NULL, NULL);
 }

@@ -104,7 +104,7 @@ static void begin(struct route *r, const char *source, uint32_t suspects)
 {
 	struct reason why;
 	memset(r, 0, sizeof(*r));
-	assert_int_equal(route_init(r, span_str(source)), 0);
+	assert_int_equal(route_init(r, span_str(source), NULL), 0);
 	assert_int_equal(route_plan(r, &s, suspects, &why), 0);
 	assert_int_equal(route_enter(r, &s, "", &why), 0);
 	assert_int_equal(route_restart(r, &s), 0);
@@ -157,7 +157,7 @@ static void test_bad_sources(void **state)
 	for (size_t i = 0; i < LEN(rows); i++) {
 		struct route r = {0};
 		struct reason why = {""};
-		assert_int_equal(route_init(&r, span_str(rows[i])), 0);
+		assert_int_equal(route_init(&r, span_str(rows[i]), NULL), 0);
 		int error = route_plan(&r, &s, 0, &why);
 		if (error == 0)
 			error = route_enter(&r, &s, "", &why);
@@ -222,6 +222,155 @@ static void test_sites(void **state)
 	assert_true(ask.patience.answer_ms > ask.patience.stall_ms);
 	assert_string_equal(ask.url, r.url.data);
 	route_release(&r);
+}
+
+static struct terms_table table;
+
+static void begin_under(struct route *r, const char *source, struct span policy)
+{
+	struct reason why;
+	struct terms *terms;
+	memset(r, 0, sizeof(*r));
+	assert_int_equal(terms_take(&table, policy, &terms), 0);
+	assert_int_equal(route_init(r, span_str(source), terms), 0);
+	assert_int_equal(route_plan(r, &s, 0, &why), 0);
+	assert_int_equal(route_enter(r, &s, "", &why), 0);
+	assert_int_equal(route_restart(r, &s), 0);
+}
+
+static void end_under(struct route *r)
+{
+	struct terms *terms = r->terms;
+	route_release(r);
+	terms_drop(terms);
+}
+
+#define INSECURE   span_of("\1\0\1\0", 4)
+#define VERIFY     span_of("\1\0\1\1", 4)
+#define PLAIN      span_of("\2\0\1\1", 4)
+#define AUTHORITY  span_of("\3\0\1A", 4)
+#define NO_RETRIES span_of("\6\0\x08\0\0\0\0\0\0\0\0", 11)
+
+/* What was said is for the host that the source names: not for a mirror, nor for the target of a redirect. */
+static void test_terms_are_for_the_source(void **state)
+{
+	struct route r;
+	struct http_ask ask = {0};
+	struct failure failure = {0};
+	(void)state;
+	begin_under(&r, "manifest://reg.io/a:b", INSECURE);
+	route_fill(&r, &s, &ask);
+	assert_false(ask.tls->skip_verify);
+	assert_int_equal(ask.lane, 0);
+	assert_null(route_terms(&r));
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(route_next_site(&r));
+	assert_int_equal(route_enter(&r, &s, "", NULL), 0);
+	assert_int_equal(route_restart(&r, &s), 0);
+	assert_string_equal(r.url.data, "https://reg.io/v2/a/manifests/b");
+	route_fill(&r, &s, &ask);
+	assert_true(ask.tls->skip_verify);
+	assert_int_equal(ask.lane, r.terms->number);
+	assert_int_equal(ask.headers_len, 0); /* those of the configuration */
+	assert_true(route_redirect(&r, &s, "https://cdn.io/x", &failure));
+	route_fill(&r, &s, &ask);
+	assert_false(ask.tls->skip_verify);
+	assert_int_equal(ask.lane, 0);
+	end_under(&r);
+}
+
+/* The registry is asked without TLS only if it has none and need not have any, and one answer is enough for the rest. */
+static void test_terms_without_tls(void **state)
+{
+	static const struct failure no_tls = {.end = HTTP_NO_TLS}, answered = {.end = HTTP_WHOLE, .http_status = 404};
+	struct route r;
+	(void)state;
+	begin_under(&r, "manifest://localhost:5000/a:b", INSECURE);
+	assert_string_equal(r.url.data, "https://localhost:5000/v2/a/manifests/b");
+	assert_false(route_drop_tls(&r, &s, &answered));
+	assert_true(route_drop_tls(&r, &s, &no_tls));
+	assert_int_equal(route_enter(&r, &s, "", NULL), 0);
+	assert_int_equal(route_restart(&r, &s), 0);
+	assert_string_equal(r.url.data, "http://localhost:5000/v2/a/manifests/b");
+	route_note_head(&r);
+	assert_false(route_drop_tls(&r, &s, &no_tls));
+	end_under(&r);
+	begin_under(&r, "manifest://localhost:5000/a:c", INSECURE);
+	assert_string_equal(r.url.data, "http://localhost:5000/v2/a/manifests/c");
+	end_under(&r);
+	begin_under(&r, "manifest://other.io/a:c", INSECURE);
+	assert_string_equal(r.url.data, "https://other.io/v2/a/manifests/c");
+	end_under(&r);
+	begin_under(&r, "https://other.io/a", INSECURE); /* a URL says which */
+	assert_false(route_drop_tls(&r, &s, &no_tls));
+	end_under(&r);
+	begin_under(&r, "manifest://other.io/a:c", AUTHORITY);
+	assert_false(route_drop_tls(&r, &s, &no_tls));
+	end_under(&r);
+	begin_under(&r, "manifest://reg.io/a:c", INSECURE); /* at a mirror */
+	assert_false(route_drop_tls(&r, &s, &no_tls));
+	end_under(&r);
+}
+
+/* What was said overrides what is configured. */
+static void test_terms_override(void **state)
+{
+	static const struct {
+		const char *source, *url;
+		enum { ON_PLAIN, ON_VERIFY, ON_AUTHORITY, ON_INSECURE } policy;
+		bool skips;
+	} rows[] = {
+	    {"manifest://plain.io/a:b", "https://plain.io/v2/a/manifests/b", ON_VERIFY, false},
+	    {"manifest://plain.io/a:b", "http://plain.io/v2/a/manifests/b", ON_INSECURE, true},
+	    {"manifest://localhost:5444/a:b", "https://localhost:5444/v2/a/manifests/b", ON_VERIFY, false},
+	    {"manifest://localhost:5443/a:b", "http://localhost:5443/v2/a/manifests/b", ON_PLAIN, false},
+	    {"manifest://localhost:1/a:b", "https://localhost:1/v2/a/manifests/b", ON_AUTHORITY, false},
+	    {"https://cdn.io/x", "https://cdn.io/x", ON_INSECURE, true},
+	};
+	const struct span policies[] = {PLAIN, VERIFY, AUTHORITY, INSECURE};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct route r;
+		struct http_ask ask = {0};
+		begin_under(&r, rows[i].source, policies[rows[i].policy]);
+		assert_string_equal(r.url.data, rows[i].url);
+		route_fill(&r, &s, &ask);
+		assert_int_equal(ask.tls->skip_verify, rows[i].skips);
+		assert_int_equal(ask.tls->ca_besides != NULL, rows[i].policy == ON_AUTHORITY);
+		end_under(&r);
+	}
+	struct route r;
+	begin_under(&r, "manifest://reg.io/a:b", NO_RETRIES);
+	assert_int_equal(r.policy.host.retry.max, 0); /* of a mirror, too */
+	end_under(&r);
+}
+
+/* Terms are shared while they are used, kept for a while, and not used again once gone. */
+static void test_terms_expire(void **state)
+{
+	struct terms *a, *b, *none;
+	(void)state;
+	assert_int_equal(terms_take(&table, span_of("\1", 1), &none), -EINVAL);
+	assert_int_equal(terms_take(&table, span_of(NULL, 0), &none), 0);
+	assert_null(none);
+	terms_drop(none);
+	while ((a = terms_expired(&table, UINT64_MAX)))
+		terms_free(a);
+	assert_int_equal(terms_take(&table, PLAIN, &a), 0);
+	assert_int_equal(terms_take(&table, PLAIN, &b), 0);
+	assert_ptr_equal(a, b);
+	uint64_t number = a->number;
+	terms_drop(a);
+	assert_null(terms_expired(&table, UINT64_MAX)); /* in use */
+	terms_drop(b);
+	assert_null(terms_expired(&table, b->idle_ms + TERMS_KEPT_MS - 1));
+	assert_ptr_equal(terms_expired(&table, b->idle_ms + TERMS_KEPT_MS), b);
+	terms_free(b);
+	assert_int_equal(terms_take(&table, PLAIN, &a), 0);
+	assert_true(a->number > number);
+	terms_drop(a);
+	terms_free(terms_expired(&table, UINT64_MAX));
+	assert_null(terms_expired(&table, UINT64_MAX));
 }
 
 /* After a refused range each other site is asked once. */
@@ -364,6 +513,10 @@ static void test_refresh(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_terms_are_for_the_source),
+	    cmocka_unit_test(test_terms_without_tls),
+	    cmocka_unit_test(test_terms_override),
+	    cmocka_unit_test(test_terms_expire),
 	    cmocka_unit_test(test_registry_url),
 	    cmocka_unit_test(test_mirror_url),
 	    cmocka_unit_test(test_accept),

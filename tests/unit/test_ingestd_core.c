@@ -99,7 +99,7 @@ static void request(void)
 	enum fail_class class;
 	struct reason why;
 
-	assert_int_equal(queue_get(&flow, &m, &t, &size, &class, &why), 0);
+	assert_int_equal(queue_get(&flow, &m, NULL, &t, &size, &class, &why), 0);
 	assert_non_null(t);
 }
 
@@ -373,7 +373,7 @@ static struct transfer *order(const char *ref, const char *source, const char *e
 	struct reason why;
 
 	hear_orders();
-	assert_int_equal(queue_get(&flow, &m, &t, &size, &class, &why), 0);
+	assert_int_equal(queue_get(&flow, &m, NULL, &t, &size, &class, &why), 0);
 	hear_orders();
 	assert_non_null(t);
 	assert_int_equal(t->phase, PHASE_ORDERED);

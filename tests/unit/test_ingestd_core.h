@@ -80,7 +80,7 @@ static inline struct transfer *get(const char *ref, const char *source, const ch
 	enum fail_class class;
 	struct reason why = {""};
 
-	if (queue_get(&flow, &m, &t, &stored_size, &class, &why) < 0)
+	if (queue_get(&flow, &m, NULL, &t, &stored_size, &class, &why) < 0)
 		fail_msg("%s: %s", ref, why.text);
 	if (t)
 		transfer_check(t);

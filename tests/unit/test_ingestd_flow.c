@@ -502,11 +502,139 @@ static void test_oldest_committed_transfer_is_forgotten(void **state)
 	assert_non_null(transfers_find(&transfers, span_str("r1")));
 }
 
+/* ── sources ── */
+
+#define RETRIES(n) span_of("\6\0\x08\0\0\0\0\0\0\0" n, 11)
+#define SECRET     span_of("\x0a\0\4YTpi", 7)
+
+/* GET of the content from a registry, with a policy. */
+static struct transfer *get_from(const char *host, struct span policy)
+{
+	char source[256];
+	struct policy *p;
+	struct transfer *t;
+	uint64_t size;
+	enum fail_class class;
+	struct reason why = {""};
+
+	(void)snprintf(source, sizeof(source), "blob://%s/a@%s", host, wanted);
+	const struct message m = {.type = MSG_GET,
+				  .ref = span_str(wanted),
+				  .source = span_str(source),
+				  .expected = span_str(wanted),
+				  .size = SIZE_UNKNOWN};
+	assert_int_equal(policies_take(&flow.policies, 1, policy, &p), 0);
+	assert_int_equal(queue_get(&flow, &m, p, &t, &size, &class, &why), 0);
+	policy_drop(p);
+	transfer_check(t);
+	return t;
+}
+
+static void assert_source(const struct transfer *t, const char *host, struct span policy, enum record_policy noted)
+{
+	assert_phase(t, PHASE_ORDER_DUE);
+	assert_int_equal(strncmp(t->in->record.source + strlen("blob://"), host, strlen(host)), 0);
+	assert_true(span_eq(policy_bytes(t->current.policy), policy));
+	assert_int_equal(t->in->record.policy, noted);
+}
+
+/* The next one goes on at the same offset. When the last has failed, nothing is kept of any policy. */
+static void test_next_source(void **state)
+{
+	(void)state;
+	struct transfer *t = get_from("one.io", SECRET);
+	append(t->in, 0, 1000);
+	for (unsigned i = 0; i < 2; i++) { /* each once */
+		assert_ptr_equal(get_from("one.io", SECRET), t);
+		assert_ptr_equal(get_from("one.io", RETRIES("\3")), t);
+		assert_ptr_equal(get_from("two.io", span_of(NULL, 0)), t);
+	}
+	uint64_t attempt = t->in->record.attempt;
+	assert_source(t, "one.io", SECRET, RECORD_POLICY_CREDENTIALS);
+	flow_source_failed(&flow, t, FAIL_DENIED, "refused");
+	assert_source(t, "one.io", RETRIES("\3"), RECORD_POLICY_OPTIONS);
+	assert_int_equal(t->in->offset, 1000);
+	assert_true(t->in->record.attempt > attempt);
+	flow_source_failed(&flow, t, FAIL_AGAIN, "broken off");
+	assert_source(t, "two.io", span_of(NULL, 0), RECORD_POLICY_NONE);
+	flow_source_failed(&flow, t, FAIL_NOT_FOUND, "not there");
+	assert_phase(t, PHASE_FAILED);
+	assert_int_equal(t->fail_class, FAIL_NOT_FOUND);
+	assert_true(LIST_EMPTY(&flow.policies));
+	assert_source(get_from("two.io", SECRET), "two.io", SECRET, RECORD_POLICY_CREDENTIALS);
+}
+
+/* What is the same everywhere is not tried elsewhere. */
+static void test_order_that_is_wrong_fails_everywhere(void **state)
+{
+	(void)state;
+	struct transfer *t = get_from("one.io", SECRET);
+	assert_ptr_equal(get_from("two.io", SECRET), t);
+	flow_source_failed(&flow, t, FAIL_USAGE, "no such source");
+	assert_phase(t, PHASE_FAILED);
+	assert_true(LIST_EMPTY(&flow.policies));
+}
+
+/* A transfer keeps a number of sources. */
+static void test_many_sources(void **state)
+{
+	char host[32];
+	(void)state;
+	struct transfer *t = get_from("first.io", span_of(NULL, 0));
+	for (unsigned i = 0; i < SOURCES_MAX; i++) {
+		(void)snprintf(host, sizeof(host), "host-%u.io", i);
+		assert_ptr_equal(get_from(host, RETRIES("\1")), t);
+	}
+	assert_int_equal(t->others_len, SOURCES_MAX - 1);
+	for (unsigned i = 0; i < SOURCES_MAX - 1; i++)
+		flow_source_failed(&flow, t, FAIL_AGAIN, "broken off");
+	assert_source(t, "host-14.io", RETRIES("\1"), RECORD_POLICY_OPTIONS);
+	flow_source_failed(&flow, t, FAIL_AGAIN, "broken off");
+	assert_phase(t, PHASE_FAILED);
+}
+
+/* After a restart nobody has the policy: it rests, and says what it needs. */
+static void test_policy_is_gone_after_a_restart(void **state)
+{
+	static const struct {
+		struct span policy;
+		enum phase phase;
+		const char *note;
+	} rows[] = {
+	    {{(const uint8_t *)"\x0a\0\4YTpi", 7}, PHASE_IDLE, "needs credentials; run it again"},
+	    {{(const uint8_t *)"\2\0\1\1", 4}, PHASE_IDLE, "needs the options of its command; run it again"},
+	    {{NULL, 0}, PHASE_QUEUED, NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct transfer *t = get_from("one.io", rows[i].policy);
+		append(t->in, 0, 1000);
+		transfers_release(&transfers);
+		transfers = (struct transfers){0};
+		assert_true(LIST_EMPTY(&flow.policies));
+		recover_all(&flow);
+		t = transfers_find(&transfers, span_str(wanted));
+		assert_non_null(t);
+		assert_phase(t, rows[i].phase);
+		if (rows[i].note)
+			assert_string_equal(t->note, rows[i].note);
+		t = get_from("one.io", rows[i].policy);
+		queue_run(&flow);
+		assert_int_equal(t->in->offset, 1000);
+		assert_int_equal(queue_abort(&flow, span_str(wanted), NULL), 0);
+		assert_null(transfers_find(&transfers, span_str(wanted)));
+	}
+}
+
 #define FLOW_TEST(f) cmocka_unit_test_setup_teardown(f, flow_set_up, core_tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    FLOW_TEST(test_next_source),
+	    FLOW_TEST(test_order_that_is_wrong_fails_everywhere),
+	    FLOW_TEST(test_many_sources),
+	    FLOW_TEST(test_policy_is_gone_after_a_restart),
 	    FLOW_TEST(test_from_the_order_to_the_seal),
 	    FLOW_TEST(test_space_is_reserved_before_the_order),
 	    FLOW_TEST(test_oversized_transfer_waits_for_space),

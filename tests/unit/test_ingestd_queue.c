@@ -155,7 +155,7 @@ static void test_stored_content_is_not_fetched(void **state)
 	uint64_t size = 0;
 	enum fail_class class;
 	struct reason why;
-	assert_int_equal(queue_get(&flow, &m, &t, &size, &class, &why), 0);
+	assert_int_equal(queue_get(&flow, &m, NULL, &t, &size, &class, &why), 0);
 	assert_null(t);
 	assert_int_equal(size, strlen("content"));
 	assert_int_equal(transfers.len, 0); /* and nothing of an earlier try is left */
@@ -199,7 +199,7 @@ static void test_invalid_requests_are_refused(void **state)
 		uint64_t size;
 		enum fail_class class;
 		struct reason why = {""};
-		if (queue_get(&flow, &m, &t, &size, &class, &why) != -EINVAL || class != FAIL_USAGE ||
+		if (queue_get(&flow, &m, NULL, &t, &size, &class, &why) != -EINVAL || class != FAIL_USAGE ||
 		    why.text[0] == '\0')
 			fail_msg("%s was taken", rows[i].name);
 		assert_int_equal(transfers.len, 0);
@@ -240,7 +240,7 @@ static void test_locked_ingest(void **state)
 	uint64_t size;
 	enum fail_class class;
 	struct reason why = {""};
-	assert_int_equal(queue_get(&flow, &m, &t, &size, &class, &why), -EWOULDBLOCK);
+	assert_int_equal(queue_get(&flow, &m, NULL, &t, &size, &class, &why), -EWOULDBLOCK);
 	assert_int_equal(class, FAIL_AGAIN);
 	assert_non_null(strstr(why.text, "locked by test"));
 	assert_int_equal(transfers.len, 0);
@@ -256,7 +256,7 @@ static void test_recovered_transfer_waits_for_its_lock(void **state)
 	struct ingest *theirs = open_ref(URL("r"));
 	struct transfer *t = transfers_add(&transfers, &flow, span_str(URL("r")));
 	assert_non_null(t);
-	assert_int_equal(transfer_ask(t, span_str(URL("r")), NULL, SIZE_UNKNOWN), 0);
+	assert_int_equal(transfer_ask(t, span_str(URL("r")), NULL, NULL, SIZE_UNKNOWN), 0);
 	queue_run(&flow);
 	assert_phase(t, PHASE_FOR_LOCK);
 	assert_non_null(strstr(t->note, "locked by test"));

@@ -13,8 +13,9 @@
 #define STARTED "started=2026-01-31T12:34:56Z\n"
 #define END     "end=1\n"
 #define FULL                                                                                                           \
-	"ref=" D "\nsource=blob://h.io/a@" D "\ndigest=" D "\nsize=5\nmedia_type=a/b\nvalidator=\"x\"\n" STARTED       \
-	"attempt=7\nrestarts=1\nsealed=" D "\nfailed=4\nerror=wrong digest\n" END
+	"ref=" D "\nsource=blob://h.io/a@" D "\npolicy=credentials\ndigest=" D                                         \
+	"\nsize=5\nmedia_type=a/b\nvalidator=\"x\"\n" STARTED "attempt=7\nrestarts=1\nsealed=" D                       \
+	"\nfailed=4\nerror=wrong digest\n" END
 #define SMALL "ref=some/ref\n" STARTED END
 
 static struct record parse(const char *text)
@@ -45,6 +46,7 @@ static void test_values(void **state)
 	assert_string_equal(t.ref, D);
 	assert_string_equal(t.source, "blob://h.io/a@" D);
 	assert_true(t.has_expected && t.has_sealed && digest_eq(&t.expected, &t.sealed));
+	assert_int_equal(t.policy, RECORD_POLICY_CREDENTIALS);
 	assert_int_equal(t.size, 5);
 	assert_string_equal(t.media_type, "a/b");
 	assert_string_equal(t.validator, "\"x\"");
@@ -144,6 +146,8 @@ static void test_refused(void **state)
 	    ROW("ref=a\nattempt=18446744073709551616\n" END),
 	    ROW("ref=a\nrestarts=4294967296\n" END),
 	    ROW("ref=a\nfailed=11\n" END),
+	    ROW("ref=a\npolicy=\n" END),
+	    ROW("ref=a\npolicy=secret\n" END),
 	    ROW("ref=a\nfailed=-1\n" END),
 	    ROW("ref=a\nstarted=yesterday\n" END),
 	    ROW("ref=a\nstarted=2026-02-31T12:34:56Z\n" END),

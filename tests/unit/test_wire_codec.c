@@ -6,6 +6,7 @@
 
 /* The code under test */
 #include "common/wire/codec.h"
+#include "common/wire/source_policy.h"
 
 #define DIGEST_TEXT "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -25,6 +26,7 @@ static struct message full_message(enum message_type type)
 	    .ref = span_str(DIGEST_TEXT),
 	    .attempt = 42,
 	    .source = span_str("blob://localhost:5000/a@" DIGEST_TEXT),
+	    .policy = span_of("\x02\0\x01\x01", 4),
 	    .offset = 1u << 30,
 	    .size = SIZE_UNKNOWN,
 	    .expected = span_str(DIGEST_TEXT),
@@ -228,7 +230,7 @@ static void test_payload_bounds(void **state)
 /* The largest headers fit the limits of pipes and frames. */
 static void test_head_max(void **state)
 {
-	static char longest[SOURCE_MAX];
+	static char longest[POLICY_MAX];
 	struct message m = full_message(MSG_FETCH);
 
 	(void)state;
@@ -237,6 +239,7 @@ static void test_head_max(void **state)
 	m.source = span_of(longest, SOURCE_MAX);
 	m.expected = span_of(longest, DIGEST_TEXT_MAX);
 	m.validator = span_of(longest, VALIDATOR_MAX);
+	m.policy = span_of(longest, POLICY_MAX);
 	assert_true(message_head_size(&m) <= MESSAGE_HEAD_MAX);
 	m = full_message(MSG_RECORD);
 	m.ref = span_of(longest, REF_MAX);

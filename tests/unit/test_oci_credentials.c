@@ -5,7 +5,7 @@
 #include "tests/unit/unit.h"
 
 /* The code under test */
-#include "fetchd/auth/credentials.h"
+#include "common/oci/credentials.h"
 
 #define JOE            "am9lOnNlY3JldA==" /* joe:secret */
 
@@ -294,5 +294,5 @@ int main(void)
 	    cmocka_unit_test(test_find),           cmocka_unit_test(test_find_resumes),
 	    cmocka_unit_test(test_find_bad),
 	};
-	return cmocka_run_group_tests_name("fetchd auth credentials", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("oci credentials", tests, NULL, NULL);
 }

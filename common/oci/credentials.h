@@ -7,8 +7,8 @@
  *
  * The longest matching key counts. Nothing is kept in memory between look-ups, and nothing is ever logged.
  */
-#ifndef SLUICE_FETCHD_AUTH_CREDENTIALS_H
-#define SLUICE_FETCHD_AUTH_CREDENTIALS_H
+#ifndef SLUICE_OCI_CREDENTIALS_H
+#define SLUICE_OCI_CREDENTIALS_H
 
 #include "common/base/buf.h"
 #include "common/base/reason.h"
@@ -43,6 +43,10 @@ int credentials_parse(struct span text, const char *host, const char *name, stru
 
 /* What a helper printed: {"Username": ..., "Secret": ...}. As above. Pure. */
 int credentials_parse_helper(struct span text, struct credential *ret_credential, struct reason *why);
+
+/* The same in a file; -ENOENT also if it does not exist; another -errno with a reason that names it. Reads the disk. */
+int credentials_load(const char *path, const char *host, const char *name, struct credential *ret_credential,
+		     struct reason *why);
 
 /* The texts are borrowed. */
 struct credential_search {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fetchd/auth/credentials.h"
+#include "common/oci/credentials.h"
 
 /* System */
 #include <stdio.h>
@@ -10,13 +10,11 @@
 /* Base */
 #include "common/base/base64.h"
 #include "common/base/file.h"
+#include "common/base/text.h"
 
 /* OCI */
 #include "common/oci/json.h"
 #include "common/oci/reference.h"
-
-/* Own */
-#include "fetchd/http/syntax.h"
 
 #define HELPER_FOR_DOCKER_HUB "https://index.docker.io/v1/" /* docker's own key */
 
@@ -158,8 +156,8 @@ static int take_entry(const struct json_t *entry, const char *host, struct crede
 	const char *auth = json_member_text(entry, "auth");
 	if (has_text(entry, "identitytoken")) {
 		const char *token = json_member_text(entry, "identitytoken");
-		return syntax_is_visible(token, CREDENTIALS_MAX) ? fill(c, CREDENTIAL_IDENTITY, token)
-								 : bad_entry("identitytoken", host, why);
+		return text_is_visible(token, CREDENTIALS_MAX) ? fill(c, CREDENTIAL_IDENTITY, token)
+							       : bad_entry("identitytoken", host, why);
 	}
 	if (has_text(entry, "auth"))
 		return take_auth(auth, host, c, why);
@@ -221,13 +219,13 @@ int credentials_parse_helper(struct span text, struct credential *ret_credential
 	if (secret[0] == '\0')
 		return -ENOENT;
 	if (strcmp(user, "<token>") == 0)
-		return syntax_is_visible(secret, CREDENTIALS_MAX) ? fill(ret_credential, CREDENTIAL_IDENTITY, secret)
-								  : bad_entry("token", "it", why);
+		return text_is_visible(secret, CREDENTIALS_MAX) ? fill(ret_credential, CREDENTIAL_IDENTITY, secret)
+								: bad_entry("token", "it", why);
 	return fill_pair(ret_credential, user, secret);
 }
 
-static int find_in(const char *path, const struct credential_search *s, struct credential *ret_credential,
-		   struct reason *why)
+int credentials_load(const char *path, const char *host, const char *name, struct credential *ret_credential,
+		     struct reason *why)
 {
 	struct buf text = BUF_INIT;
 	struct reason inner = {""};
@@ -239,7 +237,7 @@ static int find_in(const char *path, const struct credential_search *s, struct c
 	if (r < 0)
 		reason_set(&inner, "%s", strerror(-r));
 	else
-		r = credentials_parse(buf_span(&text), s->host, s->name, ret_credential, &inner);
+		r = credentials_parse(buf_span(&text), host, name, ret_credential, &inner);
 	buf_wipe(&text);
 	if (r < 0 && r != -ENOENT)
 		reason_set(why, "cannot read credentials from '%s': %s", path, inner.text);
@@ -293,7 +291,9 @@ static int find_at(enum place place, const struct credential_search *s, struct c
 		   struct reason *why)
 {
 	char path[4096];
-	return place_path(place, s->auth_file, path, sizeof(path)) ? find_in(path, s, ret_credential, why) : -ENOENT;
+	return place_path(place, s->auth_file, path, sizeof(path))
+		   ? credentials_load(path, s->host, s->name, ret_credential, why)
+		   : -ENOENT;
 }
 
 int credentials_find(struct credential_search *s, struct credential *ret_credential, struct reason *why)

@@ -163,6 +163,17 @@ def test_verify_always_detects_a_wrong_record(store):
     assert store.blobs() == 0
 
 
+def test_kept_descriptor_can_change_a_blob(store):
+    """Not a wall: the file stays the one that ingestd has written, and its descriptor remains open for writing."""
+    seal = store.sealed("one", b"right")
+    kept = os.open(store.ingest / id_of("one") / "data", os.O_RDWR)
+    store.commit([seal], "--verify", "always")
+    assert store.blobs() == 1 and not store.wrong()
+    os.pwrite(kept, b"wrong", 0)
+    os.close(kept)
+    assert len(store.wrong()) == 1
+
+
 def test_only_commitd_can_enter_its_custody(store):
     assert store.commit([store.sealed("some/ref", b"data")]).returncode == OK
     for user in (INGESTD, STRANGER):

@@ -56,9 +56,16 @@ int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *re
 	return r;
 }
 
+static mode_t mode_of_new_dir(int dir_fd)
+{
+	struct stat st;
+	return fstat(dir_fd, &st) == 0 && (st.st_mode & S_ISGID) ? 0775 : 0755;
+}
+
 int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd)
 {
-	if (make && FAILPOINT(NAME, "directory.make", fs_mkdirat(dir_fd, name, 0775)) < 0 && errno != EEXIST)
+	mode_t mode = make ? mode_of_new_dir(dir_fd) : 0;
+	if (make && FAILPOINT(NAME, "directory.make", fs_mkdirat(dir_fd, name, mode)) < 0 && errno != EEXIST)
 		return -errno;
 	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)

@@ -28,8 +28,8 @@ int file_open_at(int dir_fd, const char *name, int flags, mode_t mode, int *ret_
 int file_open_read_at(int dir_fd, const char *name, int *ret_fd, struct stat *ret_st);
 
 /*
- * Open a directory in `dir_fd` (no symbolic link). With `make`, mkdir it first (0775 less the umask); existing is
- * fine.
+ * Open a directory in `dir_fd` (no symbolic link). With `make`, mkdir it first (0755 less the umask; 0775 if the
+ * directory above has its set-group-ID bit, so is meant for its group); existing is fine.
  */
 int dir_open_at(int dir_fd, const char *name, bool make, int *ret_fd);
 

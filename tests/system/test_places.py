@@ -17,7 +17,7 @@ import pytest
 import badserver
 from conftest import BINDIR
 from images import digest_of
-from stages import CANNOT_CREATE, OK
+from stages import AGAIN, CANNOT_CREATE, OK
 
 USER, OTHER = 4711, 4712
 DATA = b"public content"
@@ -137,3 +137,17 @@ def test_another_user_sees_what_the_umask_says(place, bad, umask, group, is_open
     assert DATA.decode() in seen.values()
     assert not [path for path in seen if path.name == "lock"], "whoever can open a lock can hold it"
     assert [path for path, what in seen.items() if what is True] == [], "another user can write there"
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o000], ids=["002", "000"])
+def test_group_cannot_write_in_an_unfinished_transfer(place, bad, umask):
+    """Many users share a group. Who can plant a file there can have wrong bytes named."""
+    bad.on("/file", badserver.cut_short(DATA, len(DATA) // 2))
+    home = place / str(USER)
+    home.chmod(0o755)
+    once = place / "once.conf"
+    once.write_text("[fetchd]\nmax_retries = 0\n")
+    result = fetch(place, bad.url("/file"), {"HOME": str(home)}, "--config", str(once), umask=umask)
+    assert result.returncode == AGAIN, result.stderr
+    assert list(home.rglob("ingest/*/data"))
+    assert [path for path, what in seen_by_another(home, [USER]).items() if what is True] == []

@@ -13,7 +13,7 @@
  *     error that was reported to another one.
  *  2. The ingest's own record has the digest and the size of the seal. A seal alone names nothing.
  *  3. The file is first moved into a directory that nobody else may enter (custody.h), and compared there with the file
- *     that we examined: from then on nobody can exchange it.
+ *     that we examined: from then on nobody can exchange it, not even another commitd, for we have claimed the ingest.
  *  4. The bytes hash to the digest: the sealer hashed what it wrote. If its record has a gap (a repaired checkpoint, a
  *     reboot, a commitd that died), or with --verify always, we read them back there, bypassing the cache; that result
  *     holds only for a file of the same inode, size and times. A sealer can still change its own file later, through a
@@ -379,12 +379,26 @@ static void put_back(const struct layout *l, struct commit *c)
 			   strerror(-r));
 }
 
-/* From COMMIT_NEW to COMMIT_NAMED, COMMIT_TO_READ or COMMIT_REJECTED. */
+/*
+ * From COMMIT_NEW to COMMIT_NAMED, COMMIT_TO_READ or COMMIT_REJECTED. If another commitd is working on it, this is not the
+ * place to wait: commit_read_back() does.
+ */
 static void give_name(struct layout *l, struct targets *targets, struct commit *c)
 {
+	AUTO_FD claim = -1;
 	struct stat blob;
 	int blobs_fd = -1;
-	int r = target_dir(l, targets, c->digest.alg, &blobs_fd);
+	int r = custody_claim(l, c->id, &claim);
+	c->is_claimed = r == -EAGAIN;
+	if (c->is_claimed) {
+		c->step = COMMIT_TO_READ;
+		return;
+	}
+	if (r < 0) {
+		reject_errno(c, r, "claim", ingest_path(l, c, ""));
+		return;
+	}
+	r = target_dir(l, targets, c->digest.alg, &blobs_fd);
 	if (r < 0) {
 		reject_errno(c, r, "open the directory of", blob_path(l, &c->digest));
 		return;
@@ -499,9 +513,16 @@ static void judge(const struct layout *l, struct commit *c, const struct digest 
 
 void commit_read_back(const struct layout *l, struct commit *c, const atomic_bool *stop)
 {
-	AUTO_FD fd = -1;
+	AUTO_FD fd = -1, claim = -1;
 	struct digest actual;
-	int r = open_taken(l, c, &fd, &c->read_st);
+	int r = custody_claim_wait(l, c->id, stop, &claim);
+	if (r == -ECANCELED)
+		return;
+	if (r < 0) {
+		reject_errno(c, r, "claim", ingest_path(l, c, ""));
+		return;
+	}
+	r = open_taken(l, c, &fd, &c->read_st);
 	if (r == -ENOENT)
 		c->step = COMMIT_NEW; /* moved or removed meanwhile: start again */
 	if (r == 0) {

@@ -18,7 +18,7 @@
 
 enum commit_step {
 	COMMIT_NEW,      /* for commit_batch(), also a second time after its bytes were read back */
-	COMMIT_TO_READ,  /* checked; commit_read_back() must verify its bytes first */
+	COMMIT_TO_READ,  /* commit_read_back() must verify its bytes first, or wait for another commitd at work on it */
 	COMMIT_NAMED,    /* has its name, not known durable; only within commit_batch() */
 	COMMIT_DONE,     /* the name is durable */
 	COMMIT_REJECTED, /* not known durable; see `fail_class` and `why`. Asking again is safe */
@@ -32,7 +32,8 @@ struct commit {
 	bool bound;     /* accept only this very file, unchanged: */
 	uint64_t ino, mtime_ns;
 	enum commit_step step;
-	bool was_read; /* its bytes hash to the digest, as long as fstat() still agrees with `read_st` */
+	bool is_claimed; /* COMMIT_TO_READ because another commitd is working on it */
+	bool was_read;   /* its bytes hash to the digest, as long as fstat() still agrees with `read_st` */
 	struct stat read_st;
 	bool found; /* the name existed already; the ingest's data, if any, was left alone */
 	int dir_fd; /* owned; the ingest's directory, from the check to the end of the batch; else -1 */
@@ -62,7 +63,8 @@ void commit_batch(struct layout *l, struct commit *const *commits, size_t len);
 /*
  * Read back a COMMIT_TO_READ. It becomes COMMIT_NEW (`was_read`) if the bytes hash to the digest, COMMIT_REJECTED if
  * not or on an error, and stays unchanged if `stop` (may be NULL) became true. Blocks for as long as reading all of it
- * takes. Any thread, also beside commit_batch() for other commits.
+ * takes, and until another commitd that works on this ingest is done or dead. Any thread, also beside commit_batch() for
+ * other commits.
  */
 void commit_read_back(const struct layout *l, struct commit *c, const atomic_bool *stop);
 

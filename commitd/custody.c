@@ -5,16 +5,54 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* Base */
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/durable.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/fs.h"
+#include "common/base/lock.h"
 #include "common/base/log.h"
+
+#define CLAIMS_MODE    0600
+#define CLAIM_DIGITS   15 /* of an ID: as many as an offset has room for */
+#define CLAIM_PAUSE_MS 20
+
+/* Two ingests whose IDs begin alike share a lock, which is never wrong. */
+static uint64_t claim_byte(const char *id)
+{
+	char digits[CLAIM_DIGITS + 1];
+	(void)snprintf(digits, sizeof digits, "%s", id);
+	return strtoull(digits, NULL, 16);
+}
+
+/* Opened anew each time: a file that stays open for writing would keep the store from being remounted read-only. */
+int custody_claim(const struct layout *l, const char *id, int *ret_fd)
+{
+	AUTO_FD fd =
+	    fs_openat(layout_commit_fd(l), CUSTODY_CLAIMS, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, CLAIMS_MODE);
+	int r = fd < 0 ? -errno : lock_byte(fd, claim_byte(id));
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
+int custody_claim_wait(const struct layout *l, const char *id, const atomic_bool *stop, int *ret_fd)
+{
+	int r;
+	while ((r = custody_claim(l, id, ret_fd)) == -EAGAIN) {
+		if (stop && atomic_load(stop))
+			return -ECANCELED;
+		clock_pause(CLAIM_PAUSE_MS);
+	}
+	return r;
+}
 
 int custody_open(const struct layout *l, const char *id, int *ret_fd, struct stat *ret_st)
 {
@@ -95,13 +133,20 @@ int custody_sync(const struct layout *l)
  */
 static void recover_one(const struct layout *l, const char *id)
 {
+	AUTO_FD claim = -1;
 	struct stat st;
+	int r = custody_claim(l, id, &claim);
+	if (r < 0) {
+		log_notice("leaving '%s/" LAYOUT_COMMIT "/%s' where it is: %s", layout_path(l), id,
+			   r == -EAGAIN ? "another commitd is working on it" : strerror(-r));
+		return;
+	}
 	if (is_there(l, id, &st) && S_ISREG(st.st_mode) && st.st_nlink > 1) {
 		(void)custody_drop(l, id);
 		return;
 	}
 	log_notice("'%s/" LAYOUT_COMMIT "/%s' has no name yet: moving it back to its ingest", layout_path(l), id);
-	int r = custody_put_back(l, id);
+	r = custody_put_back(l, id);
 	if (r < 0)
 		(void)log_errno(r, "cannot put '%s/" LAYOUT_COMMIT "/%s' back", layout_path(l), id);
 }

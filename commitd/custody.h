@@ -11,7 +11,22 @@
 #ifndef SLUICE_COMMITD_CUSTODY_H
 #define SLUICE_COMMITD_CUSTODY_H
 
+#include <stdatomic.h>
+
 #include "common/store/layout.h"
+
+#define CUSTODY_CLAIMS "claims" /* in commit/: its bytes are locked, one for each ingest */
+
+/*
+ * Claim the data of an ingest: until `ret_fd` is closed, no other commitd that asks takes it, names it or gives it back.
+ * Without that, one that was stopped between the check of a file and its rename could give the name to the next content of
+ * that ingest. The caller owns the descriptor. 0; -EAGAIN: another has the claim; or another -errno. All functions below
+ * that change something need it.
+ */
+int custody_claim(const struct layout *l, const char *id, int *ret_fd);
+
+/* The same, but wait for it: -ECANCELED when `stop` (may be NULL) became true. Not for an event loop. Any thread. */
+int custody_claim_wait(const struct layout *l, const char *id, const atomic_bool *stop, int *ret_fd);
 
 /* Open what was taken from the ingest `id`: as file_open_at(); -ENOENT if nothing was taken. */
 int custody_open(const struct layout *l, const char *id, int *ret_fd, struct stat *ret_st);
@@ -42,7 +57,7 @@ int custody_drop(const struct layout *l, const char *id);
 /* Sync the directory, after blobs/ and before the ingests. Blocks in fsync. */
 int custody_sync(const struct layout *l);
 
-/* When the daemon starts, before it accepts a seal: put everything back. */
+/* When the daemon starts, before it accepts a seal: put everything back that nobody has claimed. */
 void custody_recover(const struct layout *l);
 
 #endif

@@ -100,6 +100,9 @@ static void commit_one(struct tool *t, const struct message *m, const struct dig
 	commit_batch(t->layout, batch, 1);
 	/* If the data disappeared meanwhile, start again, which finds the blob or nothing. */
 	while (c.step == COMMIT_TO_READ) {
+		if (c.is_claimed)
+			log_notice("another commitd is working on '%.*s': waiting until it is done or dead",
+				   SPAN_ARG(m->ref));
 		commit_read_back(t->layout, &c, NULL);
 		commit_batch(t->layout, batch, 1);
 	}

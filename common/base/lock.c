@@ -212,6 +212,14 @@ bool lock_change(int fd, enum lock_mode mode)
 	return lock_fd(fd, (mode == LOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0;
 }
 
+int lock_byte(int fd, uint64_t at)
+{
+	struct flock byte = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)at, .l_len = 1};
+	if (fcntl(fd, F_OFD_SETLK, &byte) == 0)
+		return 0;
+	return errno == EACCES ? -EAGAIN : -errno;
+}
+
 void lock_drop(int fd)
 {
 	(void)lock_fd(fd, LOCK_UN);

@@ -50,6 +50,12 @@ bool lock_change(int fd, enum lock_mode mode);
 /* Unlock it, and keep it open. */
 void lock_drop(int fd);
 
+/*
+ * Lock one byte of the file that `fd` has open for writing, without waiting, until that open file is closed: a file has
+ * many such locks, which do not concern each other. 0; -EAGAIN: another open file has it; or another -errno.
+ */
+int lock_byte(int fd, uint64_t at);
+
 /* What such a file says about this process: one line. Returns its length. */
 size_t lock_holder_format(const char *program, char ret_text[static LOCK_HOLDER_MAX]);
 

@@ -167,7 +167,7 @@ class Checker:
     # ── locks ──
 
     def locks(self):
-        for path in (self.store / "commit/lock", self.store / "ingest/lock", *self.store.glob("ingest/*/lock")):
+        for path in (self.store / "commit/lock", self.store / "commit/claims", self.store / "ingest/lock", *self.store.glob("ingest/*/lock")):
             if is_regular(path) and stat.S_IMODE(path.lstat().st_mode) != 0o600:
                 self.wrong(path, f"mode {stat.S_IMODE(path.lstat().st_mode):o}: others can lock it")
 
@@ -182,7 +182,7 @@ class Checker:
             return
         for path in sorted(root.iterdir()):
             transfer = self.store / "ingest" / path.name / "transfer"
-            if path.name == "lock":
+            if path.name in ("lock", "claims"):
                 continue
             if not re.fullmatch(r"[0-9a-f]{64}", path.name) or not is_regular(path):
                 self.wrong(path, "not the data of an ingest")

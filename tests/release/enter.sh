@@ -46,6 +46,7 @@ inside() {
 	unshare --mount --pid --fork --kill-child --ipc --uts $net sh -ec '
 		tree=$1
 		shift
+		mount --bind "$tree" "$tree" # as a root that can be mounted anew, like that of a machine
 		mount -t proc proc "$tree/proc"
 		mount --rbind /sys "$tree/sys"
 		mount --rbind /dev "$tree/dev"

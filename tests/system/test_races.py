@@ -5,9 +5,12 @@ of stages, tools beside the daemons. The loser gets a message, nothing is fetche
 right.
 """
 
+import fcntl
+import hashlib
 import os
 import random
 import re
+import struct
 import subprocess
 import threading
 
@@ -151,6 +154,28 @@ def test_put_to_a_ref_that_a_daemon_fetches(box, bad):
         gate.release()
         box.finish(fetch, want=OK)
     assert len(bad.asked("/blob")) == 1
+    settled(box)
+
+
+def test_commit_waits_for_another_commitd(box):
+    """One that was stopped in mid-commit holds up that blob alone, also in a daemon. When it is killed, the next goes on."""
+    data, other = os.urandom(20_000), os.urandom(20_000)
+    seal = box.run("ingestd", "put", "--raw", "--digest", digest_of(data), "r", data=data, want=OK).raw
+    seal_of_other = box.run("ingestd", "put", "--raw", "--digest", digest_of(other), "o", data=other, want=OK).raw
+    box.run("commitd", "commit", data=seal_of_other, want=OK)  # makes the directory, too
+    name = hashlib.sha256(b"r").hexdigest()
+    with open(box.store / "commit/claims", "r+b") as claims:
+        fcntl.fcntl(claims, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, int(name[:15], 16), 1, 0))
+        waits = box.popen("commitd", "commit", stdin=subprocess.PIPE)
+        waits.stdin.write(seal)
+        waits.stdin.close()
+        waits.stdin = None
+        box.run("commitd", "commit", data=seal_of_other, want=OK)
+        assert "another commitd is working on 'r'" in waits.stderr.readline().decode()
+        assert waits.poll() is None and not box.blob(digest_of(data)).exists()
+        assert (box.store / "ingest" / name / "data").exists()
+    box.finish(waits, want=OK)
+    assert box.blob(digest_of(data)).read_bytes() == data
     settled(box)
 
 

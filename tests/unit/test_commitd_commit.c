@@ -560,6 +560,38 @@ static void test_custody_is_recovered(void **state)
 	}
 }
 
+/* Another commitd has claimed it: nothing is touched until that one is done or dead. */
+static void test_claimed_data_is_left_alone(void **state)
+{
+	char data[PATH_SIZE], taken[PATH_SIZE];
+	struct digest d = digest_of_text(TEXT);
+	atomic_bool stop = true;
+	struct commit c;
+	struct commit *batch[] = {&c};
+	int claim = -1, second = -1;
+	(void)state;
+	ingest_make(&st, REF, TEXT);
+	ingest_data(&st, REF, data);
+	taken_from(&st, REF, taken);
+	begin(&c, REF, &d, strlen(TEXT), false);
+	assert_int_equal(custody_claim(st.layout, c.id, &claim), 0);
+	assert_int_equal(custody_claim(st.layout, c.id, &second), -EAGAIN);
+
+	commit_batch(st.layout, batch, 1);
+	commit_read_back(st.layout, &c, &stop);
+	assert_int_equal(c.step, COMMIT_TO_READ);
+	assert_true(file_is(data, TEXT));
+	assert_int_equal(rename(data, taken), 0);
+	custody_recover(st.layout);
+	assert_true(file_is(taken, TEXT));
+
+	(void)close(claim);
+	custody_recover(st.layout);
+	assert_true(file_is(data, TEXT));
+	commit_through(&c);
+	assert_int_equal(c.step, COMMIT_DONE);
+}
+
 /* Data that is exchanged after it was checked and before it is taken goes back. `by`: see exchange_by. */
 static void exchange_goes_back(const char *by)
 {
@@ -737,6 +769,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_record_must_match_the_seal, setup, teardown),
 	    cmocka_unit_test(test_seal_of_taken_data_is_read_back),
 	    cmocka_unit_test(test_custody_is_recovered),
+	    cmocka_unit_test_setup_teardown(test_claimed_data_is_left_alone, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_exchanged_data_goes_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_data_that_is_written_anew_goes_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_read_back_stops, setup, teardown),

@@ -388,7 +388,12 @@ static void give_name(struct layout *l, struct targets *targets, struct commit *
 	AUTO_FD claim = -1;
 	struct stat blob;
 	int blobs_fd = -1;
-	int r = custody_claim(l, c->id, &claim);
+	int r = target_dir(l, targets, c->digest.alg, &blobs_fd);
+	if (r < 0) {
+		reject_errno(c, r, "open the directory of", blob_path(l, &c->digest));
+		return;
+	}
+	r = custody_claim(l, c->id, &claim);
 	c->is_claimed = r == -EAGAIN;
 	if (c->is_claimed) {
 		c->step = COMMIT_TO_READ;
@@ -396,11 +401,6 @@ static void give_name(struct layout *l, struct targets *targets, struct commit *
 	}
 	if (r < 0) {
 		reject_errno(c, r, "claim", ingest_path(l, c, ""));
-		return;
-	}
-	r = target_dir(l, targets, c->digest.alg, &blobs_fd);
-	if (r < 0) {
-		reject_errno(c, r, "open the directory of", blob_path(l, &c->digest));
 		return;
 	}
 	r = open_ingest(l, c, &c->dir_fd);

@@ -5,8 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,9 +25,10 @@
 /* Two ingests whose IDs begin alike share a lock, which is never wrong. */
 static uint64_t claim_byte(const char *id)
 {
-	char digits[CLAIM_DIGITS + 1];
-	(void)snprintf(digits, sizeof digits, "%s", id);
-	return strtoull(digits, NULL, 16);
+	uint64_t byte = 0;
+	for (size_t i = 0; i < CLAIM_DIGITS; i++)
+		byte = byte << 4 | (uint64_t)(id[i] <= '9' ? id[i] - '0' : id[i] - 'a' + 10);
+	return byte;
 }
 
 /* Opened anew each time: a file that stays open for writing would keep the store from being remounted read-only. */

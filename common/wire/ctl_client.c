@@ -119,6 +119,12 @@ int ctl_send(struct ctl_client *c, const struct message *request, unsigned timeo
 	}
 }
 
+int ctl_await(struct ctl_client *c, unsigned timeout_ms, struct message *ret_answer)
+{
+	int r = receive(c, timeout_ms, false, ret_answer);
+	return r == -EAGAIN ? -ETIMEDOUT : r;
+}
+
 int ctl_ask(struct ctl_client *c, const struct message *request, unsigned timeout_ms, struct message *ret_answer)
 {
 	uint64_t end_ms = clock_mono_ms() + timeout_ms;
@@ -127,8 +133,7 @@ int ctl_ask(struct ctl_client *c, const struct message *request, unsigned timeou
 	if (r < 0)
 		return r;
 	uint64_t now_ms = clock_mono_ms();
-	r = receive(c, now_ms < end_ms ? (unsigned)(end_ms - now_ms) : 0, false, ret_answer);
-	return r == -EAGAIN ? -ETIMEDOUT : r;
+	return ctl_await(c, now_ms < end_ms ? (unsigned)(end_ms - now_ms) : 0, ret_answer);
 }
 
 int ctl_ping(struct ctl_client *c, enum stage_id stage, unsigned timeout_ms, struct message *ret_pong,

@@ -39,6 +39,9 @@ int ctl_client_fd(const struct ctl_client *c);
  */
 int ctl_ask(struct ctl_client *c, const struct message *request, unsigned timeout_ms, struct message *ret_answer);
 
+/* Go on waiting for the answer to the last request, after -ETIMEDOUT of ctl_ask(). As that. */
+int ctl_await(struct ctl_client *c, unsigned timeout_ms, struct message *ret_answer);
+
 /*
  * Send a request without waiting for its answer, which then comes among the events: SUBSCRIBE. Waits up to `timeout_ms`
  * for room. 0, -ETIMEDOUT or another -errno.

@@ -279,6 +279,7 @@ int client_ask(struct client *c, enum stage_id stage, const struct message *requ
 	       struct reason *why)
 {
 	struct patience p = {.begin_ms = clock_mono_ms(), .look_ms = LOOK_MIN_MS, .ask_ms = ASK_MIN_MS};
+	bool asked = false;
 
 	if (request->type == MSG_GET)
 		client_follow(c, request->ref);
@@ -287,12 +288,19 @@ int client_ask(struct client *c, enum stage_id stage, const struct message *requ
 		int r = c->ctl[stage] ? 0 : connect_to(c, stage, p.ask_ms, NULL, why);
 		if (r > 0)
 			return r;
+		if (r == 0 && !asked) {
+			r = ctl_send(c->ctl[stage], request, p.ask_ms);
+			asked = r == 0;
+		}
 		if (r == 0)
-			r = ctl_ask(c->ctl[stage], request, p.ask_ms, ret_answer);
+			r = ctl_await(c->ctl[stage], p.ask_ms, ret_answer);
 		if (r == 0)
 			return 0;
-		disconnect(c, stage);
+		/* A slow stage is not asked again, which would make it slower: as long as it lives, it answers. */
+		asked = asked && r == -ETIMEDOUT;
 		int code = try_again(c, stage, &p, r, why);
+		if (!asked || code != 0)
+			disconnect(c, stage);
 		if (code != 0)
 			return code;
 	}

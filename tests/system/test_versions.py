@@ -5,6 +5,7 @@ one, which reads and writes nothing past its own versions except HELLO, PING, PO
 """
 
 import shutil
+import signal
 
 import pytest
 
@@ -15,7 +16,7 @@ import wire
 from conftest import BINDIR
 from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
 from servers import wait_for
-from stages import OK, STAGES, UNAVAILABLE, one_line
+from stages import OK, STAGES, UNAVAILABLE, catches, one_line
 
 OURS, NEXT = wire.VERSION, wire.VERSION + 1
 PROTOCOL = 76  # EX_PROTOCOL
@@ -146,6 +147,7 @@ def test_command_without_a_common_version(box, later):
         said = box.sluice(*command, want=PROTOCOL).stderr
         one_line(said, f"this client {wire.RELEASE} speaks protocol {theirs}, {named[0]} {wire.RELEASE} speaks {ours}")
     for stage in stages:
+        wait_for("it to handle signals", lambda stage=stage: catches(stage.pid, signal.SIGTERM))
         stage.terminate()
     for stage in stages:
         box.finish(stage, want=OK)

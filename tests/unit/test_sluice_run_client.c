@@ -16,10 +16,35 @@
 #include "sluice/run/client.h"
 
 #define GUARD_S 20
+#define SLOW_MS 2500 /* more than a client waits before it looks whether it should go on */
+
+/* In the child: a request that takes long. */
+static struct {
+	struct ctl *ctl;
+	struct loop_timer end;
+	uint64_t client;
+	uint64_t asked; /* how often */
+} slow;
+
+static void on_slow_end(void *self)
+{
+	(void)self;
+	const struct message m = {
+	    .type = MSG_RECORD, .ref = span_str("slow"), .state = TRANSFER_FETCHING, .size = slow.asked};
+	ctl_answer(slow.ctl, slow.client, &m);
+}
 
 static void on_request(void *self, const struct ctl_asker *who, const struct message *m)
 {
 	struct ctl **ctl = self;
+
+	if (span_eq(m->ref, span_str("slow"))) {
+		slow.ctl = *ctl;
+		slow.client = who->client;
+		if (slow.asked++ == 0)
+			loop_timer_set(&slow.end, SLOW_MS);
+		return;
+	}
 	const struct message record = {.type = MSG_RECORD, .ref = m->ref, .state = TRANSFER_FETCHING};
 	/* An event of another ref, and one of a requested ref. */
 	const struct message other = {.type = MSG_RECORD, .ref = span_str("other"), .state = TRANSFER_FETCHING};
@@ -47,6 +72,7 @@ _Noreturn static void serve(uint64_t incarnation)
 
 	(void)alarm(GUARD_S);
 	assert_int_equal(loop_new(&loop), 0);
+	loop_timer_init(&slow.end, loop, on_slow_end, NULL);
 	for (size_t i = 0; i < LEN(ctls); i++) {
 		const struct ctl_env env = {.loop = loop,
 					    .runtime_dir = dir.path,
@@ -141,6 +167,26 @@ static void test_restarted_stage(void **state)
 	stage_kill(stage);
 }
 
+/* It is asked once: a second request would only add to its work. */
+static void test_slow_stage(void **state)
+{
+	char path[FILE_PATH_SIZE];
+	const struct message status = {.type = MSG_STATUS, .ref = span_str("slow")};
+	struct client *c = NULL;
+	struct reason why = {""};
+	struct message m;
+	(void)state;
+	assert_int_equal(mkdirat(dir.fd, "store", 0755), 0);
+	pid_t stage = stage_start(7);
+	const struct client_options how = {
+	    .runtime_dir = dir.path, .store = unit_path(&dir, "store", path), .patience_ms = CLIENT_PATIENCE_MS};
+	assert_int_equal(client_open(&how, &c, &why), 0);
+	assert_int_equal(client_ask(c, STAGE_INGESTD, &status, &m, &why), 0);
+	assert_int_equal(m.size, 1);
+	client_close(c);
+	stage_kill(stage);
+}
+
 static void test_nobody_answers(void **state)
 {
 	struct client *c;
@@ -156,6 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_stage_of_another_store, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_restarted_stage, unit_dir_set_up, unit_dir_tear_down),
+	    cmocka_unit_test_setup_teardown(test_slow_stage, unit_dir_set_up, unit_dir_tear_down),
 	    cmocka_unit_test_setup_teardown(test_nobody_answers, unit_dir_set_up, unit_dir_tear_down),
 	};
 	return cmocka_run_group_tests_name("sluice client", tests, NULL, NULL);

@@ -42,6 +42,8 @@ int route_registry_url(const struct source *s, enum plain_http plain, struct buf
 	bool http = plain == PLAIN_HTTP_YES || (plain == PLAIN_HTTP_UNSET && host_is_loopback(ref->host));
 	const char *host = strcmp(ref->host, DOCKER_HUB) == 0 ? DOCKER_HUB_REGISTRY : ref->host;
 	int r = buf_appendf(out, "%s://%s", http ? "http" : "https", host);
+	if (s->kind == SOURCE_REGISTRY)
+		return r < 0 ? r : buf_append_str(out, "/v2/");
 	return r < 0 ? r : append_path(s, span_str(""), out);
 }
 
@@ -100,7 +102,7 @@ static void resolve_registry(const struct route *r, const struct settings *s, st
 static void line_up_sites(struct route *r, const struct settings *s, uint32_t suspects)
 {
 	size_t mirrors = 0;
-	while (policy_mirror(s, r->registry, mirrors))
+	while (r->kind != SOURCE_REGISTRY && policy_mirror(s, r->registry, mirrors))
 		mirrors++;
 	r->sites_len = r->site = 0;
 	for (unsigned suspected = 0; suspected <= 1; suspected++) {

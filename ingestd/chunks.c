@@ -292,10 +292,10 @@ static bool take(void *self, const struct message *m)
 
 	if (m->type == MSG_COUNTS)
 		on_counts(c, m);
-	else if (handler_of(m->type))
-		on_transfer(c->flow, m);
-	else
+	else if (!handler_of(m->type))
 		return false;
+	else if (!logins_take(&c->flow->logins, m))
+		on_transfer(c->flow, m);
 	return true;
 }
 
@@ -309,6 +309,7 @@ static void on_hello(void *self, bool is_new)
 	for (size_t i = 0; is_new && i < ts->len; i++)
 		flow_doubt_size(c->flow, ts->by_ref[i], SIZE_UNKNOWN);
 	orders_renew(c->flow->orders);
+	logins_renew(&c->flow->logins);
 }
 
 static void flush(void *self)
@@ -316,6 +317,7 @@ static void flush(void *self)
 	struct chunks *c = self;
 
 	orders_flush(c->flow->orders);
+	logins_flush(&c->flow->logins);
 }
 
 int chunks_new(struct loop *loop, const char *runtime_dir, uint64_t incarnation, struct flow *f,

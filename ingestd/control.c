@@ -128,6 +128,42 @@ static void on_get(struct control *c, uid_t uid, const struct message *request, 
 	policy_drop(policy);
 }
 
+/* The answer comes when fetchd has asked the registry. */
+static bool on_login(struct control *c, const struct ctl_asker *who, const struct message *request, struct answer *a)
+{
+	struct flow *f = c->env.flow;
+	struct policy *policy;
+	const char *stranger = chunks_stranger(c->env.chunks);
+
+	if (stranger) {
+		reason_set(&a->why, "ingestd cannot talk to fetchd: %s", stranger);
+		answer_error(a, FAIL_UNAVAILABLE);
+		return false;
+	}
+	int r = policies_take(&f->policies, who->uid, request->policy, &policy);
+	if (r < 0) {
+		answer_no_policy(r, who->uid, a);
+		return false;
+	}
+	r = policy_has_secret(policy) ? logins_ask(&f->logins, who->client, policy, request->name, ++f->attempt)
+				      : -EINVAL;
+	policy_drop(policy);
+	if (r == 0)
+		return true;
+	reason_set(&a->why, r == -EAGAIN   ? "there are too many logins at once"
+			    : r == -ENOMEM ? "out of memory"
+					   : "not a registry, or no credentials");
+	answer_error(a, r == -EINVAL ? FAIL_USAGE : FAIL_AGAIN);
+	return false;
+}
+
+static void on_logged_in(void *self, uint64_t client, const struct message *m)
+{
+	struct control *c = self;
+
+	ctl_answer(c->ctl, client, m);
+}
+
 /* The next unfinished transfer: committed ones are remembered only for requests by ref. */
 static struct transfer *next_of(const struct transfers *ts, struct span ref)
 {
@@ -218,7 +254,10 @@ static void on_request(void *self, const struct ctl_asker *who, const struct mes
 	struct control *c = self;
 	struct answer a;
 
-	answer(c, who->uid, request, &a);
+	if (request->type != MSG_LOGIN)
+		answer(c, who->uid, request, &a);
+	else if (on_login(c, who, request, &a))
+		return;
 	ctl_answer(c->ctl, who->client, &a.m);
 }
 
@@ -259,6 +298,8 @@ int control_new(const struct control_env *env, struct control **ret_control, str
 		return r;
 	}
 	events_use(env->flow->events, c->ctl);
+	env->flow->logins.answer = on_logged_in;
+	env->flow->logins.self = c;
 	*ret_control = c;
 	return 0;
 }
@@ -273,6 +314,7 @@ void control_free(struct control *c)
 	if (!c)
 		return;
 	events_use(c->env.flow->events, NULL);
+	logins_release(&c->env.flow->logins);
 	ctl_free(c->ctl);
 	free(c);
 }

@@ -16,6 +16,7 @@
 #define SLUICE_INGESTD_FLOW_H
 
 #include "ingestd/events.h"
+#include "ingestd/logins.h"
 #include "ingestd/orders.h"
 #include "ingestd/seals.h"
 #include "ingestd/settings.h"
@@ -33,7 +34,8 @@ struct flow {
 	struct events *events;    /* to subscribers */
 	uint64_t attempt;         /* the highest so far, over all transfers */
 	struct policies policies; /* of requests */
-	bool start_due;           /* a queued transfer may start: turn.c checks at the end of the turn */
+	struct logins logins;
+	bool start_due; /* a queued transfer may start: turn.c checks at the end of the turn */
 };
 
 /* Do a step and what follows from it, now or after the transfer's job. A later call replaces a waiting step. */

@@ -61,6 +61,11 @@ void orders_flush(struct orders *o)
 	}
 }
 
+int orders_send(struct orders *o, const struct message *m)
+{
+	return o->link ? link_send(o->link, m) : -EAGAIN;
+}
+
 void orders_cancel(struct orders *o, struct span ref, uint64_t attempt)
 {
 	struct message m = {.type = MSG_CANCEL, .ref = ref, .attempt = attempt};

@@ -18,6 +18,9 @@ void orders_use(struct orders *o, struct link *link);
 /* Send the orders that are due, as many as fetchd accepts; the rest when it accepts more. */
 void orders_flush(struct orders *o);
 
+/* Send a message that is none of the transfers'. 0; -errno: not now, or there is no link. */
+int orders_send(struct orders *o, const struct message *m);
+
 /* Tell fetchd to stop. If the CANCEL is lost, fetchd's next message of that attempt is answered with another. */
 void orders_cancel(struct orders *o, struct span ref, uint64_t attempt);
 

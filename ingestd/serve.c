@@ -95,6 +95,7 @@ static void refresh_counts(void *self)
 static int open_pipes_out(struct server *s)
 {
 	int r = orders_new(&s->transfers, &s->flow.orders);
+	s->flow.logins.orders = s->flow.orders;
 	if (r == 0)
 		r = seals_new(&s->transfers, &s->flow.seals);
 	if (r == 0)

@@ -20,6 +20,7 @@
  *	stats, metrics		show what the stages have counted, for people and for Prometheus
  *	ls, images, cat DIGEST	show what is stored
  *	tag, rm			name an image, remove a name
+ *	login, logout HOST	check and keep, or forget, credentials for a registry
  *	up			run the three stages in the foreground
  *
  * OPTIONS
@@ -50,9 +51,9 @@
 #include "sluice/run/interrupt.h"
 
 static const struct verb *const commands[] = {
-    &command_pull,   &command_fetch,  &command_status,  &command_abort,  &command_reset,
-    &command_ls,     &command_images, &command_cat,     &command_tag,    &command_rm,
-    &command_events, &command_stats,  &command_metrics, &command_doctor, &command_up,
+    &command_pull,    &command_fetch,  &command_status, &command_abort,  &command_reset,  &command_ls,
+    &command_images,  &command_cat,    &command_tag,    &command_rm,     &command_events, &command_stats,
+    &command_metrics, &command_doctor, &command_login,  &command_logout, &command_up,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -183,6 +183,11 @@ int json_remove_at(struct json_t *array, size_t i)
 	return json_array_remove(array, i) < 0 ? -EINVAL : 0;
 }
 
+int json_remove(struct json_t *object, const char *key)
+{
+	return json_object_del(object, key) < 0 ? -ENOENT : 0;
+}
+
 int json_each(const struct json_t *object, int (*visit)(void *self, const char *key, const struct json_t *value),
 	      void *self)
 {

@@ -47,6 +47,9 @@ size_t json_len(const struct json_t *array);
 struct json_t *json_at(const struct json_t *array, size_t i);
 int json_remove_at(struct json_t *array, size_t i);
 
+/* Remove a member of an object. -ENOENT: it has none of that name. */
+int json_remove(struct json_t *object, const char *key);
+
 /* Visit an object's members in order; stop at the first non-zero result and return it. */
 int json_each(const struct json_t *object, int (*visit)(void *self, const char *key, const struct json_t *value),
 	      void *self);

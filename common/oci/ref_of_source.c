@@ -38,6 +38,10 @@ int ref_of_source(struct span source, const struct digest *expected, char ret_re
 
 	if (source_parse(source, &s, why) < 0)
 		return -EINVAL;
+	if (s.kind == SOURCE_REGISTRY) {
+		reason_set(why, "'%.*s' has no content", SPAN_ARG(source));
+		return -EINVAL;
+	}
 	bool has_digest = s.reference.has_digest;
 	if (has_digest && expected && !digest_eq(&s.reference.digest, expected)) {
 		reason_set(why, "the source and the expected digest disagree");

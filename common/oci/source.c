@@ -95,6 +95,24 @@ static int registry_parse(struct span text, enum source_kind kind, struct source
 	return 0;
 }
 
+/* Where credentials are tried, and nothing else: it has no name. */
+static int root_parse(struct span text, struct source *ret_source, struct reason *why)
+{
+	AUTO_BUF name = BUF_INIT;
+	struct span host = behind(text, SOURCE_REGISTRY_SCHEME);
+	struct source s = {.kind = SOURCE_REGISTRY};
+	int r = buf_appendf(&name, "%.*s/x", SPAN_ARG(host));
+	if (r == 0)
+		r = reference_parse(buf_span(&name), &s.reference, why);
+	if (r == 0 && !span_eq(host, span_str(s.reference.host)))
+		r = refuse(text, "expected registry://HOST", why);
+	if (r < 0)
+		return r;
+	s.reference.name[0] = s.reference.tag[0] = '\0';
+	*ret_source = s;
+	return 0;
+}
+
 int source_parse(struct span text, struct source *ret_source, struct reason *why)
 {
 	if (text.len > SOURCE_MAX)
@@ -106,6 +124,8 @@ int source_parse(struct span text, struct source *ret_source, struct reason *why
 		return registry_parse(text, SOURCE_MANIFEST, ret_source, why);
 	if (begins_with(text, schemes[SOURCE_BLOB]))
 		return registry_parse(text, SOURCE_BLOB, ret_source, why);
+	if (begins_with(text, SOURCE_REGISTRY_SCHEME))
+		return root_parse(text, ret_source, why);
 	if (inlined_is_source(text)) {
 		*ret_source = (struct source){.kind = SOURCE_DATA, .url = text};
 		return 0;

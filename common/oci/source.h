@@ -6,6 +6,7 @@
  *   manifest://HOST/NAME:TAG      a manifest by tag, or manifest://HOST/NAME@DIGEST by digest
  *   blob://HOST/NAME@DIGEST       a blob of a repository
  *   data:;base64,…                the bytes themselves (inlined.h)
+ *   registry://HOST               the root of a registry's API, to find out whether it accepts credentials; no content
  *
  * For manifests and blobs, fetchd decides how to reach the registry (scheme, mirrors, credentials): distribution spec,
  * "Pulling manifests" and "Pulling blobs".
@@ -23,12 +24,15 @@ enum source_kind {
 	SOURCE_MANIFEST,
 	SOURCE_BLOB,
 	SOURCE_DATA,
+	SOURCE_REGISTRY,
 };
+
+#define SOURCE_REGISTRY_SCHEME "registry://"
 
 struct source {
 	enum source_kind kind;
 	struct span url;            /* SOURCE_URL and SOURCE_DATA: the text itself, borrowed */
-	struct reference reference; /* the others */
+	struct reference reference; /* the others; only the host for SOURCE_REGISTRY */
 };
 
 /*

@@ -156,6 +156,7 @@ static const struct shape {
     [MSG_COMMITTED] = {.name = "COMMITTED", .fields = {F_REF, F_DIGEST}},
     [MSG_REJECTED] = {.name = "REJECTED", .fields = {F_REF, F_DIGEST, F_FAIL_CLASS, F_TEXT}},
     [MSG_GET] = {.name = "GET", .fields = {F_REF, F_SOURCE, F_EXPECTED, F_SIZE, F_POLICY}, .of_old = 4},
+    [MSG_LOGIN] = {.name = "LOGIN", .fields = {F_NAME, F_POLICY}},
     [MSG_STATUS] = {.name = "STATUS", .fields = {F_REF}},
     [MSG_NEXT] = {.name = "NEXT", .fields = {F_REF_OR_NONE}},
     [MSG_ABORT] = {.name = "ABORT", .fields = {F_REF}},

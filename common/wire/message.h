@@ -91,6 +91,7 @@ enum message_type {
 	MSG_STATUS = 13, /* ref: RECORD, or ERROR with FAIL_NOT_FOUND */
 	MSG_NEXT = 14,   /* ref, may be empty: the RECORD after it in byte order; at the end FAIL_NOT_FOUND */
 	MSG_ABORT = 15,  /* ref: drop the ingest; OK even if there is none */
+	MSG_LOGIN = 29,  /* name, policy: whether the registry at this host accepts the credentials; OK or ERROR */
 	MSG_RESET = 16,  /* ref: drop its bytes and digest state, keep the ref; RECORD or ERROR */
 
 	/* commitd's ctl: sluice → commitd */
@@ -116,7 +117,7 @@ enum message_type {
 	/* events of commitd's ctl */
 	MSG_NAMED = 24, /* name, digest: the name now refers to it; empty digest: the name was removed */
 };
-#define MESSAGE_TYPE_MAX 28
+#define MESSAGE_TYPE_MAX 29
 
 enum stage_id { STAGE_FETCHD = 1, STAGE_INGESTD, STAGE_COMMITD }; /* the numbers go over the wire */
 

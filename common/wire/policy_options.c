@@ -218,11 +218,9 @@ static bool is_nothing(const struct policy_options *o)
 	       o->retries == POLICY_UNSAID && o->rate == 0;
 }
 
-static int make(const struct policy_options *o, const char *host, const char *name, int words_len, char **words,
-		struct parts *p, struct reason *why)
+/* All but the credentials. */
+static int say_options(const struct policy_options *o, struct parts *p, struct reason *why)
 {
-	int code = 0;
-
 	p->said = (struct source_policy){
 	    .tls_verify = (enum said)o->tls_verify,
 	    .plain_http = o->plain_http,
@@ -235,8 +233,14 @@ static int make(const struct policy_options *o, const char *host, const char *na
 		reason_set(why, "--plain-http and --tls-verify=true exclude each other");
 		return EX_USAGE;
 	}
-	if (o->cert_dir)
-		code = read_certificates(p, o->cert_dir, why);
+	return o->cert_dir ? read_certificates(p, o->cert_dir, why) : 0;
+}
+
+static int make(const struct policy_options *o, const char *host, const char *name, int words_len, char **words,
+		struct parts *p, struct reason *why)
+{
+	int code = say_options(o, p, why);
+
 	if (code != 0)
 		return code;
 	bool wants_own = o->creds || o->auth_file || source_policy_is_lax(&p->said);
@@ -251,6 +255,18 @@ static int make(const struct policy_options *o, const char *host, const char *na
 	return code;
 }
 
+static int encode(const struct parts *p, const char *host, struct buf *out, struct reason *why)
+{
+	if (p->said.secret.len > POLICY_SECRET_MAX) {
+		reason_set(why, "the credentials for '%s' are longer than %u bytes", host, POLICY_SECRET_MAX);
+		return EX_CONFIG;
+	}
+	if (source_policy_encode(&p->said, out) == 0)
+		return 0;
+	reason_set(why, "out of memory");
+	return EX_OSERR;
+}
+
 int policy_options_read(const struct policy_options *o, const char *host, const char *name, int words_len, char **words,
 			struct buf *out, struct reason *why)
 {
@@ -259,14 +275,49 @@ int policy_options_read(const struct policy_options *o, const char *host, const 
 	if (is_nothing(o))
 		return 0;
 	int code = make(o, host, name, words_len, words, &p, why);
-	if (code == 0 && p.said.secret.len > POLICY_SECRET_MAX) {
-		reason_set(why, "the credentials for '%s' are longer than %u bytes", host, POLICY_SECRET_MAX);
-		code = EX_CONFIG;
+	if (code == 0)
+		code = encode(&p, host, out, why);
+	parts_release(&p);
+	return code;
+}
+
+/* A line of standard input, which is a terminal or nothing that could be meant as a name. */
+static int ask_for_user(const char *host, struct buf *out, struct reason *why)
+{
+	char line[256];
+
+	if (isatty(STDIN_FILENO)) {
+		(void)fprintf(stderr, "User at '%s': ", host);
+		if (fgets(line, sizeof(line), stdin) && strcspn(line, "\r\n") > 0 && !strchr(line, ':'))
+			return buf_append(out, line, strcspn(line, "\r\n")) < 0 ? EX_OSERR : 0;
 	}
-	if (code == 0 && source_policy_encode(&p.said, out) < 0) {
-		reason_set(why, "out of memory");
+	reason_set(why, "there is no user: name one with --username");
+	return EX_USAGE;
+}
+
+int policy_options_ask(const struct policy_options *o, const char *host, const char *user, struct buf *policy,
+		       struct buf *auth, struct reason *why)
+{
+	struct parts p = {.said = {.tls_verify = SAID_NOTHING}};
+	AUTO_BUF asked = BUF_INIT;
+	int code = say_options(o, &p, why);
+
+	if (code == 0 && user && strchr(user, ':')) {
+		reason_set(why, "bad value '%s' for '--username': it has a colon", user);
+		code = EX_USAGE;
+	}
+	if (code == 0 && !user)
+		code = ask_for_user(host, &asked, why);
+	if (code == 0)
+		code = read_creds(&p, user ? user : asked.data, host, 0, NULL, why);
+	if (code == 0) {
+		say_credential(&p);
+		p.said.has_retries = true; /* who waits at a terminal asks again */
+		p.said.retries = 1;
+		code = encode(&p, host, policy, why);
+	}
+	if (code == 0 && buf_append(auth, p.credential.value.data, p.credential.value.len) < 0)
 		code = EX_OSERR;
-	}
 	parts_release(&p);
 	return code;
 }

@@ -21,19 +21,23 @@ struct policy_options {
 };
 
 /* clang-format off */
-#define POLICY_OPTIONS_HOST(type, member)                                                                              \
-	{.name = "creds", .kind = OPT_TEXT, .at = offsetof(type, member.creds), .min = 1, .max = 6000,                 \
-	 .arg = "USER[:PASS]", .help = "credentials; better without PASS, it is asked for"},                           \
+#define POLICY_OPTIONS_FILE(type, member)                                                                              \
+	{.name = "authfile", .kind = OPT_TEXT, .at = offsetof(type, member.auth_file), .min = 1, .max = 4095,          \
+	 .arg = "FILE", .help = "credentials, in the form of containers-auth.json(5)"}
+#define POLICY_OPTIONS_TLS(type, member)                                                                               \
 	{.name = "cert-dir", .kind = OPT_TEXT, .at = offsetof(type, member.cert_dir), .min = 1, .max = 4095,           \
 	 .arg = "DIR", .help = "*.crt to trust, and NAME.cert with NAME.key"},                                         \
 	{.name = "tls-verify", .kind = OPT_SAID, .at = offsetof(type, member.tls_verify),                              \
 	 .help = "=false: any certificate will do, or none"},                                                          \
 	{.name = "plain-http", .kind = OPT_FLAG, .at = offsetof(type, member.plain_http), .def = "no",                 \
 	 .help = "HTTP without TLS"}
+#define POLICY_OPTIONS_HOST(type, member)                                                                              \
+	{.name = "creds", .kind = OPT_TEXT, .at = offsetof(type, member.creds), .min = 1, .max = 6000,                 \
+	 .arg = "USER[:PASS]", .help = "credentials; better without PASS, it is asked for"},                           \
+	POLICY_OPTIONS_TLS(type, member)
 #define POLICY_OPTIONS_ALL(type, member)                                                                               \
 	POLICY_OPTIONS_HOST(type, member),                                                                             \
-	{.name = "authfile", .kind = OPT_TEXT, .at = offsetof(type, member.auth_file), .min = 1, .max = 4095,          \
-	 .arg = "FILE", .help = "credentials, in the form of containers-auth.json(5)"},                                \
+	POLICY_OPTIONS_FILE(type, member),                                                                             \
 	{.name = "retry", .kind = OPT_COUNT, .at = offsetof(type, member.retries), .max = POLICY_RETRIES_MAX,          \
 	 .arg = "N", .help = "retries of each transfer; new bytes give some back"},                                    \
 	{.name = "limit-rate", .kind = OPT_RATE, .at = offsetof(type, member.rate), .max = POLICY_RATE_MAX,            \
@@ -48,5 +52,12 @@ struct policy_options {
  */
 int policy_options_read(const struct policy_options *o, const char *host, const char *name, int words_len, char **words,
 			struct buf *out, struct reason *why);
+
+/*
+ * The policy to try the credentials of `user` at `host` with, and these as base64 in `auth`. The password is read, and if
+ * `user` is NULL the user's name too. What the options say about credentials does not count. Else as above.
+ */
+int policy_options_ask(const struct policy_options *o, const char *host, const char *user, struct buf *policy,
+		       struct buf *auth, struct reason *why);
 
 #endif

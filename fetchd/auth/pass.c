@@ -174,7 +174,7 @@ void pass_explain_none(const char *host, const char *trouble, struct reason *ret
 	if (trouble[0] != '\0')
 		reason_set(ret_text, "%s", trouble);
 	else
-		reason_set(ret_text, "no credentials for '%s': use 'podman login %s' or --auth-file", host, host);
+		reason_set(ret_text, "no credentials for '%s': use 'sluice login %s' or --creds", host, host);
 }
 
 static void add_hint(struct pass *p)

@@ -23,6 +23,10 @@ struct settings {
 	struct policy_options policy;
 	uint64_t timeout_ms; /* 0: none */
 
+	/* Options of login. */
+	const char *login_user;
+	bool login_stdin;
+
 	/* Options of one command each. */
 	bool pull_all;
 	const char *pull_platform, *pull_arch, *pull_os, *pull_variant;
@@ -52,6 +56,7 @@ extern const struct verb command_pull, command_fetch;
 extern const struct verb command_status, command_abort, command_reset;
 extern const struct verb command_events, command_stats, command_metrics, command_doctor;
 extern const struct verb command_ls, command_images, command_cat, command_tag, command_rm;
+extern const struct verb command_login, command_logout;
 extern const struct verb command_up;
 
 #endif

@@ -56,6 +56,12 @@ bool stages_are_services(int dir_fd)
 	return faccessat(dir_fd, STAGES_SERVICES, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+bool stages_of_services(const char *runtime_dir)
+{
+	AUTO_FD dir_fd = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return dir_fd >= 0 && stages_are_services(dir_fd);
+}
+
 /* The stages run, or the service manager restarts them. */
 static bool need_none_of_ours(int dir_fd)
 {

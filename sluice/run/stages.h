@@ -57,6 +57,9 @@ bool stages_serve(const char *runtime_dir);
 /* Whether only the service manager starts stages on that runtime directory. */
 bool stages_are_services(int dir_fd);
 
+/* The same for a directory that need not exist. */
+bool stages_of_services(const char *runtime_dir);
+
 /* Whether there is a stale socket: `ret_name` is the first one. It does no harm. */
 bool stages_left_over(int dir_fd, struct reason *ret_name);
 

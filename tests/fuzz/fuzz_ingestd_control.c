@@ -74,14 +74,25 @@ static void start_fetchd(bool is_strange)
 	order.attempt = 0;
 }
 
-/* The last order for anything but the witness, which is never brought. */
+/* The last order for anything but the witness, which is never brought. Whoever logs in is refused. */
 static void take_orders(void)
 {
 	struct message m;
+	char ref[REF_MAX + 1];
 
 	while (stand_in_pipe_take(PIPE_ORDERS, &m)) {
 		if (m.type != MSG_FETCH || span_eq(m.ref, span_str(WITNESS)))
 			continue;
+		(void)snprintf(ref, sizeof(ref), "%.*s", SPAN_ARG(m.ref));
+		if (strncmp(ref, SOURCE_REGISTRY_SCHEME, strlen(SOURCE_REGISTRY_SCHEME)) == 0) {
+			const struct message refused = {.type = MSG_FAIL,
+							.ref = span_str(ref),
+							.attempt = m.attempt,
+							.fail_class = FAIL_DENIED,
+							.text = span_str("refused")};
+			stand_in_pipe_put(PIPE_CHUNKS, &refused);
+			continue;
+		}
 		(void)snprintf(order.ref, sizeof(order.ref), "%.*s", SPAN_ARG(m.ref));
 		order.attempt = m.attempt;
 		order.offset = m.offset;
@@ -231,6 +242,20 @@ static bool ends_witness(const struct message *q)
 	return (q->type == MSG_ABORT || q->type == MSG_RESET) && span_eq(q->ref, span_str(WITNESS));
 }
 
+/* It is answered at once if it cannot be tried, else when fetchd has tried it. */
+static void log_in(const struct message *q)
+{
+	struct message a;
+	unsigned turns = 0;
+
+	FUZZ_CHECK(stand_in_ctl_ask(HOSTILE, q));
+	while (stand_in_ctl.clients[HOSTILE].waits) {
+		turn();
+		FUZZ_CHECK(turns++ < TURNS);
+	}
+	FUZZ_CHECK(stand_in_ctl_hear(HOSTILE, &a) && a.type == MSG_ERROR && a.text.len > 0);
+}
+
 static void take_packet(struct span line, bool *has_witness)
 {
 	static struct packet p;
@@ -238,6 +263,10 @@ static void take_packet(struct span line, bool *has_witness)
 
 	if (!packet_request(line, &p, &q))
 		return;
+	if (q.type == MSG_LOGIN) {
+		log_in(&q);
+		return;
+	}
 	*has_witness = *has_witness && !ends_witness(&q);
 	ask(HOSTILE, &q, &a);
 	check_answer(&q, &a);

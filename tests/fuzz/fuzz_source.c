@@ -43,6 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		FUZZ_CHECK(inlined_content(text, &once) == 0 && once.len > 0 && once.len <= INLINED_MAX);
 	if (s.kind == SOURCE_URL || s.kind == SOURCE_DATA)
 		return 0;
+	if (s.kind == SOURCE_REGISTRY) {
+		FUZZ_CHECK(s.reference.host[0] != '\0' && s.reference.name[0] == '\0');
+		return 0;
+	}
 	FUZZ_CHECK(s.kind != SOURCE_BLOB || s.reference.has_digest);
 	FUZZ_CHECK(source_format(s.kind, &s.reference, NULL, &once) == 0);
 	FUZZ_CHECK(source_parse(buf_span(&once), &back, &why) == 0 && back.kind == s.kind);

@@ -50,6 +50,7 @@ MESSAGES = {  # name: (type, fields)
     "STATS": (26, "stage"),
     "COUNTS": (27, "stage incarnation started updated version counts"),
     "SUBSCRIBE": (28, "ref"),
+    "LOGIN": (29, "name policy"),
 }
 VERSION = 2  # of the protocol, in every message unless the test gives another
 RELEASE = re.search(r'SLUICE_VERSION "(.+)"', (pathlib.Path(__file__).parents[2] / "common/base/version.h").read_text())[1]

@@ -27,6 +27,8 @@ static void test_taken(void **state)
 	    {"manifest://h.io/a@" D, SOURCE_MANIFEST},
 	    {"blob://h.io/a@" D, SOURCE_BLOB},
 	    {"data:;base64,e30=", SOURCE_DATA},
+	    {"registry://localhost:5000", SOURCE_REGISTRY},
+	    {"registry://docker.io", SOURCE_REGISTRY},
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -36,6 +38,10 @@ static void test_taken(void **state)
 		if (source_parse(span_str(rows[i].text), &s, &why) != 0)
 			fail_msg("'%s': %s", rows[i].text, why.text);
 		assert_int_equal(s.kind, rows[i].kind);
+		if (s.kind == SOURCE_REGISTRY) {
+			assert_string_equal(s.reference.host, rows[i].text + strlen(SOURCE_REGISTRY_SCHEME));
+			continue;
+		}
 		if (s.kind == SOURCE_URL || s.kind == SOURCE_DATA) {
 			assert_true(span_eq(s.url, span_str(rows[i].text)));
 			continue;
@@ -51,6 +57,10 @@ static void test_refused(void **state)
 	    "",
 	    "x",
 	    "file:///etc/passwd",
+	    "registry://",
+	    "registry://h.io/a",
+	    "registry://index.docker.io",
+	    "registry://word",
 	    "data:;base64,",
 	    "data:;base64,e30",
 	    "data:,e30=",

@@ -187,8 +187,9 @@ static int on_opened(struct put *p, const struct message *m)
 	struct reason why;
 
 	if (m->size != SIZE_UNKNOWN && record->size != SIZE_UNKNOWN && m->size != record->size) {
-		log_error("cannot put '%s': the sender has %" PRIu64 " bytes; expected %" PRIu64, p->ref, m->size,
-			  record->size);
+		log_error("cannot put '%s': the sender has %" PRIu64 " bytes; expected %" PRIu64
+			  " (if that is wrong, run 'sluice abort %s')",
+			  p->ref, m->size, record->size, p->ref);
 		return EX_DATAERR;
 	}
 	if (m->size != SIZE_UNKNOWN && !verdict_length(p->in, m->size, &why))
@@ -228,6 +229,18 @@ static int on_end(struct put *p, const struct message *m)
 	return seal(p);
 }
 
+/* What does not fit the content would not fit it next time either: say how to be rid of it. */
+static int fetch_failed(struct put *p, const struct message *m)
+{
+	if (m->fail_class == FAIL_CHANGED)
+		log_error(
+		    "cannot put '%s': %.*s; what arrived is kept: if it does not belong to that, run 'sluice abort %s'",
+		    p->ref, SPAN_ARG(m->text), p->ref);
+	else
+		log_error("cannot put '%s': %.*s; what arrived is kept", p->ref, SPAN_ARG(m->text));
+	return m->fail_class ? fail_exit_code((enum fail_class)m->fail_class) : EX_TEMPFAIL;
+}
+
 static int put_frames(struct put *p)
 {
 	struct frame_reader *reader;
@@ -257,8 +270,7 @@ static int put_frames(struct put *p)
 			code = on_end(p, &m);
 			ended = true;
 		} else if (m.type == MSG_FAIL) {
-			log_error("cannot put '%s': %.*s; what arrived is kept", p->ref, SPAN_ARG(m.text));
-			code = m.fail_class ? fail_exit_code((enum fail_class)m.fail_class) : EX_TEMPFAIL;
+			code = fetch_failed(p, &m);
 		}
 	}
 	if (r == 0)
@@ -360,6 +372,23 @@ static int take_expectations(struct put *p, const struct digest *expected)
 	return r < 0 ? io_failed(p, r, "write the record of") : EX_OK;
 }
 
+/*
+ * Nothing is missing. A sender that was told so still sends its opening and its end: read them, or it would fail because
+ * nobody reads, and the same pipeline would fail each time. Bytes are not read: whoever sends those has not asked.
+ */
+static int finish_stored(struct put *p, int code)
+{
+	struct frame_reader *reader;
+	struct message m;
+
+	if (code != EX_OK || p->settings->raw || frame_reader_new(STDIN_FILENO, &reader) < 0)
+		return code;
+	while (frame_read(reader, &m, NULL) == 1 && m.type != MSG_CHUNK && m.type != MSG_END && m.type != MSG_FAIL)
+		;
+	frame_reader_free(reader);
+	return EX_OK;
+}
+
 /* "Already exists" is success: print only the seal, for which commitd will find the blob. */
 static int seal_of_stored(const char *ref, const struct digest *d, uint64_t size)
 {
@@ -380,7 +409,7 @@ static int put_with(struct put *p, const struct digest *expected)
 	if (code != EX_OK)
 		return code;
 	if (expected && layout_blob_size(p->layout, expected, &size) == 0)
-		return seal_of_stored(p->ref, expected, size);
+		return finish_stored(p, seal_of_stored(p->ref, expected, size));
 	code = open_ingest(p, INGEST_MAKE);
 	if (code == EX_OK)
 		code = take_expectations(p, expected);
@@ -390,7 +419,7 @@ static int put_with(struct put *p, const struct digest *expected)
 		log_notice("'%s' resumes %s at %" PRIu64 ", %" PRIu64 " bytes hashed again", p->ref, p->in->resumed,
 			   p->in->offset, p->in->rehashed_now);
 	if (p->in->is_moved)
-		return seal(p);
+		return finish_stored(p, seal(p));
 	code = claim_space(p);
 	if (code != EX_OK)
 		return code;
@@ -409,6 +438,11 @@ int put_run(const struct settings *s, const char *ref)
 
 	if (ref_check(span_str(ref), &why) < 0 || (s->digest && digest_parse(span_str(s->digest), &digest, &why) < 0)) {
 		log_error("%s", why.text);
+		return EX_USAGE;
+	}
+	if (!s->raw && isatty(STDIN_FILENO)) {
+		log_error(
+		    "standard input is a terminal; give it the frames that 'fetchd get' writes, or bytes with --raw");
 		return EX_USAGE;
 	}
 	known = s->digest || digest_parse(span_str(ref), &digest, NULL) == 0;

@@ -3,11 +3,12 @@
 The stages as Unix tools in a pipeline:
 
     fetchd get --offset "$(ingestd offset R)" URL | ingestd put --digest D R | commitd commit
-    curl -s URL | ingestd put --raw --digest D R | commitd commit
+    curl -sf URL | ingestd put --raw --digest D R | commitd commit
 """
 
 import collections
 import os
+import re
 import struct
 import subprocess
 import threading
@@ -18,7 +19,7 @@ import badserver
 import wire
 from conftest import MIB, settled, socket_buffers
 from images import digest_of
-from stages import AGAIN, BAD_DATA, OK, kill
+from stages import AGAIN, BAD_DATA, OK, USAGE, kill
 
 POINTS = (0.1, 0.3, 0.5, 0.7, 0.9)
 SENT_TWICE = 8 * MIB + socket_buffers()  # per kill: the pipe, and what is left in the kernel
@@ -61,7 +62,7 @@ class Curl:
 
     def start(self):
         process = subprocess.Popen(
-            ["curl", "-s", self.url], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ["curl", "-sf", self.url], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         self.box.started.append(process)
         return process
@@ -245,6 +246,36 @@ def test_oversized_manifest_is_refused(box, raw):
         long = box.run("ingestd", "put", ref, data=struct.pack(">I", len(opened)) + opened)
     assert long.returncode == BAD_DATA and f"more than {limit} bytes" in long.stderr
     assert box.size(ref) == 0
+
+
+def test_frames_are_not_read_from_a_terminal(box):
+    ours, theirs = os.openpty()
+    try:
+        process = box.popen("ingestd", "put", "some-ref", stdin=theirs)
+        done = box.finish(process, want=USAGE)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "terminal" in done.stderr and "--raw" in done.stderr
+
+
+def test_what_does_not_fit_can_be_dropped(box, bad):
+    """Bytes that were kept and are too many would make each run fail: the error says how to drop them."""
+    data = os.urandom(1 * MIB)
+    digest = digest_of(data)
+    put(box, data + b"!", "--digest", digest, digest)
+    bad.on("/file", badserver.whole(data))
+
+    def line():
+        frames = box.run("fetchd", "get", "--offset", len(data) + 1, bad.url("/file"))
+        return box.run("ingestd", "put", "--digest", digest, digest, data=frames.raw)
+
+    said = line().stderr
+    advice = re.search(r"run '(sluice abort [^']*)'", said)
+    assert advice, said
+    box.run(*advice[1].split(), want=OK)
+    assert box.size(digest) < 0  # there is no such file any more
+    assert put(box, data, "--digest", digest, digest).returncode == OK
 
 
 def test_bytes_beyond_the_size_are_refused(box):

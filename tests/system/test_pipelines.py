@@ -16,7 +16,7 @@ import subprocess
 
 import pytest
 
-from badserver import in_parts, whole
+from badserver import in_parts, status, whole
 from conftest import BINDIR, MIB, TESTS
 from images import digest_of
 from servers import free_port, wait_for
@@ -209,6 +209,39 @@ def check_stored(user, title):
         assert not [path for path in (store / "ingest").iterdir() if path.name != "lock"]
     if ">>" in PIPELINES[title]:
         assert (user.stick / "file").read_bytes() == DATA
+
+
+FROM_OFFSET = [title for title in NETWORK if "ingestd offset" in PIPELINES[title] and "fetchd" in PIPELINES[title]]
+
+
+@pytest.mark.parametrize("title", FROM_OFFSET)
+def test_run_again_when_all_is_stored(user, title):
+    """Killed after the name was given and before that was printed: the line must be able to succeed."""
+    user.bad.on("/file", whole(DATA))
+    user.run(title)
+    user.run(title)
+    check_stored(user, title)
+
+
+@pytest.mark.parametrize("missing", ["one", "two"])
+def test_one_of_two_stores_has_it_already(user, missing):
+    """What the stages for one store print must not reach the stages for the other."""
+    title = "Into two stores at once"
+    user.bad.on("/file", whole(DATA))
+    user.run(title)
+    shutil.rmtree(getattr(user, missing))
+    user.run(title)
+    check_stored(user, title)
+
+
+def test_error_page_is_not_content(user):
+    title = "With another downloader"
+    user.bad.on("/file", status(503, data=b"try later"), whole(DATA))
+    line = user.start(title)
+    line.communicate(timeout=120)
+    assert line.returncode != 0 and user.arrived(title) == 0
+    user.run(title)
+    check_stored(user, title)
 
 
 def test_page_has_the_expected_pipelines():

@@ -19,6 +19,19 @@
 #include "common/base/fs.h"
 #include "common/base/log.h"
 
+/*
+ * Otherwise the next file to be opened could become stderr. To read from a closed stdin or to write to a closed stdout
+ * stays an error: nothing may count as read or written. A closed stderr only makes us silent.
+ */
+static void hold_closed(void)
+{
+	static const int flags[] = {[STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDWR};
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", flags[fd]); /* takes the lowest that is free: `fd` */
+}
+
 void process_init(const char *program)
 {
 	/*
@@ -29,12 +42,7 @@ void process_init(const char *program)
 	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
 	(void)mallopt(M_TOP_PAD, 1 << 20);
 	(void)mallopt(M_ARENA_MAX, 1);
-	/* Otherwise the next file to be opened could become stderr. */
-	int fd;
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	(void)close_fd(fd);
+	hold_closed();
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a write past RLIMIT_FSIZE is an error (EFBIG) like any other */
 	(void)umask((umask(0) & 077) | S_IWOTH);

@@ -205,7 +205,10 @@ static void test_exit_codes(void **state)
 		assert_int_equal(exit_code_of(rows[i][0]), rows[i][1]);
 }
 
-/* If stderr is closed at start, none of our files may get its descriptor. */
+/*
+ * If stderr is closed at start, none of our files may get its descriptor. Nothing can be read from a closed stdin, which
+ * would be an empty file, nor written to a closed stdout, which would be lost.
+ */
 static void test_process_init_opens_the_standard_descriptors(void **state)
 {
 	(void)state;
@@ -217,7 +220,9 @@ static void test_process_init_opens_the_standard_descriptors(void **state)
 			(void)close(fd);
 		process_init("subject");
 		bool open_all = fcntl(0, F_GETFD) >= 0 && fcntl(1, F_GETFD) >= 0 && fcntl(2, F_GETFD) >= 0;
-		_exit(open_all ? 0 : 1);
+		char byte = 0;
+		bool fails = read(0, &byte, 1) < 0 && write(1, &byte, 1) < 0;
+		_exit(!open_all ? 1 : !fails ? 2 : write(2, &byte, 1) == 1 ? 0 : 3);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);

@@ -70,7 +70,7 @@ void blob_hear(struct blob *b, enum blob_heard heard, uint64_t now_ms)
 	assert(b->state < OPEN_STATES);
 	enum blob_state next = next_state[heard][b->state];
 	if (heard == BLOB_HEARD_UNKNOWN && b->state == BLOB_FOLLOWED && b->digest != BLOB_DIGEST_GIVEN &&
-	    b->requests < BLOB_REQUESTS_BY_TAG)
+	    !b->failed_last && b->requests < BLOB_REQUESTS_BY_TAG)
 		next = BLOB_LOST;
 	if (heard == BLOB_HEARD_PROGRESS)
 		;

@@ -28,7 +28,8 @@
  * FAILED        FAILED     FAILED         FAILED     FAILED
  *
  * [1] It was aborted, and requesting it again would undo that. Without a known digest it may instead have been stored, too
- *     long ago for us to learn the digest: then LOST, up to BLOB_REQUESTS_BY_TAG times.
+ *     long ago for us to learn the digest: then LOST, up to BLOB_REQUESTS_BY_TAG times, unless the last event said that it
+ *     failed.
  * [2] To be checked now.
  *
  * LOST is due now, but after a request with a growing delay, so that no answer makes us loop.
@@ -97,6 +98,7 @@ struct blob {
 	uint64_t due_ms;   /* see above; monotonic, as is the next */
 	uint64_t heard_ms; /* when there was last news about it */
 	size_t bar;        /* its number in the progress display */
+	bool failed_last;  /* so said the last event about it: if it is UNKNOWN then, it was aborted, not stored */
 };
 
 /* Whether ingestd works on it, or should again: FOLLOWED, ORPHANED or LOST. */

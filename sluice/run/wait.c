@@ -324,6 +324,7 @@ static void take_event(struct wait *w, const struct message *m)
 	show(w, &w->blobs[i], m);
 	/* It may be about an earlier transfer of the same ref, so its end is only a reason to check. */
 	bool ended = m->state == TRANSFER_COMMITTED || m->state == TRANSFER_FAILED;
+	w->blobs[i].failed_last = m->state == TRANSFER_FAILED;
 	hear(w, &w->blobs[i], ended ? BLOB_HEARD_ENDED : BLOB_HEARD_PROGRESS);
 }
 

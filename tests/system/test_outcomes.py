@@ -91,15 +91,16 @@ def test_unreachable_proxy(box, monkeypatch):
     one_line(failed.stderr, "a.example", "connect", gone.address.partition(":")[2])
 
 
-def test_status_shows_a_wait_and_its_end(box, bad):
-    """While the transfer waits: the server, its answer, and the end of the wait."""
+@pytest.mark.parametrize("with_digest", [True, False], ids=["by its digest", "by its URL"])
+def test_status_shows_a_wait_and_its_end(box, bad, with_digest):
+    """While the transfer waits: the server, its answer, and the end of the wait. Then it is aborted: the command fails."""
     box.configure(CONFIG.format(bad.address))
     bad.on("/file", badserver.status(429, {"Retry-After": "3600"}))
     with box.up():
-        process = box.popen("sluice", "fetch", bad.url("/file"), "--digest", DIGEST)
+        process = box.popen("sluice", "fetch", bad.url("/file"), *(["--digest", DIGEST] if with_digest else []))
         wait_for("the transfer to wait", lambda: any(row["state"] == "waiting" for row in box.json("status")))
         said = box.sluice("status").stdout
         assert re.search(rf"waiting until \S+ to try '{bad.address}' again: 429 Too Many Requests", said), said
-        box.sluice("abort", DIGEST)
+        box.sluice("abort", DIGEST if with_digest else bad.url("/file"))
         one_line(box.finish(process, want=AGAIN).stderr.splitlines()[-1], "aborted")
     assert len(bad.requests) == 1

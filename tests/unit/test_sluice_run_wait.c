@@ -39,6 +39,7 @@ enum play {
 	PLAY_TAKEN_OVER, /* FETCHING, and a new incarnation from here on */
 	PLAY_RESUMED,    /* WAITING for something else, and a new incarnation from here on */
 	PLAY_EVENT,      /* FETCHING, and at once an event that it is committed */
+	PLAY_BROKEN,     /* FETCHING, and at once an event that it failed */
 	PLAY_NEWS,       /* FETCHING, and later an event of progress */
 	PLAY_MISSED,     /* FETCHING, and events may be missed from here on */
 	PLAY_SILENT,     /* no answer ever */
@@ -99,6 +100,11 @@ static const struct row {
      false,
      {GET(UNASKED), GET_AFTER(UNASKED, 200), GET_AFTER(STORE, 400)},
      DONE},
+    {"by tag, and aborted", true, {GET(BROKEN), LOOK_AFTER(LOST, 0)}, FAILED(AGAIN, "aborted")},
+    {"by tag, and stored after a failure of an earlier transfer",
+     true,
+     {GET(BROKEN), LOOK_AFTER(EVENT, 0), LOOK_AFTER(LOST, 0), GET_AFTER(STORE, 200)},
+     DONE},
     {"aborted", false, {GET(FETCHING), LOOK(LOST)}, FAILED(AGAIN, "aborted")},
     {"lost with its ingestd: requested again at once", false, {GET(FETCHING), LOOK(REBORN), GET_AFTER(STORE, 0)}, DONE},
     {"waits at a new ingestd: requested again",
@@ -120,6 +126,7 @@ static struct stage {
 	uint64_t incarnation, seen_incarnation;
 	uint64_t now_ms, step_ms;
 	bool event_due, missed;
+	enum transfer_state event_state;
 	size_t patient; /* number of looks answered with FETCHING; and their blobs */
 	char looked_at[LOOKS][DIGEST_TEXT_SIZE];
 	uint64_t news_ms; /* time of the event; 0: none */
@@ -171,13 +178,15 @@ static struct message play(enum play what)
 		stage.incarnation++;
 		stage.missed = true;
 	}
-	stage.event_due = what == PLAY_EVENT;
+	stage.event_due = what == PLAY_EVENT || what == PLAY_BROKEN;
+	stage.event_state = what == PLAY_BROKEN ? TRANSFER_FAILED : TRANSFER_COMMITTED;
 	stage.missed = stage.missed || what == PLAY_MISSED;
 	stage.news_ms = what == PLAY_NEWS ? stage.now_ms + NEWS_MS : 0;
 	switch (what) {
 	case PLAY_FETCHING:
 	case PLAY_TAKEN_OVER:
 	case PLAY_EVENT:
+	case PLAY_BROKEN:
 	case PLAY_NEWS:
 	case PLAY_MISSED:
 		return record_of(TRANSFER_FETCHING, "");
@@ -279,7 +288,7 @@ bool client_event(struct client *c, unsigned wait_ms, struct message *ret_event)
 	assert_true(++stage.calls < LOOP_GUARD);
 	if (stage.event_due) {
 		stage.event_due = false;
-		*ret_event = record_of(TRANSFER_COMMITTED, "");
+		*ret_event = record_of(stage.event_state, "");
 		return true;
 	}
 	if (stage.missed) /* a connection that breaks ends the wait */

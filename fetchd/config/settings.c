@@ -200,14 +200,28 @@ struct reading {
 	struct opt rows[ROWS_IN_FILE + 1]; /* those that a file may set */
 };
 
-/* The file is shared with the other programs: their sections are ignored. */
+/* Sections that the other programs may have one day. */
+static bool is_of_another(const char *section)
+{
+	return strcmp(section, "sluice") == 0 || strcmp(section, "ingestd") == 0 || strcmp(section, "commitd") == 0;
+}
+
+/* A key in any other section is a mistake, and must not silently have no effect. */
 static int visit(void *self, const char *section, const char *key, const char *value, struct reason *why)
 {
 	struct reading *in = self;
 	if (strcmp(section, SECTION) == 0)
 		return opt_set(in->rows, in->settings, key, value, why);
 	const char *host = registries_section(section);
-	return host ? registries_set(&in->settings->registries, host, key, value, why) : 0;
+	if (host)
+		return registries_set(&in->settings->registries, host, key, value, why);
+	if (is_of_another(section))
+		return 0;
+	if (section[0] == '\0')
+		reason_set(why, "'%s' is in no section: it must be below [fetchd] or [registry HOST]", key);
+	else
+		reason_set(why, "the section must be [fetchd] or [registry HOST], not [%s]", section);
+	return -EINVAL;
 }
 
 static int read_config(struct settings *s, struct reason *why)

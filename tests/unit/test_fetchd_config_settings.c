@@ -182,6 +182,13 @@ static void test_registry(void **state)
 	assert_int_equal(ask.connect_timeout_ms, 15000);
 	assert_ptr_equal(registries_find(&s.registries, "c.io"), &registry_unsaid);
 
+	/* What is in no section of ours would have no effect. */
+	static const char *const misplaced[] = {"max_retries = 3\n", "[registry]\nplain_http = yes\n",
+						"[registries a.io]\nplain_http = yes\n", "[Fetchd]\nranges = 1\n"};
+	for (size_t i = 0; i < LEN(misplaced); i++) {
+		unit_write_text(&d, "conf", misplaced[i]);
+		assert_int_equal(load_simply(line), -EBADMSG);
+	}
 	/* A file that is unreadable or missing its other half is reported at once. */
 	unit_write_text(&d, "conf", "[registry a.io]\nca_file = /does/not/exist\n");
 	assert_int_equal(load_simply(line), -EBADMSG);

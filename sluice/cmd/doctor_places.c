@@ -181,6 +181,9 @@ static void check_layout(const struct context *ctx, bool served, struct findings
 	else if (r == -ENOENT && !served)
 		finding_report(f, FINDING_OK, "store", NULL, "'%s' does not exist yet: the first pull creates it",
 			       path);
+	else if (r == -ENOENT)
+		finding_report(f, FINDING_FAIL, "store", "pass the --store that the stages serve",
+			       "'%s' does not exist", path);
 	else if (r == -EACCES)
 		report_no_entry(f, "store", path, EACCES);
 	else if (r == -EOPNOTSUPP)
@@ -191,6 +194,14 @@ static void check_layout(const struct context *ctx, bool served, struct findings
 	else
 		finding_report(f, FINDING_FAIL, "store", "choose another directory with --store", "%s", why.text);
 	layout_free(l);
+}
+
+/* Stages that run are asked; before any runs, a read-only file system is all that can be known for every user. */
+static void check_writing(const char *path, struct findings *f)
+{
+	if (access(path, W_OK) < 0 && errno == EROFS)
+		finding_report(f, FINDING_FAIL, "writing", "remount it, or choose another directory with --store",
+			       "'%s' is on a read-only file system", path);
 }
 
 /* The space at the store, or at the nearest existing directory above it. */
@@ -225,8 +236,8 @@ static void check_space(const char *store, struct findings *f)
 			       store);
 	else if (left < SPACE_WARN)
 		finding_report(f, left < SPACE_FAIL ? FINDING_FAIL : FINDING_WARN, "space",
-			       "remove images or abort transfers; until then transfers wait", "only %s free for '%s'",
-			       size, store);
+			       "make room on its file system, or abort transfers; until then transfers wait",
+			       "only %s free for '%s'", size, store);
 	else
 		finding_report(f, FINDING_OK, "space", NULL, "%s free", size);
 	if (st.f_files > 0 && st.f_favail < INODES_WARN)
@@ -238,6 +249,8 @@ static void check_space(const char *store, struct findings *f)
 void doctor_check_store(const struct context *ctx, bool served, struct findings *f)
 {
 	check_layout(ctx, served, f);
+	if (!served)
+		check_writing(ctx->places.store, f);
 	check_space(ctx->places.store, f);
 }
 

@@ -185,6 +185,15 @@ def test_store_on_a_read_only_mount(box):
         subprocess.run(["mount", "-o", "remount,rw", box.store], check=True)
 
 
+def test_read_only_store_while_nothing_runs(box):
+    with mounted(box.store, "-t", "tmpfs", "none"):
+        with box.up():
+            wait_for("the store", (box.store / "blobs/sha256").exists)
+        assert "writing" not in doctor(box).failed()
+        subprocess.run(["mount", "-o", "remount,ro", box.store], check=True)
+        assert "read-only" in doctor(box).text("writing")
+
+
 @pytest.fixture
 def open_box(request):
     """Programs and a store that every user can reach, wherever the real ones are."""

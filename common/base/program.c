@@ -240,9 +240,10 @@ static int no_such_verb(const struct program *p, const char *name)
 /* `program help` and `program help VERB`. */
 static int run_help(const struct program *p, int argc, char **argv)
 {
-	const struct verb *v = argc > 0 ? verb_find(p, argv[0]) : NULL;
+	bool of_verb = argc > 0 && strcmp(argv[0], "help") != 0;
+	const struct verb *v = of_verb ? verb_find(p, argv[0]) : NULL;
 
-	if (argc > 0 && !v)
+	if (of_verb && !v)
 		return no_such_verb(p, argv[0]);
 	if (v)
 		show_verb(p, v);

@@ -169,6 +169,11 @@ static int refuse_host(struct span text, struct span host, struct reason *why)
 	return refuse(text, what.text, why);
 }
 
+static bool has_scheme(struct span text)
+{
+	return memmem(text.data, text.len, "://", 3) != NULL;
+}
+
 static int host_take(struct span text, struct span *rest, struct reference *r, struct reason *why)
 {
 	struct span after = *rest;
@@ -205,6 +210,8 @@ int reference_parse(struct span text, struct reference *ret_reference, struct re
 	struct reference r = {.has_digest = false};
 	if (text.len == 0 || text.len >= REFERENCE_TEXT_SIZE)
 		return refuse(text, text.len == 0 ? "it is empty" : "it is too long", why);
+	if (has_scheme(text))
+		return refuse(text, "leave out the scheme, up to '://'", why);
 	struct span digest = text;
 	struct span rest = split(&digest, '@');
 	if (rest.len < text.len) {

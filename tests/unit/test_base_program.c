@@ -236,6 +236,7 @@ static void test_help(void **state)
 	    {&a_daemon, "put --help", 0, put_help, global},
 	    {&a_daemon, "--file bad -h put", 0, put_help, global},
 	    {&a_daemon, "help put", 0, put_help, global},
+	    {&a_tool, "help help", 0, list, ""},
 	    {&a_tool, "--help", 0, list, ""},
 	    {&a_tool, "", EX_USAGE, list, ""},
 	    {&a_tool, "put --version", 0, "subject " SLUICE_VERSION "\n", ""},

@@ -147,6 +147,19 @@ static void test_refused(void **state)
 	}
 }
 
+/* As skopeo and podman write it, or a browser: the message says what is wrong with it. */
+static void test_scheme(void **state)
+{
+	static const char *const rows[] = {"docker://h.io/a:1", "https://h.io/a", "oci-archive://a"};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct reference r;
+		struct reason why = {""};
+		assert_int_equal(reference_parse(span_str(rows[i]), &r, &why), -EINVAL);
+		assert_non_null(strstr(why.text, "leave out the scheme"));
+	}
+}
+
 static void test_long_host(void **state)
 {
 	(void)state;
@@ -222,8 +235,9 @@ static void test_loopback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_taken),           cmocka_unit_test(test_refused),   cmocka_unit_test(test_long_host),
-	    cmocka_unit_test(test_long_short_name), cmocka_unit_test(test_mebibytes), cmocka_unit_test(test_loopback),
+	    cmocka_unit_test(test_taken),     cmocka_unit_test(test_refused),         cmocka_unit_test(test_scheme),
+	    cmocka_unit_test(test_long_host), cmocka_unit_test(test_long_short_name), cmocka_unit_test(test_mebibytes),
+	    cmocka_unit_test(test_loopback),
 	};
 	return cmocka_run_group_tests_name("reference", tests, NULL, NULL);
 }

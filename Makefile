@@ -318,7 +318,7 @@ PAGES       := $(sort $(wildcard man/*.[157]))
 DOCS        := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 
 .PHONY: install
-install: build install-units install-completions ## install everything below PREFIX (/usr/local), in DESTDIR
+install: build install-units install-completions ## install everything in DESTDIR: below PREFIX (/usr/local), and the configuration below SYSCONFDIR (/etc)
 	install -d "$(INSTALL_BIN)" "$(INSTALL_MAN)/man1" "$(INSTALL_MAN)/man5" "$(INSTALL_MAN)/man7" "$(INSTALL_DOC)/docs"
 	install -m 755 $(PROGRAMS:%=$(BUILD)/bin/%) "$(INSTALL_BIN)"
 	for page in $(PAGES); do install -m 644 $$page "$(INSTALL_MAN)/man$${page##*.}" || exit; done

@@ -113,6 +113,10 @@ static int read_ingest(struct layout *l, const char *id, struct status *ret_stat
 		ret_status->offset = (uint64_t)st.st_size;
 		ret_status->updated_s = (uint64_t)st.st_mtim.tv_sec;
 	}
+	/* A failure changes only the record. */
+	if (fstatat(dir_fd, INGEST_TRANSFER, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (uint64_t)st.st_mtim.tv_sec > ret_status->updated_s)
+		ret_status->updated_s = (uint64_t)st.st_mtim.tv_sec;
 	return 0;
 }
 

@@ -91,6 +91,15 @@ def test_commit_of_stored_content_removes_the_ingest(box):
     settled(box)
 
 
+def test_status_of_the_store_shows_when_it_failed(box, bad):
+    """Also if that was long after the last byte."""
+    bad.on("/blob", badserver.status(404))
+    box.run("sluice", "fetch", bad.url("/blob"), "--digest", DIGEST, want=NOT_FOUND)
+    os.utime(box.ingest(DIGEST) / "data", (0, 0))
+    status = box.status(DIGEST)
+    assert status["state"] == "failed" and status["updated"] >= status["started"]
+
+
 def stalled(box, bad, size):
     """Under `sluice up`: start a transfer of DATA that has exactly `size` bytes and waits for more."""
     bad.on("/blob", badserver.silent(DATA, after=size), badserver.whole(DATA))

@@ -312,6 +312,8 @@ static void fill_policy(const struct token_ask *ask, struct token_run *run)
 	if (ask->terms && !has_own)
 		policy_take_terms(p, ask->terms);
 	run->request.lane = terms_number(ask->terms);
+	if (p->tls.skip_verify && !has_own && !origin_eq(&run->realm, ask->registry))
+		run->request.nearest = ask->zone; /* any server there would do */
 	if (p->tls.skip_verify && run->realm.tls)
 		log_warning("requesting a token from '%s', whose certificate is NOT VERIFIED (skip_verify)", run->at);
 	if (!has_own && strcmp(run->realm.host, ask->registry->host) != 0)

@@ -250,11 +250,47 @@ static void test_terms(void **state)
 	}
 }
 
+/* A realm in a private network needs a certificate that is verified, or a section, if the registry is outside. */
+static void test_unverified_realm(void **state)
+{
+	static const struct {
+		bool skip_verify, has_section;
+		const char *challenge;
+		enum guard_zone want;
+	} rows[] = {
+	    {false, false, BEARER, ZONE_PRIVATE},
+	    {true, false, BEARER, ZONE_PUBLIC},
+	    {true, true, BEARER, ZONE_PRIVATE},
+	    {true, false, "Bearer realm=\"https://reg.io/token\"", ZONE_ANY},
+	};
+	struct pass_account outside = who;
+	(void)state;
+	outside.zone = ZONE_PUBLIC;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct scene c;
+		begin(&c, NULL);
+		registries_add(&c.settings.registries, "reg.io")->tls.skip_verify = rows[i].skip_verify;
+		if (rows[i].has_section)
+			registries_add(&c.settings.registries, "auth.io")->is_named = true;
+		struct challenge challenge = challenge_of(rows[i].challenge);
+		assert_int_equal(login_challenged(&c.login, &outside, &challenge, &unauthorized, &c.failure),
+				 LOGIN_WAIT);
+		loop_turn(c.loop, false);
+		assert_int_equal(stand_in_last()->nearest, rows[i].want);
+		finish(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_terms), cmocka_unit_test(test_password),      cmocka_unit_test(test_no_credentials),
-	    cmocka_unit_test(test_token), cmocka_unit_test(test_refused_token), cmocka_unit_test(test_forbidden),
+	    cmocka_unit_test(test_terms),
+	    cmocka_unit_test(test_password),
+	    cmocka_unit_test(test_no_credentials),
+	    cmocka_unit_test(test_token),
+	    cmocka_unit_test(test_refused_token),
+	    cmocka_unit_test(test_forbidden),
+	    cmocka_unit_test(test_unverified_realm),
 	};
 	return cmocka_run_group_tests_name("fetchd auth login", tests, NULL, NULL);
 }

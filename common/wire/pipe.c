@@ -26,11 +26,12 @@ struct pipe {
 	int socket;
 	int receive_fd;
 	int send_fd;
-	void *held;      /* the last received message, to which the caller's views refer */
-	char *unlinks;   /* the path of a socket that we bound; NULL for a connecting end */
-	char *connects;  /* where a connecting end connects to; NULL for a bound one */
-	int endpoint;    /* nanomsg's number of that connection */
-	uint8_t version; /* to write in; 0: our highest */
+	void *held;        /* the last received message, to which the caller's views refer */
+	size_t secret_len; /* of that, if it has a policy, in which there may be a password */
+	char *unlinks;     /* the path of a socket that we bound; NULL for a connecting end */
+	char *connects;    /* where a connecting end connects to; NULL for a bound one */
+	int endpoint;      /* nanomsg's number of that connection */
+	uint8_t version;   /* to write in; 0: our highest */
 };
 
 static const struct pipe_row {
@@ -123,12 +124,21 @@ int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, s
 	return 0;
 }
 
+static void drop_held(struct pipe *p)
+{
+	if (!p->held)
+		return;
+	explicit_bzero(p->held, p->secret_len);
+	(void)nn_freemsg(p->held);
+	p->held = NULL;
+	p->secret_len = 0;
+}
+
 void pipe_close(struct pipe *p)
 {
 	if (!p)
 		return;
-	if (p->held)
-		(void)nn_freemsg(p->held);
+	drop_held(p);
 	if (p->socket >= 0)
 		(void)nn_close(p->socket);
 	if (p->unlinks)
@@ -169,9 +179,7 @@ int pipe_send_fd(const struct pipe *p)
 
 int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdict *ret_verdict)
 {
-	if (p->held)
-		(void)nn_freemsg(p->held);
-	p->held = NULL;
+	drop_held(p);
 
 	int len = nn_recv(p->socket, &p->held, NN_MSG, NN_DONTWAIT);
 	if (len < 0) {
@@ -179,6 +187,7 @@ int pipe_receive(struct pipe *p, struct message *ret_message, enum decode_verdic
 		return nn_errno() == EINTR ? -EAGAIN : -nn_errno();
 	}
 	enum decode_verdict v = message_decode(span_of(p->held, (size_t)len), ret_message);
+	p->secret_len = v == DECODE_OK && ret_message->policy.len > 0 ? (size_t)len : 0;
 	if (ret_verdict)
 		*ret_verdict = v;
 	return v == DECODE_OK ? FAILPOINT_MESSAGE(RECEIVE, "receive", ret_message->type, 0) : -EBADMSG;

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -21,6 +20,7 @@
 #include "fetchd/http/curl_error.h"
 #include "fetchd/http/pool.h"
 #include "fetchd/http/proxy.h"
+#include "fetchd/http/wiping.h"
 
 #define RECEIVE_BUFFER       (128 * 1024L) /* bytes, for each running exchange; up to twice that while it is paused */
 #define SMALL_RECEIVE_BUFFER (32 * 1024L)
@@ -292,34 +292,41 @@ static struct exchange *exchange_take(struct http *h, bool is_spare_fine)
 	return x;
 }
 
-__attribute__((format(printf, 2, 3))) static int add_header(struct exchange *x, const char *format, ...)
+/* The value may be a password, so no copy is left behind. */
+static int add_header(struct exchange *x, const char *name, const char *value)
 {
-	AUTO_FREE char *line = NULL;
-	va_list args;
-	va_start(args, format);
-	int len = vasprintf(&line, format, args);
-	va_end(args);
-	struct curl_slist *longer = len < 0 ? NULL : curl_slist_append(x->headers, line);
+	struct buf line = BUF_INIT;
+	int r = buf_reserve(&line, strlen(name) + strlen(value));
+	if (r == 0)
+		r = buf_appendf(&line, "%s%s", name, value);
+	struct curl_slist *longer = r < 0 ? NULL : curl_slist_append(x->headers, line.data);
+	buf_wipe(&line);
 	if (!longer)
 		return -ENOMEM;
 	x->headers = longer;
-	explicit_bzero(line, (size_t)len);
 	return 0;
+}
+
+static int add_range(struct exchange *x, const struct http_ask *ask)
+{
+	char range[sizeof("bytes=-") + 2 * 20];
+	int len = snprintf(range, sizeof(range), "bytes=%" PRIu64 "-", ask->first);
+	if (ask->last != SIZE_UNKNOWN)
+		(void)snprintf(range + len, sizeof(range) - (size_t)len, "%" PRIu64, ask->last);
+	return add_header(x, "Range: ", range);
 }
 
 static int add_headers(struct exchange *x, const struct http_ask *ask)
 {
-	int r = add_header(x, "Accept: %s", ask->accept);
-	if (r == 0 && ask->first > 0 && ask->last == SIZE_UNKNOWN)
-		r = add_header(x, "Range: bytes=%" PRIu64 "-", ask->first);
-	else if (r == 0 && ask->first > 0)
-		r = add_header(x, "Range: bytes=%" PRIu64 "-%" PRIu64, ask->first, ask->last);
+	int r = add_header(x, "Accept: ", ask->accept);
+	if (r == 0 && ask->first > 0)
+		r = add_range(x, ask);
 	if (r == 0 && ask->if_range)
-		r = add_header(x, "If-Range: %s", ask->if_range);
+		r = add_header(x, "If-Range: ", ask->if_range);
 	if (r == 0 && ask->authorization)
-		r = add_header(x, "Authorization: %s", ask->authorization);
+		r = add_header(x, "Authorization: ", ask->authorization);
 	for (size_t i = 0; i < ask->headers_len && r == 0; i++)
-		r = add_header(x, "%s", ask->headers[i]);
+		r = add_header(x, "", ask->headers[i]);
 	return r;
 }
 
@@ -480,7 +487,9 @@ int http_new(struct loop *loop, struct http **ret_http)
 		return -ENOMEM;
 	h->loop = loop;
 	(void)unsetenv("SSLKEYLOGFILE"); /* libcurl would write the TLS keys there */
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || pool_new(loop, on_ended, &h->pool) < 0) {
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc) !=
+		CURLE_OK ||
+	    pool_new(loop, on_ended, &h->pool) < 0) {
 		free(h);
 		return -ENOMEM;
 	}

@@ -260,7 +260,7 @@ static void prepare_ranges(struct fetch *f)
 			  w->size - w->offset >= set->min;
 	if (!f->ranges && worthwhile)
 		(void)ranges_new(&env, set, &f->ranges); /* without memory for ranges it remains one stream */
-	ranges_stream_begins(f->ranges, f->stream.validator, w->checked);
+	ranges_stream_begins(f->ranges, http_answer_ms(f->stream.exchange), f->stream.validator, w->checked);
 }
 
 static bool on_head(void *self, const struct response *r)

@@ -96,6 +96,7 @@ static bool on_head(void *self, const struct response *a)
 	if (is_overtaken(r, r->part->at))
 		return false;
 	part_coming(r->part);
+	r->answer_ms = http_answer_ms(r->exchange);
 	g->changed(g->self);
 	return true;
 }
@@ -109,6 +110,11 @@ static enum body_answer on_body(void *self, const void *data, size_t len)
 		r->answer = RANGE_MISHANDLED;
 		reason_set(&r->failure.why, "the server sent more than the requested range");
 		return BODY_STOP;
+	}
+	if (!part_has_room(g->window, p, len)) {
+		r->was_held = true;
+		g->changed(g->self);
+		return BODY_PAUSE;
 	}
 	if (throttle_holds(g->throttle, g->policy)) {
 		count_add(COUNT_PAUSES_BANDWIDTH, 1);
@@ -155,7 +161,10 @@ bool range_ask(struct range *r, struct http_ask *ask, const struct want *want)
 	ask->fresh = r->retry.failures > 0 || r->reopened > 0; /* not the connection that failed */
 	r->answer = RANGE_UNANSWERED;
 	r->failure = (struct failure){.class = FAIL_AGAIN};
-	r->asked_ms = clock_mono_ms();
+	r->asked_ms = r->since_ms = clock_mono_ms();
+	r->asked_at = r->part->at;
+	r->was_held = false;
+	r->part->held = false;
 	count_add(COUNT_REQUESTS, 1);
 	if (http_start(r->group->http, ask, &hooks, r, &r->exchange) < 0) {
 		give_turn_back(r);
@@ -164,6 +173,14 @@ bool range_ask(struct range *r, struct http_ask *ask, const struct want *want)
 	enter(r, RANGE_RUNNING);
 	part_asked(r->part);
 	return true;
+}
+
+void range_go_on(struct range *r)
+{
+	if (r->state != RANGE_RUNNING || !r->part->held || !part_has_room(r->group->window, r->part, PART_CHUNK_SIZE))
+		return;
+	r->since_ms = clock_mono_ms();
+	http_resume(r->exchange);
 }
 
 /* ── what follows ── */

@@ -59,8 +59,11 @@ struct range {
 	struct want want; /* to the last request */
 	enum range_answer answer;
 	struct failure failure;
-	uint64_t asked_ms;
-	uint64_t not_before_ms; /* to request a failed part again */
+	uint64_t asked_ms, asked_at; /* when, and from where in the content */
+	uint64_t since_ms;           /* since then it has not been held */
+	uint64_t answer_ms;          /* how long the answer took, once there is one */
+	bool was_held;               /* since it was requested */
+	uint64_t not_before_ms;      /* to request a failed part again */
 	struct retry retry;
 	unsigned reopened;
 };
@@ -89,6 +92,9 @@ enum range_verdict range_settle(struct range *r, uint32_t random);
 
 /* End its exchange, if one is running, and give the turn back. The part stays. */
 void range_cancel(struct range *r);
+
+/* If its part is held and has room by now, resume the exchange. Not from a hook. */
+void range_go_on(struct range *r);
 
 /* It is far slower than the others: try a new connection. */
 void range_reopen(struct range *r);

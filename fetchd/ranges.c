@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Longer than 500 lines because the ranges beside the stream and the ranges alone share one state. */
 #include "fetchd/ranges.h"
 
 /* System */
@@ -13,17 +14,22 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 
+/* Own */
+#include "fetchd/fit.h"
+
 #define LOOK_EVERY_MS    50 /* the longest wait of bytes at the head of the window that do not fill a chunk */
 #define OVERTAKES_MAX    3  /* a stream that overtakes each range before its answer needs none */
 #define HAND_OVERS_MAX   3  /* consecutive ones with little in between; then the transfer stays one stream */
 #define SLOW_FACTOR      4  /* times as long as the others for a part; then a range is opened again ... */
 #define SLOW_MIN_MS      1000u
-#define SLOW_REOPENS_MAX 3          /* ... this often for one part */
-#define PART_MS_UNKNOWN  UINT64_MAX /* not 0: a fast path takes 0 ms for a part */
+#define SLOW_REOPENS_MAX 3 /* ... this often for one part */
 #define NEVER_MS         UINT64_MAX
+#define FIRST_MAX        (4u << 20) /* bytes of the first range: the latency is not known well yet */
+#define LEAD_ANSWERS     2u         /* the first range starts as far ahead as the stream gets in this many answers */
 
 /* NOLINTNEXTLINE(misc-redundant-expression): two limits that agree today */
 _Static_assert(RANGE_SIZE_MIN >= PART_CHUNK_SIZE, "a part has a chunk at least");
+_Static_assert(FIT_SIZE_MIN % PART_CHUNK_SIZE == 0, "shares are whole chunks");
 
 /* No more requests are made; when none is running, the stream is requested again. */
 enum draining {
@@ -35,11 +41,14 @@ enum draining {
 struct ranges {
 	struct ranges_env env;
 	struct range_group group;
-	struct loop_timer look; /* bytes at the head have waited for long enough */
-	struct loop_timer poke; /* something has changed */
-	bool flush;             /* also pass on what does not fill a chunk */
-	uint64_t lone_since_ms; /* NEVER_MS while the stream is paused */
-	uint64_t lead;          /* how far ahead of the stream the first range starts, in bytes */
+	struct loop_timer look;          /* bytes at the head have waited for long enough */
+	struct loop_timer poke;          /* something has changed */
+	bool flush;                      /* also pass on what does not fill a chunk */
+	uint64_t lone_since_ms;          /* NEVER_MS while the stream is paused */
+	uint64_t sampled_ms, sampled_at; /* when the stream began or was resumed, and where */
+	uint64_t fixed_size;             /* bytes of a range, as configured; 0: as they fit */
+	struct fit_path path;            /* with the quickest answer so far */
+	uint64_t lead;                   /* how far ahead of the stream the first range starts at least, in bytes */
 	unsigned overtakes, hand_overs;
 	uint64_t passed; /* parts, since the last hand-over */
 	bool proven;     /* a range had a correct answer */
@@ -47,7 +56,8 @@ struct ranges {
 	enum draining draining;
 	struct failure failure;
 	size_t at_a_time; /* the number of ranges that the server tolerates */
-	uint64_t part_ms; /* time per part, smoothed; PART_MS_UNKNOWN: none is done */
+	bool has_pace;
+	uint64_t ms_per_mib; /* of a part, its answer included, smoothed; with has_pace */
 	size_t all_len;
 	struct range all[]; /* each for the part of the same number */
 };
@@ -62,6 +72,20 @@ static size_t running(const struct ranges *rs)
 	size_t count = 0;
 	for (size_t i = 0; i < rs->all_len; i++)
 		count += rs->all[i].state == RANGE_RUNNING;
+	return count;
+}
+
+/* A range that is held, and whose turn has not come, waits for others. */
+static bool is_active(const struct ranges *rs, const struct range *r)
+{
+	return r->state == RANGE_RUNNING && (!r->part->held || r->part->start == offset_of(rs));
+}
+
+static size_t active(const struct ranges *rs)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < rs->all_len; i++)
+		count += is_active(rs, &rs->all[i]);
 	return count;
 }
 
@@ -85,6 +109,56 @@ void ranges_drop(struct ranges *rs)
 	rs->draining = DRAINING_NOT;
 }
 
+/* ── ranges that fit the path ── */
+
+static void sample_latency(struct ranges *rs, uint64_t answer_ms)
+{
+	if (answer_ms < rs->path.latency_ms)
+		rs->path.latency_ms = answer_ms;
+}
+
+/* Since it began, or was resumed: what the kernel had buffered before arrives faster than the path is. */
+static void sample_stream(struct ranges *rs)
+{
+	uint64_t took_ms = clock_mono_ms() - rs->sampled_ms;
+	if (!rs->has_pace && took_ms >= LOOK_EVERY_MS)
+		rs->path.rate = (offset_of(rs) - rs->sampled_at) * 1000 / took_ms;
+}
+
+static void sample_range(struct ranges *rs, const struct range *r, uint64_t len, uint64_t took_ms)
+{
+	uint64_t answer_ms = r->answer_ms < took_ms ? r->answer_ms : took_ms, pace = (took_ms << 20) / len;
+	uint64_t rate = len * 1000 / (took_ms > answer_ms ? took_ms - answer_ms : 1);
+	sample_latency(rs, r->answer_ms);
+	if (!r->was_held)
+		rs->path.rate = (3 * rs->path.rate + rate) / 4;
+	rs->ms_per_mib = rs->has_pace ? (3 * rs->ms_per_mib + pace) / 4 : pace;
+	rs->has_pace = true;
+}
+
+static uint64_t size_of_range(const struct ranges *rs)
+{
+	return rs->fixed_size > 0 ? rs->fixed_size : fit_size(&rs->path, PART_CHUNK_SIZE);
+}
+
+/* In the order of the content: what comes first is needed first. */
+static void go_on(struct ranges *rs)
+{
+	for (uint64_t from = 0;;) {
+		struct range *next = NULL;
+		for (size_t i = 0; i < rs->all_len; i++) {
+			struct range *r = &rs->all[i];
+			if (r->state == RANGE_RUNNING && r->part->held && r->part->end > from &&
+			    (!next || r->part->start < next->part->start))
+				next = r;
+		}
+		if (!next)
+			return;
+		from = next->part->end;
+		range_go_on(next);
+	}
+}
+
 /* ── alongside the stream ── */
 
 /* Drop parts that the stream has passed and that nobody had started to send. */
@@ -102,7 +176,7 @@ static void drop_overtaken(struct ranges *rs)
 		return;
 	if (++rs->overtakes == OVERTAKES_MAX)
 		rs->spent = true;
-	if (rs->lead < rs->group.window->part_size * rs->all_len)
+	if (rs->lead < rs->group.window->share * rs->all_len)
 		rs->lead *= 2;
 }
 
@@ -143,7 +217,10 @@ static struct range *next_to_open(struct ranges *rs, size_t parts_max, uint64_t 
 		    (!first || r->part->start < first->part->start))
 			first = r;
 	}
-	const struct part *p = first ? NULL : window_add(rs->group.window, parts_max, size);
+	uint64_t len = size_of_range(rs);
+	if (!rs->proven && rs->fixed_size == 0 && len > FIRST_MAX)
+		len = FIRST_MAX;
+	const struct part *p = first ? NULL : window_add(rs->group.window, parts_max, size, len);
 	if (p) {
 		first = &rs->all[p - rs->group.window->parts];
 		range_begin(first);
@@ -183,6 +260,8 @@ static bool is_time(const struct ranges *rs, const struct ranges_view *view)
 static void accompany(struct ranges *rs, const struct ranges_view *view)
 {
 	drop_overtaken(rs);
+	sample_stream(rs);
+	go_on(rs);
 	if (rs->draining != DRAINING_NOT && ranges_wall(rs) != SIZE_UNKNOWN) {
 		rs->draining = DRAINING;
 	} else if (rs->draining != DRAINING_NOT && running(rs) == 0) {
@@ -192,7 +271,8 @@ static void accompany(struct ranges *rs, const struct ranges_view *view)
 	if (!window_is_empty(rs->group.window)) {
 		open_more(rs, view);
 	} else if (is_time(rs, view)) {
-		window_begin(rs->group.window, offset_of(rs) + rs->lead);
+		uint64_t gets = LEAD_ANSWERS * rs->path.latency_ms * rs->path.rate / 1000;
+		window_begin(rs->group.window, offset_of(rs) + rs->lead + (rs->fixed_size == 0 ? gets : 0));
 		open_more(rs, view);
 	}
 }
@@ -224,19 +304,25 @@ static int pass_on(struct ranges *rs)
 	return r == -EAGAIN ? 0 : r;
 }
 
-/* Whether later parts, requested no earlier, have arrived already; or all others have, and this is the last. */
+static uint64_t late_ms(const struct ranges *rs, const struct part *p)
+{
+	uint64_t usual_ms = (p->end - p->start) * rs->ms_per_mib >> 20;
+	return SLOW_FACTOR * usual_ms > SLOW_MIN_MS ? SLOW_FACTOR * usual_ms : SLOW_MIN_MS;
+}
+
+/*
+ * Whether later parts, requested no earlier, have arrived already; or all others have or are held, and this is the last.
+ * The time in which it was held itself does not count.
+ */
 static bool is_late(const struct ranges *rs, const struct range *r, uint64_t now_ms)
 {
-	if (r->state != RANGE_RUNNING || r->part->state == PART_WHOLE || rs->part_ms == PART_MS_UNKNOWN ||
-	    r->reopened == SLOW_REOPENS_MAX)
-		return false;
-	uint64_t limit_ms = SLOW_FACTOR * rs->part_ms;
-	if (now_ms - r->asked_ms < (limit_ms > SLOW_MIN_MS ? limit_ms : SLOW_MIN_MS))
+	if (r->state != RANGE_RUNNING || r->part->state == PART_WHOLE || r->part->held || !rs->has_pace ||
+	    r->reopened == SLOW_REOPENS_MAX || now_ms - r->since_ms < late_ms(rs, r->part))
 		return false;
 	for (size_t i = 0; i < rs->all_len; i++)
 		if (rs->all[i].part->state == PART_WHOLE && rs->all[i].part->start > r->part->start)
 			return true;
-	return running(rs) == 1;
+	return active(rs) == 1;
 }
 
 static void reopen_slow(struct ranges *rs)
@@ -274,7 +360,7 @@ static enum ranges_verdict hand_over(struct ranges *rs, struct failure *ret_fail
 static enum ranges_verdict go_on_alone(struct ranges *rs, const struct ranges_view *view, struct failure *ret_failure,
 				       int *ret_error)
 {
-	if (rs->draining != DRAINING_NOT && running(rs) == 0)
+	if (rs->draining != DRAINING_NOT && active(rs) == 0)
 		rs->flush = true; /* what has arrived goes first, and the stream starts after it */
 	int r = pass_on(rs);
 	if (r < 0) {
@@ -283,10 +369,11 @@ static enum ranges_verdict go_on_alone(struct ranges *rs, const struct ranges_vi
 	}
 	if (offset_of(rs) == view->want->size)
 		return RANGES_ALL;
+	go_on(rs);
 	reopen_slow(rs);
 	open_more(rs, view);
 	const struct part *head = window_at(rs->group.window, offset_of(rs));
-	if (running(rs) > 0 || (head && (rs->draining == DRAINING_NOT || head->chunks_len > 0)))
+	if (active(rs) > 0 || (head && (rs->draining == DRAINING_NOT || head->chunks_len > 0)))
 		return RANGES_WAIT;
 	return hand_over(rs, ret_failure);
 }
@@ -321,7 +408,7 @@ static void log_again(const struct ranges *rs, const struct range *r)
 
 static void settle(struct ranges *rs, struct range *r)
 {
-	uint64_t took_ms = clock_mono_ms() - r->asked_ms;
+	uint64_t took_ms = clock_mono_ms() - r->asked_ms, len = r->part->at - r->asked_at;
 	enum range_verdict verdict = range_settle(r, random_u32());
 	if (r->answer == RANGE_BUSY && verdict != RANGE_PASSED)
 		rs->at_a_time = running(rs) > 0 ? running(rs) : 1; /* one connection too many, perhaps */
@@ -329,7 +416,7 @@ static void settle(struct ranges *rs, struct range *r)
 	case RANGE_PASSED:
 		return;
 	case RANGE_DONE:
-		rs->part_ms = rs->part_ms != PART_MS_UNKNOWN ? (3 * rs->part_ms + took_ms) / 4 : took_ms;
+		sample_range(rs, r, len, took_ms);
 		return;
 	case RANGE_AGAIN:
 		log_again(rs, r);
@@ -388,7 +475,9 @@ int ranges_new(const struct ranges_env *env, const struct range_settings *settin
 	struct ranges *rs = calloc(1, sizeof(*rs) + count * sizeof(rs->all[0]));
 	if (!rs)
 		return -ENOMEM;
-	if (window_new(env->room, env->outlet, count, settings->size, &rs->group.window) < 0) {
+	uint64_t share = settings->size > 0 ? settings->size : FIT_SIZE_MIN;
+	uint64_t long_share = settings->size > 0 ? settings->size : FIT_LONG_SHARE;
+	if (window_new(env->room, env->outlet, count, share, long_share, &rs->group.window) < 0) {
 		free(rs);
 		return -ENOMEM;
 	}
@@ -400,8 +489,9 @@ int ranges_new(const struct ranges_env *env, const struct range_settings *settin
 	rs->group.changed = on_change;
 	rs->group.self = rs;
 	rs->all_len = rs->at_a_time = count;
-	rs->part_ms = PART_MS_UNKNOWN;
-	rs->lead = 2 * rs->group.window->part_size;
+	rs->fixed_size = settings->size > 0 ? rs->group.window->share : 0;
+	rs->path.latency_ms = FIT_LATENCY_MAX_MS;
+	rs->lead = 2 * rs->group.window->share;
 	for (size_t i = 0; i < count; i++) {
 		rs->all[i].group = &rs->group;
 		rs->all[i].part = &rs->group.window->parts[i];
@@ -424,14 +514,16 @@ void ranges_free(struct ranges *rs)
 }
 
 /* The bytes may never get that far: a digest decides in the end, or a validator in each answer. */
-void ranges_stream_begins(struct ranges *rs, const char *validator, bool checked)
+void ranges_stream_begins(struct ranges *rs, uint64_t answer_ms, const char *validator, bool checked)
 {
 	if (!rs)
 		return;
+	sample_latency(rs, answer_ms);
 	(void)snprintf(rs->group.validator, sizeof(rs->group.validator), "%s", validator);
 	if (!checked && validator[0] == '\0')
 		rs->spent = true;
-	rs->lone_since_ms = clock_mono_ms();
+	rs->lone_since_ms = rs->sampled_ms = clock_mono_ms();
+	rs->sampled_at = offset_of(rs);
 	loop_timer_every(&rs->look, LOOK_EVERY_MS, LOOK_EVERY_MS);
 }
 
@@ -443,8 +535,10 @@ void ranges_stream_paused(struct ranges *rs)
 
 void ranges_stream_resumed(struct ranges *rs)
 {
-	if (rs)
-		rs->lone_since_ms = clock_mono_ms();
+	if (!rs)
+		return;
+	rs->lone_since_ms = rs->sampled_ms = clock_mono_ms();
+	rs->sampled_at = offset_of(rs);
 }
 
 void ranges_go_alone(struct ranges *rs)

@@ -8,6 +8,10 @@
  * that is done takes the next part. So a server that mishandles ranges costs one request, and nothing that arrived is
  * lost.
  *
+ * The length of ranges fits the path (fit.h), unless it is configured: the path's latency is that of the quickest answer,
+ * its rate that of the stream and of the ranges that were not held up by us. Ranges that are longer than their share of
+ * the window are held when it is full, until bytes before them have been passed on.
+ *
  * A range retries only its own failures, from where it stopped. Anything else (an expired URL, a login, a permanent
  * failure, wrong answers) goes back to the transfer's single stream, which has rules for it: running ranges finish
  * their parts, and the stream resumes at the first missing byte and goes up to the parts that have arrived.
@@ -74,10 +78,10 @@ void ranges_free(struct ranges *rs);
 void ranges_drop(struct ranges *rs);
 
 /*
- * The stream's answer is good, of version `validator`, or empty if unknown. `checked`: a digest decides in the end, so
- * parts of unknown version may be mixed.
+ * The stream's answer is good and took `answer_ms`, of version `validator`, or empty if unknown. `checked`: a digest
+ * decides in the end, so parts of unknown version may be mixed.
  */
-void ranges_stream_begins(struct ranges *rs, const char *validator, bool checked);
+void ranges_stream_begins(struct ranges *rs, uint64_t answer_ms, const char *validator, bool checked);
 
 /* We paused or resumed the stream: if it was slow, the network was not the reason. */
 void ranges_stream_paused(struct ranges *rs);

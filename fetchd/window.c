@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int window_new(struct window_room *room, struct outlet *outlet, size_t max, uint64_t part_size,
+int window_new(struct window_room *room, struct outlet *outlet, size_t max, uint64_t share, uint64_t long_share,
 	       struct window **ret_window)
 {
 	struct window *w = calloc(1, sizeof(*w) + max * sizeof(w->parts[0]));
@@ -15,7 +15,8 @@ int window_new(struct window_room *room, struct outlet *outlet, size_t max, uint
 	w->room = room;
 	w->outlet = outlet;
 	w->max = max;
-	w->part_size = part_size - part_size % PART_CHUNK_SIZE;
+	w->share = share - share % PART_CHUNK_SIZE;
+	w->long_share = long_share;
 	*ret_window = w;
 	return 0;
 }
@@ -48,23 +49,41 @@ bool window_is_empty(const struct window *w)
 	return used_parts(w) == 0;
 }
 
-struct part *window_add(struct window *w, size_t parts_max, uint64_t size)
+/* A long part keeps a chunk, or as many as it has. */
+static void keep_room(struct window *w, struct part *p)
+{
+	uint64_t kept = (p->chunks_len > 1 ? p->chunks_len : 1) * PART_CHUNK_SIZE;
+	if (p->roomy)
+		kept = w->share;
+	w->room->used += kept - p->kept;
+	p->kept = kept;
+}
+
+static bool is_room_for(const struct window *w, bool roomy, size_t parts_max)
+{
+	uint64_t used = w->room->used;
+	return roomy ? used + w->share <= parts_max * w->share : used + PART_CHUNK_SIZE <= parts_max * w->long_share;
+}
+
+struct part *window_add(struct window *w, size_t parts_max, uint64_t size, uint64_t len)
 {
 	struct part *p = w->parts;
+	bool roomy = len <= w->share;
 	if (parts_max > w->max)
 		parts_max = w->max;
-	if (w->next >= size || used_parts(w) >= parts_max || w->room->used + w->part_size > parts_max * w->part_size)
+	w->limit = parts_max * w->long_share;
+	if (w->next >= size || used_parts(w) >= parts_max || !is_room_for(w, roomy, parts_max))
 		return NULL;
 	while (p->state != PART_FREE)
 		p++;
 	/* One more than fit, because the first may be closed before it is full. */
-	struct chunk *chunks = calloc((size_t)(w->part_size / PART_CHUNK_SIZE) + 1, sizeof(*chunks));
+	struct chunk *chunks = calloc((size_t)(len / PART_CHUNK_SIZE) + 2, sizeof(*chunks));
 	if (!chunks)
 		return NULL;
-	*p = (struct part){.state = PART_MISSING, .start = w->next, .at = w->next, .chunks = chunks};
-	p->end = size - w->next < w->part_size ? size : w->next + w->part_size;
+	*p = (struct part){.state = PART_MISSING, .start = w->next, .at = w->next, .chunks = chunks, .roomy = roomy};
+	p->end = size - w->next < len ? size : w->next + len;
 	w->next = p->end;
-	w->room->used += w->part_size;
+	keep_room(w, p);
 	return p;
 }
 
@@ -112,15 +131,31 @@ void part_missing(struct part *p)
 	p->state = PART_MISSING;
 }
 
+static bool is_open(const struct part *p, const struct chunk *last)
+{
+	return last->payload_len < last->room && !(p->closed && p->chunks_len == 1);
+}
+
+bool part_has_room(struct window *w, struct part *p, size_t len)
+{
+	const struct chunk *last = p->chunks_len > 0 ? &p->chunks[p->chunks_len - 1] : NULL;
+	uint64_t spare = p->start == w->outlet->offset ? 0 : WINDOW_SPARE;
+	bool fits = !last || p->roomy || (is_open(p, last) && last->room - last->payload_len >= len);
+	p->held = !fits && w->room->used + PART_CHUNK_SIZE + spare > w->limit;
+	return !p->held;
+}
+
 /* The chunk for the byte at `at`. NULL: no memory. */
 static struct chunk *chunk_for_more(struct window *w, struct part *p)
 {
 	struct chunk *last = p->chunks_len > 0 ? &p->chunks[p->chunks_len - 1] : NULL;
-	if (last && last->payload_len < last->room && !(p->closed && p->chunks_len == 1))
+	if (last && is_open(p, last))
 		return last;
 	if (outlet_chunk_new(w->outlet, p->at, PART_CHUNK_SIZE, &p->chunks[p->chunks_len]) < 0)
 		return NULL;
-	return &p->chunks[p->chunks_len++];
+	p->chunks_len++;
+	keep_room(w, p);
+	return &p->chunks[p->chunks_len - 1];
 }
 
 int part_put(struct window *w, struct part *p, const void *data, size_t len)
@@ -146,7 +181,8 @@ int part_put(struct window *w, struct part *p, const void *data, size_t len)
 
 static bool is_ready(const struct part *p)
 {
-	return p->chunks[0].payload_len == p->chunks[0].room || p->chunks_len > 1 || p->closed || p->at == p->end;
+	return p->chunks[0].payload_len == p->chunks[0].room || p->chunks_len > 1 || p->closed || p->held ||
+	       p->at == p->end;
 }
 
 int part_pass_on(struct window *w, struct part *p, bool flush)
@@ -161,6 +197,7 @@ int part_pass_on(struct window *w, struct part *p, bool flush)
 		p->start += len;
 		p->chunks_len--;
 		memmove(&p->chunks[0], &p->chunks[1], p->chunks_len * sizeof(p->chunks[0]));
+		keep_room(w, p);
 	}
 	return 0;
 }
@@ -172,6 +209,6 @@ void part_drop(struct window *w, struct part *p)
 	for (size_t i = 0; i < p->chunks_len; i++)
 		outlet_chunk_free(w->outlet, &p->chunks[i]);
 	free(p->chunks);
-	w->room->used -= w->part_size;
+	w->room->used -= p->kept;
 	*p = (struct part){.state = PART_FREE};
 }

@@ -51,7 +51,7 @@ struct retry_settings {
 /* How a big blob is fetched in several ranges at once. */
 struct range_settings {
 	uint64_t count; /* at a time; 1: none */
-	uint64_t size;  /* bytes of one */
+	uint64_t size;  /* bytes of one; 0: as they fit the path */
 	uint64_t min;   /* bytes that must be left to fetch */
 };
 

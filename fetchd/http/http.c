@@ -51,6 +51,7 @@ struct exchange {
 	struct response response;
 	struct loop_timer stall;
 	struct patience patience;
+	uint64_t sent_ms, answer_ms; /* monotonic: when the request was sent; how long its answer took */
 	bool connected;
 	bool paused;
 	bool refused;              /* the head is */
@@ -78,6 +79,7 @@ static size_t on_header(char *data, size_t one, size_t len, void *self)
 		return len;
 	case RESPONSE_WHOLE:
 		patience_bytes(&x->patience, x->response.bytes, clock_mono_ms());
+		x->answer_ms = clock_mono_ms() - x->sent_ms;
 		x->stopped = !x->hooks->head(x->self, &x->response);
 		return x->stopped ? 0 : len;
 	case RESPONSE_REFUSED:
@@ -137,7 +139,8 @@ static int on_request(void *self, char *peer_ip, char *own_ip, int peer_port, in
 	if (is_guarded(x) && is_held(x, guard_ip_zone(peer_ip)))
 		return CURL_PREREQFUNC_ABORT;
 	x->connected = true;
-	patience_ask(&x->patience, clock_mono_ms());
+	x->sent_ms = clock_mono_ms();
+	patience_ask(&x->patience, x->sent_ms);
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -473,6 +476,11 @@ void http_cancel(struct exchange *x)
 enum guard_zone http_peer_zone(const struct exchange *x)
 {
 	return x->proxied ? x->host_zone : guard_ip_zone(x->peer);
+}
+
+uint64_t http_answer_ms(const struct exchange *x)
+{
+	return x->answer_ms;
 }
 
 bool http_is_connected(const struct exchange *x)

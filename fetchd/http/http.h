@@ -103,6 +103,9 @@ void http_cancel(struct exchange *x);
  */
 enum guard_zone http_peer_zone(const struct exchange *x);
 
+/* The time from sending the request to the end of the answer's header. Valid from `head` on. */
+uint64_t http_answer_ms(const struct exchange *x);
+
 /* Whether there is a connection, with the request being sent or answered. */
 bool http_is_connected(const struct exchange *x);
 

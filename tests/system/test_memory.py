@@ -7,6 +7,7 @@ import pytest
 
 from conftest import BIG, BINDIR, MIB
 from images import digest_of_file
+from late import Late
 from servers import Nginx, room_for
 from stages import STAGES, memory_peak
 
@@ -39,6 +40,15 @@ def test_ranges(box, paced):
         check(box)
     paced.settle()
     assert len([a for a in paced.accesses() if a.range != "-"]) > 50
+
+
+def test_long_ranges(box, paced):
+    """They share a window that is larger, and are held when it is full."""
+    with Late(paced.address, 0.2) as far, box.up():
+        box.sluice("fetch", f"http://{far.address}/files/blob", "--digest", paced.digest)
+        check(box)
+    paced.settle()
+    assert max(a.bytes for a in paced.accesses() if a.range != "-") > MIB
 
 
 def test_several_images_at_once(box, registry, sample):

@@ -121,6 +121,28 @@ def test_ranges_join_without_gap_or_overlap(small, bad):
     assert all(end - start <= PART for start, end in parts)
 
 
+def test_ranges_fit_the_path(box, bad):
+    """On a long path they are longer than their share of the window, and still arrive in order and once."""
+    data = os.urandom(40 * MIB)
+
+    def far(x):
+        x.server.released.wait(0.2)  # the latency
+        badserver.whole(data)(x)
+
+    def stream(x):
+        x.server.released.wait(0.2)
+        held(data, 2 * MIB, asked(2))(x)
+
+    box.configure("[fetchd]\nlog_level = info\n")
+    bad.on("/blob", routed(stream, far))
+    fetch(box, bad, digest=digest_of(data))
+    assert box.blob(digest_of(data)).read_bytes() == data
+    parts = sorted(ranges_of(bad))
+    assert max(end - start for start, end in parts) > 384 * KIB
+    assert all(end == start for (_, end), (start, _) in zip(parts, parts[1:])) or "far slower" in box.logs()
+    settled(box)
+
+
 def test_small_blobs_use_no_ranges(small, bad):
     """However slow the stream is, because less than range_min is left."""
     small.configure(SMALL_RANGES.replace("range_min = 1M", "range_min = 8M"))

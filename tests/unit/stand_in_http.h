@@ -28,6 +28,7 @@ struct exchange {
 	bool running, paused, answered;
 	enum guard_zone peer; /* ZONE_PUBLIC unless a test says otherwise */
 	size_t progress;      /* bytes accepted, and expected */
+	uint64_t answer_ms;   /* 0 unless a test says otherwise */
 };
 
 struct http {
@@ -105,6 +106,11 @@ void http_cancel(struct exchange *x)
 enum guard_zone http_peer_zone(const struct exchange *x)
 {
 	return x->peer;
+}
+
+uint64_t http_answer_ms(const struct exchange *x)
+{
+	return x->answer_ms;
 }
 
 bool http_is_connected(const struct exchange *x)

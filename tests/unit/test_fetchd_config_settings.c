@@ -27,7 +27,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s.all.connections, 8);
 	assert_int_equal(s.all.retry.after_max_ms, 600000);
 	assert_int_equal(s.all.ranges.count, 8);
-	assert_int_equal(s.all.ranges.size, 384 << 10);
+	assert_int_equal(s.all.ranges.size, 0);
 	assert_int_equal(s.all.ranges.min, 16 << 20);
 	assert_int_equal(s.bandwidth, 0);
 	assert_int_equal(s.all.speed.per_host, 0);
@@ -218,7 +218,7 @@ static void test_numbers(void **state)
 	assert_int_equal(unit_policy(&s, "a.io").host.ranges.size, 1 << 20);
 	assert_int_equal(unit_policy(&s, "a.io").host.ranges.min, 1 << 20);
 	assert_int_equal(unit_policy(&s, "b.io").host.ranges.count, 1);
-	assert_int_equal(unit_policy(&s, "c.io").host.ranges.size, 384 << 10);
+	assert_int_equal(unit_policy(&s, "c.io").host.ranges.size, 0);
 	assert_int_equal(unit_policy(&s, "a.io").host.speed.per_host, 0);
 	assert_int_equal(unit_policy(&s, "a.io").host.speed.min, 0);
 	assert_int_equal(unit_policy(&s, "b.io").host.speed.per_host, 5 << 20);

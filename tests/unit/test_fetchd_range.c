@@ -68,10 +68,10 @@ static void scene_make(struct scene *c)
 					.outlet = &c->outlet,
 					.changed = on_change,
 					.self = c};
-	assert_int_equal(window_new(&c->room, &c->outlet, 1, PART, &c->group.window), 0);
+	assert_int_equal(window_new(&c->room, &c->outlet, 1, PART, PART, &c->group.window), 0);
 	window_begin(c->group.window, START);
 	c->range.group = &c->group;
-	c->range.part = window_add(c->group.window, 1, SIZE);
+	c->range.part = window_add(c->group.window, 1, SIZE, PART);
 	assert_non_null(c->range.part);
 	range_begin(&c->range);
 	c->want = (struct want){.size = SIZE, .size_max = INT64_MAX, .checked = true};

@@ -326,9 +326,18 @@ def test_password_of_the_daemon_is_not_sent_without_its_tls(box, bad, private, t
                 assert len(server.requests) > asked, option
             for server, option in ((bad, "--plain-http"), (mitm, "--tls-verify=false")):
                 box.sluice("fetch", option, "--creds=ann:hers", server.url("/file"), want=DENIED)
+            for server, policy in ((bad, policy_of(plain_http=b"\1")), (mitm, policy_of(tls_verify=b"\0"))):
+                ask_of_own(box, server.url("/file"), policy)  # as our command never does: not a word about credentials
     shown = [r for r in (*bad.requests[2:], *mitm.requests)]
     assert {r.headers.get("Authorization") for r in shown} == {None, "Basic " + basic("ann", "hers")}
     assert not [r for r in shown if "X-Canary" in r.headers]
+
+
+def ask_of_own(box, source, policy):
+    """GET as a member's own program sends it, until the transfer has failed."""
+    with Member(box.runtime) as member:
+        assert member.request("GET", ref=source, source=source, size=wire.SIZE_UNKNOWN, policy=policy)[0] == "RECORD"
+        wait_for("a failure", lambda: member.status(source)["state"] == 6)
 
 
 def test_own_credentials_come_with_lax_tls(box, bad, monkeypatch):

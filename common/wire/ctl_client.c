@@ -169,7 +169,7 @@ int ctl_open(const char *runtime_dir, enum stage_id stage, unsigned timeout_ms, 
 	struct ctl_client *c = NULL;
 	int r = ctl_connect(runtime_dir, stage, &c);
 
-	if (r < 0) {
+	if (!c) {
 		reason_set(why, "cannot reach %s in '%s': %s", stage_name(stage), runtime_dir, strerror(-r));
 		return r;
 	}

@@ -104,7 +104,7 @@ static void print_result(const struct context *ctx, const struct blob *b)
 static int read_policy(const struct call *call, const char *url, struct buf *out, struct reason *why)
 {
 	const struct settings *s = call->settings;
-	const char *host = strstr(url, "://") + 3;
+	const char *scheme_end = strstr(url, "://"), *host = scheme_end ? scheme_end + strlen("://") : url;
 	char text[REF_MAX + 1];
 
 	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(host, "/?#"), host);
@@ -123,11 +123,12 @@ static int run(const struct call *call)
 	struct blob like;
 	char ref[REF_MAX + 1];
 	struct reason why = {""};
-	int code = source_of_typed(typed, &url) < 0 ? EX_OSERR : parse(s, url.data ? url.data : "", &like, ref, &why);
+	char *source = source_of_typed(typed, &url) == 0 ? url.data : NULL;
+	int code = !source ? EX_OSERR : parse(s, source, &like, ref, &why);
 
-	like.source = url.data;
+	like.source = source;
 	if (code == 0)
-		code = read_policy(call, url.data, &policy, &why);
+		code = read_policy(call, source, &policy, &why);
 	if (code == 0)
 		code = get(&j, s, &like, buf_span(&policy), &w, &why);
 	job_end_progress(&j);

@@ -158,13 +158,18 @@ int ctl_send(struct ctl_client *c, const struct message *request, unsigned timeo
 	return 0;
 }
 
-int ctl_ask(struct ctl_client *c, const struct message *request, unsigned timeout_ms, struct message *ret_answer)
+int ctl_await(struct ctl_client *c, unsigned timeout_ms, struct message *ret_answer)
 {
-	check_request(request);
 	int r = next_message(c, -ETIMEDOUT, ret_answer);
 	if (r == -ETIMEDOUT)
 		note_call(timeout_ms);
 	return r;
+}
+
+int ctl_ask(struct ctl_client *c, const struct message *request, unsigned timeout_ms, struct message *ret_answer)
+{
+	check_request(request);
+	return ctl_await(c, timeout_ms, ret_answer);
 }
 
 int ctl_receive(struct ctl_client *c, unsigned timeout_ms, struct message *ret_event)

@@ -13,9 +13,9 @@
 
 #define FIT_SIZE_MIN       (384u << 10) /* bytes of a range, and its share of the window */
 #define FIT_SIZE_MAX       (16u << 20)
-#define FIT_LONG_SHARE     (576u << 10) /* bytes of the window for each range, if they are longer */
-#define FIT_ANSWERS        7u           /* a range should last so many times as long as its answer takes */
-#define FIT_LATENCY_MAX_MS 500u         /* a longer one is not that of the path */
+#define FIT_LONG_SHARE     (1152u << 10) /* bytes of the window for each range, if they are longer */
+#define FIT_ANSWERS        7u            /* a range should last so many times as long as its answer takes */
+#define FIT_LATENCY_MAX_MS 500u          /* a longer one is not that of the path */
 
 /* A path, as measured. */
 struct fit_path {

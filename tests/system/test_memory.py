@@ -12,6 +12,7 @@ from servers import Nginx, room_for
 from stages import STAGES, memory_peak
 
 LIMIT = 8 * MIB
+RANGES_LIMIT = 14 * MIB  # a slow machine is a far path, too
 HUGE = 4 * BIG
 
 pytestmark = pytest.mark.skipif("/san/" in f"{BINDIR}/", reason="sanitizers use memory of their own")
@@ -21,10 +22,10 @@ def peaks(box):
     return {name: memory_peak(box.stage(name)) for name in STAGES}
 
 
-def check(box):
+def check(box, limit=LIMIT):
     for name, peak in peaks(box).items():
         print(f"{name}: {peak / MIB:.1f} MiB")
-        assert peak < LIMIT, f"{name} had {peak / MIB:.1f} MiB"
+        assert peak < limit, f"{name} had {peak / MIB:.1f} MiB"
 
 
 def test_one_big_blob(big_box, registry, big):
@@ -37,7 +38,7 @@ def test_ranges(box, paced):
     """The maximum number of ranges, with the window that they need."""
     with box.up():
         box.sluice("fetch", f"http://{paced.address}/files/blob", "--digest", paced.digest)
-        check(box)
+        check(box, RANGES_LIMIT)
     paced.settle()
     assert len([a for a in paced.accesses() if a.range != "-"]) > 50
 
@@ -46,7 +47,7 @@ def test_long_ranges(box, paced):
     """They share a window that is larger, and are held when it is full."""
     with Late(paced.address, 0.2) as far, box.up():
         box.sluice("fetch", f"http://{far.address}/files/blob", "--digest", paced.digest)
-        check(box)
+        check(box, RANGES_LIMIT)
     paced.settle()
     assert max(a.bytes for a in paced.accesses() if a.range != "-") > MIB
 

@@ -22,7 +22,7 @@
 #define MB     1000000u
 #define URL    "https://a.io/blob"
 #define DIGEST "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-#define WINDOW (8u * 576 << 10)
+#define WINDOW (8u * 1152 << 10)
 
 struct path {
 	uint64_t latency_ms; /* of an answer */

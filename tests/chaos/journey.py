@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A small journey with every kind of message: a pull whose server fails at first, names set and removed, a transfer that
+A small journey with every kind of message: a login, a pull whose server fails at first, names set and removed, a transfer that
 fails, is reset and aborted, and one that is aborted in progress, with an event listener. Every step is a command that
 may be run again.
 """
@@ -13,7 +13,7 @@ from rig import badserver, images
 ABSENT, ABSENT_DIGEST = "/absent", images.digest_of(b"nobody has it")
 HELD, HELD_DIGEST = "/held", images.digest_of(b"it never comes")
 NAMES = tuple(f"sluice {word}" for word in (
-    "events", "pull", "tag", "rm", "fetch", "status", "stats", "reset", "abort",
+    "events", "login", "pull", "tag", "rm", "fetch", "status", "stats", "reset", "abort",
 ))
 TRIES = 2  # of a step that was struck
 ABORT_AGAIN_S = 3
@@ -53,12 +53,22 @@ def name_digest(image):
         image.server.on(f"/v2/app/manifests/{name}", badserver.whole(image.manifest, headers))
 
 
-def step(r, words, wanted):
-    """Returns the exit codes of all tries."""
+def step(r, words, wanted, given="/dev/null"):
+    """Returns the exit codes of all tries. `given`: the file that is its standard input."""
     codes = []
     while not codes or (codes[-1] not in wanted and len(codes) < TRIES):
-        codes.append(r.attend(r.begin("sluice", words), f"'sluice {words[0]}'"))
+        with open(given, "rb") as stdin:
+            codes.append(r.attend(r.begin("sluice", words, stdin=stdin), f"'sluice {words[0]}'"))
     return codes
+
+
+def log_in(r, server):
+    """Returns the exit codes of all tries."""
+    password = r.directory / "password"
+    password.write_text("secret\n")
+    server.on("/v2/", badserver.whole(b"{}"))
+    words = ("login", "-u", "tester", "--password-stdin", "--authfile", str(r.directory / "auth.json"), server.address)
+    return step(r, words, {0}, password)
 
 
 def abort_under_way(r, server):
@@ -96,6 +106,9 @@ def travel(r, image, strikes=None):
     r.up()
     listener = r.begin("sluice", ("events",))
     failed = {}
+    codes = log_in(r, image.server)
+    if codes != [0]:
+        failed["login"] = codes
     for words, wanted in steps(image.reference):
         codes = step(r, words, wanted)
         if len(codes) > 1 or codes[0] not in wanted:

@@ -32,6 +32,11 @@ static void hold_closed(void)
 			(void)open("/dev/null", flags[fd]); /* takes the lowest that is free: `fd` */
 }
 
+bool process_has_stdout(void)
+{
+	return (fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) != O_RDONLY;
+}
+
 void process_init(const char *program)
 {
 	/*

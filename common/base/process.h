@@ -5,6 +5,8 @@
 #ifndef SLUICE_BASE_PROCESS_H
 #define SLUICE_BASE_PROCESS_H
 
+#include <stdbool.h>
+
 #include "common/base/reason.h"
 
 /*
@@ -13,6 +15,9 @@
  * we can always use what we create, and other users can never write to it.
  */
 void process_init(const char *program);
+
+/* Whether stdout was open when the program started. If not, writing to it fails with EBADF. */
+bool process_has_stdout(void);
 
 /*
  * From now on no core file of this process is written, and no other process of the same user can read its memory or

@@ -265,9 +265,10 @@ static int run_verb(struct call *c)
 	return v->run(c);
 }
 
+/* Without a stdout nobody wants to read what happened. A verb whose purpose is its output checks that it was written. */
 static int flush_output(int code)
 {
-	if (fflush(stdout) == 0 || code != EX_OK)
+	if (fflush(stdout) == 0 || code != EX_OK || !process_has_stdout())
 		return code;
 	log_error("cannot write to standard output");
 	return EX_IOERR;

@@ -242,3 +242,17 @@ def test_chatty_stage_does_not_fill_the_disk(box):
     command.terminate()
     box.finish(command)
     wait_for("the supervisor to end", lambda: not box.runtime.exists())
+
+
+@pytest.mark.parametrize("words, code", [(["fetch"], OK), (["ls"], 74), (["cat"], 74)])
+def test_closed_stdout(box, bad, words, code):
+    """What is reported is lost with nobody to read it; what a command is for must not be."""
+    bad.on("/blob", badserver.whole(CONTENT))
+    digest = digest_of(CONTENT)
+    if words != ["fetch"]:
+        box.sluice("fetch", bad.url("/blob"))
+    operands = {"fetch": [bad.url("/blob")], "ls": [], "cat": [digest]}[words[0]]
+    closed = shlex.join([str(box.bindir / "sluice"), *words, *operands]) + " >&-"
+    done = subprocess.run(["sh", "-c", closed], env=box.environment, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert box.blob(digest).read_bytes() == CONTENT

@@ -53,7 +53,10 @@ MESSAGES = {  # name: (type, fields)
     "LOGIN": (29, "name policy"),
 }
 VERSION = 2  # of the protocol, in every message unless the test gives another
-RELEASE = re.search(r'SLUICE_VERSION "(.+)"', (pathlib.Path(__file__).parents[2] / "common/base/version.h").read_text())[1]
+HERE = pathlib.Path(__file__).resolve()
+# In the sources; or beside this file, where it was copied without them.
+HEADER = next(path for path in (HERE.parents[2] / "common/base/version.h", HERE.with_name("version.h")) if path.exists())
+RELEASE = re.search(r'SLUICE_VERSION "(.+)"', HEADER.read_text())[1]
 INTRODUCED = {"lowest": VERSION, "highest": VERSION, "version": RELEASE}
 ERROR, PONG, OK, RECORD, NAMED = 22, 20, 21, 23, 24
 

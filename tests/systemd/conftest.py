@@ -100,6 +100,7 @@ def booted(area):
     made = Machine(area / "machine", BASE)
     for name in ("probe", "attack"):
         made.write(f"/usr/bin/{name}", (TESTS / f"systemd/{name}.py").read_text(), 0o755)
+    made.write("/usr/lib/sluice-tests/version.h", (TESTS.parent / "common/base/version.h").read_text())
     for name in ("images", "lockall", "nano", "peers", "servers", "wire"):
         made.write(f"/usr/lib/sluice-tests/{name}.py", (TESTS / f"lib/{name}.py").read_text())
     if not DEB:

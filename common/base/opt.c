@@ -83,7 +83,7 @@ static int parse_choice(const struct opt *row, const char *text, uint64_t *ret_v
 	return -EINVAL;
 }
 
-static bool is_flag(const struct opt *row)
+bool opt_is_flag(const struct opt *row)
 {
 	return row->kind == OPT_FLAG || row->kind == OPT_SAID;
 }
@@ -132,7 +132,7 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 	enum opt_kind kind = row->kind == OPT_TEXT ? OPT_COUNT : row->kind;
 	(void)format_number(kind, row->min, low, sizeof low);
 	(void)format_number(kind, row_max(row), high, sizeof high);
-	if (is_flag(row))
+	if (opt_is_flag(row))
 		(void)snprintf(ret_text, RANGE_SIZE, "%s", what[row->kind]);
 	else if (row->kind == OPT_TEXT)
 		(void)snprintf(ret_text, RANGE_SIZE, "%s of %s to %s bytes", what[row->kind], low, high);
@@ -152,13 +152,13 @@ static int row_set(const struct opt *row, void *settings, const char *label, con
 	uint64_t number = strlen(value);
 	bool flag = false;
 	int r = 0;
-	if (is_flag(row))
+	if (opt_is_flag(row))
 		r = parse_flag(value, &flag);
 	else if (row->kind == OPT_CHOICE)
 		r = parse_choice(row, value, &number);
 	else if (row->kind != OPT_TEXT)
 		r = opt_parse_number(row->kind, value, &number);
-	if (r < 0 || (!is_flag(row) && (number < row->min || number > row_max(row)))) {
+	if (r < 0 || (!opt_is_flag(row) && (number < row->min || number > row_max(row)))) {
 		char range[RANGE_SIZE], shown[SHOWN_SIZE];
 		range_text(row, range);
 		shown_of(span_str(value), shown);
@@ -246,7 +246,7 @@ struct walk {
 static int walk_set(struct walk *w, const struct opt *row, const char *label, const char *inline_value)
 {
 	const char *value = inline_value;
-	if (!value && is_flag(row))
+	if (!value && opt_is_flag(row))
 		value = "yes";
 	if (!value && w->next == w->argc) {
 		reason_set(w->why, "'%s' needs a value", label);
@@ -283,7 +283,7 @@ static int walk_short(struct walk *w, const char *arg)
 			reason_set(w->why, "there is no option '%s'", label);
 			return -EINVAL;
 		}
-		if (!is_flag(row))
+		if (!opt_is_flag(row))
 			return walk_set(w, row, label, p[1] != '\0' ? p + 1 : NULL);
 		int r = walk_set(w, row, label, NULL);
 		if (r < 0)

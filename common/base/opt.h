@@ -54,6 +54,9 @@ int opt_environment(const struct opt *table, void *settings, struct reason *why)
  * value. */
 int opt_set(const struct opt *table, void *settings, const char *name, const char *value, struct reason *why);
 
+/* Whether the option stands alone on a command line, without a value. */
+bool opt_is_flag(const struct opt *row);
+
 /*
  * Take the options out of argv up to "--": `argv` keeps the operands in their order and `ret_argc` is their number.
  * Options may come before and after operands ("--name value", "--name=value", "-v", "-n5"). -EINVAL with a reason. All

@@ -114,7 +114,7 @@ static bool has_value(const struct opt *table, const char *word)
 		bool is_row = is_long ? strcmp(word + 2, row->name) == 0
 				      : row->letter && word[1] == row->letter && word[2] == '\0';
 		if (is_row)
-			return row->kind != OPT_FLAG && row->kind != OPT_SAID;
+			return !opt_is_flag(row);
 	}
 	return false;
 }

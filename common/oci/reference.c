@@ -174,6 +174,19 @@ static bool has_scheme(struct span text)
 	return memmem(text.data, text.len, "://", 3) != NULL;
 }
 
+static void keep_host(struct span host, char *ret_host)
+{
+	keep(span_eq(host, span_str(DOCKER_OLD_HOST)) ? span_str(DOCKER_HUB) : host, ret_host);
+}
+
+int host_parse(struct span text, char ret_host[static REFERENCE_HOST_MAX + 1])
+{
+	if (!looks_like_host(text) || !host_is_valid(text))
+		return -EINVAL;
+	keep_host(text, ret_host);
+	return 0;
+}
+
 static int host_take(struct span text, struct span *rest, struct reference *r, struct reason *why)
 {
 	struct span after = *rest;
@@ -184,7 +197,7 @@ static int host_take(struct span text, struct span *rest, struct reference *r, s
 	}
 	if (!host_is_valid(first))
 		return refuse_host(text, first, why);
-	keep(span_eq(first, span_str(DOCKER_OLD_HOST)) ? span_str(DOCKER_HUB) : first, r->host);
+	keep_host(first, r->host);
 	*rest = after;
 	return 0;
 }

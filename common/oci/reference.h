@@ -29,6 +29,12 @@ int reference_parse(struct span text, struct reference *ret_reference, struct re
 /* The full form, with the host: the image's name in index.json. */
 void reference_format(const struct reference *r, char ret_text[static REFERENCE_TEXT_SIZE]);
 
+/*
+ * A registry alone, as it stands before the first slash of a reference: "docker.io", "localhost:5000". -EINVAL: it would
+ * not be taken for a host there.
+ */
+int host_parse(struct span text, char ret_host[static REFERENCE_HOST_MAX + 1]);
+
 /* Docker Hub's name in references; and whether a host is that or another name under which it is known. */
 #define DOCKER_HUB "docker.io"
 bool host_is_docker_hub(struct span host);

@@ -98,17 +98,10 @@ static int registry_parse(struct span text, enum source_kind kind, struct source
 /* Where credentials are tried, and nothing else: it has no name. */
 static int root_parse(struct span text, struct source *ret_source, struct reason *why)
 {
-	AUTO_BUF name = BUF_INIT;
 	struct span host = behind(text, SOURCE_REGISTRY_SCHEME);
 	struct source s = {.kind = SOURCE_REGISTRY};
-	int r = buf_appendf(&name, "%.*s/x", SPAN_ARG(host));
-	if (r == 0)
-		r = reference_parse(buf_span(&name), &s.reference, why);
-	if (r == 0 && !span_eq(host, span_str(s.reference.host)))
-		r = refuse(text, "expected registry://HOST", why);
-	if (r < 0)
-		return r;
-	s.reference.name[0] = s.reference.tag[0] = '\0';
+	if (host_parse(host, s.reference.host) < 0 || !span_eq(host, span_str(s.reference.host)))
+		return refuse(text, "expected registry://HOST", why);
 	*ret_source = s;
 	return 0;
 }

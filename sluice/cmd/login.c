@@ -49,20 +49,13 @@ static const struct opt logout_options[] = {
 /* The registry as auth.json names it: "docker.io", "localhost:5000". */
 static int parse_host(const char *text, char ret_host[static REFERENCE_HOST_MAX + 1], struct reason *why)
 {
-	struct reference r;
-	char name[REFERENCE_HOST_MAX + 16];
 	const char *scheme = strstr(text, "://");
 	const char *host = scheme ? scheme + 3 : text;
 	size_t len = strcspn(host, "/");
 	bool is_host = len > 0 && (host[len] == '\0' || (scheme && host[len + 1] == '\0'));
 
-	(void)snprintf(name, sizeof(name), "%.*s/x/y", (int)(len < REFERENCE_HOST_MAX ? len : REFERENCE_HOST_MAX),
-		       host);
-	if (is_host && len <= REFERENCE_HOST_MAX && reference_parse(span_str(name), &r, NULL) == 0 &&
-	    strcmp(r.name, "x/y") == 0) {
-		memcpy(ret_host, r.host, sizeof(r.host));
+	if (is_host && host_parse(span_of(host, len), ret_host) == 0)
 		return 0;
-	}
 	reason_set(why, "'%.100s' is not a registry: expected HOST or HOST:PORT", text);
 	return EX_USAGE;
 }

@@ -214,6 +214,16 @@ static void run_all(struct scene *c, size_t len)
 
 #define QUICK "--retry-delay=1s --retry-delay-max=8s --max-retries=4 --ranges=1"
 
+/* The first layer has found out that the mirror is silent. */
+static void begin_with_dead_mirror(struct scene *c)
+{
+	begin(c, QUICK);
+	mirror(c, "https://mirror.io");
+	c->places[0].mood = MOOD_SILENT;
+	start(c, 0, 1);
+	run_all(c, 1);
+}
+
 /* ── several sources ── */
 
 /* The first layer finds out; all others go to the registry at once. */
@@ -262,11 +272,7 @@ static void test_mirror_comes_back(void **state)
 {
 	struct scene c;
 	(void)state;
-	begin(&c, QUICK);
-	mirror(&c, "https://mirror.io");
-	c.places[0].mood = MOOD_SILENT;
-	start(&c, 0, 1);
-	run_all(&c, 1);
+	begin_with_dead_mirror(&c);
 	run_ms(&c, BREAKER_FACTOR * STALL_MS);
 	start(&c, 1, 8);
 	run_all(&c, 9);
@@ -383,11 +389,7 @@ static void test_probe_is_cancelled(void **state)
 {
 	struct scene c;
 	(void)state;
-	begin(&c, QUICK);
-	mirror(&c, "https://mirror.io");
-	c.places[0].mood = MOOD_SILENT;
-	start(&c, 0, 1);
-	run_all(&c, 1);
+	begin_with_dead_mirror(&c);
 	run_ms(&c, BREAKER_FACTOR * STALL_MS);
 	start(&c, 1, 1);
 	turn(&c);
@@ -405,11 +407,7 @@ static void test_reload(void **state)
 {
 	struct scene c;
 	(void)state;
-	begin(&c, QUICK);
-	mirror(&c, "https://mirror.io");
-	c.places[0].mood = MOOD_SILENT;
-	start(&c, 0, 1);
-	run_all(&c, 1);
+	begin_with_dead_mirror(&c);
 	c.places[0].mood = MOOD_RIGHT;
 	c.settings.generation++;
 	assert_int_equal(fetcher_forget(&c.fetcher), 0);

@@ -48,6 +48,17 @@ static void break_syncs(struct transfer *t)
 	(void)close(ends[1]);
 }
 
+/* 1,000 bytes are durable; a checkpoint of 2,000 more fails. */
+static void fail_checkpoint(struct transfer *t)
+{
+	append(t->in, 0, 1000);
+	make_durable(t);
+	append(t->in, 1000, 3000);
+	break_syncs(t);
+	start_checkpoint(t);
+	finish_job(t);
+}
+
 static void test_from_the_order_to_the_seal(void **state)
 {
 	struct stat st;
@@ -208,12 +219,7 @@ static void test_failed_sync_rolls_back(void **state)
 {
 	(void)state;
 	struct transfer *t = get_content();
-	append(t->in, 0, 1000);
-	make_durable(t);
-	append(t->in, 1000, 3000);
-	break_syncs(t);
-	start_checkpoint(t);
-	finish_job(t);
+	fail_checkpoint(t);
 	assert_phase(t, PHASE_ORDER_DUE);
 	assert_prefix(t->in, 1000);
 	assert_true(transfer_has(t, MARK_ROLLED_BACK));
@@ -425,12 +431,7 @@ static void test_queued_transfer_rolls_back(void **state)
 	struct reason why;
 	assert_phase(t, PHASE_QUEUED);
 	assert_int_equal(transfer_open(t, &home, INGEST_EXISTING, &why), 0);
-	append(t->in, 0, 1000);
-	make_durable(t);
-	append(t->in, 1000, 3000);
-	break_syncs(t);
-	start_checkpoint(t);
-	finish_job(t);
+	fail_checkpoint(t);
 	assert_phase(t, PHASE_QUEUED);
 	assert_prefix(t->in, 1000);
 	settings.max_active = 1;

@@ -100,6 +100,19 @@ static void stage_kill(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* Of a stage that serves this directory's store. */
+static struct client *client_begin(void)
+{
+	static char path[FILE_PATH_SIZE]; /* which the client borrows */
+	const struct client_options how = {
+	    .runtime_dir = dir.path, .store = unit_path(&dir, "store", path), .patience_ms = CLIENT_PATIENCE_MS};
+	struct client *c = NULL;
+	struct reason why = {""};
+
+	assert_int_equal(client_open(&how, &c, &why), 0);
+	return c;
+}
+
 static void test_stage_of_another_store(void **state)
 {
 	char path[FILE_PATH_SIZE];
@@ -137,17 +150,13 @@ static void test_restarted_stage(void **state)
 {
 	const struct message get = {.type = MSG_GET, .ref = span_str("r"), .source = span_str("http://x/")};
 	const struct message status = {.type = MSG_STATUS, .ref = span_str("r")};
-	char path[FILE_PATH_SIZE];
-	struct client *c = NULL;
 	struct reason why = {""};
 	struct message m;
 	bool changed = false;
 	(void)state;
 	assert_int_equal(mkdirat(dir.fd, "store", 0755), 0);
 	pid_t stage = stage_start(7);
-	const struct client_options how = {
-	    .runtime_dir = dir.path, .store = unit_path(&dir, "store", path), .patience_ms = CLIENT_PATIENCE_MS};
-	assert_int_equal(client_open(&how, &c, &why), 0);
+	struct client *c = client_begin();
 	assert_int_equal(client_ask(c, STAGE_INGESTD, &get, &m, &why), 0);
 	assert_true(client_event(c, GUARD_S * 1000, &m));
 	assert_false(client_missed(c));
@@ -170,17 +179,13 @@ static void test_restarted_stage(void **state)
 /* It is asked once: a second request would only add to its work. */
 static void test_slow_stage(void **state)
 {
-	char path[FILE_PATH_SIZE];
 	const struct message status = {.type = MSG_STATUS, .ref = span_str("slow")};
-	struct client *c = NULL;
 	struct reason why = {""};
 	struct message m;
 	(void)state;
 	assert_int_equal(mkdirat(dir.fd, "store", 0755), 0);
 	pid_t stage = stage_start(7);
-	const struct client_options how = {
-	    .runtime_dir = dir.path, .store = unit_path(&dir, "store", path), .patience_ms = CLIENT_PATIENCE_MS};
-	assert_int_equal(client_open(&how, &c, &why), 0);
+	struct client *c = client_begin();
 	assert_int_equal(client_ask(c, STAGE_INGESTD, &status, &m, &why), 0);
 	assert_int_equal(m.size, 1);
 	client_close(c);

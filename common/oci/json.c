@@ -251,11 +251,21 @@ static int on_text(const char *text, size_t len, void *out)
 	return buf_append(out, text, len);
 }
 
-int json_format(const struct json_t *value, struct buf *out)
+static int format(const struct json_t *value, size_t flags, struct buf *out)
 {
 	size_t before = out->len;
-	if (json_dump_callback(value, on_text, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) == 0)
+	if (json_dump_callback(value, on_text, out, flags | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) == 0)
 		return 0;
 	out->len = before;
 	return -ENOMEM;
+}
+
+int json_format(const struct json_t *value, struct buf *out)
+{
+	return format(value, JSON_COMPACT, out);
+}
+
+int json_format_indented(const struct json_t *value, struct buf *out)
+{
+	return format(value, JSON_INDENT(4), out);
 }

@@ -68,4 +68,7 @@ int json_set_bool(struct json_t *object, const char *key, bool value);
 /* Append the text to `out`, as one line of ASCII: other characters are escaped. 0 or -ENOMEM. */
 int json_format(const struct json_t *value, struct buf *out);
 
+/* The same for people: indented by four spaces, one member per line. */
+int json_format_indented(const struct json_t *value, struct buf *out);
+
 #endif

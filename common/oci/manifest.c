@@ -139,6 +139,14 @@ static int content_take(const struct json_t *root, struct manifest *m, struct re
 	return entries_take(config, list, m, why);
 }
 
+/* Only shown, so an odd one is no reason to refuse the document. */
+static void artifact_type_take(const struct json_t *root, struct manifest *m)
+{
+	const char *type = json_member_text(root, "artifactType");
+	if (type && strlen(type) <= MEDIA_TYPE_MAX)
+		memcpy(m->artifact_type, type, strlen(type) + 1);
+}
+
 int manifest_parse(struct span text, const char *came_as, struct manifest *ret_manifest, struct reason *why)
 {
 	AUTO_JSON root = NULL;
@@ -150,6 +158,7 @@ int manifest_parse(struct span text, const char *came_as, struct manifest *ret_m
 		r = type_take(root, came_as, &m, why);
 	if (r == 0)
 		r = content_take(root, &m, why);
+	artifact_type_take(root, &m);
 	if (r < 0) {
 		manifest_release(&m);
 		return r;

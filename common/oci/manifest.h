@@ -20,7 +20,8 @@ enum manifest_kind {
 struct manifest {
 	enum manifest_kind kind;
 	char media_type[MEDIA_TYPE_MAX + 1]; /* its own mediaType, else the one that it was served with, else OCI's */
-	struct descriptor *entries;          /* owned */
+	char artifact_type[MEDIA_TYPE_MAX + 1]; /* its artifactType; empty if it has none, or one that is too long */
+	struct descriptor *entries;             /* owned */
 	size_t entries_len;
 	char **inlined; /* owned: the `data` of each entry (inlined.h), or NULL; NULL where no entry has one */
 };

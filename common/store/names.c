@@ -192,10 +192,15 @@ static size_t name_take_away(struct names *n, const char *name, size_t len)
 	return removed;
 }
 
-static bool entry_leaves_out(const struct json_t *entry, const char *left_out)
+static const char *entry_left_out(const struct json_t *entry)
 {
 	const char *has = json_member_text(json_member(entry, "annotations"), NAMES_LEFT_OUT_KEY);
-	return strcmp(has ? has : "", left_out) == 0;
+	return has ? has : "";
+}
+
+const char *names_left_out(const struct names *n, size_t i)
+{
+	return entry_left_out(json_at(n->manifests, i));
 }
 
 /* Whether exactly one entry has the name, and describes the content as wanted. */
@@ -209,7 +214,7 @@ static bool name_is_set(const struct names *n, const char *name, const struct de
 		if (set || descriptor_parse(json_at(n->manifests, i), &d, NULL) < 0 ||
 		    !digest_eq(&d.digest, &want->digest) || d.size != want->size ||
 		    strcmp(d.media_type, want->media_type) != 0 ||
-		    !entry_leaves_out(json_at(n->manifests, i), left_out))
+		    strcmp(entry_left_out(json_at(n->manifests, i)), left_out) != 0)
 			return false;
 		set = true;
 	}

@@ -28,6 +28,9 @@ size_t names_len(const struct names *n);
  */
 int names_at(const struct names *n, size_t i, const char **ret_name, struct descriptor *ret_descriptor);
 
+/* The value of the i-th entry's NAMES_LEFT_OUT_KEY, or "". Borrowed. */
+const char *names_left_out(const struct names *n, size_t i);
+
 /* -ENOENT: no image of that name. */
 int names_find(const struct names *n, const char *name, struct descriptor *ret_descriptor);
 

@@ -213,6 +213,8 @@ static int enter(struct walk *w, struct descriptor *d, unsigned depth, struct re
 	if (r < 0)
 		return fault(w, &node, r, why);
 	memcpy(d->media_type, m.media_type, sizeof(d->media_type));
+	if (w->hooks.enter)
+		r = w->hooks.enter(w->hooks.self, &node, &m, why);
 	for (size_t i = 0; r == 0 && i < m.entries_len; i++) {
 		node = (struct walk_node){
 		    .descriptor = &m.entries[i],

@@ -30,6 +30,11 @@ struct walk_hooks {
 	 */
 	int (*visit)(void *self, const struct walk_node *node, struct reason *why);
 	/*
+	 * A document whose entries follow: each document that can be entered, once, however many entries and roots lead
+	 * to it. The manifest is borrowed for the call. As above; may be NULL.
+	 */
+	int (*enter)(void *self, const struct walk_node *node, const struct manifest *m, struct reason *why);
+	/*
 	 * A document that cannot be entered (`error` as from walk_load()), or a node that is described differently than
 	 * before (-EINVAL); `why` says which. 0: continue without its entries; else as above. NULL: the error ends the
 	 * walk.

@@ -252,7 +252,7 @@ static void images_out_finish(struct images_out *out, int r)
 	if (r >= 0 && out->array)
 		report_json(out->array);
 	if (r >= 0 && out->table)
-		table_print(out->table, stdout);
+		table_print(out->table, SIZE_MAX, stdout);
 	json_free(out->array);
 	table_free(out->table);
 }

@@ -22,12 +22,15 @@ struct table {
 	char **cells; /* owned, row after row */
 	size_t len;
 	size_t room;
-	size_t widths[]; /* of the widest cell of each column */
+	struct column {
+		size_t width; /* of its widest cell */
+		bool left_out;
+	} columns_of[];
 };
 
 int table_new(unsigned columns, struct table **ret_table)
 {
-	struct table *t = calloc(1, sizeof(*t) + columns * sizeof(t->widths[0]));
+	struct table *t = calloc(1, sizeof(*t) + columns * sizeof(t->columns_of[0]));
 
 	assert(columns > 0);
 	if (!t)
@@ -50,8 +53,8 @@ void table_free(struct table *t)
 void table_widen(struct table *t, unsigned column, size_t width)
 {
 	assert(column < t->columns);
-	if (t->widths[column] < width)
-		t->widths[column] = width;
+	if (t->columns_of[column].width < width)
+		t->columns_of[column].width = width;
 }
 
 /* A copy in harmless characters. */
@@ -86,35 +89,80 @@ int table_add(struct table *t, const char *const *cells)
 	return r;
 }
 
+/* As wide as all that are not left out need. */
+static size_t width_of(const struct table *t)
+{
+	size_t width = 0;
+
+	for (unsigned c = 0; c < t->columns; c++)
+		if (!t->columns_of[c].left_out)
+			width += t->columns_of[c].width + (width > 0 ? COLUMN_GAP : 0);
+	return width;
+}
+
+static int shorten(struct table *t, unsigned column, size_t width)
+{
+	for (size_t i = column; i < t->len; i += t->columns) {
+		AUTO_BUF text = BUF_INIT;
+		if (text_middle(t->cells[i], width, &text) < 0)
+			return -ENOMEM;
+		char *copy = strdup(text.data ? text.data : "");
+		if (!copy)
+			return -ENOMEM;
+		free(t->cells[i]);
+		t->cells[i] = copy;
+	}
+	t->columns_of[column].width = width;
+	return 0;
+}
+
+int table_fit(struct table *t, const struct table_fitting *how)
+{
+	struct column *column = &t->columns_of[how->column];
+	size_t least = column->width < how->least ? column->width : how->least;
+
+	assert(how->least >= TEXT_MIDDLE_MIN);
+	/* As narrow as it can get: do the others fit beside that? */
+	size_t excess = column->width - least;
+	for (size_t i = 0; i < how->dispensable_len && width_of(t) - excess > how->width; i++)
+		t->columns_of[how->dispensable[i]].left_out = true;
+	size_t width = width_of(t), over = width > how->width ? width - how->width : 0;
+	over = over < excess ? over : excess;
+	return over > 0 ? shorten(t, how->column, column->width - over) : 0;
+}
+
 int table_row(const struct table *t, size_t number, size_t width, struct buf *out)
 {
 	char *const *cells = t->cells + number * t->columns;
-	size_t used = 0, pad = 0;
+	size_t used = 0, pad = 0, gap = 0;
 	int r = 0;
 
 	for (unsigned c = 0; r == 0 && c < t->columns; c++) {
-		size_t gap = c > 0 ? COLUMN_GAP : 0;
-		if (c > 0 && (width < used + gap || width - used - gap < t->widths[c]))
+		const struct column *column = &t->columns_of[c];
+		if (column->left_out)
+			continue;
+		if (gap > 0 && (width < used + gap || width - used - gap < column->width))
 			break;
 		size_t len = text_fit(cells[c], width), columns = text_columns(span_of(cells[c], len));
 		if (len > 0) {
 			r = buf_appendf(out, "%*s%.*s", (int)(pad + gap), "", (int)len, cells[c]);
-			pad = t->widths[c] - columns;
+			pad = column->width - columns;
 		} else {
-			pad += gap + t->widths[c];
+			pad += gap + column->width;
 		}
-		used += gap + t->widths[c];
+		used += gap + column->width;
+		gap = COLUMN_GAP;
 	}
 	return r;
 }
 
-void table_print(const struct table *t, FILE *out)
+void table_print(const struct table *t, size_t width, FILE *out)
 {
 	AUTO_BUF line = BUF_INIT;
 
 	for (size_t row = 0; row < t->len / t->columns; row++) {
 		buf_clear(&line);
-		if (table_row(t, row, SIZE_MAX, &line) < 0)
+		if (table_row(t, row, width, &line) < 0)
 			return;
 		(void)fprintf(out, "%s\n", line.data ? line.data : "");
 	}

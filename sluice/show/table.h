@@ -24,8 +24,22 @@ int table_add(struct table *t, const char *const *cells);
 /* Set a minimum width for a column, so that it does not move when its cells change. */
 void table_widen(struct table *t, unsigned column, size_t width);
 
-/* Write all rows, two spaces between columns and none at the end of a line. */
-void table_print(const struct table *t, FILE *out);
+/*
+ * Make all rows fit into `width`, as far as possible: first by shortening cells of `column` in the middle, to no less than
+ * `least` columns of the terminal; then by leaving out whole columns, in the order of `dispensable`. 0 or -ENOMEM. Before
+ * it no column may have been left out, and after it no row is added.
+ */
+struct table_fitting {
+	size_t width;
+	unsigned column;
+	size_t least; /* TEXT_MIDDLE_MIN or more */
+	const unsigned *dispensable;
+	size_t dispensable_len;
+};
+int table_fit(struct table *t, const struct table_fitting *how);
+
+/* Write all rows as table_row() makes them, two spaces between columns and none at the end of a line. */
+void table_print(const struct table *t, size_t width, FILE *out);
 
 /*
  * Append row `number` without a newline: as many columns, from the left, as fit into `width`; if even the first does

@@ -3,6 +3,7 @@
 #include "sluice/show/text.h"
 
 /* System */
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,24 @@ void text_duration(uint64_t seconds, char ret_text[static TEXT_DURATION_ROOM])
 		(void)snprintf(ret_text, TEXT_DURATION_ROOM, "%ud%02uh", (unsigned)d % 100, h);
 	else
 		(void)snprintf(ret_text, TEXT_DURATION_ROOM, ">99d");
+}
+
+void text_age(uint64_t seconds, char ret_text[static TEXT_AGE_ROOM])
+{
+	static const struct {
+		uint64_t below_s, unit_s;
+		char letter;
+	} units[] = {{60, 1, 's'}, {3600, 60, 'm'}, {48 * 3600, 3600, 'h'}, {730 * 86400, 86400, 'd'}};
+	uint64_t years = seconds / (365 * 86400);
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (seconds < units[i].below_s) {
+			(void)snprintf(ret_text, TEXT_AGE_ROOM, "%u%c", (unsigned)(seconds / units[i].unit_s),
+				       units[i].letter);
+			return;
+		}
+	}
+	(void)snprintf(ret_text, TEXT_AGE_ROOM, "%uy", (unsigned)(years < 9999 ? years : 9999));
 }
 
 uint64_t text_eta_s(uint64_t offset, uint64_t total, uint64_t rate)
@@ -99,6 +118,20 @@ size_t text_fit(const char *line, size_t columns)
 		len += character_len(line + len);
 	}
 	return len;
+}
+
+int text_middle(const char *line, size_t columns, struct buf *out)
+{
+	size_t room = columns - MORE, head = text_fit(line, (room + 1) / 2);
+	const char *tail = line + head;
+
+	assert(columns >= TEXT_MIDDLE_MIN);
+	if (text_columns(span_str(line)) <= columns)
+		return buf_append_str(out, line);
+	room -= text_columns(span_of(line, head));
+	while (text_columns(span_str(tail)) > room)
+		tail += character_len(tail);
+	return buf_appendf(out, "%.*s..%s", (int)head, line, tail);
 }
 
 /* How much of it to put into a line of so many columns: up to a blank if there is one. */

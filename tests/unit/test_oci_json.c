@@ -212,12 +212,23 @@ static void test_building(void **state)
 				      "\"n\":9223372036854775807,\"b\":true}");
 }
 
+static void test_indented(void **state)
+{
+	AUTO_BUF out = BUF_INIT;
+	AUTO_JSON o = json_object_make();
+	(void)state;
+	assert_int_equal(json_set_text(o, "a", "\xc3\xa4"), 0);
+	assert_int_equal(json_set(o, "b", json_array_make()), 0);
+	assert_int_equal(json_format_indented(o, &out), 0);
+	assert_string_equal(out.data, "{\n    \"a\": \"\\u00E4\",\n    \"b\": []\n}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_parse),    cmocka_unit_test(test_odd_escapes), cmocka_unit_test(test_depth),
 	    cmocka_unit_test(test_size),     cmocka_unit_test(test_members),     cmocka_unit_test(test_each),
-	    cmocka_unit_test(test_building),
+	    cmocka_unit_test(test_building), cmocka_unit_test(test_indented),
 	};
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

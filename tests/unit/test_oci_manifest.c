@@ -199,13 +199,33 @@ static void test_pick(void **state)
 	}
 }
 
+static void test_artifact_type(void **state)
+{
+	static const struct {
+		const char *more, *want;
+	} rows[] = {
+	    {"", ""},
+	    {",\"artifactType\":\"application/vnd.x+json\"", "application/vnd.x+json"},
+	    {",\"artifactType\":7", ""},
+	    {",\"artifactType\":\"" HEX63 HEX63 HEX63 HEX63 "abc\"", HEX63 HEX63 HEX63 HEX63 "abc"},
+	    {",\"artifactType\":\"" HEX63 HEX63 HEX63 HEX63 "abcd\"", ""},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		AUTO_BUF text = BUF_INIT;
+		struct manifest m;
+		assert_int_equal(buf_appendf(&text, "{" V2 "," CONFIG "," LAYERS "%s}", rows[i].more), 0);
+		assert_int_equal(manifest_parse(buf_span(&text), NULL, &m, NULL), 0);
+		assert_string_equal(m.artifact_type, rows[i].want);
+		manifest_release(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_taken),
-	    cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_limits),
-	    cmocka_unit_test(test_pick),
+	    cmocka_unit_test(test_taken), cmocka_unit_test(test_refused),       cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_pick),  cmocka_unit_test(test_artifact_type),
 	};
 	return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);
 }

@@ -37,6 +37,51 @@ static void test_duration(void **state)
 	}
 }
 
+static const struct duration_row ages[] = {
+    {0, "0s"},           {59, "59s"},
+    {60, "1m"},          {3599, "59m"},
+    {3600, "1h"},        {48 * 3600 - 1, "47h"},
+    {48 * 3600, "2d"},   {730 * 86400 - 1, "729d"},
+    {730 * 86400, "2y"}, {UINT64_MAX, "9999y"},
+};
+
+static void test_age(void **state)
+{
+	const struct duration_row *row;
+	(void)state;
+	for_each_row(row, ages)
+	{
+		char text[TEXT_AGE_ROOM];
+		text_age(row->seconds, text);
+		assert_string_equal(text, row->want);
+	}
+}
+
+static void test_middle(void **state)
+{
+	static const struct {
+		const char *line;
+		size_t columns;
+		const char *want;
+	} rows[] = {
+	    {"abcdef", 6, "abcdef"},
+	    {"abcdef", 5, "ab..f"},
+	    {"abcdef", 4, "a..f"},
+	    {"", 4, ""},
+	    {"docker.io/library/alpine:latest", 20, "docker.io..ne:latest"},
+	    {"\u00e9\u00e9\u00e9\u00e9", 8, "\u00e9\u00e9\u00e9\u00e9"},
+	    {"\u00e9\u00e9\u00e9\u00e9", 7, "\u00e9..\u00e9"},
+	    {"\u00e9\u00e9\u00e9\u00e9", 4, "..\u00e9"},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		AUTO_BUF out = BUF_INIT;
+		assert_int_equal(text_middle(rows[i].line, rows[i].columns, &out), 0);
+		assert_string_equal(out.data ? out.data : "", rows[i].want);
+		assert_true(text_columns(buf_span(&out)) <= rows[i].columns);
+	}
+}
+
 static void test_eta(void **state)
 {
 	(void)state;
@@ -97,10 +142,8 @@ static void test_wrap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_duration),
-	    cmocka_unit_test(test_eta),
-	    cmocka_unit_test(test_label),
-	    cmocka_unit_test(test_wrap),
+	    cmocka_unit_test(test_duration), cmocka_unit_test(test_age),   cmocka_unit_test(test_middle),
+	    cmocka_unit_test(test_eta),      cmocka_unit_test(test_label), cmocka_unit_test(test_wrap),
 	};
 	return cmocka_run_group_tests_name("sluice text", tests, NULL, NULL);
 }

@@ -178,6 +178,7 @@ static void test_left_out(void **state)
 	struct descriptor d = descriptor_make(D("1"));
 	assert_int_equal(names_set(n, "a", &d, D("2") "," D("3")), 0);
 	expect(n, LIST(LACKING("1", "a", D("2") "," D("3"))));
+	assert_string_equal(names_left_out(n, 0), D("2") "," D("3"));
 	assert_int_equal(names_set(n, "a", &d, D("2")), 0);
 	expect(n, LIST(LACKING("1", "a", D("2"))));
 	assert_int_equal(names_set(n, "a", &d, ""), 0);

@@ -161,6 +161,38 @@ static void test_digests_are_remembered_between_roots(void **state)
 	walk_free(w);
 }
 
+static int on_enter(void *self, const struct walk_node *node, const struct manifest *m, struct reason *why)
+{
+	struct trace *t = self;
+	size_t len = strlen(t->text);
+	(void)why;
+	assert_true(len + 3 < sizeof(t->text));
+	(void)snprintf(t->text + len, 4, "(%c%zu", (char)('A' + (int)node->depth), m->entries_len % 10);
+	return t->ends ? -ECANCELED : 0;
+}
+
+/* Each document once, before its entries, and with all of them: also those that were visited before. */
+static void test_documents_are_entered(void **state)
+{
+	struct trace t = {.text = ""};
+	const struct walk_hooks hooks = {.visit = on_visit, .fault = on_fault, .enter = on_enter, .self = &t};
+	struct descriptor config = describe("{}", "x/config"), layer = describe("l1", "x/l");
+	struct descriptor one = store_document(&config, &layer, 1), two = store_document(&layer, &config, 1);
+	struct descriptor entries[] = {one, two, one}, index = store_document(NULL, entries, LEN(entries));
+	struct walk *w;
+	(void)state;
+	assert_int_equal(walk_new(layout, &hooks, &w), 0);
+	assert_int_equal(walk_from(w, &one, NULL), 0);
+	assert_string_equal(t.text, "A(A2bb");
+	t = (struct trace){.text = ""};
+	assert_int_equal(walk_from(w, &index, NULL), 0);
+	assert_string_equal(t.text, "A(A3B(B2");
+	t.ends = true;
+	struct descriptor another = store_document(NULL, &two, 1);
+	assert_int_equal(walk_from(w, &another, NULL), -ECANCELED);
+	walk_free(w);
+}
+
 static void test_content_that_is_a_document_too(void **state)
 {
 	struct trace t = {.text = ""};
@@ -284,6 +316,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_media_type_of_the_root, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_digests_are_remembered_between_roots, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_documents_are_entered, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_content_that_is_a_document_too, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_damaged_document, set_up, tear_down),

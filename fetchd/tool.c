@@ -50,13 +50,18 @@ static int read_policy(const struct call *call, const char *text, struct buf *ou
 	struct source source;
 	struct origin origin;
 	char host[ORIGIN_TEXT_SIZE] = "";
+	struct reason trouble;
 	if (source_parse(span_str(text), &source, why) < 0)
 		return 0; /* the transfer fails for that */
 	if (source.kind == SOURCE_URL && origin_of(text, &origin, NULL) == 0)
 		origin_format(&origin, host);
 	else if (source.kind != SOURCE_DATA)
 		memcpy(host, source.reference.host, sizeof(source.reference.host));
-	return policy_options_read(&s->policy, host, source.reference.name, call->words_len, call->words, out, why);
+	int code = policy_options_read(&s->policy, host, source.reference.name, call->words_len, call->words, out,
+				       &trouble, why);
+	if (trouble.text[0] != '\0')
+		log_warning("%s; continuing without these credentials for '%s'", trouble.text, host);
+	return code;
 }
 
 static int check_arguments(const struct settings *s, const char *source, struct fetch_order *ret_order,

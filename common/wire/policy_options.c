@@ -19,13 +19,14 @@
 #include "common/base/random.h"
 
 /* OCI */
-#include "common/oci/credentials.h"
+#include "common/oci/credential_helper.h"
 
 /* What a policy refers to while it is made. Wiped. */
 struct parts {
 	struct source_policy said;
 	struct buf authorities, client_cert, client_key;
 	struct credential credential;
+	struct reason trouble; /* with the first credentials that cannot be used, or empty */
 };
 
 static void parts_release(struct parts *p)
@@ -163,17 +164,22 @@ static int read_creds(struct parts *p, const char *creds, const char *host, int 
 	return code;
 }
 
-/* The first of the usual places that has one; files that cannot be used, and helpers, are passed over. */
+/* The first of the usual places that has one. Public content needs none: what cannot be used is passed over and told. */
 static void find_usual(struct parts *p, const char *host, const char *name)
 {
 	struct credential_search s = {.host = host, .name = name};
 	struct reason why;
 	int r;
 
-	do {
+	while ((r = credentials_find(&s, &p->credential, &why)) != -ENOENT) {
+		if (r == 0 && p->credential.kind == CREDENTIAL_HELPER)
+			r = credential_ask_helper(&p->credential, HELPER_TIMEOUT_MS, &why);
+		if (r == 0)
+			return;
 		credential_wipe(&p->credential);
-		r = credentials_find(&s, &p->credential, &why);
-	} while (r != -ENOENT && (r < 0 || p->credential.kind == CREDENTIAL_HELPER));
+		if (r != -ENOENT && p->trouble.text[0] == '\0')
+			p->trouble = why;
+	}
 }
 
 static int load_credential(struct parts *p, const char *path, const char *host, const char *name, struct reason *why)
@@ -181,11 +187,8 @@ static int load_credential(struct parts *p, const char *path, const char *host, 
 	int r = credentials_load(path, host, name, &p->credential, why);
 
 	if (r == 0 && p->credential.kind == CREDENTIAL_HELPER) {
-		reason_set(why,
-			   "the credentials for '%s' are with the helper docker-credential-%s, which is not run for a "
-			   "single command; use --creds",
-			   host, p->credential.value.data);
-		return EX_CONFIG;
+		r = credential_ask_helper(&p->credential, HELPER_TIMEOUT_MS, why);
+		return r < 0 && r != -ENOENT ? EX_CONFIG : 0;
 	}
 	if (r == -ENOENT && access(path, F_OK) < 0) {
 		reason_set(why, "cannot read credentials from '%s': %s", path, strerror(ENOENT));
@@ -268,13 +271,15 @@ static int encode(const struct parts *p, const char *host, struct buf *out, stru
 }
 
 int policy_options_read(const struct policy_options *o, const char *host, const char *name, int words_len, char **words,
-			struct buf *out, struct reason *why)
+			struct buf *out, struct reason *ret_trouble, struct reason *why)
 {
 	struct parts p = {.said = {.tls_verify = SAID_NOTHING}};
 
+	ret_trouble->text[0] = '\0';
 	if (is_nothing(o))
 		return 0;
 	int code = make(o, host, name, words_len, words, &p, why);
+	*ret_trouble = p.trouble;
 	if (code == 0)
 		code = encode(&p, host, out, why);
 	parts_release(&p);

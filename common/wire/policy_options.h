@@ -48,10 +48,12 @@ struct policy_options {
  * Append the policy for content at `host` ("docker.io", "localhost:5000"), `name` being that of the repository, or
  * empty; nothing if no option was given. A password that is missing is read (password.h); one in the `words` of the
  * command line is overwritten there. The user's own credentials come with a policy that forbids those of the
- * configuration. 0, or an exit code with a reason. Reads the disk; the caller wipes `out`.
+ * configuration. Those that a file leaves to a helper are asked for, which may take HELPER_TIMEOUT_MS. If some of the
+ * usual places cannot be used, `ret_trouble` says why, else it is empty. 0, or an exit code with a reason. Reads the
+ * disk; the caller wipes `out`.
  */
 int policy_options_read(const struct policy_options *o, const char *host, const char *name, int words_len, char **words,
-			struct buf *out, struct reason *why);
+			struct buf *out, struct reason *ret_trouble, struct reason *why);
 
 /*
  * The policy to try the credentials of `user` at `host` with, and these as base64 in `auth`. The password is read, and if

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Credential helpers in docker's form: the program docker-credential-NAME is run with "get", reads the server's name
- * from stdin, and prints {"Username": ..., "Secret": ...}. It never blocks the loop, and is killed when its time is up.
- * No secret is on a command line.
- */
+/* A credential helper (common/oci/credential_helper.h) on the loop, which it never blocks. It is killed when its time is up. */
 #ifndef SLUICE_FETCHD_AUTH_HELPER_H
 #define SLUICE_FETCHD_AUTH_HELPER_H
 
@@ -11,8 +7,6 @@
 
 #include "common/base/reason.h"
 #include "common/base/span.h"
-
-#define HELPER_OUTPUT_MAX (64u << 10) /* bytes */
 
 struct loop;
 struct helper;
@@ -26,11 +20,9 @@ enum helper_end {
 /* Called once, from the loop; the helper is freed by then. `output` is borrowed for the call. */
 typedef void helper_done(void *self, enum helper_end end, struct span output, const struct reason *why);
 
-/*
- * Run docker-credential-`name`, found in PATH, for `server`. The texts are borrowed for the call. 0 or -errno.
- */
+/* Run it, as helper_spawn() does. 0, or -errno with a reason, but not -ENOENT. */
 int helper_start(struct loop *loop, const char *name, const char *server, uint64_t timeout_ms, helper_done *done,
-		 void *self, struct helper **ret_helper);
+		 void *self, struct helper **ret_helper, struct reason *why);
 
 /* Kill it without `done`. NULL is fine. */
 void helper_cancel(struct helper *h);

@@ -21,6 +21,7 @@
 #include "common/base/text.h"
 
 /* OCI */
+#include "common/oci/credential_helper.h"
 #include "common/oci/credentials.h"
 
 /* Own */
@@ -122,11 +123,8 @@ static void on_helper(void *self, enum helper_end end, struct span output, const
 static int run_helper(struct search *s, struct reason *why)
 {
 	const struct credential *c = &s->credential;
-	int r =
-	    helper_start(s->keeping->loop, c->value.data, c->server.data, HELPER_TIMEOUT_MS, on_helper, s, &s->helper);
-	if (r < 0)
-		reason_set(why, "cannot run docker-credential-%s: %s", c->value.data, strerror(-r));
-	return r;
+	return helper_start(s->keeping->loop, c->value.data, c->server.data, HELPER_TIMEOUT_MS, on_helper, s,
+			    &s->helper, why);
 }
 
 static void look_further(struct search *s)

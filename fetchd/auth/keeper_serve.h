@@ -10,11 +10,10 @@
 #include "common/base/program.h"
 #include "common/base/reason.h"
 
-#define KEEPER_NAME       "fetchd-keeper" /* as ps(1) shows it */
-#define KEEPER_WORD_SIZE  264             /* bytes of a host with its port, or of a name, and the end */
-#define KEEPER_VALUE_MAX  16384           /* bytes of a credential */
-#define KEEPER_SEARCHES   128             /* at once; fetchd has no more (pass.h) */
-#define HELPER_TIMEOUT_MS 30000u
+#define KEEPER_NAME      "fetchd-keeper" /* as ps(1) shows it */
+#define KEEPER_WORD_SIZE 264             /* bytes of a host with its port, or of a name, and the end */
+#define KEEPER_VALUE_MAX 16384           /* bytes of a credential */
+#define KEEPER_SEARCHES  128             /* at once; fetchd has no more (pass.h) */
 
 enum keeper_question_kind {
 	KEEPER_FIND = 1,

@@ -106,9 +106,12 @@ static int read_policy(const struct call *call, const char *url, struct buf *out
 	const struct settings *s = call->settings;
 	const char *scheme_end = strstr(url, "://"), *host = scheme_end ? scheme_end + strlen("://") : url;
 	char text[REF_MAX + 1];
+	struct reason trouble;
 
 	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(host, "/?#"), host);
-	return policy_options_read(&s->policy, text, "", call->words_len, call->words, out, why);
+	int code = policy_options_read(&s->policy, text, "", call->words_len, call->words, out, &trouble, why);
+	report_trouble(text, &trouble);
+	return code;
 }
 
 static int run(const struct call *call)

@@ -444,12 +444,13 @@ static int run(const struct call *call)
 	const struct settings *s = call->settings;
 	const char *text = call->argv[0];
 	struct pull p = {.wait = NULL};
-	struct reason why = {""};
+	struct reason trouble = {""}, why = {""};
 	int code = parse(&p, s, text, &why);
 
 	if (code == 0)
 		code = policy_options_read(&s->policy, p.reference.host, p.reference.name, call->words_len, call->words,
-					   &p.policy, &why);
+					   &p.policy, &trouble, &why);
+	report_trouble(p.reference.host, &trouble);
 	if (code == 0)
 		code = pull_image(&p, s, &why);
 	job_end_progress(&p.job);

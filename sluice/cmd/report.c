@@ -120,6 +120,12 @@ void report_error(const char *verb, const char *subject, int code, const struct 
 	log_error("%s%s%s", said ? "" : head, why->text, kept);
 }
 
+void report_trouble(const char *host, const struct reason *trouble)
+{
+	if (trouble->text[0] != '\0')
+		log_warning("%s; continuing without these credentials for '%s'", trouble->text, host);
+}
+
 int report_stdout(int code)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))

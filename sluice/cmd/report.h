@@ -27,6 +27,9 @@ enum fail_class report_worse(enum fail_class a, enum fail_class b);
  */
 void report_error(const char *verb, const char *subject, int code, const struct wait *w, const struct reason *why);
 
+/* Warn of credentials for `host` that could not be used, if there is such a trouble. */
+void report_trouble(const char *host, const struct reason *trouble);
+
 /* 74, with a line on stderr, if writing to stdout failed; else `code`. */
 int report_stdout(int code);
 

@@ -388,6 +388,11 @@ def bad_entry(box, monkeypatch):
     return str(box.directory / "auth.json")
 
 
+def missing_program(box, monkeypatch):
+    set_auth(box, {"credsStore": "nowhere"})
+    return "docker-credential-nowhere"
+
+
 def no_such_program(box, monkeypatch):
     """A helper that the kernel cannot execute."""
     credential_helper(monkeypatch, box.directory / "helpers/docker-credential-tests", "canary")
@@ -401,7 +406,7 @@ def failing_helper(box, monkeypatch):
     return "docker-credential-tests"
 
 
-TROUBLES = [unreadable, malformed, bad_entry, no_such_program, failing_helper]
+TROUBLES = [unreadable, malformed, bad_entry, missing_program, no_such_program, failing_helper]
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)

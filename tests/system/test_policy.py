@@ -16,6 +16,7 @@ import pytest
 import badserver
 import wire
 from authority import Authority
+from conftest import credential_helper
 from images import LAYER, MANIFEST, Pusher, config_blob, descriptor, digest_of, manifest_blob
 from peers import Member
 from servers import GUARD_S, Registry, wait_for
@@ -369,6 +370,72 @@ def test_own_credentials_come_with_lax_tls(box, bad, monkeypatch):
         monkeypatch.setenv("REGISTRY_AUTH_FILE", str(path))
         box.sluice("fetch", bad.url("/file"), want=DENIED)
         box.sluice("fetch", "--plain-http", bad.url("/file"))
+
+
+@pytest.fixture
+def helper(box, monkeypatch):
+    """write(script): docker-credential-own, which the user's own file names."""
+
+    def write(script):
+        credential_helper(monkeypatch, box.directory / "helpers/docker-credential-own", f"#!/bin/sh\n{script}\n")
+
+    return write
+
+
+HELD = f'read server; echo "{{\\"Username\\":\\"ann\\",\\"Secret\\":\\"{PASSWORD}\\",\\"ServerURL\\":\\"$server\\"}}"'
+
+
+@pytest.mark.parametrize("options", [["--plain-http"], ["--authfile"]])
+def test_own_helper(box, bad, helper, monkeypatch, options):
+    """The command runs it, as its user, because its file names it; the daemon never does. Its words are in no file."""
+    path = box.directory / "mine.json"
+    path.write_text(json.dumps({"credHelpers": {bad.address: "own"}}))
+    if options == ["--authfile"]:
+        options = ["--authfile", path]
+    bad.on("/file", lambda x: badserver.whole(DATA)(x) if x.headers.get("Authorization") == "Basic " + basic("ann", PASSWORD)
+           else x.answer(401, b"", {"WWW-Authenticate": 'Basic realm="tests"'}))
+    with box.up():
+        helper(HELD)
+        monkeypatch.setenv("REGISTRY_AUTH_FILE", str(path))
+        box.sluice("fetch", *options, bad.url("/file"))
+        assert box.run("fetchd", "get", "--raw", "--plain-http", bad.url("/file"), want=OK).raw == DATA
+    assert box.blob(DIGEST).exists()
+    no_secret(box, PASSWORD, basic("ann", PASSWORD))
+
+
+BROKEN_HELPERS = {"fails": "echo canary; exit 1", "says nonsense": "echo canary", "says too much": "head -c 100000 /dev/zero",
+                  "is killed": "kill -9 $$"}
+
+
+@pytest.mark.parametrize("script", BROKEN_HELPERS.values(), ids=BROKEN_HELPERS)
+def test_own_helper_that_is_broken(box, bad, helper, monkeypatch, script):
+    """Public content needs none; where a file was named for it, that is an error. The next place counts."""
+    path = box.directory / "mine.json"
+    path.write_text(json.dumps({"credsStore": "own"}))
+    bad.on("/file", badserver.whole(DATA))
+    helper(script)
+    failed = box.sluice("fetch", "--authfile", path, bad.url("/file"), want=CONFIG).stderr
+    one_line(failed, "docker-credential-own")
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(path))
+    warned = box.sluice("-q", "fetch", "--plain-http", bad.url("/file")).stderr
+    one_line(warned, "docker-credential-own", f"continuing without these credentials for '{bad.address}'")
+    assert "canary" not in failed + warned
+    there = pathlib.Path(os.environ["HOME"], ".docker/config.json")
+    there.parent.mkdir()
+    there.write_text(json.dumps({"auths": {bad.address: {"auth": basic("ann", "hers")}}}))
+    bad.on("/other", badserver.status(401, {"WWW-Authenticate": 'Basic realm="tests"'}))
+    assert "were refused" in box.sluice("fetch", "--plain-http", bad.url("/other"), want=DENIED).stderr
+    assert bad.requests[-1].headers["Authorization"] == "Basic " + basic("ann", "hers")
+
+
+def test_own_helper_that_has_none(box, bad, helper, tmp_path):
+    path = box.directory / "mine.json"
+    path.write_text(json.dumps({"credsStore": "own"}))
+    bad.on("/file", badserver.whole(DATA))
+    helper("echo credentials not found in native keychain; exit 1")
+    assert "docker-credential" not in box.sluice("fetch", "--authfile", path, bad.url("/file")).stderr
+    path.write_text(json.dumps({"credsStore": "missing"}))
+    one_line(box.sluice("fetch", "--authfile", path, bad.url("/file"), want=CONFIG).stderr, "docker-credential-missing", "No such file")
 
 
 def test_credentials_are_for_the_named_host_only(box, bad):

@@ -48,7 +48,7 @@ static struct heard run(const char *script, const char *server, uint64_t timeout
 	(void)snprintf(path, sizeof(path), "%s:/usr/bin:/bin", d.path);
 	assert_int_equal(setenv("PATH", path, 1), 0);
 	assert_int_equal(loop_new(&heard.loop), 0);
-	assert_int_equal(helper_start(heard.loop, "test", server, timeout_ms, on_done, &heard, &h), 0);
+	assert_int_equal(helper_start(heard.loop, "test", server, timeout_ms, on_done, &heard, &h, &heard.why), 0);
 	loop_run(heard.loop);
 	loop_free(heard.loop);
 	assert_true(heard.called);
@@ -132,7 +132,8 @@ static void test_missing(void **state)
 	if (unit_emulated())
 		skip();
 	assert_int_equal(loop_new(&heard.loop), 0);
-	assert_int_equal(helper_start(heard.loop, "is-not-there", "a", LONG_MS, on_done, &heard, &h), -ENOENT);
+	assert_int_equal(helper_start(heard.loop, "is-not-there", "a", LONG_MS, on_done, &heard, &h, &heard.why),
+			 -EINVAL);
 	helper_cancel(NULL);
 	assert_false(heard.called);
 	loop_free(heard.loop);

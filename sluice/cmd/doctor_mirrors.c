@@ -28,10 +28,11 @@
 
 /* A mirror in somebody's file. */
 struct mirror {
-	char url[VALUE_SIZE]; /* empty: none, or not one that images are pulled from */
+	char url[VALUE_SIZE + 8]; /* empty: none, or not one that images are pulled from */
 	char ca[VALUE_SIZE];
 	bool unverified;
-	bool goes_on; /* /v2 comes after its path: Sluice has no word for that */
+	bool insecure; /* unverified, or plain HTTP: podman tries both, in this order */
+	bool goes_on;  /* /v2 comes after its path: Sluice has no word for that */
 };
 
 /* What one file says of one registry. */
@@ -42,6 +43,7 @@ struct search {
 	const char *file;
 	char host[VALUE_SIZE];     /* empty: not a whole registry */
 	char location[VALUE_SIZE]; /* where it is instead, as containers-registries.conf(5) has it */
+	bool insecure;             /* so is the registry itself, where its location says that it is */
 	struct mirror mirror;      /* the one that is being read */
 	struct buf mirrors;        /* lines for our section of this registry */
 	struct buf sections;       /* sections of the mirrors */
@@ -118,23 +120,46 @@ static bool has_own(const char *config, const char *host)
 
 /* ── the lines ── */
 
-/* The mirror has been read: its line, and a section of its own if it needs one. */
+/* A mirror: its line, and a section of its own if it needs one. `host` is in its URL. */
+static void mirror_add(struct search *s, const struct mirror *m, const char *host)
+{
+	if (m->insecure)
+		(void)buf_appendf(&s->mirrors,
+				  "# insecure: one of the next two is right\nmirror = %s\nmirror = http://%s\n", m->url,
+				  host);
+	else
+		(void)buf_appendf(&s->mirrors, "mirror = %s\n", m->url);
+	if (m->unverified || m->insecure || m->ca[0])
+		(void)buf_appendf(&s->sections, "[registry %.*s]\n", (int)strcspn(host, "/"), host);
+	if (m->unverified || m->insecure)
+		(void)buf_append_str(&s->sections, "skip_verify = yes\n");
+	if (m->insecure)
+		(void)buf_append_str(&s->sections, "# also sends passwords without TLS:\n# plain_http = yes\n");
+	if (m->ca[0])
+		(void)buf_appendf(&s->sections, "ca_file = %s\n", m->ca);
+}
+
+/* The mirror has been read. */
 static void mirror_end(struct search *s)
 {
-	const struct mirror *m = &s->mirror;
-	const char *host = strstr(m->url, "://");
+	const char *host = strstr(s->mirror.url, "://");
 
-	if (host && !m->goes_on) {
-		host += strlen("://");
-		(void)buf_appendf(&s->mirrors, "mirror = %s\n", m->url);
-		if (m->unverified || m->ca[0])
-			(void)buf_appendf(&s->sections, "[registry %.*s]\n", (int)strcspn(host, "/"), host);
-		if (m->unverified)
-			(void)buf_append_str(&s->sections, "skip_verify = yes\n");
-		if (m->ca[0])
-			(void)buf_appendf(&s->sections, "ca_file = %s\n", m->ca);
-	}
+	if (host && !s->mirror.goes_on)
+		mirror_add(s, &s->mirror, host + strlen("://"));
 	s->mirror = (struct mirror){.unverified = false};
+}
+
+/* Where the registry is: elsewhere, which is a mirror for us, or at its name. */
+static void location_end(struct search *s)
+{
+	if (s->location[0] && !is_same_host(s->location, s->host)) {
+		s->mirror.insecure = s->insecure;
+		(void)snprintf(s->mirror.url, sizeof(s->mirror.url), "https://%s", s->location);
+		mirror_end(s);
+	} else if (s->insecure && s->mirrors.len > 0) {
+		(void)buf_append_str(&s->mirrors, "skip_verify = yes\n# insecure; if it does not speak TLS, instead:\n"
+						  "# plain_http = yes\n");
+	}
 }
 
 /* The registry has been read. */
@@ -143,14 +168,14 @@ static void registry_end(struct search *s)
 	AUTO_BUF advice = BUF_INIT;
 
 	mirror_end(s);
-	if (s->location[0] && !is_same_host(s->location, s->host))
-		(void)buf_appendf(&s->mirrors, "mirror = https://%s\n", s->location);
+	location_end(s);
 	if (is_host(s->host) && s->mirrors.len > 0 && !has_own(s->config, s->host) &&
 	    buf_appendf(&advice, "if Sluice should use them, add to '%s':\n[registry %s]\n%s%s", s->place, s->host,
 			s->mirrors.data, s->sections.len > 0 ? s->sections.data : "") == 0)
 		finding_report(s->findings, FINDING_WARN, "mirrors", advice.data,
 			       "'%s' names mirrors of %s; Sluice does not read that file", s->file, s->host);
 	s->host[0] = s->location[0] = '\0';
+	s->insecure = false;
 	buf_clear(&s->mirrors);
 	buf_clear(&s->sections);
 }
@@ -170,10 +195,12 @@ static void containers_take(void *self, const char *table, const char *key, cons
 		keep(s->host, value);
 	else if (of_registry && strcmp(key, "location") == 0)
 		keep(s->location, value);
+	else if (of_registry && strcmp(key, "insecure") == 0)
+		s->insecure = is_true(value);
 	else if (of_mirror && strcmp(key, "location") == 0)
-		(void)snprintf(s->mirror.url, VALUE_SIZE, "https://%s", value);
+		(void)snprintf(s->mirror.url, sizeof(s->mirror.url), "https://%s", value);
 	else if (of_mirror && strcmp(key, "insecure") == 0)
-		s->mirror.unverified = is_true(value);
+		s->mirror.insecure = is_true(value);
 	if (of_mirror && !s->host[0]) /* without a prefix, the location is what it is for */
 		keep(s->host, s->location);
 }
@@ -215,7 +242,7 @@ static void containerd_take(void *self, const char *table, const char *key, cons
 		return;
 	if (!key) {
 		mirror_end(s);
-		(void)snprintf(s->mirror.url, VALUE_SIZE, "%.*s", (int)strcspn(url, "\""), url);
+		(void)snprintf(s->mirror.url, sizeof(s->mirror.url), "%.*s", (int)strcspn(url, "\""), url);
 		url = strstr(s->mirror.url, "://");
 		s->mirror.goes_on = url && strchr(url + strlen("://"), '/');
 	} else if (strcmp(key, "override_path") == 0 && is_true(value)) {

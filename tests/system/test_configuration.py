@@ -10,7 +10,7 @@ import pytest
 
 import badserver
 from authority import Authority
-from images import digest_of
+from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
 from stages import CONFIG, OK, UNAVAILABLE, one_line
 
 DATA = os.urandom(50_000)
@@ -186,6 +186,7 @@ unqualified-search-registries = ["docker.io"]
     location = 'old.test'
 [[registry]]
 location = "quay.io"
+insecure = true
 [[registry.mirror]]
 location = "mirror.test/quay"
 [[registry]]
@@ -196,15 +197,36 @@ prefix = "part.test/team"
 location = "elsewhere.test"
 [[registry]]
 location = "alone.test"
+insecure = true
 [[registry]]
 prefix = "moved.test"
+insecure = true
 location = "new.test/old"
 """
 LINES = """[registry docker.io]
 mirror = https://mirror.test:5000/hub
+# insecure: one of the next two is right
 mirror = https://old.test
+mirror = http://old.test
 [registry old.test]
 skip_verify = yes
+# also sends passwords without TLS:
+# plain_http = yes
+"""
+MOVED = """[registry moved.test]
+# insecure: one of the next two is right
+mirror = https://new.test/old
+mirror = http://new.test/old
+[registry new.test]
+skip_verify = yes
+# also sends passwords without TLS:
+# plain_http = yes
+"""
+QUAY = """[registry quay.io]
+mirror = https://mirror.test/quay
+skip_verify = yes
+# insecure; if it does not speak TLS, instead:
+# plain_http = yes
 """
 HOSTS_TOML = """
 server = "https://app.test"
@@ -234,15 +256,29 @@ def test_mirrors_of_podman(box, quick):
     containers.mkdir(parents=True)
     (containers / "registries.conf").write_text(REGISTRIES_CONF)
     found = mirrors(box)
-    assert found == {
-        "docker.io": LINES, "quay.io": "[registry quay.io]\nmirror = https://mirror.test/quay\n",
-        "moved.test": "[registry moved.test]\nmirror = https://new.test/old\n",
-    }
+    assert found == {"docker.io": LINES, "quay.io": QUAY, "moved.test": MOVED}
     box.configure(box.config.read_text() + found["docker.io"] + found["moved.test"])
     assert mirrors(box).keys() == {"quay.io"}
     (box.config.parent / "registries.d").mkdir()
     (box.config.parent / "registries.d/quay.conf").write_text(found["quay.io"].replace("quay.io", "QUAY.io"))
     assert not mirrors(box)
+
+
+@pytest.mark.parametrize("has_tls", [True, False])
+def test_insecure_mirror_of_podman(box, quick, authority, has_tls):
+    """With doctor's lines a pull comes from the mirror, whether it speaks TLS or not: podman tries both."""
+    containers = quick / ".config/containers"
+    containers.mkdir(parents=True)
+    with badserver.BadServer(tls=authority.context() if has_tls else None) as server:
+        config, layer = config_blob(), DATA
+        manifest = manifest_blob(config, [descriptor(layer, LAYER)])
+        server.image("app", "1", manifest, MANIFEST, {digest_of(blob): [badserver.whole(blob)] for blob in (config, layer)})
+        (containers / "registries.conf").write_text(
+            f'[[registry]]\nlocation = "hub.invalid"\n[[registry.mirror]]\nlocation = "{server.address}"\ninsecure = true\n')
+        box.configure(box.config.read_text() + mirrors(box)["hub.invalid"])
+        assert not mirrors(box)
+        box.sluice("pull", "hub.invalid/app:1")
+        assert box.blob(DIGEST).exists()
 
 
 def test_mirrors_of_containerd(box, quick, authority):

@@ -25,6 +25,7 @@ static void forget_answer(struct stream *s)
 	s->challenge = (struct challenge){0};
 	s->unwanted_bytes = 0;
 	buf_release(&s->refusal);
+	buf_wipe(&s->sent);
 	buf_clear(&s->location);
 	s->media_type[0] = s->digest[0] = s->validator[0] = '\0';
 }
@@ -41,8 +42,18 @@ void stream_reset(struct stream *s)
 void stream_release(struct stream *s)
 {
 	stream_reset(s);
-	buf_release(&s->refusal);
 	buf_release(&s->location);
+}
+
+static int note_sent(struct stream *s, const struct http_ask *ask)
+{
+	const char *query = strchr(ask->url, '?');
+	int r = query ? refusal_add_values(&s->sent, query + 1, NULL) : 0;
+	if (r == 0 && ask->authorization)
+		r = refusal_add_authorization(&s->sent, ask->authorization);
+	for (size_t i = 0; i < ask->headers_len && r == 0; i++)
+		r = refusal_add_authorization(&s->sent, ask->headers[i]);
+	return r;
 }
 
 int stream_ask(struct stream *s, struct http *http, const struct http_ask *ask, const struct want *want,
@@ -53,7 +64,9 @@ int stream_ask(struct stream *s, struct http *http, const struct http_ask *ask, 
 	s->want = *want;
 	s->head_only = ask->head;
 	count_add(COUNT_REQUESTS, 1);
-	int r = http_start(http, ask, hooks, self, &s->exchange);
+	int r = note_sent(s, ask);
+	if (r == 0)
+		r = http_start(http, ask, hooks, self, &s->exchange);
 	enter(s, r < 0 ? STREAM_IDLE : STREAM_ASKED);
 	return r;
 }
@@ -162,7 +175,7 @@ void stream_end(struct stream *s, enum http_end end, int error, const struct rea
 	s->failure.error = error;
 	s->failure.why = *why;
 	if (s->failure.http_status >= 400)
-		refusal_explain(buf_span(&s->refusal), &s->judgement.why);
+		refusal_explain(buf_span(&s->refusal), &s->sent, &s->judgement.why);
 	enter(s, answered ? STREAM_OVER : STREAM_BROKEN);
 }
 

@@ -43,6 +43,7 @@ struct stream {
 	struct judgement judgement; /* `skip` counts down */
 	uint64_t unwanted_bytes;    /* of a body that is drained */
 	struct buf refusal;         /* of the body of a refusal, up to one byte more than REFUSAL_BODY_MAX */
+	struct buf sent;            /* secrets of the request, which a refusal may quote (refusal.h); wiped */
 	struct failure failure;     /* status, Retry-After, end, errno and message of the exchange; no class */
 
 	/* From the answer; empty if missing there. */

@@ -19,7 +19,8 @@
 #include "fetchd/http/judge.h"
 #include "fetchd/http/refusal.h"
 
-#define CLIENT_ID "sluice"
+#define CLIENT_ID   "sluice"
+#define FORM_SECRET "refresh_token" /* the field of a form that has the credentials */
 
 /*
  * Whether the realm may do without TLS: the registry's own origin, both on this machine, or configured for the realm.
@@ -103,7 +104,7 @@ static int append_form(struct buf *form, const struct challenge *c, const char *
 		r = append_field(form, '&', "client_id", span_str(CLIENT_ID));
 	if (r == 0 && scope[0] != '\0')
 		r = append_field(form, '&', "scope", span_str(scope));
-	return r < 0 ? r : append_field(form, '&', "refresh_token", buf_span(identity));
+	return r < 0 ? r : append_field(form, '&', FORM_SECRET, buf_span(identity));
 }
 
 int token_request(const struct challenge *c, const char *name, const struct credential *credential, struct buf *url,
@@ -211,11 +212,23 @@ static void fail(struct token_run *run, enum fail_class class, bool retry, const
 	reason_set(&run->answer.failure.why, "no token from '%s': %s", run->at, why);
 }
 
+/* What the server says is shown only if it can be shown without our secrets. */
+static void explain(struct token_run *run)
+{
+	struct buf sent = BUF_INIT;
+	int r = run->basic.len > 0 ? refusal_add_authorization(&sent, run->basic.data) : 0;
+	if (r == 0 && run->form.len > 0)
+		r = refusal_add_values(&sent, run->form.data, FORM_SECRET);
+	if (r == 0)
+		refusal_explain(buf_span(&run->body), &sent, &run->judgement.why);
+	buf_wipe(&sent);
+}
+
 static void settle_refusal(struct token_run *run)
 {
 	struct judgement *j = &run->judgement;
 	if (run->answer.failure.http_status >= 400)
-		refusal_explain(buf_span(&run->body), &j->why);
+		explain(run);
 	if (j->verdict == VERDICT_RETRY)
 		fail(run, j->fail, true, j->why.text);
 	else /* a realm's 404 does not mean that the content is missing */

@@ -42,11 +42,17 @@ static void check_request(const struct challenge *c)
 	buf_release(&form);
 }
 
-/* What is told of it is one harmless line. */
+/* What is told of it is one harmless line, even if it quotes what was sent, here its end. */
 static void check_refusal(struct span answer)
 {
 	struct reason why = {"403"};
-	refusal_explain(answer, &why);
+	struct buf sent = BUF_INIT;
+	char quoted[64];
+	size_t len = answer.len < sizeof(quoted) ? answer.len : sizeof(quoted) - 1;
+	(void)snprintf(quoted, sizeof(quoted), "%.*s", (int)len, (const char *)answer.data + answer.len - len);
+	FUZZ_CHECK(refusal_add_values(&sent, quoted, NULL) == 0);
+	refusal_explain(answer, &sent, &why);
+	buf_wipe(&sent);
 	FUZZ_CHECK(strncmp(why.text, "403", 3) == 0 && strlen(why.text) <= 2 * REFUSAL_TEXT_MAX + 7);
 	for (const char *p = why.text; *p; p++)
 		FUZZ_CHECK((uint8_t)*p >= ' ' && *p != 0x7f);

@@ -7,6 +7,7 @@ that others may read shows the secret.
 import json
 import stat
 import threading
+import urllib.parse
 
 import pytest
 
@@ -30,6 +31,8 @@ def forms(bad):
         "missing": f"http://{at}/missing?X-Sig={SECRET}",
         "forbidden": f"http://{at}/forbidden?X-Sig={SECRET}",
         "quoted": f"http://{at}/quoted?X-Sig={SECRET}",
+        "quoted without its name": f"http://{at}/signature?X-Sig={SECRET}",
+        "quoted decoded": f"http://{at}/decoded?X-Sig={SECRET}%2B%2F",
         "quoted by another": f"http://{at}/there?X-Sig={SECRET}",
         "refused": f"http://127.0.0.1:1/file?X-Sig={SECRET}",
         "no such host": f"http://registry.invalid/file?X-Sig={SECRET}",
@@ -105,6 +108,8 @@ def served(bad):
     bad.on("/file", badserver.whole(DATA))
     bad.on("/forbidden", lambda x: x.answer(403))
     bad.on("/quoted", lambda x: x.answer(404, json.dumps({"message": f"Route GET:{x.path} not found"}).encode()))
+    bad.on("/signature", lambda x: x.answer(403, json.dumps({"message": f"signature '{x.path.rpartition('=')[2]}' is wrong"}).encode()))
+    bad.on("/decoded", lambda x: x.answer(403, json.dumps({"message": f"{urllib.parse.unquote(x.path.rpartition('=')[2])} is wrong"}).encode()))
     bad.on("/there", lambda x: x.answer(302, headers={"Location": f"/quoted?{SECRET}"}))
     bad.on("/missing", lambda x: x.answer(404))
     bad.on("/redirected", lambda x: x.answer(302, headers={"Location": f"/file?X-Sig={SECRET}"}))

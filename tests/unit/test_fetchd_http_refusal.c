@@ -11,6 +11,8 @@
 #define MANY   DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS
 #define ODD    "{\"errors\":[{\"code\":\"A\\u001b[31m\",\"message\":\"b\\nc\\u202ed \\u00fc\"}]}"
 
+static const struct buf none;
+
 static void test_bodies(void **state)
 {
 	static const struct {
@@ -56,7 +58,7 @@ static void test_bodies(void **state)
 	for (size_t i = 0; i < LEN(rows); i++) {
 		struct reason why;
 		reason_set(&why, "403");
-		refusal_explain(span_str(rows[i].body), &why);
+		refusal_explain(span_str(rows[i].body), &none, &why);
 		if (strncmp(why.text, "403", 3) != 0 || strcmp(why.text + 3, rows[i].want) != 0)
 			fail_msg("%s: %s", rows[i].body, why.text);
 	}
@@ -70,16 +72,50 @@ static void test_limit(void **state)
 	(void)state;
 	memset(body + strlen(body), ' ', sizeof(body) - 1 - strlen(body));
 	reason_set(&why, "403");
-	refusal_explain(span_of(body, REFUSAL_BODY_MAX + 1), &why);
+	refusal_explain(span_of(body, REFUSAL_BODY_MAX + 1), &none, &why);
 	assert_string_equal(why.text, "403");
-	refusal_explain(span_of(body, REFUSAL_BODY_MAX), &why);
+	refusal_explain(span_of(body, REFUSAL_BODY_MAX), &none, &why);
 	assert_string_equal(why.text, "403: blocked");
+}
+
+/* What was sent is not shown, however it is quoted. */
+static void test_sent(void **state)
+{
+	static const struct {
+		const char *body, *want;
+	} rows[] = {
+	    {"{\"message\":\"signature 0123456789abcdef+/= is wrong\"}", ": signature *** is wrong"},
+	    {"{\"message\":\"0123456789ABCDEF%2b%2F%3D\"}", ": ***"},
+	    {"{\"message\":\"X-Sig=0123456789abcdef... has expired\"}", ": X-Sig=***... has expired"},
+	    {"{\"message\":\"X-Sig=0123456789abcde has expired\"}", ": X-Sig=0123456789abcde has expired"},
+	    {"{\"message\":\"no 87654321, 8765432, or of another name\"}", ": no ***, 8765432, or of another name"},
+	    {"{\"message\":\"the bare one\"}", ": the ***"},
+	    {"{\"error\":\"token eyJhbGciOi.J9.x is unknown\"}", ": token *** is unknown"},
+	    {"{\"errors\":[{\"code\":\"eyJhbGciOi.J9.x\",\"message\":\"[eyJhbGciOi.J9.x]\"}]}", ": ***: [***]"},
+	    {"{\"errors\":[{\"code\":\"opaque secret\"}]}", ": ***"},
+	};
+	struct buf sent = BUF_INIT;
+	(void)state;
+	assert_int_equal(
+	    refusal_add_values(&sent, "X-Sig=0123456789abcdef%2B%2F%3D&n=87654321&m=8765432&bare one&&=&%", NULL), 0);
+	assert_int_equal(refusal_add_values(&sent, "a=of another name&b=", "b"), 0);
+	assert_int_equal(refusal_add_authorization(&sent, "Bearer eyJhbGciOi.J9.x"), 0);
+	assert_int_equal(refusal_add_authorization(&sent, "X-Token: opaque secret"), 0);
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct reason why;
+		reason_set(&why, "403");
+		refusal_explain(span_str(rows[i].body), &sent, &why);
+		if (strcmp(why.text + 3, rows[i].want) != 0)
+			fail_msg("%s: %s", rows[i].body, why.text);
+	}
+	buf_wipe(&sent);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_bodies),
+	    cmocka_unit_test(test_sent),
 	    cmocka_unit_test(test_limit),
 	};
 	return cmocka_run_group_tests_name("fetchd http refusal", tests, NULL, NULL);

@@ -106,7 +106,8 @@ static void on_opened(struct flow *f, struct transfer *t, const struct message *
 		flow_wait_for_space(f, t, why.text);
 		return;
 	}
-	events_publish(f->events, t);
+	if (transfer_news(t))
+		events_publish(f->events, t);
 	flow_reserve(f, t);
 }
 

@@ -317,10 +317,18 @@ bool transfer_beat(struct transfer *t, uint64_t until_s, const char *text)
 		transfer_mark(t, MARK_UNSAID);
 	}
 	transfer_heard(t, until_s);
-	if (!transfer_has(t, MARK_UNSAID) || t->heard_ms - t->beat_ms < EVENT_EVERY_MS)
+	return transfer_has(t, MARK_UNSAID) && transfer_news(t);
+}
+
+bool transfer_news(struct transfer *t)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	transfer_mark(t, MARK_UNSAID);
+	if (now_ms - t->news_ms < EVENT_EVERY_MS)
 		return false;
 	transfer_unmark(t, MARK_UNSAID);
-	t->beat_ms = t->heard_ms;
+	t->news_ms = now_ms;
 	return true;
 }
 

@@ -107,7 +107,7 @@ enum mark {
 	/* Of the current attempt; these decide what fetchd may send (chunks.h). */
 	MARK_ASKS_DIGEST = 1, /* its order asks to resolve a tag */
 	MARK_OPENED = 2,      /* OPENED has arrived */
-	MARK_UNSAID = 4,      /* a BEAT brought news that is not published yet */
+	MARK_UNSAID = 4,      /* fetchd brought news that is not published yet */
 	MARKS_OF_ATTEMPT = MARK_ASKS_DIGEST | MARK_OPENED | MARK_UNSAID,
 
 	/* Since the last request. */
@@ -167,7 +167,7 @@ struct transfer {
 	uint64_t job_ms;       /* when the job was submitted; monotonic, as are those below */
 	uint64_t heard_ms;     /* when the peer that works on it last sent a message, or was last sent one */
 	uint64_t checkpoint_ms;
-	uint64_t beat_ms;       /* when what fetchd waits for was last published */
+	uint64_t news_ms;       /* when news from fetchd was last published */
 	struct log_limit beats; /* of lines about that; log_limit_pass() writes it */
 	uint64_t event_ms;      /* when progress was last published, at which offset, how fast it was */
 	uint64_t event_offset;
@@ -242,11 +242,14 @@ void transfer_await(struct transfer *t);
 /* Its peer is alive, and waits until `until_s`; 0: it does not wait, or does not know. */
 void transfer_heard(struct transfer *t, uint64_t until_s);
 
-/*
- * fetchd waits, and `text` says for what. True: there is news to publish now, at most as often as progress; news that
- * comes sooner is published with the next.
- */
+/* fetchd waits, and `text` says for what. True: this is news, and now is the time to publish it. */
 bool transfer_beat(struct transfer *t, uint64_t until_s, const char *text);
+
+/*
+ * There is news from fetchd. True: now is the time to publish it, which is at most as often as progress; what comes
+ * sooner is published with the next BEAT or progress.
+ */
+bool transfer_news(struct transfer *t);
 
 /* Bytes have arrived: measure how fast. True: it is time to publish that. */
 bool transfer_progress(struct transfer *t);

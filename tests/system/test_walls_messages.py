@@ -203,3 +203,22 @@ def test_beats_do_not_fill_the_log(box):
                 heard += 1
         grown = box.up_log.stat().st_size - before
     assert grown < 100_000 and heard < count / 20, (grown, heard)
+
+
+def test_answers_do_not_flood_listeners(box):
+    """OPENED again and again, each time with other values: a listener that reads slowly is not dropped."""
+    count = 5000
+    with without_fetchd(box), Fetchd(box.runtime) as fetchd, Member(box.runtime) as member:
+        member.get(URL, URL)
+        order = fetchd.order(URL)
+        with Member(box.runtime) as listener:
+            listener.request("SUBSCRIBE", ref="")
+            for number in range(count):
+                fetchd.answer(order, "OPENED", offset=0, size=wire.SIZE_UNKNOWN, media_type=f"x/{number}", validator="v" * 500)
+            fetchd.answer(order, "FAIL", fail_class=1, text="enough")
+            assert ended(member, URL)["media_type"] == f"x/{count - 1}"
+            heard = 0
+            while (message := wire.parse(listener.receive())) and message[1]["text"] != "enough":
+                assert message[0] == "RECORD", message
+                heard += 1
+        assert heard < count / 20, heard

@@ -18,8 +18,8 @@
  *	events			follow what happens
  *	doctor			check the installation and suggest fixes
  *	stats, metrics		show what the stages have counted, for people and for Prometheus
- *	ls, images, cat DIGEST	show what is stored
- *	tag, rm			name an image, remove a name
+ *	ls, images, cat		show what is stored
+ *	tag, rm			name an image or a file, remove names
  *	login, logout HOST	check and keep, or forget, credentials for a registry
  *	up			run the three stages in the foreground
  *

@@ -236,6 +236,12 @@ int json_set_text(struct json_t *object, const char *key, const char *text)
 	return json_set(object, key, value ? value : escaped_text(text));
 }
 
+int json_append_text(struct json_t *array, const char *text)
+{
+	struct json_t *value = json_string(text);
+	return json_append(array, value ? value : escaped_text(text));
+}
+
 int json_set_u64(struct json_t *object, const char *key, uint64_t number)
 {
 	return number > INT64_MAX ? -ERANGE : json_set(object, key, json_integer((json_int_t)number));

@@ -62,6 +62,7 @@ int json_set(struct json_t *object, const char *key, struct json_t *value);
 int json_append(struct json_t *array, struct json_t *value);
 /* 0 or -ENOMEM; -ERANGE for a number over INT64_MAX. A text that is not UTF-8 is escaped (escape.h). */
 int json_set_text(struct json_t *object, const char *key, const char *text);
+int json_append_text(struct json_t *array, const char *text);
 int json_set_u64(struct json_t *object, const char *key, uint64_t number);
 int json_set_bool(struct json_t *object, const char *key, bool value);
 

@@ -32,6 +32,7 @@ struct settings {
 	const char *pull_platform, *pull_arch, *pull_os, *pull_variant;
 	const char *fetch_digest;
 	uint64_t fetch_size; /* or SIZE_UNKNOWN */
+	bool ls_blobs;
 	bool status_watch;
 	bool up_no_resume, up_background, up_remove;
 };

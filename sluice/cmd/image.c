@@ -11,6 +11,33 @@
 /* Store */
 #include "common/store/walk.h"
 
+static bool config_is_of_image(const struct manifest *m)
+{
+	static const char *const types[] = {"", "application/vnd.oci.image.config.v1+json",
+					    "application/vnd.docker.container.image.v1+json", NULL};
+
+	return m->entries_len > 0 && str_is_one_of(m->entries[0].media_type, types);
+}
+
+enum image_kind image_kind_of(const struct manifest *m)
+{
+	if (m->kind == MANIFEST_INDEX)
+		return IMAGE_INDEX;
+	if (strcmp(m->artifact_type, ARTIFACT_TYPE_FILE) == 0)
+		return IMAGE_FILE;
+	return *m->artifact_type == '\0' && config_is_of_image(m) ? IMAGE_IMAGE : IMAGE_ARTIFACT;
+}
+
+const char *image_kind_name(enum image_kind kind)
+{
+	static const char *const names[] = {
+	    [IMAGE_UNKNOWN] = NULL,        [IMAGE_IMAGE] = "image", [IMAGE_INDEX] = "index",
+	    [IMAGE_ARTIFACT] = "artifact", [IMAGE_FILE] = "file",
+	};
+
+	return names[kind];
+}
+
 bool image_config_platform(struct layout *l, const struct manifest *m, struct platform *ret_platform)
 {
 	AUTO_BUF text = BUF_INIT;
@@ -27,50 +54,7 @@ bool image_config_platform(struct layout *l, const struct manifest *m, struct pl
 				 json_member_text(config, "variant"), ret_platform, NULL) == 0;
 }
 
-struct census {
-	struct layout *layout;
-	uint64_t bytes;
-};
-
-static int count_node(void *self, const struct walk_node *node, struct reason *why)
-{
-	struct census *c = self;
-	uint64_t size;
-
-	(void)why;
-	if (layout_blob_size(c->layout, &node->descriptor->digest, &size) == 0)
-		c->bytes += size;
-	return 0;
-}
-
-/* Missing documents, and those that are not manifests, have no further content. */
-static int pass_over(void *self, const struct walk_node *node, int error, struct reason *why)
-{
-	(void)self;
-	(void)node;
-	(void)why;
-	return error == -ENOMEM ? error : 0;
-}
-
-int image_size(struct layout *l, const struct descriptor *d, uint64_t *ret_bytes)
-{
-	struct census c = {.layout = l};
-	const struct walk_hooks hooks = {.visit = count_node, .fault = pass_over, .self = &c};
-	struct descriptor root = *d;
-	struct walk *w = NULL;
-	int r = walk_new(l, &hooks, &w);
-
-	if (r == 0)
-		r = walk_from(w, &root, NULL);
-	walk_free(w);
-	if (r == 0)
-		*ret_bytes = c.bytes;
-	return r;
-}
-
-/* A stored manifest by its digest; the descriptor is made from its content. */
-static int find_by_digest(struct layout *l, const struct digest *d, struct descriptor *ret_descriptor,
-			  struct reason *why)
+int image_describe(struct layout *l, const struct digest *d, struct descriptor *ret_descriptor, struct reason *why)
 {
 	struct manifest m;
 	struct descriptor found = {.digest = *d};
@@ -87,28 +71,44 @@ static int find_by_digest(struct layout *l, const struct digest *d, struct descr
 	return r;
 }
 
-int image_find(struct layout *l, const struct names *n, const char *text, bool digests,
-	       char full[static REFERENCE_TEXT_SIZE], const char **ret_name, struct descriptor *ret_descriptor,
-	       struct reason *why)
-{
-	struct digest digest;
-	struct reference reference;
+struct sought {
+	const struct digest *digest;
+	uint64_t size;
+};
 
-	if (names_find(n, text, ret_descriptor) == 0) {
-		*ret_name = text;
+static int compare_node(void *self, const struct walk_node *node, struct reason *why)
+{
+	struct sought *s = self;
+
+	(void)why;
+	if (node->descriptor->size == SIZE_UNKNOWN || !digest_eq(&node->descriptor->digest, s->digest))
 		return 0;
-	}
-	if (digests && digest_parse(span_str(text), &digest, NULL) == 0) {
-		*ret_name = NULL;
-		return find_by_digest(l, &digest, ret_descriptor, why);
-	}
-	if (reference_parse(span_str(text), &reference, NULL) == 0) {
-		reference_format(&reference, full);
-		if (names_find(n, full, ret_descriptor) == 0) {
-			*ret_name = full;
-			return 0;
-		}
-	}
-	reason_set(why, "no image has that name");
-	return -ENOENT;
+	s->size = node->descriptor->size;
+	return 1;
+}
+
+/* Missing documents, and those that are not manifests, describe nothing. */
+static int pass_over(void *self, const struct walk_node *node, int error, struct reason *why)
+{
+	(void)self;
+	(void)node;
+	(void)why;
+	return error == -ENOMEM ? error : 0;
+}
+
+uint64_t image_described_size(struct layout *l, const struct names *n, const struct digest *d)
+{
+	struct sought s = {.digest = d, .size = SIZE_UNKNOWN};
+	const struct walk_hooks hooks = {.visit = compare_node, .fault = pass_over, .self = &s};
+	struct descriptor root;
+	struct walk *w = NULL;
+	const char *name;
+
+	if (walk_new(l, &hooks, &w) < 0)
+		return SIZE_UNKNOWN;
+	for (size_t i = 0; s.size == SIZE_UNKNOWN && i < names_len(n); i++)
+		if (names_at(n, i, &name, &root) == 0)
+			(void)walk_from(w, &root, NULL);
+	walk_free(w);
+	return s.size;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tag and rm: the names of images, which only commitd writes.
+ * tag and rm: names, which only commitd writes.
  */
 
 /* System */
@@ -18,41 +18,13 @@
 
 /* Sluice */
 #include "sluice/cmd/command.h"
+#include "sluice/cmd/find.h"
 #include "sluice/cmd/image.h"
 #include "sluice/cmd/report.h"
+#include "sluice/run/interrupt.h"
 #include "sluice/run/job.h"
 
-/* Look up a name, or for `tag` a digest. 0, or an exit code with a reason. */
-static int resolve(const struct context *ctx, const char *text, bool digests, char full[static REFERENCE_TEXT_SIZE],
-		   const char **ret_name, struct descriptor *ret_descriptor, struct reason *why)
-{
-	struct layout *l;
-	struct names *n;
-	int r = layout_open(ctx->places.store, LAYOUT_READER, &l, why);
-
-	if (r < 0)
-		return exit_code_of(r);
-	r = names_load(l, &n, why);
-	if (r == 0) {
-		r = image_find(l, n, text, digests, full, ret_name, ret_descriptor, why);
-		names_free(n);
-	}
-	layout_free(l);
-	return r == -EINVAL || r == -EFBIG ? EX_DATAERR : r < 0 ? exit_code_of(r) : 0;
-}
-
-/* Send the request to commitd, and start our own stages if none serve. */
-static int demand_ok(const struct context *ctx, const struct message *request, struct reason *why)
-{
-	struct job j;
-	struct message answer;
-	int code = job_begin(&j, ctx, ctx->quiet ? PROGRESS_NONE : PROGRESS_LINES, why);
-
-	if (code == 0)
-		code = client_demand(j.client, STAGE_COMMITD, request, MSG_OK, &answer, why);
-	job_end_progress(&j);
-	return job_end(&j, code);
-}
+#define NAMES_SHOWN 3
 
 static void print_result(const struct context *ctx, const char *name, const struct descriptor *d)
 {
@@ -69,19 +41,64 @@ static void print_result(const struct context *ctx, const char *name, const stru
 	}
 }
 
+/* Only manifests and indexes have names. 0, or -errno with a reason. */
+static int describe(struct layout *l, struct descriptor *d, struct reason *why)
+{
+	struct digest digest = d->digest;
+	int r = image_describe(l, &digest, d, why);
+
+	if (r == -EINVAL || r == -EFBIG)
+		reason_set(why, "%s; names are for images and artifacts", why->text);
+	return r;
+}
+
+/* What is to be named. 0, or an exit code with a reason. */
+static int resolve(const struct context *ctx, const char *text, struct descriptor *ret_descriptor, struct reason *why)
+{
+	struct layout *l;
+	struct names *n = NULL;
+	struct found f;
+	int r = layout_open(ctx->places.store, LAYOUT_READER, &l, why);
+
+	if (r < 0)
+		return exit_code_of(r);
+	r = names_load(l, &n, why);
+	if (r == 0)
+		r = find(l, n, text, FIND_CONTENT, &f, why);
+	if (r == 0 && f.entry == SIZE_MAX)
+		r = describe(l, &f.descriptor, why);
+	names_free(n);
+	layout_free(l);
+	if (r == 0)
+		*ret_descriptor = f.descriptor;
+	return find_exit_code(r);
+}
+
+/* Send the request to commitd, and start our own stages if none serve. */
+static int demand_ok(const struct context *ctx, const struct message *request, struct reason *why)
+{
+	struct job j;
+	struct message answer;
+	int code = job_begin(&j, ctx, ctx->quiet ? PROGRESS_NONE : PROGRESS_LINES, why);
+
+	if (code == 0)
+		code = client_demand(j.client, STAGE_COMMITD, request, MSG_OK, &answer, why);
+	job_end_progress(&j);
+	return job_end(&j, code);
+}
+
 static int tag(const struct context *ctx, const char *text, const char *new_name, struct descriptor *ret_descriptor,
 	       struct reason *why)
 {
-	char full[REFERENCE_TEXT_SIZE], digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE] = "";
+	char digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE] = "";
 	char shown[SHOWN_SIZE];
-	const char *name;
 
 	if (!name_is_valid(span_str(new_name))) {
 		shown_of(span_str(new_name), shown);
 		reason_set(why, "'%s' is not a valid name for an image", shown);
 		return EX_USAGE;
 	}
-	int code = resolve(ctx, text, true, full, &name, ret_descriptor, why);
+	int code = resolve(ctx, text, ret_descriptor, why);
 	if (code != 0)
 		return code;
 	digest_format(&ret_descriptor->digest, digest);
@@ -115,44 +132,115 @@ static int run_tag(const struct call *call)
 
 const struct verb command_tag = {
     .name = "tag",
-    .usage = "NAME NEWNAME",
-    .summary = "give an image another name, or a stored manifest a name",
-    .help = "NAME may be the digest of a stored manifest. NEWNAME is taken literally; an\n"
-	    "image that had it loses it.\n",
+    .usage = "NAME|DIGEST NEWNAME",
+    .summary = "give an image, artifact or file another name",
+    .help = "DIGEST: of a stored manifest; at least 6 digits of it suffice. NEWNAME is taken\n"
+	    "literally; what had it loses it.\n",
     .operands_min = 2,
     .operands_max = 2,
     .run = run_tag,
 };
 
+/* A digest stands for the one name that has it. 0, or -ENOTUNIQ or -ENOENT with a reason. */
+static int only_name(const struct names *n, struct found *f, struct reason *why)
+{
+	struct descriptor d;
+	const char *name;
+	size_t count = 0;
+
+	f->name = NULL;
+	reason_set(why, "several names have this digest:");
+	for (size_t i = 0; i < names_len(n); i++) {
+		if (names_at(n, i, &name, &d) < 0 || !name || !digest_eq(&d.digest, &f->descriptor.digest))
+			continue;
+		if (++count <= NAMES_SHOWN)
+			reason_set(why, "%s%s %s", why->text, count > 1 ? "," : "", name);
+		f->name = name;
+	}
+	if (count > NAMES_SHOWN)
+		reason_set(why, "%s, and %zu more", why->text, count - NAMES_SHOWN);
+	if (count > 1)
+		return -ENOTUNIQ;
+	if (!f->name)
+		reason_set(why, "what has this digest has no name");
+	return f->name ? 0 : -ENOENT;
+}
+
+struct removal {
+	const struct context *ctx;
+	struct layout *layout;
+	struct names *names;
+	struct job job;
+	bool begun; /* the job */
+	size_t removed;
+};
+
+static int remove_one(struct removal *rm, const char *text, struct reason *why)
+{
+	struct found f;
+	struct message answer;
+	int r = find(rm->layout, rm->names, text, FIND_NAMES, &f, why);
+
+	if (r == 0 && !f.by_name)
+		r = only_name(rm->names, &f, why);
+	if (r < 0)
+		return find_exit_code(r);
+	if (!rm->begun) {
+		rm->begun = true;
+		int code = job_begin(&rm->job, rm->ctx, rm->ctx->quiet ? PROGRESS_NONE : PROGRESS_LINES, why);
+		job_end_progress(&rm->job);
+		if (code != 0)
+			return code;
+	}
+	const struct message request = {.type = MSG_REMOVE_NAME, .name = span_str(f.name)};
+	int code = client_demand(rm->job.client, STAGE_COMMITD, &request, MSG_OK, &answer, why);
+	if (code != 0)
+		return code;
+	print_result(rm->ctx, f.name, &f.descriptor);
+	rm->removed++;
+	return 0;
+}
+
+/* All of them are tried; the first failure is the exit code. */
+static int remove_each(struct removal *rm, int argc, char **argv)
+{
+	int first = 0;
+
+	for (int i = 0; i < argc; i++) {
+		struct reason why = {""};
+		int code = remove_one(rm, argv[i], &why);
+		if (code != 0)
+			report_error("remove", argv[i], code, NULL, &why);
+		first = first ? first : code;
+		if (code == EXIT_INTERRUPTED || (rm->begun && !rm->job.layout))
+			break;
+	}
+	return rm->begun ? job_end(&rm->job, first) : first;
+}
+
 static int run_rm(const struct call *call)
 {
-	const struct context *ctx = command_context(call);
-	const char *text = call->argv[0];
-	char full[REFERENCE_TEXT_SIZE];
-	const char *name;
-	struct descriptor d;
-	struct reason why = {""};
-	int code = resolve(ctx, text, false, full, &name, &d, &why);
+	struct removal rm = {.ctx = command_context(call)};
+	int code = find_open(rm.ctx->places.store, &rm.layout, &rm.names);
 
-	if (code == 0) {
-		const struct message request = {.type = MSG_REMOVE_NAME, .name = span_str(name)};
-		code = demand_ok(ctx, &request, &why);
-	}
-	if (code != 0) {
-		report_error("remove", text, code, NULL, &why);
+	if (code != 0)
 		return code;
-	}
-	print_result(ctx, name, &d);
-	if (!ctx->quiet && !ctx->json)
-		(void)printf("removed the name; its content stays in the store\n");
-	return 0;
+	code = remove_each(&rm, call->argc, call->argv);
+	if (rm.removed > 0 && !rm.ctx->quiet && !rm.ctx->json)
+		(void)printf("removed %zu name%s; content that no other name needs stays until 'sluice gc'\n",
+			     rm.removed, rm.removed > 1 ? "s" : "");
+	names_free(rm.names);
+	layout_free(rm.layout);
+	return code;
 }
 
 const struct verb command_rm = {
     .name = "rm",
-    .usage = "NAME",
-    .summary = "remove a name; its content stays in the store",
+    .usage = "NAME...",
+    .summary = "remove names; content that no other name needs stays until 'gc'",
+    .help = "NAME may be a digest, or at least 6 digits of one, that one name alone has. If\n"
+	    "one cannot be removed, the others still are.\n",
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = OPERANDS_ANY,
     .run = run_rm,
 };

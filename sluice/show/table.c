@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Base */
 #include "common/base/array.h"
 #include "common/base/escape.h"
 
 /* Sluice */
+#include "sluice/show/screen.h"
 #include "sluice/show/text.h"
 
 #define COLUMN_GAP 2
@@ -89,13 +91,18 @@ int table_add(struct table *t, const char *const *cells)
 	return r;
 }
 
+static bool is_shown(const struct column *c)
+{
+	return !c->left_out && c->width > 0;
+}
+
 /* As wide as all that are not left out need. */
 static size_t width_of(const struct table *t)
 {
 	size_t width = 0;
 
 	for (unsigned c = 0; c < t->columns; c++)
-		if (!t->columns_of[c].left_out)
+		if (is_shown(&t->columns_of[c]))
 			width += t->columns_of[c].width + (width > 0 ? COLUMN_GAP : 0);
 	return width;
 }
@@ -139,7 +146,7 @@ int table_row(const struct table *t, size_t number, size_t width, struct buf *ou
 
 	for (unsigned c = 0; r == 0 && c < t->columns; c++) {
 		const struct column *column = &t->columns_of[c];
-		if (column->left_out)
+		if (!is_shown(column))
 			continue;
 		if (gap > 0 && (width < used + gap || width - used - gap < column->width))
 			break;
@@ -166,4 +173,21 @@ void table_print(const struct table *t, size_t width, FILE *out)
 			return;
 		(void)fprintf(out, "%s\n", line.data ? line.data : "");
 	}
+}
+
+int table_show(struct table *t, const struct table_fitting *how)
+{
+	unsigned width, lines;
+
+	if (!how || !isatty(STDOUT_FILENO)) {
+		table_print(t, SIZE_MAX, stdout);
+		return 0;
+	}
+	screen_size(STDOUT_FILENO, &width, &lines);
+	struct table_fitting fitting = *how;
+	fitting.width = width;
+	int r = table_fit(t, &fitting);
+	if (r == 0)
+		table_print(t, width, stdout);
+	return r;
 }

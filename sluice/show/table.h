@@ -30,7 +30,7 @@ void table_widen(struct table *t, unsigned column, size_t width);
  * it no column may have been left out, and after it no row is added.
  */
 struct table_fitting {
-	size_t width;
+	size_t width; /* table_show() knows it */
 	unsigned column;
 	size_t least; /* TEXT_MIDDLE_MIN or more */
 	const unsigned *dispensable;
@@ -40,6 +40,11 @@ int table_fit(struct table *t, const struct table_fitting *how);
 
 /* Write all rows as table_row() makes them, two spaces between columns and none at the end of a line. */
 void table_print(const struct table *t, size_t width, FILE *out);
+
+/*
+ * Write all rows to stdout; if that is a terminal, fitted into it as `how` says, unless it is NULL. 0 or -ENOMEM.
+ */
+int table_show(struct table *t, const struct table_fitting *how);
 
 /*
  * Append row `number` without a newline: as many columns, from the left, as fit into `width`; if even the first does

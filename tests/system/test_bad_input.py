@@ -95,7 +95,6 @@ def test_missing_blob(quick, bad):
     refused(quick, NOT_FOUND, "sluice", "fetch", bad.url("/absent"), "--digest", DIGEST, subjects=[bad.url("/absent")])
 
 
-@pytest.mark.parametrize("command", ["cat", "fetch"])
 @pytest.mark.parametrize("digest", [
     "sha256:../../../../etc/passwd",
     "sha256:" + "0" * 31 + "/" + "0" * 32,
@@ -109,10 +108,21 @@ def test_missing_blob(quick, bad):
     "sha256:",
     DIGEST[7:],
 ])
-def test_bad_digest(quick, bad, command, digest):
-    words = [command, digest] if command == "cat" else [command, bad.url("/blob"), "--digest", digest]
-    refused(quick, USAGE, "sluice", *words, subjects=[digest])
+def test_bad_digest(quick, bad, digest):
+    refused(quick, USAGE, "sluice", "fetch", bad.url("/blob"), "--digest", digest, subjects=[digest])
     assert not bad.asked("/blob")
+
+
+@pytest.mark.parametrize("command", ["cat", "rm"])
+@pytest.mark.parametrize("digest", [
+    "sha256:../../../../etc/passwd", "sha256:" + "0" * 31 + "/" + "0" * 32, DIGEST.upper().replace("SHA256", "sha256"),
+    DIGEST + "0", "sha256:", "sha256:abcde", "sha512:xyzxyz",
+])
+def test_bad_digest_of_stored_content(quick, bad, command, digest):
+    """Names, digests and their beginnings are accepted; what cannot be any of these is told apart from what is not there."""
+    bad.on("/file", badserver.whole(DATA))
+    quick.sluice("fetch", bad.url("/file"))
+    refused(quick, USAGE, "sluice", command, digest, subjects=[digest, "6 digits"])
 
 
 @pytest.mark.parametrize("reference", [
@@ -196,12 +206,12 @@ def test_usage(quick, words):
     assert quick.run(*words).returncode == USAGE
 
 
-@pytest.mark.parametrize("words", [["pull"], ["ls", "a"], ["tag", "a"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["pull"], ["login"], ["tag", "a"]], ids=" ".join)
 def test_operands(quick, words):
     refused(quick, USAGE, "sluice", *words, subjects=[f"'{words[0]}' takes", f"sluice {words[0]} --help"])
 
 
-@pytest.mark.parametrize("words", [["ls"], ["images"], ["status"], ["tag", "a", "b"], ["rm", "a"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["ls"], ["ls", "--blobs"], ["images"], ["status"], ["cat", "a"], ["tag", "a", "b"], ["rm", "a"]], ids=" ".join)
 def test_no_store(quick, words):
     absent = quick.directory / "absent"
     refused(quick, NOT_FOUND, "sluice", "--store", absent, *words, subjects=[absent, "the first pull creates it"])

@@ -42,7 +42,7 @@ def test_images(pulled):
 
 
 def test_ls(pulled):
-    listed = {blob["digest"]: blob["size"] for blob in pulled.json("ls")}
+    listed = {blob["digest"]: blob["size"] for blob in pulled.json("ls", "--blobs")}
     assert listed[digest_of(CONTENT)] == len(CONTENT)
     assert set(listed) == {f"sha256:{path.name}" for path in (pulled.store / "blobs/sha256").iterdir()}
 
@@ -76,8 +76,8 @@ def test_index_keeps_entries_of_other_tools(pulled):
 
 
 def test_commands_on_an_empty_store(box):
-    for command in ("images", "ls", "status"):
-        result = box.run("sluice", command)
+    for command in ("images", "ls", "ls --blobs", "status"):
+        result = box.run("sluice", *command.split())
         assert result.returncode in (OK, NOT_FOUND), f"{command}: {result.stderr}"
     assert not box.store.exists() or not list(box.store.glob("blobs/*/*"))
 
@@ -244,14 +244,14 @@ def test_chatty_stage_does_not_fill_the_disk(box):
     wait_for("the supervisor to end", lambda: not box.runtime.exists())
 
 
-@pytest.mark.parametrize("words, code", [(["fetch"], OK), (["ls"], 74), (["cat"], 74)])
+@pytest.mark.parametrize("words, code", [(["fetch"], OK), (["ls"], 74), (["ls", "--blobs"], 74), (["cat"], 74)])
 def test_closed_stdout(box, bad, words, code):
     """What is reported is lost with nobody to read it; what a command is for must not be."""
     bad.on("/blob", badserver.whole(CONTENT))
     digest = digest_of(CONTENT)
     if words != ["fetch"]:
         box.sluice("fetch", bad.url("/blob"))
-    operands = {"fetch": [bad.url("/blob")], "ls": [], "cat": [digest]}[words[0]]
+    operands = {"fetch": [bad.url("/blob")], "cat": [digest]}.get(words[0], [])
     closed = shlex.join([str(box.bindir / "sluice"), *words, *operands]) + " >&-"
     done = subprocess.run(["sh", "-c", closed], env=box.environment, capture_output=True, text=True)
     assert done.returncode == code, done.stderr

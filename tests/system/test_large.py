@@ -89,5 +89,5 @@ def test_more_than_4_gib(big_box, area, large):
     assert all(int(text.removeprefix("bytes=").partition("-")[0]) >= BY_HAND for text in asked), asked
     assert SIZE - BY_HAND <= sent <= SIZE - BY_HAND + 24 * MIB
     assert box.blob(digest).stat().st_size == SIZE
-    assert [(blob["digest"], blob["size"]) for blob in box.json("ls")] == [(digest, SIZE)]
+    assert [(blob["digest"], blob["size"]) for blob in box.json("ls", "--blobs")] == [(digest, SIZE)]
     settled(box)

@@ -224,7 +224,7 @@ def test_injected_text_in_the_store(box, bad):
     entry = descriptor(good, MANIFEST)
     index["manifests"].append({**entry, "annotations": {"org.opencontainers.image.ref.name": EVIL_LINES}})
     path.write_text(json.dumps(index))
-    for words in (["images"], ["-q", "images"], ["--json", "images"], ["images", EVIL_LINES], ["ls"]):
+    for words in (["images"], ["-q", "images"], ["--json", "images"], ["images", EVIL_LINES], ["ls"], ["--json", "ls"], ["ls", "--blobs"], ["--json", "ls", "--blobs"]):
         said = box.run("sluice", *words)
         assert said.returncode == OK, said.stderr
         is_clean(words, said.raw)

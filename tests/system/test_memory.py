@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory does not grow with the blob."""
 
+import json
 import os
 
 import pytest
 
 from conftest import BIG, BINDIR, MIB
-from images import digest_of_file
+from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, digest_of_file, manifest_blob
 from late import Late
 from servers import Nginx, room_for
 from stages import STAGES, memory_peak
@@ -76,3 +77,29 @@ def test_four_times_the_big_blob(big_box, area):
         big_box.sluice("fetch", f"http://{server.address}/files/huge", "--digest", digest)
         check(big_box)
     (files / "huge").unlink()
+
+
+NAMES, IMAGES = 10000, 1000
+
+
+def test_listing_of_many_names(box):
+    """Each manifest is read once, however many names lead to it; memory is in proportion to the distinct content."""
+    config, layers = config_blob(), [f"layer {number}".encode() for number in range(8)]
+    own = [str(number).encode() for number in range(IMAGES)]
+    manifests = [manifest_blob(config, [descriptor(layer, LAYER) for layer in (*layers, mine)]) for mine in own]
+    (box.store / "blobs/sha256").mkdir(parents=True)
+    (box.store / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    for data in (config, *layers, *own, *manifests):
+        box.blob(digest_of(data)).write_bytes(data)
+    entries = [{**descriptor(manifests[number % IMAGES], MANIFEST),
+                "annotations": {"org.opencontainers.image.ref.name": f"registry.example/name-{number}:1"}}
+               for number in range(NAMES)]
+    index = box.store / "index.json"
+    index.write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+    box.prefix = ["prlimit", f"--as={2 * LIMIT + 10 * index.stat().st_size + 1024 * IMAGES}"]
+    for words in (["-q", "ls"], ["ls", "--blobs"]):
+        box.sluice(*words)
+    box.prefix = []
+    needed = {blob["digest"]: blob["needed_by_count"] for blob in box.json("ls", "--blobs")}
+    assert needed[digest_of(layers[0])] == NAMES and needed[digest_of(manifests[7])] == NAMES // IMAGES
+    box.store.rename(box.directory / "checked")  # reading all of it back would take longer than the test

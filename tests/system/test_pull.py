@@ -65,7 +65,7 @@ def test_pull_stores_and_names_the_image(box, sample):
     assert needs(box, digest) <= stored(box)
     assert document(box, document(box, digest)["config"]["digest"])["architecture"] == ARCHITECTURE
     assert sample in box.sluice("images").stdout
-    assert digest in box.sluice("ls").stdout
+    assert digest in box.sluice("ls", "--blobs").stdout
     box.gone()
     settled(box)
 

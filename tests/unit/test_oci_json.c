@@ -206,9 +206,10 @@ static void test_building(void **state)
 	assert_int_equal(json_set(o, "x", NULL), -ENOMEM);
 	assert_int_equal(json_remove_at(a, 0), 0);
 	assert_int_equal(json_remove_at(a, 1), -EINVAL);
+	assert_int_equal(json_append_text(a, "i\xe4"), 0);
 	assert_int_equal(buf_append_str(&out, ">"), 0);
 	assert_int_equal(json_format(o, &out), 0);
-	assert_string_equal(out.data, ">{\"a\":[[]],\"t\":\"x\\n\\\"\\u00E4\",\"bad\":\"\\\\xe4/x\","
+	assert_string_equal(out.data, ">{\"a\":[[],\"i\\\\xe4\"],\"t\":\"x\\n\\\"\\u00E4\",\"bad\":\"\\\\xe4/x\","
 				      "\"n\":9223372036854775807,\"b\":true}");
 }
 

@@ -18,6 +18,13 @@ uint64_t clock_mono_ms(void)
 	return clock_mono_us() / 1000;
 }
 
+uint64_t clock_boot_s(void)
+{
+	struct timespec ts;
+	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec;
+}
+
 uint64_t clock_wall_s(void)
 {
 	time_t now = time(NULL);

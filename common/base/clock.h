@@ -13,6 +13,9 @@
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
 
+/* Seconds since the machine was booted, also those in which it slept. */
+uint64_t clock_boot_s(void);
+
 /* Seconds since 1970 on the wall clock. */
 uint64_t clock_wall_s(void);
 

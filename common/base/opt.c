@@ -29,7 +29,7 @@ static const struct unit byte_units[] = {
 };
 /* Plain numbers are seconds; to print one, the first that divides it is taken. */
 static const struct unit time_units[] = {
-    {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000}, {NULL, 0},
+    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000}, {NULL, 0},
 };
 
 static const struct unit *units_of(enum opt_kind kind)
@@ -122,7 +122,7 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 	    [OPT_COUNT] = "a number",
 	    [OPT_BYTES] = "a size with an optional K, M, G or T",
 	    [OPT_RATE] = "a number of bytes with an optional K, M, G or T",
-	    [OPT_TIME_MS] = "a time in ms, s, m or h",
+	    [OPT_TIME_MS] = "a time in ms, s, m, h or d",
 	};
 	if (row->kind == OPT_CHOICE) {
 		choices_text(row, ret_text);

@@ -19,7 +19,7 @@ enum opt_kind {
 	OPT_TEXT,    /* const char *: borrowed from argv or the environment, or kept for the life of the process */
 	OPT_COUNT,   /* uint64_t: a plain decimal number */
 	OPT_BYTES,   /* uint64_t: a number with an optional K, M, G or T (powers of 1024) */
-	OPT_TIME_MS, /* uint64_t milliseconds: a number with ms, s, m or h; plain numbers are seconds */
+	OPT_TIME_MS, /* uint64_t milliseconds: a number with ms, s, m, h or d; plain numbers are seconds */
 	OPT_CHOICE,  /* unsigned: which one of `choices` */
 	OPT_SAID,    /* unsigned: as a flag, 1 for no and 2 for yes; left as it is unless given */
 	OPT_RATE,    /* uint64_t: as OPT_BYTES, with units in either case, as curl has it */

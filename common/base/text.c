@@ -2,6 +2,7 @@
 #include "common/base/text.h"
 
 /* System */
+#include <errno.h>
 #include <stdio.h>
 
 #define UNIT_STEP 1024.0
@@ -32,6 +33,22 @@ void text_size(uint64_t bytes, char ret_text[static TEXT_SIZE_ROOM])
 void text_size_prose(uint64_t bytes, char ret_text[static TEXT_PROSE_ROOM])
 {
 	format_size(bytes, " ", ret_text, TEXT_PROSE_ROOM);
+}
+
+int text_number(struct span text, uint64_t max, uint64_t *ret_number)
+{
+	uint64_t n = 0;
+
+	if (text.len < 1)
+		return -EINVAL;
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned digit = (unsigned)text.data[i] - '0';
+		if (digit > 9 || n > (max - digit) / 10)
+			return -EINVAL;
+		n = n * 10 + digit;
+	}
+	*ret_number = n;
+	return 0;
 }
 
 bool text_is_visible(const char *text, size_t max)

@@ -77,6 +77,13 @@ void digest_format_hex(const struct digest *d, char ret_hex[static DIGEST_TEXT_S
 	hex_encode(d->bytes, hash_size(d->alg), ret_hex);
 }
 
+int digest_compare(const struct digest *a, const struct digest *b)
+{
+	int order = memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+
+	return order != 0 ? order : (a->alg > b->alg) - (a->alg < b->alg);
+}
+
 bool digest_eq(const struct digest *a, const struct digest *b)
 {
 	return a->alg == b->alg && memcmp(a->bytes, b->bytes, hash_size(a->alg)) == 0;

@@ -28,6 +28,8 @@ void digest_format(const struct digest *d, char ret_text[static DIGEST_TEXT_SIZE
 /* The hex digits alone: the name of the blob's file. */
 void digest_format_hex(const struct digest *d, char ret_hex[static DIGEST_TEXT_SIZE]);
 
+/* A total order, by bytes: below 0, 0 or above 0. */
+int digest_compare(const struct digest *a, const struct digest *b);
 bool digest_eq(const struct digest *a, const struct digest *b);
 
 /* "sha256" or "sha512": the name of the blob's directory. */

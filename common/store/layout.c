@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Longer than 500 lines because the parts of a store are made and checked together. */
 #include "common/store/layout.h"
 
 /* System */
@@ -14,12 +15,14 @@
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/fs.h"
+#include "common/base/text.h"
 
 /* OCI */
 #include "common/oci/json.h"
 
 #define LAYOUT_TEXT     "{\"imageLayoutVersion\":\"1.0.0\"}"
 #define INDEX_TEXT      "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}"
+#define FORMAT_TEXT     "1\n"
 #define LAYOUT_FILE_MAX 4096
 #define DIR_MODE        0755
 #define FILE_MODE       0644
@@ -31,7 +34,7 @@ struct layout {
 	ino_t ino;
 	int root;
 	int ingest;
-	int commit;
+	int commit, leases, quarantine;
 	int blobs[2]; /* sha256, sha512; opened when they are first needed */
 };
 
@@ -129,8 +132,11 @@ static bool name_is_ours(const char *name)
 	    LAYOUT_BLOBS,
 	    LAYOUT_INGEST,
 	    LAYOUT_COMMIT,
+	    LAYOUT_LEASES,
+	    LAYOUT_QUARANTINE,
+	    LAYOUT_FORMAT,
+	    "." LAYOUT_FORMAT ".new",
 	    LAYOUT_RUN,
-	    "leases",
 	    "lost+found",
 	};
 	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
@@ -163,6 +169,27 @@ static int unmarked_check(const struct layout *l, size_t *ret_entries, struct re
 		return fail(-errno, "read", l->path, "", why);
 	*ret_entries = entries - 2;
 	return 0;
+}
+
+/* A later version of ours may have changed what files mean. */
+static int format_check(const struct layout *l, struct reason *why)
+{
+	AUTO_BUF text = BUF_INIT;
+	int r = file_load_at(l->root, LAYOUT_FORMAT, LAYOUT_FILE_MAX, &text);
+	if (r < 0)
+		return r == -ENOENT ? 0 : fail(r == -EFBIG ? -EINVAL : r, "read", l->path, LAYOUT_FORMAT, why);
+	struct span number = buf_span(&text);
+	uint64_t format;
+	if (number.len > 0 && number.data[number.len - 1] == '\n')
+		number.len--;
+	if (text_number(number, LAYOUT_FORMAT_NOW, &format) == 0 && format > 0)
+		return 0;
+	reason_set(why,
+		   "'%s/" LAYOUT_FORMAT
+		   "' says that the store has format '%.*s'; this version of Sluice knows formats up "
+		   "to %d: use a later one",
+		   l->path, (int)(number.len < 20 ? number.len : 20), (const char *)number.data, LAYOUT_FORMAT_NOW);
+	return -EINVAL;
 }
 
 /* Whether it is a store, or may become one. `ret_marked`: it has an oci-layout file. */
@@ -253,6 +280,12 @@ static int store_make(struct layout *l, enum layout_role role, bool marked, stru
 	if (r == 0)
 		r = make_commit(l, why);
 	if (r == 0)
+		r = make_dir(l, l->root, LAYOUT_LEASES, &l->leases, why);
+	if (r == 0)
+		r = make_dir(l, l->root, LAYOUT_QUARANTINE, &l->quarantine, why);
+	if (r == 0)
+		r = make_file(l, LAYOUT_FORMAT, FORMAT_TEXT, why);
+	if (r == 0)
 		r = make_file(l, LAYOUT_INDEX, INDEX_TEXT, why);
 	if (r == 0)
 		r = make_file(l, LAYOUT_FILE, LAYOUT_TEXT, why);
@@ -322,6 +355,8 @@ static int layout_prepare(struct layout *l, const char *path, enum layout_role r
 	int r = root_open(l, path, role, why);
 	if (r == 0)
 		r = store_check(l, role, &marked, why);
+	if (r == 0)
+		r = format_check(l, why);
 	if (r == 0 && role != LAYOUT_READER)
 		r = store_make(l, role, marked, why);
 	if (r < 0)
@@ -339,7 +374,7 @@ int layout_open(const char *path, enum layout_role role, struct layout **ret_lay
 	struct layout *l = malloc(sizeof *l);
 	if (!l)
 		return fail(-ENOMEM, "open", path, "", why);
-	*l = (struct layout){.root = -1, .ingest = -1, .commit = -1, .blobs = {-1, -1}};
+	*l = (struct layout){.root = -1, .ingest = -1, .commit = -1, .leases = -1, .quarantine = -1, .blobs = {-1, -1}};
 	int r = layout_prepare(l, path, role, why);
 	if (r < 0) {
 		layout_free(l);
@@ -357,6 +392,8 @@ void layout_free(struct layout *l)
 	(void)close_fd(l->blobs[1]);
 	(void)close_fd(l->ingest);
 	(void)close_fd(l->commit);
+	(void)close_fd(l->leases);
+	(void)close_fd(l->quarantine);
 	(void)close_fd(l->root);
 	free(l->path);
 	free(l);
@@ -375,6 +412,16 @@ int layout_root_fd(const struct layout *l)
 int layout_commit_fd(const struct layout *l)
 {
 	return l->commit;
+}
+
+int layout_leases_fd(const struct layout *l)
+{
+	return l->leases;
+}
+
+int layout_quarantine_fd(const struct layout *l)
+{
+	return l->quarantine;
 }
 
 int layout_ingest_fd(const struct layout *l)

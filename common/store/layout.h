@@ -16,25 +16,29 @@
 #define LAYOUT_INDEX      "index.json"
 #define LAYOUT_BLOBS      "blobs"
 #define LAYOUT_INGEST     "ingest"
-#define LAYOUT_RUN        ".run"   /* the sockets, if the user has no other place for them */
+#define LAYOUT_RUN        ".run"       /* the sockets, if the user has no other place for them */
+#define LAYOUT_LEASES     "leases"     /* what keeps content without a name (lease.h) */
+#define LAYOUT_QUARANTINE "quarantine" /* damaged content, by the digest that it should have */
+#define LAYOUT_FORMAT     "sluice-format"
 #define LAYOUT_COMMIT     "commit" /* data that commitd has moved here and not named yet; nobody else may enter */
 #define INGEST_TRANSFER   "transfer"
 #define INGEST_DATA       "data"
 #define INGEST_CHECKPOINT "checkpoint"
 #define INGEST_LOCK       "lock" /* of an ingest; those directly in ingest/ and commit/ are of the store (storelock.h) */
+#define LAYOUT_FORMAT_NOW 1      /* the number in LAYOUT_FORMAT; one that is higher is refused, none at all is 1 */
 #define INGEST_ID_SIZE    65     /* 64 hex digits of the ref's sha256, and a terminator */
 
 enum layout_role {
 	LAYOUT_READER,    /* the store must exist */
 	LAYOUT_INGESTER,  /* creates the store and ingest/ */
-	LAYOUT_COMMITTER, /* creates the store, blobs/, commit/, oci-layout and index.json, durably */
+	LAYOUT_COMMITTER, /* creates the store, blobs/, commit/, leases/, quarantine/ and the files in it, durably */
 };
 
 struct layout;
 
 /*
  * Open a store. -ENOENT: it does not exist (readers); -EINVAL: `path` is something else (a directory with other files
- * in it, a layout of another version); -EXDEV: blobs/, commit/ and ingest/ are on different mounts, so renames between
+ * in it, a layout of another version, a later format of ours); -EXDEV: blobs/, commit/ and ingest/ are on different mounts, so renames between
  * them cannot work; -EPERM: commit/ belongs to another user; or another -errno. Always with a reason that names the
  * path. Blocks in fsync if it creates something.
  */
@@ -50,9 +54,11 @@ int layout_check_mounts(struct layout *l, struct reason *why);
 /* The absolute path, for messages. Borrowed. */
 const char *layout_path(const struct layout *l);
 
-/* Directory descriptors, borrowed; -1 if a reader's store lacks that directory. commit/ only for a committer. */
+/* Directory descriptors, borrowed; -1 if a reader's store lacks that directory. commit/, leases/ and quarantine/ only for a committer. */
 int layout_root_fd(const struct layout *l);
 int layout_commit_fd(const struct layout *l);
+int layout_leases_fd(const struct layout *l);
+int layout_quarantine_fd(const struct layout *l);
 int layout_ingest_fd(const struct layout *l);
 int layout_blobs_fd(struct layout *l, enum hash_alg alg);
 

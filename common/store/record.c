@@ -8,6 +8,7 @@
 /* Base */
 #include "common/base/date.h"
 #include "common/base/file.h"
+#include "common/base/text.h"
 
 /* Store */
 #include "common/store/layout.h"
@@ -32,22 +33,6 @@ static int set_text(char *to, size_t room, struct span value)
 	return 0;
 }
 
-static int set_number(uint64_t *to, uint64_t max, struct span value)
-{
-	uint64_t n = 0;
-
-	if (value.len < 1)
-		return -EINVAL;
-	for (size_t i = 0; i < value.len; i++) {
-		unsigned digit = (unsigned)value.data[i] - '0';
-		if (digit > 9 || n > (max - digit) / 10)
-			return -EINVAL;
-		n = n * 10 + digit;
-	}
-	*to = n;
-	return 0;
-}
-
 static int set_digest(struct digest *to, bool *has, struct span value)
 {
 	int r = digest_parse(value, to, NULL);
@@ -66,7 +51,7 @@ static int set_time(uint64_t *to, struct span value)
 static int set_failed(struct record *record, struct span value)
 {
 	uint64_t n;
-	int r = set_number(&n, FAIL_CLASS_MAX, value);
+	int r = text_number(value, FAIL_CLASS_MAX, &n);
 	if (r == 0)
 		record->failed = (enum fail_class)n;
 	return r;
@@ -75,7 +60,7 @@ static int set_failed(struct record *record, struct span value)
 static int set_restarts(struct record *record, struct span value)
 {
 	uint64_t n;
-	int r = set_number(&n, UINT32_MAX, value);
+	int r = text_number(value, UINT32_MAX, &n);
 	if (r == 0)
 		record->restarts = (uint32_t)n;
 	return r;
@@ -105,7 +90,7 @@ static int set_key(struct record *record, struct span key, struct span value)
 	if (span_eq(key, span_str("digest")))
 		return set_digest(&record->expected, &record->has_expected, value);
 	if (span_eq(key, span_str("size")))
-		return set_number(&record->size, INT64_MAX, value);
+		return text_number(value, INT64_MAX, &record->size);
 	if (span_eq(key, span_str("media_type")))
 		return set_text(record->media_type, sizeof(record->media_type), value);
 	if (span_eq(key, span_str("validator")))
@@ -113,9 +98,9 @@ static int set_key(struct record *record, struct span key, struct span value)
 	if (span_eq(key, span_str("started")))
 		return set_time(&record->started_s, value);
 	if (span_eq(key, span_str("attempt")))
-		return set_number(&record->attempt, UINT64_MAX, value);
+		return text_number(value, UINT64_MAX, &record->attempt);
 	if (span_eq(key, span_str("orders")))
-		return set_number(&record->orders, UINT64_MAX, value);
+		return text_number(value, UINT64_MAX, &record->orders);
 	if (span_eq(key, span_str("restarts")))
 		return set_restarts(record, value);
 	if (span_eq(key, span_str("sealed")))

@@ -34,10 +34,7 @@ struct walk {
 
 static int compare(const void *a, const void *b)
 {
-	const struct visited *x = a, *y = b;
-	int order = memcmp(x->digest.bytes, y->digest.bytes, sizeof(x->digest.bytes));
-
-	return order != 0 ? order : (x->digest.alg > y->digest.alg) - (x->digest.alg < y->digest.alg);
+	return digest_compare(&((const struct visited *)a)->digest, &((const struct visited *)b)->digest);
 }
 
 static void visited_free(void *visited)

@@ -50,6 +50,12 @@ uint64_t clock_mono_ms(void)
 	return clock_mono_us() / 1000;
 }
 
+uint64_t clock_boot_s(void)
+{
+	uint64_t now_ms = atomic_load(&stand_in_clock_ms);
+	return now_ms != UINT64_MAX ? now_ms / 1000 : stand_in_clock_real_us(CLOCK_BOOTTIME) / 1000000;
+}
+
 uint64_t clock_wall_s(void)
 {
 	uint64_t now_ms = atomic_load(&stand_in_clock_ms);

@@ -121,7 +121,8 @@ static void test_numbers(void **state)
 	    {OPT_TIME_MS, "2s", 0, 2000},
 	    {OPT_TIME_MS, "2m", 0, 120000},
 	    {OPT_TIME_MS, "2h", 0, 7200000},
-	    {OPT_TIME_MS, "2d", -EINVAL, 0},
+	    {OPT_TIME_MS, "2d", 0, 172800000},
+	    {OPT_TIME_MS, "2w", -EINVAL, 0},
 	    {OPT_TIME_MS, "18446744073709551615", -EINVAL, 0},
 	    {OPT_TIME_MS, "18446744073709551615ms", 0, UINT64_MAX},
 	};
@@ -154,7 +155,7 @@ static void test_set(void **state)
 	    {"wait", "100ms", 0, NULL},
 	    {"wait", "1h", 0, NULL},
 	    {"wait", "99ms", -EINVAL,
-	     "bad value '99ms' for 'wait': a time in ms, s, m or h, from 100ms to 1h, is allowed"},
+	     "bad value '99ms' for 'wait': a time in ms, s, m, h or d, from 100ms to 1h, is allowed"},
 	    {"wait", "3601", -EINVAL, NULL},
 	    {"store-dir", "0123456789", 0, NULL},
 	    {"store-dir", "0123456789a", -EINVAL,

@@ -66,6 +66,9 @@ static void request_run(struct work *w)
 	struct request *q = (struct request *)((char *)w - offsetof(struct request, work));
 	struct layout *layout = q->control->env.layout;
 
+	/* Before it is found to be stored. */
+	if (q->type == MSG_SET_NAME)
+		pins_add_root(upkeep_pins(q->control->env.upkeep), layout, &q->descriptor.digest);
 	if (q->type == MSG_SET_NAME) {
 		q->outcome = naming_set(layout, q->name, &q->descriptor, &q->why);
 		q->changed = q->outcome == FAIL_NONE;
@@ -167,9 +170,18 @@ static void on_request(void *self, const struct ctl_asker *who, const struct mes
 		take_naming(c, who->client, m);
 		break;
 	default:
+		if (upkeep_take(c->env.upkeep, who, m))
+			break;
 		reason_set(&why, "commitd does not answer %s", message_name(m->type));
 		answer_error(c, who->client, FAIL_USAGE, why.text);
 	}
+}
+
+static void on_gone(void *self, const struct ctl_asker *who)
+{
+	struct control *c = self;
+
+	upkeep_gone(c->env.upkeep, who);
 }
 
 static void on_describe(void *self, struct message *pong)
@@ -183,7 +195,7 @@ static void on_describe(void *self, struct message *pong)
 
 int control_new(const struct control_env *env, struct control **ret_control, struct reason *why)
 {
-	static const struct ctl_hooks hooks = {.request = on_request, .describe = on_describe};
+	static const struct ctl_hooks hooks = {.request = on_request, .gone = on_gone, .describe = on_describe};
 	struct control *c = calloc(1, sizeof(*c));
 
 	if (!c) {
@@ -204,6 +216,7 @@ int control_new(const struct control_env *env, struct control **ret_control, str
 		free(c);
 		return r;
 	}
+	upkeep_use_ctl(env->upkeep, c->ctl);
 	*ret_control = c;
 	return 0;
 }

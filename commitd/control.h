@@ -6,6 +6,7 @@
 #ifndef SLUICE_COMMITD_CONTROL_H
 #define SLUICE_COMMITD_CONTROL_H
 
+#include "commitd/upkeep.h"
 #include "common/base/workers.h"
 #include "common/store/layout.h"
 #include "common/wire/ctl.h"
@@ -17,6 +18,7 @@ struct control_env {
 	const char *runtime_dir;
 	struct layout *layout;
 	struct workers *committer; /* the one thread that names things */
+	struct upkeep *upkeep;
 	const struct stage_self *identity;
 	void (*refresh)(void *self); /* updates the gauges of counters.h before they are reported */
 	void (*idle)(void *self);    /* after control_stop(): no request is pending; may be called again */

@@ -131,9 +131,14 @@ static void batch_run(struct work *w)
 {
 	struct seals *s = (struct seals *)((char *)w - offsetof(struct seals, batch));
 	struct commit *commits[COMMIT_BATCH_MAX];
-	for (size_t i = 0; i < s->batch_len; i++)
+	for (size_t i = 0; i < s->batch_len; i++) {
 		commits[i] = &s->batch_jobs[i]->commit;
+		pins_add(upkeep_pins(s->env.upkeep), &commits[i]->digest); /* before it may be found to be stored */
+	}
 	commit_batch(s->env.layout, commits, s->batch_len);
+	for (size_t i = 0; i < s->batch_len; i++)
+		if (commits[i]->step == COMMIT_DONE)
+			leases_committed(upkeep_leases(s->env.upkeep), job_ref(s->batch_jobs[i]), &commits[i]->digest);
 }
 
 static void batch_done(struct work *w)

@@ -9,6 +9,7 @@
 #ifndef SLUICE_COMMITD_SEALS_H
 #define SLUICE_COMMITD_SEALS_H
 
+#include "commitd/upkeep.h"
 #include "common/base/workers.h"
 #include "common/store/layout.h"
 #include "common/wire/stage.h"
@@ -24,6 +25,7 @@ struct seals_env {
 	const char *runtime_dir;
 	struct layout *layout;
 	struct workers *committer; /* the one thread that names things */
+	struct upkeep *upkeep;
 	const struct stage_self *identity;
 	bool verify_always;       /* read back everything */
 	void (*idle)(void *self); /* after seals_stop(): nothing is pending; may be called again */

@@ -33,12 +33,13 @@ struct server {
 	struct stage_self identity;
 	struct seals *seals;
 	struct control *control;
-	bool seals_idle, control_idle;
+	struct upkeep *upkeep;
+	bool seals_idle, control_idle, upkeep_idle;
 };
 
 static void end_if_idle(struct server *s)
 {
-	if (s->seals_idle && s->control_idle)
+	if (s->seals_idle && s->control_idle && s->upkeep_idle)
 		daemon_end(s->loop);
 }
 
@@ -53,6 +54,13 @@ static void on_control_idle(void *self)
 {
 	struct server *s = self;
 	s->control_idle = true;
+	end_if_idle(s);
+}
+
+static void on_upkeep_idle(void *self)
+{
+	struct server *s = self;
+	s->upkeep_idle = true;
 	end_if_idle(s);
 }
 
@@ -95,7 +103,24 @@ static void refresh_counts(void *self)
 	bool writes = faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) == 0 &&
 		      faccessat(fd, LAYOUT_BLOBS, W_OK | X_OK, AT_EACCESS) == 0;
 	seals_count(s->seals);
+	upkeep_count(s->upkeep);
 	count_set(COUNT_COMMITD_WRITES, writes);
+}
+
+static int open_upkeep(struct server *s)
+{
+	const struct upkeep_env env = {
+	    .loop = s->loop,
+	    .layout = s->layout,
+	    .committer = s->committer,
+	    .idle = on_upkeep_idle,
+	    .self = s,
+	};
+	struct reason why;
+	int r = upkeep_new(&env, &s->upkeep, &why);
+	if (r < 0)
+		log_error("%s", why.text);
+	return exit_code_of(r);
 }
 
 static int open_pipes(struct server *s)
@@ -105,6 +130,7 @@ static int open_pipes(struct server *s)
 	    .runtime_dir = s->settings->runtime_dir,
 	    .layout = s->layout,
 	    .committer = s->committer,
+	    .upkeep = s->upkeep,
 	    .identity = &s->identity,
 	    .verify_always = s->settings->verify == VERIFY_ALWAYS,
 	    .idle = on_seals_idle,
@@ -115,6 +141,7 @@ static int open_pipes(struct server *s)
 	    .runtime_dir = s->settings->runtime_dir,
 	    .layout = s->layout,
 	    .committer = s->committer,
+	    .upkeep = s->upkeep,
 	    .identity = &s->identity,
 	    .refresh = refresh_counts,
 	    .idle = on_control_idle,
@@ -145,6 +172,9 @@ static int on_start(void *self, struct loop *loop)
 		(void)log_errno(r, "cannot start a thread");
 		return exit_code_of(r);
 	}
+	code = open_upkeep(s);
+	if (code != EX_OK)
+		return code;
 	code = open_pipes(s);
 	if (code != EX_OK)
 		return code;
@@ -157,6 +187,7 @@ static void on_stop(void *self)
 	struct server *s = self;
 	control_stop(s->control);
 	seals_stop(s->seals);
+	upkeep_stop(s->upkeep);
 }
 
 static void on_release(void *self)
@@ -167,9 +198,11 @@ static void on_release(void *self)
 		seals_stop(s->seals);
 	if (s->control)
 		control_stop(s->control);
+	upkeep_halt(s->upkeep);
 	workers_free(s->committer);
 	seals_free(s->seals);
 	control_free(s->control);
+	upkeep_free(s->upkeep);
 	layout_free(s->layout);
 	s->lock_fd = close_fd(s->lock_fd);
 }

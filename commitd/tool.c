@@ -21,6 +21,7 @@
 
 /* Own */
 #include "commitd/commit.h"
+#include "commitd/leases.h"
 
 #define LOCK_PATIENCE_MS 2000 /* the sealer prints its seal before it ends, so it may still hold the lock */
 #define LOCK_AGAIN_MS    10
@@ -97,6 +98,10 @@ static void commit_one(struct tool *t, const struct message *m, const struct dig
 	struct commit *batch[] = {&c};
 	commit_init(&c, m->ref, digest, m->size, m->provenance != 0 || t->verify_always);
 	commit_bind(&c, m->ino, m->mtime_ns);
+	/* Before it may be found to be stored. Without a lease it is committed all the same, and a gc may take it. */
+	int r = leases_take_by_hand(t->layout, digest);
+	if (r < 0)
+		log_warning("no lease for '%.*s', so that a gc may remove it: %s", SPAN_ARG(m->ref), strerror(-r));
 	commit_batch(t->layout, batch, 1);
 	/* If the data disappeared meanwhile, start again, which finds the blob or nothing. */
 	while (c.step == COMMIT_TO_READ) {
@@ -114,7 +119,7 @@ static void commit_one(struct tool *t, const struct message *m, const struct dig
 	}
 	log_info("committed %llu bytes%s%s", (unsigned long long)c.size, c.was_read ? ", read back" : "",
 		 c.found ? ", the blob had its name already" : "");
-	int r = print_digest(t, digest);
+	r = print_digest(t, digest);
 	if (r < 0) {
 		(void)log_errno(r, "cannot write to standard output");
 		fail(t, EX_IOERR);

@@ -51,9 +51,9 @@
 #include "sluice/run/interrupt.h"
 
 static const struct verb *const commands[] = {
-    &command_pull,    &command_fetch,  &command_status, &command_abort,  &command_reset,  &command_ls,
-    &command_images,  &command_cat,    &command_tag,    &command_rm,     &command_events, &command_stats,
-    &command_metrics, &command_doctor, &command_login,  &command_logout, &command_up,
+    &command_pull,   &command_fetch,   &command_status, &command_abort, &command_reset,  &command_ls,
+    &command_images, &command_cat,     &command_tag,    &command_rm,    &command_gc,     &command_events,
+    &command_stats,  &command_metrics, &command_doctor, &command_login, &command_logout, &command_up,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -128,7 +128,10 @@ int main(int argc, char **argv)
 {
 	static struct verb verbs[COMMANDS];
 	const struct program sluice = {.name = "sluice", .options = options, VERBS(verbs), .begin = begin, .end = end};
-	struct settings settings = {.fetch_size = SIZE_UNKNOWN, .policy = {.retries = POLICY_UNSAID}};
+	struct settings settings = {.fetch_size = SIZE_UNKNOWN,
+				    .gc_older_ms = GC_OLDER_UNSAID,
+				    .gc_free = SIZE_UNKNOWN,
+				    .policy = {.retries = POLICY_UNSAID}};
 
 	for (size_t i = 0; i < COMMANDS; i++)
 		verbs[i] = *commands[i];

@@ -132,6 +132,10 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_BACKLOG_RECEIPTS] = GAUGE(BACKLOG, "pipe=\"receipts\""),
     [COUNT_PEERS_SEALS] = GAUGE(PEERS, "pipe=\"seals\""),
     [COUNT_COMMITD_WRITES] = GAUGE(WRITES, "stage=\"commitd\""),
+    [COUNT_GC_RUNS] = TOTAL("sluice_commitd_gc_runs", "Runs of gc, except dry ones", NULL),
+    [COUNT_GC_REMOVED] = TOTAL("sluice_commitd_gc_removed_blobs", "Blobs that gc removed", NULL),
+    [COUNT_GC_REMOVED_BYTES] = TOTAL("sluice_commitd_gc_removed_bytes", "Bytes of the blobs that gc removed", NULL),
+    [COUNT_LEASES] = GAUGE("sluice_commitd_leases", "Leases, which keep content without a name", NULL),
 };
 
 void count_time(enum counter timer, uint64_t took_ms)

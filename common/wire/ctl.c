@@ -93,6 +93,8 @@ static void client_close(struct client *cl)
 	free(cl->subjects);
 	TAILQ_REMOVE(&c->clients, cl, link);
 	c->clients_len--;
+	if (cl->version > 0 && c->env.hooks->gone && !c->stopped)
+		c->env.hooks->gone(c->env.self, &cl->who);
 	free(cl);
 }
 

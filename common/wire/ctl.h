@@ -53,6 +53,8 @@ struct ctl_hooks {
 	 * now or later.
 	 */
 	void (*request)(void *self, const struct ctl_asker *who, const struct message *m);
+	/* A client that has made requests is gone. May be NULL. */
+	void (*gone)(void *self, const struct ctl_asker *who);
 	/* Fill in what PONG says about the store: dev, ino, boot and text, which are valid until the next call. */
 	void (*describe)(void *self, struct message *pong);
 };

@@ -57,10 +57,11 @@
 #define CHUNK_PAYLOAD_MAX (256u << 10)
 #define TEXT_MAX          (REASON_MAX - 1)
 #define HELLO_AGAIN_MS    100u
-#define VERSION_TEXT_MAX  32    /* of a program's version */
-#define BOOT_TEXT_MAX     32    /* a boot id in hex digits */
-#define COUNTS_MAX        2048  /* bytes; numbers of eight (counters.h) */
-#define BEAT_EVERY_MS     2000u /* a live transfer that sends no chunks sends BEAT this often */
+#define VERSION_TEXT_MAX  32          /* of a program's version */
+#define BOOT_TEXT_MAX     32          /* a boot id in hex digits */
+#define MEMBERS_MAX       (32u << 10) /* bytes */
+#define COUNTS_MAX        2048        /* bytes; numbers of eight (counters.h) */
+#define BEAT_EVERY_MS     2000u       /* a live transfer that sends no chunks sends BEAT this often */
 
 enum message_type {
 	/* orders: ingestd → fetchd; HELLO also fetchd → ingestd on chunks, and between ingestd and commitd */
@@ -98,6 +99,18 @@ enum message_type {
 	MSG_SET_NAME = 17, /* name, digest, media_type, size, platform: OK once durable; all content must be stored */
 	MSG_REMOVE_NAME = 18, /* name: OK even if it does not exist */
 
+	MSG_LEASE = 30, /* name, text, ref, ttl_s, members: take the lease of that ID for that purpose, extend or renew
+			   it: OK once it is on disk. What it keeps and is stored now stays; what is absent may be
+			   removed already. Without a text: only if there is one, else FAIL_NOT_FOUND. It ends with
+			   RELEASE, or `ttl_s` after the last client that holds it has left or renewed it (lease.h) */
+	MSG_RELEASE = 31, /* name: OK even if there is no such lease */
+
+	/* both: remove what nobody needs; of commitd content, of ingestd unfinished transfers */
+	MSG_GC = 32,        /* flags, age_s, size: COLLECTED when it is done. FAIL_AGAIN: one is running */
+	MSG_COLLECTED = 33, /* flags, removed, removed_bytes, waiting, waiting_bytes, leased_bytes, fail_class, text */
+	MSG_GC_ITEM = 34,   /* number: the item of the last run, from 0; FAIL_NOT_FOUND: there are no more */
+	MSG_ITEM = 35,      /* fate, digest, size, age_s, text */
+
 	/* both ctl sockets */
 	MSG_PING = 19, /* lowest, highest, version: answered with PONG */
 	MSG_PONG = 20, /* incarnation, dev, ino, started, updated, version, boot, text, lowest, highest: which store it
@@ -117,7 +130,20 @@ enum message_type {
 	/* events of commitd's ctl */
 	MSG_NAMED = 24, /* name, digest: the name now refers to it; empty digest: the name was removed */
 };
-#define MESSAGE_TYPE_MAX 29
+#define MESSAGE_TYPE_MAX 35
+
+enum gc_flag {                        /* bits of MSG_GC */
+	       GC_FLAG_DRY_RUN = 1,   /* remove nothing, and say what would be */
+	       GC_FLAG_ENDS_IDLE = 2, /* also end leases that were left, and have been idle for age_s */
+	       GC_FLAG_MASK = 3,
+};
+
+enum gc_fate {                 /* of an item */
+	       GC_REMOVED = 1, /* or would be, in a dry run */
+	       GC_WAITS,       /* unneeded, but not for long enough, or enough was removed */
+	       GC_LEASED,      /* needed by this lease and by no name */
+	       GC_FATES = GC_LEASED,
+};
 
 enum stage_id { STAGE_FETCHD = 1, STAGE_INGESTD, STAGE_COMMITD }; /* the numbers go over the wire */
 
@@ -162,7 +188,14 @@ struct message {
 	uint64_t rehashed; /* bytes that restarts hashed again, over the life of the ingest */
 	uint64_t dev, ino;
 	uint64_t mtime_ns; /* of the sealed file: bytes written after the seal are not what was sealed */
-	struct span text;  /* for a person */
+	uint64_t ttl_s;
+	struct span members; /* of a lease: "content=DIGEST" or "root=DIGEST", separated by blanks (lease.h) */
+	uint8_t flags;
+	uint8_t fate;
+	uint64_t age_s;
+	uint64_t number;
+	uint64_t removed, removed_bytes, waiting, waiting_bytes, leased_bytes;
+	struct span text; /* for a person */
 	struct span version;
 	struct span boot;
 	struct span counts; /* numbers, big-endian */

@@ -34,6 +34,9 @@ struct settings {
 	uint64_t fetch_size; /* or SIZE_UNKNOWN */
 	bool ls_blobs;
 	bool status_watch;
+	bool gc_dry_run;
+	uint64_t gc_older_ms; /* GC_OLDER_UNSAID unless given */
+	uint64_t gc_free;     /* or SIZE_UNKNOWN */
 	bool up_no_resume, up_background, up_remove;
 };
 
@@ -44,6 +47,7 @@ struct settings {
 		.name = "timeout", .kind = OPT_TIME_MS, .at = offsetof(struct settings, timeout_ms), .min = 1,         \
 		.max = COMMAND_TIMEOUT_MAX_MS, .arg = "TIME", .help = "give up after this; what arrived is kept"       \
 	}
+#define GC_OLDER_UNSAID        UINT64_MAX
 #define COMMAND_TIMEOUT_MAX_MS (30ull * 24 * 3600 * 1000)
 
 /* The global options of a call. */
@@ -56,6 +60,7 @@ static inline const struct context *command_context(const struct call *call)
 extern const struct verb command_pull, command_fetch;
 extern const struct verb command_status, command_abort, command_reset;
 extern const struct verb command_events, command_stats, command_metrics, command_doctor;
+extern const struct verb command_gc;
 extern const struct verb command_ls, command_images, command_cat, command_tag, command_rm;
 extern const struct verb command_login, command_logout;
 extern const struct verb command_up;

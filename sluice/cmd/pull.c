@@ -16,6 +16,7 @@
 #include "common/oci/source.h"
 
 /* Store */
+#include "common/store/lease.h"
 #include "common/store/walk.h"
 
 /* Sluice */
@@ -35,6 +36,7 @@ enum role {
 struct pull {
 	struct job job;
 	struct wait *wait;
+	struct hold *hold; /* from the first request until it has its name */
 	struct buf policy; /* of the registry; wiped */
 	struct reference reference;
 	char name[REFERENCE_TEXT_SIZE];
@@ -321,7 +323,11 @@ static int conclude(struct pull *p, struct reason *why)
 		return EX_NOINPUT;
 	}
 	code = p->all ? 0 : complete_platform(p, why);
-	return code != 0 ? code : set_name(p, why);
+	if (code == 0)
+		code = set_name(p, why);
+	if (code == 0)
+		hold_release(p->hold);
+	return code;
 }
 
 static void add_left_out(const struct pull *p, struct json_t *line)
@@ -375,6 +381,22 @@ static void print_result(const struct pull *p, const struct context *ctx)
 	}
 }
 
+static int take_lease(struct pull *p, struct reason *why)
+{
+	AUTO_BUF purpose = BUF_INIT;
+	char platform[PLATFORM_TEXT_SIZE] = "all platforms";
+
+	if (!p->all)
+		platform_format(&p->want, platform);
+	if (buf_appendf(&purpose, "pull %s for %s", p->name, platform) < 0 ||
+	    hold_new(p->job.client, purpose.data, LEASE_ASKED_S, &p->hold) < 0) {
+		reason_set(why, "out of memory");
+		return EX_OSERR;
+	}
+	wait_use_hold(p->wait, p->hold);
+	return 0;
+}
+
 static int pull_image(struct pull *p, const struct settings *s, struct reason *why)
 {
 	const struct context *ctx = &s->context;
@@ -390,7 +412,9 @@ static int pull_image(struct pull *p, const struct settings *s, struct reason *w
 	wait_use_policy(p->wait, buf_span(&p->policy));
 	if (s->timeout_ms > 0)
 		wait_limit(p->wait, s->timeout_ms);
-	code = want_top(p, why);
+	code = take_lease(p, why);
+	if (code == 0)
+		code = want_top(p, why);
 	if (code == 0)
 		code = wait_run(p->wait, why);
 	return code != 0 ? code : conclude(p, why);
@@ -460,6 +484,7 @@ static int run(const struct call *call)
 	} else
 		report_error("pull", text, code, p.wait, &why);
 	wait_free(p.wait);
+	hold_free(p.hold);
 	buf_wipe(&p.policy);
 	return job_end(&p.job, code);
 }

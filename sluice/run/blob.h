@@ -88,6 +88,7 @@ struct blob {
 	    content; /* the meaning of its digest depends on `digest`; its media type is as described, else as served */
 	enum blob_digest digest;
 	unsigned role, depth; /* the caller's */
+	bool held;            /* a lease keeps it */
 	bool left_out;        /* a foreign layer that its source does not have: DONE without being STORED */
 
 	enum blob_state state;

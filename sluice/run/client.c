@@ -275,6 +275,17 @@ static int try_again(struct client *c, enum stage_id stage, struct patience *p, 
 	return 0;
 }
 
+/* Whether a stage that takes its time to answer is there: it answers a PING on another connection. */
+static bool lives(const struct client *c, enum stage_id stage)
+{
+	struct ctl_client *other = NULL;
+	struct message pong;
+	bool is_there = ctl_open(c->options.runtime_dir, stage, ASK_MAX_MS, &other, &pong, NULL) == 0;
+
+	ctl_disconnect(other);
+	return is_there;
+}
+
 int client_ask(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer,
 	       struct reason *why)
 {
@@ -298,12 +309,26 @@ int client_ask(struct client *c, enum stage_id stage, const struct message *requ
 			return 0;
 		/* A slow stage is not asked again, which would make it slower: as long as it lives, it answers. */
 		asked = asked && r == -ETIMEDOUT;
+		if (asked && clock_mono_ms() - p.begin_ms >= c->options.patience_ms && lives(c, stage))
+			p.begin_ms = clock_mono_ms();
 		int code = try_again(c, stage, &p, r, why);
 		if (!asked || code != 0)
 			disconnect(c, stage);
 		if (code != 0)
 			return code;
 	}
+}
+
+int client_try(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer)
+{
+	struct reason why;
+	int r = c->ctl[stage] ? 0 : connect_to(c, stage, ASK_MIN_MS, NULL, &why);
+
+	if (r == 0)
+		r = ctl_ask(c->ctl[stage], request, ASK_MIN_MS, ret_answer);
+	if (r != 0)
+		disconnect(c, stage);
+	return r > 0 ? -EPROTO : r;
 }
 
 int client_demand(struct client *c, enum stage_id stage, const struct message *request, enum message_type wanted,

@@ -41,13 +41,20 @@ void client_close(struct client *c);
 
 /*
  * Send a request, and repeat it until there is an answer: requests are idempotent. 0: `ret_answer`, which may be
- * MSG_ERROR, is valid until the next request to that stage. Or an exit code with a reason: EXIT_INTERRUPTED, 75 after
- * `patience_ms`, or that of stages that cannot start. Blocks.
+ * MSG_ERROR, is valid until the next request to that stage. Or an exit code with a reason: EXIT_INTERRUPTED, 75 if the
+ * stage is silent for `patience_ms`, or that of stages that cannot start. A stage that lives is waited for, however long
+ * it takes. Blocks.
  */
 int client_ask(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer,
 	       struct reason *why);
 
-/* The same, but accept only `wanted`: MSG_ERROR becomes its exit code and text. */
+/*
+ * The same once, without patience: for what can be done later as well. 0, or -errno if there was no answer within a
+ * second.
+ */
+int client_try(struct client *c, enum stage_id stage, const struct message *request, struct message *ret_answer);
+
+/* As client_ask(), but accept only `wanted`: MSG_ERROR becomes its exit code and text. */
 int client_demand(struct client *c, enum stage_id stage, const struct message *request, enum message_type wanted,
 		  struct message *ret_answer, struct reason *why);
 

@@ -24,6 +24,8 @@ struct wait {
 	struct progress *progress;
 	const struct wait_hooks *hooks;
 	struct span policy;
+	struct hold *hold;  /* NULL: nothing is held */
+	size_t next_held;   /* before it, all whose digest is known are held */
 	uint64_t end_ms;    /* when to give up; monotonic, 0: never */
 	struct blob *blobs; /* owned */
 	size_t len, room;
@@ -235,9 +237,68 @@ static int take_loss(struct wait *w, struct blob *b, struct reason *why)
 	return 0;
 }
 
+/* ── the lease ── */
+
+/* Collect a blob for the next hold_send(). One without a digest is held by its ref until that is known. */
+static int hold_blob(struct wait *w, struct blob *b, struct reason *why)
+{
+	int r = b->digest == BLOB_DIGEST_UNKNOWN ? hold_add_ref(w->hold, span_str(b->ref))
+						 : hold_add(w->hold, &b->content.digest);
+
+	if (r < 0) {
+		reason_set(why, "out of memory");
+		return EX_OSERR;
+	}
+	b->held = b->digest != BLOB_DIGEST_UNKNOWN;
+	return 0;
+}
+
+/* Hold all blobs that were added, in one request. */
+static int hold_new_ones(struct wait *w, struct reason *why)
+{
+	int code = 0;
+
+	if (!w->hold || w->next_held == w->len)
+		return 0;
+	for (; code == 0 && w->next_held < w->len; w->next_held += code == 0)
+		code = hold_blob(w, &w->blobs[w->next_held], why);
+	return code != 0 ? code : hold_send(w->hold, why);
+}
+
+/* The digest has become known. */
+static int hold_learned(struct wait *w, struct blob *b, struct reason *why)
+{
+	if (!w->hold || b->held || b->digest == BLOB_DIGEST_UNKNOWN)
+		return 0;
+	int code = hold_blob(w, b, why);
+	return code != 0 ? code : hold_send(w->hold, why);
+}
+
+/*
+ * The lease had ended, because we were stopped for too long: hold everything again, and what is no longer stored is wanted
+ * once more.
+ */
+static int hold_again(struct wait *w, struct reason *why)
+{
+	uint64_t size;
+
+	w->next_held = 0;
+	int code = hold_new_ones(w, why);
+	for (size_t i = 0; code == 0 && i < w->next_new; i++) {
+		struct blob *b = &w->blobs[i];
+		bool was_stored = b->state == BLOB_STORED || (b->state == BLOB_DONE && !b->left_out);
+		if (!was_stored || layout_blob_size(w->layout, &b->content.digest, &size) == 0)
+			continue;
+		set_state(w, b, BLOB_LOST);
+		b->due_ms = b->heard_ms = clock_mono_ms();
+	}
+	return code;
+}
+
 static int take_answer(struct wait *w, struct blob *b, const struct message *m, bool look, struct reason *why)
 {
 	enum blob_heard heard = blob_heard_of(m, look);
+	int code;
 
 	if (m->type == MSG_RECORD) {
 		blob_learn(b, m);
@@ -245,6 +306,8 @@ static int take_answer(struct wait *w, struct blob *b, const struct message *m, 
 		if (heard == BLOB_HEARD_FAILED)
 			progress_bar(w->progress, b->bar)->offset = m->offset; /* it is kept */
 	}
+	if (heard == BLOB_HEARD_COMMITTED && (code = hold_learned(w, b, why)) != 0)
+		return code;
 	if ((heard == BLOB_HEARD_COMMITTED || heard == BLOB_HEARD_UNKNOWN) && take_stored(w, b))
 		return 0;
 	if (heard == BLOB_HEARD_UNKNOWN)
@@ -292,7 +355,7 @@ static int look(struct wait *w, struct blob *b, struct reason *why)
 /* Request NEW blobs, as many as the window allows. */
 static int begin(struct wait *w, struct reason *why)
 {
-	int code = 0;
+	int code = hold_new_ones(w, why);
 
 	for (; code == 0 && w->next_new < w->len && count_open(w) < WAIT_WINDOW; w->next_new += code == 0)
 		code = request(w, &w->blobs[w->next_new], why);
@@ -363,6 +426,8 @@ static int attend(struct wait *w, unsigned *ret_wait_ms, struct reason *why)
 	uint64_t next_ms = now_ms + WAIT_LOOK_MS;
 	int code = client_missed(w->client) ? catch_up(w, why) : 0;
 
+	if (code == 0 && w->hold && !hold_renew(w->hold))
+		code = hold_again(w, why);
 	if (code == 0 && now_ms >= w->look_ms)
 		code = look_for_lost_event(w, now_ms, why);
 	for (size_t i = 0; code == 0 && i < w->next_new; i++) {
@@ -415,6 +480,11 @@ static int turn(struct wait *w, struct reason *why)
 void wait_use_policy(struct wait *w, struct span policy)
 {
 	w->policy = policy;
+}
+
+void wait_use_hold(struct wait *w, struct hold *hold)
+{
+	w->hold = hold;
 }
 
 void wait_limit(struct wait *w, uint64_t timeout_ms)

@@ -17,6 +17,7 @@
 /* Sluice */
 #include "sluice/run/blob.h"
 #include "sluice/run/client.h"
+#include "sluice/run/hold.h"
 #include "sluice/show/progress.h"
 
 #define WAIT_WINDOW    256u
@@ -57,6 +58,9 @@ void wait_fail(struct wait *w, size_t number, enum fail_class fail_class, const 
 
 /* What all of them are requested with: the policy of their source (common/wire/source_policy.h). Borrowed. */
 void wait_use_policy(struct wait *w, struct span policy);
+
+/* Hold each blob before it is requested or taken for stored (hold.h). Borrowed; without it, none is held. */
+void wait_use_hold(struct wait *w, struct hold *hold);
 
 /* wait_run() gives up when so much time has passed from now. */
 void wait_limit(struct wait *w, uint64_t timeout_ms);

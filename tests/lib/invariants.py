@@ -47,6 +47,9 @@ MANIFESTS = {
 }
 
 
+LEASE = re.compile(r"for=[^\n]*\nuid=[0-9]+\nboot=[0-9a-f]{32}\nat=[0-9]+\nttl=[0-9]+\n(firm=1\n)?")
+
+
 class Checker:
     def __init__(self, store, settled):
         self.store = pathlib.Path(store)
@@ -59,7 +62,7 @@ class Checker:
     def check(self):
         if not self.store.exists():
             return
-        known = {"oci-layout", "index.json", "blobs", "ingest", "commit", "leases"}
+        known = {"oci-layout", "index.json", "blobs", "ingest", "commit", "leases", "quarantine", "sluice-format"}
         for entry in sorted(self.store.iterdir()):
             if entry.name not in known:
                 self.unexplained(entry)
@@ -67,6 +70,7 @@ class Checker:
         self.blobs()
         self.names()
         self.taken()
+        self.leases()
         self.ingests()
         self.locks()
 
@@ -167,7 +171,7 @@ class Checker:
     # ── locks ──
 
     def locks(self):
-        for path in (self.store / "commit/lock", self.store / "commit/claims", self.store / "ingest/lock", *self.store.glob("ingest/*/lock")):
+        for path in (self.store / "commit/lock", self.store / "commit/claims", self.store / "leases/lock", self.store / "ingest/lock", *self.store.glob("ingest/*/lock")):
             if is_regular(path) and stat.S_IMODE(path.lstat().st_mode) != 0o600:
                 self.wrong(path, f"mode {stat.S_IMODE(path.lstat().st_mode):o}: others can lock it")
 
@@ -189,6 +193,21 @@ class Checker:
             elif stat.S_IMODE(path.lstat().st_mode) != 0o444:
                 self.wrong(path, f"in custody with mode {stat.S_IMODE(path.lstat().st_mode):o}, not 444")
             elif not is_regular(transfer) or "sealed" not in (last_record(transfer.read_text(errors="replace")) or {}):
+                self.unexplained(path)
+
+    # ── leases ──
+
+    def leases(self):
+        root = self.store / "leases"
+        for path in sorted(root.iterdir()) if root.exists() else []:
+            if path.name in ("lock", "unneeded"):
+                continue
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*\.lease", path.name) or not is_regular(path):
+                self.unexplained(path)
+            elif not LEASE.match(path.read_text(errors="replace")):
+                self.wrong(path, "does not begin like a lease")
+        for path in sorted((self.store / "quarantine").glob("*")):
+            if not re.fullmatch(r"[0-9a-f]{64}([0-9a-f]{64})?", path.name):
                 self.unexplained(path)
 
     # ── ingests ──
@@ -314,7 +333,7 @@ def check_locks(store, runtime, problems):
     """No stage runs, so no lock is held, except by this process."""
     store, runtime = pathlib.Path(store), pathlib.Path(runtime)
     holders = lock_holders()
-    for path in (store / "commit/lock", store / "ingest/lock", *store.glob("ingest/*/lock"), *runtime.glob("*.lock"), *runtime.glob("*/lock"), runtime / "users"):
+    for path in (store / "commit/lock", store / "leases/lock", store / "ingest/lock", *store.glob("ingest/*/lock"), *runtime.glob("*.lock"), *runtime.glob("*/lock"), runtime / "users"):
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except FileNotFoundError:

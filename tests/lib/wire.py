@@ -19,6 +19,8 @@ NUMBERS = {
     "incarnation": 8, "peer": 8, "attempt": 8, "offset": 8, "size": 8, "stage": 1, "state": 1, "fail_class": 1,
     "provenance": 1, "restarts": 1, "http_status": 2, "started": 8, "updated": 8, "until": 8, "rate": 8, "rehashed": 8,
     "dev": 8, "ino": 8, "mtime": 8, "lowest": 1, "highest": 1,
+    "ttl": 8, "flags": 1, "fate": 1, "age": 8, "number": 8, "removed": 8, "removed_bytes": 8, "waiting": 8,
+    "waiting_bytes": 8, "leased_bytes": 8,
 }
 SIZE_UNKNOWN = (1 << 64) - 1
 MESSAGES = {  # name: (type, fields)
@@ -51,6 +53,12 @@ MESSAGES = {  # name: (type, fields)
     "COUNTS": (27, "stage incarnation started updated version counts"),
     "SUBSCRIBE": (28, "ref"),
     "LOGIN": (29, "name policy"),
+    "LEASE": (30, "name text ref ttl members"),
+    "RELEASE": (31, "name"),
+    "GC": (32, "flags age size"),
+    "COLLECTED": (33, "flags removed removed_bytes waiting waiting_bytes leased_bytes fail_class text"),
+    "GC_ITEM": (34, "number"),
+    "ITEM": (35, "fate digest size age text"),
 }
 VERSION = 2  # of the protocol, in every message unless the test gives another
 HERE = pathlib.Path(__file__).resolve()

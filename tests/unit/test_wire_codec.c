@@ -56,6 +56,17 @@ static struct message full_message(enum message_type type)
 	    .payload = span_str("bytes"),
 	    .lowest = 1,
 	    .highest = UINT8_MAX,
+	    .ttl_s = UINT32_MAX,
+	    .members = span_str("content=" DIGEST_TEXT " root=" DIGEST_TEXT),
+	    .flags = GC_FLAG_MASK,
+	    .fate = GC_FATES,
+	    .age_s = 9,
+	    .number = 10,
+	    .removed = 11,
+	    .removed_bytes = 12,
+	    .waiting = 13,
+	    .waiting_bytes = 14,
+	    .leased_bytes = 15,
 	};
 }
 
@@ -119,7 +130,7 @@ static const struct refused {
     {"a PING that understands version 0", "SL\x02\x13\0\x02\0\x01v", 9, DECODE_BOUNDS},
     {"a PING that understands no version", "SL\x02\x13\x03\x02\0\x01v", 9, DECODE_BOUNDS},
     {"type 0", "SL\x01\x00", 4, DECODE_TYPE},
-    {"type past the last", "SL\x02\x1e", 4, DECODE_TYPE},
+    {"type past the last", "SL\x02\x24", 4, DECODE_TYPE},
     {"type 255", "SL\x01\xff", 4, DECODE_TYPE},
     {"incarnation 0", "SL\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, DECODE_BOUNDS},
     {"a size of 2^63", END_HEAD "\x80\0\0\0\0\0\0\0", 23, DECODE_BOUNDS},

@@ -295,10 +295,11 @@ check-tsan: ## the tests of threaded code under the thread sanitizer
 format: ## format the C files with clang-format
 	clang-format -i $$(find common $(PROGRAMS) tests -name '*.[ch]')
 
-.PHONY: bench-one bench-ranges
+.PHONY: bench-one bench-ranges bench-names
 bench-one: ## a blob of 2 GiB, compared with curl | tee | openssl
 bench-ranges: ## a blob of 1 GiB in eight ranges at once, compared with one stream; 20 MB/s per connection
-bench-one bench-ranges:
+bench-names: ## one more name in an index.json of 20,000 names
+bench-one bench-ranges bench-names:
 	@tests/lib/packages build bench
 	@$(MAKE) --no-print-directory $(PARALLEL) build
 	@tests/bench/$(@:bench-%=%) $(BUILD)/bin

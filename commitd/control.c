@@ -21,21 +21,22 @@
 
 /* A name to set or to remove: pending from its arrival until it is answered. */
 struct request {
-	struct work work;
-	struct control *control;
+	struct naming_edit edit; /* first, so that one is the other */
 	uint64_t client;
-	enum message_type type;
-	char name[NAME_MAX_BYTES + 1];
-	struct descriptor descriptor;
-	enum fail_class outcome;
-	bool changed;
-	struct reason why;
 };
 
+/*
+ * Names that are requested while the committer is busy with others wait, and are then set together: one write for all.
+ * So at most one job is with the committer; `taken` is the job's until it is done.
+ */
 struct control {
 	struct control_env env;
 	struct ctl *ctl;
-	size_t in_hand; /* at most one of each client */
+	struct naming *naming; /* the committer's thread uses it */
+	struct work work;
+	bool is_working;
+	struct naming_batch waiting, taken; /* requests: at most one of each client */
+	unsigned writes;                    /* of index.json, in this job */
 	bool stopping;
 	struct reason path; /* of the store, for people; a very long one is cut */
 };
@@ -61,55 +62,86 @@ static void answer_stats(struct control *c, uint64_t client, const struct messag
 	ctl_answer(c->ctl, client, &answer);
 }
 
-static void request_run(struct work *w)
+static bool is_idle(const struct control *c)
 {
-	struct request *q = (struct request *)((char *)w - offsetof(struct request, work));
-	struct layout *layout = q->control->env.layout;
-
-	/* Before it is found to be stored. */
-	if (q->type == MSG_SET_NAME)
-		pins_add_root(upkeep_pins(q->control->env.upkeep), layout, &q->descriptor.digest);
-	if (q->type == MSG_SET_NAME) {
-		q->outcome = naming_set(layout, q->name, &q->descriptor, &q->why);
-		q->changed = q->outcome == FAIL_NONE;
-	} else {
-		q->outcome = naming_remove(layout, q->name, &q->changed, &q->why);
-	}
+	return !c->is_working && STAILQ_EMPTY(&c->waiting);
 }
 
 /* A hint for subscribers. An empty digest: the name was removed. */
-static void publish(const struct request *q)
+static void publish(struct control *c, const struct naming_edit *e)
 {
 	char digest[DIGEST_TEXT_SIZE] = "";
 
-	if (q->type == MSG_SET_NAME)
-		digest_format(&q->descriptor.digest, digest);
-	const struct message m = {.type = MSG_NAMED, .name = span_str(q->name), .digest = span_str(digest)};
-	ctl_publish(q->control->ctl, m.name, &m);
+	if (!e->is_removal)
+		digest_format(&e->descriptor.digest, digest);
+	const struct message m = {.type = MSG_NAMED, .name = span_str(e->name), .digest = span_str(digest)};
+	ctl_publish(c->ctl, m.name, &m);
 	if (*digest)
-		log_info("named '%s' %s", q->name, digest);
+		log_info("named '%s' %s", e->name, digest);
 	else
-		log_info("removed the name '%s'", q->name);
+		log_info("removed the name '%s'", e->name);
 }
 
-static void request_done(struct work *w)
+static void request_free(struct request *q)
 {
-	struct request *q = (struct request *)((char *)w - offsetof(struct request, work));
-	struct control *c = q->control;
+	if (q)
+		naming_edit_release(&q->edit);
+	free(q);
+}
 
-	c->in_hand--;
-	if (q->outcome == FAIL_NONE) {
+static void request_end(struct control *c, struct request *q)
+{
+	const struct naming_edit *e = &q->edit;
+
+	if (e->outcome == FAIL_NONE) {
 		ctl_answer(c->ctl, q->client, &(struct message){.type = MSG_OK});
 	} else {
-		log_warning("%s refused: %s", message_name(q->type), q->why.text);
-		answer_error(c, q->client, q->outcome, q->why.text);
+		log_warning("%s refused: %s", message_name(e->is_removal ? MSG_REMOVE_NAME : MSG_SET_NAME),
+			    e->why.text);
+		answer_error(c, q->client, e->outcome, e->why.text);
 	}
-	if (q->changed) {
-		count_add(q->type == MSG_SET_NAME ? COUNT_NAMES_SET : COUNT_NAMES_REMOVED, 1);
-		publish(q);
+	if (e->changed) {
+		count_add(e->is_removal ? COUNT_NAMES_REMOVED : COUNT_NAMES_SET, 1);
+		publish(c, e);
 	}
-	free(q);
-	if (c->stopping && c->in_hand == 0)
+	request_free(q);
+}
+
+static void job_run(struct work *w)
+{
+	struct control *c = (struct control *)((char *)w - offsetof(struct control, work));
+
+	struct naming_edit *e;
+
+	/* Before it is found to be stored. */
+	STAILQ_FOREACH(e, &c->taken, next)
+	if (!e->is_removal)
+		pins_add_root(upkeep_pins(c->env.upkeep), c->env.layout, &e->descriptor.digest);
+	c->writes = naming_apply(c->naming, &c->taken);
+}
+
+static void job_begin(struct control *c)
+{
+	if (c->is_working || STAILQ_EMPTY(&c->waiting))
+		return;
+	STAILQ_CONCAT(&c->taken, &c->waiting);
+	c->is_working = true;
+	workers_submit(c->env.committer, &c->work);
+}
+
+static void job_done(struct work *w)
+{
+	struct control *c = (struct control *)((char *)w - offsetof(struct control, work));
+	struct naming_edit *e;
+
+	c->is_working = false;
+	count_add(COUNT_INDEX_WRITES, c->writes);
+	while ((e = STAILQ_FIRST(&c->taken))) {
+		STAILQ_REMOVE_HEAD(&c->taken, next);
+		request_end(c, (struct request *)e);
+	}
+	job_begin(c);
+	if (c->stopping && is_idle(c))
 		c->env.idle(c->env.self);
 }
 
@@ -126,7 +158,7 @@ static int parse_descriptor(const struct message *m, struct descriptor *d, struc
 }
 
 /* Is it whole and valid? Only then act. */
-static int parse_request(const struct message *m, struct request *q, struct reason *why)
+static int parse_request(const struct message *m, struct naming_edit *e, struct reason *why)
 {
 	if (!name_is_valid(m->name)) {
 		char shown[SHOWN_SIZE];
@@ -134,8 +166,9 @@ static int parse_request(const struct message *m, struct request *q, struct reas
 		reason_set(why, "'%s' is not a name for an image", shown);
 		return -EINVAL;
 	}
-	(void)snprintf(q->name, sizeof(q->name), "%.*s", SPAN_ARG(m->name));
-	return m->type == MSG_SET_NAME ? parse_descriptor(m, &q->descriptor, why) : 0;
+	(void)snprintf(e->name, sizeof(e->name), "%.*s", SPAN_ARG(m->name));
+	e->is_removal = m->type == MSG_REMOVE_NAME;
+	return e->is_removal ? 0 : parse_descriptor(m, &e->descriptor, why);
 }
 
 static void take_naming(struct control *c, uint64_t client, const struct message *m)
@@ -143,17 +176,14 @@ static void take_naming(struct control *c, uint64_t client, const struct message
 	struct reason why = {"out of memory"};
 	struct request *q = calloc(1, sizeof(*q));
 
-	if (!q || parse_request(m, q, &why) < 0) {
+	if (!q || parse_request(m, &q->edit, &why) < 0) {
 		answer_error(c, client, q ? FAIL_USAGE : FAIL_AGAIN, why.text);
-		free(q);
+		request_free(q);
 		return;
 	}
-	q->control = c;
 	q->client = client;
-	q->type = m->type;
-	q->work = (struct work){.run = request_run, .done = request_done};
-	c->in_hand++;
-	workers_submit(c->env.committer, &q->work);
+	STAILQ_INSERT_TAIL(&c->waiting, &q->edit, next);
+	job_begin(c);
 }
 
 static void on_request(void *self, const struct ctl_asker *who, const struct message *m)
@@ -203,6 +233,9 @@ int control_new(const struct control_env *env, struct control **ret_control, str
 		return -ENOMEM;
 	}
 	c->env = *env;
+	c->work = (struct work){.run = job_run, .done = job_done};
+	STAILQ_INIT(&c->waiting);
+	STAILQ_INIT(&c->taken);
 	const struct ctl_env ctl_env = {
 	    .loop = env->loop,
 	    .runtime_dir = env->runtime_dir,
@@ -211,8 +244,13 @@ int control_new(const struct control_env *env, struct control **ret_control, str
 	    .hooks = &hooks,
 	    .self = c,
 	};
-	int r = ctl_new(&ctl_env, &c->ctl, why);
+	int r = naming_new(env->layout, &c->naming);
+	if (r < 0)
+		reason_set(why, "out of memory");
+	else
+		r = ctl_new(&ctl_env, &c->ctl, why);
 	if (r < 0) {
+		naming_free(c->naming);
 		free(c);
 		return r;
 	}
@@ -225,7 +263,7 @@ void control_stop(struct control *c)
 {
 	c->stopping = true;
 	ctl_stop(c->ctl);
-	if (c->in_hand == 0)
+	if (is_idle(c))
 		c->env.idle(c->env.self);
 }
 
@@ -234,5 +272,6 @@ void control_free(struct control *c)
 	if (!c)
 		return;
 	ctl_free(c->ctl);
+	naming_free(c->naming);
 	free(c);
 }

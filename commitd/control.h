@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests from sluice on commitd's ctl socket, and its events. A request that has to wait for the disk runs on the
- * committer's thread, in order, and is answered when it is done.
+ * committer's thread, in order, and is answered when it is done. Those that come meanwhile run together after it.
  */
 #ifndef SLUICE_COMMITD_CONTROL_H
 #define SLUICE_COMMITD_CONTROL_H

@@ -1,22 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names in index.json, set and removed durably. Nobody else writes that file.
+ * Names in index.json, set and removed durably. Of our programs, only this one writes that file; another tool may. So
+ * what was read is kept for the next edit, but compared with the file first, and again right before it is replaced: if
+ * it changed, the edits are made in the new document. A change in the instant between that look and the rename is lost.
  */
 #ifndef SLUICE_COMMITD_NAMING_H
 #define SLUICE_COMMITD_NAMING_H
 
+#include <sys/queue.h>
+
 #include "common/oci/transfer.h"
 #include "common/store/layout.h"
+#include "common/store/names.h"
+
+/* A name to set or to remove. The caller fills in the first part. */
+struct naming_edit {
+	STAILQ_ENTRY(naming_edit) next;
+	bool is_removal;
+	char name[NAME_MAX_BYTES + 1];
+	struct descriptor descriptor; /* to be set; its size may be SIZE_UNKNOWN */
+
+	enum fail_class outcome;
+	bool changed; /* the name was set, or it was there and is removed */
+	struct reason why;
+	bool is_refused;     /* its content is not complete */
+	struct buf left_out; /* digests of foreign layers that are not stored, separated by commas */
+};
+
+/* In the order in which they are made. */
+STAILQ_HEAD(naming_batch, naming_edit);
+
+struct naming;
+
+/* 0 or -ENOMEM. Borrows the layout. Reads nothing yet. */
+int naming_new(struct layout *l, struct naming **ret_naming);
+void naming_free(struct naming *n);
 
 /*
- * Point `name` at a manifest or an index, if all of its content is stored, each blob with the size in its descriptor.
- * Sets the media type of `d` to that of the document, and a SIZE_UNKNOWN to the stored size. FAIL_NONE: the name is
- * durable. Else a reason (FAIL_NOT_FOUND names what is missing), and index.json is unchanged, or (after a failed sync)
- * may have the new name, but not durably; asking again is safe. Blocks in fsync.
+ * Make all edits in one write, each with an outcome of its own.
+ *
+ * A name is set if all of its content is stored, each blob with the size in its descriptor; the descriptor gets the
+ * media type of the document, and the stored size for SIZE_UNKNOWN. A name that does not exist is removed, too: see
+ * `changed`. FAIL_NONE: the name is set or removed durably. Else there is a reason (FAIL_NOT_FOUND names what is
+ * missing), and index.json is as it was, or (after a failed sync) has the edit, but not durably; asking again is safe.
+ * Returns how often index.json was written. Blocks in fsync.
  */
-enum fail_class naming_set(struct layout *l, const char *name, struct descriptor *d, struct reason *why);
+unsigned naming_apply(struct naming *n, struct naming_batch *batch);
 
-/* Remove a name. FAIL_NONE even if it does not exist; see `ret_changed`. Blocks in fsync. */
-enum fail_class naming_remove(struct layout *l, const char *name, bool *ret_changed, struct reason *why);
+void naming_edit_release(struct naming_edit *e);
 
 #endif

@@ -56,7 +56,8 @@ int durable_mkdir_at(int dir_fd, const char *name, mode_t mode)
 }
 
 /* Write the complete temporary file, to disk. */
-static int temporary_write(int dir_fd, const char *temporary, const void *data, size_t len, mode_t mode)
+static int temporary_write(int dir_fd, const char *temporary, const void *data, size_t len, mode_t mode,
+			   struct stat *ret_st)
 {
 	AUTO_FD fd = -1;
 	int r = FAILPOINT(NAME, "replace.make",
@@ -65,26 +66,48 @@ static int temporary_write(int dir_fd, const char *temporary, const void *data, 
 		return r;
 	r = FAILPOINT(WRITE, "replace.write", file_write_all(fd, data, len, NULL));
 	/* Before the rename: otherwise a power cut could leave the new name with old or no bytes. */
-	return r == 0 ? FAILPOINT(SYNC, "replace.sync", durable_sync(fd)) : r;
+	if (r == 0)
+		r = FAILPOINT(SYNC, "replace.sync", durable_sync(fd));
+	return r == 0 && fstat(fd, ret_st) < 0 ? -errno : r;
 }
 
-int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode)
+int durable_replace_if_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
+			  const struct durable_check *check, struct stat *ret_written)
 {
 	/* A fixed name, so that a leftover of a crash is found and removed. */
 	char temporary[NAME_MAX + 1];
+	struct stat st;
 	int n = snprintf(temporary, sizeof temporary, ".%s.new", name);
 	if (n < 0 || (size_t)n >= sizeof temporary)
 		return -ENAMETOOLONG;
 	if (FAILPOINT(NAME, "replace.unlink", fs_unlinkat(dir_fd, temporary, 0)) < 0 && errno != ENOENT)
 		return -errno;
-	int r = temporary_write(dir_fd, temporary, data, len, mode);
+	int r = temporary_write(dir_fd, temporary, data, len, mode, &st);
+	if (r == 0)
+		r = check->may(check->self);
 	if (r == 0 && FAILPOINT(NAME, "replace.rename", fs_renameat(dir_fd, temporary, dir_fd, name)) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)fs_unlinkat(dir_fd, temporary, 0);
 		return r;
 	}
-	return FAILPOINT(SYNC, "replace.sync-directory", durable_sync_dir(dir_fd));
+	r = FAILPOINT(SYNC, "replace.sync-directory", durable_sync_dir(dir_fd));
+	if (r == 0)
+		*ret_written = st;
+	return r;
+}
+
+static int always(void *self)
+{
+	(void)self;
+	return 0;
+}
+
+int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode)
+{
+	static const struct durable_check check = {.may = always};
+	struct stat st;
+	return durable_replace_if_at(dir_fd, name, data, len, mode, &check, &st);
 }
 
 /*

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /*
@@ -40,6 +41,18 @@ int durable_mkdir_at(int dir_fd, const char *name, mode_t mode);
  * content is durable.
  */
 int durable_replace_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode);
+
+/*
+ * The same for a file that others may write, too: `may` is asked once the new content is on disk, right before the
+ * rename. If its result is not 0, nothing is replaced, and it is returned. `ret_written` is what the new file was like
+ * just before the rename.
+ */
+struct durable_check {
+	int (*may)(void *self);
+	void *self;
+};
+int durable_replace_if_at(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
+			  const struct durable_check *check, struct stat *ret_written);
 
 /*
  * Move `src_name` to `dst_name` without replacing anything (renameat2 with RENAME_NOREPLACE; else linkat and unlinkat; else

@@ -162,12 +162,22 @@ static int load(int fd, const struct stat *st, size_t max, struct buf *out)
 	return r;
 }
 
-int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
+int file_load_stat_at(int dir_fd, const char *name, size_t max, struct buf *out, struct stat *ret_st)
 {
 	AUTO_FD fd = -1;
 	struct stat st = {0};
 	int r = file_open_read_at(dir_fd, name, &fd, &st);
-	return r < 0 ? r : load(fd, &st, max, out);
+	if (r == 0)
+		r = load(fd, &st, max, out);
+	if (r == 0)
+		*ret_st = st;
+	return r;
+}
+
+int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out)
+{
+	struct stat st;
+	return file_load_stat_at(dir_fd, name, max, out, &st);
 }
 
 int file_load(const char *path, size_t max, struct buf *out)

@@ -46,6 +46,9 @@ int file_pread_full(int fd, void *data, size_t len, uint64_t offset, size_t *ret
 /* Append the content of a small regular file to `out`. -EFBIG when it is over `max` bytes. */
 int file_load_at(int dir_fd, const char *name, size_t max, struct buf *out);
 
+/* The same, and what the file was like just before it was read. */
+int file_load_stat_at(int dir_fd, const char *name, size_t max, struct buf *out, struct stat *ret_st);
+
 /* The same for a configuration file, which may be a symbolic link, as dotfiles and mounted secrets often are. */
 int file_load(const char *path, size_t max, struct buf *out);
 

@@ -136,6 +136,7 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_GC_REMOVED] = TOTAL("sluice_commitd_gc_removed_blobs", "Blobs that gc removed", NULL),
     [COUNT_GC_REMOVED_BYTES] = TOTAL("sluice_commitd_gc_removed_bytes", "Bytes of the blobs that gc removed", NULL),
     [COUNT_LEASES] = GAUGE("sluice_commitd_leases", "Leases, which keep content without a name", NULL),
+    [COUNT_INDEX_WRITES] = TOTAL("sluice_commitd_index_writes", "How often index.json was written", NULL),
 };
 
 void count_time(enum counter timer, uint64_t took_ms)

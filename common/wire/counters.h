@@ -14,8 +14,7 @@
 #include "common/wire/message.h"
 #include "common/wire/stage.h"
 
-#define TIMER_BUCKETS   10 /* the last one has no upper bound */
-
+#define TIMER_BUCKETS   10    /* the last one has no upper bound */
 #define COUNTS_EVERY_MS 2000u /* fetchd sends its counters at most this often, and only after a change */
 #define TIMER(name)     name, name##_SUM = name + TIMER_BUCKETS
 
@@ -109,6 +108,7 @@ enum counter {
 	COUNT_GC_REMOVED,
 	COUNT_GC_REMOVED_BYTES,
 	COUNT_LEASES,
+	COUNT_INDEX_WRITES,
 	COUNTERS
 };
 

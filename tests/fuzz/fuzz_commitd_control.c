@@ -133,7 +133,12 @@ static void script(void)
 	FUZZ_CHECK(a.type == MSG_OK && stand_in_ctl_hear(LISTENER, &a));
 	for (unsigned i = 0; input.len > 0 && i < LINES; i++)
 		take_packet(fuzz_until(&input, '\n'));
+	/* What is asked before the end is done. */
+	FUZZ_CHECK(stand_in_ctl_ask(ASKER, &(struct message){.type = MSG_REMOVE_NAME, .name = span_str(WITNESS)}));
 	stand_in_stage_stop();
+	FUZZ_CHECK(!stand_in_stage_ended());
+	while (stand_in_workers_run(&stand_in_workers))
+		continue;
 	FUZZ_CHECK(stand_in_stage_ended());
 }
 

@@ -54,6 +54,26 @@ def manifest_blob(config, layers):
     ).encode()
 
 
+def many_names(store, count):
+    """
+    Write an index.json with that many names, as another tool might, for an empty index that is stored. Returns its digest
+    and the size of the file.
+    """
+    empty = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).encode()
+    digest = digest_of(empty)
+    blob = store / "blobs" / digest.replace(":", "/")
+    if not blob.exists():
+        blob.write_bytes(empty)
+        blob.chmod(0o444)
+    name = "registry.example.org:5000/some/project/image{:05d}:v1.{}"
+    entries = [descriptor(empty, INDEX, annotations={"org.opencontainers.image.ref.name": name.format(n, n % 17)})
+               for n in range(count)]
+    text = json.dumps({"schemaVersion": 2, "manifests": entries}, separators=(",", ":"))
+    (store / "index.json.other").write_text(text)
+    (store / "index.json.other").rename(store / "index.json")
+    return digest, len(text)
+
+
 class Pusher:
     """
     Pushes into one repository of a registry at HOST:PORT. Every request has `headers` (such as Authorization). `tls`: a

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from conftest import BIG, BINDIR, MIB
-from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, digest_of_file, manifest_blob
+from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, digest_of_file, manifest_blob, many_names
 from late import Late
 from servers import Nginx, room_for
 from stages import STAGES, memory_peak
@@ -51,6 +51,18 @@ def test_long_ranges(box, paced):
         check(box, RANGES_LIMIT)
     paced.settle()
     assert max(a.bytes for a in paced.accesses() if a.range != "-") > MIB
+
+
+def test_many_names(box):
+    """A name is set in memory of less than three times index.json, and no more for the next ones."""
+    with box.up():
+        before = memory_peak(box.stage("commitd"))
+        digest, size = many_names(box.store, 20_000)
+        for number in range(4):
+            box.sluice("tag", digest, f"tagged:{number}")
+        grown = memory_peak(box.stage("commitd")) - before
+        print(f"commitd: {grown / size:.1f} x the file")
+        assert size > 5_000_000 and grown < 3 * size
 
 
 def test_several_images_at_once(box, registry, sample):

@@ -336,6 +336,64 @@ static void test_names(void **state)
 	assert_int_equal(serve(play_names), 0);
 }
 
+/*
+ * Names that are requested while the committer is busy with the first share one write. Each request has an answer of
+ * its own, and one that fails does not fail the others.
+ */
+static void play_names_together(void)
+{
+	char digest[DIGEST_TEXT_SIZE], name[16];
+	struct digest d = blob_make(&st, INDEX);
+	struct message set = set_name(&d, digest), m;
+	uint64_t writes = counter_values[COUNT_INDEX_WRITES], names = counter_values[COUNT_NAMES_SET];
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		(void)snprintf(name, sizeof(name), "name:%u", i);
+		set.name = span_str(name);
+		set.size = i == 3 ? 1 : strlen(INDEX); /* that one is wrong */
+		assert_true(stand_in_ctl_ask(i, &set));
+	}
+	settle();
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		assert_true(stand_in_ctl_hear(i, &m));
+		assert_int_equal(m.type, i == 3 ? MSG_ERROR : MSG_OK);
+	}
+	assert_int_equal(counter_values[COUNT_INDEX_WRITES] - writes, 2);
+	assert_int_equal(counter_values[COUNT_NAMES_SET] - names, CLIENTS - 1);
+}
+
+static void test_names_together(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_names_together), 0);
+}
+
+/* Those that wait are carried out, too, before the stage ends. */
+static void play_stop_with_many(void)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct digest d = blob_make(&st, INDEX);
+	const struct message set = set_name(&d, digest), remove_it = {.type = MSG_REMOVE_NAME, .name = span_str(NAME)};
+	struct message m;
+	assert_true(stand_in_ctl_ask(ASKER, &remove_it));
+	assert_true(stand_in_ctl_ask(LISTENER, &set));
+	stand_in_stage_stop();
+	assert_true(stand_in_workers_run(&stand_in_workers));
+	assert_true(stand_in_ctl_hear(ASKER, &m));
+	loop_turn(&stand_in_loop, false);
+	assert_false(stand_in_stage_ended());
+	settle();
+	assert_true(stand_in_stage_ended());
+	assert_true(stand_in_ctl_hear(LISTENER, &m));
+	assert_int_equal(m.type, MSG_OK);
+	assert_true(is_named());
+}
+
+static void test_stops_with_many(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(play_stop_with_many), 0);
+}
+
 static void play_stats(void)
 {
 	const struct message ours = {.type = MSG_STATS, .stage = STAGE_COMMITD};
@@ -490,19 +548,11 @@ static void test_any_operation_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    SCENE(test_seal_to_receipt),
-	    SCENE(test_repeated_seal),
-	    SCENE(test_read_back),
-	    SCENE(test_missing),
-	    SCENE(test_lost_receipt),
-	    SCENE(test_restart),
-	    SCENE(test_names),
-	    SCENE(test_stats),
-	    SCENE(test_client_disconnects),
-	    SCENE(test_stops),
-	    SCENE(test_failed_sync),
-	    SCENE(test_without_renameat2),
-	    SCENE(test_any_operation_fails),
+	    SCENE(test_seal_to_receipt), SCENE(test_repeated_seal),      SCENE(test_read_back),
+	    SCENE(test_missing),         SCENE(test_lost_receipt),       SCENE(test_restart),
+	    SCENE(test_names),           SCENE(test_names_together),     SCENE(test_stops_with_many),
+	    SCENE(test_stats),           SCENE(test_client_disconnects), SCENE(test_stops),
+	    SCENE(test_failed_sync),     SCENE(test_without_renameat2),  SCENE(test_any_operation_fails),
 	};
 	return cmocka_run_group_tests_name("commitd core", tests, NULL, NULL);
 }

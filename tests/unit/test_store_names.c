@@ -54,9 +54,9 @@ static struct names *load(const char *text)
 
 static void expect(const struct names *n, const char *want)
 {
-	AUTO_BUF out = BUF_INIT;
-	assert_int_equal(names_format(n, &out), 0);
-	assert_string_equal(out.data, want);
+	struct span text = names_text(n);
+	if (!span_eq(text, span_str(want)))
+		fail_msg("'%.*s' is not '%s'", SPAN_ARG(text), want);
 }
 
 static struct descriptor descriptor_make(const char *digest)
@@ -78,6 +78,25 @@ static void test_load_refuses(void **state)
 	    HEAD "\"manifests\":7}",
 	    "{\"schemaVersion\":1,\"manifests\":[]}",
 	    "{\"manifests\":[]}",
+	    LIST(","),
+	    LIST(ODD ","),
+	    LIST("," ODD),
+	    LIST(ODD " " ODD),
+	    LIST(ODD ","
+		     "x"),
+	    LIST("{\"a\":1,\"a\":2}"),
+	    LIST(ODD) "x",
+	    LIST(ODD "]"),
+	    LIST(ODD "}"),
+	    HEAD "\"manifests\":[" ODD,
+	    HEAD "\"manifests\":[" ODD "}",
+	    HEAD "\"manifests\":[],\"manifests\":[]}",
+	    HEAD "\"manifests\":[],\"x\":tru}",
+	    HEAD "\"manifests\":[],}",
+	    HEAD "\"manifests\":[]",
+	    "[" LIST(ODD) "]",
+	    HEAD "\"x\":{\"manifests\":[]}}",
+	    HEAD "\"x\":\"\\\",\"manifests\":[]}",
 	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
@@ -89,6 +108,17 @@ static void test_load_refuses(void **state)
 		assert_null(n);
 		assert_non_null(strstr(why.text, "/index.json'"));
 	}
+}
+
+/* The reason has the place in the document, not that in one of its parts. */
+static void test_reason_has_the_line(void **state)
+{
+	struct names *n = NULL;
+	struct reason why = {""};
+	(void)state;
+	unit_write_text(&dir, LAYOUT_INDEX, HEAD "\"manifests\":[\n" ODD ",\n{\"a\":tru}]}");
+	assert_int_equal(names_load(layout, &n, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "line 3, column 8"));
 }
 
 static void test_absent_and_null(void **state)
@@ -157,6 +187,48 @@ static void test_set(void **state)
 	}
 }
 
+/*
+ * Nothing but the edit changes: blanks, order, escapes, numbers, unknown members and entries of other tools stay as they
+ * were spelled.
+ */
+static void test_others_keep_their_bytes(void **state)
+{
+#define SPELLED                                                                                                        \
+	"{ \"digest\" : \"x\", \"\\u0061nnotations\":{\"org.opencontainers.image.ref.name\": \"sp\\u0065lled\"}, "     \
+	"\"n\":1.50e+3,\"t\":\"[{\\\"\\\\\" }"
+#define FRAME(list)                                                                                                    \
+	"\n{\t\"x\" : \"\\\"manifests\\\":[\" ,\r\n \"\\u006danifests\" :" list                                        \
+	",\"schemaVersion\" :2,\"y\":[1e2,{}]}\n\n"
+	static const struct {
+		const char *before, *set, *remove, *after;
+	} rows[] = {
+	    {FRAME("[ " SPELLED "\n]"), "a", NULL, FRAME("[ " SPELLED "," NAMED("1", "a") "\n]")},
+	    {FRAME("[ " SPELLED " ,\n " NAMED("1", "a") "\t,\n" ODD " ]"), NULL, "a",
+	     FRAME("[ " SPELLED "\t,\n" ODD " ]")},
+	    {FRAME("[ " NAMED("1", "a") " ,\n " SPELLED " ]"), NULL, "a", FRAME("[ " SPELLED " ]")},
+	    {FRAME("[ " SPELLED " ,\n " ODD " ]"), NULL, "spelled", FRAME("[ " ODD " ]")},
+	    {FRAME("[ " NAMED("1", "a") "\n]"), NULL, "a", FRAME("[ \n]")},
+	    {FRAME("[ " NAMED("1", "a") "\n]"), NULL, "b", FRAME("[ " NAMED("1", "a") "\n]")},
+	    {FRAME("[\t\n]"), "a", NULL, FRAME("[" NAMED("1", "a") "\t\n]")},
+	    {FRAME(" null "), "a", NULL, FRAME(" [" NAMED("1", "a") "] ")},
+	    {FRAME("[7,\"x\",null , [[]] ]"), "a", NULL, FRAME("[7,\"x\",null , [[]]," NAMED("1", "a") " ]")},
+	    {FRAME("[ " NAMED("2", "a") " , " SPELLED " , " NAMED("1", "a") " , " NAMED("3", "b") " ]"), "a", NULL,
+	     FRAME("[ " SPELLED " , " NAMED("3", "b") "," NAMED("1", "a") " ]")},
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct names *n = load(rows[i].before);
+		struct descriptor d = descriptor_make(D("1"));
+		if (rows[i].set)
+			assert_int_equal(names_set(n, rows[i].set, &d, NULL), 0);
+		if (rows[i].remove)
+			(void)names_remove(n, rows[i].remove);
+		expect(n, rows[i].after);
+		names_free(load(rows[i].after));
+		names_free(n);
+	}
+}
+
 static void test_set_with_platform(void **state)
 {
 	(void)state;
@@ -221,6 +293,50 @@ static void test_valid(void **state)
 	assert_false(name_is_valid(span_of("a\0b", 3)));
 }
 
+static struct stat stat_of_index(void)
+{
+	struct stat st;
+	assert_int_equal(fstatat(dir.fd, LAYOUT_INDEX, &st, AT_SYMLINK_NOFOLLOW), 0);
+	return st;
+}
+
+/* Whether the file is as it was loaded: a change of any kind shows. */
+static void test_current(void **state)
+{
+	(void)state;
+	struct names *n = NULL;
+	assert_int_equal(names_load(layout, &n, NULL), 0);
+	assert_true(names_are_current(n, layout));
+	unit_write_text(&dir, LAYOUT_INDEX, LIST(""));
+	assert_false(names_are_current(n, layout));
+	names_free(n);
+	n = load(LIST(""));
+	assert_true(names_are_current(n, layout));
+	/* Another file in its place, with the same size and time. */
+	struct stat st = stat_of_index();
+	unit_write_text(&dir, "other", LIST(""));
+	struct timespec times[2] = {st.st_atim, st.st_mtim};
+	assert_int_equal(utimensat(dir.fd, "other", times, 0), 0);
+	assert_int_equal(renameat(dir.fd, "other", dir.fd, LAYOUT_INDEX), 0);
+	assert_false(names_are_current(n, layout));
+	/* As if we had written it. */
+	st = stat_of_index();
+	names_written(n, layout, &st);
+	assert_true(names_are_current(n, layout));
+	/* Its time alone, which is also what a write of the same size changes. */
+	times[1].tv_nsec ^= 1;
+	assert_int_equal(utimensat(dir.fd, LAYOUT_INDEX, times, 0), 0);
+	assert_false(names_are_current(n, layout));
+	/* It was written again before we looked. */
+	names_written(n, layout, &st);
+	assert_false(names_are_current(n, layout));
+	names_free(n);
+	n = load(LIST(""));
+	assert_int_equal(unlinkat(dir.fd, LAYOUT_INDEX, 0), 0);
+	assert_false(names_are_current(n, layout));
+	names_free(n);
+}
+
 /* An index of exactly `len` bytes, with one long annotation. */
 static char *index_of_length(size_t len)
 {
@@ -237,21 +353,22 @@ static char *index_of_length(size_t len)
 static void test_limit(void **state)
 {
 	AUTO_FREE char *at = index_of_length(NAMES_INDEX_MAX), *past = index_of_length(NAMES_INDEX_MAX + 1);
-	AUTO_BUF out = BUF_INIT;
 	struct names *n = load(at);
 	struct descriptor d;
 	struct reason why = {""};
 	(void)state;
-	assert_int_equal(names_format(n, &out), 0);
-	assert_int_equal(out.len, NAMES_INDEX_MAX);
+	assert_int_equal(names_text(n).len, NAMES_INDEX_MAX);
 	assert_int_equal(names_find(n, "old:1", &d), 0);
-	assert_int_equal(names_set(n, "new:1", &d, NULL), 0);
-	assert_int_equal(names_format(n, &out), -EFBIG);
-	assert_int_equal(out.len, NAMES_INDEX_MAX);
-	assert_int_equal(names_remove(n, "new:1"), 0);
+	assert_int_equal(names_set(n, "new:1", &d, NULL), -EFBIG);
+	assert_true(span_eq(names_text(n), span_str(at)));
+	assert_int_equal(names_find(n, "new:1", &d), -ENOENT);
+	/* The entry that a name loses makes room for the one that it gets. */
+	d.digest.bytes[0] ^= 1;
+	assert_int_equal(names_set(n, "old:1", &d, NULL), 0);
+	assert_int_equal(names_text(n).len, NAMES_INDEX_MAX);
+	d.size = 70;
+	assert_int_equal(names_set(n, "old:1", &d, NULL), -EFBIG);
 	assert_int_equal(names_remove(n, "old:1"), 0);
-	buf_clear(&out);
-	assert_int_equal(names_format(n, &out), 0);
 	names_free(n);
 	unit_write_text(&dir, LAYOUT_INDEX, past);
 	assert_int_equal(names_load(layout, &n, &why), -EFBIG);
@@ -268,6 +385,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_set_with_platform, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_left_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_reason_has_the_line, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_others_keep_their_bytes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_current, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
 	    cmocka_unit_test(test_valid),
 	};

@@ -10,8 +10,8 @@
  *              │                   ├── login ◄─────┤││ │            │
  *              │                   │             │││ ├─► resolve ─┤
  *              │                   ├── redirect ◄──┘│├─┼─► give_up ─┘
- *              │                   │                │└─┴─► spread ─► (end, retry or line_up)
- *              └───────────────────┴── retry ◄──────┘
+ *              │                   ├── whole ◄─ wrong│└─┴─► spread ─► (end, retry or line_up)
+ *              └───────────────────┴── retry ◄──┴────┘
  *
  * A step returns the next one, or NULL to wait for an event that names it: a turn with the host (present), a pass for
  * it (ask), a whole head (open or drain), the end of the exchange (settle), a time (line_up), a drained outlet (done).
@@ -53,6 +53,8 @@
 #define FIRST_CONTACT_RETRIES 3
 /* 400, 401, 403 and 410 from the target of a redirect: a signed URL that expired; get a new one. */
 #define AWAY_RETRIES 3
+/* Of an answer that is not one to the request; then everything is requested, if that was a range. */
+#define WRONG_RETRIES 2
 
 _Static_assert(FETCH_ALL_MIRRORS == (1u << MIRRORS_MAX) - 1, "a bit for each mirror, and the next for the registry");
 
@@ -99,6 +101,7 @@ struct fetch {
 	/* What went wrong. */
 	struct failure failure; /* FAIL_NONE after END */
 	uint64_t retries_max;   /* for this failure */
+	unsigned wrong_answers; /* of the last site, since something has arrived */
 	bool expired;           /* the last try ended at an expired signed URL, and nothing has arrived since */
 	uint64_t alive_ms;      /* monotonic: the last request, byte or pause of ours */
 	uint64_t proof_bytes;   /* that have arrived since the last request */
@@ -110,8 +113,8 @@ struct fetch {
 };
 
 static const struct step step_plan, step_inlined, step_line_up, step_present, step_ask, step_open, step_drain,
-    step_settle, step_login, step_denied, step_resolve, step_whole, step_redirect, step_elsewhere, step_spread,
-    step_retry, step_end, step_give_up, step_last, step_done;
+    step_settle, step_login, step_denied, step_resolve, step_wrong, step_whole, step_redirect, step_elsewhere,
+    step_spread, step_retry, step_end, step_give_up, step_last, step_done;
 
 /* Run steps until one waits. This may free the transfer. */
 static void run(struct fetch *f, const struct step *next)
@@ -178,6 +181,7 @@ static void note_progress(struct fetch *f)
 		note_answer(f);
 	f->want.offset = f->outlet.offset;
 	f->expired = false;
+	f->wrong_answers = 0;
 	retry_progress(&f->retry, f->want.offset);
 	login_progress(&f->login);
 	login_progress(&f->away);
@@ -591,7 +595,7 @@ static const struct step *const after[] = {
     [STREAM_NARROW] = &step_present,   [STREAM_GET] = &step_present,       [STREAM_COMPLETE] = &step_open,
     [STREAM_RESOLVED] = &step_resolve, [STREAM_REDIRECT] = &step_redirect, [STREAM_CHALLENGE] = &step_login,
     [STREAM_FORBIDDEN] = &step_denied, [STREAM_NO_RANGE] = &step_whole,    [STREAM_RETRY] = &step_retry,
-    [STREAM_GIVE_UP] = &step_give_up,
+    [STREAM_WRONG] = &step_wrong,      [STREAM_GIVE_UP] = &step_give_up,
 };
 
 /*
@@ -623,7 +627,8 @@ static const struct step *settle(struct fetch *f)
 		w->size = f->stream.judgement.size;
 	if (verdict == STREAM_GET)
 		f->resolve = false;
-	if (verdict == STREAM_RETRY || verdict == STREAM_NO_RANGE || verdict == STREAM_GIVE_UP)
+	if (verdict == STREAM_RETRY || verdict == STREAM_NO_RANGE || verdict == STREAM_WRONG ||
+	    verdict == STREAM_GIVE_UP)
 		f->expired = false;
 	note_end(f, verdict);
 	return after[verdict];
@@ -649,21 +654,44 @@ static const struct step *denied(struct fetch *f)
 	return after_login(f, login_forbidden(login_at(f), &f->stream.judgement.why, &f->failure));
 }
 
+static struct retry_settings limits_of(const struct fetch *f)
+{
+	struct retry_settings limits = f->route.policy.host.retry;
+	if (!host_has_answered(f->env->hosts, &f->route.home) && limits.max > FIRST_CONTACT_RETRIES)
+		limits.max = FIRST_CONTACT_RETRIES;
+	if (limits.max > f->retries_max)
+		limits.max = f->retries_max;
+	return limits;
+}
+
+/* An answer that is not one to the request says nothing about the next one, from here or from another site. */
+static const struct step *wrong(struct fetch *f)
+{
+	bool is_range = f->want.offset > 0 && !f->want.whole;
+	bool is_last = f->route.site + 1 == f->route.sites_len;
+	bool again = is_last ? f->wrong_answers < WRONG_RETRIES && f->retry.failures < limits_of(f).max
+			     : f->retry.failures < WRONG_RETRIES;
+	f->wrong_answers += is_last;
+	if (again && !f->want.whole)
+		return &step_retry;
+	return is_range ? &step_whole : &step_give_up;
+}
+
 /*
- * A range within the content was refused. Another site may serve it, which costs less than fetching everything again;
- * if there is none, or all have refused, request everything here and skip what has arrived.
+ * A range within the content was refused, or answered wrongly again and again. Another site may serve it, which costs
+ * less than fetching everything again; if there is none, or all have refused, request everything here and skip what has
+ * arrived.
  */
 static const struct step *ask_for_all(struct fetch *f)
 {
-	const struct judgement *j = &f->stream.judgement;
 	char at[ORIGIN_TEXT_SIZE];
 	count_add(COUNT_RANGES_REFUSED, 1);
 	if (route_refuse_range(&f->route))
-		return fail(f, j->fail, &step_give_up, j->why.text);
+		return &step_give_up;
 	route_format_at(&f->route, at);
 	log_with(LOG_LEVEL_NOTICE, &(struct log_fields){.ref = f->ref, .host = at, .bytes = f->want.offset},
-		 "'%s' answered %s: requesting all of '%s', and skipping the %" PRIu64 " bytes that have arrived", at,
-		 j->why.text, f->route.shown, f->want.offset);
+		 "%s; requesting all of '%s' from '%s', and skipping the %" PRIu64 " bytes that have arrived",
+		 f->failure.why.text, f->route.shown, at, f->want.offset);
 	f->want.whole = true;
 	host_ranges_off(f->env->hosts, &f->route.home, clock_mono_ms() + RANGES_OFF_MS);
 	return &step_present;
@@ -825,16 +853,6 @@ static void say_retry(struct fetch *f, uint64_t wait_ms, uint64_t retries)
 	f->sink_error = outlet_say(&f->outlet, &m);
 }
 
-static struct retry_settings limits_of(const struct fetch *f)
-{
-	struct retry_settings limits = f->route.policy.host.retry;
-	if (!host_has_answered(f->env->hosts, &f->route.home) && limits.max > FIRST_CONTACT_RETRIES)
-		limits.max = FIRST_CONTACT_RETRIES;
-	if (limits.max > f->retries_max)
-		limits.max = f->retries_max;
-	return limits;
-}
-
 /* Pass on what arrived, report the wait, and give others a turn with the host. */
 static const struct step *retry(struct fetch *f)
 {
@@ -926,6 +944,7 @@ static const struct step step_settle = {"settle", settle};
 static const struct step step_login = {"log in", log_in};
 static const struct step step_denied = {"denied", denied};
 static const struct step step_resolve = {"resolve", resolve};
+static const struct step step_wrong = {"wrong", wrong};
 static const struct step step_whole = {"whole", ask_for_all};
 static const struct step step_redirect = {"redirect", redirect};
 static const struct step step_elsewhere = {"elsewhere", elsewhere};

@@ -116,6 +116,11 @@ bool stream_head(struct stream *s, const struct response *r)
 	return j->verdict != VERDICT_REFUSE || j->fail != FAIL_BAD_DATA || (r->status >= 400 && !r->broken);
 }
 
+static bool is_range(const struct stream *s)
+{
+	return s->want.offset > 0 && !s->want.whole;
+}
+
 /* The limit of this body. */
 static uint64_t limit_of(const struct stream *s)
 {
@@ -127,6 +132,7 @@ static enum body_answer stop_too_long(struct stream *s)
 	struct judgement *j = &s->judgement;
 	j->verdict = VERDICT_REFUSE;
 	j->fail = FAIL_BAD_DATA;
+	j->wrong = is_range(s);
 	reason_set(&j->why, "the server sent more than the allowed %llu bytes", (unsigned long long)limit_of(s));
 	return BODY_STOP;
 }
@@ -199,7 +205,8 @@ static enum stream_verdict settle_end(const struct stream *s, struct failure *f)
 	case HTTP_DENIED:
 		return fail(f, FAIL_DENIED, STREAM_GIVE_UP, s->failure.why.text);
 	case HTTP_REFUSED:
-		return fail(f, FAIL_BAD_DATA, STREAM_GIVE_UP, s->failure.why.text);
+		return fail(f, FAIL_BAD_DATA, s->state == STREAM_OVER && is_range(s) ? STREAM_WRONG : STREAM_GIVE_UP,
+			    s->failure.why.text);
 	default:
 		return fail(f, FAIL_AGAIN, STREAM_RETRY, s->failure.why.text);
 	}
@@ -251,5 +258,9 @@ enum stream_verdict stream_settle(const struct stream *s, uint64_t offset, uint6
 	case VERDICT_REFUSE:
 		break;
 	}
-	return fail(ret_failure, j->fail, j->fail == FAIL_DENIED ? STREAM_FORBIDDEN : STREAM_GIVE_UP, j->why.text);
+	return fail(ret_failure, j->fail,
+		    j->wrong                 ? STREAM_WRONG
+		    : j->fail == FAIL_DENIED ? STREAM_FORBIDDEN
+					     : STREAM_GIVE_UP,
+		    j->why.text);
 }

@@ -67,6 +67,7 @@ enum stream_verdict {
 	STREAM_CHALLENGE, /* 401 */
 	STREAM_FORBIDDEN, /* a refusal; another pass may help */
 	STREAM_NO_RANGE,  /* a range within the content was refused; requesting everything may help */
+	STREAM_WRONG,     /* not an answer to the request; another one may be right */
 	STREAM_RETRY,     /* a temporary failure */
 	STREAM_GIVE_UP,   /* a permanent failure */
 };
@@ -98,8 +99,8 @@ void stream_end(struct stream *s, enum http_end end, int error, const struct rea
 
 /*
  * What follows, if the outlet has reached `offset`, the content has `size` bytes or SIZE_UNKNOWN, and ranges start at
- * `wall`. `ret_failure` is filled in, with a class for STREAM_RETRY, STREAM_GIVE_UP, STREAM_CHALLENGE, STREAM_FORBIDDEN
- * and STREAM_NO_RANGE.
+ * `wall`. `ret_failure` is filled in, with a class for STREAM_RETRY, STREAM_GIVE_UP, STREAM_CHALLENGE,
+ * STREAM_FORBIDDEN, STREAM_NO_RANGE and STREAM_WRONG.
  */
 enum stream_verdict stream_settle(const struct stream *s, uint64_t offset, uint64_t size, uint64_t wall,
 				  struct failure *ret_failure);

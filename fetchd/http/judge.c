@@ -51,6 +51,13 @@ __attribute__((format(printf, 3, 4))) static enum verdict refuse(struct judgemen
 	return VERDICT_REFUSE;
 }
 
+/* The answer is not one to the request. That says nothing about the content, so the next answer may be right. */
+static enum verdict refuse_wrong(struct judgement *j, const char *text)
+{
+	j->wrong = true;
+	return refuse(j, FAIL_BAD_DATA, "%s", text);
+}
+
 /*
  * The class if the server's content differs from ours. If a digest decides in the end, the server is wrong; otherwise
  * the content is new and has to be fetched from its start.
@@ -91,9 +98,9 @@ static bool is_stored_so(const struct response *r, const struct want *w)
 static enum verdict judge_body(const struct response *r, const struct want *w, uint64_t size, struct judgement *j)
 {
 	if (r->coded && !is_stored_so(r, w))
-		return refuse(j, FAIL_BAD_DATA, "the server encoded the content without being asked to");
+		return refuse_wrong(j, "the server encoded the content without being asked to");
 	if (r->chunked && r->has_length)
-		return refuse(j, FAIL_BAD_DATA, "the answer has both a Content-Length and a chunked body");
+		return refuse_wrong(j, "the answer has both a Content-Length and a chunked body");
 	if (w->parsed && is_page(r->media_type))
 		return refuse(j, FAIL_BAD_DATA, "the answer is a page (%s), not a manifest", r->media_type);
 	if (digest_contradicts(r, w))
@@ -159,7 +166,7 @@ static enum verdict judge_whole(const struct response *r, const struct want *w, 
 static enum verdict judge_part(const struct response *r, const struct want *w, struct judgement *j)
 {
 	if (w->offset == 0 || w->whole)
-		return refuse(j, FAIL_BAD_DATA, "the server sent a part although everything was requested");
+		return refuse_wrong(j, "the server sent a part although everything was requested");
 	if (r->multipart)
 		return refuse(j, FAIL_BAD_DATA, "the server sent several parts although one was requested");
 	if (!r->has_range)
@@ -271,11 +278,19 @@ static enum verdict judge(const struct response *r, const struct want *w, struct
 	}
 }
 
+/* Whoever sent the bytes before these has the content, so whatever is wrong with an answer to a range is the answer. */
+static bool is_wrong_range(const struct response *r, const struct want *w, const struct judgement *j)
+{
+	bool is_content = r->status == 200 || r->status == 203 || r->status == 206 || r->status == 416;
+	return w->offset > 0 && !w->whole && j->verdict == VERDICT_REFUSE && j->fail == FAIL_BAD_DATA && is_content;
+}
+
 void response_judge(const struct response *r, const struct want *w, struct judgement *ret_judgement)
 {
 	memset(ret_judgement, 0, sizeof(*ret_judgement));
 	ret_judgement->size = ret_judgement->end = SIZE_UNKNOWN;
 	ret_judgement->verdict = judge(r, w, ret_judgement);
+	ret_judgement->wrong = ret_judgement->wrong || is_wrong_range(r, w, ret_judgement);
 }
 
 /* Some servers do not support HEAD, or answer it wrongly: whatever is unclear is left to a GET. */

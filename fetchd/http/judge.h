@@ -42,6 +42,7 @@ struct judgement {
 	uint64_t size; /* of all content, or SIZE_UNKNOWN */
 	uint64_t end;  /* where in the content this body ends, or SIZE_UNKNOWN */
 	enum fail_class fail;
+	bool wrong; /* with VERDICT_REFUSE: it is not an answer to what was requested; another one may be right */
 	struct reason why; /* "404 Not Found": to follow "cannot fetch '…': " */
 };
 

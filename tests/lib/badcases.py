@@ -22,6 +22,7 @@ TRIES = 1 + RETRIES
 REDIRECTS_MAX = 8
 REALM_REDIRECTS_MAX = 4  # and within the realm alone
 FEW = 20  # bytes; shorter than any content
+OTHER = "sha256:" + "0" * 64
 IN_FLIGHT = 64 << 20  # what sockets may have accepted before the client hung up: twice Linux's maximum
 
 Want = collections.namedtuple("Want", "codes says requests sent")
@@ -73,6 +74,21 @@ manifest, token, plain, content = at(MANIFEST), at(TOKEN), at(TOKEN, MANIFEST, F
 head = at(HEAD)
 
 
+def repeated(times):
+    return lambda c: range(times * len(c.data) + 1)
+
+
+def wrong_part(*says, sent=repeated):
+    """An answer to a range is wrong in each try, and so is that to everything."""
+    return at(RESUMED)(BAD_DATA, *says, requests=TRIES + 1, sent=sent(TRIES + 1))
+
+
+def wrong(*says, sent=repeated):
+    """What is no answer to the request is requested again, except for a token."""
+    return {**at(TOKEN)(BAD_DATA, *says, sent=sent(1)), **at(MANIFEST, FRESH)(BAD_DATA, *says, requests=TRIES, sent=sent(TRIES)),
+            **wrong_part(*says, sent=sent)}
+
+
 # ── parts ──
 
 
@@ -103,42 +119,57 @@ def longer_than_its_range(x, c):
     x.raw(b"\r\n0\r\n\r\n")
 
 
-case("200 for a range", lambda x, c: x.answer(200, c.data), resumed(OK, sent=lambda c: len(c.data)))
-case("200 for a range, of another length", lambda x, c: x.answer(200, c.data[:-1]),
-     resumed(BAD_DATA, "bytes long", sent=up_to(IN_FLIGHT)))
-case("206 that starts early", moved(-1000), resumed(BAD_DATA, "instead of the one at", sent=up_to(1000)))
-case("206 that starts late", moved(1000), resumed(BAD_DATA, "instead of the one at"))
-case("206 from the first byte on", moved(-(1 << 30)), resumed(BAD_DATA, "the part at 0", sent=up_to(IN_FLIGHT)))
+def whole_size(c):
+    return len(c.data)
+
+
+def wrong_range(name, behave, sent=lambda c: c.rest):
+    """
+    Not the range that was requested. It is requested again, and then everything; only if that is wrong too, it is an
+    error. `sent`: the bytes of a body, at most.
+    """
+
+    def amount(times):
+        return lambda c: range(c.rest if times == 1 else whole_size(c), whole_size(c) + times * sent(c) + 1)
+
+    case(f"{name}, to each range", lambda x, c: behave(x, c) if x.start is not None else x.answer(200, c.data),
+         resumed(OK, requests=TRIES + 1, sent=amount(TRIES)))
+    case(f"{name}, once", behave, resumed(OK, requests=2, sent=amount(1)), once=True)
+
+
+case("200 for a range", lambda x, c: x.answer(200, c.data), resumed(OK, sent=whole_size))
+wrong_range("200 for a range, of another length", lambda x, c: x.answer(200, c.data[:-1]), whole_size)
+wrong_range("206 that starts early", moved(-1000), whole_size)
+wrong_range("206 that starts late", moved(1000))
+wrong_range("206 from the first byte on", moved(-(1 << 30)), whole_size)
 case("206 that ends early", capped, resumed(OK, requests=3))
-case("206 that ends past the end", says("bytes {s}-{n}/{n}"), resumed(BAD_DATA, "invalid Content-Range"))
-case("206 longer than its range", longer_than_its_range, resumed(BAD_DATA, "more than the", sent=up_to(IN_FLIGHT)))
-case("206 of another length than its range", lambda x, c: x.part(c.data, body=c.data[x.start : -1]),
-     resumed(BAD_DATA, "longer or shorter than announced"))
-case("206 of a longer whole", says("bytes {s}-{e}/9{n}"), resumed(BAD_DATA, "bytes long"))
+wrong_range("206 that ends past the end", says("bytes {s}-{n}/{n}"))
+wrong_range("206 longer than its range", longer_than_its_range, lambda c: IN_FLIGHT)
+wrong_range("206 of another length than its range", lambda x, c: x.part(c.data, body=c.data[x.start : -1]))
+wrong_range("206 of a longer whole", says("bytes {s}-{e}/9{n}"))
 case("206 of unknown total", says("bytes {s}-{e}/*"), resumed(OK))
-case("206 without a range", says(""), resumed(BAD_DATA, "without saying which"))
+wrong_range("206 without a range", says(""))
 for text in ("items {s}-{e}/{n}", "bytes */{n}", "bytes {s}-{e}/18446744073709551617", "bytes -{e}/{n}", "bytes {e}-{s}/{n}",
              "bytes {s}-{e}", "bytes={s}-{e}/{n}", "bytes {s}-{e}/-{n}", "bytes +{s}-{e}/{n}"):
-    case(f"206 with '{text}'", says(text),
-         resumed(BAD_DATA, "without saying which" if "*" in text else "invalid Content-Range"))
-case("206 with two ranges", lambda x, c: x.head(206, [("Content-Range", f"bytes {x.start}-{len(c.data) - 1}/{len(c.data)}"),
-                                                      ("Content-Range", f"bytes 0-1/{len(c.data)}"), ("Content-Length", 0)]),
-     resumed(BAD_DATA, "invalid Content-Range", sent=nothing))
-case("206 of several parts", lambda x, c: x.part(c.data, headers={"Content-Type": "multipart/byteranges; boundary=x"}),
-     resumed(BAD_DATA, "several parts"))
-case("206 to a plain request", lambda x, c: x.part(c.data), plain(BAD_DATA, "a part although everything was requested"))
+    wrong_range(f"206 with '{text}'", says(text))
+wrong_range("206 with two ranges", lambda x, c: x.head(206, [("Content-Range", f"bytes {x.start}-{len(c.data) - 1}/{len(c.data)}"),
+                                                             ("Content-Range", f"bytes 0-1/{len(c.data)}"), ("Content-Length", 0)]))
+wrong_range("206 of several parts", lambda x, c: x.part(c.data, headers={"Content-Type": "multipart/byteranges; boundary=x"}))
+wrong_range("206 of gzip", lambda x, c: x.part(c.data, headers={"Content-Encoding": "gzip"}))
+wrong_range("206 of another digest", lambda x, c: x.part(c.data, headers={"Docker-Content-Digest": OTHER}))
+case("206 to a plain request", lambda x, c: x.part(c.data), token(BAD_DATA, "a part although everything was requested"),
+     at(MANIFEST, FRESH)(BAD_DATA, "a part although everything was requested", requests=TRIES, sent=up_to(IN_FLIGHT)))
+case("206 to a plain request, once", lambda x, c: x.part(c.data), at(MANIFEST, FRESH)(OK, requests=2, sent=lambda c: range(2 * c.rest + 1)),
+     once=True)
+case("a wrong range, and not the whole", lambda x, c: x.part(c.data, says="bytes 0-1/2"),
+     resumed(BAD_DATA, "a part although everything was requested", requests=TRIES + 1, sent=up_to(IN_FLIGHT)))
 for text, number in (("where we are", "{s}"), ("below", "1"), ("past the end", "9{n}")):
-    case(f"416 {text}", lambda x, c, number=number:
-         x.answer(416, headers={"Content-Range": f"bytes */{number.format(s=x.start, n=len(c.data))}"}),
-         resumed(BAD_DATA, "416", "bytes long", sent=nothing))
+    wrong_range(f"416 {text}", lambda x, c, number=number:
+                x.answer(416, headers={"Content-Range": f"bytes */{number.format(s=x.start, n=len(c.data))}"}))
 case("416", lambda x, c: x.answer(416), plain(BAD_DATA, "416", sent=nothing), resumed(BAD_DATA, "416", requests=2, sent=nothing))
 
 
 # ── valid ranges that are refused ──
-
-
-def whole_size(c):
-    return len(c.data)
 
 
 def no_ranges(code, then=lambda x, c: x.answer(200, c.data), says=""):
@@ -171,29 +202,31 @@ def length(value):
 
 
 for text in ("-1", "many", "", "1e3", "0x10", "99999999999999999999", "12, 13", "+5"):
-    case(f"Content-Length '{text}'", length(text), everywhere(BAD_DATA))
-case("two Content-Lengths", lambda x, c: x.rest(c.data, c.rest, [("Content-Length", c.rest + 1)]), everywhere(BAD_DATA))
+    # Some are refused by libcurl, after which the request is not repeated.
+    case(f"Content-Length '{text}'", length(text), everywhere(BAD_DATA),
+         resumed(BAD_DATA, requests=range(1, TRIES + 2), sent=repeated(TRIES + 1)))
+case("two Content-Lengths", lambda x, c: x.rest(c.data, c.rest, [("Content-Length", c.rest + 1)]), everywhere(BAD_DATA), wrong_part())
 case("equal Content-Lengths in a list", lambda x, c: x.rest(c.data, f"{c.rest}, {c.rest}"), everywhere(OK))
 case("equal Content-Lengths in two fields", lambda x, c: x.rest(c.data, c.rest, [("Content-Length", c.rest)]), everywhere(OK))
-case("Content-Length over the size", lambda x, c: x.rest(c.data, c.rest + 100), fresh(BAD_DATA, "bytes long"),
-     resumed(BAD_DATA, "longer or shorter"))
-case("Content-Length below the size", lambda x, c: x.rest(c.data, c.rest - 5), everywhere(BAD_DATA))
+case("Content-Length over the size", lambda x, c: x.rest(c.data, c.rest + 100), fresh(BAD_DATA, "bytes long"), wrong_part("bytes long"))
+case("Content-Length below the size", lambda x, c: x.rest(c.data, c.rest - 5), everywhere(BAD_DATA), wrong_part("bytes long"))
 case("Content-Length and chunked", lambda x, c: x.chunks(c.data, headers=[("Content-Length", c.rest)]),
-     everywhere(BAD_DATA, "both a Content-Length and a chunked body"))
+     wrong("both a Content-Length and a chunked body"))
+case("Content-Length and chunked, once", lambda x, c: x.chunks(c.data, headers=[("Content-Length", c.rest)]),
+     content(OK, requests=2, sent=repeated(2)), once=True)
 case("no length", lambda x, c: x.rest(c.data), everywhere(OK))
 case("chunked", lambda x, c: x.chunks(c.data), everywhere(OK))
 case("chunks of one byte", lambda x, c: x.chunks(c.data[: x.end], size=1), at(TOKEN, MANIFEST)(OK))
-case("a chunk without a size", lambda x, c: x.chunks(c.data, end=b"zz\r\n", send=FEW),
-     everywhere(BAD_DATA, sent=lambda c: FEW))
-case("oversized chunk", lambda x, c: x.chunks(c.data, end=b"fffffffffffffffff\r\n", send=FEW),
-     everywhere(BAD_DATA, sent=lambda c: FEW))
+for name, end in (("a chunk without a size", b"zz\r\n"), ("oversized chunk", b"fffffffffffffffff\r\n")):
+    case(name, lambda x, c, end=end: x.chunks(c.data, end=end, send=FEW), everywhere(BAD_DATA, sent=lambda c: FEW),
+         wrong_part(sent=lambda times: lambda c: times * FEW))
 # The newer libcurl refuses the header, the older one leaves that to us.
 for text in ("identity", "chunked, identity", "chunked, chunked", "gzip", "x, chunked"):
     case(f"Transfer-Encoding '{text}'", lambda x, c, text=text: x.rest(c.data, headers=[("Transfer-Encoding", text)]),
-         everywhere(BAD_DATA))
-case("chunked twice", lambda x, c: x.chunks(c.data, headers=[("Transfer-Encoding", "chunked")]), everywhere(BAD_DATA, "encoded"))
+         {**wrong(), **at(MANIFEST, FRESH)(BAD_DATA, requests=range(1, TRIES + 1), sent=repeated(TRIES))})
+case("chunked twice", lambda x, c: x.chunks(c.data, headers=[("Transfer-Encoding", "chunked")]), wrong("encoded"))
 case("broken chunks behind many bytes", lambda x, c: x.chunks(c.data, size=1000, end=b"\r\n", send=c.rest - 1),
-     everywhere(BAD_DATA, "chunks", sent=lambda c: c.rest - 1))
+     everywhere(BAD_DATA, "chunks", sent=lambda c: c.rest - 1), resumed(OK, requests=2))
 case("trailers", lambda x, c: x.chunks(c.data, end=b"0\r\nContent-Length: 5\r\nX: y\r\n\r\n"), everywhere(OK))
 
 
@@ -330,10 +363,10 @@ def endless_chunks(x, c):
 
 
 for name, behave in (("endless body", endless), ("endless chunks", endless_chunks)):
-    # The excess byte may be seen before or after the content has been verified.
+    # The excess byte may be seen before or after the content has been verified. For a range it is requested again.
     case(name, behave, token(BAD_DATA, "longer than", sent=up_to(IN_FLIGHT)),
          manifest(BAD_DATA, "more than the allowed 4194304 bytes", sent=up_to(IN_FLIGHT)),
-         blobs((OK, BAD_DATA), sent=up_to(IN_FLIGHT)))
+         blobs((OK, BAD_DATA), sent=up_to(IN_FLIGHT)), resumed((OK, BAD_DATA), requests=range(1, TRIES + 2), sent=up_to(IN_FLIGHT)))
 case("document of 100 MiB", lambda x, c: x.rest(c.data, 100 << 20, end=False), manifest(BAD_DATA, "the limit is 4194304"),
      token(BAD_DATA, "limit"))
 
@@ -350,14 +383,16 @@ def coded(name, field="Content-Encoding"):
 
 
 case("x-gzip of a file that is stored so", lambda x, c: x.rest(c.data, c.rest, [("Content-Encoding", "x-gzip")]), blobs(OK),
-     at(TOKEN, MANIFEST)(BAD_DATA, "encoded", sent=up_to(1000)))
+     token(BAD_DATA, "encoded"), manifest(BAD_DATA, "encoded", requests=TRIES, sent=repeated(TRIES)))
+CODED_AT_MOST = 1000  # bytes more than without
 for name in ("gzip", "zstd", "gzip, identity"):
-    case(f"unrequested {name}", coded(name), everywhere(BAD_DATA, "encoded", sent=up_to(1000)))
+    case(f"unrequested {name}", coded(name), wrong("encoded", sent=lambda times: lambda c: range(times * (len(c.data) + CODED_AT_MOST))))
+    case(f"unrequested {name}, once", coded(name), content(OK, requests=2, sent=lambda c: range(2 * len(c.data) + CODED_AT_MOST)), once=True)
 case("identity", lambda x, c: x.rest(c.data, c.rest, [("Content-Encoding", "identity")]), everywhere(OK))
 case("decompression bomb", lambda x, c: x.answer(200, BOMB, {"Content-Encoding": "gzip"}),
-     everywhere(BAD_DATA, "encoded", sent=lambda c: range(len(BOMB) + 1)))
+     wrong("encoded", sent=lambda times: lambda c: range(times * len(BOMB) + 1)))
 case("transfer encoding gzip", lambda x, c: x.rest(gzip.compress(c.data), headers=[("Transfer-Encoding", "gzip, chunked")]),
-     everywhere(BAD_DATA, sent=lambda c: range(2 * c.rest)))
+     wrong(sent=lambda times: lambda c: range(times * (len(c.data) + CODED_AT_MOST))))
 
 
 # ── redirects ──
@@ -446,8 +481,7 @@ def named(digest):
     return lambda x, c: x.rest(c.data, c.rest, [("Docker-Content-Digest", digest)])
 
 
-OTHER = "sha256:" + "0" * 64
-case("another Docker-Content-Digest", named(OTHER), blobs(BAD_DATA, OTHER), token(OK),
+case("another Docker-Content-Digest", named(OTHER), blobs(BAD_DATA, OTHER), token(OK), wrong_part(OTHER),
      manifest(BAD_DATA, OTHER, requests=2, sent=lambda c: 2 * c.rest))  # found at the end, after which it starts over once
 for text in ("sha256:../../x", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:" + "A" * 64, "", "x" * 4000):
     case(f"Docker-Content-Digest '{text[:20]}'", named(text), everywhere(OK))
@@ -476,7 +510,7 @@ for text in (b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", b"HTTP/1.1 20000000000000 OK\r
              b"\0" * 100 + b"\r\n\r\n", b"HTTP/2 200\r\nContent-Length: 0\r\n\r\n", b"\x16\x03\x01\x02\0\x01\0"):
     # On a reused connection it may be the end of an earlier answer, so the request is repeated on a new one.
     case(f"{text[:16]}", lambda x, c, text=text: (x.raw(text), x.hang_up()), token(BAD_DATA, sent=nothing),
-         content(BAD_DATA, requests=range(1, 3), sent=nothing))
+         content(BAD_DATA, requests=range(1, 3), sent=nothing), resumed(BAD_DATA, requests=range(1, TRIES + 3), sent=nothing))
 
 
 # ── answers to HEAD; without a usable digest, a GET of the tag follows, which the server answers correctly ──

@@ -370,7 +370,8 @@ static void test_failures(void **state)
 	    {{.head = "HTTP/1.1 404 X"}, FAIL_NOT_FOUND, 1, 404},
 	    {{.head = "HTTP/1.1 403 X"}, FAIL_DENIED, 1, 403},
 	    {{.head = "HTTP/1.1 500 X"}, FAIL_AGAIN, 5, 500},
-	    {{.head = "HTTP/1.1 200 X\nContent-Encoding: gzip"}, FAIL_BAD_DATA, 1, 200},
+	    {{.head = "HTTP/1.1 200 X\nContent-Encoding: gzip"}, FAIL_BAD_DATA, 3, 200},
+	    {{.head = "HTTP/1.1 206 X\nContent-Range: bytes 0-1/2"}, FAIL_BAD_DATA, 3, 206},
 	    {{.silent = true, .end = HTTP_NO_ADDRESS}, FAIL_UNAVAILABLE, 4, 0}, /* a host that never answered */
 	    {{.silent = true, .end = HTTP_REFUSED}, FAIL_BAD_DATA, 1, 0},
 	};
@@ -387,6 +388,43 @@ static void test_failures(void **state)
 		assert_int_equal(stand_in.len, rows[i].requests);
 		assert_non_null(strstr(c.text, "cannot fetch '" SOURCE "': "));
 		finish(&c);
+	}
+}
+
+/* What is no answer to a range does not end the transfer: it is asked for again, and then everything. */
+static void test_wrong_answers(void **state)
+{
+	static const char *const heads[] = {
+	    "HTTP/1.1 206 X\nContent-Range: bytes 0-307199/307200",
+	    "HTTP/1.1 206 X\nContent-Range: bytes 102400-307199/307201",
+	    "HTTP/1.1 206 X\nContent-Range: bytes 102400-307200/307200",
+	    "HTTP/1.1 206 X\nContent-Range: nonsense",
+	    "HTTP/1.1 206 X",
+	    "HTTP/1.1 206 X\nContent-Type: multipart/byteranges",
+	    "HTTP/1.1 206 X\nContent-Range: bytes 102400-307199/307200\nContent-Encoding: gzip",
+	    "HTTP/1.1 200 X\nContent-Length: 307201",
+	    "HTTP/1.1 200 X\nContent-Length: 307200\nContent-Encoding: gzip",
+	    "HTTP/1.1 416 X\nContent-Range: bytes */5",
+	};
+	(void)state;
+	for (size_t i = 0; i < LEN(heads); i++) {
+		for (size_t times = 1; times <= 3; times++) {
+			struct answer answers[5] = {{.send = 100 * KIB, .end = HTTP_BROKEN_OFF}};
+			struct place places[] = {{.url = SOURCE, .rows = answers, .len = times + 2}};
+			struct scene c;
+			for (size_t n = 1; n <= times; n++)
+				answers[n] = (struct answer){.head = heads[i]};
+			answers[times + 1] = (struct answer){.end = HTTP_WHOLE};
+			begin(&c, places, LEN(places), 300 * KIB, "");
+			order(&c, MSG_FETCH, SOURCE);
+			run(&c, 20000);
+			assert_fetched(&c);
+			assert_int_equal(c.opened, 1);
+			assert_int_equal(stand_in.len, times + 2);
+			assert_int_equal(stand_in.all[times].first, 100 * KIB);
+			assert_int_equal(stand_in.all[times + 1].first, times < 3 ? 100 * KIB : 0);
+			finish(&c);
+		}
 	}
 }
 
@@ -569,12 +607,12 @@ static void test_ranges_held_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_simple),           cmocka_unit_test(test_whole_transfer),
-	    cmocka_unit_test(test_budget),           cmocka_unit_test(test_failures),
-	    cmocka_unit_test(test_lost_in_flight),   cmocka_unit_test(test_full_pipe),
-	    cmocka_unit_test(test_cancel),           cmocka_unit_test(test_ranges),
-	    cmocka_unit_test(test_slow_range),       cmocka_unit_test(test_ranges_that_end),
-	    cmocka_unit_test(test_ranges_held_back),
+	    cmocka_unit_test(test_simple),          cmocka_unit_test(test_whole_transfer),
+	    cmocka_unit_test(test_budget),          cmocka_unit_test(test_failures),
+	    cmocka_unit_test(test_wrong_answers),   cmocka_unit_test(test_lost_in_flight),
+	    cmocka_unit_test(test_full_pipe),       cmocka_unit_test(test_cancel),
+	    cmocka_unit_test(test_ranges),          cmocka_unit_test(test_slow_range),
+	    cmocka_unit_test(test_ranges_that_end), cmocka_unit_test(test_ranges_held_back),
 	};
 	return cmocka_run_group_tests_name("fetchd fetch", tests, make_content, NULL);
 }

@@ -18,7 +18,7 @@
  *	events			follow what happens
  *	doctor			check the installation and suggest fixes
  *	stats, metrics		show what the stages have counted, for people and for Prometheus
- *	ls, images, cat		show what is stored
+ *	ls, images, inspect, cat	show what is stored
  *	tag, rm			name an image or a file, remove names
  *	login, logout HOST	check and keep, or forget, credentials for a registry
  *	up			run the three stages in the foreground
@@ -51,9 +51,10 @@
 #include "sluice/run/interrupt.h"
 
 static const struct verb *const commands[] = {
-    &command_pull,   &command_fetch,   &command_status, &command_abort, &command_reset,  &command_ls,
-    &command_images, &command_cat,     &command_tag,    &command_rm,    &command_gc,     &command_events,
-    &command_stats,  &command_metrics, &command_doctor, &command_login, &command_logout, &command_up,
+    &command_pull,   &command_fetch,  &command_status,  &command_abort, &command_reset,
+    &command_ls,     &command_images, &command_inspect, &command_cat,   &command_tag,
+    &command_rm,     &command_gc,     &command_events,  &command_stats, &command_metrics,
+    &command_doctor, &command_login,  &command_logout,  &command_up,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

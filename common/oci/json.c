@@ -124,6 +124,11 @@ int json_parse_long(struct span text, size_t max, struct json_t **ret_value, str
 	return 0;
 }
 
+struct json_t *json_share(struct json_t *value)
+{
+	return json_incref(value);
+}
+
 struct json_t *json_member(const struct json_t *object, const char *key)
 {
 	return json_object_get(object, key);
@@ -234,6 +239,11 @@ int json_set_text(struct json_t *object, const char *key, const char *text)
 {
 	struct json_t *value = json_string(text);
 	return json_set(object, key, value ? value : escaped_text(text));
+}
+
+struct json_t *json_nothing_make(void)
+{
+	return json_null();
 }
 
 int json_append_text(struct json_t *array, const char *text)

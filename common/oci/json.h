@@ -32,6 +32,9 @@ int json_parse(struct span text, struct json_t **ret_value, struct reason *why);
 /* The same with the caller's limit, in bytes. */
 int json_parse_long(struct span text, size_t max, struct json_t **ret_value, struct reason *why);
 
+/* The same value with one more owner, who frees it, too: to take it from its parent into another. NULL for NULL. */
+struct json_t *json_share(struct json_t *value);
+
 /* Members of an object. NULL or false if the member is absent or has another type. */
 struct json_t *json_member(const struct json_t *object, const char *key);
 const char *json_member_text(const struct json_t *object, const char *key);
@@ -58,6 +61,7 @@ int json_each(const struct json_t *object, int (*visit)(void *self, const char *
  * failure. */
 struct json_t *json_object_make(void);
 struct json_t *json_array_make(void);
+struct json_t *json_nothing_make(void);
 int json_set(struct json_t *object, const char *key, struct json_t *value);
 int json_append(struct json_t *array, struct json_t *value);
 /* 0 or -ENOMEM; -ERANGE for a number over INT64_MAX. A text that is not UTF-8 is escaped (escape.h). */

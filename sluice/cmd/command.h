@@ -33,6 +33,7 @@ struct settings {
 	const char *fetch_digest;
 	uint64_t fetch_size; /* or SIZE_UNKNOWN */
 	bool ls_blobs;
+	bool inspect_raw, inspect_config, inspect_layers, inspect_needed_by;
 	bool status_watch;
 	bool gc_dry_run;
 	uint64_t gc_older_ms; /* GC_OLDER_UNSAID unless given */
@@ -61,7 +62,7 @@ extern const struct verb command_pull, command_fetch;
 extern const struct verb command_status, command_abort, command_reset;
 extern const struct verb command_events, command_stats, command_metrics, command_doctor;
 extern const struct verb command_gc;
-extern const struct verb command_ls, command_images, command_cat, command_tag, command_rm;
+extern const struct verb command_ls, command_images, command_inspect, command_cat, command_tag, command_rm;
 extern const struct verb command_login, command_logout;
 extern const struct verb command_up;
 

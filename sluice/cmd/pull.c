@@ -27,6 +27,7 @@
 #include "sluice/run/wait.h"
 
 #define PLATFORMS_SHOWN 16
+#define FORMER_ALL      "all"
 
 enum role {
 	ROLE_CONTENT,
@@ -44,7 +45,8 @@ struct pull {
 	bool platform_given;
 	struct platform want; /* else this one */
 	bool chosen;
-	struct descriptor image;                             /* the content that will get the name, once it is chosen */
+	struct descriptor image;         /* the content that will get the name, once it is chosen */
+	char former[PLATFORM_TEXT_SIZE]; /* the platform that the name stood for until now, if it was another; or "" */
 	char platforms[PLATFORMS_SHOWN][PLATFORM_TEXT_SIZE]; /* the available platforms, if none matches; each once */
 	unsigned platforms_len;
 	bool more_platforms;
@@ -280,6 +282,30 @@ static int complete_platform(struct pull *p, struct reason *why)
 	return EX_NOINPUT;
 }
 
+/*
+ * Note if the name stands for another platform so far, or for the index of all: whoever relies on that should know. Only a
+ * hint: names that cannot be read are commitd's to report.
+ */
+static void note_former(struct pull *p)
+{
+	struct names *n = NULL;
+	struct descriptor d;
+	char now[PLATFORM_TEXT_SIZE];
+
+	if (names_load(p->job.layout, &n, NULL) < 0)
+		return;
+	if (!p->all && p->image.has_platform && names_find(n, p->name, &d) == 0) {
+		platform_format(&p->image.platform, now);
+		if (media_type_is_index(d.media_type))
+			(void)snprintf(p->former, sizeof(p->former), FORMER_ALL);
+		else if (d.has_platform)
+			platform_format(&d.platform, p->former);
+		if (strcmp(p->former, now) == 0)
+			p->former[0] = '\0';
+	}
+	names_free(n);
+}
+
 static int set_name(struct pull *p, struct reason *why)
 {
 	char digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE] = "";
@@ -324,6 +350,8 @@ static int conclude(struct pull *p, struct reason *why)
 	}
 	code = p->all ? 0 : complete_platform(p, why);
 	if (code == 0)
+		note_former(p);
+	if (code == 0)
 		code = set_name(p, why);
 	if (code == 0)
 		hold_release(p->hold);
@@ -356,6 +384,17 @@ static void warn_of_left_out(const struct pull *p)
 	}
 }
 
+static void warn_of_former(const struct pull *p)
+{
+	char now[PLATFORM_TEXT_SIZE];
+
+	if (!*p->former)
+		return;
+	platform_format(&p->image.platform, now);
+	log_warning("'%s' stood for %s until now, and stands for %s", p->name,
+		    strcmp(p->former, FORMER_ALL) == 0 ? "all platforms" : p->former, now);
+}
+
 static void print_result(const struct pull *p, const struct context *ctx)
 {
 	char digest[DIGEST_TEXT_SIZE], platform[PLATFORM_TEXT_SIZE];
@@ -372,6 +411,8 @@ static void print_result(const struct pull *p, const struct context *ctx)
 			platform_format(&p->image.platform, platform);
 			(void)json_set_text(line, "platform", platform);
 		}
+		if (*p->former)
+			(void)json_set_text(line, "former_platform", p->former);
 		add_left_out(p, line);
 		report_json(line);
 	} else if (ctx->quiet) {
@@ -480,6 +521,7 @@ static int run(const struct call *call)
 	job_end_progress(&p.job);
 	if (code == 0) {
 		warn_of_left_out(&p);
+		warn_of_former(&p);
 		print_result(&p, &s->context);
 	} else
 		report_error("pull", text, code, p.wait, &why);

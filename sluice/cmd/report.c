@@ -25,6 +25,16 @@ void report_json(const struct json_t *value)
 		(void)printf("%s\n", text.data);
 }
 
+void report_document(const struct json_t *value, bool json)
+{
+	AUTO_BUF text = BUF_INIT;
+
+	if (json)
+		report_json(value);
+	else if (json_format_indented(value, &text) == 0)
+		(void)printf("%s\n", text.data);
+}
+
 /* From failures that time cures to those that only other input avoids. */
 static const enum fail_class by_weight[] = {
     FAIL_NONE, FAIL_AGAIN,  FAIL_MISSING,   FAIL_CHANGED, FAIL_UNAVAILABLE, FAIL_SPACE,

@@ -12,6 +12,9 @@
 /* Write a JSON value and a newline to stdout. */
 void report_json(const struct json_t *value);
 
+/* The same for commands whose output is always JSON: for people, indented, unless `json` was requested. */
+void report_document(const struct json_t *value, bool json);
+
 /*
  * The worst failure: 0, or its exit code with a reason. If there are several, each gets its own line, and the reason
  * gives their number.

@@ -96,6 +96,25 @@ def test_best_platform_is_pulled(box, shelf):
             assert digest in {entry["digest"] for entry in shelf.entries}
 
 
+def test_another_platform_under_the_same_name_is_told(box, shelf):
+    """Once: in a line, and in the result."""
+    reference = shelf.index("taken", shelf.entries[:12])
+
+    def pull(*words):
+        said = box.sluice("pull", *words, reference)
+        done = json.loads(box.sluice("--json", "pull", *words, reference).stdout.splitlines()[-1])
+        assert "former_platform" not in done, "it was told, and is the same now"
+        return said.stderr
+
+    with box.up():
+        assert pull("--platform", "linux/amd64") == ""
+        one_line(pull("--platform", "linux/386"), reference, "linux/amd64 until now", "linux/386")
+        done = json.loads(box.sluice("--json", "pull", "--platform", "linux/amd64", reference).stdout.splitlines()[-1])
+        assert done["former_platform"] == "linux/386" and done["platform"] == "linux/amd64"
+        assert pull("-a") == "", "nothing is lost"
+        one_line(pull("--platform", "linux/amd64"), reference, "all platforms until now")
+
+
 def test_older_platform_is_a_fallback(box, shelf):
     """An older variant is pulled if there is nothing better."""
     old = shelf.index("old", shelf.entries[:2] + shelf.entries[5:6])

@@ -220,6 +220,13 @@ static void test_indented(void **state)
 	(void)state;
 	assert_int_equal(json_set_text(o, "a", "\xc3\xa4"), 0);
 	assert_int_equal(json_set(o, "b", json_array_make()), 0);
+	AUTO_JSON other = json_object_make();
+	assert_int_equal(json_set(other, "x", json_share(json_member(o, "b"))), 0);
+	assert_int_equal(json_set(other, "n", json_nothing_make()), 0);
+	assert_null(json_share(json_member(o, "absent")));
+	assert_int_equal(json_format(other, &out), 0);
+	assert_string_equal(out.data, "{\"x\":[],\"n\":null}");
+	buf_clear(&out);
 	assert_int_equal(json_format_indented(o, &out), 0);
 	assert_string_equal(out.data, "{\n    \"a\": \"\\u00E4\",\n    \"b\": []\n}");
 }

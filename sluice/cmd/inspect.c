@@ -438,7 +438,7 @@ static const struct opt options[] = {
      .min = 1,
      .max = PLATFORM_TEXT_SIZE - 1,
      .arg = "P",
-     .help = "of an index: OS[(VERSION)]/ARCH[/VARIANT], else this machine's"},
+     .help = "of an index: OS/ARCH[/VARIANT], else this machine's"},
     {.name = NULL},
 };
 

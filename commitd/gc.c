@@ -144,9 +144,9 @@ static void begin(struct gc *g)
 	AUTO_FD lock_fd = -1;
 	uint64_t idle_s = g->order.ends_idle ? g->order.older_s : UINT64_MAX;
 
-	pins_begin(g->env.pins);
 	if (!lock(g, &lock_fd))
 		return;
+	pins_begin(g->env.pins); /* not before: the leases that are found with the lock count as all others */
 	if (!g->order.dry_run)
 		leases_prune(g->env.leases, idle_s);
 	leases_pin_committed(g->env.leases);

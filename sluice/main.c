@@ -130,7 +130,8 @@ int main(int argc, char **argv)
 	static struct verb verbs[COMMANDS];
 	const struct program sluice = {.name = "sluice", .options = options, VERBS(verbs), .begin = begin, .end = end};
 	struct settings settings = {.fetch_size = SIZE_UNKNOWN,
-				    .gc_older_ms = GC_OLDER_UNSAID,
+				    .gc_grace_ms = GC_UNSAID,
+				    .gc_older_ms = GC_UNSAID,
 				    .gc_free = SIZE_UNKNOWN,
 				    .policy = {.retries = POLICY_UNSAID}};
 

@@ -36,8 +36,8 @@ struct settings {
 	bool inspect_raw, inspect_config, inspect_layers, inspect_needed_by;
 	bool status_watch;
 	bool gc_dry_run;
-	uint64_t gc_older_ms; /* GC_OLDER_UNSAID unless given */
-	uint64_t gc_free;     /* or SIZE_UNKNOWN */
+	uint64_t gc_grace_ms, gc_older_ms; /* GC_UNSAID unless given */
+	uint64_t gc_free;                  /* or SIZE_UNKNOWN */
 	bool up_no_resume, up_background, up_remove;
 };
 
@@ -48,7 +48,7 @@ struct settings {
 		.name = "timeout", .kind = OPT_TIME_MS, .at = offsetof(struct settings, timeout_ms), .min = 1,         \
 		.max = COMMAND_TIMEOUT_MAX_MS, .arg = "TIME", .help = "give up after this; what arrived is kept"       \
 	}
-#define GC_OLDER_UNSAID        UINT64_MAX
+#define GC_UNSAID              UINT64_MAX
 #define COMMAND_TIMEOUT_MAX_MS (30ull * 24 * 3600 * 1000)
 
 /* The global options of a call. */

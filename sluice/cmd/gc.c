@@ -18,7 +18,7 @@
 #include "sluice/cmd/report.h"
 #include "sluice/run/job.h"
 
-#define GRACE_S    3600u /* without --older-than */
+#define GRACE_S    3600u
 #define AGE_MAX_MS (100ull * 365 * 24 * 3600 * 1000)
 
 static const struct opt options[] = {
@@ -28,12 +28,18 @@ static const struct opt options[] = {
      .at = offsetof(struct settings, gc_dry_run),
      .def = "no",
      .help = "remove nothing, and list what would be removed"},
+    {.name = "grace",
+     .kind = OPT_TIME_MS,
+     .at = offsetof(struct settings, gc_grace_ms),
+     .max = AGE_MAX_MS,
+     .arg = "TIME",
+     .help = "what an earlier gc, so long ago, found unneeded; else 1h"},
     {.name = "older-than",
      .kind = OPT_TIME_MS,
      .at = offsetof(struct settings, gc_older_ms),
      .max = AGE_MAX_MS,
      .arg = "AGE",
-     .help = "what was unneeded for so long, else 1h; also what\nunfinished pulls left so long ago, else 14d"},
+     .help = "the same, and what interrupted pulls left so long ago,\nwhich is kept for 14d otherwise"},
     {.name = "free",
      .kind = OPT_BYTES,
      .at = offsetof(struct settings, gc_free),
@@ -121,11 +127,12 @@ static int list_items(struct job *j, enum stage_id stage, const struct context *
 /* One stage's part. */
 static int collect(struct job *j, enum stage_id stage, const struct settings *s, struct sums *sums, struct reason *why)
 {
-	bool said = s->gc_older_ms != GC_OLDER_UNSAID;
+	bool said = s->gc_older_ms != GC_UNSAID;
+	uint64_t age_ms = said ? s->gc_older_ms : s->gc_grace_ms;
 	const struct message gc = {
 	    .type = MSG_GC,
 	    .flags = (uint8_t)((s->gc_dry_run ? GC_FLAG_DRY_RUN : 0) | (said ? GC_FLAG_ENDS_IDLE : 0)),
-	    .age_s = said ? s->gc_older_ms / 1000 : GRACE_S,
+	    .age_s = age_ms == GC_UNSAID ? GRACE_S : age_ms / 1000,
 	    .size = s->gc_free == SIZE_UNKNOWN
 			? SIZE_UNKNOWN
 			: s->gc_free - (sums->removed_bytes < s->gc_free ? sums->removed_bytes : s->gc_free),
@@ -183,8 +190,7 @@ static void print_sums(const struct settings *s, struct sums *sums)
 	(void)printf("%s %s in %" PRIu64 " files\n", s->gc_dry_run ? "would free" : "freed", removed, sums->removed);
 	if (sums->waiting > 0)
 		(void)printf("%s in %" PRIu64
-			     " files are unneeded, but not for long enough: 'sluice gc --older-than 0' "
-			     "removes them\n",
+			     " files are unneeded, but not for long enough: 'sluice gc --grace 0' removes them\n",
 			     waiting, sums->waiting);
 	if (sums->leased_bytes > 0)
 		(void)printf("%s are kept for pulls that have not finished\n", leased);
@@ -196,8 +202,14 @@ static int run(const struct call *call)
 	struct job j = {.stages = NULL};
 	struct sums sums = {.items = s->context.json ? json_array_make() : NULL};
 	struct reason why = {""};
-	int code = job_begin(&j, &s->context, PROGRESS_NONE, &why);
+	int code = 0;
 
+	if (s->gc_grace_ms != GC_UNSAID && s->gc_older_ms != GC_UNSAID) {
+		reason_set(&why, "--grace and --older-than exclude each other");
+		code = EX_USAGE;
+	}
+	if (code == 0)
+		code = job_begin(&j, &s->context, PROGRESS_NONE, &why);
 	if (code == 0)
 		code = collect(&j, STAGE_COMMITD, s, &sums, &why);
 	if (code == 0)
@@ -219,9 +231,9 @@ const struct verb command_gc = {
     .name = "gc",
     .usage = "[OPTION...]",
     .summary = "remove stored content that no name needs",
-    .help = "Content stays while a name needs it, or a pull that has not finished. Without\n"
-	    "--older-than, it goes when an earlier gc, at least an hour ago, found it\n"
-	    "unneeded, too: other programs write to a store before they name.\n",
+    .help = "Content stays while a name needs it, or a pull that has not finished. The rest\n"
+	    "goes if an earlier gc found it unneeded, too: other programs write to a store\n"
+	    "before they name.\n",
     .options = options,
     .hides_globals = true,
     .run = run,

@@ -95,7 +95,7 @@ static enum step trouble(struct flow *f, struct transfer *t, int r, const char *
 	struct reason why;
 
 	verdict_io(t->in, verb, r, &why);
-	if (file_is_full(r)) {
+	if (file_is_short(r)) {
 		(void)verdict_space(t->in, &why); /* with the numbers, if the disk is full */
 		flow_wait_for_space(f, t, why.text);
 		return from_sync ? STEP_ROLL_BACK : STEP_NONE;

@@ -135,7 +135,7 @@ int queue_get(struct flow *f, const struct message *get, struct policy *policy, 
 	r = start_open(f, t, why);
 	if (r == 0) {
 		queue_up(f, t);
-	} else if (file_is_full(r)) { /* wait for space, even for that little */
+	} else if (file_is_short(r)) { /* wait for space, even for that little */
 		flow_wait_for_space(f, t, why->text);
 	} else {
 		*ret_class = r == -EWOULDBLOCK ? FAIL_AGAIN : FAIL_IO;

@@ -21,7 +21,7 @@
 /* There is no space even for the record of a new ingest: leave the little that is left to others. */
 static void remove_empty_ingest(struct transfer *t, int r)
 {
-	if (!file_is_full(r) || transfer_is_busy(t) || t->in->record_len > 0 || t->in->offset > 0)
+	if (!file_is_short(r) || transfer_is_busy(t) || t->in->record_len > 0 || t->in->offset > 0)
 		return;
 	(void)transfer_remove_ingest(t);
 }
@@ -72,7 +72,7 @@ static void rest(struct flow *f, struct transfer *t, int r, const struct reason 
 {
 	bool is_held = r == -EWOULDBLOCK;
 
-	if (file_is_full(r)) {
+	if (file_is_short(r)) {
 		flow_wait_for_space(f, t, why->text);
 		return;
 	}

@@ -260,6 +260,11 @@ bool file_is_full(int r)
 	return r == -ENOSPC || r == -EDQUOT;
 }
 
+bool file_is_short(int r)
+{
+	return file_is_full(r) || r == -EMFILE || r == -ENFILE;
+}
+
 int file_space_left(int fd, uint64_t *ret_bytes)
 {
 	struct statvfs st;

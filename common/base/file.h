@@ -96,4 +96,7 @@ int file_space_left(int fd, uint64_t *ret_bytes);
 /* Whether an -errno means that there is no space: on the disk, in inodes or in a quota. */
 bool file_is_full(int r);
 
+/* Whether it is, or all descriptors are in use: what failed may work later. */
+bool file_is_short(int r);
+
 #endif

@@ -17,8 +17,8 @@ struct link {
 	struct loop_io can_receive;
 	struct loop_io can_send; /* watched while something is due */
 	struct loop_timer call;  /* LINK_CALLS: set until greeted */
-	struct loop_hook look;   /* LINK_CALLS: for broken connections */
-	struct log_limit bad, failed, near;
+	struct loop_hook look;   /* for broken connections, or too many */
+	struct log_limit bad, failed, near, crowd;
 	uint64_t peer, restarts;
 	struct reason stranger; /* about who said HELLO last, if we have no version in common; else empty */
 	uint64_t losses;        /* of connections, as far as they were handled */
@@ -26,6 +26,7 @@ struct link {
 	bool greeted;
 	bool answer_due; /* LINK_ANSWERS: a HELLO is to be sent before anything else */
 	bool paused;
+	bool renew_due; /* LINK_ANSWERS: there were too many connections, and the pipes could not be made anew yet */
 };
 
 void link_refuse(struct link *l, const char *what)
@@ -41,7 +42,8 @@ void link_refuse(struct link *l, const char *what)
 
 static void wait_to_send(struct link *l)
 {
-	loop_io_watch(&l->can_send, pipe_send_fd(l->out), LOOP_READ);
+	if (!l->renew_due)
+		loop_io_watch(&l->can_send, pipe_send_fd(l->out), LOOP_READ);
 }
 
 static int hello_send(struct link *l)
@@ -229,6 +231,36 @@ static void on_look(void *self)
 		l->env.hooks->lost(l->env.self);
 }
 
+/* ── too many connections ── */
+
+static void renew_bound(struct link *l)
+{
+	loop_io_stop(&l->can_receive);
+	loop_io_stop(&l->can_send);
+	int in = pipe_renew(l->in), out = pipe_renew(l->out);
+	l->renew_due = in < 0 || out < 0;
+	if (!l->paused)
+		link_resume(l);
+	wait_to_send(l);
+}
+
+/*
+ * Each connection takes a descriptor, and without one no transfer can be opened and no client accepted. Whoever has so
+ * many is no peer of ours, so all are dropped. A peer that is one notices, and calls again.
+ */
+static void on_look_for_crowd(void *self)
+{
+	struct link *l = self;
+	struct reason text;
+
+	if (!l->renew_due && pipe_peers(l->in) <= LINK_PEERS_MAX && pipe_peers(l->out) <= LINK_PEERS_MAX)
+		return;
+	reason_set(&text, "too many connections to '%s' or '%s': all are dropped", pipe_name_text(l->env.in),
+		   pipe_name_text(l->env.out));
+	log_warning_limited(&l->crowd, text.text);
+	renew_bound(l);
+}
+
 /* ── receiving ── */
 
 static void take(struct link *l, const struct message *m)
@@ -270,7 +302,8 @@ void link_pause(struct link *l)
 void link_resume(struct link *l)
 {
 	l->paused = false;
-	loop_io_watch(&l->can_receive, pipe_receive_fd(l->in), LOOP_READ);
+	if (!l->renew_due)
+		loop_io_watch(&l->can_receive, pipe_receive_fd(l->in), LOOP_READ);
 }
 
 /* ── beginning and end ── */
@@ -285,6 +318,7 @@ static void begin(struct link *l)
 		loop_hook_start(&l->look, l->env.loop, on_look, l);
 		call(l);
 	} else {
+		loop_hook_start(&l->look, l->env.loop, on_look_for_crowd, l);
 		l->answer_due = true;
 		wait_to_send(l);
 	}

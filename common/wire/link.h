@@ -12,6 +12,9 @@
  * After a HELLO everything may have to be sent again: the peer has only what it received on this connection. The link
  * handles HELLO itself; every other message goes to the hooks, a bounded number per turn of the loop.
  *
+ * The answering end, which binds, drops all connections when a turn of the loop finds more than LINK_PEERS_MAX: each
+ * takes a descriptor.
+ *
  * HELLO also says which versions of the protocol its sender understands. Messages are written in the highest that both
  * do, so nothing but HELLO is sent to a peer that has not been heard. Without a common version the sender is refused by
  * name, is told our versions, and is not a peer.
@@ -22,6 +25,8 @@
 #include "common/base/loop.h"
 #include "common/wire/counters.h"
 #include "common/wire/pipe.h"
+
+#define LINK_PEERS_MAX 64 /* connections to a pipe that we bind: there is only one peer */
 
 struct link;
 

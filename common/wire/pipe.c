@@ -21,6 +21,7 @@
 
 #define RECONNECT_MS 20 /* nanomsg waits this long before it tries a lost or absent peer again */
 #define SOCKET_UMASK 0117
+#define SCHEME       "ipc://"
 
 struct pipe {
 	int socket;
@@ -28,10 +29,11 @@ struct pipe {
 	int send_fd;
 	void *held;        /* the last received message, to which the caller's views refer */
 	size_t secret_len; /* of that, if it has a policy, in which there may be a password */
-	char *unlinks;     /* the path of a socket that we bound; NULL for a connecting end */
-	char *connects;    /* where a connecting end connects to; NULL for a bound one */
-	int endpoint;      /* nanomsg's number of that connection */
-	uint8_t version;   /* to write in; 0: our highest */
+	char *address;     /* "ipc://" and the path of the socket */
+	enum pipe_end end;
+	const struct pipe_row *row;
+	int endpoint;    /* nanomsg's number of what is bound or connected; -1: none */
+	uint8_t version; /* to write in; 0: our highest */
 };
 
 static const struct pipe_row {
@@ -56,66 +58,77 @@ static int fd_get(int socket, int option, int *ret_fd)
 	return nn_getsockopt(socket, NN_SOL_SOCKET, option, ret_fd, &size) < 0 ? -nn_errno() : 0;
 }
 
-static int socket_set_up(struct pipe *p, const struct pipe_row *row, enum pipe_end end)
+static bool binds(const struct pipe *p)
 {
-	int r = option_set(p->socket, NN_RCVMAXSIZE, (int)row->receive_max);
+	return p->end == p->row->binder;
+}
+
+static int socket_set_up(struct pipe *p)
+{
+	int r = option_set(p->socket, NN_RCVMAXSIZE, (int)p->row->receive_max);
 	if (r == 0)
 		r = option_set(p->socket, NN_RECONNECT_IVL, RECONNECT_MS);
 	if (r < 0)
 		return r;
-	return end == PIPE_PULL ? fd_get(p->socket, NN_RCVFD, &p->receive_fd)
-				: fd_get(p->socket, NN_SNDFD, &p->send_fd);
+	return p->end == PIPE_PULL ? fd_get(p->socket, NN_RCVFD, &p->receive_fd)
+				   : fd_get(p->socket, NN_SNDFD, &p->send_fd);
 }
 
 /*
  * The umask decides the mode of a socket; who may reach it is up to its directory. We hold the stage's lock, so what exists
  * is stale: nanomsg itself replaces nothing but sockets.
  */
-static int socket_bind(int socket, const char *address)
+static int socket_bind(struct pipe *p)
 {
 	mode_t saved = umask(SOCKET_UMASK);
 
-	(void)fs_unlink(address + strlen("ipc://"));
-	int r = FAILPOINT(NAME, "socket.bind", nn_bind(socket, address)) < 0 ? -nn_errno() : 0;
+	(void)fs_unlink(p->address + strlen(SCHEME));
+	p->endpoint = FAILPOINT(NAME, "socket.bind", nn_bind(p->socket, p->address));
+	int r = p->endpoint < 0 ? -nn_errno() : 0;
 	(void)umask(saved);
 	return r;
 }
 
-static int pipe_attach(struct pipe *p, const char *runtime_dir, const struct pipe_row *row, bool binds)
+static int socket_connect(struct pipe *p)
 {
-	AUTO_FREE char *address = NULL;
+	p->endpoint = nn_connect(p->socket, p->address);
+	return p->endpoint < 0 ? -nn_errno() : 0;
+}
+
+static int socket_open(struct pipe *p)
+{
+	p->socket = nn_socket(AF_SP, p->end == PIPE_PULL ? NN_PULL : NN_PUSH);
+	int r = p->socket < 0 ? -nn_errno() : socket_set_up(p);
+	if (r < 0)
+		return r;
+	return binds(p) ? socket_bind(p) : socket_connect(p);
+}
+
+static int pipe_attach(struct pipe *p, const char *runtime_dir)
+{
+	const struct pipe_row *row = p->row;
 
 	if (strlen(runtime_dir) + strlen(row->dir) + strlen(row->name) + 2 >=
 	    sizeof(((struct sockaddr_un *)0)->sun_path))
 		return -ENAMETOOLONG;
-	if (asprintf(&address, "ipc://%s/%s/%s", runtime_dir, row->dir, row->name) < 0)
+	if (asprintf(&p->address, SCHEME "%s/%s/%s", runtime_dir, row->dir, row->name) < 0) {
+		p->address = NULL;
 		return -ENOMEM;
-	if (!binds) {
-		p->connects = take_ptr(address);
-		p->endpoint = nn_connect(p->socket, p->connects);
-		return p->endpoint < 0 ? -nn_errno() : 0;
 	}
-	int r = stage_dir_make(runtime_dir, row->dir, NULL);
-	if (r == 0)
-		r = socket_bind(p->socket, address);
-	if (r < 0)
-		return r;
-	p->unlinks = strdup(address + strlen("ipc://"));
-	return p->unlinks ? 0 : -ENOMEM;
+	int r = binds(p) ? stage_dir_make(runtime_dir, row->dir, NULL) : 0;
+	return r < 0 ? r : socket_open(p);
 }
 
 int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, struct pipe **ret_pipe)
 {
-	const struct pipe_row *row = &rows[name];
 	struct pipe *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
-	p->receive_fd = p->send_fd = -1;
-	p->socket = nn_socket(AF_SP, end == PIPE_PULL ? NN_PULL : NN_PUSH);
-	int r = p->socket < 0 ? -nn_errno() : socket_set_up(p, row, end);
-	if (r == 0)
-		r = pipe_attach(p, runtime_dir, row, end == row->binder);
+	p->socket = p->receive_fd = p->send_fd = p->endpoint = -1;
+	p->end = end;
+	p->row = &rows[name];
+	int r = pipe_attach(p, runtime_dir);
 	if (r < 0) {
 		pipe_close(p);
 		return r;
@@ -134,32 +147,40 @@ static void drop_held(struct pipe *p)
 	p->secret_len = 0;
 }
 
+/* Returns when nanomsg has closed all connections, and removed the file of what was bound. */
+static void socket_close(struct pipe *p)
+{
+	drop_held(p);
+	if (p->socket >= 0)
+		(void)nn_close(p->socket);
+	if (binds(p) && p->endpoint >= 0)
+		(void)FAILPOINT(NAME, "socket.unlink", fs_unlink(p->address + strlen(SCHEME)));
+	p->socket = p->receive_fd = p->send_fd = p->endpoint = -1;
+}
+
 void pipe_close(struct pipe *p)
 {
 	if (!p)
 		return;
-	drop_held(p);
-	if (p->socket >= 0)
-		(void)nn_close(p->socket);
-	if (p->unlinks)
-		(void)FAILPOINT(NAME, "socket.unlink", fs_unlink(p->unlinks));
-	free(p->unlinks);
-	free(p->connects);
+	socket_close(p);
+	free(p->address);
 	free(p);
 }
 
 int pipe_renew(struct pipe *p)
 {
-	assert(p->connects);
+	if (binds(p)) { /* nn_shutdown() removes the file later, and then it is that of the new one */
+		socket_close(p);
+		return socket_open(p);
+	}
 	if (p->endpoint >= 0)
 		(void)nn_shutdown(p->socket, p->endpoint);
-	p->endpoint = nn_connect(p->socket, p->connects);
-	return p->endpoint < 0 ? -nn_errno() : 0;
+	return socket_connect(p);
 }
 
 bool pipe_connects(const struct pipe *p)
 {
-	return p->connects != NULL;
+	return !binds(p);
 }
 
 const char *pipe_name_text(enum pipe_name name)

@@ -45,13 +45,14 @@ int pipe_open(const char *runtime_dir, enum pipe_name name, enum pipe_end end, s
 void pipe_close(struct pipe *p);
 
 /*
- * For a connecting end that hears nothing from a peer that should be there: drop its connection and make a new one.
- * nanomsg never notices that the other end of a connection died in the middle of the handshake (about one in 300 kills
- * in a peer's first milliseconds). What was sent on it and not received is lost. 0, or -errno: call it again later.
+ * Drop all connections and begin anew; what was sent on them and not received is lost. 0, or -errno: call it again
+ * later. A connecting end does so if it hears nothing from a peer that should be there: nanomsg never notices that the
+ * other end of a connection died in the middle of the handshake (about one in 300 kills in a peer's first
+ * milliseconds). A binding end does so if there are too many peers; its descriptors change.
  */
 int pipe_renew(struct pipe *p);
 
-/* Whether it is a connecting end, which can be renewed. */
+/* Whether it is a connecting end. */
 bool pipe_connects(const struct pipe *p);
 
 /*

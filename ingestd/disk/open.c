@@ -225,7 +225,7 @@ int ingest_open(const struct ingest_home *home, struct span ref, enum ingest_mak
 			*ret_ingest = in;
 			return 0;
 		}
-		if (file_is_full(r))
+		if (file_is_short(r))
 			undo_make(in);
 		ingest_close(in);
 		if (make == INGEST_EXISTING)

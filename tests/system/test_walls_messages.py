@@ -5,10 +5,14 @@ under the ref of another, no flooded log. docs/WALLS.md has the table.
 """
 
 import contextlib
+import os
+import pathlib
+import socket
 
 import pytest
 
 import badserver
+import nano
 import wire
 from images import LAYER, MANIFEST, config_blob, descriptor, digest_of, manifest_blob
 from peers import Fetchd, Member
@@ -17,6 +21,7 @@ from stages import AGAIN, BAD_DATA
 
 GOOD, EVIL = b"requested content", b"other content"
 FAILED, COMMITTED = 6, 4
+DESCRIPTORS = 128  # of ingestd, at most
 URL = "https://registry.invalid/blob"
 
 
@@ -34,6 +39,15 @@ def without_fetchd(box, *options):
     for stage in stages:
         stage.terminate()
         box.finish(stage, want=0)
+
+
+def fill(box, pid, pipe, role, crowd):
+    """Connect to the pipe, as nanomsg does, until ingestd has no descriptor left."""
+    fds = pathlib.Path(f"/proc/{pid}/fd")
+    while len(os.listdir(fds)) < DESCRIPTORS:
+        crowd.append(each := socket.socket(socket.AF_UNIX))
+        each.connect(str(box.runtime / "fetch" / pipe))
+        each.sendall(b"\0SP\0\0" + bytes([role]) + b"\0\0")
 
 
 def ended(member, ref):
@@ -184,6 +198,35 @@ def test_member_can_fetch_from_this_machine(box, bad):
     with box.up(), Member(box.runtime) as member:
         member.get(bad.url("/inner"), bad.url("/inner"))
         assert ended(member, bad.url("/inner"))["state"] == COMMITTED
+
+
+def test_many_connections_end_no_transfer(box):
+    """
+    A compromised fetchd takes all descriptors of ingestd by connecting. Members still reach it, what they request waits,
+    and an honest fetchd serves it afterwards.
+    """
+    box.prefix = ["prlimit", f"--nofile={DESCRIPTORS}", "--"]
+    with without_fetchd(box), Member(box.runtime) as member:
+        box.prefix = []
+        crowd = []
+        refs = [f"{URL}/{number}" for number in range(20)]
+        pid = box.stage("ingestd")
+        for pipe, role in (("chunks", nano.PUSH), ("orders", nano.PULL)):
+            fill(box, pid, pipe, role, crowd)
+            for ref in refs:
+                kind, answer = member.get(ref, ref)
+                assert kind == "RECORD" and answer["state"] not in (FAILED, COMMITTED), answer
+        with Member(box.runtime) as other:  # waits until there is room
+            assert other.request("STATUS", ref=refs[0])[0] == "RECORD"
+        for each in crowd:
+            each.close()
+        with Fetchd(box.runtime) as fetchd:
+            while any(member.status(ref)["state"] != COMMITTED for ref in refs):
+                kind, order = fetchd.hear()
+                if kind == "FETCH":
+                    fetchd.serve(order, GOOD)
+                    assert ended(member, order["ref"])["state"] == COMMITTED
+    assert "too many connections to 'chunks' or 'orders'" in box.logs()
 
 
 def test_beats_do_not_fill_the_log(box):

@@ -17,7 +17,9 @@
 /* The code under test */
 #include "common/wire/link.h"
 
+#define CROWD       (2 * (LINK_PEERS_MAX + 1))
 #define PATIENCE_MS 20000
+#define TICK_MS     10
 #define TURN_MAX    4
 
 struct end {
@@ -406,6 +408,59 @@ static void test_caller_does_not_answer_a_stranger(void **state)
 	pipe_close(orders);
 }
 
+static void on_tick(void *self)
+{
+	(void)self;
+}
+
+/* Connections alone do not wake the loop. */
+static void keep_turning(struct loop_timer *tick)
+{
+	loop_timer_init(tick, loop, on_tick, NULL);
+	loop_timer_every(tick, TICK_MS, TICK_MS);
+}
+
+/* Whoever connects often loses all connections, once the loop turns; the peer calls again. */
+static void test_crowd(void **state)
+{
+	struct pipe *crowd[CROWD];
+	struct loop_timer tick;
+	(void)state;
+	both_open();
+	keep_turning(&tick);
+	for (size_t i = 0; i < CROWD; i++)
+		assert_int_equal(pipe_open(dir.path, i % 2 == 0 ? PIPE_CHUNKS : PIPE_ORDERS,
+					   i % 2 == 0 ? PIPE_PUSH : PIPE_PULL, &crowd[i]),
+				 0);
+	turn_until(caller.lost > 0);
+	for (size_t i = 0; i < CROWD; i++)
+		pipe_close(crowd[i]);
+	turn_until(is_greeted(&caller) && link_peers_in(answerer.link) == 1 && link_peers_out(answerer.link) == 1);
+	assert_int_equal(caller.new_ones, 1);
+	assert_int_equal(send_one(&answerer, 1), 0);
+	turn_until(caller.taken == 1);
+	loop_timer_stop(&tick);
+}
+
+/* As many as a peer and its predecessors may have are left alone. */
+static void test_no_crowd(void **state)
+{
+	struct pipe *few[LINK_PEERS_MAX - 1];
+	struct loop_timer tick;
+	(void)state;
+	both_open();
+	keep_turning(&tick);
+	for (size_t i = 0; i < LINK_PEERS_MAX - 1; i++)
+		assert_int_equal(pipe_open(dir.path, PIPE_CHUNKS, PIPE_PUSH, &few[i]), 0);
+	turn_until(link_peers_in(answerer.link) == LINK_PEERS_MAX);
+	assert_int_equal(send_one(&caller, 1), 0);
+	turn_until(answerer.taken == 1);
+	assert_int_equal(caller.lost, 0);
+	for (size_t i = 0; i < LINK_PEERS_MAX - 1; i++)
+		pipe_close(few[i]);
+	loop_timer_stop(&tick);
+}
+
 static void test_failure(void **state)
 {
 	struct link_env env = {.runtime_dir = "/nowhere", .in = PIPE_CHUNKS, .out = PIPE_ORDERS};
@@ -433,6 +488,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_message_of_an_earlier_version, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_nothing_is_sent_to_who_was_not_heard, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_caller_does_not_answer_a_stranger, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_no_crowd, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("link", tests, NULL, NULL);

@@ -46,8 +46,9 @@ def fill(box, pid, pipe, role, crowd):
     fds = pathlib.Path(f"/proc/{pid}/fd")
     while len(os.listdir(fds)) < DESCRIPTORS:
         crowd.append(each := socket.socket(socket.AF_UNIX))
-        each.connect(str(box.runtime / "fetch" / pipe))
-        each.sendall(b"\0SP\0\0" + bytes([role]) + b"\0\0")
+        with contextlib.suppress(OSError):  # if it has just dropped them all
+            each.connect(str(box.runtime / "fetch" / pipe))
+            each.sendall(b"\0SP\0\0" + bytes([role]) + b"\0\0")
 
 
 def ended(member, ref):

@@ -79,7 +79,19 @@ static bool is_idle(const struct pass *p)
 	return !p->making && !p->serving && TAILQ_EMPTY(&p->line);
 }
 
-/* A free place, or that of the oldest idle pass. NULL: all are being made. */
+/* It is being made for transfers that are gone. */
+static bool is_abandoned(const struct pass *p)
+{
+	return p->making && !p->serving && TAILQ_EMPTY(&p->line);
+}
+
+/* Whether to drop `a` rather than `b`, which is idle or abandoned too. */
+static bool goes_first(const struct pass *a, const struct pass *b)
+{
+	return is_abandoned(a) != is_abandoned(b) ? is_abandoned(a) : a->generation < b->generation;
+}
+
+/* A free place, or that of an abandoned pass, or of the oldest idle one. NULL: a transfer waits for each. */
 static struct pass **find_place(struct passes *ps)
 {
 	struct pass **oldest = NULL;
@@ -87,7 +99,7 @@ static struct pass **find_place(struct passes *ps)
 		struct pass **at = &ps->all[i];
 		if (!*at)
 			return at;
-		if (is_idle(*at) && (!oldest || (*at)->generation < (*oldest)->generation))
+		if ((is_idle(*at) || is_abandoned(*at)) && (!oldest || goes_first(*at, *oldest)))
 			oldest = at;
 	}
 	if (oldest) {

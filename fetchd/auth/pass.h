@@ -20,7 +20,7 @@
 #include "fetchd/http/guard.h"
 #include "fetchd/http/url.h"
 
-#define PASSES_MAX    128    /* new ones replace idle ones; a transfer waits for one at a time */
+#define PASSES_MAX    128    /* as many as transfers; new ones replace those that no transfer waits for */
 #define PASS_RENEW_MS 10000u /* renewed this long before it expires, or after four fifths of a short life */
 
 struct http;

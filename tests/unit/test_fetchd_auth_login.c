@@ -281,6 +281,53 @@ static void test_unverified_realm(void **state)
 	}
 }
 
+/* Whoever requests something and leaves before the realm answers, again and again, keeps nobody else from logging in. */
+static void test_abandoned(void **state)
+{
+	struct challenge challenge = challenge_of(BEARER);
+	struct pass_answer answer;
+	struct scene c;
+	char name[32];
+	(void)state;
+	begin(&c, NULL);
+	for (unsigned i = 0; i < PASSES_MAX + 8; i++) {
+		struct pass_account other = who;
+		struct pass_wait wait = {.go = on_pass, .self = &c};
+		(void)snprintf(name, sizeof(name), "other/%u", i);
+		other.name = name;
+		assert_int_equal(pass_login(c.passes, &other, &challenge, 0, &wait, &answer), 0);
+		loop_turn(c.loop, false);
+		pass_leave(&wait);
+	}
+	assert_int_equal(challenged(&c, BEARER), LOGIN_WAIT);
+	finish(&c);
+}
+
+/* A pass that somebody waits for is not dropped for another; then a retry may succeed. */
+static void test_full(void **state)
+{
+	static struct pass_wait waits[PASSES_MAX];
+	struct challenge challenge = challenge_of(BEARER);
+	struct pass_answer answer;
+	struct scene c;
+	char name[32];
+	(void)state;
+	begin(&c, NULL);
+	for (unsigned i = 0; i < PASSES_MAX; i++) {
+		struct pass_account other = who;
+		waits[i] = (struct pass_wait){.go = on_pass, .self = &c};
+		(void)snprintf(name, sizeof(name), "other/%u", i);
+		other.name = name;
+		assert_int_equal(pass_login(c.passes, &other, &challenge, 0, &waits[i], &answer), 0);
+	}
+	assert_int_equal(challenged(&c, BEARER), LOGIN_RETRY);
+	pass_leave(&waits[PASSES_MAX / 2]);
+	assert_int_equal(challenged(&c, BEARER), LOGIN_WAIT);
+	for (unsigned i = 0; i < PASSES_MAX; i++)
+		pass_leave(&waits[i]);
+	finish(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +338,8 @@ int main(void)
 	    cmocka_unit_test(test_refused_token),
 	    cmocka_unit_test(test_forbidden),
 	    cmocka_unit_test(test_unverified_realm),
+	    cmocka_unit_test(test_abandoned),
+	    cmocka_unit_test(test_full),
 	};
 	return cmocka_run_group_tests_name("fetchd auth login", tests, NULL, NULL);
 }

@@ -157,7 +157,9 @@ static bool find_name(const struct names *n, const char *text, struct found *f)
 	struct descriptor d;
 	const char *name;
 
-	for (size_t i = 0; n && i < names_len(n); i++) {
+	if (!n || names_find(n, text, &d) < 0)
+		return false;
+	for (size_t i = 0; i < names_len(n); i++) {
 		if (names_at(n, i, &name, &d) < 0 || !name || strcmp(name, text) != 0)
 			continue;
 		f->by_name = true;

@@ -12,10 +12,10 @@
 
 /* Sluice */
 #include "sluice/cmd/command.h"
+#include "sluice/cmd/refs.h"
 #include "sluice/cmd/report.h"
 #include "sluice/run/interrupt.h"
 #include "sluice/run/job.h"
-#include "sluice/run/ref.h"
 
 struct act {
 	const char *word;
@@ -29,7 +29,7 @@ static int check_refs(const struct call *call, const struct act *act)
 	char ref[REF_MAX + 1];
 
 	for (int i = 0; i < call->argc; i++) {
-		if (ref_meant(call->argv[i], ref, &why) < 0) {
+		if (!refs_are_digits(call->argv[i]) && ref_meant(call->argv[i], ref, &why) < 0) {
 			report_error(act->word, call->argv[i], EX_USAGE, NULL, &why);
 			return EX_USAGE;
 		}
@@ -46,9 +46,10 @@ static int run_each(struct job *j, const struct call *call, const struct act *ac
 	int first = 0;
 
 	for (int i = 0; i < call->argc; i++) {
-		(void)ref_meant(call->argv[i], ref, &why); /* check_refs() has looked */
+		int code = refs_find_served(j->client, call->argv[i], ref, &why);
 		const struct message request = {.type = act->request, .ref = span_str(ref)};
-		int code = client_demand(j->client, STAGE_INGESTD, &request, act->answer, &answer, &why);
+		if (code == 0)
+			code = client_demand(j->client, STAGE_INGESTD, &request, act->answer, &answer, &why);
 		if (code != 0)
 			report_error(act->word, call->argv[i], code, NULL, &why);
 		else if (!command_context(call)->quiet)
@@ -94,8 +95,8 @@ const struct verb command_abort = {
     .name = "abort",
     .usage = "REF...",
     .summary = "drop transfers and everything that arrived",
-    .help = "REF as shown by status, or a URL as given to fetch. One that does not exist is\n"
-	    "not an error.\n",
+    .help = "REF as shown by status, at least 6 digits of its digest, or a URL as given to\n"
+	    "fetch. One that does not exist is not an error.\n",
     .operands_min = 1,
     .operands_max = OPERANDS_ANY,
     .run = run_abort,
@@ -105,7 +106,8 @@ const struct verb command_reset = {
     .name = "reset",
     .usage = "REF...",
     .summary = "discard what arrived, keep the transfers",
-    .help = "REF as shown by status, or a URL as given to fetch.\n",
+    .help = "REF as shown by status, at least 6 digits of its digest, or a URL as given to\n"
+	    "fetch.\n",
     .operands_min = 1,
     .operands_max = OPERANDS_ANY,
     .run = run_reset,

@@ -16,10 +16,10 @@
 
 /* Sluice */
 #include "sluice/cmd/command.h"
+#include "sluice/cmd/refs.h"
 #include "sluice/cmd/report.h"
 #include "sluice/run/client.h"
 #include "sluice/run/interrupt.h"
-#include "sluice/run/ref.h"
 #include "sluice/show/listing.h"
 #include "sluice/show/screen.h"
 #include "sluice/show/status.h"
@@ -37,11 +37,10 @@ static const struct opt options[] = {
     {.name = NULL},
 };
 
-/* Request one, which must exist, or with NEXT the one after `ref`, which need not. */
-static int ask(struct client *c, enum message_type type, struct span ref, struct status_list *list, bool *ret_end,
-	       struct reason *why)
+/* Request one, which must exist. */
+static int ask(struct client *c, struct span ref, struct status_list *list, struct reason *why)
 {
-	const struct message request = {.type = type, .ref = ref};
+	const struct message request = {.type = MSG_STATUS, .ref = ref};
 	struct message answer;
 	struct status status;
 	int code = client_ask(c, STAGE_INGESTD, &request, &answer, why);
@@ -50,8 +49,7 @@ static int ask(struct client *c, enum message_type type, struct span ref, struct
 		return code;
 	if (answer.type == MSG_ERROR && answer.fail_class == FAIL_NOT_FOUND) {
 		reason_set(why, "there is no such transfer");
-		*ret_end = true;
-		return type == MSG_NEXT ? 0 : EX_NOINPUT;
+		return EX_NOINPUT;
 	}
 	if (answer.type != MSG_RECORD) {
 		reason_set(why, "%.*s", SPAN_ARG(answer.text));
@@ -68,49 +66,60 @@ static int ask(struct client *c, enum message_type type, struct span ref, struct
 static int gather_served(struct client *c, int argc, char **argv, struct status_list *list, const char **ret_subject,
 			 struct reason *why)
 {
-	bool end = false;
 	char ref[REF_MAX + 1];
-	int code = 0;
+	int code = argc == 0 ? refs_list(c, list, why) : 0;
 
 	for (int i = 0; code == 0 && i < argc; i++) {
 		*ret_subject = argv[i];
-		code = ref_meant(argv[i], ref, why) < 0 ? EX_USAGE : ask(c, MSG_STATUS, span_str(ref), list, &end, why);
+		code = refs_find_served(c, argv[i], ref, why);
+		if (code == 0)
+			code = ask(c, span_str(ref), list, why);
 	}
-	while (code == 0 && argc == 0 && !end)
-		code = ask(c, MSG_NEXT, list->len ? span_str(list->rows[list->len - 1].ref) : span_str(""), list, &end,
-			   why);
 	return code;
+}
+
+/* One transfer of the store. 0, or an exit code with a reason. */
+static int gather_one(struct layout *l, const char *text, struct status_list *list, struct reason *why)
+{
+	struct status_list all = {.rows = NULL};
+	struct status status;
+	char ref[REF_MAX + 1];
+	int code = 0, r = refs_are_digits(text) ? status_list_of_store(l, &all) : 0;
+
+	if (r < 0)
+		reason_set(why, "%s", strerror(-r));
+	else
+		code = refs_find(&all, text, ref, why);
+	status_list_release(&all);
+	if (r < 0 || code != 0)
+		return r < 0 ? exit_code_of(r) : code;
+	r = status_of_store(l, span_str(ref), &status, why);
+	if (r == -ENOENT)
+		reason_set(why, "there is no such transfer");
+	if (r == 0 && (r = status_list_add(list, &status)) < 0)
+		reason_set(why, "out of memory");
+	return exit_code_of(r);
 }
 
 static int gather_stored(const struct context *ctx, int argc, char **argv, struct status_list *list,
 			 const char **ret_subject, struct reason *why)
 {
 	struct layout *l;
-	struct status status;
-	char ref[REF_MAX + 1];
-	int r = layout_open(ctx->places.store, LAYOUT_READER, &l, why);
+	int r = layout_open(ctx->places.store, LAYOUT_READER, &l, why), code = 0;
 
 	if (r < 0)
 		return exit_code_of(r);
 	if (argc == 0) {
 		r = status_list_of_store(l, list);
 		reason_set(why, "%s", strerror(-r));
+		code = exit_code_of(r);
 	}
-	for (int i = 0; r == 0 && i < argc; i++) {
+	for (int i = 0; code == 0 && i < argc; i++) {
 		*ret_subject = argv[i];
-		r = ref_meant(argv[i], ref, why);
-		if (r < 0) {
-			layout_free(l);
-			return EX_USAGE;
-		}
-		r = status_of_store(l, span_str(ref), &status, why);
-		if (r == -ENOENT)
-			reason_set(why, "there is no such transfer");
-		if (r == 0 && (r = status_list_add(list, &status)) < 0)
-			reason_set(why, "out of memory");
+		code = gather_one(l, argv[i], list, why);
 	}
 	layout_free(l);
-	return r < 0 ? exit_code_of(r) : 0;
+	return code;
 }
 
 static int format_list(const struct status_list *list, struct buf *out)

@@ -14,6 +14,7 @@
 #include "common/wire/counters.h"
 
 /* Own */
+#include "commitd/check.h"
 #include "commitd/gc.h"
 
 enum step { STEP_TAKE, STEP_RELEASE, STEP_LEFT };
@@ -39,6 +40,7 @@ struct upkeep {
 	struct gc *gc;
 	uint64_t gc_client; /* who asked for the run in progress */
 	struct gc_order gc_order;
+	struct checks *checks;
 	size_t jobs;       /* in the committer's hands */
 	size_t leases_len; /* as of the last of them */
 	bool is_stopping;
@@ -56,7 +58,7 @@ static void answer_error(struct upkeep *u, uint64_t client, enum fail_class f, c
 
 static void end_if_idle(struct upkeep *u)
 {
-	if (u->is_stopping && u->jobs == 0 && !gc_is_running(u->gc))
+	if (u->is_stopping && u->jobs == 0 && !gc_is_running(u->gc) && !checks_are_pending(u->checks))
 		u->env.idle(u->env.self);
 }
 
@@ -145,6 +147,7 @@ void upkeep_gone(struct upkeep *u, const struct ctl_asker *who)
 
 	if (j)
 		submit(j);
+	checks_gone(u->checks);
 }
 
 /* ── gc ── */
@@ -248,12 +251,36 @@ bool upkeep_take(struct upkeep *u, const struct ctl_asker *who, const struct mes
 	case MSG_GC_ITEM:
 		answer_item(u, who->client, m->number);
 		return true;
+	case MSG_CHECK:
+		checks_take(u->checks, who, m);
+		return true;
 	default:
 		return false;
 	}
 }
 
 /* ── life ── */
+
+static void on_checks_idle(void *self)
+{
+	end_if_idle(self);
+}
+
+static int open_checks(struct upkeep *u, struct reason *why)
+{
+	const struct checks_env env = {
+	    .loop = u->env.loop,
+	    .layout = u->env.layout,
+	    .committer = u->env.committer,
+	    .idle = on_checks_idle,
+	    .self = u,
+	};
+	int r = checks_new(&env, &u->checks);
+
+	if (r < 0)
+		reason_set(why, "cannot start a thread: %s", strerror(-r));
+	return r;
+}
 
 int upkeep_new(const struct upkeep_env *env, struct upkeep **ret_upkeep, struct reason *why)
 {
@@ -279,6 +306,8 @@ int upkeep_new(const struct upkeep_env *env, struct upkeep **ret_upkeep, struct 
 	};
 	if (r == 0 && (r = gc_new(&gc_env, &u->gc)) < 0)
 		reason_set(why, "out of memory");
+	if (r == 0)
+		r = open_checks(u, why);
 	if (r < 0) {
 		upkeep_free(u);
 		return r;
@@ -291,6 +320,7 @@ int upkeep_new(const struct upkeep_env *env, struct upkeep **ret_upkeep, struct 
 void upkeep_use_ctl(struct upkeep *u, struct ctl *ctl)
 {
 	u->ctl = ctl;
+	checks_use_ctl(u->checks, ctl);
 }
 
 struct pins *upkeep_pins(struct upkeep *u)
@@ -312,19 +342,23 @@ void upkeep_stop(struct upkeep *u)
 {
 	u->is_stopping = true;
 	gc_stop(u->gc);
+	checks_stop(u->checks);
 	end_if_idle(u);
 }
 
 void upkeep_halt(struct upkeep *u)
 {
-	if (u)
-		gc_halt(u->gc);
+	if (!u)
+		return;
+	gc_halt(u->gc);
+	checks_halt(u->checks);
 }
 
 void upkeep_free(struct upkeep *u)
 {
 	if (!u)
 		return;
+	checks_free(u->checks);
 	workers_free(u->collector);
 	gc_free(u->gc);
 	leases_close(u->leases);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What keeps content and what removes it, as the daemon runs it: pins, leases and gc, and the requests about them.
+ * What keeps content and what removes it, as the daemon runs it: pins, leases, gc and checks, and the requests about them.
  */
 #ifndef SLUICE_COMMITD_UPKEEP_H
 #define SLUICE_COMMITD_UPKEEP_H
@@ -38,7 +38,7 @@ struct leases *upkeep_leases(struct upkeep *u);
 /* Update the gauges of counters.h. */
 void upkeep_count(const struct upkeep *u);
 
-/* A gc in progress ends soon; then `idle` is called, perhaps before this returns. */
+/* A gc and checks in progress end soon; then `idle` is called, perhaps before this returns. */
 void upkeep_stop(struct upkeep *u);
 
 /* upkeep_halt() before the committer's pool is freed, upkeep_free() after that. NULL is fine. */

@@ -4,11 +4,15 @@
 /* System */
 #include <assert.h>
 #include <errno.h>
+#include <linux/ioprio.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Base */
 #include "common/base/loop.h"
@@ -25,6 +29,7 @@ struct workers {
 	struct work_queue waiting;
 	struct work_queue finished;
 	bool ending;
+	bool is_idle; /* its threads yield to all others; set before they start */
 
 	unsigned threads_len;
 	pthread_t threads[];
@@ -39,9 +44,19 @@ static struct work *queue_take(struct work_queue *q)
 	return w;
 }
 
+/* The calling thread, for good. */
+static void become_idle(void)
+{
+	const struct sched_param none = {.sched_priority = 0};
+	(void)sched_setscheduler(0, SCHED_IDLE, &none);
+	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+}
+
 static void *worker_main(void *arg)
 {
 	struct workers *ws = arg;
+	if (ws->is_idle)
+		become_idle();
 	(void)pthread_mutex_lock(&ws->mutex);
 	for (;;) {
 		struct work *w = queue_take(&ws->waiting);
@@ -118,12 +133,13 @@ static int threads_start(struct workers *ws, unsigned threads)
 	return r;
 }
 
-int workers_new(struct loop *loop, unsigned threads, struct workers **ret_workers)
+static int pool_new(struct loop *loop, unsigned threads, bool is_idle, struct workers **ret_workers)
 {
 	assert(threads > 0);
 	struct workers *ws = calloc(1, sizeof *ws + threads * sizeof ws->threads[0]);
 	if (!ws)
 		return -ENOMEM;
+	ws->is_idle = is_idle;
 	STAILQ_INIT(&ws->waiting);
 	STAILQ_INIT(&ws->finished);
 	(void)pthread_mutex_init(&ws->mutex, NULL);
@@ -137,6 +153,16 @@ int workers_new(struct loop *loop, unsigned threads, struct workers **ret_worker
 	}
 	*ret_workers = ws;
 	return 0;
+}
+
+int workers_new(struct loop *loop, unsigned threads, struct workers **ret_workers)
+{
+	return pool_new(loop, threads, false, ret_workers);
+}
+
+int workers_new_idle(struct loop *loop, unsigned threads, struct workers **ret_workers)
+{
+	return pool_new(loop, threads, true, ret_workers);
 }
 
 void workers_submit(struct workers *ws, struct work *w)

@@ -21,6 +21,12 @@ struct work {
 /* `threads` is 1 or more; one thread keeps jobs in order. 0 or -errno. Freed by workers_free. */
 int workers_new(struct loop *loop, unsigned threads, struct workers **ret_workers);
 
+/*
+ * The same, of threads that get the processor and the disk only when nobody else wants them (SCHED_IDLE, and the idle class
+ * of I/O). Where that is not allowed they are like others.
+ */
+int workers_new_idle(struct loop *loop, unsigned threads, struct workers **ret_workers);
+
 void workers_submit(struct workers *ws, struct work *w);
 
 /* Wait for all jobs, call their `done`, end the threads. NULL is fine. Blocks. */

@@ -109,16 +109,41 @@ static int parse(struct ages *a, struct buf *text)
 	return r == -ENOMEM ? r : 0;
 }
 
-int ages_load(int dir_fd, const char *name, const uint8_t boot[static BOOT_ID_SIZE], struct ages **ret_ages)
+int ages_new(const uint8_t boot[static BOOT_ID_SIZE], struct ages **ret_ages)
 {
-	AUTO_BUF text = BUF_INIT;
 	struct ages *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return -ENOMEM;
 	memcpy(a->boot, boot, sizeof(a->boot));
 	a->now_s = clock_boot_s();
-	int r = file_load_at(dir_fd, name, AGES_FILE_MAX, &text);
+	*ret_ages = a;
+	return 0;
+}
+
+int ages_add(struct ages *a, const struct digest *d, uint64_t age_s)
+{
+	return add(a, &(struct age){.digest = *d, .age_s = age_s, .is_kept = true});
+}
+
+int ages_each(const struct ages *a, int (*visit)(void *self, const struct digest *d, uint64_t age_s), void *self)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < a->sorted; i++)
+		r = visit(self, &a->list[i].digest, a->list[i].age_s);
+	return r;
+}
+
+int ages_load(int dir_fd, const char *name, const uint8_t boot[static BOOT_ID_SIZE], struct ages **ret_ages)
+{
+	AUTO_BUF text = BUF_INIT;
+	struct ages *a;
+	int r = ages_new(boot, &a);
+
+	if (r < 0)
+		return r;
+	r = file_load_at(dir_fd, name, AGES_FILE_MAX, &text);
 	r = r == 0 ? parse(a, &text) : r == -ENOENT || r == -EFBIG ? 0 : r;
 	if (r < 0) {
 		ages_free(a);

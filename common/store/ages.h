@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For how long things have been as they are: blobs without need, transfers that nobody goes on with. What counts is time
+ * For how long things have been as they are: blobs without need, blobs found good, transfers that nobody goes on with. What counts is time
  * for which the machine has certainly run, so that a clock that jumps makes nothing older: within a boot the time since
  * the file was written; after another boot, the time since that boot. On disk it is a text file:
  *
@@ -24,6 +24,15 @@ struct ages;
  */
 int ages_load(int dir_fd, const char *name, const uint8_t boot[static BOOT_ID_SIZE], struct ages **ret_ages);
 void ages_free(struct ages *a);
+
+/* None, as of now, to be filled with ages_add(). 0 or -ENOMEM. */
+int ages_new(const uint8_t boot[static BOOT_ID_SIZE], struct ages **ret_ages);
+
+/* Add one, to be stored; each digest once. 0 or -ENOMEM. */
+int ages_add(struct ages *a, const struct digest *d, uint64_t age_s);
+
+/* Visit all that were loaded. 0, or the first result of `visit` that is not 0. */
+int ages_each(const struct ages *a, int (*visit)(void *self, const struct digest *d, uint64_t age_s), void *self);
 
 /* How old it is, in seconds; 0 if it is new. */
 uint64_t ages_of(const struct ages *a, const struct digest *d);

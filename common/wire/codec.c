@@ -187,6 +187,7 @@ static const struct shape {
     [MSG_REMOVE_NAME] = {.name = "REMOVE_NAME", .fields = {F_NAME}},
     [MSG_LEASE] = {.name = "LEASE", .fields = {F_NAME, F_TEXT, F_REF_OR_NONE, F_TTL, F_MEMBERS}},
     [MSG_RELEASE] = {.name = "RELEASE", .fields = {F_NAME}},
+    [MSG_CHECK] = {.name = "CHECK", .fields = {F_DIGEST_OR_NONE, F_FLAGS, F_AGE}},
     [MSG_GC] = {.name = "GC", .fields = {F_FLAGS, F_AGE, F_SIZE}},
     [MSG_COLLECTED] = {.name = "COLLECTED",
 		       .fields = {F_FLAGS, F_REMOVED, F_REMOVED_BYTES, F_WAITING, F_WAITING_BYTES, F_LEASED_BYTES,

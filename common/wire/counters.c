@@ -135,6 +135,9 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_GC_RUNS] = TOTAL("sluice_commitd_gc_runs", "Runs of gc, except dry ones", NULL),
     [COUNT_GC_REMOVED] = TOTAL("sluice_commitd_gc_removed_blobs", "Blobs that gc removed", NULL),
     [COUNT_GC_REMOVED_BYTES] = TOTAL("sluice_commitd_gc_removed_bytes", "Bytes of the blobs that gc removed", NULL),
+    [COUNT_CHECKED_BYTES] = TOTAL("sluice_commitd_checked_bytes", "Bytes of blobs that were read to check them", NULL),
+    [COUNT_QUARANTINED] =
+	TOTAL("sluice_commitd_quarantined_blobs", "Damaged blobs that were moved to quarantine", NULL),
     [COUNT_LEASES] = GAUGE("sluice_commitd_leases", "Leases, which keep content without a name", NULL),
     [COUNT_INDEX_WRITES] = TOTAL("sluice_commitd_index_writes", "How often index.json was written", NULL),
 };

@@ -105,6 +105,12 @@ enum message_type {
 			   RELEASE, or `ttl_s` after the last client that holds it has left or renewed it (lease.h) */
 	MSG_RELEASE = 31, /* name: OK even if there is no such lease */
 
+	MSG_CHECK =
+	    36, /* digest, flags, age_s: read that blob back. OK: it is good, or was found so lately. ERROR: with
+			   FAIL_BAD_DATA it was damaged, and is in quarantine/ now; FAIL_NOT_FOUND: it is missing;
+			   FAIL_IO: it cannot be read, and stays. Without a digest, with CHECK_FLAG_FINISH: the round,
+			   in which no blob is read twice, is complete */
+
 	/* both: remove what nobody needs; of commitd content, of ingestd unfinished transfers */
 	MSG_GC = 32,        /* flags, age_s, size: COLLECTED when it is done. FAIL_AGAIN: one is running */
 	MSG_COLLECTED = 33, /* flags, removed, removed_bytes, waiting, waiting_bytes, leased_bytes, fail_class, text */
@@ -130,12 +136,17 @@ enum message_type {
 	/* events of commitd's ctl */
 	MSG_NAMED = 24, /* name, digest: the name now refers to it; empty digest: the name was removed */
 };
-#define MESSAGE_TYPE_MAX 35
+#define MESSAGE_TYPE_MAX 36
 
 enum gc_flag {                        /* bits of MSG_GC */
 	       GC_FLAG_DRY_RUN = 1,   /* remove nothing, and say what would be */
 	       GC_FLAG_ENDS_IDLE = 2, /* also end leases that were left, and have been idle for age_s */
 	       GC_FLAG_MASK = 3,
+};
+
+enum check_flag {                      /* bits of MSG_CHECK */
+		  CHECK_FLAG_ANEW = 1, /* even if it was found good in this round; within `age_s` it is not read */
+		  CHECK_FLAG_FINISH = 2,
 };
 
 enum gc_fate {                 /* of an item */

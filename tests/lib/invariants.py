@@ -10,7 +10,7 @@ cleanly since the last fault, so nothing incomplete may be left. --runtime: no s
 holds a lock, a socket or a file of either.
 
  - every name in blobs/ hashes to itself and has mode 0444
- - index.json is valid and names only complete images
+ - index.json is valid and names only complete images, except for what a check has found damaged
  - data in commitd's custody is sealed, and its ingest exists; nobody else can enter that directory
  - every ingest has a ref and an age; it can resume from its data, or has the reason why it stopped
  - no slot covers bytes that are missing
@@ -152,6 +152,8 @@ class Checker:
         path = self.store / "blobs" / algorithm / digits
         if not path.exists() and descriptor.get("urls") and descriptor["digest"] in left_out:
             return
+        if digits and not os.path.lexists(path) and os.path.lexists(self.store / "quarantine" / digits):
+            return  # it was damaged, and a check has said so
         if not digits or not path.is_file():
             self.wrong(path, f"missing, and {subject} needs it")
             return
@@ -200,7 +202,7 @@ class Checker:
     def leases(self):
         root = self.store / "leases"
         for path in sorted(root.iterdir()) if root.exists() else []:
-            if path.name in ("lock", "unneeded"):
+            if path.name in ("lock", "unneeded", "checked", "checking"):
                 continue
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*\.lease", path.name) or not is_regular(path):
                 self.unexplained(path)

@@ -58,6 +58,7 @@ MESSAGES = {  # name: (type, fields)
     "GC": (32, "flags age size"),
     "COLLECTED": (33, "flags removed removed_bytes waiting waiting_bytes leased_bytes fail_class text"),
     "GC_ITEM": (34, "number"),
+    "CHECK": (36, "digest flags age"),
     "ITEM": (35, "fate digest size age text"),
 }
 VERSION = 2  # of the protocol, in every message unless the test gives another

@@ -27,6 +27,11 @@ int workers_new(struct loop *loop, unsigned threads, struct workers **ret_worker
 	return 0;
 }
 
+int workers_new_idle(struct loop *loop, unsigned threads, struct workers **ret_workers)
+{
+	return workers_new(loop, threads, ret_workers);
+}
+
 void workers_submit(struct workers *ws, struct work *w)
 {
 	STAILQ_INSERT_TAIL(&ws->waiting, w, link);

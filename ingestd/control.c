@@ -12,11 +12,13 @@
 #include "common/wire/counters.h"
 
 /* ingestd */
+#include "ingestd/collect.h"
 #include "ingestd/queue.h"
 
 struct control {
 	struct control_env env;
 	struct ctl *ctl;
+	struct collect *collect;
 	char boot[BOOT_TEXT_MAX + 1];
 };
 
@@ -220,6 +222,73 @@ static void on_stats(struct control *c, const struct message *request, struct an
 	}
 }
 
+/* The answer comes when it is done. */
+static bool on_gc(struct control *c, const struct ctl_asker *who, const struct message *request, struct answer *a)
+{
+	const struct collect_order order = {
+	    .dry_run = request->flags & GC_FLAG_DRY_RUN,
+	    .has_age = request->flags & GC_FLAG_ENDS_IDLE,
+	    .older_s = request->age_s,
+	    .want = request->size,
+	    .is_asked = true,
+	    .client = who->client,
+	};
+
+	if (collect_start(c->collect, &order))
+		return true;
+	reason_set(&a->why, "another gc is running; run this again when it has ended");
+	answer_error(a, FAIL_AGAIN);
+	return false;
+}
+
+static void on_gc_item(struct control *c, const struct message *request, struct answer *a)
+{
+	const struct collect_item *item =
+	    request->number <= SIZE_MAX ? collect_item(c->collect, (size_t)request->number) : NULL;
+
+	if (!item) {
+		reason_set(&a->why, "there are no more");
+		answer_error(a, FAIL_NOT_FOUND);
+		return;
+	}
+	a->m = (struct message){
+	    .type = MSG_ITEM,
+	    .fate = (uint8_t)item->fate,
+	    .size = item->bytes,
+	    .age_s = item->age_s,
+	    .text = span_str(item->ref),
+	};
+	if (a->m.text.len > TEXT_MAX)
+		a->m.text.len = TEXT_MAX;
+}
+
+static void on_collected(void *self, const struct collect_report *report)
+{
+	struct control *c = self;
+	const struct message m = {
+	    .type = MSG_COLLECTED,
+	    .flags = report->order.dry_run ? GC_FLAG_DRY_RUN : 0,
+	    .removed = report->count[GC_REMOVED],
+	    .removed_bytes = report->bytes[GC_REMOVED],
+	    .waiting = report->count[GC_WAITS],
+	    .waiting_bytes = report->bytes[GC_WAITS],
+	    .fail_class = (uint8_t)report->outcome,
+	    .text = span_str(report->why.text),
+	};
+
+	if (report->order.is_asked)
+		ctl_answer(c->ctl, report->order.client, &m);
+	if (!report->order.dry_run && (report->order.is_asked || m.removed > 0))
+		ctl_publish(c->ctl, span_str(""), &m);
+}
+
+static bool on_is_heard(void *self, struct span ref)
+{
+	const struct control *c = self;
+
+	return ctl_is_heard(c->ctl, ref);
+}
+
 static void answer(struct control *c, uid_t uid, const struct message *request, struct answer *a)
 {
 	const struct transfers *ts = c->env.flow->transfers;
@@ -243,6 +312,9 @@ static void answer(struct control *c, uid_t uid, const struct message *request, 
 	case MSG_STATS:
 		on_stats(c, request, a);
 		break;
+	case MSG_GC_ITEM:
+		on_gc_item(c, request, a);
+		break;
 	default:
 		reason_set(&a->why, "ingestd does not answer %s", message_name(request->type));
 		answer_error(a, FAIL_USAGE);
@@ -254,10 +326,14 @@ static void on_request(void *self, const struct ctl_asker *who, const struct mes
 	struct control *c = self;
 	struct answer a;
 
-	if (request->type != MSG_LOGIN)
-		answer(c, who->uid, request, &a);
-	else if (on_login(c, who, request, &a))
+	bool is_later = request->type == MSG_LOGIN ? on_login(c, who, request, &a)
+			: request->type == MSG_GC  ? on_gc(c, who, request, &a)
+						   : false;
+
+	if (is_later)
 		return;
+	if (request->type != MSG_LOGIN && request->type != MSG_GC)
+		answer(c, who->uid, request, &a);
 	ctl_answer(c->ctl, who->client, &a.m);
 }
 
@@ -277,6 +353,7 @@ static void on_describe(void *self, struct message *pong)
 int control_new(const struct control_env *env, struct control **ret_control, struct reason *why)
 {
 	static const struct ctl_hooks hooks = {.request = on_request, .describe = on_describe};
+	static const struct collect_hooks collects = {.is_heard = on_is_heard, .done = on_collected};
 	struct control *c = calloc(1, sizeof(*c));
 
 	if (!c) {
@@ -292,8 +369,13 @@ int control_new(const struct control_env *env, struct control **ret_control, str
 	    .hooks = &hooks,
 	    .self = c,
 	};
-	int r = ctl_new(&ctl_env, &c->ctl, why);
+	int r = collect_new(env->loop, env->flow, &collects, c, &c->collect);
+	if (r < 0)
+		reason_set(why, "out of memory");
+	else
+		r = ctl_new(&ctl_env, &c->ctl, why);
 	if (r < 0) {
+		collect_free(c->collect);
 		free(c);
 		return r;
 	}
@@ -306,6 +388,7 @@ int control_new(const struct control_env *env, struct control **ret_control, str
 
 void control_stop(struct control *c)
 {
+	collect_stop(c->collect);
 	ctl_stop(c->ctl);
 }
 
@@ -315,6 +398,7 @@ void control_free(struct control *c)
 		return;
 	events_use(c->env.flow->events, NULL);
 	logins_release(&c->env.flow->logins);
+	collect_free(c->collect);
 	ctl_free(c->ctl);
 	free(c);
 }

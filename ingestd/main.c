@@ -67,6 +67,9 @@ static const struct opt daemon_options[] = {
 	CHECKPOINT_ROWS,
 	{.name = "lease", .kind = OPT_TIME_MS, AT(lease_ms), .def = "30s", .min = 2 * SECOND_MS, .max = HOUR_MS,
 	 .arg = "TIME", .help = "order a silent transfer again after TIME"},
+	{.name = "ingest-max-bytes", .kind = OPT_BYTES, AT(ingest_max_bytes), .def = "0", .max = INT64_MAX,
+	 .env = "SLUICE_INGEST_MAX_BYTES", .arg = "BYTES",
+	 .help = "space for unfinished transfers; 0: any"},
 	{.name = "no-resume", .kind = OPT_FLAG, AT(no_resume), .help = "do not resume unfinished transfers at start"},
 	{.name = NULL},
 };

@@ -13,6 +13,12 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 
+/* Store */
+#include "common/store/ages.h"
+
+/* ingestd */
+#include "ingestd/collect.h"
+
 static bool is_ingest_id(const char *name)
 {
 	size_t len = strlen(name);
@@ -53,8 +59,10 @@ static void recover_orphan(const struct ingest_home *home, const char *id, const
 		log_errno(r, "cannot remove the empty ingest '%s/" LAYOUT_INGEST "/%s'", layout_path(home->layout), id);
 }
 
-static void recover_record(struct flow *f, const struct record *record, uint64_t offset)
+static void recover_record(struct flow *f, const struct ages *ages, const struct record *record, uint64_t offset)
 {
+	struct digest key;
+
 	struct transfer *t = transfers_add(f->transfers, f, span_str(record->ref));
 
 	if (!t)
@@ -72,10 +80,13 @@ static void recover_record(struct flow *f, const struct record *record, uint64_t
 		transfer_enter(t, PHASE_IDLE);
 		transfer_note(t, TRANSFER_UNASKED);
 	}
+	collect_key(span_str(t->ref), offset, record->orders, &key);
+	if (ages && transfer_rests(t))
+		transfer_rested(t, ages_of(ages, &key));
 	transfer_check(t);
 }
 
-static void recover_one(struct flow *f, const char *id)
+static void recover_one(struct flow *f, const struct ages *ages, const char *id)
 {
 	AUTO_FD dir_fd = -1;
 	struct reason why;
@@ -91,7 +102,7 @@ static void recover_one(struct flow *f, const char *id)
 		return;
 	}
 	bool has_data = fstatat(dir_fd, INGEST_DATA, &st, AT_SYMLINK_NOFOLLOW) == 0;
-	recover_record(f, &record, has_data ? (uint64_t)st.st_size : 0);
+	recover_record(f, ages, &record, has_data ? (uint64_t)st.st_size : 0);
 }
 
 void recover_all(struct flow *f)
@@ -99,12 +110,19 @@ void recover_all(struct flow *f)
 	int fd = openat(layout_ingest_fd(f->home->layout), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	AUTO_DIR dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	struct ages *ages = NULL;
 
+	int r = ages_load(layout_ingest_fd(f->home->layout), LAYOUT_AGES, f->home->boot_id, &ages);
+	if (r < 0)
+		log_errno(r, "cannot read '%s/" LAYOUT_INGEST "/" LAYOUT_AGES "'; what rests is new",
+			  layout_path(f->home->layout));
 	while (dir && (entry = readdir(dir))) {
 		if (is_ingest_id(entry->d_name))
-			recover_one(f, entry->d_name);
-		else if (entry->d_name[0] != '.' && strcmp(entry->d_name, INGEST_LOCK) != 0)
+			recover_one(f, ages, entry->d_name);
+		else if (entry->d_name[0] != '.' && strcmp(entry->d_name, INGEST_LOCK) != 0 &&
+			 strcmp(entry->d_name, LAYOUT_AGES) != 0)
 			log_warning("'%s/" LAYOUT_INGEST "/%s' is not an ingest; left alone",
 				    layout_path(f->home->layout), entry->d_name);
 	}
+	ages_free(ages);
 }

@@ -18,7 +18,9 @@ struct settings {
 	const char *runtime_dir;
 	uint64_t max_active; /* transfers to fetch at once */
 	uint64_t lease_ms;   /* a transfer that is silent for longer is ordered again */
-	bool no_resume;      /* leave unfinished transfers idle at start */
+	uint64_t
+	    ingest_max_bytes; /* that ingests take; beyond, the ones that have rested longest are removed. 0: no limit */
+	bool no_resume;       /* leave unfinished transfers idle at start */
 	/* ingestd put */
 	bool raw;
 	const char *digest; /* NULL: not given */

@@ -203,10 +203,19 @@ void transfer_check(const struct transfer *t)
 	}
 }
 
+static void note_phase_time(struct transfer *t)
+{
+	t->phase_s = clock_boot_s();
+	t->phase_wall_s = clock_wall_s();
+	t->rested_s = 0;
+}
+
 void transfer_enter(struct transfer *t, enum phase phase)
 {
 	const struct phase_row *row = &phases[phase];
 
+	if (phase != t->phase)
+		note_phase_time(t);
 	t->of_state[t->state]--;
 	t->phase = phase;
 	if (row->state != 0)
@@ -455,6 +464,21 @@ bool transfer_is_under_way(const struct transfer *t)
 	return t->phase != PHASE_IDLE && t->phase != PHASE_FAILED && t->phase != PHASE_COMMITTED;
 }
 
+void transfer_rested(struct transfer *t, uint64_t age_s)
+{
+	t->rested_s = age_s;
+}
+
+uint64_t transfer_age_s(const struct transfer *t)
+{
+	return t->rested_s + clock_boot_s() - t->phase_s;
+}
+
+bool transfer_rests(const struct transfer *t)
+{
+	return t->phase == PHASE_IDLE || t->phase == PHASE_FAILED;
+}
+
 struct transfer *transfer_new(struct flow *flow, struct span ref, size_t *of_state)
 {
 	struct transfer *t = calloc(1, sizeof(*t));
@@ -471,6 +495,7 @@ struct transfer *transfer_new(struct flow *flow, struct span ref, size_t *of_sta
 	t->phase = PHASE_QUEUED;
 	t->state = TRANSFER_QUEUED;
 	t->of_state[t->state]++;
+	note_phase_time(t);
 	t->asked_size = t->size = SIZE_UNKNOWN;
 	return t;
 }
@@ -577,6 +602,16 @@ static enum transfer_state shown_state(const struct transfer *t)
 	return t->state == TRANSFER_FETCHING && t->until_s > 0 ? TRANSFER_WAITING : t->state;
 }
 
+/* Until when fetchd waits, or a failed transfer is kept. */
+static uint64_t shown_until_s(const struct transfer *t)
+{
+	uint64_t keep_s = t->offset > 0 ? TRANSFER_KEEP_S : TRANSFER_KEEP_EMPTY_S;
+
+	if (t->phase != PHASE_FAILED)
+		return t->until_s;
+	return t->phase_wall_s + keep_s - (t->rested_s < keep_s ? t->rested_s : keep_s);
+}
+
 uint64_t transfer_rate(const struct transfer *t)
 {
 	return clock_mono_ms() - t->event_ms < RATE_AGE_MAX_MS ? t->rate : 0;
@@ -601,7 +636,7 @@ void transfer_tell(struct transfer *t, struct transfer_texts *texts, struct mess
 	    .attempt = t->orders,
 	    .rate = transfer_rate(t),
 	    .rehashed = t->rehashed,
-	    .until_s = t->until_s,
+	    .until_s = shown_until_s(t),
 	    .fail_class = (uint8_t)t->fail_class,
 	    .text = span_str(t->note),
 	};

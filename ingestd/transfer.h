@@ -68,6 +68,10 @@
 
 #define SOURCES_MAX 16 /* of one transfer */
 
+/* How long a transfer that nobody asks for rests before it is removed (collect.h): one with bytes, one without. */
+#define TRANSFER_KEEP_S       (14 * 86400u)
+#define TRANSFER_KEEP_EMPTY_S 86400u
+
 enum phase {
 	PHASE_QUEUED,
 	PHASE_RESERVING,
@@ -169,7 +173,11 @@ struct transfer {
 	uint64_t checkpoint_ms;
 	uint64_t news_ms;       /* when news from fetchd was last published */
 	struct log_limit beats; /* of lines about that; log_limit_pass() writes it */
-	uint64_t event_ms;      /* when progress was last published, at which offset, how fast it was */
+	uint64_t
+	    phase_s; /* when it came to its phase; seconds since boot, so that a clock that jumps changes nothing */
+	uint64_t rested_s;     /* for how long it had been in it at that time, when an earlier process left it */
+	uint64_t phase_wall_s; /* the same as `phase_s` by the wall clock, only to be shown */
+	uint64_t event_ms;     /* when progress was last published, at which offset, how fast it was */
 	uint64_t event_offset;
 	uint64_t rate;
 
@@ -280,6 +288,9 @@ void transfer_commit(struct transfer *t, const struct digest *digest);
 /* What a record says that an earlier process left, with so many bytes. */
 void transfer_recover(struct transfer *t, const struct record *record, uint64_t offset);
 
+/* It has been in its phase for so long, through earlier processes. */
+void transfer_rested(struct transfer *t, uint64_t age_s);
+
 /* Something that status tells has changed just now. */
 void transfer_touch(struct transfer *t);
 
@@ -296,6 +307,12 @@ bool transfer_is_being_named(const struct transfer *t, const struct digest *d);
 
 /* Whether it continues without another request. */
 bool transfer_is_under_way(const struct transfer *t);
+
+/* For how many seconds it has been in its phase, as long as the machine ran. */
+uint64_t transfer_age_s(const struct transfer *t);
+
+/* Whether it rests until somebody asks for it: nothing works on it, and nothing will. */
+bool transfer_rests(const struct transfer *t);
 
 /* Replace the note. `text` may be NULL. */
 void transfer_note(struct transfer *t, const char *text);

@@ -171,6 +171,17 @@ int ages_keep(struct ages *a, const struct digest *d)
 	return add(a, &(struct age){.digest = *d, .is_kept = true});
 }
 
+int ages_put(struct ages *a, const struct digest *d, uint64_t age_s)
+{
+	struct age *age = find(a, d);
+
+	if (!age)
+		return add(a, &(struct age){.digest = *d, .age_s = age_s, .is_kept = true});
+	age->age_s = age_s;
+	age->is_kept = true;
+	return 0;
+}
+
 int ages_store(const struct ages *a, int dir_fd, const char *name)
 {
 	AUTO_BUF text = BUF_INIT;

@@ -40,6 +40,9 @@ uint64_t ages_of(const struct ages *a, const struct digest *d);
 /* Keep it when they are stored; all others are forgotten. 0 or -ENOMEM. */
 int ages_keep(struct ages *a, const struct digest *d);
 
+/* The same, but with that age. */
+int ages_put(struct ages *a, const struct digest *d, uint64_t age_s);
+
 /* Replace the file, durably. 0 or -errno, with the former file in place. Blocks in fsync. */
 int ages_store(const struct ages *a, int dir_fd, const char *name);
 

@@ -21,6 +21,7 @@
 #define LAYOUT_QUARANTINE "quarantine" /* damaged content, by the digest that it should have */
 #define LAYOUT_FORMAT     "sluice-format"
 #define LAYOUT_COMMIT     "commit" /* data that commitd has moved here and not named yet; nobody else may enter */
+#define LAYOUT_AGES       "ages"   /* in ingest/: for how long transfers have rested (ages.h) */
 #define INGEST_TRANSFER   "transfer"
 #define INGEST_DATA       "data"
 #define INGEST_CHECKPOINT "checkpoint"

@@ -111,6 +111,10 @@ const struct counter_row counter_rows[COUNTERS] = {
     [COUNT_SPACE_SIZE] = GAUGE("sluice_store_size_bytes", "The size of the store's file system", NULL),
     [COUNT_INODES_FREE] = GAUGE("sluice_store_free_inodes", "Inodes free on the store's file system", NULL),
     [COUNT_INODES_SIZE] = GAUGE("sluice_store_inodes", "Inodes of the store's file system, 0 if unlimited", NULL),
+    [COUNT_INGESTS_COLLECTED] = TOTAL("sluice_ingestd_gc_removed_transfers",
+				      "Transfers that gc removed, or that were kept for long enough", NULL),
+    [COUNT_INGESTS_COLLECTED_BYTES] =
+	TOTAL("sluice_ingestd_gc_removed_bytes", "Bytes on disk of the transfers that gc removed", NULL),
 
     [COUNT_COMMITS] = TOTAL("sluice_commitd_commits", "Blobs that got their name", NULL),
     [COUNT_COMMITTED_BYTES] = TOTAL("sluice_commitd_committed_bytes", "Bytes of blobs that got their name", NULL),

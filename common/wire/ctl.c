@@ -260,13 +260,18 @@ static int subject_add(struct client *cl, struct span subject)
 	return 0;
 }
 
-static bool wants(const struct client *cl, struct span subject)
+static bool names(const struct client *cl, struct span subject)
 {
-	bool found = cl->wants_all;
+	bool found = false;
 
 	for (size_t i = 0; !found && i < cl->subjects_len; i++)
 		found = span_eq(span_str(cl->subjects[i]), subject);
 	return found;
+}
+
+static bool wants(const struct client *cl, struct span subject)
+{
+	return cl->wants_all || names(cl, subject);
 }
 
 static void on_subscribe(struct client *cl, const struct message *m)
@@ -375,6 +380,16 @@ void ctl_publish(struct ctl *c, struct span subject, const struct message *m)
 		else
 			(void)client_tell(cl, m);
 	}
+}
+
+bool ctl_is_heard(const struct ctl *c, struct span subject)
+{
+	const struct client *cl;
+
+	TAILQ_FOREACH(cl, &c->clients, link)
+		if (cl->phase != CLIENT_LEAVES && names(cl, subject))
+			return true;
+	return false;
 }
 
 /* ── connections ── */

@@ -78,6 +78,9 @@ void ctl_answer(struct ctl *c, uint64_t client, const struct message *m);
 /* An event about `subject`, to all who subscribed to it or to all. */
 void ctl_publish(struct ctl *c, struct span subject, const struct message *m);
 
+/* Whether a client has subscribed to just that subject, so that it is about to hear of it. */
+bool ctl_is_heard(const struct ctl *c, struct span subject);
+
 /* The stage stops: no more requests are read; pending ones may still be answered. */
 void ctl_stop(struct ctl *c);
 

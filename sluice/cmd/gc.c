@@ -51,8 +51,8 @@ static const struct opt options[] = {
 
 /* What both stages have removed, or would. */
 struct sums {
-	uint64_t removed, removed_bytes;
-	uint64_t waiting, waiting_bytes;
+	uint64_t blobs, transfers, bytes;
+	uint64_t waiting_blobs, waiting_transfers, waiting_bytes;
 	uint64_t leased_bytes;
 	struct json_t *items; /* owned; NULL unless JSON is wanted */
 };
@@ -89,6 +89,7 @@ static void add_item(struct sums *sums, const struct message *m)
 static void print_item(const struct message *m, bool dry_run)
 {
 	char size[TEXT_SIZE_ROOM], age[24];
+	bool is_blob = m->digest.len > 0;
 	const char *fate = m->fate == GC_LEASED  ? "keep"
 			   : m->fate == GC_WAITS ? "wait"
 			   : dry_run             ? "would remove"
@@ -97,8 +98,8 @@ static void print_item(const struct message *m, bool dry_run)
 	text_size(m->size, size);
 	format_age(m->age_s, age, sizeof(age));
 	if (m->fate != GC_LEASED)
-		(void)printf("%-12s  %7s  %.*s  unneeded for %s\n", fate, size,
-			     SPAN_ARG(m->digest.len > 0 ? m->digest : m->text), age);
+		(void)printf("%-12s  %7s  %.*s  %s for %s\n", fate, size, SPAN_ARG(is_blob ? m->digest : m->text),
+			     is_blob ? "unneeded" : "unfinished", age);
 	else if (m->age_s == 0)
 		(void)printf("%-12s  %7s  %.*s, which is in progress\n", fate, size, SPAN_ARG(m->text));
 	else
@@ -124,6 +125,17 @@ static int list_items(struct job *j, enum stage_id stage, const struct context *
 	return code;
 }
 
+static void add_sums(struct sums *sums, enum stage_id stage, const struct message *m)
+{
+	bool is_commitd = stage == STAGE_COMMITD;
+
+	*(is_commitd ? &sums->blobs : &sums->transfers) += m->removed;
+	*(is_commitd ? &sums->waiting_blobs : &sums->waiting_transfers) += m->waiting;
+	sums->bytes += m->removed_bytes;
+	sums->waiting_bytes += m->waiting_bytes;
+	sums->leased_bytes += m->leased_bytes;
+}
+
 /* One stage's part. */
 static int collect(struct job *j, enum stage_id stage, const struct settings *s, struct sums *sums, struct reason *why)
 {
@@ -133,20 +145,15 @@ static int collect(struct job *j, enum stage_id stage, const struct settings *s,
 	    .type = MSG_GC,
 	    .flags = (uint8_t)((s->gc_dry_run ? GC_FLAG_DRY_RUN : 0) | (said ? GC_FLAG_ENDS_IDLE : 0)),
 	    .age_s = age_ms == GC_UNSAID ? GRACE_S : age_ms / 1000,
-	    .size = s->gc_free == SIZE_UNKNOWN
-			? SIZE_UNKNOWN
-			: s->gc_free - (sums->removed_bytes < s->gc_free ? sums->removed_bytes : s->gc_free),
+	    .size = s->gc_free == SIZE_UNKNOWN ? SIZE_UNKNOWN
+					       : s->gc_free - (sums->bytes < s->gc_free ? sums->bytes : s->gc_free),
 	};
 	struct message m;
 	int code = client_demand(j->client, stage, &gc, MSG_COLLECTED, &m, why);
 
 	if (code != 0)
 		return code;
-	sums->removed += m.removed;
-	sums->removed_bytes += m.removed_bytes;
-	sums->waiting += m.waiting;
-	sums->waiting_bytes += m.waiting_bytes;
-	sums->leased_bytes += m.leased_bytes;
+	add_sums(sums, stage, &m);
 	if (m.fail_class != FAIL_NONE) {
 		reason_set(why, "%.*s", SPAN_ARG(m.text));
 		code = fail_exit_code((enum fail_class)m.fail_class);
@@ -164,14 +171,24 @@ static void print_json(const struct settings *s, struct sums *sums)
 		return;
 	(void)json_set_text(line, "event", "done");
 	(void)json_set_bool(line, "dry_run", s->gc_dry_run);
-	(void)json_set_u64(line, "removed", sums->removed);
-	(void)json_set_u64(line, "removed_bytes", sums->removed_bytes);
-	(void)json_set_u64(line, "waiting", sums->waiting);
+	(void)json_set_u64(line, "removed", sums->blobs + sums->transfers);
+	(void)json_set_u64(line, "removed_transfers", sums->transfers);
+	(void)json_set_u64(line, "removed_bytes", sums->bytes);
+	(void)json_set_u64(line, "waiting", sums->waiting_blobs + sums->waiting_transfers);
+	(void)json_set_u64(line, "waiting_transfers", sums->waiting_transfers);
 	(void)json_set_u64(line, "waiting_bytes", sums->waiting_bytes);
 	(void)json_set_u64(line, "leased_bytes", sums->leased_bytes);
 	if (s->gc_dry_run || s->context.verbose)
 		(void)json_set(line, "items", take_ptr(sums->items));
 	report_json(line);
+}
+
+/* "5 blobs, 1 unfinished transfer" */
+static void print_counts(uint64_t blobs, uint64_t transfers)
+{
+	(void)printf("%" PRIu64 " blob%s", blobs, blobs == 1 ? "" : "s");
+	if (transfers > 0)
+		(void)printf(", %" PRIu64 " unfinished transfer%s", transfers, transfers == 1 ? "" : "s");
 }
 
 static void print_sums(const struct settings *s, struct sums *sums)
@@ -184,16 +201,20 @@ static void print_sums(const struct settings *s, struct sums *sums)
 	}
 	if (s->context.quiet)
 		return;
-	text_size_prose(sums->removed_bytes, removed);
+	text_size_prose(sums->bytes, removed);
 	text_size_prose(sums->waiting_bytes, waiting);
 	text_size_prose(sums->leased_bytes, leased);
-	(void)printf("%s %s in %" PRIu64 " files\n", s->gc_dry_run ? "would free" : "freed", removed, sums->removed);
-	if (sums->waiting > 0)
-		(void)printf("%s in %" PRIu64
-			     " files are unneeded, but not for long enough: 'sluice gc --grace 0' removes them\n",
-			     waiting, sums->waiting);
+	(void)printf("%s %s: ", s->gc_dry_run ? "would free" : "freed", removed);
+	print_counts(sums->blobs, sums->transfers);
+	(void)printf("\n");
+	if (sums->waiting_blobs + sums->waiting_transfers > 0) {
+		(void)printf("kept for now %s: ", waiting);
+		print_counts(sums->waiting_blobs, sums->waiting_transfers);
+		(void)printf("; 'sluice gc --%s 0' removes %s\n", sums->waiting_transfers > 0 ? "older-than" : "grace",
+			     sums->waiting_blobs + sums->waiting_transfers == 1 ? "it" : "them");
+	}
 	if (sums->leased_bytes > 0)
-		(void)printf("%s are kept for pulls that have not finished\n", leased);
+		(void)printf("kept for pulls that have not finished: %s\n", leased);
 }
 
 static int run(const struct call *call)
@@ -215,9 +236,9 @@ static int run(const struct call *call)
 	if (code == 0)
 		code = collect(&j, STAGE_INGESTD, s, &sums, &why);
 	job_end_progress(&j);
-	if (code == 0 || sums.removed > 0)
+	if (code == 0 || sums.blobs > 0)
 		print_sums(s, &sums);
-	if (code == 0 && s->gc_free != SIZE_UNKNOWN && sums.removed_bytes < s->gc_free) {
+	if (code == 0 && s->gc_free != SIZE_UNKNOWN && sums.bytes < s->gc_free) {
 		reason_set(&why, "less than that is unneeded for long enough");
 		code = EX_TEMPFAIL;
 	}
@@ -230,10 +251,11 @@ static int run(const struct call *call)
 const struct verb command_gc = {
     .name = "gc",
     .usage = "[OPTION...]",
-    .summary = "remove stored content that no name needs",
+    .summary = "remove stored content that no name needs, and abandoned transfers",
     .help = "Content stays while a name needs it, or a pull that has not finished. The rest\n"
 	    "goes if an earlier gc found it unneeded, too: other programs write to a store\n"
-	    "before they name.\n",
+	    "before they name. Transfers that nobody goes on with are kept for 14 days, those\n"
+	    "that failed without a byte for one.\n",
     .options = options,
     .hides_globals = true,
     .run = run,

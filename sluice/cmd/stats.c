@@ -103,6 +103,7 @@ static const struct phrase ended[] = {
     {COUNT_ORDERS, UNIT_COUNT, "orders"},
     {COUNT_GAPS, UNIT_COUNT, "gaps"},
     {COUNT_SILENT, UNIT_COUNT, "silences"},
+    {COUNT_INGESTS_COLLECTED, UNIT_COUNT_IF_ANY, "removed by gc"},
 };
 static const struct phrase disk[] = {
     {COUNT_SPACE_FREE, UNIT_BYTES, "free"},
@@ -123,6 +124,12 @@ static const struct phrase commits[] = {
 static const struct phrase names[] = {
     {COUNT_NAMES_SET, UNIT_COUNT, "set"},
     {COUNT_NAMES_REMOVED, UNIT_COUNT, "removed"},
+};
+static const struct phrase collected[] = {
+    {COUNT_GC_RUNS, UNIT_COUNT, "runs"},
+    {COUNT_GC_REMOVED, UNIT_COUNT, "blobs removed"},
+    {COUNT_GC_REMOVED_BYTES, UNIT_BYTES, "freed"},
+    {COUNT_LEASES, UNIT_COUNT, "leases"},
 };
 static const struct phrase backlog[] = {
     {COUNT_BACKLOG_ORDERS, UNIT_COUNT, "orders"},
@@ -160,6 +167,7 @@ static const struct subject subjects[] = {
     {.stage = STAGE_COMMITD, .head = "commits", PHRASES(commits)},
     {.stage = STAGE_COMMITD, .head = "batches", .timer = COUNT_BATCH_TIME},
     {.stage = STAGE_COMMITD, .head = "names", PHRASES(names)},
+    {.stage = STAGE_COMMITD, .head = "gc", PHRASES(collected)},
     {.stage = ANY_STAGE, .head = "backlog", PHRASES(backlog)},
     {.stage = ANY_STAGE, .head = "refused", PHRASES(refused)},
     {.stage = ANY_STAGE, .head = "restarts", PHRASES(restarts)},

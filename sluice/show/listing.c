@@ -25,6 +25,7 @@
 #define WATCHED_HEAD   2 /* lines above the first transfer */
 #define AMOUNT_ROOM    (2 * TEXT_SIZE_ROOM)
 #define RATE_ROOM      (TEXT_SIZE_ROOM + 2)
+#define WHY_ROOM       (TEXT_MAX + 1 + DATE_TEXT_SIZE + 16)
 
 static void format_rate(const struct status *s, char ret_text[static RATE_ROOM])
 {
@@ -46,10 +47,20 @@ static void format_eta(const struct status *s, char ret_text[static TEXT_DURATIO
 		text_duration(eta_s, ret_text);
 }
 
+/* Why it waits or has failed, and how long a failed one is kept. */
+static void format_why(const struct status *s, char ret_text[static WHY_ROOM])
+{
+	char until[DATE_TEXT_SIZE] = "";
+
+	if (s->state == TRANSFER_FAILED && s->until_s > 0)
+		date_format(s->until_s, until);
+	(void)snprintf(ret_text, WHY_ROOM, "%s%s%s", s->text, until[0] != '\0' ? "; kept until " : "", until);
+}
+
 static int add_whole(struct table *t, const struct status *s)
 {
 	char offset[24], total[24] = "-", rate[RATE_ROOM], eta[TEXT_DURATION_ROOM], attempts[24];
-	char started[DATE_TEXT_SIZE], updated[DATE_TEXT_SIZE];
+	char started[DATE_TEXT_SIZE], updated[DATE_TEXT_SIZE], why[WHY_ROOM];
 
 	(void)snprintf(offset, sizeof(offset), "%" PRIu64, s->offset);
 	if (s->total != SIZE_UNKNOWN)
@@ -59,8 +70,9 @@ static int add_whole(struct table *t, const struct status *s)
 	format_eta(s, eta);
 	date_format(s->started_s, started);
 	date_format(s->updated_s, updated);
+	format_why(s, why);
 	const char *const cells[WHOLE_COLUMNS] = {
-	    s->ref, transfer_state_name(s->state), offset, total, rate, eta, started, updated, attempts, s->text};
+	    s->ref, transfer_state_name(s->state), offset, total, rate, eta, started, updated, attempts, why};
 	return table_add(t, cells);
 }
 
@@ -166,14 +178,15 @@ static int make_narrow(const struct status **order, size_t len, struct table **r
 static int append_status(const struct table *t, size_t number, const struct status *s, unsigned width, unsigned lines,
 			 struct buf *out)
 {
-	char text[4 * sizeof(s->text)];
+	char why[WHY_ROOM], text[4 * WHY_ROOM];
 	struct digest digest;
 	assert(s);
 	int r = append_row(t, number, width, out);
 
 	if (r == 0 && digest_parse(span_str(s->ref), &digest, NULL) < 0)
 		r = text_wrap(s->ref, width, lines, out);
-	(void)escape_line(s->text, strlen(s->text), text, sizeof(text));
+	format_why(s, why);
+	(void)escape_line(why, strlen(why), text, sizeof(text));
 	return r < 0 ? r : text_wrap(text, width, lines, out);
 }
 

@@ -101,6 +101,16 @@ void ctl_publish(struct ctl *c, struct span subject, const struct message *m)
 	}
 }
 
+bool ctl_is_heard(const struct ctl *c, struct span subject)
+{
+	bool is_heard = false;
+
+	for (size_t i = 0; i < CLIENTS; i++)
+		is_heard = is_heard || (c->clients[i].number > 0 && subject.len > 0 &&
+					span_eq(subject, span_str(c->clients[i].subject)));
+	return is_heard;
+}
+
 /* ── what the clients do ── */
 
 static inline void stand_in_ctl_ping(struct stand_in_client *cl)

@@ -23,7 +23,7 @@ int workers_new(struct loop *loop, unsigned threads, struct workers **ret_worker
 
 /*
  * The same, of threads that get the processor and the disk only when nobody else wants them (SCHED_IDLE, and the idle class
- * of I/O). Where that is not allowed they are like others.
+ * of I/O). Where a sandbox does not allow that they are like others.
  */
 int workers_new_idle(struct loop *loop, unsigned threads, struct workers **ret_workers);
 

@@ -60,7 +60,8 @@ static size_t user_len(struct span rest, bool has_scheme)
 
 void shown_of(struct span text, char ret_text[static SHOWN_SIZE])
 {
-	struct span s = span_of(text.data, until(text, "?#"));
+	bool is_path = text.len > 0 && memchr(text.data, '/', text.len); /* else '#' begins no fragment */
+	struct span s = span_of(text.data, until(text, is_path ? "?#" : "?"));
 	size_t scheme = scheme_len(s);
 	struct span rest = span_of(scheme > 0 ? s.data + scheme : s.data, s.len - scheme);
 	size_t user = user_len(rest, scheme > 0);

@@ -11,7 +11,7 @@
 #define SHOWN_SIZE 201 /* bytes, with the terminator */
 
 /*
- * Without query and fragment, which may be a signature; with "***" for user and password; and if too long, cut and
+ * Without query and fragment (behind a '#', if there is a '/'), which may be a signature; with "***" for user and password; and if too long, cut and
  * ended with "...". A text that is not a URL, for example without a scheme, is treated as one: it may be meant as one.
  */
 void shown_of(struct span text, char ret_text[static SHOWN_SIZE]);

@@ -169,6 +169,14 @@ static int refuse_host(struct span text, struct span host, struct reason *why)
 	return refuse(text, what.text, why);
 }
 
+static bool has_blank(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] == ' ' || (text.data[i] >= '\t' && text.data[i] <= '\r'))
+			return true;
+	return false;
+}
+
 static bool has_scheme(struct span text)
 {
 	return memmem(text.data, text.len, "://", 3) != NULL;
@@ -223,6 +231,8 @@ int reference_parse(struct span text, struct reference *ret_reference, struct re
 	struct reference r = {.has_digest = false};
 	if (text.len == 0 || text.len >= REFERENCE_TEXT_SIZE)
 		return refuse(text, text.len == 0 ? "it is empty" : "it is too long", why);
+	if (has_blank(text))
+		return refuse(text, "leave out the white space", why);
 	if (has_scheme(text))
 		return refuse(text, "leave out the scheme, up to '://'", why);
 	struct span digest = text;

@@ -134,8 +134,10 @@ static int check_mirror(const char *registry, const char *url, struct reason *wh
 	struct origin origin;
 	struct reason inner = {"out of memory"};
 	const char *host = strstr(url, "://");
-	int r = origin_of(url, &origin, &inner);
-	if (r == 0 && (!host || !path_is_plain(host + 3 + strcspn(host + 3, "/?#")))) {
+	int r = host ? origin_of(url, &origin, &inner) : -EINVAL; /* curl takes "a.example:80" for a scheme */
+	if (!host)
+		reason_set(&inner, "it does not begin with https:// or http://");
+	if (r == 0 && (!path_is_plain(host + 3 + strcspn(host + 3, "/?#")))) {
 		reason_set(&inner, "only scheme, host, port and a plain path are allowed");
 		r = -EINVAL;
 	}

@@ -85,7 +85,7 @@ static void say_error(const char *prefix, const char *text, struct reason *ret_w
 }
 
 /* "Failed to connect to A port P after 0 ms: ...": A may be a proxy, and P a default port. */
-static void say_no_connection(const char *text, int os_error, struct reason *ret_why)
+static void say_no_connection(const char *text, int os_error, bool proxied, struct reason *ret_why)
 {
 	static const char begin[] = "Failed to connect to ";
 	char at[64] = "";
@@ -94,8 +94,11 @@ static void say_no_connection(const char *text, int os_error, struct reason *ret
 		(void)snprintf(at, sizeof(at), " (%.*s)", (int)(end - text - (long)strlen(begin)),
 			       text + strlen(begin));
 	const char *error = strerror(os_error);
-	reason_set(ret_why, "%c%s%s%s", tolower((unsigned char)error[0]), error + 1, at,
-		   os_error == ECONNREFUSED ? ": nothing listens there, or a firewall blocks it" : "");
+	reason_set(ret_why, "%s%c%s%s%s", proxied ? "no connection to the proxy: " : "",
+		   tolower((unsigned char)error[0]), error + 1, at,
+		   proxied                    ? ": check http_proxy and https_proxy in the environment"
+		   : os_error == ECONNREFUSED ? ": nothing listens there, or a firewall blocks it"
+					      : "");
 }
 
 static bool find_cause(const char *text, enum http_end *ret_end, struct reason *ret_why)
@@ -182,7 +185,7 @@ enum http_end curl_error_end(const struct curl_end *c, struct reason *ret_why)
 			words = ends[i].text;
 		}
 	if (c->code == CURLE_COULDNT_CONNECT && c->os_error != 0) {
-		say_no_connection(c->text, c->os_error, ret_why);
+		say_no_connection(c->text, c->os_error, c->proxied, ret_why);
 		return end;
 	}
 	if (!words && find_cause(c->text, &end, ret_why))

@@ -18,6 +18,7 @@ struct curl_end {
 	const char *text; /* what it wrote into its error buffer */
 	int os_error;     /* CURLINFO_OS_ERRNO: the last one, which may belong to an address that was given up */
 	bool connected;   /* the request was sent */
+	bool proxied;     /* through a proxy, to which the connection goes */
 	const struct response *answer; /* as much of it as arrived */
 };
 

@@ -149,7 +149,7 @@ static enum http_end end_of(const struct exchange *x, CURLcode code, int *ret_er
 	long os = 0, connects = 1;
 	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
-	const struct curl_end over = {code, x->error, (int)os, x->connected, &x->response};
+	const struct curl_end over = {code, x->error, (int)os, x->connected, x->proxied, &x->response};
 	enum http_end end = curl_error_end(&over, ret_why);
 	*ret_error = curl_error_errno(&over);
 	bool unanswered =

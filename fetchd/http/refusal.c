@@ -168,14 +168,24 @@ static void append(struct reason *why, const struct buf *sent, const char *text)
 		reason_set(why, "%s: %s", why->text, line);
 }
 
-/* Answers of Go's and nginx's servers to a request without TLS. */
-static bool wants_tls(struct span body)
+/* What the pages of Go's and nginx's servers say, and what to do then. */
+static const char *advice_for(struct span body)
 {
-	static const char *const words[] = {"HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port"};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (memmem(body.data, body.len, words[i], strlen(words[i])))
-			return true;
-	return false;
+	static const char tls[] = "this port speaks TLS; set plain_http = no under [registry HOST] in sluice.conf";
+	static const char client[] =
+	    "the server requires a client certificate: set client_cert under [registry HOST] in sluice.conf";
+	static const struct {
+		const char *words, *advice;
+	} pages[] = {
+	    {"HTTP request to an HTTPS server", tls},
+	    {"HTTP request was sent to HTTPS port", tls},
+	    {"No required SSL certificate was sent", client},
+	    {"The SSL certificate error", "the server does not accept the client certificate"},
+	};
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+		if (memmem(body.data, body.len, pages[i].words, strlen(pages[i].words)))
+			return pages[i].advice;
+	return NULL;
 }
 
 void refusal_explain(struct span body, const struct buf *sent, struct reason *why)
@@ -191,8 +201,7 @@ void refusal_explain(struct span body, const struct buf *sent, struct reason *wh
 		append(why, sent, first ? text_of(first, codes) : text_of(root, others));
 		if (first)
 			append(why, sent, text_of(first, messages));
-	} else if (wants_tls(body)) {
-		reason_set(why, "%s: this port speaks TLS; set plain_http = no under [registry HOST] in sluice.conf",
-			   why->text);
+	} else if (advice_for(body)) {
+		reason_set(why, "%s: %s", why->text, advice_for(body));
 	}
 }

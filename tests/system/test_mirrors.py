@@ -190,7 +190,8 @@ def test_pull_from_a_mirror(box, three):
     settled(box)
 
 
-@pytest.mark.parametrize("mirror", ["mirror.example", "https://mirror.example/path?x=y", "https://mirror.example/../path", "https://u:p@mirror.example", "ftp://x"])
+@pytest.mark.parametrize("mirror", ["mirror.example", "mirror.example:5000/x", "https://mirror.example/path?x=y", "https://mirror.example/../path", "https://u:p@mirror.example", "ftp://x"])
 def test_invalid_mirror(box, mirror):
     box.configure(f"[registry a.example]\nmirror = {mirror}\n")
-    one_line(box.run("fetchd", "get", "--raw", "https://a.example/x", want=CONFIG).stderr, "a.example")
+    said = box.run("fetchd", "get", "--raw", "https://a.example/x", want=CONFIG).stderr
+    one_line(said, "a.example", "" if "://" in mirror else "does not begin with https:// or http://")

@@ -89,7 +89,7 @@ def test_unreachable_proxy(box, bad, monkeypatch):
     with Proxy() as gone:
         address = gone.address
     monkeypatch.setenv("http_proxy", f"http://{address}")
-    one_line(fetch(box, bad, want=UNAVAILABLE).stderr, bad.address, "refused", address.replace(":", " port "))
+    one_line(fetch(box, bad, want=UNAVAILABLE).stderr, bad.address, "no connection to the proxy", "refused", address.replace(":", " port "))
     assert not bad.requests
 
 

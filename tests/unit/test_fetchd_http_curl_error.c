@@ -116,8 +116,9 @@ static void test_ends(void **state)
 	struct response answer;
 	(void)state;
 	for (size_t i = 0; i < LEN(endings); i++) {
-		const struct curl_end over = {endings[i].code, endings[i].text, endings[i].os_error,
-					      endings[i].stage != NOT_SENT, &answer};
+		const struct curl_end over = {
+		    endings[i].code, endings[i].text, endings[i].os_error, endings[i].stage != NOT_SENT,
+		    false,           &answer};
 		struct reason why = {""};
 		feed(&answer, answers[endings[i].stage]);
 		enum http_end end = curl_error_end(&over, &why);
@@ -139,9 +140,28 @@ static void test_errno_of_connections(void **state)
 	assert_int_equal(curl_error_errno(&(struct curl_end){.code = CURLE_OK, .os_error = ECONNREFUSED}), 0);
 }
 
+/* It is not the server that cannot be reached. */
+static void test_proxy_that_cannot_be_reached(void **state)
+{
+	struct response answer;
+	struct reason why = {""};
+	const struct curl_end over = {CURLE_COULDNT_CONNECT,
+				      "Failed to connect to p.io port 3128 after 0 ms: x",
+				      ECONNREFUSED,
+				      false,
+				      true,
+				      &answer};
+	(void)state;
+	feed(&answer, answers[NOT_SENT]);
+	assert_int_equal(curl_error_end(&over, &why), HTTP_NO_CONNECTION);
+	assert_string_equal(why.text, "no connection to the proxy: connection refused (p.io port 3128): check "
+				      "http_proxy and https_proxy in the environment");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_proxy_that_cannot_be_reached),
 	    cmocka_unit_test(test_ends),
 	    cmocka_unit_test(test_errno_of_connections),
 	};

@@ -150,13 +150,22 @@ static void test_refused(void **state)
 /* As skopeo and podman write it, or a browser: the message says what is wrong with it. */
 static void test_scheme(void **state)
 {
-	static const char *const rows[] = {"docker://h.io/a:1", "https://h.io/a", "oci-archive://a"};
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+	    {"docker://h.io/a:1", "'docker://h.io/a:1' is not an image reference: leave out the scheme"},
+	    {"https://h.io/a", "leave out the scheme"},
+	    {"oci-archive://a", "leave out the scheme"},
+	    {"h.io/a b", "'h.io/a b' is not an image reference: leave out the white space"},
+	    {" h.io/a", "leave out the white space"},
+	    {"h.io/a:1\n", "leave out the white space"},
+	};
 	(void)state;
 	for (size_t i = 0; i < LEN(rows); i++) {
 		struct reference r;
 		struct reason why = {""};
-		assert_int_equal(reference_parse(span_str(rows[i]), &r, &why), -EINVAL);
-		assert_non_null(strstr(why.text, "leave out the scheme"));
+		assert_int_equal(reference_parse(span_str(rows[i].text), &r, &why), -EINVAL);
+		assert_non_null(strstr(why.text, rows[i].want));
 	}
 }
 

@@ -18,7 +18,7 @@ import pytest
 
 from images import CONFIG, LAYER, MANIFEST, Pusher, descriptor, digest_of
 from servers import Nginx, Registry
-from stages import BAD_DATA, DENIED, one_line
+from stages import BAD_DATA, DENIED, OK, one_line
 
 PASSWORD = "correct horse"
 
@@ -121,6 +121,37 @@ OTHERS = [skopeo, pytest.param(podman, marks=PODMAN_RUNS)]
 def test_sluice_pulls(box, front, files):
     box.sluice("pull", front.image)
     assert box.blob(digest_of(DATA)).read_bytes() == DATA
+
+
+def podman_logs_in(*words, password=None):
+    return subprocess.run(["podman", *map(str, words)], capture_output=True, text=True, input=password)
+
+
+@PODMAN_RUNS
+def test_podman_has_what_login_wrote(box, front, files, home):
+    auth = files / "auth.json"
+    auth.unlink()
+    said = box.run("sluice", "login", "-u", "tester", "--password-stdin", "--authfile", auth, front.address,
+                   data=PASSWORD.encode(), want=OK)
+    assert front.address in said.stdout
+    got = podman_logs_in("login", "--get-login", "--authfile", auth, front.address)
+    assert (got.returncode, got.stdout.strip()) == (0, "tester"), got.stderr
+    done, inspected = podman(front, home)
+    assert done.returncode == 0 and DIFF_ID in inspected, done.stderr
+    box.sluice("logout", "--authfile", auth, front.address)
+    assert podman_logs_in("login", "--get-login", "--authfile", auth, front.address).returncode != 0
+
+
+@PODMAN_RUNS
+def test_login_of_podman_is_used(box, front, files):
+    auth = files / "auth.json"
+    auth.unlink()
+    done = podman_logs_in("login", "-u", "tester", "--password-stdin", "--authfile", auth, front.address, password=PASSWORD)
+    assert done.returncode == 0, done.stderr
+    box.sluice("pull", front.image)
+    assert podman_logs_in("logout", "--authfile", auth, front.address).returncode == 0
+    box.sluice("rm", front.image)
+    box.sluice("pull", front.image, want=DENIED)
 
 
 @pytest.mark.parametrize("other", OTHERS)

@@ -3,6 +3,7 @@
 #include "sluice/cmd/refs.h"
 
 /* System */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -68,6 +69,7 @@ int refs_find(const struct status_list *list, const char *text, char ret_ref[sta
 	reason_set(why, "these digits fit several transfers:");
 	for (size_t i = 0; i < list->len; i++) {
 		const char *ref = list->rows[i].ref;
+		assert(ref);
 		if (strcmp(ref, text) == 0)
 			return 0;
 		if (!is_digest(ref) || !find_digits_fit(text, ref))

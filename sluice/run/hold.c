@@ -134,7 +134,8 @@ int hold_send(struct hold *h, struct reason *why)
 		if (code != 0)
 			break;
 		len += len < h->members.len; /* the blank */
-		memmove(h->members.data, h->members.data + len, h->members.len - len);
+		if (len > 0)
+			memmove(h->members.data, h->members.data + len, h->members.len - len);
 		h->members.len -= len;
 	}
 	if (h->is_refused)

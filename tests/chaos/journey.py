@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A small journey with every kind of message: a login, a pull whose server fails at first, names set and removed, a transfer that
-fails, is reset and aborted, and one that is aborted in progress, with an event listener. Every step is a command that
+A small journey with every kind of message: a login, a pull whose server fails at first, names set and removed, content
+that nobody needs and that is removed, a transfer that fails, is reset and aborted, and one that is aborted in progress, with an event listener. Every step is a command that
 may be run again.
 """
 
@@ -11,9 +11,10 @@ import rig
 from rig import badserver, images
 
 ABSENT, ABSENT_DIGEST = "/absent", images.digest_of(b"nobody has it")
+LOOSE, LOOSE_BYTES = "/loose", b"nobody needs it for long"
 HELD, HELD_DIGEST = "/held", images.digest_of(b"it never comes")
 NAMES = tuple(f"sluice {word}" for word in (
-    "events", "login", "pull", "tag", "rm", "fetch", "status", "stats", "reset", "abort",
+    "events", "login", "pull", "tag", "rm", "fetch", "status", "stats", "reset", "abort", "gc",
 ))
 TRIES = 2  # of a step that was struck
 ABORT_AGAIN_S = 3
@@ -30,13 +31,17 @@ def held(x):
 
 def steps(reference):
     """Commands and their valid exit codes."""
-    absent = ("fetch", f"http://{reference.partition('/')[0]}{ABSENT}", "--digest", ABSENT_DIGEST)
+    address = reference.partition("/")[0]
+    absent = ("fetch", f"http://{address}{ABSENT}", "--digest", ABSENT_DIGEST)
     return [
         (("pull", reference), {0}),
         (("tag", reference, "second"), {0}),
         (("tag", reference, "third"), {0}),
         (("rm", "third"), {0, 66}),  # repeated after a kill, the name may be gone already
         (("rm", "third"), {66}),
+        (("fetch", f"http://{address}{LOOSE}", "--digest", images.digest_of(LOOSE_BYTES)), {0}),
+        (("gc", "--grace", "0", "--dry-run"), {0}),
+        (("gc", "--older-than", "0"), {0}),
         (absent, {66}),
         (("status",), {0}),
         (("stats",), {0}),
@@ -102,6 +107,7 @@ def travel(r, image, strikes=None):
     image.serve([badserver.status(503)], r.store)
     name_digest(image)
     image.server.on(HELD, held)
+    image.server.on(LOOSE, badserver.whole(LOOSE_BYTES))
     r.arm(strikes)
     r.up()
     listener = r.begin("sluice", ("events",))

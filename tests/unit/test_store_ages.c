@@ -63,6 +63,7 @@ static void test_over_boots(void **state)
 	assert_int_equal(pass(first_boot, 150, &a), 50);
 	assert_int_equal(pass(second_boot, 7, &a), 57);
 	assert_int_equal(pass(second_boot, 10, &a), 60);
+	assert_int_equal(pass(first_boot, 300, &a), 360);
 }
 
 /* A boot time that is before the file's, although the boot is the same, is what a restored machine has. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests at commitd, all of it but for sockets and threads: each has one answer; a name that is given is valid and
- * leads to what was asked, a request that is refused changes nothing, and one that is done changes its own name alone.
+ * leads to what was asked, a request that is refused changes nothing, and one that is done changes its own name alone;
+ * what a name needs stays, whatever leases and gcs there are.
  * An input is lines, a packet in each (packet.h).
  */
 
@@ -18,6 +19,7 @@
 #include "common/base/log.h"
 
 /* Store */
+#include "common/store/lease.h"
 #include "common/store/names.h"
 
 /* The code under test */
@@ -98,6 +100,33 @@ static void check_naming(const struct message *q, const struct message *a, const
 	FUZZ_CHECK(q->type == MSG_REMOVE_NAME || span_eq(q->digest, span_str(index_digest)));
 }
 
+static bool is_stored(const char *digest_text)
+{
+	struct digest d;
+	uint64_t size;
+
+	FUZZ_CHECK(digest_parse(span_str(digest_text), &d, NULL) == 0);
+	return layout_blob_size(st.layout, &d, &size) == 0;
+}
+
+/* Whatever is asked, what has a name stays; and every answer is one to its request. */
+static void check_upkeep(const struct message *q, const struct message *a, const struct names *after)
+{
+	static const enum message_type done[MESSAGE_TYPE_MAX + 1] = {
+	    [MSG_STATS] = MSG_COUNTS, [MSG_LEASE] = MSG_OK,     [MSG_RELEASE] = MSG_OK,
+	    [MSG_GC] = MSG_COLLECTED, [MSG_GC_ITEM] = MSG_ITEM, [MSG_CHECK] = MSG_OK,
+	};
+	struct message event;
+
+	FUZZ_CHECK(a->type == MSG_ERROR || a->type == done[q->type]);
+	FUZZ_CHECK(q->type != MSG_STATS || (a->type == MSG_COUNTS) == (q->stage == STAGE_COMMITD));
+	FUZZ_CHECK(q->type != MSG_LEASE || a->type == MSG_ERROR || lease_id_is_valid(q->name));
+	FUZZ_CHECK(!leads_to(after, span_str(WITNESS), span_str(index_digest)) || is_stored(index_digest));
+	bool heard = stand_in_ctl_hear(LISTENER, &event);
+	FUZZ_CHECK(heard == (q->type == MSG_GC && a->type == MSG_COLLECTED && !(q->flags & GC_FLAG_DRY_RUN)));
+	FUZZ_CHECK(!heard || event.type == MSG_COLLECTED);
+}
+
 static void take_packet(struct span line)
 {
 	static struct packet p;
@@ -113,7 +142,7 @@ static void take_packet(struct span line)
 	if (q.type == MSG_SET_NAME || q.type == MSG_REMOVE_NAME) {
 		check_naming(&q, &a, before, after, is_changed);
 	} else {
-		FUZZ_CHECK(a.type == (q.type == MSG_STATS && q.stage == STAGE_COMMITD ? MSG_COUNTS : MSG_ERROR));
+		check_upkeep(&q, &a, after);
 		check_others(before, after, span_str(""));
 	}
 	FUZZ_CHECK(a.type != MSG_ERROR || (a.text.len > 0 && a.fail_class != FAIL_NONE));

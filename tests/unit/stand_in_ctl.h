@@ -96,7 +96,8 @@ void ctl_publish(struct ctl *c, struct span subject, const struct message *m)
 {
 	for (size_t i = 0; i < CLIENTS; i++) {
 		struct stand_in_client *cl = &c->clients[i];
-		if (cl->number > 0 && (cl->wants_all || span_eq(subject, span_str(cl->subject))))
+		bool wants = cl->wants_all || (subject.len > 0 && span_eq(subject, span_str(cl->subject)));
+		if (cl->number > 0 && wants)
 			stand_in_client_tell(cl, m);
 	}
 }

@@ -40,8 +40,8 @@ bool verdict_space(const struct ingest *in, struct reason *why)
 		return true;
 	text_size_prose(need, need_text);
 	text_size_prose(left, left_text);
-	reason_set(why, "no space: '%s' needs %s more; %s free on '%s'", in->record.ref, need_text, left_text,
-		   layout_path(in->home->layout));
+	reason_set(why, "no space: '%s' needs %s more; %s free on '%s'; 'sluice gc' may make room", in->record.ref,
+		   need_text, left_text, layout_path(in->home->layout));
 	return false;
 }
 

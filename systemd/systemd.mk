@@ -3,7 +3,7 @@
 
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SYSCONFDIR ?= /etc
-UNITS      := $(notdir $(wildcard systemd/*.service systemd/*.target))
+UNITS      := $(notdir $(wildcard systemd/*.service systemd/*.target systemd/*.timer))
 
 UNIT_DEST     = $(DESTDIR)$(UNITDIR)
 SYSUSERS_DEST = $(DESTDIR)$(PREFIX)/lib/sysusers.d
@@ -25,7 +25,7 @@ uninstall-units:
 	rm -f "$(SYSUSERS_DEST)/sluice.conf" "$(TMPFILES_DEST)/sluice.conf"
 
 # For `make check`: kill each unit in the middle of a pull, try what each sandbox forbids, and attack from fetchd's place.
-SYSTEMD_SHORT := killed or sandbox or attack
+SYSTEMD_SHORT := killed or sandbox or attack or gc_timer
 
 .PHONY: check-exposure test-systemd systemd-short
 check-exposure: ## systemd's exposure levels: at most 0.4 for ingestd and commitd, 1.2 for fetchd

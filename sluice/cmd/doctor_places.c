@@ -236,7 +236,7 @@ static void check_space(const char *store, struct findings *f)
 			       store);
 	else if (left < SPACE_WARN)
 		finding_report(f, left < SPACE_FAIL ? FINDING_FAIL : FINDING_WARN, "space",
-			       "make room on its file system, or abort transfers; until then transfers wait",
+			       "make room, with 'sluice gc' or elsewhere on its file system; until then transfers wait",
 			       "only %s free for '%s'", size, store);
 	else
 		finding_report(f, FINDING_OK, "space", NULL, "%s free", size);

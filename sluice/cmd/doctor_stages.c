@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/date.h"
 #include "common/base/hasher.h"
+#include "common/base/text.h"
 #include "common/base/version.h"
 
 /* Wire */
@@ -193,6 +194,44 @@ static void check_writing(const struct check *c)
 	}
 }
 
+/* What gc would free, now and at most: a dry run. False: there is no answer, or not in time. */
+static bool ask_unneeded(const struct check *c, enum stage_id stage, uint64_t *ret_bytes, struct reason *ret_obstacle)
+{
+	const struct message gc = {.type = MSG_GC, .flags = GC_FLAG_DRY_RUN | GC_FLAG_ENDS_IDLE, .size = SIZE_UNKNOWN};
+	struct message answer;
+	struct ctl_client *ctl = NULL;
+	bool is_answered = ctl_open(c->ctx->places.runtime, stage, COUNTS_PATIENCE_MS, &ctl, &answer, NULL) == 0 &&
+			   ctl_ask(ctl, &gc, COUNTS_PATIENCE_MS, &answer) == 0 && answer.type == MSG_COLLECTED;
+
+	if (is_answered) {
+		*ret_bytes = answer.removed_bytes;
+		if (answer.fail_class != FAIL_NONE)
+			reason_set(ret_obstacle, "%.*s", SPAN_ARG(answer.text));
+	}
+	ctl_disconnect(ctl);
+	return is_answered;
+}
+
+static void check_unneeded(const struct check *c)
+{
+	uint64_t blobs, transfers;
+	struct reason obstacle = {""};
+	char text[TEXT_PROSE_ROOM];
+
+	if (!c->counts->stages[STAGE_INGESTD].up || !c->counts->stages[STAGE_COMMITD].up ||
+	    !ask_unneeded(c, STAGE_COMMITD, &blobs, &obstacle) ||
+	    !ask_unneeded(c, STAGE_INGESTD, &transfers, &obstacle))
+		return;
+	text_size_prose(blobs + transfers, text);
+	if (obstacle.text[0] != '\0')
+		finding_report(c->findings, FINDING_WARN, "unneeded", "see 'sluice gc --dry-run'", "%s", obstacle.text);
+	else if (blobs + transfers > 0)
+		finding_report(c->findings, FINDING_OK, "unneeded", NULL,
+			       "%s could be freed: 'sluice gc --older-than 0'", text);
+	else
+		finding_report(c->findings, FINDING_OK, "unneeded", NULL, "nothing: gc would free no space");
+}
+
 static void check_servers(const struct check *c)
 {
 	uint64_t open = c->counts->values[COUNT_BREAKERS_OPEN];
@@ -218,4 +257,5 @@ void doctor_check_stages(const struct context *ctx, bool services, const struct 
 	check_identity(&c, STAGE_COMMITD);
 	check_writing(&c);
 	check_servers(&c);
+	check_unneeded(&c);
 }

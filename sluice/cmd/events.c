@@ -107,6 +107,28 @@ static void say_image(struct stream *st, const struct message *m)
 	say(st, event);
 }
 
+/* A gc has ended: commitd's part, or ingestd's. */
+static void say_gc(struct stream *st, const struct feed *s, const struct message *m)
+{
+	AUTO_JSON event = event_new("gc");
+	struct reason why;
+
+	if (!event)
+		return;
+	(void)json_set_text(event, "stage", stage_name(s->stage));
+	(void)json_set_u64(event, "removed", m->removed);
+	(void)json_set_u64(event, "removed_bytes", m->removed_bytes);
+	(void)json_set_u64(event, "waiting", m->waiting);
+	(void)json_set_u64(event, "waiting_bytes", m->waiting_bytes);
+	(void)json_set_u64(event, "leased_bytes", m->leased_bytes);
+	if (m->fail_class != FAIL_NONE) {
+		reason_set(&why, "%.*s", SPAN_ARG(m->text));
+		(void)json_set_text(event, "class", fail_class_name((enum fail_class)m->fail_class));
+		(void)json_set_text(event, "error", why.text);
+	}
+	say(st, event);
+}
+
 /* The stage is gone, or we were too slow: either way, events may have been missed. */
 static void go_down(struct stream *st, struct feed *s)
 {
@@ -145,6 +167,8 @@ static void take_events(struct stream *st, struct feed *s)
 			say_transfer(st, &m);
 		else if (m.type == MSG_NAMED)
 			say_image(st, &m);
+		else if (m.type == MSG_COLLECTED)
+			say_gc(st, s, &m);
 		else
 			r = -EPIPE; /* an ERROR: it drops us */
 		if (r < 0)

@@ -111,13 +111,14 @@ MAY = {
     "reader": set(),
     "stranger": set(),
 }
-MAY["pull"] = MAY["member"]
+MAY["pull"] = MAY["gc"] = MAY["member"]
 # with all their groups, and without any sandbox
 USERS = {
     "sluice-fetch": "fetchd", "sluice-ingest": "ingestd", "sluice-commit": "commitd", "member": "member",
     "reader": "reader", "stranger": "stranger",
 }
-FILES = {**UNITS, "pull": "sluice-pull@.service"}
+FILES = {**UNITS, "pull": "sluice-pull@.service", "gc": "sluice-gc.service"}
+OF_UNIT["gc"] = OF_UNIT["pull"]
 
 
 has_landlock = ctypes.CDLL(None).syscall(444, None, 0, 1) > 0

@@ -106,6 +106,25 @@ def test_many_kills_do_not_stop_a_unit(machine, name):
     assert int(machine.show(UNITS[name], "NRestarts")) >= 8
 
 
+def test_gc_timer(machine, pull):
+    """Off by default. Enabled, it has a next time, and what it starts removes what an earlier run found unneeded."""
+    assert machine.run("systemctl", "is-enabled", "sluice-gc.timer").stdout.strip() == "disabled"
+    pull.end()
+    machine.sluice("rm", pull.reference)
+    machine.sluice("gc", "--grace", "0", "--dry-run")
+    machine.systemctl("enable", "--now", "sluice-gc.timer")
+    try:
+        assert machine.is_active("sluice-gc.timer")
+        assert machine.show("sluice-gc.timer", "NextElapseUSecRealtime")
+        machine.systemctl("start", "sluice-gc.service")
+        assert machine.show("sluice-gc.service", "Result") == "success"
+        assert machine.box.blob(pull.blob.digest).exists(), "it has a grace"
+        machine.sluice("gc", "--grace", "0")
+        assert not machine.box.blob(pull.blob.digest).exists()
+    finally:
+        machine.systemctl("disable", "--now", "sluice-gc.timer")
+
+
 def test_reload(machine, pull):
     config = machine.root / "etc/sluice/sluice.conf"
     text = config.read_text()

@@ -255,7 +255,7 @@ def test_naming_on_a_full_disk_fails_and_keeps_old_names(small_box, registry):
         refused = box.run("sluice", "tag", reference, "other:1", want=AGAIN)
         one_line(refused.stderr, f"{box.store}/index.json", "No space left on device")
         assert (box.store / "index.json").read_bytes() == index
-        assert sorted(os.listdir(box.store)) == ["blobs", "commit", "index.json", "ingest", "oci-layout"]
+        assert sorted(os.listdir(box.store)) == ["blobs", "commit", "index.json", "ingest", "leases", "oci-layout", "quarantine", "sluice-format"]
         box.disk.drain()
         box.sluice("tag", reference, "other:1")
     settled(box)

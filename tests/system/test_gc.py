@@ -307,8 +307,6 @@ def test_gc_without_any_space(small_box, registry):
         box.sluice("rm", pair.names[0])
         box.disk.fill()
         assert gc(box, "--grace", "0")["removed"] == len(pair.alone[0])
-        box.disk.fill()
-        assert gc(box, "--grace", "0")["removed"] == 0
         box.disk.drain()
     show_all(box)
 

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import HASHED_AGAIN, IN_FLIGHT, MIB
 from images import Pusher, digest_of
-from machine import STORE, UNITS
+from machine import RUNTIME, STORE, UNITS
 from servers import Registry, free_port, wait_for
 from stages import STAGES
 
@@ -168,6 +168,27 @@ def test_password_by_load_credential(machine, area):
         machine.systemctl("restart", UNITS["fetchd"])
         machine.sluice("pull", reference)
         assert machine.box.blob(digest_of(b"for those who know")).exists()
+
+
+def test_login_of_a_member(machine, area):
+    """It is the member's own: the message names what reads it, and a pull that is told so succeeds with it."""
+    with Registry(area / "registry-login", password="open sesame") as private:
+        pusher = Pusher(private.address, "own", {"Authorization": "Basic dGVzdGVyOm9wZW4gc2VzYW1l"})
+        pusher.image("1", [pusher.blob_bytes(b"for one member")])
+        path = "/tmp/login-of-member/auth.json"
+        machine.run("install", "-d", "-m", "0700", "/tmp/login-of-member", user="member", want=0)
+        log_in = f"echo open sesame | sluice login -u tester --password-stdin --authfile {path} {private.address}"
+        places = {"SLUICE_STORE": STORE, "SLUICE_RUNTIME_DIR": RUNTIME}
+        said = machine.run("sh", "-c", log_in, user="member", env=places, want=0)
+        assert path in said.stdout
+        for words in ("the services do not read that file", "--authfile in 'sluice pull'", "/etc/credstore/sluice-auth.json"):
+            assert words in said.stderr
+        assert machine.run("stat", "-c", "%a %U", path, want=0).stdout.split() == ["600", "member"]
+        machine.sluice("pull", "--authfile", path, f"{private.address}/own:1")
+        assert machine.box.blob(digest_of(b"for one member")).exists()
+        said = machine.run("sh", "-c", log_in.replace("open sesame", "wrong"), user="member", env=places, want=77)
+        assert "were refused" in said.stderr
+        machine.sluice("logout", "--authfile", path, private.address)
 
 
 def test_pull_unit_retries_until_the_image_exists(machine, registry, blob):

@@ -352,7 +352,10 @@ static int open_ingest(struct put *p, enum ingest_make make)
 	return exit_code_of(r);
 }
 
-/* Copy what the command line says about the content into the record. */
+/*
+ * Copy what the command line says about the content into the record. A size that an earlier stream announced does not last
+ * if nothing has arrived and a digest decides: it may be wrong, and have no room on any disk.
+ */
 static int take_expectations(struct put *p, const struct digest *expected)
 {
 	struct record *record = &p->in->record;
@@ -366,7 +369,7 @@ static int take_expectations(struct put *p, const struct digest *expected)
 		record->expected = *expected;
 		record->has_expected = true;
 	}
-	if (p->settings->size != SIZE_UNKNOWN && !record->has_sealed)
+	if ((p->settings->size != SIZE_UNKNOWN || (record->has_expected && p->in->offset == 0)) && !record->has_sealed)
 		record->size = p->settings->size;
 	int r = ingest_note(p->in);
 	return r < 0 ? io_failed(p, r, "write the record of") : EX_OK;

@@ -264,3 +264,18 @@ def test_put_refuses_frames_of_another_ref(box, refs):
     refused = box.run("ingestd", "put", "--digest", digest, digest, want=BAD_DATA,
                       data=b"".join(struct.pack(">I", len(m)) + m for m in frames))
     assert f"cannot put '{digest}'" in refused.stderr
+
+
+@pytest.mark.parametrize("size", [(1 << 63) - 1, 1 << 62], ids=["largest", "large"])
+def test_size_of_an_earlier_stream_does_not_last(box, size):
+    """It has no room on any disk. The next stream of the same content is put."""
+    data, digest = b"data", digest_of(b"data")
+
+    def put(announced, want):
+        frames = (wire.message("OPENED", ref=digest, size=announced), wire.message("CHUNK", ref=digest, payload=data),
+                  wire.message("END", ref=digest, size=len(data)))
+        return box.run("ingestd", "put", "--digest", digest, digest, want=want,
+                       data=b"".join(struct.pack(">I", len(m)) + m for m in frames))
+
+    assert "no space" in put(size, AGAIN).stderr
+    put(len(data), OK)

@@ -94,6 +94,23 @@ struct span policy_bytes(const struct policy *p)
 	return p ? span_of(p->bytes, p->len) : span_of(NULL, 0);
 }
 
+static struct source_policy said_in(const struct policy *p)
+{
+	struct source_policy said = {0};
+
+	if (p)
+		(void)source_policy_decode(policy_bytes(p), &said); /* it was checked when it was taken */
+	return said;
+}
+
+bool policy_trusts_as(const struct policy *a, const struct policy *b)
+{
+	const struct source_policy one = said_in(a), other = said_in(b);
+
+	return one.tls_verify == other.tls_verify && one.plain_http == other.plain_http &&
+	       one.has_certs == other.has_certs && span_eq(one.authorities, other.authorities);
+}
+
 bool policy_has_secret(const struct policy *p)
 {
 	return p && p->has_secret;

@@ -32,6 +32,9 @@ void policy_drop(struct policy *p);
 /* Empty for NULL. Borrowed from the policy. */
 struct span policy_bytes(const struct policy *p);
 
+/* Whether the same servers are trusted under both: the same is said about TLS and plain HTTP. Either may be NULL. */
+bool policy_trusts_as(const struct policy *a, const struct policy *b);
+
 /* Whether it has credentials, as opposed to options alone. */
 bool policy_has_secret(const struct policy *p);
 

@@ -99,6 +99,19 @@ static void give_up(struct flow *f, struct transfer *t, bool was_there)
 		flow_do(f, t, STEP_CLOSE);
 }
 
+/*
+ * Without a digest, whoever answers decides what the content is. So nobody gets an answer from a server that only another
+ * one trusts; by a digest it makes no difference.
+ */
+static bool may_join(const struct transfer *t, const struct message *get, const struct policy *policy,
+		     struct reason *why)
+{
+	if (get->expected.len > 0 || policy_trusts_as(t->current.policy, policy))
+		return true;
+	reason_set(why, "'%s' is being fetched with other TLS options: try again when that has ended", t->ref);
+	return false;
+}
+
 int queue_get(struct flow *f, const struct message *get, struct policy *policy, struct transfer **ret_transfer,
 	      uint64_t *ret_size, enum fail_class *ret_class, struct reason *why)
 {
@@ -116,6 +129,9 @@ int queue_get(struct flow *f, const struct message *get, struct policy *policy, 
 	struct transfer *t = transfers_find(f->transfers, get->ref);
 	bool was_there = t;
 	if (t && transfer_is_under_way(t)) {
+		*ret_class = FAIL_AGAIN;
+		if (!may_join(t, get, policy, why))
+			return -EAGAIN;
 		adopt_source(t, get->source);
 		transfer_offer(t, get->source, policy);
 		flow_doubt_size(f, t, get->size);

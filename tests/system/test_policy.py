@@ -246,6 +246,47 @@ def test_wrong_credentials_of_one_do_not_fail_the_other(box, bad):
     assert users.shown(DIGEST)[-1] == "bob"
 
 
+def test_answer_that_only_another_trusts_is_not_shared(box, bad):
+    """What a tag names, or a URL has, is for those alone who trust the same servers. By digest it makes no difference."""
+    sources = [f"manifest://{bad.address}/app:1", bad.url("/file")]
+    lax, certs = policy_of(tls_verify=b"\0"), policy_of(authorities="")
+    with box.up(), Member(box.runtime) as first, Member(box.runtime) as second:
+        for path in ("/v2/app/manifests/1", "/file"):
+            bad.on(path, badserver.status(503, {"Retry-After": "60"}))
+        for source in sources:
+            for one, other in ((lax, b""), (b"", lax), (lax, policy_of(plain_http=b"\1")), (certs, lax)):
+                get = dict(ref=source, source=source, size=wire.SIZE_UNKNOWN)
+                assert first.request("GET", policy=one, **get)[0] == "RECORD"
+                kind, answer = second.request("GET", policy=other, **get)
+                assert (kind, answer["fail_class"]) == ("ERROR", 1) and "other TLS options" in answer["text"], (one, other)
+                assert second.request("GET", policy=one, **get)[0] == "RECORD"
+                assert first.request("ABORT", ref=source)[0] == "OK"
+        get = dict(ref=DIGEST, source=bad.url("/file"), expected=DIGEST, size=wire.SIZE_UNKNOWN)
+        assert first.request("GET", policy=lax, **get)[0] == second.request("GET", **get)[0] == "RECORD"
+
+
+def test_tag_is_asked_once_for_two_users(box, bad):
+    """Not a wall: who joins a transfer learns what the first one's credentials got. It is the same registry."""
+    users = Users(bad, DATA, "ann", "bob")
+    joined, asked = [], threading.Event()
+    manifest = manifest_blob(config_blob(), [])
+
+    def answer(x):
+        asked.set()
+        wait_for("the other pull to join", lambda: joined)
+        badserver.whole(manifest, {"Content-Type": MANIFEST})(x)
+
+    bad.on("/v2/app/manifests/1", users.guard(answer, "ann"))
+    get = dict(ref=f"manifest://{bad.address}/app:1", source=f"manifest://{bad.address}/app:1", size=wire.SIZE_UNKNOWN)
+    with box.up(), Member(box.runtime) as ann, Member(box.runtime) as bob:
+        assert ann.request("GET", policy=policy_of(basic=basic("ann", "password-of-ann")), **get)[0] == "RECORD"
+        assert asked.wait(GUARD_S)
+        assert bob.request("GET", policy=policy_of(basic=basic("bob", "password-of-bob")), **get)[0] == "RECORD"
+        joined.append(1)
+        record = wait_for("the manifest", lambda: (r := bob.request("STATUS", ref=get["ref"])[1])["state"] == 4 and r)
+    assert record["digest"] == digest_of(manifest)
+
+
 # ── TLS, and what else was said ──
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 A small journey with every kind of message: a login, a pull whose server fails at first, names set and removed, content
-that nobody needs and that is removed, a transfer that fails, is reset and aborted, and one that is aborted in progress, with an event listener. Every step is a command that
-may be run again.
+that nobody needs and that is removed, a transfer that fails, is reset and aborted, and one that is aborted in progress,
+with an event listener. Every step is a command that may be run again.
 """
 
 import time

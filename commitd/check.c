@@ -12,8 +12,6 @@
 
 /* Base */
 #include "common/base/clock.h"
-#include "common/base/durable.h"
-#include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 
@@ -22,6 +20,7 @@
 
 /* Own */
 #include "commitd/checked.h"
+#include "commitd/quarantine.h"
 #include "commitd/readback.h"
 
 #define LOOKS_MAX 3 /* at a name whose file is exchanged while it is read */
@@ -100,40 +99,13 @@ static void end_missing(struct check_job *j)
 	end(j, FAIL_NOT_FOUND, text.text);
 }
 
-/* ── quarantine ── */
-
-/* Something damaged that was there before makes room. */
-static int remove_former(int quarantine_fd, const char *hex)
-{
-	int r = FAILPOINT(NAME, "quarantine.former", name_remove_at(quarantine_fd, hex));
-
-	return r == -ENOTEMPTY ? dir_remove_at(quarantine_fd, hex) : r;
-}
-
-static int move_away(struct layout *l, const struct digest *d)
-{
-	char hex[DIGEST_TEXT_SIZE];
-	int blobs_fd = layout_blobs_fd(l, d->alg), quarantine_fd = layout_quarantine_fd(l);
-
-	digest_format_hex(d, hex);
-	int r = remove_former(quarantine_fd, hex);
-	if (r == 0)
-		r = FAILPOINT(NAME, "quarantine.move", durable_move_at(blobs_fd, hex, quarantine_fd, hex));
-	/* First where it is now, so that it has a name in every state after a power cut. */
-	if (r == 0)
-		r = FAILPOINT(SYNC, "quarantine.sync", durable_sync_dir(quarantine_fd));
-	if (r == 0)
-		r = FAILPOINT(SYNC, "quarantine.sync-source", durable_sync_dir(blobs_fd));
-	return r;
-}
-
 /* It is damaged in this way. */
 static void condemn(struct check_job *j, const char *how)
 {
 	struct checks *cs = j->checks;
 	struct reason path, text;
 	char hex[DIGEST_TEXT_SIZE];
-	int r = move_away(cs->env.layout, &j->digest);
+	int r = quarantine_move(cs->env.layout, &j->digest);
 
 	if (cs->checked)
 		checked_drop(cs->checked, &j->digest);

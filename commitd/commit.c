@@ -19,7 +19,8 @@
  *     holds only for a file of the same inode, size and times. A sealer can still change its own file later, through a
  *     descriptor that it kept or by changing its mode: nothing here prevents that.
  *  5. The name is given without replacing anything, to a regular file with one link that was opened without following a
- *     symbolic link. A name that exists already was given by this same procedure, so it is a success.
+ *     symbolic link. A name that exists already was given by this same procedure, so it is a success. What is damaged
+ *     by its type or size makes room first: it goes to quarantine/.
  *  6. The target directory is synced after the last move of a batch, before any is reported, on a descriptor opened for
  *     this batch: if an earlier sync had failed, a second one on that descriptor could falsely succeed. If the sync
  *     fails, the names are removed again, so that the next attempt creates and syncs them again.
@@ -53,9 +54,11 @@
 
 /* Own */
 #include "commitd/custody.h"
+#include "commitd/quarantine.h"
 #include "commitd/readback.h"
 
-#define BLOB_MODE 0444
+#define BLOB_MODE     0444
+#define READ_HERE_MAX (8 << 20) /* bytes; as many as a manifest has at most */
 
 /* What exists under the blob's name. */
 enum target {
@@ -157,6 +160,20 @@ static bool is_half_moved(const struct layout *l, const struct commit *c, const 
 	return is_link(c->dir_fd, INGEST_DATA, blob) || is_link(layout_commit_fd(l), c->id, blob);
 }
 
+/*
+ * Something that has the name and cannot be the blob goes to quarantine/. A file of another size is not believed to be
+ * damaged because a seal says so: it is read back, unless that takes long; then a check has to do it.
+ */
+static bool make_room(struct layout *l, const struct commit *c, int fd, const struct stat *st)
+{
+	struct digest actual;
+	if (fd >= 0 && ((uint64_t)st->st_size == c->size || st->st_size > READ_HERE_MAX ||
+			readback_digest(fd, (uint64_t)st->st_size, c->digest.alg, NULL, &actual) < 0 ||
+			digest_eq(&actual, &c->digest)))
+		return false;
+	return quarantine_move(l, &c->digest) == 0;
+}
+
 static enum target look_at_target(struct layout *l, struct commit *c, struct stat *ret_blob)
 {
 	AUTO_FD fd = -1;
@@ -170,6 +187,8 @@ static enum target look_at_target(struct layout *l, struct commit *c, struct sta
 		reject_errno(c, r, "open", blob_path(l, &c->digest));
 		return TARGET_REFUSED;
 	}
+	if (make_room(l, c, fd, ret_blob))
+		return TARGET_ABSENT;
 	reason_set(&c->why, "'%s' is in the way: it is not a read-only regular file of %llu bytes",
 		   blob_path(l, &c->digest).text, (unsigned long long)c->size);
 	reject(c, FAIL_IO);

@@ -38,6 +38,8 @@ struct settings {
 	bool gc_dry_run;
 	uint64_t gc_grace_ms, gc_older_ms; /* GC_UNSAID unless given */
 	uint64_t gc_free;                  /* or SIZE_UNKNOWN */
+	bool check_repair;
+	uint64_t check_since_ms; /* 0: never */
 	bool up_no_resume, up_background, up_remove;
 };
 
@@ -61,7 +63,7 @@ static inline const struct context *command_context(const struct call *call)
 extern const struct verb command_pull, command_fetch;
 extern const struct verb command_status, command_abort, command_reset;
 extern const struct verb command_events, command_stats, command_metrics, command_doctor;
-extern const struct verb command_gc;
+extern const struct verb command_gc, command_check;
 extern const struct verb command_ls, command_images, command_inspect, command_cat, command_tag, command_rm;
 extern const struct verb command_login, command_logout;
 extern const struct verb command_up;

@@ -12,6 +12,7 @@
 
 /* Sluice */
 #include "sluice/cmd/command.h"
+#include "sluice/cmd/image.h"
 #include "sluice/cmd/report.h"
 #include "sluice/run/job.h"
 #include "sluice/run/wait.h"
@@ -60,8 +61,24 @@ static int parse(const struct settings *s, const char *url, struct blob *ret_lik
 		   : 0;
 }
 
-static int get(struct job *j, const struct settings *s, const struct blob *like, struct span policy,
-	       struct wait **ret_wait, struct reason *why)
+/* Whether what is stored may be damaged, as far as its size tells. */
+static enum blob_doubt doubt_of(struct layout *l, const struct blob *like)
+{
+	uint64_t size, described = SIZE_UNKNOWN;
+	struct names *n;
+
+	if (like->digest != BLOB_DIGEST_GIVEN || like->content.size != SIZE_UNKNOWN ||
+	    layout_blob_size(l, &like->content.digest, &size) < 0)
+		return BLOB_DOUBT_NONE;
+	if (names_load(l, &n, NULL) == 0) {
+		described = image_described_size(l, n, &like->content.digest);
+		names_free(n);
+	}
+	return described == SIZE_UNKNOWN ? BLOB_DOUBT_UNREAD : described != size ? BLOB_DOUBT_SIZE : BLOB_DOUBT_NONE;
+}
+
+static int get(struct job *j, const struct settings *s, struct blob *like, struct span policy, struct wait **ret_wait,
+	       struct reason *why)
 {
 	const struct context *ctx = &s->context;
 	static const struct wait_hooks hooks = {.stored = NULL};
@@ -70,6 +87,7 @@ static int get(struct job *j, const struct settings *s, const struct blob *like,
 
 	if (code != 0)
 		return code;
+	like->doubt = doubt_of(j->layout, like);
 	if (wait_new(j->client, j->layout, j->progress, &hooks, ret_wait) < 0 ||
 	    wait_add(*ret_wait, like, &number) < 0) {
 		reason_set(why, "out of memory");

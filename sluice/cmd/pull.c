@@ -22,11 +22,13 @@
 /* Sluice */
 #include "sluice/cmd/command.h"
 #include "sluice/cmd/image.h"
+#include "sluice/cmd/pull.h"
 #include "sluice/cmd/report.h"
 #include "sluice/run/job.h"
 #include "sluice/run/wait.h"
 
 #define PLATFORMS_SHOWN 16
+#define HEALS_MAX       3 /* how often content that vanishes before it has a name is fetched again */
 #define FORMER_ALL      "all"
 
 enum role {
@@ -234,6 +236,10 @@ static int on_stored(void *self, struct wait *w, size_t number, struct reason *w
 		reason_set(why, "out of memory");
 		return EX_OSERR;
 	}
+	bool is_healed = false;
+	int code = r == -EBADMSG ? wait_heal(w, number, &is_healed, why) : 0;
+	if (code != 0 || is_healed)
+		return code;
 	if (r == -EINVAL || r == -EFBIG || r == -E2BIG || r == -EBADMSG)
 		wait_fail(w, number, FAIL_BAD_DATA, fault.text);
 	else if (r < 0)
@@ -438,14 +444,11 @@ static int take_lease(struct pull *p, struct reason *why)
 	return 0;
 }
 
+/* Within p->job. */
 static int pull_image(struct pull *p, const struct settings *s, struct reason *why)
 {
-	const struct context *ctx = &s->context;
 	const struct wait_hooks hooks = {.stored = on_stored, .self = p};
-	int code = job_begin(&p->job, ctx, progress_mode_for(ctx->json, ctx->quiet), why);
 
-	if (code != 0)
-		return code;
 	if (wait_new(p->job.client, p->job.layout, p->job.progress, &hooks, &p->wait) < 0) {
 		reason_set(why, "out of memory");
 		return EX_OSERR;
@@ -453,7 +456,7 @@ static int pull_image(struct pull *p, const struct settings *s, struct reason *w
 	wait_use_policy(p->wait, buf_span(&p->policy));
 	if (s->timeout_ms > 0)
 		wait_limit(p->wait, s->timeout_ms);
-	code = take_lease(p, why);
+	int code = take_lease(p, why);
 	if (code == 0)
 		code = want_top(p, why);
 	if (code == 0)
@@ -504,18 +507,37 @@ static int parse(struct pull *p, const struct settings *s, const char *text, str
 	return choose_platform(p, s, why) < 0 ? EX_USAGE : 0;
 }
 
+static int read_policy(struct pull *p, const struct call *call, struct reason *why)
+{
+	const struct settings *s = call->settings;
+	struct reason trouble = {""};
+	int code = policy_options_read(&s->policy, p->reference.host, p->reference.name, call->words_len, call->words,
+				       &p->policy, &trouble, why);
+
+	report_trouble(p->reference.host, &trouble);
+	return code;
+}
+
+/* Except the job. */
+static void release(struct pull *p)
+{
+	wait_free(p->wait);
+	hold_free(p->hold);
+	buf_wipe(&p->policy);
+}
+
 static int run(const struct call *call)
 {
 	const struct settings *s = call->settings;
 	const char *text = call->argv[0];
 	struct pull p = {.wait = NULL};
-	struct reason trouble = {""}, why = {""};
+	struct reason why = {""};
 	int code = parse(&p, s, text, &why);
 
 	if (code == 0)
-		code = policy_options_read(&s->policy, p.reference.host, p.reference.name, call->words_len, call->words,
-					   &p.policy, &trouble, &why);
-	report_trouble(p.reference.host, &trouble);
+		code = read_policy(&p, call, &why);
+	if (code == 0)
+		code = job_begin(&p.job, &s->context, progress_mode_for(s->context.json, s->context.quiet), &why);
 	if (code == 0)
 		code = pull_image(&p, s, &why);
 	job_end_progress(&p.job);
@@ -525,10 +547,39 @@ static int run(const struct call *call)
 		print_result(&p, &s->context);
 	} else
 		report_error("pull", text, code, p.wait, &why);
-	wait_free(p.wait);
-	hold_free(p.hold);
-	buf_wipe(&p.policy);
+	release(&p);
 	return job_end(&p.job, code);
+}
+
+bool pull_knows_source(const char *name)
+{
+	struct reference reference;
+	char full[REFERENCE_TEXT_SIZE];
+
+	if (reference_parse(span_str(name), &reference, NULL) < 0)
+		return false;
+	reference_format(&reference, full);
+	return strcmp(full, name) == 0;
+}
+
+int pull_again(const struct call *call, struct job *job, const char *name, const struct descriptor *d,
+	       struct reason *why)
+{
+	struct pull p = {.job = *job, .all = media_type_is_index(d->media_type)};
+	int code = reference_parse(span_str(name), &p.reference, why) < 0 ? EX_USAGE : 0;
+
+	(void)snprintf(p.name, sizeof(p.name), "%s", name);
+	p.reference.has_digest = true;
+	p.reference.digest = d->digest;
+	platform_of_host(&p.want);
+	if (code == 0)
+		code = read_policy(&p, call, why);
+	if (code == 0)
+		code = pull_image(&p, call->settings, why);
+	if (code == 0)
+		warn_of_left_out(&p);
+	release(&p);
+	return code;
 }
 
 const struct verb command_pull = {

@@ -81,15 +81,24 @@ enum blob_digest {
 	BLOB_DIGEST_LEARNED,
 };
 
+/* Where the asker does not know its size. */
+enum blob_doubt {
+	BLOB_DOUBT_NONE,
+	BLOB_DOUBT_UNREAD, /* nothing says its size: it is to be read back, unless it was lately */
+	BLOB_DOUBT_SIZE,   /* what is stored has another size than something says */
+};
+
 struct blob {
 	char *ref;    /* owned, as is the next */
 	char *source; /* where it comes from */
 	struct descriptor
 	    content; /* the meaning of its digest depends on `digest`; its media type is as described, else as served */
 	enum blob_digest digest;
-	unsigned role, depth; /* the caller's */
-	bool held;            /* a lease keeps it */
-	bool left_out;        /* a foreign layer that its source does not have: DONE without being STORED */
+	unsigned role, depth;  /* the caller's */
+	bool held;             /* a lease keeps it */
+	enum blob_doubt doubt; /* about what is stored before it is requested */
+	bool was_checked;      /* commitd has looked whether what is stored is damaged */
+	bool left_out;         /* a foreign layer that its source does not have: DONE without being STORED */
 
 	enum blob_state state;
 	enum fail_class fail_class;

@@ -18,6 +18,8 @@
 /* Sluice */
 #include "sluice/run/interrupt.h"
 
+#define DOUBT_AGE_S (24u * 3600u) /* what was found good since is not read again, unless something is wrong with it */
+
 struct wait {
 	struct client *client;
 	struct layout *layout;
@@ -107,6 +109,7 @@ int wait_add(struct wait *w, const struct blob *like, size_t *ret_number)
 	    .source = strdup(like->source),
 	    .content = like->content,
 	    .digest = like->digest,
+	    .doubt = like->doubt,
 	    .role = like->role,
 	    .depth = like->depth,
 	};
@@ -174,11 +177,13 @@ static bool take_stored(struct wait *w, struct blob *b)
 	if (b->digest == BLOB_DIGEST_UNKNOWN || layout_blob_size(w->layout, &d->digest, &size) < 0)
 		return false;
 	if (d->size != SIZE_UNKNOWN && d->size != size) {
-		char text[128];
-		int n = snprintf(text, sizeof(text), "has %llu bytes, expected %llu", (unsigned long long)size,
-				 (unsigned long long)d->size);
+		struct reason text;
+		char hex[DIGEST_TEXT_SIZE];
+		digest_format_hex(&d->digest, hex);
+		reason_set(&text, "'%s/" LAYOUT_BLOBS "/%s/%s' has %llu bytes, expected %llu", layout_path(w->layout),
+			   hash_name(d->digest.alg), hex, (unsigned long long)size, (unsigned long long)d->size);
 		hear(w, b, BLOB_HEARD_FAILED);
-		fail(w, b, FAIL_BAD_DATA, span_of(text, (size_t)n));
+		fail(w, b, FAIL_BAD_DATA, span_str(text.text));
 		return true;
 	}
 	hear(w, b, BLOB_HEARD_STORED);
@@ -191,6 +196,85 @@ static bool take_stored(struct wait *w, struct blob *b)
 	bar->text[0] = '\0';
 	progress_changed(w->progress, b->bar);
 	return true;
+}
+
+/* ── what is stored, but wrong ── */
+
+/* Ask commitd to look at it, once. What is damaged is absent after that. */
+static int check(struct wait *w, struct blob *b, struct reason *why)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct message answer;
+
+	digest_format(&b->content.digest, digest);
+	bool is_certain = b->doubt != BLOB_DOUBT_UNREAD;
+	const struct message m = {
+	    .type = MSG_CHECK,
+	    .digest = span_str(digest),
+	    .flags = is_certain ? CHECK_FLAG_ANEW : 0,
+	    .age_s = is_certain ? 0 : DOUBT_AGE_S,
+	};
+	b->was_checked = true;
+	return client_ask(w->client, STAGE_COMMITD, &m, &answer, why);
+}
+
+/* Whether what has its name cannot be it; or, if nothing says its size, may not be. */
+static bool is_doubtful(const struct wait *w, const struct blob *b)
+{
+	const struct descriptor *d = &b->content;
+	uint64_t size;
+
+	if (b->digest == BLOB_DIGEST_UNKNOWN)
+		return false;
+	int r = layout_blob_size(w->layout, &d->digest, &size);
+	if (r < 0)
+		return r == -EINVAL || r == -ELOOP;
+	return d->size == SIZE_UNKNOWN ? b->doubt != BLOB_DOUBT_NONE : d->size != size;
+}
+
+static int check_doubtful(struct wait *w, struct blob *b, struct reason *why)
+{
+	return !b->was_checked && is_doubtful(w, b) ? check(w, b, why) : 0;
+}
+
+/* Whatever it was, it is wanted once more. */
+static void want_again(struct wait *w, struct blob *b)
+{
+	set_state(w, b, BLOB_LOST);
+	b->due_ms = b->heard_ms = clock_mono_ms();
+}
+
+int wait_heal(struct wait *w, size_t number, bool *ret_healed, struct reason *why)
+{
+	struct blob *b = &w->blobs[number];
+	uint64_t size;
+	int code;
+
+	assert(b->state == BLOB_STORED);
+	*ret_healed = false;
+	if (b->was_checked || (code = check(w, b, why)) != 0)
+		return b->was_checked ? 0 : code;
+	*ret_healed = layout_blob_size(w->layout, &b->content.digest, &size) == -ENOENT;
+	if (*ret_healed)
+		want_again(w, b);
+	return 0;
+}
+
+size_t wait_for_lost(struct wait *w)
+{
+	size_t lost = 0;
+	uint64_t size;
+
+	for (size_t i = 0; i < w->len; i++) {
+		struct blob *b = &w->blobs[i];
+		if (b->state != BLOB_DONE || b->left_out ||
+		    (layout_blob_size(w->layout, &b->content.digest, &size) == 0 && size == b->content.size))
+			continue;
+		want_again(w, b);
+		b->was_checked = false;
+		lost++;
+	}
+	return lost;
 }
 
 /* Show a RECORD, from an answer or an event. */
@@ -289,8 +373,7 @@ static int hold_again(struct wait *w, struct reason *why)
 		bool was_stored = b->state == BLOB_STORED || (b->state == BLOB_DONE && !b->left_out);
 		if (!was_stored || layout_blob_size(w->layout, &b->content.digest, &size) == 0)
 			continue;
-		set_state(w, b, BLOB_LOST);
-		b->due_ms = b->heard_ms = clock_mono_ms();
+		want_again(w, b);
 	}
 	return code;
 }
@@ -308,7 +391,10 @@ static int take_answer(struct wait *w, struct blob *b, const struct message *m, 
 	}
 	if (heard == BLOB_HEARD_COMMITTED && (code = hold_learned(w, b, why)) != 0)
 		return code;
-	if ((heard == BLOB_HEARD_COMMITTED || heard == BLOB_HEARD_UNKNOWN) && take_stored(w, b))
+	bool is_over = heard == BLOB_HEARD_COMMITTED || heard == BLOB_HEARD_UNKNOWN;
+	if (is_over && (code = check_doubtful(w, b, why)) != 0)
+		return code;
+	if (is_over && take_stored(w, b))
 		return 0;
 	if (heard == BLOB_HEARD_UNKNOWN)
 		return take_loss(w, b, why);
@@ -335,7 +421,10 @@ static int request(struct wait *w, struct blob *b, struct reason *why)
 		digest_format(&b->content.digest, digest);
 		get.expected = span_str(digest);
 	}
-	int code = client_ask(w->client, STAGE_INGESTD, &get, &answer, why);
+	int code = check_doubtful(w, b, why);
+	b->doubt = BLOB_DOUBT_NONE; /* what is stored from now on was fetched */
+	if (code == 0)
+		code = client_ask(w->client, STAGE_INGESTD, &get, &answer, why);
 	if (code != 0)
 		return code;
 	b->requests++;

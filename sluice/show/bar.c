@@ -22,6 +22,8 @@ static const char *state_word(const struct bar *bar)
 		return "exists";
 	if (!bar->begun)
 		return "pending";
+	if (bar->word)
+		return bar->word;
 	switch (bar->state) {
 	case TRANSFER_QUEUED:
 		return "queued";

@@ -27,6 +27,7 @@ struct bar {
 	bool begun;    /* it was requested, or found stored */
 	bool was_here; /* it was stored before it was requested */
 	enum transfer_state state;
+	const char *word; /* what is shown for it; borrowed; NULL: its name */
 	uint64_t offset;
 	uint64_t total; /* or SIZE_UNKNOWN */
 	uint64_t rate;

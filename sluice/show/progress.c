@@ -128,7 +128,10 @@ static void say_json(struct progress *p, const struct bar *bar)
 		return;
 	(void)json_set_text(line, "event", "progress");
 	(void)json_set_text(line, "ref", bar->ref);
-	(void)json_set_text(line, "state", bar->was_here ? "stored" : transfer_state_name(bar->state));
+	(void)json_set_text(line, "state",
+			    bar->was_here ? "stored"
+			    : bar->word   ? bar->word
+					  : transfer_state_name(bar->state));
 	(void)json_set_u64(line, "offset", bar->offset);
 	if (bar->total != SIZE_UNKNOWN)
 		(void)json_set_u64(line, "total", bar->total);

@@ -43,6 +43,8 @@ enum play {
 	PLAY_NEWS,       /* FETCHING, and later an event of progress */
 	PLAY_MISSED,     /* FETCHING, and events may be missed from here on */
 	PLAY_SILENT,     /* no answer ever */
+	PLAY_FINE,       /* OK: what is stored has the right bytes */
+	PLAY_MOVED,      /* what was stored was damaged, and is gone */
 };
 
 struct step {
@@ -56,6 +58,7 @@ struct step {
 	{                                                                                                              \
 		MSG_##type, PLAY_##what, from, to                                                                      \
 	}
+#define CHECK(what)          STEP(CHECK, what, 0, 0)
 #define GET(what)            STEP(GET, what, 0, 600)
 #define LOOK(what)           STEP(STATUS, what, WAIT_LOOK_MS, WAIT_LOOK_MS + 100) /* without an event */
 #define GET_AFTER(what, ms)  STEP(GET, what, ms, (ms) + 5)
@@ -91,7 +94,13 @@ static const struct row {
      false,
      {GET(LIE), GET_AFTER(LIE, 200), GET_AFTER(STORE, 400)},
      DONE},
-    {"stored with a wrong size", false, {GET(STORE_LONG)}, FAILED(BAD_DATA, "expected 7")},
+    {"stored with a wrong size", false, {GET(STORE_LONG), CHECK(FINE)}, FAILED(BAD_DATA, "expected 7")},
+    {"damaged: requested again", false, {GET(STORE_LONG), CHECK(MOVED), GET_AFTER(STORE, 200)}, DONE},
+    {"damaged again and again: checked once",
+     false,
+     {GET(STORE_LONG), CHECK(MOVED), GET_AFTER(STORE_LONG, 200)},
+     FAILED(BAD_DATA, "expected 7")},
+    {"by tag, and damaged", true, {GET(STORE_LONG), CHECK(MOVED), GET_AFTER(STORE, 200)}, DONE},
     {"failed", false, {GET(FETCHING), LOOK(FAILED)}, FAILED(NOT_FOUND, "no such")},
     {"refused", false, {GET(REFUSE)}, FAILED(USAGE, "not like this")},
     {"waits, then comes", false, {GET(SPACE), LOOK(SPACE), LOOK(STORE)}, DONE},
@@ -147,6 +156,13 @@ static void store_text(const char *digest, const char *text)
 	unit_write_text(&dir, name, text);
 }
 
+static void remove_stored(const char *digest)
+{
+	char name[FILE_PATH_SIZE];
+	(void)snprintf(name, sizeof(name), "store/blobs/sha256/%s", strchr(digest, ':') + 1);
+	assert_int_equal(unlinkat(dir.fd, name, 0), 0);
+}
+
 static struct message error_of(enum fail_class c, const char *text)
 {
 	return (struct message){.type = MSG_ERROR, .fail_class = (uint8_t)c, .text = span_str(text)};
@@ -174,6 +190,8 @@ static struct message play(enum play what)
 		store_text(stage.digest, CONTENT);
 	if (what == PLAY_STORE_LONG)
 		store_text(stage.digest, CONTENT " and more");
+	if (what == PLAY_MOVED)
+		remove_stored(stage.digest);
 	if (what == PLAY_REBORN || what == PLAY_TAKEN_OVER || what == PLAY_RESUMED) {
 		stage.incarnation++;
 		stage.missed = true;
@@ -203,6 +221,10 @@ static struct message play(enum play what)
 		return record_of(TRANSFER_WAITING, "for space");
 	case PLAY_REFUSE:
 		return error_of(FAIL_USAGE, "not like this");
+	case PLAY_FINE:
+		return (struct message){.type = MSG_OK};
+	case PLAY_MOVED:
+		return error_of(FAIL_BAD_DATA, "moved away");
 	default:
 		return error_of(FAIL_NOT_FOUND, "no such transfer");
 	}
@@ -243,9 +265,10 @@ int client_ask(struct client *c, enum stage_id to, const struct message *request
 	       struct reason *why)
 {
 	(void)c;
-	assert_int_equal(to, STAGE_INGESTD);
 	assert_true(++stage.calls < LOOP_GUARD);
-	(void)snprintf(stage.ref, sizeof(stage.ref), "%.*s", SPAN_ARG(request->ref));
+	assert_int_equal(to, request->type == MSG_CHECK ? STAGE_COMMITD : STAGE_INGESTD);
+	if (request->ref.len > 0)
+		(void)snprintf(stage.ref, sizeof(stage.ref), "%.*s", SPAN_ARG(request->ref));
 	if (request->type == MSG_GET)
 		(void)snprintf(stage.expected, sizeof(stage.expected), "%.*s", SPAN_ARG(request->expected));
 	if (!stage.steps) {

@@ -17,6 +17,7 @@
 #define LEFT_SIZE     96
 #define COLUMN_GAP    3
 #define NAME_WIDTH    8
+#define LIST_ROOMY    18 /* verbs; with more of them, an empty line would be one too many for a screen of 24 */
 #define LEVEL_DEFAULT (LOG_LEVEL_NOTICE - LOG_LEVEL_ERROR)
 
 /* ── help ── */
@@ -62,7 +63,8 @@ static void show_list(const struct program *p, FILE *out)
 
 	(void)snprintf(head, sizeof(head), "usage: %s", p->name);
 	opt_print_usage(p->options, head, "COMMAND [OPERAND...]", out);
-	(void)fputc('\n', out);
+	if (p->verbs_len <= LIST_ROOMY)
+		(void)fputc('\n', out);
 	for (size_t i = 0; i < p->verbs_len; i++)
 		(void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, p->verbs[i].name, p->verbs[i].summary);
 	(void)fprintf(out, "  %-*s what a command and its options do: %s help COMMAND\n", NAME_WIDTH, "help", p->name);

@@ -100,7 +100,7 @@ static void test_refused(void **state)
 	static const char *const rows[] = {
 	    "",
 	    "for=x\n",
-	    "uid=7\n" HEAD,
+	    ("uid=7\n" HEAD),
 	    "for=x\nuid=-1\nboot=000102030405060708090a0b0c0d0e0f\nat=12\nttl=600\n",
 	    "for=x\nuid=1\nboot=0001\nat=12\nttl=600\n",
 	    "for=x\nuid=1\nboot=000102030405060708090a0b0c0d0e0g\nat=12\nttl=600\n",

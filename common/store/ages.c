@@ -12,7 +12,6 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/durable.h"
-#include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/text.h"
 
@@ -195,6 +194,5 @@ int ages_store(const struct ages *a, int dir_fd, const char *name)
 		digest_format(&a->list[i].digest, digest);
 		r = buf_appendf(&text, "%s %llu\n", digest, (unsigned long long)a->list[i].age_s);
 	}
-	return r < 0 ? r
-		     : FAILPOINT(WRITE, "ages.store", durable_replace_at(dir_fd, name, text.data, text.len, AGES_MODE));
+	return r < 0 ? r : durable_replace_at(dir_fd, name, text.data, text.len, AGES_MODE);
 }

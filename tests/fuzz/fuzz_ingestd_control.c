@@ -224,7 +224,9 @@ static void check_class(const struct message *q, const struct message *record)
 
 static void check_answer(const struct message *q, const struct message *a)
 {
-	FUZZ_CHECK(a->type == MSG_RECORD || a->type == MSG_OK || a->type == MSG_ERROR || a->type == MSG_COUNTS);
+	FUZZ_CHECK(a->type == MSG_RECORD || a->type == MSG_OK || a->type == MSG_ERROR || a->type == MSG_COUNTS ||
+		   a->type == MSG_ITEM);
+	FUZZ_CHECK((a->type == MSG_ITEM) <= (q->type == MSG_GC_ITEM));
 	FUZZ_CHECK((a->type == MSG_OK) <= (q->type == MSG_ABORT));
 	FUZZ_CHECK((a->type == MSG_COUNTS) <= (q->type == MSG_STATS && q->stage == a->stage));
 	FUZZ_CHECK((a->type == MSG_ERROR) <= (a->text.len > 0 && a->fail_class != FAIL_NONE));
@@ -242,18 +244,34 @@ static bool ends_witness(const struct message *q)
 	return (q->type == MSG_ABORT || q->type == MSG_RESET) && span_eq(q->ref, span_str(WITNESS));
 }
 
-/* It is answered at once if it cannot be tried, else when fetchd has tried it. */
-static void log_in(const struct message *q)
+/* It is answered at once if it cannot be tried, else when that has been done. */
+static void ask_patiently(unsigned client, const struct message *q, struct message *ret_answer)
 {
-	struct message a;
 	unsigned turns = 0;
 
-	FUZZ_CHECK(stand_in_ctl_ask(HOSTILE, q));
-	while (stand_in_ctl.clients[HOSTILE].waits) {
+	FUZZ_CHECK(stand_in_ctl_ask(client, q));
+	while (stand_in_ctl.clients[client].waits) {
 		turn();
 		FUZZ_CHECK(turns++ < TURNS);
 	}
-	FUZZ_CHECK(stand_in_ctl_hear(HOSTILE, &a) && a.type == MSG_ERROR && a.text.len > 0);
+	FUZZ_CHECK(stand_in_ctl_hear(client, ret_answer));
+}
+
+static void log_in(const struct message *q)
+{
+	struct message a;
+
+	ask_patiently(HOSTILE, q, &a);
+	FUZZ_CHECK(a.type == MSG_ERROR && a.text.len > 0);
+}
+
+/* It removes no transfer that is under way, and leaves no trace of those that it removes. */
+static void collect(unsigned client, const struct message *q)
+{
+	struct message a;
+
+	ask_patiently(client, q, &a);
+	FUZZ_CHECK(a.type == MSG_COLLECTED && a.fail_class == FAIL_NONE);
 }
 
 static void take_packet(struct span line, bool *has_witness)
@@ -265,6 +283,10 @@ static void take_packet(struct span line, bool *has_witness)
 		return;
 	if (q.type == MSG_LOGIN) {
 		log_in(&q);
+		return;
+	}
+	if (q.type == MSG_GC) {
+		collect(HOSTILE, &q);
 		return;
 	}
 	*has_witness = *has_witness && !ends_witness(&q);
@@ -297,6 +319,7 @@ static void abort_all(void)
 		turn();
 		FUZZ_CHECK(turns++ < TURNS);
 	}
+	collect(HONEST, &(struct message){.type = MSG_GC, .size = SIZE_UNKNOWN}); /* forgets the ages */
 	struct unit_dir ingests = {.fd = -1};
 	(void)snprintf(ingests.path, sizeof(ingests.path), "%.40s/store/ingest", dir.path);
 	FUZZ_CHECK(unit_count(&ingests) == 1); /* the lock */

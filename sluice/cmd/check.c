@@ -55,6 +55,7 @@ struct problem {
 	size_t *needers;    /* owned: entries of index.json */
 	size_t needers_len, needers_room;
 	bool is_left_out; /* an entry says that it may be missing */
+	bool is_over;     /* repaired */
 };
 
 struct check {
@@ -370,20 +371,36 @@ static int repair_entry(struct check *c, const struct call *call, size_t entry)
 	return 0;
 }
 
+/* Whether it is good now, or nobody needs it any more. */
+static int check_again(struct check *c, struct problem *p, struct reason *why)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct message answer;
+
+	digest_format(&p->digest, digest);
+	const struct message m = {.type = MSG_CHECK, .digest = span_str(digest), .flags = CHECK_FLAG_ANEW};
+	int code = client_ask(c->job.client, STAGE_COMMITD, &m, &answer, why);
+	p->is_over =
+	    code == 0 && (answer.type == MSG_OK || (p->needers_len == 0 && answer.fail_class == FAIL_NOT_FOUND));
+	return code;
+}
+
 static int repair(struct check *c, const struct call *call, struct reason *why)
 {
 	int code = 0;
 
-	if (!c->names || c->problems_len == 0)
+	if (c->problems_len == 0)
 		return 0;
-	c->repaired = calloc(names_len(c->names) + 1, sizeof(*c->repaired));
+	c->repaired = calloc((c->names ? names_len(c->names) : 0) + 1, sizeof(*c->repaired));
 	if (!c->repaired)
 		return no_memory(why);
-	for (size_t i = 0; code == 0 && i < names_len(c->names); i++)
+	for (size_t i = 0; code == 0 && c->names && i < names_len(c->names); i++)
 		if (lacks(c, i))
 			code = repair_entry(c, call, i);
 	if (code != 0)
 		reason_set(why, "interrupted");
+	for (size_t i = 0; code == 0 && i < c->problems_len; i++)
+		code = check_again(c, &c->problems[i], why);
 	return code;
 }
 
@@ -443,7 +460,7 @@ static void print_json(const struct check *c)
 	for (size_t i = 0; i < c->problems_len; i++)
 		(void)json_append(problems, json_of_problem(c, &c->problems[i]));
 	(void)json_set(line, "problems", problems);
-	for (size_t i = 0; c->repaired && i < names_len(c->names); i++)
+	for (size_t i = 0; c->repaired && c->names && i < names_len(c->names); i++)
 		if (c->repaired[i])
 			(void)json_append_text(repaired, name_of_entry(c, i));
 	(void)json_set(line, "repaired", repaired);
@@ -461,21 +478,17 @@ static void print_summary(const struct check *c)
 		     c->len, bytes, count[FAIL_BAD_DATA], count[FAIL_NOT_FOUND], count[FAIL_IO]);
 }
 
-/* What is still wrong: all of it, or after a repair what is not stored now although a name needs it. */
+/* What is still wrong: all of it, or what a repair has left. */
 static int exit_code_for(const struct check *c, struct reason *why)
 {
 	enum fail_class worst = c->names ? FAIL_NONE : FAIL_BAD_DATA;
 	size_t left = !c->names;
 
 	for (size_t i = 0; i < c->problems_len; i++) {
-		const struct problem *p = &c->problems[i];
-		uint64_t size;
-		bool is_over = c->settings->check_repair && p->is != FAIL_IO &&
-			       (p->needers_len == 0 || layout_blob_size(c->job.layout, &p->digest, &size) == 0);
-		if (is_over)
+		if (c->problems[i].is_over)
 			continue;
 		left++;
-		worst = report_worse(worst, p->is);
+		worst = report_worse(worst, c->problems[i].is);
 	}
 	reason_set(why, "%zu %s wrong%s", left, left == 1 ? "thing is" : "things are",
 		   c->settings->check_repair ? ", and could not be repaired"

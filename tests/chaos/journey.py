@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 A small journey with every kind of message: a login, a pull whose server fails at first, names set and removed, content
-that nobody needs and that is removed, a transfer that fails, is reset and aborted, and one that is aborted in progress,
-with an event listener. Every step is a command that may be run again.
+that nobody needs and that is removed, content that is damaged and repaired, a transfer that fails, is reset and aborted,
+and one that is aborted in progress, with an event listener. Every step is a command that may be run again.
 """
 
 import time
@@ -12,9 +12,10 @@ from rig import badserver, images
 
 ABSENT, ABSENT_DIGEST = "/absent", images.digest_of(b"nobody has it")
 LOOSE, LOOSE_BYTES = "/loose", b"nobody needs it for long"
+DAMAGE = "damage"  # a step that is no command: bytes of the image's manifest turn over
 HELD, HELD_DIGEST = "/held", images.digest_of(b"it never comes")
 NAMES = tuple(f"sluice {word}" for word in (
-    "events", "login", "pull", "tag", "rm", "fetch", "status", "stats", "reset", "abort", "gc",
+    "events", "login", "pull", "tag", "rm", "fetch", "status", "stats", "reset", "abort", "gc", "check",
 ))
 TRIES = 2  # of a step that was struck
 ABORT_AGAIN_S = 3
@@ -44,6 +45,9 @@ def steps(reference):
         (("gc", "--grace", "0", "--dry-run"), {0}),
         (("gc", "--grace", "1d"), {0}),
         (("gc", "--older-than", "0"), {0}),
+        (("check",), {0}),
+        (DAMAGE, None),
+        (("check", "--repair"), {0}),
         (absent, {66}),
         (("status",), {0}),
         (("stats",), {0}),
@@ -67,6 +71,13 @@ def step(r, words, wanted, given="/dev/null"):
         with open(given, "rb") as stdin:
             codes.append(r.attend(r.begin("sluice", words, stdin=stdin), f"'sluice {words[0]}'"))
     return codes
+
+
+def damage(r, image):
+    path = r.store / "blobs" / images.digest_of(image.manifest).replace(":", "/")
+    path.chmod(0o644)
+    path.write_bytes(bytes(byte ^ 1 for byte in image.manifest))
+    path.chmod(0o444)
 
 
 def log_in(r, server):
@@ -118,6 +129,9 @@ def travel(r, image, strikes=None):
     if codes != [0]:
         failed["login"] = codes
     for words, wanted in steps(image.reference):
+        if words == DAMAGE:
+            damage(r, image)
+            continue
         codes = step(r, words, wanted)
         if len(codes) > 1 or codes[0] not in wanted:
             failed[" ".join(words[:2])] = codes

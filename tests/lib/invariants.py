@@ -217,7 +217,7 @@ class Checker:
     def ingests(self):
         root = self.store / "ingest"
         for directory in sorted(root.iterdir()) if root.exists() else []:
-            if directory.name in ("lock", "ages"):
+            if directory.name in ("lock", "ages", ".ages.new"):
                 continue
             if not directory.is_dir() or directory.is_symlink() or not re.fullmatch(r"[0-9a-f]{64}", directory.name):
                 self.unexplained(directory)

@@ -5,6 +5,7 @@ The promises made up to a point of a recording, from the marks on its tape, and 
 The marks are the lines that the programs print, when they are written, and these of the workload:
 
     begin NAME DIGEST|-      from here on the name may also lead there, or be gone
+    collect REF              from here on a gc may have removed this content
     drop REF                 this transfer is about to be aborted or reset
     sent REF N               the server is about to send up to byte N
 """
@@ -32,6 +33,7 @@ HEARD = [
     (re.compile(r"named '(\S+)' (sha256:[0-9a-f]{64})$"), "named"),
     (re.compile(r"removed the name '(\S+)'"), "unnamed"),
     (re.compile(r"^begin (\S+) (\S+)$"), "begin"),
+    (re.compile(r"^collect (\S+)$"), "collect"),
     (re.compile(r"^drop (\S+)$"), "drop"),
     (re.compile(r"^sent (\S+) (\d+)$"), "sent_to"),
 ]
@@ -108,6 +110,10 @@ class Promises:
     def durable_at(self, ref, offset):
         self.count += 1
         self.durable[ref] = int(offset)
+
+    def collect(self, ref):
+        self.blobs.discard(ref)
+        self.drop(ref)
 
     def drop(self, ref):
         self.durable.pop(ref, None)

@@ -7,6 +7,7 @@ The output of the programs goes into the tape line by line, together with the ma
 """
 
 import ctypes
+import json
 import os
 import pathlib
 import random
@@ -37,6 +38,7 @@ class Content:
         "resumed": ({"a": (1000, 700 * KIB + 100, 1100 * KIB + 17)}, ()),
         "many": ({"a": tuple(range(100, 12000, 500))}, ()),
         "names": ({"a": (700, 100_000), "b": (700, 300 * KIB), "c": (300, 100_000)}, (600 * KIB,)),
+        "cleaned": ({"a": (700, 100_000), "b": (700, 300 * KIB)}, ()),
         "hand": ({}, (900 * KIB + 5, 40_000)),
     }
 
@@ -56,6 +58,12 @@ class Content:
             for data in (config, self.manifests[tag]):
                 self.of[images.digest_of(data)] = data
             self.of[f"manifest://{server.address}/app:{tag}"] = self.manifests[tag]
+
+    def refs_of(self, tag):
+        """The refs of an image's manifest, config and layers."""
+        manifest = json.loads(self.manifests[tag])
+        parts = [manifest["config"], *manifest["layers"]]
+        return {f"manifest://{self.server.address}/app:{tag}", self.digest(tag), *(part["digest"] for part in parts)}
 
     def serve(self, behaviour):
         """`behaviour` returns one for a ref and its bytes."""
@@ -172,6 +180,13 @@ class Scene:
         self.stages.do("rm", name)
 
 
+    def collect(self, tag, kept):
+        """A gc, after which what only `tag` needs may be gone."""
+        for ref in sorted(self.content.refs_of(tag) - self.content.refs_of(kept)):
+            self.disk.mark("collect", ref)
+        self.stages.do("gc", "--older-than", "0")
+
+
 # ── the workloads ──
 
 
@@ -219,6 +234,19 @@ def names(scene):
     scene.remove(scene.content.reference("a"))
     scene.pull("c")
     scene.pull("a")
+    scene.stages.down()
+
+
+def cleaned(scene):
+    """Images that share a layer; each loses its name and what only it needs, and one of them comes again."""
+    scene.stages.up()
+    scene.pull("a")
+    scene.pull("b")
+    scene.remove(scene.content.reference("b"))
+    scene.collect("b", kept="a")
+    scene.pull("b")
+    scene.remove(scene.content.reference("a"))
+    scene.collect("a", kept="b")
     scene.stages.down()
 
 
@@ -272,7 +300,7 @@ def put_in_pipeline(stages, digest, data, content):
         raise rig.Broken(f"put and commit gave {codes}")
 
 
-WORKLOADS = {work.__name__: work for work in (fresh, resumed, many, names, hand)}
+WORKLOADS = {work.__name__: work for work in (fresh, resumed, many, names, cleaned, hand)}
 
 
 # ── recording ──

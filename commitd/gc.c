@@ -12,6 +12,7 @@
 /* Base */
 #include "common/base/array.h"
 #include "common/base/clock.h"
+#include "common/base/durable.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/fs.h"
@@ -315,11 +316,28 @@ static int candidate_compare(const void *a, const void *b)
 	return (x->at > y->at) - (x->at < y->at);
 }
 
-/* The unmarked ones; those that may go come first. */
+/* ingestd has not removed what this blob was made from: it may yet ask for it. */
+static bool has_ingest(int ingest_fd, const struct digest *d)
+{
+	char ref[DIGEST_TEXT_SIZE], id[INGEST_ID_SIZE];
+	struct stat st;
+
+	digest_format(d, ref);
+	layout_ingest_id(span_str(ref), id);
+	return ingest_fd >= 0 && fstatat(ingest_fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/*
+ * The unmarked ones; those that may go come first. The ingests of all of them are gone, durably: otherwise a power cut could
+ * leave one that says that its content is stored.
+ */
 static int choose(struct gc *g, struct reason *why)
 {
+	AUTO_FD ingest_fd = -1;
+	int r = dir_open_at(layout_root_fd(g->env.layout), LAYOUT_INGEST, false, &ingest_fd);
+
 	for (size_t i = 0; i < g->stored.len; i++) {
-		if (g->stored.list[i].is_marked)
+		if (g->stored.list[i].is_marked || has_ingest(ingest_fd, &g->stored.list[i].digest))
 			continue;
 		struct candidate *list =
 		    array_room(g->candidates, g->candidates_len, &g->candidates_room, sizeof(*list));
@@ -331,7 +349,13 @@ static int choose(struct gc *g, struct reason *why)
 	}
 	if (g->candidates_len > 1)
 		qsort(g->candidates, g->candidates_len, sizeof(*g->candidates), candidate_compare);
-	return 0;
+	if (g->order.dry_run || g->candidates_len == 0 || r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = FAILPOINT(SYNC, "gc.sync-ingests", durable_sync(ingest_fd));
+	if (r < 0)
+		reason_set(why, "cannot sync '%s/" LAYOUT_INGEST "': %s", layout_path(g->env.layout), strerror(-r));
+	return r;
 }
 
 static void run_mark(struct gc *g)

@@ -664,6 +664,24 @@ static void test_committed_for_a_ref(void **state)
 	assert_false(is_stored(&other));
 }
 
+/* ingestd has not heard yet that it was committed. */
+static void test_ingest_that_is_left(void **state)
+{
+	struct descriptor loose = put("loose", "");
+	char ref[DIGEST_TEXT_SIZE], id[INGEST_ID_SIZE], path[2 * PATH_SIZE];
+
+	(void)state;
+	digest_format(&loose.digest, ref);
+	layout_ingest_id(span_str(ref), id);
+	(void)snprintf(path, sizeof(path), "%s/ingest/%s", st.path, id);
+	assert_int_equal(mkdir(path, 0755), 0);
+	run_well(&all_now);
+	assert_true(is_stored(&loose));
+	assert_int_equal(rmdir(path), 0);
+	run_well(&all_now);
+	assert_false(is_stored(&loose));
+}
+
 static void test_lock(void **state)
 {
 	struct descriptor loose = put("loose", "");
@@ -824,6 +842,7 @@ int main(void)
 	    GC_TEST(test_named_and_released_meanwhile),
 	    GC_TEST(test_committed_meanwhile),
 	    GC_TEST(test_committed_for_a_ref),
+	    GC_TEST(test_ingest_that_is_left),
 	    GC_TEST(test_lock),
 	    GC_TEST(test_many_steps),
 	    GC_TEST(test_stopped),

@@ -203,7 +203,8 @@ static void judge(struct check_job *j)
 		end_errno(j, "read", j->error);
 	} else if (!digest_eq(&j->actual, &j->digest)) {
 		condemn(j, "its bytes do not hash to its name");
-	} else if (have_checked(j->checks) < 0 || checked_add(j->checks->checked, &j->digest) < 0) {
+	} else if (have_checked(j->checks) < 0 ||
+		   checked_add(j->checks->checked, &j->digest, !(j->flags & CHECK_FLAG_ANEW)) < 0) {
 		end(j, FAIL_AGAIN, "out of memory");
 	} else {
 		end(j, FAIL_NONE, "");

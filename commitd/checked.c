@@ -125,11 +125,12 @@ bool checked_within(const struct checked *c, const struct digest *d, uint64_t ag
 	return g && (uint64_t)((int64_t)clock_boot_s() - g->at_s) < age_s;
 }
 
-int checked_add(struct checked *c, const struct digest *d)
+int checked_add(struct checked *c, const struct digest *d, bool for_round)
 {
-	int r = put(c, d, (int64_t)clock_boot_s(), true);
+	bool in_round = for_round || checked_in_round(c, d);
+	int r = put(c, d, (int64_t)clock_boot_s(), in_round);
 
-	c->is_changed = c->is_changed || r == 0;
+	c->is_changed = c->is_changed || (r == 0 && in_round);
 	return r;
 }
 

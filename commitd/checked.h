@@ -27,8 +27,11 @@ bool checked_in_round(const struct checked *c, const struct digest *d);
 /* Whether it was found good within the last `age_s` seconds for which the machine ran. */
 bool checked_within(const struct checked *c, const struct digest *d, uint64_t age_s);
 
-/* It was found good just now. 0 or -ENOMEM. */
-int checked_add(struct checked *c, const struct digest *d);
+/*
+ * It was found good just now, for this round or for somebody who asked for it alone: then the round reads it all the same, and
+ * until its end only memory knows. 0 or -ENOMEM.
+ */
+int checked_add(struct checked *c, const struct digest *d, bool for_round);
 
 /* It is no longer good, or no longer stored. */
 void checked_drop(struct checked *c, const struct digest *d);

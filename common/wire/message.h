@@ -145,7 +145,7 @@ enum gc_flag {                        /* bits of MSG_GC */
 };
 
 enum check_flag {                      /* bits of MSG_CHECK */
-		  CHECK_FLAG_ANEW = 1, /* even if it was found good in this round; within `age_s` it is not read */
+		  CHECK_FLAG_ANEW = 1, /* apart from the round; within `age_s` it is not read */
 		  CHECK_FLAG_FINISH = 2,
 };
 

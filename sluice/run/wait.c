@@ -207,12 +207,11 @@ static int check(struct wait *w, struct blob *b, struct reason *why)
 	struct message answer;
 
 	digest_format(&b->content.digest, digest);
-	bool is_certain = b->doubt != BLOB_DOUBT_UNREAD;
 	const struct message m = {
 	    .type = MSG_CHECK,
 	    .digest = span_str(digest),
-	    .flags = is_certain ? CHECK_FLAG_ANEW : 0,
-	    .age_s = is_certain ? 0 : DOUBT_AGE_S,
+	    .flags = CHECK_FLAG_ANEW,
+	    .age_s = b->doubt == BLOB_DOUBT_UNREAD ? DOUBT_AGE_S : 0,
 	};
 	b->was_checked = true;
 	return client_ask(w->client, STAGE_COMMITD, &m, &answer, why);

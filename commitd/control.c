@@ -17,11 +17,12 @@
 #include "common/wire/counters.h"
 
 /* Own */
-#include "commitd/naming.h"
+#include "commitd/filing.h"
 
 /* A name to set or to remove: pending from its arrival until it is answered. */
 struct request {
 	struct naming_edit edit; /* first, so that one is the other */
+	struct buf manifest;     /* of a file */
 	uint64_t client;
 };
 
@@ -84,9 +85,29 @@ static void publish(struct control *c, const struct naming_edit *e)
 
 static void request_free(struct request *q)
 {
-	if (q)
-		naming_edit_release(&q->edit);
+	if (!q)
+		return;
+	naming_edit_release(&q->edit);
+	buf_release(&q->manifest);
 	free(q);
+}
+
+/* A file's answer tells the name that it got, and the manifest. */
+static void answer_done(struct control *c, const struct request *q)
+{
+	const struct naming_edit *e = &q->edit;
+	char digest[DIGEST_TEXT_SIZE] = "";
+
+	if (e->is_file)
+		digest_format(&e->descriptor.digest, digest);
+	const struct message named = {.type = MSG_NAMED, .name = span_str(e->name), .digest = span_str(digest)};
+	const struct message ok = {.type = MSG_OK};
+	ctl_answer(c->ctl, q->client, e->is_file ? &named : &ok);
+}
+
+static enum message_type type_of(const struct naming_edit *e)
+{
+	return e->is_removal ? MSG_REMOVE_NAME : e->is_file ? MSG_SET_FILE : MSG_SET_NAME;
 }
 
 static void request_end(struct control *c, struct request *q)
@@ -94,10 +115,9 @@ static void request_end(struct control *c, struct request *q)
 	const struct naming_edit *e = &q->edit;
 
 	if (e->outcome == FAIL_NONE) {
-		ctl_answer(c->ctl, q->client, &(struct message){.type = MSG_OK});
+		answer_done(c, q);
 	} else {
-		log_warning("%s refused: %s", message_name(e->is_removal ? MSG_REMOVE_NAME : MSG_SET_NAME),
-			    e->why.text);
+		log_warning("%s refused: %s", message_name(type_of(e)), e->why.text);
 		answer_error(c, q->client, e->outcome, e->why.text);
 	}
 	if (e->changed) {
@@ -110,13 +130,16 @@ static void request_end(struct control *c, struct request *q)
 static void job_run(struct work *w)
 {
 	struct control *c = (struct control *)((char *)w - offsetof(struct control, work));
-
+	struct pins *pins = upkeep_pins(c->env.upkeep);
 	struct naming_edit *e;
 
-	/* Before it is found to be stored. */
 	STAILQ_FOREACH(e, &c->taken, next)
-	if (!e->is_removal)
-		pins_add_root(upkeep_pins(c->env.upkeep), c->env.layout, &e->descriptor.digest);
+	{
+		if (e->is_file)
+			filing_store(c->env.layout, pins, e, buf_span(&((struct request *)e)->manifest));
+		else if (!e->is_removal) /* before it is found to be stored */
+			pins_add_root(pins, c->env.layout, &e->descriptor.digest);
+	}
 	c->writes = naming_apply(c->naming, &c->taken);
 }
 
@@ -175,9 +198,12 @@ static void take_naming(struct control *c, uint64_t client, const struct message
 {
 	struct reason why = {"out of memory"};
 	struct request *q = calloc(1, sizeof(*q));
+	int r = !q                        ? -ENOMEM
+		: m->type == MSG_SET_FILE ? filing_parse(m, &q->edit, &q->manifest, &why)
+					  : parse_request(m, &q->edit, &why);
 
-	if (!q || parse_request(m, &q->edit, &why) < 0) {
-		answer_error(c, client, q ? FAIL_USAGE : FAIL_AGAIN, why.text);
+	if (r < 0) {
+		answer_error(c, client, r == -ENOMEM ? FAIL_AGAIN : FAIL_USAGE, why.text);
 		request_free(q);
 		return;
 	}
@@ -197,6 +223,7 @@ static void on_request(void *self, const struct ctl_asker *who, const struct mes
 		break;
 	case MSG_SET_NAME:
 	case MSG_REMOVE_NAME:
+	case MSG_SET_FILE:
 		take_naming(c, who->client, m);
 		break;
 	default:

@@ -3,6 +3,7 @@
 
 /* System */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,8 +195,52 @@ static enum fail_class refresh(struct naming *n, struct reason *why)
 	return r < 0 ? fail_errno(n->layout, r, "read", why) : FAIL_NONE;
 }
 
+void naming_local(const struct digest *file, char ret_name[static NAME_MAX_BYTES + 1])
+{
+	char hex[DIGEST_TEXT_SIZE];
+
+	digest_format_hex(file, hex);
+	(void)snprintf(ret_name, NAME_MAX_BYTES + 1, "files.local/%s-%s", hash_name(file->alg), hex);
+}
+
+/* Whether a name leads to that file already, and all that it needs is stored. */
+static bool is_of_file(struct layout *l, struct descriptor *d, const struct digest *file)
+{
+	AUTO_BUF left_out = BUF_INIT;
+	struct manifest m;
+	struct reason why;
+
+	if (walk_load(l, d, 0, &m, &why) < 0)
+		return false;
+	/* The config, and the file. */
+	bool is = strcmp(m.artifact_type, ARTIFACT_TYPE_FILE) == 0 && m.entries_len == 2 &&
+		  digest_eq(&m.entries[1].digest, file);
+	manifest_release(&m);
+	return is && check_image(l, d, &left_out, &why) == FAIL_NONE;
+}
+
+/* A file keeps the manifest that its name has; and a name that we chose does not take that of other content. */
+static void choose(struct naming *n, struct naming_edit *e)
+{
+	char local[NAME_MAX_BYTES + 1];
+	struct descriptor found;
+	int r = names_find(n->names, e->name, &found);
+
+	if (r == 0 && is_of_file(n->layout, &found, &e->file)) {
+		e->descriptor = found;
+		return;
+	}
+	naming_local(&e->file, local);
+	if (r == -ENOENT || !e->gives_way || strcmp(e->name, local) == 0)
+		return;
+	memcpy(e->name, local, sizeof(local));
+	choose(n, e);
+}
+
 static void edit_one(struct naming *n, struct naming_edit *e)
 {
+	if (e->is_file)
+		choose(n, e);
 	int r = e->is_removal ? names_remove(n->names, e->name)
 			      : names_set(n->names, e->name, &e->descriptor, e->left_out.data);
 
@@ -305,7 +350,7 @@ unsigned naming_apply(struct naming *n, struct naming_batch *batch)
 
 	STAILQ_FOREACH(e, batch, next)
 	{
-		if (!e->is_removal)
+		if (!e->is_removal && !e->is_refused)
 			check_edit(n, batch, e);
 		left += !e->is_refused;
 	}

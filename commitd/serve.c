@@ -21,6 +21,7 @@
 /* Own */
 #include "commitd/control.h"
 #include "commitd/custody.h"
+#include "commitd/document.h"
 #include "commitd/seals.h"
 #include "common/store/storelock.h"
 
@@ -91,6 +92,7 @@ static int open_store(struct server *s)
 		return exit_code_of(r);
 	}
 	custody_recover(s->layout);
+	document_recover(s->layout);
 	warn_of_unsynced(s->layout);
 	return EX_OK;
 }

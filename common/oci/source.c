@@ -132,6 +132,20 @@ int source_parse(struct span text, struct source *ret_source, struct reason *why
 	return r;
 }
 
+struct span source_plain(const struct source *s)
+{
+	size_t len = 0;
+	while (len < s->url.len && s->url.data[len] != '?' && s->url.data[len] != '#')
+		len++;
+	return span_of(s->url.data, len);
+}
+
+struct span source_place(const struct source *s)
+{
+	struct span plain = source_plain(s);
+	return behind(plain, begins_with(plain, "https://") ? "https://" : "http://");
+}
+
 int source_of_typed(const char *url, struct buf *out)
 {
 	int r = 0;

@@ -41,6 +41,10 @@ struct source {
  */
 int source_parse(struct span text, struct source *ret_source, struct reason *why);
 
+/* Of a SOURCE_URL: without query and fragment, which may be secret; and of that, what follows the scheme: HOST[:PORT]/PATH. Views. */
+struct span source_plain(const struct source *s);
+struct span source_place(const struct source *s);
+
 /*
  * Append a URL that somebody typed, in the form of a source: non-ASCII bytes are escaped (RFC 3986, 2.5). 0 or -ENOMEM.
  */

@@ -98,6 +98,9 @@ enum message_type {
 	/* commitd's ctl: sluice → commitd */
 	MSG_SET_NAME = 17, /* name, digest, media_type, size, platform: OK once durable; all content must be stored */
 	MSG_REMOVE_NAME = 18, /* name: OK even if it does not exist */
+	MSG_SET_FILE =
+	    37, /* name, may be empty; digest, media_type, size of a stored file; text: its title; source: its
+				 URL, without query and fragment. NAMED, with the manifest that wraps it, once durable */
 
 	MSG_LEASE = 30, /* name, text, ref, ttl_s, members: take the lease of that ID for that purpose, extend or renew
 			   it: OK once it is on disk. What it keeps and is stored now stays; what is absent may be
@@ -133,10 +136,10 @@ enum message_type {
 			    until, fail_class, text. With a fail_class, although not failed: it cannot
 			    continue for now */
 
-	/* events of commitd's ctl */
+	/* events of commitd's ctl, and the answer to SET_FILE */
 	MSG_NAMED = 24, /* name, digest: the name now refers to it; empty digest: the name was removed */
 };
-#define MESSAGE_TYPE_MAX 36
+#define MESSAGE_TYPE_MAX 37
 
 enum gc_flag {                        /* bits of MSG_GC */
 	       GC_FLAG_DRY_RUN = 1,   /* remove nothing, and say what would be */
@@ -185,7 +188,7 @@ struct message {
 	struct span media_type;
 	struct span validator;
 	struct span platform; /* "os/arch[/variant]", or empty */
-	struct span name;     /* of an image */
+	struct span name;     /* of an image or a file */
 	uint8_t stage;        /* enum stage_id */
 	uint8_t state;        /* enum transfer_state */
 	uint8_t fail_class;   /* enum fail_class */

@@ -8,8 +8,6 @@
 #include "common/store/layout.h"
 #include "common/store/names.h"
 
-#define ARTIFACT_TYPE_FILE "application/vnd.sluice.file.v1"
-
 enum image_kind {
 	IMAGE_UNKNOWN, /* its manifest cannot be read */
 	IMAGE_IMAGE,

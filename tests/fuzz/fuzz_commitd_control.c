@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests at commitd, all of it but for sockets and threads: each has one answer; a name that is given is valid and
- * leads to what was asked, a request that is refused changes nothing, and one that is done changes its own name alone;
- * what a name needs stays, whatever leases and gcs there are.
+ * leads to what was asked, or to a manifest of it; a request that is refused changes nothing, and one that is done changes
+ * its own name alone; what a name needs stays, whatever leases and gcs there are.
  * An input is lines, a packet in each (packet.h).
  */
 
@@ -21,6 +21,7 @@
 /* Store */
 #include "common/store/lease.h"
 #include "common/store/names.h"
+#include "common/store/walk.h"
 
 /* The code under test */
 #include "commitd/serve.h"
@@ -127,6 +128,33 @@ static void check_upkeep(const struct message *q, const struct message *a, const
 	FUZZ_CHECK(!heard || event.type == MSG_COLLECTED);
 }
 
+/* A file has the name that the answer says, and is in the manifest. */
+static void check_file(const struct message *q, const struct message *a, const struct names *before,
+		       const struct names *after)
+{
+	struct message event = {.name = {0}};
+	struct descriptor d;
+	struct manifest m;
+	struct reason why;
+	char name[NAME_MAX_BYTES + 1], file[DIGEST_TEXT_SIZE];
+
+	(void)snprintf(name, sizeof(name), "%.*s", SPAN_ARG(a->name));
+	check_others(before, after, span_str(name));
+	if (a->type != MSG_NAMED) {
+		FUZZ_CHECK(a->type == MSG_ERROR && !stand_in_ctl_hear(LISTENER, &event));
+		return;
+	}
+	FUZZ_CHECK(name_is_valid(span_str(name)) && leads_to(after, a->name, a->digest));
+	FUZZ_CHECK(q->name.len == 0 || span_eq(q->name, span_str(name)));
+	FUZZ_CHECK(names_find(after, name, &d) == 0 && walk_load(st.layout, &d, 0, &m, &why) == 0);
+	FUZZ_CHECK(strcmp(m.artifact_type, ARTIFACT_TYPE_FILE) == 0 && m.entries_len == 2);
+	digest_format(&m.entries[1].digest, file);
+	FUZZ_CHECK(span_eq(q->digest, span_str(file)) && m.entries[1].size == q->size);
+	manifest_release(&m);
+	FUZZ_CHECK(stand_in_ctl_hear(LISTENER, &event) && event.type == MSG_NAMED);
+	FUZZ_CHECK(span_eq(event.name, span_str(name)));
+}
+
 static void take_packet(struct span line)
 {
 	static struct packet p;
@@ -141,6 +169,8 @@ static void take_packet(struct span line)
 	bool is_changed = counter_values[COUNT_NAMES_SET] + counter_values[COUNT_NAMES_REMOVED] > changes;
 	if (q.type == MSG_SET_NAME || q.type == MSG_REMOVE_NAME) {
 		check_naming(&q, &a, before, after, is_changed);
+	} else if (q.type == MSG_SET_FILE) {
+		check_file(&q, &a, before, after);
 	} else {
 		check_upkeep(&q, &a, after);
 		check_others(before, after, span_str(""));

@@ -190,6 +190,9 @@ class Checker:
             transfer = self.store / "ingest" / path.name / "transfer"
             if path.name in ("lock", "claims"):
                 continue
+            if path.name == ".document":
+                self.unexplained(path)
+                continue
             if not re.fullmatch(r"[0-9a-f]{64}", path.name) or not is_regular(path):
                 self.wrong(path, "not the data of an ingest")
             elif stat.S_IMODE(path.lstat().st_mode) != 0o444:

@@ -60,6 +60,7 @@ MESSAGES = {  # name: (type, fields)
     "GC_ITEM": (34, "number"),
     "CHECK": (36, "digest flags age"),
     "ITEM": (35, "fate digest size age text"),
+    "SET_FILE": (37, "name digest media_type size text source"),
 }
 VERSION = 2  # of the protocol, in every message unless the test gives another
 HERE = pathlib.Path(__file__).resolve()

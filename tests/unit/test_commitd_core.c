@@ -525,10 +525,47 @@ static void play_names_until_done(void)
 	assert_true(is_named());
 }
 
+#define FILE_TEXT "a file"
+
+static struct message ask_file(void)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct digest d = digest_of_text(FILE_TEXT);
+	digest_format(&d, digest);
+	const struct message set = {
+	    .type = MSG_SET_FILE,
+	    .digest = span_str(digest),
+	    .size = strlen(FILE_TEXT),
+	    .source = span_str("http://localhost/a"),
+	};
+	return ask(&set);
+}
+
+static bool has_leftovers(void)
+{
+	char path[PATH_SIZE];
+	(void)snprintf(path, sizeof(path), "%.200s/" LAYOUT_COMMIT "/.document", st.path);
+	return exists(path);
+}
+
+/* A file gets a manifest, a config and a name. What a failure leaves is not in the way of the next try. */
+static void play_file_until_done(void)
+{
+	unsigned refused = 0;
+	(void)blob_make(&st, FILE_TEXT);
+	stand_in_fs_fail(FS_ALL, nth, error);
+	while (ask_file().type != MSG_NAMED) {
+		assert_true(stand_in_fs.fired);
+		assert_true(++refused == 1);
+	}
+	assert_true(is_stored("{}"));
+	assert_false(has_leftovers());
+}
+
 /* Each operation of a commit and of naming fails once, in each way. */
 static void test_any_operation_fails(void **state)
 {
-	static void (*const scripts[])(void) = {play_seals_until_done, play_names_until_done};
+	static void (*const scripts[])(void) = {play_seals_until_done, play_names_until_done, play_file_until_done};
 	static const int errors[] = {EIO, ENOSPC};
 	unsigned fired = 0;
 	for (size_t i = 0; i < LEN(errors) * LEN(scripts); i++) {

@@ -130,7 +130,7 @@ static const struct refused {
     {"a PING that understands version 0", "SL\x02\x13\0\x02\0\x01v", 9, DECODE_BOUNDS},
     {"a PING that understands no version", "SL\x02\x13\x03\x02\0\x01v", 9, DECODE_BOUNDS},
     {"type 0", "SL\x01\x00", 4, DECODE_TYPE},
-    {"type past the last", "SL\x02\x25", 4, DECODE_TYPE},
+    {"type past the last", "SL\x02\x26", 4, DECODE_TYPE},
     {"type 255", "SL\x01\xff", 4, DECODE_TYPE},
     {"incarnation 0", "SL\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, DECODE_BOUNDS},
     {"a size of 2^63", END_HEAD "\x80\0\0\0\0\0\0\0", 23, DECODE_BOUNDS},

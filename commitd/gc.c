@@ -467,11 +467,14 @@ static void run_finish(struct gc *g)
 	if (g->swept < g->candidates_len && atomic_load(&g->stop))
 		fail(g, FAIL_AGAIN, "commitd stops");
 	int r = ages_store(g->ages, layout_leases_fd(g->env.layout), UNNEEDED_FILE);
-	if (r == 0)
+	/* On a full disk everything is newly unneeded, if there is no room even without the former file. */
+	if (file_is_full(r) && name_remove_at(layout_leases_fd(g->env.layout), UNNEEDED_FILE) == 0)
+		r = ages_store(g->ages, layout_leases_fd(g->env.layout), UNNEEDED_FILE);
+	if (r == 0 || file_is_full(r))
 		return;
 	reason_set(&why, "cannot write down what is unneeded in '%s/" LAYOUT_LEASES "/" UNNEEDED_FILE "': %s",
 		   layout_path(g->env.layout), strerror(-r));
-	fail(g, file_is_full(r) ? FAIL_SPACE : FAIL_IO, why.text);
+	fail(g, FAIL_IO, why.text);
 }
 
 /* ── the driver ── */

@@ -143,7 +143,14 @@ static int discover(struct leases *ls, const char *name)
 	return 0;
 }
 
-static int discover_all(struct leases *ls)
+/* With the lock nobody writes here but us: what was being written when its writer was killed is nobody's. */
+static void remove_torn(const struct leases *ls, const char *name)
+{
+	if (name[0] == '.' && name_ends_with(name, ".new"))
+		(void)name_remove_at(layout_leases_fd(ls->layout), name);
+}
+
+static int discover_all(struct leases *ls, bool is_locked)
 {
 	int fd = openat(layout_leases_fd(ls->layout), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	AUTO_DIR dir = fd < 0 ? NULL : fdopendir(fd);
@@ -154,9 +161,12 @@ static int discover_all(struct leases *ls)
 		(void)close_fd(fd);
 		return r;
 	}
-	while ((errno = 0, r == 0) && (e = readdir(dir)))
+	while ((errno = 0, r == 0) && (e = readdir(dir))) {
 		if (name_ends_with(e->d_name, LEASE_SUFFIX))
 			r = discover(ls, e->d_name);
+		else if (is_locked)
+			remove_torn(ls, e->d_name);
+	}
 	return r < 0 ? r : -errno;
 }
 
@@ -173,7 +183,10 @@ int leases_open(struct layout *l, struct pins *pins, struct leases **ret_leases,
 	ls->started_s = clock_boot_s();
 	(void)boot_id_read(NULL, ls->boot); /* unknown is a boot of its own */
 	TAILQ_INIT(&ls->list);
-	int r = discover_all(ls);
+	AUTO_FD lock_fd = -1;
+	int r = leases_lock(ls, &lock_fd, why);
+	if (r == -EWOULDBLOCK) /* a 'commitd commit' is at it, and the next gc looks again */
+		r = discover_all(ls, false);
 	if (r < 0) {
 		reason_set(why, "cannot read '%s/" LAYOUT_LEASES "': %s", layout_path(l), strerror(-r));
 		leases_close(ls);
@@ -515,7 +528,7 @@ int leases_lock(struct leases *ls, int *ret_fd, struct reason *why)
 		return r;
 	}
 	if (r == 0)
-		r = discover_all(ls);
+		r = discover_all(ls, true);
 	if (r < 0)
 		reason_set(why, "cannot read '%s/" LAYOUT_LEASES "': %s", layout_path(ls->layout), strerror(-r));
 	else

@@ -43,7 +43,7 @@ endif
 ifdef FAILPOINTS
 FAILPOINT_OBJ   := $(BUILD)/obj/tests/lib/failpoint.o
 FAILPOINT_WRAPS := write writev pwrite64 fsync fdatasync renameat renameat2 linkat unlinkat unlink rmdir mkdirat mkdir \
-                   openat64 fchmod fchmodat ftruncate64 fallocate64 nn_send nn_bind send bind
+                   openat64 symlinkat ioctl fchmod fchmodat ftruncate64 fallocate64 nn_send nn_bind send bind
 CPPFLAGS += -DSLUICE_FAILPOINTS
 CFLAGS   := -O1 -g
 HARDEN   := -fPIE

@@ -110,6 +110,11 @@ int durable_replace_at(int dir_fd, const char *name, const void *data, size_t le
 	return durable_replace_if_at(dir_fd, name, data, len, mode, &check, &st);
 }
 
+int durable_rename_at(int dir_fd, const char *temporary, const char *name)
+{
+	return fs_renameat(dir_fd, temporary, dir_fd, name) < 0 ? -errno : 0;
+}
+
 /*
  * For file systems without hard links too. Nobody else creates names in the target, so a name that was free stays free.
  */

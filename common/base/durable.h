@@ -55,6 +55,12 @@ int durable_replace_if_at(int dir_fd, const char *name, const void *data, size_t
 			  const struct durable_check *check, struct stat *ret_written);
 
 /*
+ * Give a file of the same directory, complete and synced, its name in one step, in place of whatever file or link has that
+ * name. 0: not yet durable; sync the directory. Or -errno: -EISDIR, if a directory has the name.
+ */
+int durable_rename_at(int dir_fd, const char *temporary, const char *name);
+
+/*
  * Move `src_name` to `dst_name` without replacing anything (renameat2 with RENAME_NOREPLACE; else linkat and unlinkat; else
  * a check and renameat: then the caller must be the only one that creates names in the target directory, as a stage is in
  * its store).

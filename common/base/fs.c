@@ -3,7 +3,9 @@
 
 /* System */
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 int fs_openat(int dir_fd, const char *name, int flags, mode_t mode)
@@ -41,6 +43,11 @@ int fs_fallocate(int fd, int mode, off_t at, off_t len)
 	return fallocate(fd, mode, at, len);
 }
 
+int fs_clone(int fd, int from_fd)
+{
+	return ioctl(fd, FICLONE, from_fd);
+}
+
 int fs_renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
 	return renameat(from_fd, from, to_fd, to);
@@ -54,6 +61,11 @@ int fs_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsig
 int fs_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
 {
 	return linkat(from_fd, from, to_fd, to, flags);
+}
+
+int fs_symlinkat(const char *target, int dir_fd, const char *name)
+{
+	return symlinkat(target, dir_fd, name);
 }
 
 int fs_unlink(const char *path)

@@ -24,10 +24,14 @@ ssize_t fs_pwrite(int fd, const void *data, size_t len, off_t at);
 int fs_ftruncate(int fd, off_t len);
 int fs_fallocate(int fd, int mode, off_t at, off_t len);
 
+/* Let a file share all blocks of another on the same file system, as ioctl(2) with FICLONE. */
+int fs_clone(int fd, int from_fd);
+
 /* Names and modes. */
 int fs_renameat(int from_fd, const char *from, int to_fd, const char *to);
 int fs_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
 int fs_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
+int fs_symlinkat(const char *target, int dir_fd, const char *name);
 int fs_unlink(const char *path);
 int fs_rmdir(const char *path);
 int fs_unlinkat(int dir_fd, const char *name, int flags);

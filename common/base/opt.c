@@ -88,6 +88,11 @@ bool opt_is_flag(const struct opt *row)
 	return row->kind == OPT_FLAG || row->kind == OPT_SAID;
 }
 
+static bool is_text(const struct opt *row)
+{
+	return row->kind == OPT_TEXT || row->kind == OPT_TEXTS;
+}
+
 static uint64_t row_max(const struct opt *row)
 {
 	return row->max > 0 ? row->max : UINT64_MAX;
@@ -119,6 +124,7 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 	    [OPT_FLAG] = "yes or no",
 	    [OPT_SAID] = "true or false",
 	    [OPT_TEXT] = "a text",
+	    [OPT_TEXTS] = "a text",
 	    [OPT_COUNT] = "a number",
 	    [OPT_BYTES] = "a size with an optional K, M, G or T",
 	    [OPT_RATE] = "a number of bytes with an optional K, M, G or T",
@@ -129,17 +135,27 @@ static void range_text(const struct opt *row, char ret_text[static RANGE_SIZE])
 		return;
 	}
 	char low[24], high[24];
-	enum opt_kind kind = row->kind == OPT_TEXT ? OPT_COUNT : row->kind;
+	enum opt_kind kind = is_text(row) ? OPT_COUNT : row->kind;
 	(void)format_number(kind, row->min, low, sizeof low);
 	(void)format_number(kind, row_max(row), high, sizeof high);
 	if (opt_is_flag(row))
 		(void)snprintf(ret_text, RANGE_SIZE, "%s", what[row->kind]);
-	else if (row->kind == OPT_TEXT)
+	else if (is_text(row))
 		(void)snprintf(ret_text, RANGE_SIZE, "%s of %s to %s bytes", what[row->kind], low, high);
 	else if (row->max > 0)
 		(void)snprintf(ret_text, RANGE_SIZE, "%s, from %s to %s,", what[row->kind], low, high);
 	else
 		(void)snprintf(ret_text, RANGE_SIZE, "%s, from %s up,", what[row->kind], low);
+}
+
+static int texts_add(struct opt_texts *texts, const char *label, const char *value, struct reason *why)
+{
+	if (texts->len == OPT_TEXTS_MAX) {
+		reason_set(why, "'%s' is given more than %d times", label, OPT_TEXTS_MAX);
+		return -EINVAL;
+	}
+	texts->list[texts->len++] = value;
+	return 0;
 }
 
 /*
@@ -156,7 +172,7 @@ static int row_set(const struct opt *row, void *settings, const char *label, con
 		r = parse_flag(value, &flag);
 	else if (row->kind == OPT_CHOICE)
 		r = parse_choice(row, value, &number);
-	else if (row->kind != OPT_TEXT)
+	else if (!is_text(row))
 		r = opt_parse_number(row->kind, value, &number);
 	if (r < 0 || (!opt_is_flag(row) && (number < row->min || number > row_max(row)))) {
 		char range[RANGE_SIZE], shown[SHOWN_SIZE];
@@ -165,6 +181,8 @@ static int row_set(const struct opt *row, void *settings, const char *label, con
 		reason_set(why, "bad value '%s' for '%s': %s is allowed", shown, label, range);
 		return -EINVAL;
 	}
+	if (row->kind == OPT_TEXTS)
+		return texts_add(var, label, value, why);
 	if (row->kind == OPT_FLAG)
 		*(bool *)var = flag;
 	else if (row->kind == OPT_SAID)
@@ -224,7 +242,7 @@ int opt_set(const struct opt *table, void *settings, const char *name, const cha
 		reason_set(why, "there is no option '%s'", name);
 		return -ENOENT;
 	}
-	const char *kept = row->kind == OPT_TEXT ? keep_text(value) : value;
+	const char *kept = is_text(row) ? keep_text(value) : value;
 	if (!kept) {
 		reason_set(why, "out of memory");
 		return -ENOMEM;
@@ -348,8 +366,10 @@ void opt_print_usage(const struct opt *table, const char *head, const char *tail
 	for (const struct opt *row = table; row->name; row++) {
 		char text[LABEL_SIZE * 2];
 		const char letter[] = {'-', row->letter, ' ', '|', ' ', '\0'};
-		int len = snprintf(text, sizeof text, " [%s--%s%s%s]", row->letter ? letter : "", row->name,
-				   row->arg ? " " : "", row->arg ? row->arg : "");
+		bool is_short = row->letter && opt_is_flag(row);
+		int len = is_short ? snprintf(text, sizeof text, " [-%c]", row->letter)
+				   : snprintf(text, sizeof text, " [%s--%s%s%s]", row->letter ? letter : "", row->name,
+					      row->arg ? " " : "", row->arg ? row->arg : "");
 		if (column + len > USAGE_COLUMNS)
 			column = fprintf(out, "\n%*s", indent, "") - 1;
 		column += fprintf(out, "%s", text);

@@ -22,7 +22,15 @@ enum opt_kind {
 	OPT_TIME_MS, /* uint64_t milliseconds: a number with ms, s, m, h or d; plain numbers are seconds */
 	OPT_CHOICE,  /* unsigned: which one of `choices` */
 	OPT_SAID,    /* unsigned: as a flag, 1 for no and 2 for yes; left as it is unless given */
+	OPT_TEXTS,   /* struct opt_texts: as OPT_TEXT, and each time one more */
 	OPT_RATE,    /* uint64_t: as OPT_BYTES, with units in either case, as curl has it */
+};
+
+#define OPT_TEXTS_MAX 64
+
+struct opt_texts {
+	const char *list[OPT_TEXTS_MAX];
+	size_t len;
 };
 
 /* A row is written with designated initialisers and sets a member of the program's single settings struct:
@@ -67,7 +75,7 @@ int opt_command_line(const struct opt *table, void *settings, int argc, char **a
 /* Print the rows of a table for --help, one per line, aligned. */
 void opt_print_help(const struct opt *table, FILE *out);
 
-/* Print the rows as a usage line, wrapped and indented to the end of `head`: HEAD [-q | --quiet] [--store DIR] TAIL. */
+/* Print the rows as a usage line, wrapped and indented to the end of `head`: HEAD [-q] [-n | --tries N] [--store DIR] TAIL. */
 void opt_print_usage(const struct opt *table, const char *head, const char *tail, FILE *out);
 
 /* Parse one value as a row of that kind would. 0 or -EINVAL. */

@@ -20,6 +20,7 @@
 /* System */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -270,6 +271,7 @@ WRAP(NAME, int, renameat2, (int from_fd, const char *from, int to_fd, const char
      (from_fd, from, to_fd, to, flags))
 WRAP(NAME, int, linkat, (int from_fd, const char *from, int to_fd, const char *to, int flags),
      (from_fd, from, to_fd, to, flags))
+WRAP(NAME, int, symlinkat, (const char *target, int dir_fd, const char *name), (target, dir_fd, name))
 WRAP(NAME, int, unlinkat, (int fd, const char *name, int flags), (fd, name, flags))
 WRAP(NAME, int, unlink, (const char *path), (path))
 WRAP(NAME, int, rmdir, (const char *path), (path))
@@ -292,6 +294,13 @@ int __wrap_openat64(int fd, const char *name, int flags, mode_t mode);
 int __wrap_openat64(int fd, const char *name, int flags, mode_t mode)
 {
 	return (flags & O_CREAT) != 0 && fails(FAILPOINT_NAME) ? -1 : __real_openat64(fd, name, flags, mode);
+}
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, void *argument);
+int __wrap_ioctl(int fd, unsigned long request, void *argument)
+{
+	return request == FICLONE && fails(FAILPOINT_NAME) ? -1 : __real_ioctl(fd, request, argument);
 }
 
 ssize_t __real_writev(int fd, const struct iovec *pieces, int len);

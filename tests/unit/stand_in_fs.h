@@ -112,6 +112,19 @@ int fs_linkat(int from_fd, const char *from, int to_fd, const char *to, int flag
 	return fs_fails(FS_LINK) || fs_lacks(true, EPERM) ? -1 : linkat(from_fd, from, to_fd, to, flags);
 }
 
+int fs_symlinkat(const char *target, int dir_fd, const char *name)
+{
+	return fs_fails(FS_LINK) ? -1 : symlinkat(target, dir_fd, name);
+}
+
+int fs_clone(int fd, int from_fd)
+{
+	(void)fd;
+	(void)from_fd;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
 /* No test cuts the power, so nothing has to wait for a disk. */
 int fs_fsync(int fd)
 {

@@ -332,21 +332,48 @@ static void test_help_without_a_row(void **state)
 	assert_non_null(strstr(have, "--seen"));
 }
 
+/* Each one more, up to the limit. */
+static void test_texts(void **state)
+{
+	static const struct opt rows[] = {
+	    {.name = "title", .kind = OPT_TEXTS, .at = 0, .min = 1, .max = 4, .arg = "T"},
+	    {.name = NULL},
+	};
+	struct opt_texts texts = {.len = 0};
+	struct reason why;
+	char option[] = "--title", one[] = "one", with[] = "--title=two", last[] = "last", long_one[] = "--title=12345";
+	char *argv[] = {option, one, with, last}, *bad[] = {long_one};
+	int operands;
+
+	(void)state;
+	assert_int_equal(opt_command_line(rows, &texts, 4, argv, &operands, &why), 0);
+	assert_int_equal(operands, 1);
+	assert_int_equal(texts.len, 2);
+	assert_string_equal(texts.list[0], "one");
+	assert_string_equal(texts.list[1], "two");
+	assert_int_equal(opt_command_line(rows, &texts, 1, bad, &operands, &why), -EINVAL);
+	while (texts.len < OPT_TEXTS_MAX)
+		assert_int_equal(opt_set(rows, &texts, "title", "more", &why), 0);
+	assert_int_equal(opt_set(rows, &texts, "title", "more", &why), -EINVAL);
+	assert_non_null(strstr(why.text, "64 times"));
+	assert_int_equal(texts.len, OPT_TEXTS_MAX);
+}
+
 static void test_usage(void **state)
 {
 	static const struct {
 		const char *head, *tail, *want;
 	} rows[] = {
 	    {"usage: x", "FILE",
-	     "usage: x [-v | --verbose] [-s | --store-dir DIR] [-n | --max-retries N]\n"
-	     "         [--size BYTES] [--wait TIME] [--free N] FILE\n"},
-	    {"usage: x", "AN-OPERAND-OF-TWENTY-8-BYTES",
-	     "usage: x [-v | --verbose] [-s | --store-dir DIR] [-n | --max-retries N]\n"
-	     "         [--size BYTES] [--wait TIME] [--free N] AN-OPERAND-OF-TWENTY-8-BYTES\n"},
-	    {"usage: x", "AN-OPERAND-OF-THIRTY-TWO-BYTES!!",
-	     "usage: x [-v | --verbose] [-s | --store-dir DIR] [-n | --max-retries N]\n"
-	     "         [--size BYTES] [--wait TIME] [--free N]\n"
-	     "         AN-OPERAND-OF-THIRTY-TWO-BYTES!!\n"},
+	     "usage: x [-v] [-s | --store-dir DIR] [-n | --max-retries N] [--size BYTES]\n"
+	     "         [--wait TIME] [--free N] FILE\n"},
+	    {"usage: x", "AN-OPERAND-OF-FORTY-SIX-BYTES!!!!!!!!!!!!!!!!!",
+	     "usage: x [-v] [-s | --store-dir DIR] [-n | --max-retries N] [--size BYTES]\n"
+	     "         [--wait TIME] [--free N] AN-OPERAND-OF-FORTY-SIX-BYTES!!!!!!!!!!!!!!!!!\n"},
+	    {"usage: x", "AN-OPERAND-OF-FORTY-SEVEN-BYTES!!!!!!!!!!!!!!!!",
+	     "usage: x [-v] [-s | --store-dir DIR] [-n | --max-retries N] [--size BYTES]\n"
+	     "         [--wait TIME] [--free N]\n"
+	     "         AN-OPERAND-OF-FORTY-SEVEN-BYTES!!!!!!!!!!!!!!!!\n"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -371,6 +398,7 @@ int main(void)
 	    cmocka_unit_test(test_command_line),
 	    cmocka_unit_test_setup(test_help, setup),
 	    cmocka_unit_test(test_help_without_a_row),
+	    cmocka_unit_test(test_texts),
 	    cmocka_unit_test_setup(test_usage, setup),
 	};
 	return cmocka_run_group_tests_name("opt", tests, NULL, NULL);

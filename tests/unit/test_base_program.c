@@ -217,8 +217,8 @@ static const char put_help[] = "usage: subject put [OPTION...] REF...\n\nwrite i
 			       "      --raw     bytes\n"
 			       "  -n, --size N  how long\n\nglobal options:\n";
 
-static const char list[] = "usage: subject [-s | --store DIR] [--file FILE] [--log-level LEVEL]\n"
-			   "               [-h | --help] [-V | --version] COMMAND [OPERAND...]\n\n"
+static const char list[] = "usage: subject [-s | --store DIR] [--file FILE] [--log-level LEVEL] [-h] [-V]\n"
+			   "               COMMAND [OPERAND...]\n\n"
 			   "  put      write it\n"
 			   "  ls       list\n"
 			   "  help     what a command and its options do: subject help COMMAND\n";

@@ -28,7 +28,6 @@
 #define LEASES_MAX     4096
 #define LEASES_OF_UID  256 /* of one user; beyond that, the one that was left first ends */
 #define LEASES_FOUND_S 60u /* in which clients must have called again after a restart */
-#define LEASE_SUFFIX   ".lease"
 #define LEASE_LOCK     "lock"
 
 struct leases;

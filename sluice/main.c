@@ -9,7 +9,7 @@
  * DESCRIPTION
  *	The command line of Sluice. It sends requests to the daemons ingestd and commitd, shows their progress, and shows
  *	and names stored content. It opens no network socket and never writes to the store. If no daemons serve the
- *	store, pull, fetch, abort, reset, tag, rm, gc and check start them for as long as they run.
+ *	store, pull, fetch, abort, reset, extract, tag, rm, gc and check start them for as long as they run.
  *
  *	pull REFERENCE		get an image, and name it when it is complete
  *	fetch URL		get a file
@@ -19,6 +19,7 @@
  *	doctor			check the installation and suggest fixes
  *	stats, metrics		show what the stages have counted, for people and for Prometheus
  *	ls, images, inspect, cat	show what is stored
+ *	extract NAME DIR	put the files of an artifact into a directory
  *	tag, rm			name an image or a file, remove names
  *	check [NAME...]		read stored content back, and fetch again what is damaged
  *	login, logout HOST	check and keep, or forget, credentials for a registry
@@ -52,10 +53,10 @@
 #include "sluice/run/interrupt.h"
 
 static const struct verb *const commands[] = {
-    &command_pull,    &command_fetch,  &command_status,  &command_abort,  &command_reset,
-    &command_ls,      &command_images, &command_inspect, &command_cat,    &command_tag,
-    &command_rm,      &command_gc,     &command_check,   &command_events, &command_stats,
-    &command_metrics, &command_doctor, &command_login,   &command_logout, &command_up,
+    &command_pull,   &command_fetch,   &command_status, &command_abort,   &command_reset,   &command_ls,
+    &command_images, &command_inspect, &command_cat,    &command_extract, &command_tag,     &command_rm,
+    &command_gc,     &command_check,   &command_events, &command_stats,   &command_metrics, &command_doctor,
+    &command_login,  &command_logout,  &command_up,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

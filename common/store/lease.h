@@ -25,6 +25,7 @@
 #include "common/base/reason.h"
 #include "common/oci/digest.h"
 
+#define LEASE_SUFFIX      ".lease"
 #define LEASE_ID_MAX      140 /* letters, digits and dashes */
 #define LEASE_PURPOSE_MAX 480
 #define LEASE_FILE_MAX    (16u << 20)         /* bytes; over 100,000 digests */

@@ -32,8 +32,11 @@ struct settings {
 	const char *pull_platform, *pull_arch, *pull_os, *pull_variant;
 	const char *fetch_digest;
 	uint64_t fetch_size; /* or SIZE_UNKNOWN */
-	bool ls_blobs;
+	bool ls_blobs, ls_extracted;
 	bool inspect_raw, inspect_config, inspect_layers, inspect_needed_by;
+	bool rm_extracted;
+	struct opt_texts extract_titles, extract_digests;
+	unsigned extract_link; /* enum outfile_link */
 	bool status_watch;
 	bool gc_dry_run;
 	uint64_t gc_grace_ms, gc_older_ms; /* GC_UNSAID unless given */
@@ -64,7 +67,8 @@ extern const struct verb command_pull, command_fetch;
 extern const struct verb command_status, command_abort, command_reset;
 extern const struct verb command_events, command_stats, command_metrics, command_doctor;
 extern const struct verb command_gc, command_check;
-extern const struct verb command_ls, command_images, command_inspect, command_cat, command_tag, command_rm;
+extern const struct verb command_ls, command_images, command_inspect, command_cat, command_extract;
+extern const struct verb command_tag, command_rm;
 extern const struct verb command_login, command_logout;
 extern const struct verb command_up;
 

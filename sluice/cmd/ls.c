@@ -25,6 +25,7 @@
 /* Sluice */
 #include "sluice/cmd/blobs.h"
 #include "sluice/cmd/command.h"
+#include "sluice/cmd/extracted.h"
 #include "sluice/cmd/find.h"
 #include "sluice/cmd/graph.h"
 #include "sluice/cmd/report.h"
@@ -273,6 +274,8 @@ static int run_ls(const struct call *call)
 {
 	const struct settings *s = call->settings;
 
+	if (s->ls_extracted)
+		return extracted_list(call);
 	return s->ls_blobs ? blobs_list(call) : list(call, false);
 }
 
@@ -281,21 +284,25 @@ static const struct opt options[] = {
      .kind = OPT_FLAG,
      .at = offsetof(struct settings, ls_blobs),
      .def = "no",
-     .help = "the stored blobs instead: digest, size, and which names need them"},
+     .help = "the stored blobs instead, and which names need them"},
+    {.name = "extracted",
+     .kind = OPT_FLAG,
+     .at = offsetof(struct settings, ls_extracted),
+     .def = "no",
+     .help = "the directories whose files are links into the store"},
     {.name = NULL},
 };
 
 const struct verb command_ls = {
     .name = "ls",
-    .usage = "[--blobs] [NAME...]",
+    .usage = "[--blobs | --extracted] [NAME...]",
     .summary = "list names: images, indexes, artifacts and files",
     .help = "With their kind, digest, size of all content, platform, and how long ago the\n"
 	    "manifest was stored. What is marked incomplete lacks content, which the next\n"
 	    "pull or fetch gets. NAME may be a digest, or at least 6 digits of one.\n"
-	    "With --quiet: only the names. With --json: an array of objects with name, kind,\n"
-	    "digest, media_type, platform, size, stored, incomplete; what is unknown is left\n"
-	    "out. With --blobs and --json: digest, size, needed_by (up to 3 names),\n"
-	    "needed_by_count.\n",
+	    "With --quiet: only the names. With --json: name, kind, digest, media_type,\n"
+	    "platform, size, stored, incomplete; with --blobs digest, size, needed_by (up to\n"
+	    "3 names), needed_by_count; with --extracted target, name, since.\n",
     .operands_max = OPERANDS_ANY,
     .options = options,
     .run = run_ls,

@@ -18,6 +18,7 @@
 
 /* Sluice */
 #include "sluice/cmd/command.h"
+#include "sluice/cmd/extracted.h"
 #include "sluice/cmd/find.h"
 #include "sluice/cmd/image.h"
 #include "sluice/cmd/report.h"
@@ -221,6 +222,9 @@ static int remove_each(struct removal *rm, int argc, char **argv)
 static int run_rm(const struct call *call)
 {
 	struct removal rm = {.ctx = command_context(call)};
+
+	if (((const struct settings *)call->settings)->rm_extracted)
+		return extracted_remove(call);
 	int code = find_open(rm.ctx->places.store, &rm.layout, &rm.names);
 
 	if (code != 0)
@@ -234,13 +238,24 @@ static int run_rm(const struct call *call)
 	return code;
 }
 
+static const struct opt rm_options[] = {
+    {.name = "extracted",
+     .kind = OPT_FLAG,
+     .at = offsetof(struct settings, rm_extracted),
+     .def = "no",
+     .help = "the record of a directory whose files are links"},
+    {.name = NULL},
+};
+
 const struct verb command_rm = {
     .name = "rm",
-    .usage = "NAME...",
+    .usage = "NAME... | --extracted DIR...",
     .summary = "remove names; content that no other name needs stays until 'gc'",
     .help = "NAME may be a digest, or at least 6 digits of one, that one name alone has. If\n"
-	    "one cannot be removed, the others still are.\n",
+	    "one cannot be removed, the others still are. With --extracted: forget that the\n"
+	    "files in DIR are links, which need the content that they lead to.\n",
     .operands_min = 1,
     .operands_max = OPERANDS_ANY,
+    .options = rm_options,
     .run = run_rm,
 };

@@ -79,12 +79,22 @@ int hold_add_ref(struct hold *h, struct span ref)
 	return h->ref ? 0 : -ENOMEM;
 }
 
-int hold_add(struct hold *h, const struct digest *d)
+static int add(struct hold *h, const char *key, const struct digest *d)
 {
 	char text[DIGEST_TEXT_SIZE];
 
 	digest_format(d, text);
-	return buf_appendf(&h->members, "%scontent=%s", h->members.len > 0 ? " " : "", text);
+	return buf_appendf(&h->members, "%s%s=%s", h->members.len > 0 ? " " : "", key, text);
+}
+
+int hold_add(struct hold *h, const struct digest *d)
+{
+	return add(h, "content", d);
+}
+
+int hold_add_root(struct hold *h, const struct digest *d)
+{
+	return add(h, "root", d);
 }
 
 /* As many whole words as one message has room for. */
@@ -141,6 +151,11 @@ int hold_send(struct hold *h, struct reason *why)
 	if (h->is_refused)
 		buf_clear(&h->members);
 	return code;
+}
+
+bool hold_is_kept(const struct hold *h)
+{
+	return h->is_sent && !h->is_refused;
 }
 
 bool hold_renew(struct hold *h)

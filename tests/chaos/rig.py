@@ -113,7 +113,7 @@ class Rig(stages.Box):
 
     def fresh(self):
         """Empty the store, and remove everything of the last case."""
-        for path in (self.store, self.runtime):
+        for path in (self.store, self.runtime, self.directory / "out"):
             shutil.rmtree(path, ignore_errors=True)
         for path in (self.log, *self.directory.glob("report-*")):
             path.unlink(missing_ok=True)

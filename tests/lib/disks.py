@@ -21,6 +21,8 @@ def why_not(kind):
         "ramfs": "mount -t ramfs none /mnt",
         "ext4": "truncate -s 8M /tmp/$$.img; trap 'rm /tmp/$$.img' EXIT; mkfs.ext4 -q /tmp/$$.img; mount -o loop /tmp/$$.img /mnt",
         "btrfs": "truncate -s 128M /tmp/$$.img; trap 'rm /tmp/$$.img' EXIT; mkfs.btrfs -q /tmp/$$.img; mount -o loop /tmp/$$.img /mnt",
+        "xfs": "truncate -s 400M /tmp/$$.img; trap 'rm /tmp/$$.img' EXIT; mkfs.xfs -q /tmp/$$.img; mount -o loop /tmp/$$.img /mnt",
+        "vfat": "truncate -s 8M /tmp/$$.img; trap 'rm /tmp/$$.img' EXIT; mkfs.vfat /tmp/$$.img; mount -o loop /tmp/$$.img /mnt",
     }[kind]
     tried = subprocess.run(["unshare", "--mount", "sh", "-ec", probe], capture_output=True, text=True)
     return None if tried.returncode == 0 else f"no {kind} can be mounted here: {tried.stderr.strip()}"
@@ -88,7 +90,7 @@ def on_loop(kind, directory, size, *options):
     image = directory / f"{kind}.img"
     with open(image, "wb") as f:
         f.truncate(size)
-    run(f"mkfs.{kind}", "-q", *options, image)
+    run(f"mkfs.{kind}", *([] if kind == "vfat" else ["-q"]), *options, image)
     with mounted(directory / "disk", "-o", "loop", image) as disk:
         yield disk
 

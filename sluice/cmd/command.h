@@ -30,7 +30,7 @@ struct settings {
 	/* Options of one command each. */
 	bool pull_all;
 	const char *pull_platform, *pull_arch, *pull_os, *pull_variant;
-	const char *fetch_digest;
+	const char *fetch_digest, *fetch_name, *fetch_output;
 	uint64_t fetch_size; /* or SIZE_UNKNOWN */
 	bool ls_blobs, ls_extracted;
 	bool inspect_raw, inspect_config, inspect_layers, inspect_needed_by;

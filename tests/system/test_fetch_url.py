@@ -3,6 +3,7 @@
 
 import json
 import os
+import stat
 import threading
 
 import pytest
@@ -11,7 +12,7 @@ import badserver
 from conftest import MIB, settled
 from images import digest_of
 from servers import Nginx, wait_for
-from stages import AGAIN, BAD_DATA, OK, one_line
+from stages import AGAIN, BAD_DATA, CANNOT_CREATE, OK, USAGE, one_line
 
 DATA, OTHER = os.urandom(MIB), os.urandom(MIB + 1000)
 HALF = len(DATA) // 2
@@ -84,10 +85,22 @@ def fetch(box, bad, *options, want=OK):
     return box.run("sluice", "-q", "fetch", bad.url("/file"), *options, want=want)
 
 
+def told(box, *words):
+    """The last line of JSON."""
+    return json.loads(box.sluice("--json", *words).stdout.splitlines()[-1])
+
+
+def umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 def stored(box, data):
-    """Assert that the store has this blob and no other."""
+    """Assert that the store has this file, the manifest and the empty config that wrap it, and nothing else."""
     assert box.blob(digest_of(data)).read_bytes() == data
-    assert len(list(box.store.glob("blobs/*/*"))) == 1
+    assert box.blob(digest_of(b"{}")).read_bytes() == b"{}"
+    assert len(list(box.store.glob("blobs/*/*"))) == 3
     settled(box)
 
 
@@ -95,12 +108,61 @@ def test_digest_is_found_and_reported(box, bad):
     bad.on("/file", badserver.whole(DATA, ONE))
     digest = digest_of(DATA)
     url = bad.url("/file")
+    name, path = url.partition("://")[2], str(box.blob(digest))
     lines = box.sluice("fetch", url).stdout.splitlines()
-    assert lines[-1] == f"{digest}  {len(DATA)}" and all(line.startswith("file: ") for line in lines[:-1])
+    assert lines[-2:] == [f"{name}  {digest}  {len(DATA)}", path] and all(line.startswith("file: ") for line in lines[:-2])
     said = json.loads(box.sluice("--json", "fetch", url).stdout.splitlines()[-1])
-    assert said == {"event": "done", "digest": digest, "size": len(DATA)}
+    manifest = said.pop("manifest")
+    assert said == {"event": "done", "name": name, "digest": digest, "size": len(DATA), "path": path}
+    wrapped = json.loads(box.blob(manifest).read_bytes())
+    assert wrapped["artifactType"] == "application/vnd.sluice.file.v1"
+    assert [layer["digest"] for layer in wrapped["layers"]] == [digest]
     assert fetch(box, bad).stdout == f"{digest}\n"
     stored(box, DATA)
+
+
+def test_names(box, bad):
+    """HOST/PATH, unless that has other content; --name replaces; no secret is in the store."""
+    first = bad.url("/file")
+    name = first.partition("://")[2]
+    bad.on("/file", badserver.whole(DATA, ONE))
+    assert told(box, "fetch", first + "?token=hidden")["name"] == name
+    manifest = told(box, "fetch", first)["manifest"]
+    bad.on("/file", badserver.whole(OTHER, TWO))
+    assert told(box, "fetch", first)["name"] == "files.local/" + digest_of(OTHER).replace(":", "-")
+    assert told(box, "fetch", first, "--name", name)["manifest"] != manifest
+    assert told(box, "fetch", first, "--name", "mine:1")["name"] == "mine:1"
+    assert "not a valid name" in box.run("sluice", "fetch", first, "--name", "../x", want=USAGE).stderr
+    assert not [path for path in box.store.rglob("*") if path.is_file() and b"hidden" in path.read_bytes()]
+
+
+def test_stored_and_named_file_needs_no_byte(box, bad):
+    bad.on("/file", badserver.whole(DATA, ONE))
+    words = ("fetch", bad.url("/file"), "--digest", digest_of(DATA))
+    first = told(box, *words)
+    asked = len(bad.requests)
+    assert told(box, *words) == first
+    assert len(bad.requests) == asked
+
+
+def test_output(box, bad):
+    """A file of its own, whole, in place of a file or a link, which is not followed."""
+    bad.on("/file", badserver.whole(DATA, ONE))
+    target, victim = box.directory / "out", box.directory / "victim"
+    victim.write_bytes(b"victim")
+    target.symlink_to(victim)
+    for _ in range(2):
+        said = told(box, "fetch", bad.url("/file"), "-o", str(target))
+        assert said["output"] == str(target) and said["output_by"] in ("reflink", "copy")
+        assert not target.is_symlink() and target.read_bytes() == DATA and victim.read_bytes() == b"victim"
+        assert target.stat().st_nlink == 1 and stat.S_IMODE(target.stat().st_mode) == 0o666 & ~umask()
+    assert sorted(path.name for path in box.directory.iterdir() if path.name.startswith(".sluice")) == []
+    asked = len(bad.requests)
+    assert "sluice cat" in box.run("sluice", "fetch", bad.url("/file"), "-o", "-", want=USAGE).stderr
+    for bad_target in ("absent/out", "."):
+        refused = box.run("sluice", "fetch", bad.url("/file"), "-o", str(box.directory / bad_target), want=CANNOT_CREATE)
+        assert "cannot write" in refused.stderr
+    assert len(bad.requests) == asked
 
 
 @each_validator

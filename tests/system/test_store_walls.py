@@ -238,7 +238,7 @@ def test_modes_respect_the_umask(box, bad, mask, directory, file):
     assert all(stat.S_IMODE(path.stat().st_mode) == directory
                for path in (box.store, *box.store.parents[:2], box.store / "blobs", box.store / "blobs/sha256"))
     assert stat.S_IMODE((box.store / "index.json").stat().st_mode) == file
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (box.store / "blobs/sha256").iterdir()] == [0o444]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (box.store / "blobs/sha256").iterdir()} == {0o444}
 
 
 def test_signed_urls_are_readable_only_by_the_stages(box, bad):

@@ -41,6 +41,7 @@ def steps(reference):
         (("rm", "third"), {0, 66}),  # repeated after a kill, the name may be gone already
         (("rm", "third"), {66}),
         (("fetch", f"http://{address}{LOOSE}", "--digest", images.digest_of(LOOSE_BYTES)), {0}),
+        (("rm", f"{address}{LOOSE}"), {0, 66}),
         (absent, {66}),
         (("gc", "--grace", "0", "--dry-run"), {0}),
         (("gc", "--grace", "1d"), {0}),

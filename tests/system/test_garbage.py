@@ -171,8 +171,8 @@ def crowd(box, pipe):
     before = descriptors(pid)
     with contextlib.ExitStack() as stack:
         for i in range(CROWD):
-            s = stack.enter_context(wire.dial(box.runtime / pipe.file))
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # so many that the stage makes its socket anew
+                s = stack.enter_context(wire.dial(box.runtime / pipe.file))
                 s.send(wire.header(pipe.connects) if i % 2 else b"\0SP")
         wait_for("many connections to be accepted", lambda: descriptors(box.stage(pipe.stage)) > before + 100)
     wait_for("the descriptors to be closed", lambda: descriptors(box.stage(pipe.stage)) < before + 20)

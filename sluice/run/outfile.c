@@ -235,8 +235,8 @@ static int make_hidden(int dir_fd, const char *hidden, int *ret_fd, struct reaso
 		      file_open_at(dir_fd, hidden, O_RDWR | O_CREAT | O_EXCL, HIDDEN_MODE, &fd, NULL));
 	if (r == 0)
 		r = own_hidden(dir_fd, hidden, fd);
-	if (r < 0)
-		return say_not_clear(r == -EEXIST ? -EBUSY : r, hidden, why);
+	if (r < 0) /* -ESTALE: another took it away while it was made */
+		return say_not_clear(r == -EEXIST || r == -ESTALE ? -EBUSY : r, hidden, why);
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -644,8 +644,8 @@ def test_two_at_once(shelf):
     with shelf.box.up():
         for _ in range(5):
             running = [shelf.box.popen("sluice", "extract", name, shelf.target) for name in ("model:1", "model:2")]
-            codes = [shelf.box.finish(process).returncode for process in running]
-            assert set(codes) <= {OK, AGAIN}
+            ended = [shelf.box.finish(process) for process in running]
+            assert {process.returncode for process in ended} <= {OK, AGAIN}, [process.stderr for process in ended]
             assert all(data in (one[title], other[title]) for title, data in shelf.found().items())
         shelf.extract("model:1")
     assert shelf.found() == one

@@ -137,6 +137,7 @@ def test_retries_are_counted_by_reason(box, bad):
     with box.up():
         for path in ("/busy", "/short"):
             box.sluice("fetch", bad.url(path), "--digest", digest_of(data))
+            box.sluice("rm", f"{bad.address}{path}")
             box.blob(digest_of(data)).unlink()
         box.run("sluice", "fetch", bad.url("/wrong"), "--digest", digest_of(b"x"))
         wait_metric(box, 'sluice_fetchd_ended_total{outcome="failed"}', 1)

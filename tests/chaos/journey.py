@@ -30,7 +30,7 @@ def held(x):
     x.hang_up()
 
 
-def steps(reference):
+def steps(reference, directory):
     """Commands and their valid exit codes."""
     address = reference.partition("/")[0]
     absent = ("fetch", f"http://{address}{ABSENT}", "--digest", ABSENT_DIGEST)
@@ -40,7 +40,7 @@ def steps(reference):
         (("tag", reference, "third"), {0}),
         (("rm", "third"), {0, 66}),  # repeated after a kill, the name may be gone already
         (("rm", "third"), {66}),
-        (("fetch", f"http://{address}{LOOSE}", "--digest", images.digest_of(LOOSE_BYTES)), {0}),
+        (("fetch", f"http://{address}{LOOSE}", "--digest", images.digest_of(LOOSE_BYTES), "-o", str(directory / "loose")), {0}),
         (("rm", f"{address}{LOOSE}"), {0, 66}),
         (absent, {66}),
         (("gc", "--grace", "0", "--dry-run"), {0}),
@@ -129,7 +129,7 @@ def travel(r, image, strikes=None):
     codes = log_in(r, image.server)
     if codes != [0]:
         failed["login"] = codes
-    for words, wanted in steps(image.reference):
+    for words, wanted in steps(image.reference, r.directory):
         if words == DAMAGE:
             damage(r, image)
             continue

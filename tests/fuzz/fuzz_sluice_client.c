@@ -9,6 +9,8 @@
  *   !         the connection breaks
  *   i         it breaks, and the stage is another one from here on
  *   s         the content is in the store from here on
+ *   S         something of another size is there in its place
+ *   h         as the first line: the command takes a lease
  */
 
 /* Tests */
@@ -52,12 +54,12 @@ static struct {
 
 static char digest_text[DIGEST_TEXT_SIZE];
 
-static void store_content(void)
+static void store_as_content(const char *text)
 {
 	char name[FILE_PATH_SIZE];
 
 	(void)snprintf(name, sizeof(name), "store/blobs/sha256/%s", strchr(digest_text, ':') + 1);
-	unit_write_text(&dir, name, CONTENT);
+	unit_write_text(&dir, name, text);
 }
 
 static void note_call(unsigned ms)
@@ -98,8 +100,8 @@ static int next_message(struct ctl_client *c, int nothing, struct message *ret_m
 	while (stage.rest.len > 0) {
 		struct span line = fuzz_until(&stage.rest, '\n');
 		uint8_t what = line.len > 0 ? line.data[0] : 0;
-		if (what == 's')
-			store_content();
+		if (what == 's' || what == 'S')
+			store_as_content(what == 's' ? CONTENT : "damage");
 		if (what == '~')
 			return nothing;
 		stage.incarnation += what == 'i';
@@ -143,7 +145,8 @@ static void check_request(const struct message *m)
 	struct message same;
 
 	FUZZ_CHECK(message_decode(span_of(bytes, message_encode_head(m, bytes)), &same) == DECODE_OK);
-	FUZZ_CHECK(m->type == MSG_GET || m->type == MSG_STATUS || m->type == MSG_SUBSCRIBE || m->type == MSG_STATS);
+	FUZZ_CHECK(m->type == MSG_GET || m->type == MSG_STATUS || m->type == MSG_SUBSCRIBE || m->type == MSG_STATS ||
+		   m->type == MSG_LEASE || m->type == MSG_RELEASE || m->type == MSG_CHECK);
 	if (m->type != MSG_GET)
 		return;
 	FUZZ_CHECK(span_eq(m->ref, span_str(digest_text)) || span_eq(m->ref, span_str(TAG)));
@@ -258,6 +261,7 @@ static void run_command(struct layout *l, enum progress_mode mode)
 	    .runtime_dir = "", .store = unit_path(&dir, "store", path), .patience_ms = PATIENCE_MS};
 	struct client *client;
 	struct progress *progress;
+	struct hold *hold = NULL;
 	struct wait *w;
 	struct reason why = {""};
 
@@ -265,11 +269,18 @@ static void run_command(struct layout *l, enum progress_mode mode)
 		return;
 	FUZZ_CHECK(progress_new(mode, &progress) == 0);
 	FUZZ_CHECK(wait_new(client, l, progress, &hooks, &w) == 0);
+	if (stage.rest.len > 0 && stage.rest.data[0] == 'h') {
+		FUZZ_CHECK(hold_new(client, "pull a", 60, &hold) == 0);
+		wait_use_hold(w, hold);
+	}
 	add_blob(w, false);
 	add_blob(w, true);
 	int code = wait_run(w, &why);
 	check_end(w, code, &why);
+	if (hold)
+		hold_release(hold);
 	wait_free(w);
+	hold_free(hold);
 	progress_free(progress);
 	client_close(client);
 }

@@ -247,12 +247,14 @@ int wait_heal(struct wait *w, size_t number, bool *ret_healed, struct reason *wh
 {
 	struct blob *b = &w->blobs[number];
 	uint64_t size;
-	int code;
 
 	assert(b->state == BLOB_STORED);
 	*ret_healed = false;
-	if (b->was_checked || (code = check(w, b, why)) != 0)
-		return b->was_checked ? 0 : code;
+	if (b->was_checked)
+		return 0;
+	int code = check(w, b, why);
+	if (code != 0)
+		return code;
 	*ret_healed = layout_blob_size(w->layout, &b->content.digest, &size) == -ENOENT;
 	if (*ret_healed)
 		want_again(w, b);

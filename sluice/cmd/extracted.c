@@ -132,7 +132,7 @@ static int records_load(const struct layout *l, struct records *rs, struct reaso
 		return 0;
 	if (r == 0 && !dir)
 		r = -errno;
-	while (r == 0 && (e = readdir(dir)))
+	while (r == 0 && dir && (e = readdir(dir)))
 		if (name_ends_with(e->d_name, LEASE_SUFFIX))
 			r = add(rs, fd, e->d_name);
 	if (r < 0)

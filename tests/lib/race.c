@@ -24,8 +24,9 @@ static void run(struct work *w)
 	struct job *j = (struct job *)w;
 
 	atomic_store_explicit(&j->reads, true, memory_order_relaxed);
-	while (!atomic_load_explicit(&j->is_over, memory_order_relaxed))
-		j->seen += j->offset;
+	do {
+		j->seen += j->offset; /* at least once, even if the loop is over already */
+	} while (!atomic_load_explicit(&j->is_over, memory_order_relaxed));
 }
 
 static void done(struct work *w)

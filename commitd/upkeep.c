@@ -27,6 +27,7 @@ struct lease_job {
 	struct lease_order order;
 	enum fail_class outcome;
 	struct reason why;
+	size_t leases_len; /* afterwards */
 	char ref[REF_MAX + 1];
 	char members[]; /* terminated */
 };
@@ -80,6 +81,7 @@ static void job_run(struct work *w)
 		leases_left(leases, j->order.client);
 		break;
 	}
+	j->leases_len = leases_len(leases);
 }
 
 static void job_done(struct work *w)
@@ -88,7 +90,7 @@ static void job_done(struct work *w)
 	struct upkeep *u = j->upkeep;
 
 	u->jobs--;
-	u->leases_len = leases_len(u->leases);
+	u->leases_len = j->leases_len;
 	if (j->step == STEP_LEFT)
 		;
 	else if (j->outcome == FAIL_NONE)

@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct digest d;
+	struct digest d, other = {.alg = HASH_SHA512};
 	struct reason why = {{0}};
 	char text[DIGEST_TEXT_SIZE], hex[DIGEST_TEXT_SIZE];
 
@@ -19,6 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	digest_format(&d, text);
 	FUZZ_CHECK(span_eq(span_str(text), span_of(data, len)));
+	FUZZ_CHECK(digest_compare(&d, &d) == 0 && (digest_compare(&d, &other) < 0) == (digest_compare(&other, &d) > 0));
+	FUZZ_CHECK((digest_compare(&d, &other) == 0) == digest_eq(&d, &other));
 	digest_format_hex(&d, hex);
 	FUZZ_CHECK(strlen(hex) == 2 * hash_size(d.alg) && strspn(hex, "0123456789abcdef") == strlen(hex));
 	return 0;

@@ -21,6 +21,17 @@ static void check_typed(const uint8_t *data, size_t len)
 	FUZZ_CHECK(source_of_typed(once.data, &twice) == 0 && span_eq(buf_span(&once), buf_span(&twice)));
 }
 
+/* Neither query nor fragment, and nothing else is missing. */
+static void check_plain(const struct source *s)
+{
+	struct span plain = source_plain(s), place = source_place(s);
+
+	FUZZ_CHECK(plain.data == s->url.data && plain.len <= s->url.len);
+	FUZZ_CHECK(!memchr(plain.data, '?', plain.len) && !memchr(plain.data, '#', plain.len));
+	FUZZ_CHECK(plain.len == s->url.len || plain.data[plain.len] == '?' || plain.data[plain.len] == '#');
+	FUZZ_CHECK(place.len < plain.len && place.data + place.len == plain.data + plain.len && place.data[-1] == '/');
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct span text = {data, len};
@@ -39,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		FUZZ_CHECK(data[i] > ' ' && data[i] != 0x7F);
 	if (s.kind == SOURCE_URL || s.kind == SOURCE_DATA)
 		FUZZ_CHECK(span_eq(s.url, text));
+	if (s.kind == SOURCE_URL)
+		check_plain(&s);
 	if (s.kind == SOURCE_DATA)
 		FUZZ_CHECK(inlined_content(text, &once) == 0 && once.len > 0 && once.len <= INLINED_MAX);
 	if (s.kind == SOURCE_URL || s.kind == SOURCE_DATA)

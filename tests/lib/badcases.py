@@ -79,8 +79,8 @@ def repeated(times):
 
 
 def wrong_part(*says, sent=repeated):
-    """An answer to a range is wrong in each try, and so is that to everything."""
-    return at(RESUMED)(BAD_DATA, *says, requests=TRIES + 1, sent=sent(TRIES + 1))
+    """An answer to a range is wrong in each try, and so is that to everything, which may come one try earlier."""
+    return at(RESUMED)(BAD_DATA, *says, requests=range(TRIES, TRIES + 2), sent=sent(TRIES + 1))
 
 
 def wrong(*says, sent=repeated):

@@ -20,28 +20,15 @@ void inventory_release(struct inventory *v)
 
 static int compare(const void *a, const void *b)
 {
-	return digest_compare(&((const struct stored *)a)->digest, &((const struct stored *)b)->digest);
+	const struct digest *x = &((const struct stored *)a)->digest, *y = &((const struct stored *)b)->digest;
+
+	return x->alg != y->alg ? (x->alg > y->alg) - (x->alg < y->alg) : digest_compare(x, y);
 }
 
-static int add(struct layout *l, struct inventory *v, enum hash_alg alg, const char *name)
+static int each_of(struct layout *l, enum hash_alg alg, int (*visit)(void *self, const struct digest *d), void *self)
 {
 	char text[DIGEST_TEXT_SIZE];
-	struct stored blob = {.size = 0};
-	int n = snprintf(text, sizeof(text), "%s:%s", hash_name(alg), name);
-
-	if (n >= (int)sizeof(text) || digest_parse(span_str(text), &blob.digest, NULL) < 0 ||
-	    layout_blob_size(l, &blob.digest, &blob.size) < 0)
-		return 0;
-	struct stored *list = array_room(v->list, v->len, &v->room, sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	v->list = list;
-	v->list[v->len++] = blob;
-	return 0;
-}
-
-static int gather(struct layout *l, struct inventory *v, enum hash_alg alg)
-{
+	struct digest digest;
 	int blobs_fd = layout_blobs_fd(l, alg), r = 0;
 
 	if (blobs_fd < 0)
@@ -54,18 +41,48 @@ static int gather(struct layout *l, struct inventory *v, enum hash_alg alg)
 		return r;
 	}
 	const struct dirent *e;
-	while ((errno = 0, r == 0) && (e = readdir(dir)))
-		r = add(l, v, alg, e->d_name);
-	return r < 0 ? r : -errno;
+	while ((errno = 0, r == 0) && (e = readdir(dir))) {
+		int len = snprintf(text, sizeof(text), "%s:%s", hash_name(alg), e->d_name);
+		if (len < (int)sizeof(text) && digest_parse(span_str(text), &digest, NULL) == 0)
+			r = visit(self, &digest);
+	}
+	return r != 0 ? r : -errno;
+}
+
+int inventory_each(struct layout *l, int (*visit)(void *self, const struct digest *d), void *self)
+{
+	int r = each_of(l, HASH_SHA256, visit, self);
+
+	return r != 0 ? r : each_of(l, HASH_SHA512, visit, self);
+}
+
+struct taking {
+	struct layout *layout;
+	struct inventory *inventory;
+};
+
+static int add(void *self, const struct digest *d)
+{
+	const struct taking *taking = self;
+	struct inventory *v = taking->inventory;
+	struct stored blob = {.digest = *d};
+
+	if (layout_blob_size(taking->layout, d, &blob.size) < 0)
+		return 0;
+	struct stored *list = array_room(v->list, v->len, &v->room, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	v->list = list;
+	v->list[v->len++] = blob;
+	return 0;
 }
 
 int inventory_take(struct layout *l, struct inventory *ret_inventory, struct reason *why)
 {
 	struct inventory v = INVENTORY_INIT;
-	int r = gather(l, &v, HASH_SHA256);
+	struct taking taking = {.layout = l, .inventory = &v};
+	int r = inventory_each(l, add, &taking);
 
-	if (r == 0)
-		r = gather(l, &v, HASH_SHA512);
 	if (r < 0) {
 		reason_set(why, "cannot list '%s/" LAYOUT_BLOBS "': %s", layout_path(l), strerror(-r));
 		inventory_release(&v);

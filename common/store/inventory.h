@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The blobs of a store at one moment: a list by digest, with a mark for each that its user sets.
+ * The blobs of a store at one moment: a list by algorithm and digest, with a mark for each that its user sets.
  */
 #ifndef SLUICE_STORE_INVENTORY_H
 #define SLUICE_STORE_INVENTORY_H
@@ -14,7 +14,7 @@ struct stored {
 };
 
 struct inventory {
-	struct stored *list; /* owned; by digest */
+	struct stored *list; /* owned; by algorithm and digest */
 	size_t len, room;
 };
 
@@ -22,6 +22,12 @@ struct inventory {
 	{                                                                                                              \
 		NULL, 0, 0                                                                                             \
 	}
+
+/*
+ * Visit whatever has a digest for its name in blobs/, be it a file or not, in no order. 0, the result of `visit` that ended
+ * it, or -errno. Blocks on disk.
+ */
+int inventory_each(struct layout *l, int (*visit)(void *self, const struct digest *d), void *self);
 
 /*
  * List all regular files in blobs/ whose name is a digest; others are passed over. 0 or -errno, with a reason and nothing

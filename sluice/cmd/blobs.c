@@ -12,12 +12,14 @@
 #include <unistd.h>
 
 /* Base */
-#include "common/base/array.h"
 #include "common/base/exit.h"
 #include "common/base/log.h"
 
 /* OCI */
 #include "common/oci/json.h"
+
+/* Store */
+#include "common/store/inventory.h"
 
 /* Sluice */
 #include "sluice/cmd/command.h"
@@ -33,11 +35,6 @@
 
 enum { DIGEST, SIZE, NEEDED_BY, COLUMNS };
 
-struct row {
-	struct digest digest;
-	uint64_t size;
-};
-
 /* Who needs a node of the graph: entries of index.json. */
 struct needers {
 	uint32_t entries[NEEDERS_SHOWN];
@@ -50,33 +47,8 @@ struct blobs {
 	struct graph *graph;
 	struct needers *needers; /* owned; by the node's number */
 	uint32_t entry;          /* whose content is visited */
-	struct row *rows;        /* owned; by digest */
-	size_t rows_len, rows_room;
+	struct inventory stored;
 };
-
-static int add_row(void *self, const struct digest *d)
-{
-	struct blobs *b = self;
-	struct row row = {.digest = *d};
-
-	if (layout_blob_size(b->layout, d, &row.size) < 0)
-		return 0;
-	struct row *rows = array_room(b->rows, b->rows_len, &b->rows_room, sizeof(*rows));
-	if (!rows)
-		return -ENOMEM;
-	b->rows = rows;
-	b->rows[b->rows_len++] = row;
-	return 0;
-}
-
-static int row_compare(const void *a, const void *b)
-{
-	const struct row *x = a, *y = b;
-	bool same = x->digest.alg == y->digest.alg;
-
-	return same ? memcmp(x->digest.bytes, y->digest.bytes, sizeof(x->digest.bytes))
-		    : strcmp(hash_name(x->digest.alg), hash_name(y->digest.alg));
-}
 
 static void note_needer(void *self, const struct graph_node *node)
 {
@@ -93,10 +65,8 @@ static int gather(struct blobs *b)
 	struct descriptor d;
 	const char *name;
 	size_t len = names_len(b->names);
-	int r = find_each_blob(b->layout, add_row, b);
+	int r = inventory_take(b->layout, &b->stored, NULL);
 
-	if (b->rows_len > 1)
-		qsort(b->rows, b->rows_len, sizeof(*b->rows), row_compare);
 	if (r == 0)
 		r = graph_new(b->layout, &b->graph);
 	for (size_t i = 0; r == 0 && i < len; i++)
@@ -114,7 +84,7 @@ static int gather(struct blobs *b)
 }
 
 /* NULL: nobody needs it. */
-static const struct needers *needers_of(const struct blobs *b, const struct row *row)
+static const struct needers *needers_of(const struct blobs *b, const struct stored *row)
 {
 	const struct graph_node *node = graph_find(b->graph, &row->digest);
 
@@ -139,12 +109,12 @@ static int print_json(const struct blobs *b)
 	AUTO_JSON array = json_array_make();
 	int r = array ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < b->rows_len; i++) {
-		const struct needers *n = needers_of(b, &b->rows[i]);
+	for (size_t i = 0; r == 0 && i < b->stored.len; i++) {
+		const struct needers *n = needers_of(b, &b->stored.list[i]);
 		struct json_t *object = json_object_make(), *needed_by = json_array_make();
-		digest_format(&b->rows[i].digest, digest);
+		digest_format(&b->stored.list[i].digest, digest);
 		(void)json_set_text(object, "digest", digest);
-		(void)json_set_u64(object, "size", b->rows[i].size);
+		(void)json_set_u64(object, "size", b->stored.list[i].size);
 		for (uint32_t k = 0; n && k < n->len && k < NEEDERS_SHOWN; k++)
 			(void)json_append_text(needed_by, needer_name(b, n->entries[k], digest));
 		(void)json_set(object, "needed_by", needed_by);
@@ -156,7 +126,7 @@ static int print_json(const struct blobs *b)
 	return r;
 }
 
-static int format_needers(const struct blobs *b, const struct row *row, struct buf *out)
+static int format_needers(const struct blobs *b, const struct stored *row, struct buf *out)
 {
 	const struct needers *n = needers_of(b, row);
 	char digest[DIGEST_TEXT_SIZE];
@@ -169,7 +139,7 @@ static int format_needers(const struct blobs *b, const struct row *row, struct b
 	return r;
 }
 
-static int add_to_table(const struct blobs *b, const struct row *row, bool on_terminal, struct table *t)
+static int add_to_table(const struct blobs *b, const struct stored *row, bool on_terminal, struct table *t)
 {
 	char digest[DIGEST_TEXT_SIZE], label[TEXT_LABEL_ROOM], human[TEXT_SIZE_ROOM], bytes[24];
 	AUTO_BUF needers = BUF_INIT;
@@ -195,8 +165,8 @@ static int print_table(const struct blobs *b)
 
 	if (r == 0 && on_terminal)
 		r = table_add(t, heads);
-	for (size_t i = 0; r == 0 && i < b->rows_len; i++)
-		r = add_to_table(b, &b->rows[i], on_terminal, t);
+	for (size_t i = 0; r == 0 && i < b->stored.len; i++)
+		r = add_to_table(b, &b->stored.list[i], on_terminal, t);
 	return r < 0 ? r : table_show(t, &how);
 }
 
@@ -208,8 +178,8 @@ static int print(const struct blobs *b, const struct context *ctx)
 		return print_json(b);
 	if (!ctx->quiet)
 		return print_table(b);
-	for (size_t i = 0; i < b->rows_len; i++) {
-		digest_format(&b->rows[i].digest, digest);
+	for (size_t i = 0; i < b->stored.len; i++) {
+		digest_format(&b->stored.list[i].digest, digest);
 		(void)printf("%s\n", digest);
 	}
 	return 0;
@@ -218,7 +188,7 @@ static int print(const struct blobs *b, const struct context *ctx)
 int blobs_list(const struct call *call)
 {
 	const struct context *ctx = command_context(call);
-	struct blobs b = {.rows = NULL};
+	struct blobs b = {.stored = INVENTORY_INIT};
 
 	if (call->argc > 0) {
 		log_error("'ls --blobs' takes no NAME; which content a name needs, 'sluice inspect --layers' shows");
@@ -234,7 +204,7 @@ int blobs_list(const struct call *call)
 		log_errno(r, "cannot list the content of '%s'", ctx->places.store);
 	graph_free(b.graph);
 	free(b.needers);
-	free(b.rows);
+	inventory_release(&b.stored);
 	names_free(b.names);
 	layout_free(b.layout);
 	return report_stdout(r < 0 ? exit_code_of(r) : 0);

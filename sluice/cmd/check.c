@@ -20,6 +20,9 @@
 /* OCI */
 #include "common/oci/json.h"
 
+/* Store */
+#include "common/store/inventory.h"
+
 /* Sluice */
 #include "sluice/cmd/command.h"
 #include "sluice/cmd/find.h"
@@ -142,7 +145,7 @@ static int choose_all(struct check *c, struct reason *why)
 {
 	struct descriptor d;
 	const char *name;
-	int r = find_each_blob(c->job.layout, add_digest, c);
+	int r = inventory_each(c->job.layout, add_digest, c);
 
 	if (r < 0 && !c->is_short) {
 		reason_set(why, "cannot list '%s/" LAYOUT_BLOBS "': %s", layout_path(c->job.layout), strerror(-r));

@@ -4,15 +4,16 @@
 
 /* System */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
 /* Base */
 #include "common/base/exit.h"
-#include "common/base/file.h"
 #include "common/base/log.h"
+
+/* Store */
+#include "common/store/inventory.h"
 
 #define CANDIDATES_SHOWN 3 /* they fit into a reason */
 #define CANDIDATES_MAX   4
@@ -57,29 +58,6 @@ bool find_digits_fit(const char *digits, const char *digest)
 	return strncmp(digits, from, strlen(digits)) == 0;
 }
 
-int find_each_blob(struct layout *l, int (*visit)(void *self, const struct digest *d), void *self)
-{
-	static const enum hash_alg algs[] = {HASH_SHA256, HASH_SHA512};
-	char text[DIGEST_TEXT_SIZE];
-	struct digest digest;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < sizeof(algs) / sizeof(algs[0]); i++) {
-		if (layout_blobs_fd(l, algs[i]) < 0)
-			continue;
-		int fd = openat(layout_blobs_fd(l, algs[i]), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		AUTO_DIR dir = fd < 0 ? NULL : fdopendir(fd);
-		if (!dir)
-			return -errno;
-		for (const struct dirent *e = readdir(dir); r == 0 && e; e = readdir(dir)) {
-			int len = snprintf(text, sizeof(text), "%s:%s", hash_name(algs[i]), e->d_name);
-			if (len < (int)sizeof(text) && digest_parse(span_str(text), &digest, NULL) == 0)
-				r = visit(self, &digest);
-		}
-	}
-	return r;
-}
-
 /* The digests that fit. */
 struct candidates {
 	const char *digits;
@@ -113,7 +91,7 @@ static int gather(struct layout *l, const struct names *n, enum find_where where
 	for (size_t i = 0; n && i < names_len(n); i++)
 		if (names_at(n, i, &name, &d) == 0)
 			(void)consider(c, &d.digest);
-	return where == FIND_CONTENT ? find_each_blob(l, consider, c) : 0;
+	return where == FIND_CONTENT ? inventory_each(l, consider, c) : 0;
 }
 
 static int say_candidates(const struct candidates *c, struct reason *why)

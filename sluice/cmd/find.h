@@ -48,7 +48,4 @@ bool find_digits_fit(const char *digits, const char *digest);
 /* Open a store and its names. 0, or an exit code after a line that says why. The caller frees both. */
 int find_open(const char *path, struct layout **ret_layout, struct names **ret_names);
 
-/* Visit all stored blobs, in no order. 0, the first result of `visit` that is not 0, or -errno. */
-int find_each_blob(struct layout *l, int (*visit)(void *self, const struct digest *d), void *self);
-
 #endif

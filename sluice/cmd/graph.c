@@ -27,10 +27,7 @@ struct graph {
 
 static int compare(const void *a, const void *b)
 {
-	const struct graph_node *x = a, *y = b;
-	int order = memcmp(x->digest.bytes, y->digest.bytes, sizeof(x->digest.bytes));
-
-	return order != 0 ? order : (x->digest.alg > y->digest.alg) - (x->digest.alg < y->digest.alg);
+	return digest_compare(&((const struct graph_node *)a)->digest, &((const struct graph_node *)b)->digest);
 }
 
 static void node_free(void *node)

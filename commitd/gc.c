@@ -270,14 +270,12 @@ static int mark_lease(struct gc *g, struct walk *w, struct marking *m, const str
 {
 	struct lease_roots roots = {.marking = m, .walk = w};
 	const struct lease_hooks hooks = {.member = mark_member, .self = &roots};
-	char name[LEASE_ID_MAX + sizeof(LEASE_SUFFIX)];
 	struct lease lease;
 
 	m->name = h->purpose;
 	m->new_bytes = 0;
-	(void)snprintf(name, sizeof(name), "%s" LEASE_SUFFIX, h->id);
 	reason_set(&roots.why, "the lease of '%s' cannot be read", h->purpose);
-	int r = lease_load(layout_leases_fd(g->env.layout), name, &lease, &hooks, NULL);
+	int r = lease_load(layout_leases_fd(g->env.layout), h->id, &lease, &hooks, NULL);
 	if (r == -ENOENT) /* released since; if it was for a name, that pinned its content */
 		return 0;
 	if (r < 0)

@@ -19,7 +19,6 @@
 #include "common/base/log.h"
 
 #define LEASE_MODE       0644
-#define LEASE_NAME_SIZE  (LEASE_ID_MAX + sizeof(LEASE_SUFFIX))
 #define BY_HAND_ID       "hand-"
 #define BY_HAND_PAUSE_MS 20
 #define BY_HAND_TELL_MS  1000
@@ -50,11 +49,6 @@ struct leases {
 	size_t len;
 };
 
-static void name_of(const char *id, char ret_name[static LEASE_NAME_SIZE])
-{
-	(void)snprintf(ret_name, LEASE_NAME_SIZE, "%s" LEASE_SUFFIX, id);
-}
-
 static struct entry *find(const struct leases *ls, const char *id)
 {
 	struct entry *e;
@@ -79,7 +73,7 @@ static int end(struct leases *ls, struct entry *e)
 {
 	char name[LEASE_NAME_SIZE];
 
-	name_of(e->id, name);
+	lease_file_name(e->id, name);
 	if (FAILPOINT(NAME, "lease.end", fs_unlinkat(layout_leases_fd(ls->layout), name, 0)) < 0 && errno != ENOENT)
 		return -errno;
 	forget(ls, e);
@@ -112,20 +106,16 @@ static int pin_member(void *self, const struct digest *d, bool is_root)
 	return 0;
 }
 
-/* Take note of a file that we do not know. What is no lease keeps nothing, and is left alone. */
-static int discover(struct leases *ls, const char *name)
+/* Take note of a lease that we do not know. What is no lease keeps nothing, and is left alone. */
+static int discover(struct leases *ls, const char *id)
 {
 	const struct lease_hooks hooks = {.member = pin_member, .self = ls};
-	char id[LEASE_ID_MAX + 1];
 	struct lease lease;
-	size_t len = strlen(name) - strlen(LEASE_SUFFIX), whole_len;
+	size_t whole_len;
 
-	if (len > LEASE_ID_MAX)
+	if (find(ls, id))
 		return 0;
-	(void)snprintf(id, sizeof(id), "%.*s", (int)len, name);
-	if (!lease_id_is_valid(span_str(id)) || find(ls, id))
-		return 0;
-	int r = lease_load(layout_leases_fd(ls->layout), name, &lease, &hooks, &whole_len);
+	int r = lease_load(layout_leases_fd(ls->layout), id, &lease, &hooks, &whole_len);
 	if (r == -EINVAL || r == -EFBIG || r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -155,6 +145,7 @@ static int discover_all(struct leases *ls, bool is_locked)
 	int fd = openat(layout_leases_fd(ls->layout), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	AUTO_DIR dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
+	char id[LEASE_ID_MAX + 1];
 
 	if (!dir) {
 		r = -errno;
@@ -162,8 +153,8 @@ static int discover_all(struct leases *ls, bool is_locked)
 		return r;
 	}
 	while ((errno = 0, r == 0) && (e = readdir(dir))) {
-		if (name_ends_with(e->d_name, LEASE_SUFFIX))
-			r = discover(ls, e->d_name);
+		if (lease_id_of_file(e->d_name, id))
+			r = discover(ls, id);
 		else if (is_locked)
 			remove_torn(ls, e->d_name);
 	}
@@ -220,8 +211,8 @@ static enum fail_class fail_errno(const struct leases *ls, int r, struct reason 
 	return file_is_full(r) ? FAIL_SPACE : FAIL_IO;
 }
 
-/* The lines of the members. -EINVAL with a reason: a word is none. */
-static int members_format(struct span members, struct buf *out, struct reason *why)
+/* Pin the members, and append their lines. -EINVAL with a reason: a word is none. */
+static int members_take(struct leases *ls, struct span members, struct buf *out, struct reason *why)
 {
 	struct digest d;
 	bool is_root;
@@ -236,6 +227,8 @@ static int members_format(struct span members, struct buf *out, struct reason *w
 				   (const char *)members.data);
 		else if ((r = lease_format_member(&d, is_root, out)) < 0)
 			reason_set(why, "out of memory");
+		else
+			(void)pin_member(ls, &d, is_root);
 		len += blank != NULL;
 		members = span_of(members.data + len, members.len - len);
 	}
@@ -248,7 +241,7 @@ static int append(const struct leases *ls, struct entry *e, const struct buf *li
 	AUTO_FD fd = -1;
 	char name[LEASE_NAME_SIZE];
 
-	name_of(e->id, name);
+	lease_file_name(e->id, name);
 	int r = file_open_at(layout_leases_fd(ls->layout), name, O_WRONLY, 0, &fd, NULL);
 	if (r == 0 && fs_ftruncate(fd, (off_t)e->file_len) < 0) /* a torn line of an earlier run */
 		r = -errno;
@@ -271,7 +264,7 @@ static int write_new(const struct leases *ls, struct entry *e, const struct buf 
 
 	if (r == 0 && lines->len > 0)
 		r = buf_append(&text, lines->data, lines->len);
-	name_of(e->id, name);
+	lease_file_name(e->id, name);
 	if (r == 0)
 		r = durable_replace_at(layout_leases_fd(ls->layout), name, text.data, text.len, LEASE_MODE);
 	if (r == 0)
@@ -367,11 +360,9 @@ static void compact(struct leases *ls, struct entry *e)
 	AUTO_BUF lines = BUF_INIT;
 	struct members ms = {.list = NULL};
 	const struct lease_hooks hooks = {.member = members_add, .self = &ms};
-	char name[LEASE_NAME_SIZE];
 	struct lease lease;
 
-	name_of(e->id, name);
-	int r = lease_load(layout_leases_fd(ls->layout), name, &lease, &hooks, NULL);
+	int r = lease_load(layout_leases_fd(ls->layout), e->id, &lease, &hooks, NULL);
 	if (r == 0 && ms.len > 1)
 		qsort(ms.list, ms.len, sizeof(*ms.list), member_compare);
 	size_t kept = 0;
@@ -437,9 +428,8 @@ enum fail_class leases_take(struct leases *ls, const struct lease_order *order, 
 {
 	AUTO_BUF lines = BUF_INIT;
 	struct entry *e = find(ls, order->id);
-	struct span rest, line;
 
-	if (members_format(order->members, &lines, why) < 0)
+	if (members_take(ls, order->members, &lines, why) < 0)
 		return FAIL_USAGE;
 	enum fail_class f = e ? extend(ls, e, order, &lines, why) : create(ls, order, &lines, &e, why);
 	if (f != FAIL_NONE)
@@ -451,13 +441,6 @@ enum fail_class leases_take(struct leases *ls, const struct lease_order *order, 
 	renew(ls, e);
 	if (order->ref.len > 0 && order->ref.len < sizeof(e->ref))
 		(void)snprintf(e->ref, sizeof(e->ref), "%.*s", SPAN_ARG(order->ref));
-	struct digest d;
-	bool is_root;
-	for (rest = buf_span(&lines); rest.len > 0; rest = span_of(line.data + line.len + 1, rest.len - line.len - 1)) {
-		line = span_of(rest.data, (size_t)((const uint8_t *)memchr(rest.data, '\n', rest.len) - rest.data));
-		if (lease_parse_member(line, &d, &is_root) == 0)
-			(void)pin_member(ls, &d, is_root);
-	}
 	return FAIL_NONE;
 }
 
@@ -606,7 +589,7 @@ int leases_take_by_hand(const struct layout *l, const struct digest *d)
 		return r;
 	digest_format_hex(d, hex);
 	(void)snprintf(id, sizeof(id), BY_HAND_ID "%s", hex);
-	name_of(id, name);
+	lease_file_name(id, name);
 	(void)boot_id_read(NULL, lease.boot);
 	lease.at_s = clock_boot_s();
 	r = lease_format(&lease, &text);

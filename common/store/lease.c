@@ -24,6 +24,22 @@ bool lease_id_is_valid(struct span id)
 	return id.len > 0 && id.len <= LEASE_ID_MAX;
 }
 
+void lease_file_name(const char *id, char ret_name[static LEASE_NAME_SIZE])
+{
+	(void)snprintf(ret_name, LEASE_NAME_SIZE, "%s" LEASE_SUFFIX, id);
+}
+
+bool lease_id_of_file(const char *name, char ret_id[static LEASE_ID_MAX + 1])
+{
+	if (!name_ends_with(name, LEASE_SUFFIX))
+		return false;
+	struct span id = span_of(name, strlen(name) - strlen(LEASE_SUFFIX));
+	if (!lease_id_is_valid(id))
+		return false;
+	(void)snprintf(ret_id, LEASE_ID_MAX + 1, "%.*s", SPAN_ARG(id));
+	return true;
+}
+
 int lease_format(const struct lease *l, struct buf *out)
 {
 	char boot[2 * BOOT_ID_SIZE + 1];
@@ -138,7 +154,9 @@ int lease_load(int dir_fd, const char *id, struct lease *ret_lease, const struct
 	       size_t *ret_whole_len)
 {
 	AUTO_BUF text = BUF_INIT;
-	int r = file_load_at(dir_fd, id, LEASE_FILE_MAX, &text);
+	char name[LEASE_NAME_SIZE];
 
+	lease_file_name(id, name);
+	int r = file_load_at(dir_fd, name, LEASE_FILE_MAX, &text);
 	return r < 0 ? r : lease_parse(buf_span(&text), ret_lease, hooks, ret_whole_len);
 }

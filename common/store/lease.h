@@ -26,6 +26,7 @@
 #include "common/oci/digest.h"
 
 #define LEASE_SUFFIX      ".lease"
+#define LEASE_NAME_SIZE   (LEASE_ID_MAX + sizeof(LEASE_SUFFIX))
 #define LEASE_ID_MAX      140 /* letters, digits and dashes */
 #define LEASE_PURPOSE_MAX 480
 #define LEASE_FILE_MAX    (16u << 20)         /* bytes; over 100,000 digests */
@@ -47,8 +48,12 @@ struct lease_hooks {
 	void *self;
 };
 
-/* Whether it may be an ID. */
+/* Whether it may be an ID; and the name of the file of one. */
 bool lease_id_is_valid(struct span id);
+void lease_file_name(const char *id, char ret_name[static LEASE_NAME_SIZE]);
+
+/* The ID that the name of a file means. False: it is no lease's. */
+bool lease_id_of_file(const char *name, char ret_id[static LEASE_ID_MAX + 1]);
 
 /* Append the first lines of a lease. 0 or -ENOMEM. */
 int lease_format(const struct lease *l, struct buf *out);
@@ -65,7 +70,7 @@ int lease_parse_member(struct span line, struct digest *ret_digest, bool *ret_is
  */
 int lease_parse(struct span text, struct lease *ret_lease, const struct lease_hooks *hooks, size_t *ret_whole_len);
 
-/* The same for a file in the directory leases/. -ENOENT; -EFBIG: over LEASE_FILE_MAX; or another -errno. */
+/* The same for the file of that ID in the directory leases/. -ENOENT; -EFBIG: over LEASE_FILE_MAX; or another -errno. */
 int lease_load(int dir_fd, const char *id, struct lease *ret_lease, const struct lease_hooks *hooks,
 	       size_t *ret_whole_len);
 

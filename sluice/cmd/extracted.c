@@ -90,18 +90,19 @@ static bool parse(const struct lease *l, struct record *r)
 	return true;
 }
 
-static int add(struct records *rs, int dir_fd, const char *file)
+static int add(struct records *rs, int dir_fd, const char *id)
 {
+	char file[LEASE_NAME_SIZE];
 	struct record *list, r = {.since_s = 0};
 	struct lease lease;
 	struct stat st;
-	size_t len = strlen(file) - strlen(LEASE_SUFFIX);
 
+	lease_file_name(id, file);
 	/* What ends meanwhile, or is no lease, is none. */
-	if (len > LEASE_ID_MAX || lease_load(dir_fd, file, &lease, NULL, NULL) < 0 ||
-	    fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || !parse(&lease, &r))
+	if (lease_load(dir_fd, id, &lease, NULL, NULL) < 0 || fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !parse(&lease, &r))
 		return 0;
-	(void)snprintf(r.id, sizeof(r.id), "%.*s", (int)len, file);
+	(void)snprintf(r.id, sizeof(r.id), "%s", id);
 	r.since_s = st.st_mtim.tv_sec > 0 ? (uint64_t)st.st_mtim.tv_sec : 0;
 	list = array_room(rs->list, rs->len, &rs->room, sizeof(*list));
 	if (!list)
@@ -127,14 +128,15 @@ static int records_load(const struct layout *l, struct records *rs, struct reaso
 	int again = r == 0 ? openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	AUTO_DIR dir = again < 0 ? NULL : fdopendir(again);
 	const struct dirent *e;
+	char id[LEASE_ID_MAX + 1];
 
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0 && !dir)
 		r = -errno;
 	while (r == 0 && dir && (e = readdir(dir)))
-		if (name_ends_with(e->d_name, LEASE_SUFFIX))
-			r = add(rs, fd, e->d_name);
+		if (lease_id_of_file(e->d_name, id))
+			r = add(rs, fd, id);
 	if (r < 0)
 		reason_set(why, "cannot read '%s/" LAYOUT_LEASES "': %s", layout_path(l), strerror(-r));
 	else if (rs->len > 1)
@@ -227,12 +229,12 @@ static int release(struct job *j, const struct record *r, struct reason *why)
 {
 	const struct message request = {.type = MSG_RELEASE, .name = span_str(r->id)};
 	struct message answer;
-	char file[LEASE_ID_MAX + sizeof(LEASE_SUFFIX)];
+	char file[LEASE_NAME_SIZE];
 	AUTO_FD fd = -1;
 	struct stat st;
 	int code = client_demand(j->client, STAGE_COMMITD, &request, MSG_OK, &answer, why);
 
-	(void)snprintf(file, sizeof(file), "%s" LEASE_SUFFIX, r->id);
+	lease_file_name(r->id, file);
 	if (code == 0 && dir_open_at(layout_root_fd(j->layout), LAYOUT_LEASES, false, &fd) == 0 &&
 	    fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		reason_set(why, "an extract to it is running; try again when it has ended");

@@ -143,6 +143,14 @@ static void test_ids(void **state)
 	static const char *const bad[] = {"", "-a", "a.b", "../a", "a/b", ".", "a b", "\xc3\xa4"};
 	for (size_t i = 0; i < LEN(bad); i++)
 		assert_false(lease_id_is_valid(span_str(bad[i])));
+	char id[LEASE_ID_MAX + 1], name[LEASE_NAME_SIZE];
+	lease_file_name("hand-0a", name);
+	assert_string_equal(name, "hand-0a.lease");
+	assert_true(lease_id_of_file(name, id));
+	assert_string_equal(id, "hand-0a");
+	static const char *const no_files[] = {"lock", ".lease", "a.lease.new", ".a.lease", "a b.lease"};
+	for (size_t i = 0; i < LEN(no_files); i++)
+		assert_false(lease_id_of_file(no_files[i], id));
 }
 
 static void test_hook_ends_it(void **state)
@@ -164,10 +172,10 @@ static void test_load(void **state)
 
 	(void)state;
 	assert_int_equal(lease_load(dir.fd, "a", &l, NULL, NULL), -ENOENT);
-	unit_write_text(&dir, "a", HEAD);
+	unit_write_text(&dir, "a.lease", HEAD);
 	assert_int_equal(lease_load(dir.fd, "a", &l, NULL, NULL), 0);
 	assert_int_equal(l.ttl_s, 600);
-	assert_int_equal(truncate(unit_path(&dir, "a", path), (off_t)LEASE_FILE_MAX + 1), 0);
+	assert_int_equal(truncate(unit_path(&dir, "a.lease", path), (off_t)LEASE_FILE_MAX + 1), 0);
 	assert_int_equal(lease_load(dir.fd, "a", &l, NULL, NULL), -EFBIG);
 }
 

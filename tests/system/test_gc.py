@@ -319,6 +319,7 @@ def test_gc_without_any_space(small_box, registry):
 def test_events_and_doctor_tell(box, bad, pair):
     with box.up():
         box.sluice("rm", pair.names[0])
+        wait_for("all stages to be connected", lambda: box.run("sluice", "doctor").returncode == OK)
         said = {row["check"]: row["text"] for row in box.json("doctor")}
         assert "could be freed: 'sluice gc --older-than 0'" in said["unneeded"]
         with open(box.directory / "events", "wb") as out:

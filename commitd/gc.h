@@ -22,7 +22,6 @@
 #include "common/base/workers.h"
 #include "common/wire/message.h"
 
-#define GC_GRACE_S    3600u
 #define GC_ITEMS_MAX  10000  /* listed one by one; all are counted */
 #define GC_SWEEP_STEP 64     /* unlinked before commits get their turn; each keeps a descriptor open meanwhile */
 #define GC_LOCK_MS    30000u /* how long to wait for a 'commitd commit' that has the leases' lock */

@@ -44,18 +44,9 @@ static int on_visit(void *self, const struct walk_node *node, struct reason *why
 	return 0;
 }
 
-/* What is missing, or is no manifest, needs nothing further. */
-static int on_fault(void *self, const struct walk_node *node, int error, struct reason *why)
-{
-	(void)self;
-	(void)node;
-	(void)why;
-	return error == -ENOMEM ? error : 0;
-}
-
 void pins_add_root(struct pins *p, struct layout *l, const struct digest *d)
 {
-	const struct walk_hooks hooks = {.visit = on_visit, .fault = on_fault, .self = p};
+	const struct walk_hooks hooks = {.visit = on_visit, .fault = walk_pass_over, .self = p};
 	struct descriptor root = {.digest = *d, .size = SIZE_UNKNOWN};
 	struct walk *w = NULL;
 

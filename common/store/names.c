@@ -307,6 +307,15 @@ int names_at(const struct names *n, size_t i, const char **ret_name, struct desc
 	return r;
 }
 
+bool names_lists(const char *left_out, const struct digest *d)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_format(d, text);
+	const char *at = strstr(left_out, text);
+	return at && (at[strlen(text)] == '\0' || at[strlen(text)] == ',');
+}
+
 const char *names_left_out(const struct names *n, size_t i)
 {
 	return n->entries[i].left_out ? n->entries[i].left_out : "";

@@ -38,6 +38,9 @@ int names_at(const struct names *n, size_t i, const char **ret_name, struct desc
 /* The value of the i-th entry's NAMES_LEFT_OUT_KEY, or "". Borrowed. */
 const char *names_left_out(const struct names *n, size_t i);
 
+/* Whether such a value lists the digest. */
+bool names_lists(const char *left_out, const struct digest *d);
+
 /* -ENOENT: no image of that name. */
 int names_find(const struct names *n, const char *name, struct descriptor *ret_descriptor);
 

@@ -45,6 +45,14 @@ static void visited_free(void *visited)
 	free(v);
 }
 
+int walk_pass_over(void *self, const struct walk_node *node, int error, struct reason *why)
+{
+	(void)self;
+	(void)node;
+	(void)why;
+	return error == -ENOMEM ? error : 0;
+}
+
 int walk_new(struct layout *l, const struct walk_hooks *hooks, struct walk **ret_walk)
 {
 	struct walk *w = calloc(1, sizeof(*w));

@@ -43,6 +43,9 @@ struct walk_hooks {
 	void *self;
 };
 
+/* A `fault` hook for whom what is missing, or is no manifest, leads to nothing further: only -ENOMEM ends the walk. */
+int walk_pass_over(void *self, const struct walk_node *node, int error, struct reason *why);
+
 struct walk;
 
 /* 0 or -ENOMEM. Borrows the layout; `hooks` is copied. */

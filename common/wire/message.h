@@ -141,6 +141,8 @@ enum message_type {
 };
 #define MESSAGE_TYPE_MAX 37
 
+#define GC_GRACE_S       3600u /* the age_s of a GC, unless somebody asks for another */
+
 enum gc_flag {                        /* bits of MSG_GC */
 	       GC_FLAG_DRY_RUN = 1,   /* remove nothing, and say what would be */
 	       GC_FLAG_ENDS_IDLE = 2, /* also end leases that were left, and have been idle for age_s */

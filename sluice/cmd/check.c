@@ -281,10 +281,7 @@ static int compare_problems(const void *a, const void *b)
 
 static bool may_be_missing(const struct check *c, const struct problem *p)
 {
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_format(&p->digest, text);
-	return p->is == FAIL_NOT_FOUND && strstr(names_left_out(c->names, c->entry), text);
+	return p->is == FAIL_NOT_FOUND && names_lists(names_left_out(c->names, c->entry), &p->digest);
 }
 
 static void note_needer(void *self, const struct graph_node *node)

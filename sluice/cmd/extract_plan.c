@@ -198,13 +198,9 @@ static int tell_unmatched(const struct selection *s, struct plan *p, struct reas
 
 static bool is_left_out(const struct plan_order *order, const struct descriptor *d)
 {
-	char digest[DIGEST_TEXT_SIZE];
-	bool is_noted = false;
+	size_t entry = order->found->entry;
 
-	digest_format(&d->digest, digest);
-	if (order->found->entry != SIZE_MAX)
-		is_noted = strstr(names_left_out(order->names, order->found->entry), digest) != NULL;
-	return d->is_foreign || is_noted;
+	return d->is_foreign || (entry != SIZE_MAX && names_lists(names_left_out(order->names, entry), &d->digest));
 }
 
 /* Whether it is there. What the registry never had is left out, unless it was asked for. */

@@ -18,7 +18,6 @@
 #include "sluice/cmd/report.h"
 #include "sluice/run/job.h"
 
-#define GRACE_S    3600u
 #define AGE_MAX_MS (100ull * 365 * 24 * 3600 * 1000)
 
 static const struct opt options[] = {
@@ -144,7 +143,7 @@ static int collect(struct job *j, enum stage_id stage, const struct settings *s,
 	const struct message gc = {
 	    .type = MSG_GC,
 	    .flags = (uint8_t)((s->gc_dry_run ? GC_FLAG_DRY_RUN : 0) | (said ? GC_FLAG_ENDS_IDLE : 0)),
-	    .age_s = age_ms == GC_UNSAID ? GRACE_S : age_ms / 1000,
+	    .age_s = age_ms == GC_UNSAID ? GC_GRACE_S : age_ms / 1000,
 	    .size = s->gc_free == SIZE_UNKNOWN ? SIZE_UNKNOWN
 					       : s->gc_free - (sums->bytes < s->gc_free ? sums->bytes : s->gc_free),
 	};

@@ -100,19 +100,11 @@ static int on_enter(void *self, const struct walk_node *node, const struct manif
 	return 0;
 }
 
-/* Its node is not read, which tells; two descriptions are two edges. */
-static int on_fault(void *self, const struct walk_node *node, int error, struct reason *why)
-{
-	(void)self;
-	(void)node;
-	(void)why;
-	return error == -ENOMEM ? error : 0;
-}
-
 int graph_new(struct layout *l, struct graph **ret_graph)
 {
 	struct graph *g = calloc(1, sizeof(*g));
-	const struct walk_hooks hooks = {.visit = on_visit, .enter = on_enter, .fault = on_fault, .self = g};
+	/* The node of a document that cannot be entered is not read, which tells; two descriptions are two edges. */
+	const struct walk_hooks hooks = {.visit = on_visit, .enter = on_enter, .fault = walk_pass_over, .self = g};
 
 	if (!g || walk_new(l, &hooks, &g->walk) < 0) {
 		free(g);
@@ -219,20 +211,11 @@ void graph_each_parent(const struct graph *g, const struct graph_node *node, gra
 	twalk_r(g->nodes, visit_if_parent, &p);
 }
 
-static bool is_left_out(const struct digest *d, const char *left_out)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_format(d, text);
-	const char *at = strstr(left_out, text);
-	return at && (at[strlen(text)] == '\0' || at[strlen(text)] == ',');
-}
-
 /* Whether the end of an edge is stored as described. */
 static bool is_well(const struct graph_edge *e, const char *left_out)
 {
 	if (e->to->size == SIZE_UNKNOWN)
-		return is_left_out(&e->to->digest, left_out);
+		return names_lists(left_out, &e->to->digest);
 	return (e->size == SIZE_UNKNOWN || e->size == e->to->size) && (!e->is_document || e->to->is_read);
 }
 

@@ -87,19 +87,10 @@ static int compare_node(void *self, const struct walk_node *node, struct reason 
 	return 1;
 }
 
-/* Missing documents, and those that are not manifests, describe nothing. */
-static int pass_over(void *self, const struct walk_node *node, int error, struct reason *why)
-{
-	(void)self;
-	(void)node;
-	(void)why;
-	return error == -ENOMEM ? error : 0;
-}
-
 uint64_t image_described_size(struct layout *l, const struct names *n, const struct digest *d)
 {
 	struct sought s = {.digest = d, .size = SIZE_UNKNOWN};
-	const struct walk_hooks hooks = {.visit = compare_node, .fault = pass_over, .self = &s};
+	const struct walk_hooks hooks = {.visit = compare_node, .fault = walk_pass_over, .self = &s};
 	struct descriptor root;
 	struct walk *w = NULL;
 	const char *name;

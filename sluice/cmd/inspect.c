@@ -121,14 +121,12 @@ static int descend(struct inspection *in, const struct platform *want, struct re
 /* "stored", or what is wrong, as far as its size tells. */
 static const char *state_of(const struct inspection *in, const struct descriptor *d)
 {
-	char digest[DIGEST_TEXT_SIZE];
 	uint64_t size;
 	int r = layout_blob_size(in->layout, &d->digest, &size);
 
 	if (r == 0)
 		return size == d->size ? "stored" : "damaged";
-	digest_format(&d->digest, digest);
-	if (in->found.entry != SIZE_MAX && strstr(names_left_out(in->names, in->found.entry), digest))
+	if (in->found.entry != SIZE_MAX && names_lists(names_left_out(in->names, in->found.entry), &d->digest))
 		return "left out";
 	return r == -ENOENT ? "missing" : "damaged";
 }

@@ -69,31 +69,24 @@ static void end(struct check_job *j, enum fail_class f, const char *text)
 	reason_set(&j->why, "%s", text);
 }
 
-/* "'STORE/blobs/sha256/HEX'". */
-static void put_path(const struct check_job *j, struct reason *out)
+static struct reason path_of(const struct check_job *j)
 {
-	char hex[DIGEST_TEXT_SIZE];
-
-	digest_format_hex(&j->digest, hex);
-	reason_set(out, "'%s/" LAYOUT_BLOBS "/%s/%s'", layout_path(j->checks->env.layout), hash_name(j->digest.alg),
-		   hex);
+	return layout_blob_path(j->checks->env.layout, &j->digest);
 }
 
 static void end_errno(struct check_job *j, const char *verb, int r)
 {
-	struct reason path, text;
+	struct reason text;
 
-	put_path(j, &path);
-	reason_set(&text, "cannot %s %s: %s", verb, path.text, strerror(-r));
+	reason_set(&text, "cannot %s '%s': %s", verb, path_of(j).text, strerror(-r));
 	end(j, r == -ENOMEM || r == -EMFILE || r == -ENFILE ? FAIL_AGAIN : FAIL_IO, text.text);
 }
 
 static void end_missing(struct check_job *j)
 {
-	struct reason path, text;
+	struct reason text;
 
-	put_path(j, &path);
-	reason_set(&text, "%s is missing", path.text);
+	reason_set(&text, "'%s' is missing", path_of(j).text);
 	if (j->checks->checked)
 		checked_drop(j->checks->checked, &j->digest);
 	end(j, FAIL_NOT_FOUND, text.text);
@@ -103,20 +96,17 @@ static void end_missing(struct check_job *j)
 static void condemn(struct check_job *j, const char *how)
 {
 	struct checks *cs = j->checks;
-	struct reason path, text;
-	char hex[DIGEST_TEXT_SIZE];
+	struct reason text;
 	int r = quarantine_move(cs->env.layout, &j->digest);
 
 	if (cs->checked)
 		checked_drop(cs->checked, &j->digest);
 	j->is_moved = r == 0;
-	put_path(j, &path);
-	digest_format_hex(&j->digest, hex);
 	if (r == 0)
-		reason_set(&text, "%s is damaged: %s; moved to '" LAYOUT_QUARANTINE "'", path.text, how);
+		reason_set(&text, "'%s' is damaged: %s; moved to '" LAYOUT_QUARANTINE "'", path_of(j).text, how);
 	else
-		reason_set(&text, "%s is damaged: %s; it cannot be moved to '" LAYOUT_QUARANTINE "': %s", path.text,
-			   how, strerror(-r));
+		reason_set(&text, "'%s' is damaged: %s; it cannot be moved to '" LAYOUT_QUARANTINE "': %s",
+			   path_of(j).text, how, strerror(-r));
 	end(j, FAIL_BAD_DATA, text.text);
 }
 
@@ -301,9 +291,7 @@ static void answer(const struct check_job *j)
 	if (j->outcome == FAIL_NONE)
 		ctl_answer(ctl, j->client, &(struct message){.type = MSG_OK});
 	else
-		ctl_answer(ctl, j->client,
-			   &(struct message){
-			       .type = MSG_ERROR, .fail_class = (uint8_t)j->outcome, .text = span_str(j->why.text)});
+		ctl_answer_error(ctl, j->client, j->outcome, j->why.text);
 }
 
 static void count(const struct check_job *j)
@@ -340,12 +328,6 @@ static void work_done(struct work *w)
 
 /* ── requests ── */
 
-static void refuse(struct checks *cs, uint64_t client, enum fail_class f, const char *text)
-{
-	ctl_answer(cs->ctl, client,
-		   &(struct message){.type = MSG_ERROR, .fail_class = (uint8_t)f, .text = span_str(text)});
-}
-
 void checks_take(struct checks *cs, const struct ctl_asker *who, const struct message *m)
 {
 	struct check_job j = {.client = who->client, .flags = m->flags, .age_s = m->age_s};
@@ -353,11 +335,11 @@ void checks_take(struct checks *cs, const struct ctl_asker *who, const struct me
 	bool is_end = m->flags & CHECK_FLAG_FINISH;
 
 	if (atomic_load(&cs->stop))
-		refuse(cs, who->client, FAIL_AGAIN, "commitd stops");
+		ctl_answer_error(cs->ctl, who->client, FAIL_AGAIN, "commitd stops");
 	else if (!is_end && digest_parse(m->digest, &j.digest, &why) < 0)
-		refuse(cs, who->client, FAIL_USAGE, why.text);
+		ctl_answer_error(cs->ctl, who->client, FAIL_USAGE, why.text);
 	else if (!submit(cs, &j, is_end ? STEP_FINISH : STEP_LOOK))
-		refuse(cs, who->client, FAIL_AGAIN, "out of memory");
+		ctl_answer_error(cs->ctl, who->client, FAIL_AGAIN, "out of memory");
 }
 
 void checks_gone(struct checks *cs)

@@ -99,15 +99,6 @@ static struct reason ingest_path(const struct layout *l, const struct commit *c,
 	return path;
 }
 
-static struct reason blob_path(const struct layout *l, const struct digest *d)
-{
-	char hex[DIGEST_TEXT_SIZE];
-	struct reason path;
-	digest_format_hex(d, hex);
-	reason_set(&path, "%s/" LAYOUT_BLOBS "/%s/%s", layout_path(l), hash_name(d->alg), hex);
-	return path;
-}
-
 /* The caller has set `why`. */
 static void reject(struct commit *c, enum fail_class fail_class)
 {
@@ -184,13 +175,13 @@ static enum target look_at_target(struct layout *l, struct commit *c, struct sta
 	if (r == 0 && is_sealed_file(ret_blob, c->size))
 		return is_half_moved(l, c, ret_blob) ? TARGET_HALF : TARGET_WHOLE;
 	if (r < 0 && r != -EINVAL && r != -ELOOP) {
-		reject_errno(c, r, "open", blob_path(l, &c->digest));
+		reject_errno(c, r, "open", layout_blob_path(l, &c->digest));
 		return TARGET_REFUSED;
 	}
 	if (make_room(l, c, fd, ret_blob))
 		return TARGET_ABSENT;
 	reason_set(&c->why, "'%s' is in the way: it is not a read-only regular file of %llu bytes",
-		   blob_path(l, &c->digest).text, (unsigned long long)c->size);
+		   layout_blob_path(l, &c->digest).text, (unsigned long long)c->size);
 	reject(c, FAIL_IO);
 	return TARGET_REFUSED;
 }
@@ -409,7 +400,7 @@ static void give_name(struct layout *l, struct targets *targets, struct commit *
 	int blobs_fd = -1;
 	int r = target_dir(l, targets, c->digest.alg, &blobs_fd);
 	if (r < 0) {
-		reject_errno(c, r, "open the directory of", blob_path(l, &c->digest));
+		reject_errno(c, r, "open the directory of", layout_blob_path(l, &c->digest));
 		return;
 	}
 	r = custody_claim(l, c->id, &claim);
@@ -451,12 +442,12 @@ static void take_name_back(const struct layout *l, struct commit *c, int blobs_f
 {
 	char hex[DIGEST_TEXT_SIZE];
 	digest_format_hex(&c->digest, hex);
-	reject_errno(c, r, "sync the directory of", blob_path(l, &c->digest));
+	reject_errno(c, r, "sync the directory of", layout_blob_path(l, &c->digest));
 	if (c->found)
 		return;
 	r = FAILPOINT(NAME, "blob.take-back", durable_move_at(blobs_fd, hex, c->dir_fd, INGEST_DATA));
 	if (r < 0)
-		reject_errno(c, r, "take back the unsynced name", blob_path(l, &c->digest));
+		reject_errno(c, r, "take back the unsynced name", layout_blob_path(l, &c->digest));
 }
 
 static void sync_target(const struct layout *l, int blobs_fd, enum hash_alg alg, struct commit *const *commits,

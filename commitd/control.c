@@ -42,20 +42,13 @@ struct control {
 	struct reason path; /* of the store, for people; a very long one is cut */
 };
 
-static void answer_error(struct control *c, uint64_t client, enum fail_class fail_class, const char *text)
-{
-	const struct message m = {.type = MSG_ERROR, .fail_class = (uint8_t)fail_class, .text = span_str(text)};
-
-	ctl_answer(c->ctl, client, &m);
-}
-
 static void answer_stats(struct control *c, uint64_t client, const struct message *m)
 {
 	uint8_t counts[COUNTS_MAX];
 	struct message answer;
 
 	if (m->stage != STAGE_COMMITD) {
-		answer_error(c, client, FAIL_USAGE, "commitd has only its own counts");
+		ctl_answer_error(c->ctl, client, FAIL_USAGE, "commitd has only its own counts");
 		return;
 	}
 	c->env.refresh(c->env.self);
@@ -118,7 +111,7 @@ static void request_end(struct control *c, struct request *q)
 		answer_done(c, q);
 	} else {
 		log_warning("%s refused: %s", message_name(type_of(e)), e->why.text);
-		answer_error(c, q->client, e->outcome, e->why.text);
+		ctl_answer_error(c->ctl, q->client, e->outcome, e->why.text);
 	}
 	if (e->changed) {
 		count_add(e->is_removal ? COUNT_NAMES_REMOVED : COUNT_NAMES_SET, 1);
@@ -203,7 +196,7 @@ static void take_naming(struct control *c, uint64_t client, const struct message
 					  : parse_request(m, &q->edit, &why);
 
 	if (r < 0) {
-		answer_error(c, client, r == -ENOMEM ? FAIL_AGAIN : FAIL_USAGE, why.text);
+		ctl_answer_error(c->ctl, client, r == -ENOMEM ? FAIL_AGAIN : FAIL_USAGE, why.text);
 		request_free(q);
 		return;
 	}
@@ -230,7 +223,7 @@ static void on_request(void *self, const struct ctl_asker *who, const struct mes
 		if (upkeep_take(c->env.upkeep, who, m))
 			break;
 		reason_set(&why, "commitd does not answer %s", message_name(m->type));
-		answer_error(c, who->client, FAIL_USAGE, why.text);
+		ctl_answer_error(c->ctl, who->client, FAIL_USAGE, why.text);
 	}
 }
 

@@ -52,11 +52,6 @@ static void answer(struct upkeep *u, uint64_t client, const struct message *m)
 	ctl_answer(u->ctl, client, m);
 }
 
-static void answer_error(struct upkeep *u, uint64_t client, enum fail_class f, const char *text)
-{
-	answer(u, client, &(struct message){.type = MSG_ERROR, .fail_class = (uint8_t)f, .text = span_str(text)});
-}
-
 static void end_if_idle(struct upkeep *u)
 {
 	if (u->is_stopping && u->jobs == 0 && !gc_is_running(u->gc) && !checks_are_pending(u->checks))
@@ -96,7 +91,7 @@ static void job_done(struct work *w)
 	else if (j->outcome == FAIL_NONE)
 		answer(u, j->order.client, &(struct message){.type = MSG_OK});
 	else
-		answer_error(u, j->order.client, j->outcome, j->why.text);
+		ctl_answer_error(u->ctl, j->order.client, j->outcome, j->why.text);
 	free(j);
 	end_if_idle(u);
 }
@@ -124,12 +119,12 @@ static void submit(struct lease_job *j)
 static void take_lease(struct upkeep *u, const struct ctl_asker *who, const struct message *m)
 {
 	if (!lease_id_is_valid(m->name) || m->text.len > LEASE_PURPOSE_MAX) {
-		answer_error(u, who->client, FAIL_USAGE, "not the ID or the purpose of a lease");
+		ctl_answer_error(u->ctl, who->client, FAIL_USAGE, "not the ID or the purpose of a lease");
 		return;
 	}
 	struct lease_job *j = job_new(u, m->type == MSG_LEASE ? STEP_TAKE : STEP_RELEASE, who, m->members.len);
 	if (!j) {
-		answer_error(u, who->client, FAIL_AGAIN, "out of memory");
+		ctl_answer_error(u->ctl, who->client, FAIL_AGAIN, "out of memory");
 		return;
 	}
 	(void)snprintf(j->order.id, sizeof(j->order.id), "%.*s", SPAN_ARG(m->name));
@@ -211,7 +206,8 @@ static void take_gc(struct upkeep *u, const struct ctl_asker *who, const struct 
 	};
 
 	if (u->is_stopping || !gc_start(u->gc, &order)) {
-		answer_error(u, who->client, FAIL_AGAIN, "another gc is running; run this again when it has ended");
+		ctl_answer_error(u->ctl, who->client, FAIL_AGAIN,
+				 "another gc is running; run this again when it has ended");
 		return;
 	}
 	u->gc_order = order;
@@ -224,7 +220,7 @@ static void answer_item(struct upkeep *u, uint64_t client, uint64_t number)
 	char digest[DIGEST_TEXT_SIZE] = "";
 
 	if (!item) {
-		answer_error(u, client, FAIL_NOT_FOUND, "there are no more");
+		ctl_answer_error(u->ctl, client, FAIL_NOT_FOUND, "there are no more");
 		return;
 	}
 	if (item->fate != GC_LEASED)

@@ -404,6 +404,15 @@ const char *layout_path(const struct layout *l)
 	return l->path;
 }
 
+struct reason layout_blob_path(const struct layout *l, const struct digest *d)
+{
+	char hex[DIGEST_TEXT_SIZE];
+	struct reason path;
+	digest_format_hex(d, hex);
+	reason_set(&path, "%s/" LAYOUT_BLOBS "/%s/%s", l->path, hash_name(d->alg), hex);
+	return path;
+}
+
 int layout_root_fd(const struct layout *l)
 {
 	return l->root;
@@ -477,8 +486,7 @@ int layout_document_load(struct layout *l, const struct digest *d, struct buf *o
 		if (digest_eq(&actual, d))
 			return 0;
 		out->len = before;
-		reason_set(why, "'%s/" LAYOUT_BLOBS "/%s/%s' is damaged: its bytes do not hash to its name", l->path,
-			   hash_name(d->alg), hex);
+		reason_set(why, "'%s' is damaged: its bytes do not hash to its name", layout_blob_path(l, d).text);
 		return -EBADMSG;
 	}
 	if (r == -ENOENT)

@@ -55,6 +55,9 @@ int layout_check_mounts(struct layout *l, struct reason *why);
 /* The absolute path, for messages. Borrowed. */
 const char *layout_path(const struct layout *l);
 
+/* The path of a blob, for messages; cut if it is very long. */
+struct reason layout_blob_path(const struct layout *l, const struct digest *d);
+
 /* Directory descriptors, borrowed; -1 if a reader's store lacks that directory. commit/, leases/ and quarantine/ only for a committer. */
 int layout_root_fd(const struct layout *l);
 int layout_commit_fd(const struct layout *l);

@@ -75,6 +75,13 @@ void ctl_free(struct ctl *c);
 /* Answer the pending request of that client. It is fine if the client is gone. */
 void ctl_answer(struct ctl *c, uint64_t client, const struct message *m);
 
+/* The same with ERROR. */
+static inline void ctl_answer_error(struct ctl *c, uint64_t client, enum fail_class fail_class, const char *text)
+{
+	ctl_answer(c, client,
+		   &(struct message){.type = MSG_ERROR, .fail_class = (uint8_t)fail_class, .text = span_str(text)});
+}
+
 /* An event about `subject`, to all who subscribed to it or to all. */
 void ctl_publish(struct ctl *c, struct span subject, const struct message *m);
 

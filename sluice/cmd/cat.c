@@ -39,11 +39,7 @@ struct cat {
 /* "'PATH' is damaged: ", for what people must look at or replace. */
 static void say_damaged(const struct cat *c, struct reason *why)
 {
-	char hex[DIGEST_TEXT_SIZE];
-
-	digest_format_hex(&c->content.digest, hex);
-	reason_set(why, "'%s/" LAYOUT_BLOBS "/%s/%s' is damaged: ", layout_path(c->layout),
-		   hash_name(c->content.digest.alg), hex);
+	reason_set(why, "'%s' is damaged: ", layout_blob_path(c->layout, &c->content.digest).text);
 }
 
 static int damaged(const struct cat *c, const char *how, struct reason *why)

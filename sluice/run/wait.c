@@ -178,10 +178,8 @@ static bool take_stored(struct wait *w, struct blob *b)
 		return false;
 	if (d->size != SIZE_UNKNOWN && d->size != size) {
 		struct reason text;
-		char hex[DIGEST_TEXT_SIZE];
-		digest_format_hex(&d->digest, hex);
-		reason_set(&text, "'%s/" LAYOUT_BLOBS "/%s/%s' has %llu bytes, expected %llu", layout_path(w->layout),
-			   hash_name(d->digest.alg), hex, (unsigned long long)size, (unsigned long long)d->size);
+		reason_set(&text, "'%s' has %llu bytes, expected %llu", layout_blob_path(w->layout, &d->digest).text,
+			   (unsigned long long)size, (unsigned long long)d->size);
 		hear(w, b, BLOB_HEARD_FAILED);
 		fail(w, b, FAIL_BAD_DATA, span_str(text.text));
 		return true;
